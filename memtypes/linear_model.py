@@ -1,0 +1,79 @@
+"""Small learnt models: a weighted sum of features for each class, stored as package data with int8 weights.
+
+They are trained by scripts with scikit-learn; at run time they need numpy alone.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+_INT8_MAX = 127
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearModel:
+    """A logistic model. classes: their names. weights: float32, (classes, features). bias: float32, (classes,)."""
+
+    classes: tuple[str, ...]
+    weights: FloatArray
+    bias: FloatArray
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2 or self.weights.shape[:1] != self.bias.shape or len(self.bias) != len(self.classes):
+            raise ValueError("a linear model needs at least two classes, and a row of weights and a bias for each")
+
+    @classmethod
+    def load(cls, package: str, name: str) -> LinearModel:
+        """The model stored as the file `name` of `package`. Raises FileNotFoundError, and ValueError if it is damaged."""
+        return cls.read(files(package).joinpath(name).read_bytes())
+
+    @classmethod
+    def read(cls, stored: bytes) -> LinearModel:
+        """The model in `stored`, the bytes of an .npz file that `save` wrote. Raises ValueError if it is damaged."""
+        with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+            weights = arrays["weights"].astype(np.float32) * arrays["scale"][:, np.newaxis]
+            return cls(tuple(map(str, arrays["classes"])), weights, arrays["bias"])
+
+    def save(self, path: Path) -> None:
+        """Write the model to `path` with weights rounded to int8, each class at its own scale."""
+        largest = np.abs(self.weights).max(axis=1)
+        scale = (np.where(largest > 0, largest, 1) / _INT8_MAX).astype(np.float32)
+        rounded = np.rint(self.weights / scale[:, np.newaxis]).astype(np.int8)
+        classes = np.array(self.classes)
+        np.savez_compressed(path, classes=classes, weights=rounded, scale=scale, bias=self.bias.astype(np.float32))
+
+    def probabilities(self, features: FloatArray) -> FloatArray:
+        """Probability of each class, (texts, classes); `features` is (texts, features). Rows sum to 1."""
+        scores = features @ self.weights.T + self.bias
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities: FloatArray = powers / powers.sum(axis=1, keepdims=True)
+        return probabilities
+
+
+def from_binary(classes: Sequence[str], weights: FloatArray, bias: float) -> LinearModel:
+    """The model of two classes for one row of `weights` that speaks for the second one, as scikit-learn gives it."""
+    rows = np.stack([np.zeros_like(weights), weights]).astype(np.float32)
+    return LinearModel(tuple(classes), rows, np.array([0, bias], dtype=np.float32))
+
+
+def hashed(terms: Iterable[str], size: int) -> FloatArray:
+    """Counts of `terms` in `size` buckets, chosen and signed by a hash, damped to a square root and of length 1.
+
+    Source: Weinberger et al., Feature Hashing for Large Scale Multitask Learning, 2009.
+    """
+    codes = np.fromiter((zlib.crc32(term.encode()) for term in terms), dtype=np.int64)
+    signs = np.where(codes & 1, 1.0, -1.0)
+    counts = np.bincount((codes >> 1) % size, weights=signs, minlength=size)
+    damped = np.sign(counts) * np.sqrt(np.abs(counts))
+    length = float(np.linalg.norm(damped))
+    return (damped / length if length else damped).astype(np.float32)
