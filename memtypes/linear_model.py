@@ -34,7 +34,7 @@ class LinearModel:
 
     @classmethod
     def load(cls, package: str, name: str) -> LinearModel:
-        """The model stored as the file `name` of `package`. Raises FileNotFoundError, and ValueError if it is damaged."""
+        """The model stored as the file `name` of `package`. Raises FileNotFoundError, ValueError if damaged."""
         return cls.read(files(package).joinpath(name).read_bytes())
 
     @classmethod
