@@ -50,18 +50,22 @@ class Episodic(EpisodicFields, Memory):
         return (*super().identity(), self.speaker)
 
     def embedding_text(self) -> str:
-        """The date in words, the speaker and the content: "20 January 2023 Friday Gina: I lost my job".
+        """The date in words, the speaker, the content and its context: "20 January 2023 Friday Gina: I lost my job".
 
         Questions name dates and speakers in words; each of them is a measured gain in recall.
         """
         when = f"{self.created_at.day} {self.created_at:%B %Y %A}"
         who = f"{self.speaker}: " if self.speaker else ""
-        return f"{when} {who}{self.titled('. ')}"
+        return f"{when} {who}{self.titled('. ')}{self._context()}"
 
     def group(self) -> str | None:
         """The day of the event: the heading under which a context lists it."""
         return f"{self.created_at:%Y-%m-%d}"
 
     def line(self) -> str:
-        """The entry in a context: the speaker, if known, and the content."""
-        return f"{self.speaker}: {self.content}" if self.speaker else self.content
+        """The entry in a context: the speaker, if known, the content and its context."""
+        said = f"{self.speaker}: {self.content}" if self.speaker else self.content
+        return f"{said}{self._context()}"
+
+    def _context(self) -> str:
+        return f" ({self.context})" if self.context else ""

@@ -50,9 +50,18 @@ class Procedural(ProceduralFields, Memory):
     type: Literal[MemoryType.PROCEDURAL] = MemoryType.PROCEDURAL
 
     def embedding_text(self) -> str:
-        """The name (unless it is the content's first line), the content and the steps."""
-        return "\n".join([self.titled(": "), *self.steps])
+        """The name (unless it is the content's first line), the content, the steps and the conditions."""
+        return "\n".join([self.titled(": "), *self.steps, *self._conditions()])
 
     def line(self) -> str:
-        """The entry in a context: the name, the content and the numbered steps."""
-        return "\n".join([self.titled(": "), *(f"{n}. {step}" for n, step in enumerate(self.steps, 1))])
+        """The entry in a context: the name, the content, the numbered steps and the conditions."""
+        steps = (f"{number}. {step}" for number, step in enumerate(self.steps, 1))
+        return "\n".join([self.titled(": "), *steps, *self._conditions()])
+
+    def _conditions(self) -> list[str]:
+        labelled = {
+            "Needs": self.prerequisites,
+            "Done when": self.success_conditions,
+            "Fails when": self.failure_patterns,
+        }
+        return [f"{label}: {'; '.join(texts)}" for label, texts in labelled.items() if texts]

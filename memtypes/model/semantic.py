@@ -46,9 +46,10 @@ class Semantic(SemanticFields, Memory):
     type: Literal[MemoryType.SEMANTIC] = MemoryType.SEMANTIC
 
     def embedding_text(self) -> str:
-        """The concept (unless it is the content's first line) and the content."""
-        return self.titled(": ")
+        """The concept (unless it is the content's first line), the content and the related concepts."""
+        related = f" (related: {', '.join(self.related)})" if self.related else ""
+        return f"{self.titled(': ')}{related}"
 
     def line(self) -> str:
-        """The entry in a context: the concept and the content, as embedded."""
-        return self.embedding_text()
+        """The entry in a context: the concept (unless it is the content's first line) and the content."""
+        return self.titled(": ")

@@ -25,6 +25,7 @@ class ColumnKind(StrEnum):
 
     TIME = "time"
     WHOLE = "whole"
+    NUMBER = "number"
     FLAG = "flag"
     DIGEST = "digest"
     TEXT = "text"
@@ -37,6 +38,7 @@ DTYPES: Mapping[ColumnKind, np.dtype[Any]] = MappingProxyType(
     {
         ColumnKind.TIME: np.dtype("datetime64[us]"),  # in UTC; NaT for none
         ColumnKind.WHOLE: np.dtype(np.int64),  # the least number for none
+        ColumnKind.NUMBER: np.dtype(np.float32),  # NaN for none
         ColumnKind.FLAG: np.dtype(np.int8),  # -1 for none
         ColumnKind.DIGEST: np.dtype("S64"),  # empty for none
         ColumnKind.TEXT: np.dtype(np.int32),  # a position in the table of texts; -1 for none
@@ -47,6 +49,7 @@ NONE: Mapping[ColumnKind, Any] = MappingProxyType(
     {
         ColumnKind.TIME: np.datetime64("NaT"),
         ColumnKind.WHOLE: np.iinfo(np.int64).min,
+        ColumnKind.NUMBER: np.nan,
         ColumnKind.FLAG: -1,
         ColumnKind.DIGEST: b"",
         ColumnKind.TEXT: -1,
@@ -62,6 +65,10 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         "created_at": ColumnKind.TIME,
         "access_count": ColumnKind.WHOLE,
         "importance": ColumnKind.WHOLE,
+        "emotional_valence": ColumnKind.WHOLE,
+        "confidence": ColumnKind.NUMBER,
+        "success_rate": ColumnKind.NUMBER,
+        "usage_count": ColumnKind.WHOLE,
         "tokens.count": ColumnKind.WHOLE,
         "tokens.line": ColumnKind.WHOLE,
         "tokens.tokenizer": ColumnKind.TEXT,
@@ -142,10 +149,16 @@ class Columns:
         numbers: NDArray[np.int64] = self.column(path)
         return np.where(numbers == NONE[ColumnKind.WHOLE], default, numbers)
 
+    def numbers(self, path: str, default: float) -> NDArray[np.float64]:
+        """The numbers of the field at `path`, `default` where a memory has none."""
+        return np.nan_to_num(self.column(path).astype(np.float64), nan=default)
+
     def known(self, path: str) -> NDArray[np.bool_]:
         """Whether each memory has a value of the field at `path`, as a mask."""
         kind, values = KINDS[path], self.column(path)
-        known: NDArray[np.bool_] = ~np.isnat(values) if kind is ColumnKind.TIME else values != NONE[kind]
+        if kind is ColumnKind.TIME:
+            return ~np.isnat(values)
+        known: NDArray[np.bool_] = ~np.isnan(values) if kind is ColumnKind.NUMBER else values != NONE[kind]
         return known
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
@@ -201,13 +214,13 @@ def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
         return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
     if kind is ColumnKind.TERMS:
         return vectors.term_text(value)
-    if value == NONE[kind]:
+    if np.isnan(value) if kind is ColumnKind.NUMBER else value == NONE[kind]:
         return None
     if kind is ColumnKind.TEXT:
         return table[value]
     if kind is ColumnKind.DIGEST:
         return value.decode()
-    return bool(value) if kind is ColumnKind.FLAG else int(value)
+    return bool(value) if kind is ColumnKind.FLAG else value.item()
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:

@@ -70,8 +70,8 @@ def _signal_table(candidates: Candidates, scoring: Scoring) -> NDArray[np.float6
         "mention": signals.mention(scoring.query, candidates),
         "time": signals.named_time(scoring.windows, candidates),
         "recency": signals.recency(candidates, scoring.as_of),
-        "importance": signals.importance(candidates.columns.wholes("importance", 5).astype(np.float64)),
-        "access": signals.access(candidates.columns.wholes("access_count", 0).astype(np.float64)),
+        "importance": signals.importance(candidates.columns),
+        "access": signals.access(candidates.columns),
         "due": signals.due(candidates, scoring.as_of),
         **dict.fromkeys(SECOND_PASS, np.zeros(len(candidates))),
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import TERMS
+from memtypes.search.columns import TERMS, Columns
 from memtypes.search.vectors import NUMBERS, Numbers
 from retrieval.query.windows import Window
 from retrieval.ranking.neighbours import Neighbours
@@ -130,13 +130,20 @@ def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDAr
     return np.exp2(-half_lives_passed)
 
 
-def importance(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Importances from 1 to 10, scaled to [0, 1]."""
-    return (values - 1.0) / 9.0
+def importance(columns: Columns) -> NDArray[np.float64]:
+    """Importances from 1 to 10, scaled to [0, 1], then multiplied by how far each memory can be relied on.
+
+    A fact is relied on by its confidence, a procedure by its success rate, others fully. An event's emotional valence,
+    good or bad, adds to its importance.
+    """
+    valence = np.abs(columns.wholes("emotional_valence", 0))
+    values = np.minimum(columns.wholes("importance", 5) + valence, 10).astype(np.float64)
+    return (values - 1.0) / 9.0 * columns.numbers("confidence", 1.0) * columns.numbers("success_rate", 1.0)
 
 
-def access(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Access counts on a logarithmic scale: 0 for none, 1 from FULL_ACCESS on."""
+def access(columns: Columns) -> NDArray[np.float64]:
+    """Accesses and, of procedures, uses on a logarithmic scale: 0 for none, 1 from FULL_ACCESS on."""
+    counts = columns.wholes("access_count", 0) + columns.wholes("usage_count", 0)
     scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
     return np.minimum(scaled, 1.0)
 

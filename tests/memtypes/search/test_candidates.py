@@ -19,6 +19,7 @@ from tests.builders import make_sparse
 VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
     ColumnKind.TIME: st.datetimes(timezones=st.just(UTC)).map(rfc3339),
     ColumnKind.WHOLE: st.integers(0, 2**53),
+    ColumnKind.NUMBER: st.floats(0.0, 1.0, width=32),
     ColumnKind.FLAG: st.booleans(),
     ColumnKind.DIGEST: st.text("0123456789abcdef", min_size=1, max_size=64),
     ColumnKind.TEXT: st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import TYPES, Candidate, Candidates
+from memtypes.search.columns import Columns
 from retrieval.query.named_times import time_windows
 from retrieval.query.windows import Window
 from retrieval.ranking.neighbours import neighbours_of
@@ -80,14 +81,30 @@ def test_decay_falls_with_age_and_stays_between_0_and_1(age: float, more: float,
 
 def test_importance_spans_0_to_1() -> None:
     """Importance 1 gives the signal 0, importance 10 gives 1."""
-    assert importance(np.array([1.0, 5.5, 10.0])).tolist() == pytest.approx([0.0, 0.5, 1.0])
+    columns = Columns.of([{"importance": 1}, {"importance": 10}])
+    assert importance(columns).tolist() == pytest.approx([0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "less"),
+    [
+        ({"confidence": 1.0}, {"confidence": 0.5}),
+        ({"success_rate": 0.9}, {"success_rate": 0.1}),
+        ({"emotional_valence": -2}, {"emotional_valence": 0}),
+    ],
+)
+def test_reliable_and_moving_memories_are_more_important(fields: dict[str, Any], less: dict[str, Any]) -> None:
+    """Confidence of facts, success of procedures and valence of events, good or bad, change the importance signal."""
+    more, fewer = importance(Columns.of([{"importance": 5} | fields, {"importance": 5} | less])).tolist()
+    assert more > fewer
 
 
 def test_access_grows_logarithmically_up_to_1() -> None:
-    """The first accesses raise it most."""
-    values = access(np.array([0.0, 1.0, 10.0, 100.0, 10_000.0])).tolist()
+    """The first accesses raise it most; uses of a procedure count as accesses."""
+    values = access(Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)])).tolist()
     assert values == sorted(values)
     assert (values[0], values[-2], values[-1]) == (0.0, 1.0, 1.0)
+    assert access(Columns.of([{"access_count": 4, "usage_count": 6}])).tolist() == values[2:3]
 
 
 @pytest.mark.parametrize(

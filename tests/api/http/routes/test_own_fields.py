@@ -1,0 +1,89 @@
+"""The fields that only one type has change what is found, how it ranks, or what a context shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+
+async def store(client: httpx.AsyncClient, **fields: Any) -> str:
+    """Store a memory and return its id."""
+    answer = await client.post("/v1/memories", json={"namespace": "n", **fields})
+    assert answer.status_code == 201, answer.text
+    memory_id: str = answer.json()["id"]
+    return memory_id
+
+
+async def importance_of(client: httpx.AsyncClient, memory_id: str) -> float:
+    """The importance signal of a memory in a search."""
+    answer = await client.post("/v1/search", json={"namespace": "n", "query": "release", "explain": True})
+    (signal,) = [hit["signals"]["importance"] for hit in answer.json()["hits"] if hit["id"] == memory_id]
+    return float(signal)
+
+
+@pytest.mark.parametrize(
+    ("fields", "query"),
+    [
+        (
+            {
+                "type": "procedural",
+                "content": "Release the app.",
+                "prerequisites": ["a signed certificate"],
+                "success_conditions": ["the store lists the build"],
+                "failure_patterns": ["an expired profile"],
+            },
+            "certificate store profile",
+        ),
+        (
+            {"type": "episodic", "content": "Release went out.", "context": "during the Lisbon offsite"},
+            "Lisbon offsite",
+        ),
+    ],
+)
+async def test_conditions_and_context_are_found_and_shown(
+    client: httpx.AsyncClient, fields: dict[str, Any], query: str
+) -> None:
+    """Conditions of a procedure and the context of an event are searched, and stand in the rendered context."""
+    memory_id = await store(client, **fields)
+    await store(client, type=fields["type"], content="Water the plants.")
+    answer = (await client.post("/v1/retrieve", json={"namespace": "n", "query": query, "budget": 500})).json()
+    assert answer["items"][0]["id"] == memory_id
+    shown = [text for value in fields.values() for text in (value if isinstance(value, list) else [value])]
+    assert all(text in answer["context"] for text in shown if text != fields["type"])
+
+
+async def test_related_concepts_are_searched(client: httpx.AsyncClient) -> None:
+    """A fact is found by the concepts that it is related to."""
+    memory_id = await store(client, type="semantic", content="Deploys run nightly.", related=["continuous delivery"])
+    await store(client, type="semantic", content="The cat is grey.")
+    hits = (await client.post("/v1/search", json={"namespace": "n", "query": "continuous delivery"})).json()["hits"]
+    assert hits[0]["id"] == memory_id
+
+
+@pytest.mark.parametrize(
+    ("kind", "less", "more"),
+    [
+        ("semantic", {"confidence": 0.4}, {"confidence": 0.9}),
+        ("procedural", {"success_rate": 0.4, "usage_count": 5}, {"success_rate": 0.9, "usage_count": 5}),
+        ("episodic", {}, {"emotional_valence": -2}),
+    ],
+)
+async def test_reliable_memories_rank_higher(
+    client: httpx.AsyncClient, kind: str, less: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """Confidence of facts, success rate of procedures and valence of events change the importance signal."""
+    low = await store(client, type=kind, content="The release is on Monday.", **less)
+    high = await store(client, type=kind, content="The release is by train.", **more)
+    assert await importance_of(client, low) < await importance_of(client, high)
+
+
+async def test_failures_of_a_procedure_lower_its_rank(client: httpx.AsyncClient) -> None:
+    """Feedback that a procedure failed lowers its importance signal."""
+    memory_id = await store(client, type="procedural", content="Release with the old script.")
+    before = await importance_of(client, memory_id)
+    await client.post(f"/v1/memories/{memory_id}/feedback?namespace=n", json={"outcome": "failure"})
+    assert await importance_of(client, memory_id) < before
