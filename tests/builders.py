@@ -57,4 +57,4 @@ def make_record(
 ) -> Record:
     """A memory with its vectors; without `dense` the dense vector is derived from the memory's id."""
     chosen = make_dense(int(memory.id[:8], 16)) if dense is None else dense
-    return Record(memory, Vectors(chosen, make_sparse(terms)))
+    return Record.of(memory, Vectors(chosen, make_sparse(terms)))

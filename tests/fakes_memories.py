@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from qdrant_client.local.payload_filters import check_filter
 
 from memtypes.model.policy import MemoryType
+from memtypes.ports.memory_store import Record
 from memtypes.search.columns import Columns
 from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition
@@ -20,7 +22,6 @@ from memtypes.stores.operations.engine import (
     Change,
     DropFields,
     EngineOperations,
-    EnginePoint,
     ExistingColumns,
     FacetCounts,
     Keys,
@@ -64,10 +65,10 @@ class InMemoryEngine(EngineOperations):
     """Points in dictionaries by type and memory id; the engine's key of a memory is that id."""
 
     def __init__(self) -> None:
-        self._points: dict[MemoryType, dict[str, EnginePoint]] = {kind: {} for kind in MemoryType}
+        self._points: dict[MemoryType, dict[str, Record]] = {kind: {} for kind in MemoryType}
 
     @property
-    def points(self) -> list[EnginePoint]:
+    def points(self) -> list[Record]:
         """Every point of every type."""
         return [point for points in self._points.values() for point in points.values()]
 
@@ -118,7 +119,7 @@ class InMemoryEngine(EngineOperations):
             for change in ordered:
                 self._write(kind, change)
 
-    def _matching(self, kind: MemoryType, where: Condition) -> list[EnginePoint]:
+    def _matching(self, kind: MemoryType, where: Condition) -> list[Record]:
         condition = to_filter(where)
         return [point for point in self._points[kind].values() if check_filter(condition, point.payload, point.id, {})]
 
@@ -170,7 +171,7 @@ def _cosine(query: DenseVector, vector: DenseVector) -> float:
     return float(np.dot(query, vector))
 
 
-def _bm25(query: SparseVector, points: Iterable[EnginePoint], corpus: Iterable[EnginePoint]) -> dict[str, float]:
+def _bm25(query: SparseVector, points: Iterable[Record], corpus: Iterable[Record]) -> dict[str, float]:
     """The BM25 scores of the points that share a term with the query; IDF is computed over `corpus`."""
     texts = [set(point.vectors.sparse.indices.tolist()) for point in corpus if len(point.vectors.sparse.indices)]
     weights = {}
@@ -185,8 +186,8 @@ def _bm25(query: SparseVector, points: Iterable[EnginePoint], corpus: Iterable[E
     return scores
 
 
-def _with_payload(point: EnginePoint, payload: Payload) -> EnginePoint:
-    return EnginePoint(point.id, point.vectors, payload)
+def _with_payload(point: Record, payload: Payload) -> Record:
+    return msgspec.structs.replace(point, payload=payload)
 
 
 def _fields(payload: Payload, names: Container[str] | None) -> Payload:

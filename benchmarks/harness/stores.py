@@ -213,7 +213,7 @@ def _record(prepared: PendingWrite, rng: np.random.Generator, pool: TokenVectors
     vector = rng.standard_normal(DIMENSIONS).astype(np.float32)
     start = int(rng.integers(len(pool)))
     tokens = pool[start : start + prepared.memory.tokens.count]  # about as many as the encoder's word pieces
-    return Record(prepared.memory, Vectors(vector / np.float32(np.linalg.norm(vector)), prepared.sparse, tokens))
+    return Record.of(prepared.memory, Vectors(vector / np.float32(np.linalg.norm(vector)), prepared.sparse, tokens))
 
 
 def _token_pool(rng: np.random.Generator) -> TokenVectors:

@@ -15,8 +15,9 @@ from memtypes.conversation_context import position_of
 from memtypes.model.memory import Memory
 from memtypes.model.policy import POLICIES, MemoryType, Visibility
 from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
+from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.search.candidates import Candidates
+from memtypes.search.vectors import Vectors
 
 DEPTH = 8
 """Nearest neighbours to fetch per memory; a statement that differs in one value is among them."""
@@ -30,6 +31,9 @@ class Neighbour:
     cosine: float | None
 
 
+Arriving: TypeAlias = Mapping[int, tuple[Memory, Vectors]]
+"""Memories about to be written, each with its vectors, by index."""
+
 Neighbours: TypeAlias = Mapping[int, Sequence[Neighbour]]
 """Neighbours by index of the arriving memory; no entry for one that was not searched (private to a session)."""
 
@@ -39,21 +43,21 @@ def is_public(memory: Memory) -> bool:
     return memory.visibility is Visibility.NAMESPACE
 
 
-async def find_neighbours(store: MemoryStore, scope: Scope, records: Mapping[int, Record]) -> Neighbours:
-    """The stored memories of the same type near each of `records`, by its index.
+async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving) -> Neighbours:
+    """The stored memories of the same type near each memory of `arriving`, by its index.
 
     Facts may contradict each other at a lower cosine than duplicates have, so a fact's neighbours have no minimum
-    cosine, and include facts earlier in `records`. Raises what the store raises.
+    cosine, and include facts earlier in `arriving`. Raises what the store raises.
     """
-    searched = {index: record for index, record in records.items() if is_public(record.memory)}
+    searched = {index: (memory, vectors) for index, (memory, vectors) in arriving.items() if is_public(memory)}
     if not searched:
         return {}
-    candidates = await store.candidates(scope, [_search(record) for record in searched.values()])
+    candidates = await store.candidates(scope, [_search(*each) for each in searched.values()])
     cosines = {
-        index: _cosines(record.memory.type, hits)
-        for (index, record), hits in zip(searched.items(), candidates, strict=True)
+        index: _cosines(memory.type, hits)
+        for (index, (memory, _)), hits in zip(searched.items(), candidates, strict=True)
     }
-    types = {near_id: searched[index].memory.type for index, near in cosines.items() for near_id in near}
+    types = {near_id: searched[index][0].type for index, near in cosines.items() for near_id in near}
     stored = await store.get(scope, types)
     neighbours = {
         index: [Neighbour(stored[near_id], cosine) for near_id, cosine in near.items() if near_id in stored]
@@ -64,16 +68,15 @@ async def find_neighbours(store: MemoryStore, scope: Scope, records: Mapping[int
     return {index: [other for other in near if is_public(other.memory)] for index, near in neighbours.items()}
 
 
-def _search(record: Record) -> CandidateSearch:
-    """The search for the neighbours of `record`.
+def _search(memory: Memory, vectors: Vectors) -> CandidateSearch:
+    """The search for the neighbours of a memory with these vectors.
 
     Turns are searched by their words: a turn's vector depends on the turns before it, which may be others when it is
     said again.
     """
-    kind = record.memory.type
-    if position_of(record.memory) is not None:
-        return CandidateSearch({kind: None}, None, record.vectors.sparse, DEPTH, columns=False)
-    return CandidateSearch({kind: None}, record.vectors.dense, None, DEPTH, columns=False)
+    if position_of(memory) is not None:
+        return CandidateSearch({memory.type: None}, None, vectors.sparse, DEPTH, columns=False)
+    return CandidateSearch({memory.type: None}, vectors.dense, None, DEPTH, columns=False)
 
 
 def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
@@ -85,15 +88,15 @@ def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
     return {hits.ids[row].decode(): float(hits.dense[row]) for row in near}
 
 
-def _earlier_facts(records: Mapping[int, Record]) -> dict[int, list[Neighbour]]:
-    """For the index of each fact in `records`, the nearest facts among those before it in `records`."""
-    facts = [index for index, record in records.items() if record.memory.type is MemoryType.SEMANTIC]
+def _earlier_facts(arriving: Arriving) -> dict[int, list[Neighbour]]:
+    """For the index of each fact in `arriving`, the nearest facts among those before it in `arriving`."""
+    facts = [index for index, (memory, _) in arriving.items() if memory.type is MemoryType.SEMANTIC]
     if not facts:
         return {}
-    matrix = np.vstack([records[index].vectors.dense for index in facts])
+    matrix = np.vstack([arriving[index][1].dense for index in facts])
     cosines = matrix @ matrix.T
     earlier: dict[int, list[Neighbour]] = {}
     for row, index in enumerate(facts):
         best = np.argsort(-cosines[row, :row], kind="stable")[:DEPTH]
-        earlier[index] = [Neighbour(records[facts[at]].memory, float(cosines[row, at])) for at in best.tolist()]
+        earlier[index] = [Neighbour(arriving[facts[at]][0], float(cosines[row, at])) for at in best.tolist()]
     return earlier

@@ -112,9 +112,13 @@ class PendingWrite:
         same = self.memory.embedding_text() == self.submission.draft.content
         return self.submission.classified.embedding if same else None
 
+    def vectors(self, embedding: Embedding) -> Vectors:
+        """The vectors of the memory: those of `embedding` and its own sparse vector."""
+        return Vectors(embedding.dense, self.sparse, embedding.tokens)
+
     def record(self, embedding: Embedding) -> Record:
-        """The store's record of the memory: with the vectors of `embedding` and its own sparse vector."""
-        return Record(self.memory, Vectors(embedding.dense, self.sparse, embedding.tokens))
+        """The store's record of the memory."""
+        return Record.of(self.memory, self.vectors(embedding))
 
 
 @dataclass(frozen=True, slots=True)

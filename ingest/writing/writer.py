@@ -117,11 +117,13 @@ class MemoryWriter:
         return complete
 
     async def _find_neighbours(self, scope: Scope, pending: Sequence[PendingWrite], new: Sequence[int]) -> Neighbours:
-        embeddings = {index: pending[index].embedding for index in new}
-        records = {
-            index: pending[index].record(embedding) for index, embedding in embeddings.items() if embedding is not None
+        embedded = ((index, pending[index], pending[index].embedding) for index in new)
+        arriving = {
+            index: (entry.memory, entry.vectors(embedding))
+            for index, entry, embedding in embedded
+            if embedding is not None
         }
-        return await find_neighbours(self.store, scope, records)
+        return await find_neighbours(self.store, scope, arriving)
 
     async def _place_facts(
         self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime

@@ -8,21 +8,30 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from memtypes.model.filters import Filter
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.search.candidates import Candidates
+from memtypes.search.columns import TERMS
 from memtypes.search.passage import Passage
-from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vectors
+from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vectors, heaviest
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Record:
-    """A memory with its vectors, ready to be stored."""
+class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
+    """A memory with its vectors, as every store holds it. payload: a JSON object, see `Memory.to_payload` and TERMS."""
 
-    memory: Memory
+    id: str
+    type: MemoryType
+    payload: dict[str, Any]
     vectors: Vectors
+
+    @classmethod
+    def of(cls, memory: Memory, vectors: Vectors) -> Record:
+        """The record of a memory."""
+        return cls(memory.id, memory.type, memory.to_payload() | {TERMS: heaviest(vectors.sparse)}, vectors)
 
 
 @dataclass(frozen=True, slots=True)

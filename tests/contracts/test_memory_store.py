@@ -242,7 +242,7 @@ async def test_token_vectors_are_accepted(store: MemoryStore, scope: Scope) -> N
     record = make_record(memory)
     tokens = np.arange(-128, 128, dtype=np.int16).astype(np.int8).reshape(2, 128)
     vectors = type(record.vectors)(record.vectors.dense, record.vectors.sparse, tokens)
-    await store.upsert(scope, [type(record)(memory, vectors)])
+    await store.upsert(scope, [type(record).of(memory, vectors)])
     await keep(store, scope, memory)
     assert (await store.get(scope, [memory.id]))[memory.id] == memory
 

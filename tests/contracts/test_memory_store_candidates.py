@@ -70,8 +70,8 @@ async def test_candidates_are_the_union_of_both_legs(store: MemoryStore, scope: 
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     terms = {2: 1.0, 5: 0.5, 7: 2.0}
-    dense = {record.memory.id: cosine(record, QUERY) for record in records}
-    sparse = {record.memory.id: bm25(records, record, terms) for record in records}
+    dense = {record.id: cosine(record, QUERY) for record in records}
+    sparse = {record.id: bm25(records, record, terms) for record in records}
     hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), depth))
     named = {one for one in best(sparse, depth) if sparse[one] > 0}
     assert {hit.id for hit in hits} == best(dense, depth) | named
@@ -90,7 +90,7 @@ async def test_one_leg_alone_gives_one_score(store: MemoryStore, scope: Scope) -
     assert len(dense_only) == 4
     assert {hit.sparse for hit in dense_only} == {None}
     sparse_only = await search(store, scope, CandidateSearch({KIND: None}, None, make_sparse([7]), 4))
-    assert {hit.id for hit in sparse_only} == {records[0].memory.id, records[7].memory.id}
+    assert {hit.id for hit in sparse_only} == {records[0].id, records[7].id}
     assert {hit.dense for hit in sparse_only} == {None}
     assert await search(store, scope, CandidateSearch({KIND: None}, None, None, 4)) == []
 
@@ -159,9 +159,9 @@ async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: S
     await store.upsert(scope, records)
     low = parse_filter({"importance": {"lte": 3}})
     hits = await search(store, scope, CandidateSearch({KIND: low}, QUERY, make_sparse([2]), 3))
-    allowed = [record for record in records if record.memory.importance <= 3]
-    dense = {record.memory.id: cosine(record, QUERY) for record in allowed}
-    sparse = {record.memory.id: bm25(records, record, {2: 1.0}) for record in allowed}
+    allowed = [record for record in records if record.payload["importance"] <= 3]
+    dense = {record.id: cosine(record, QUERY) for record in allowed}
+    sparse = {record.id: bm25(records, record, {2: 1.0}) for record in allowed}
     assert {hit.id for hit in hits} == best(dense, 3) | best(sparse, 3)
 
 
@@ -175,7 +175,7 @@ async def test_idf_is_computed_over_the_namespace(store: MemoryStore, scope: Sco
         await store.upsert(other, [make_record(make_memory(KIND, f"o{n}", other), terms=[7]) for n in range(60)])
     after = {hit.id: hit.sparse for hit in await search(store, scope, asked)}
     assert after == pytest.approx(before, abs=1e-6)
-    assert before[records[7].memory.id] == pytest.approx(bm25(records, records[7], {2: 1.0, 7: 1.0}), abs=1e-4)
+    assert before[records[7].id] == pytest.approx(bm25(records, records[7], {2: 1.0, 7: 1.0}), abs=1e-4)
 
 
 async def test_candidates_have_columns_and_no_text(store: MemoryStore, scope: Scope) -> None:

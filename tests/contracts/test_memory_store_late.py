@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -30,7 +31,7 @@ def make_tokens(seed: int, count: int) -> TokenVectors:
 def record_with(scope: Scope, number: int, tokens: TokenVectors | None) -> Record:
     """A record of a memory with these token vectors."""
     record = make_record(make_memory(KIND, f"text {number}", scope), make_dense(number))
-    return replace(record, vectors=replace(record.vectors, tokens=tokens))
+    return msgspec.structs.replace(record, vectors=replace(record.vectors, tokens=tokens))
 
 
 def expected(query: TokenVectors, memory: TokenVectors) -> list[float]:
@@ -53,10 +54,10 @@ async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: Me
     await store.upsert(scope, records)
     candidates = await late_of(store, scope, query)
     for record, tokens in zip(records, vectors.values(), strict=False):
-        late = candidates[record.memory.id].late
+        late = candidates[record.id].late
         assert late is not None
         assert late.tolist() == pytest.approx(expected(query, tokens), abs=2e-3)
-    bare = candidates[records[-1].memory.id].late
+    bare = candidates[records[-1].id].late
     assert bare is not None
     assert np.isnan(bare).all()
     assert bare.shape == (3,)
@@ -73,12 +74,12 @@ async def test_a_replaced_memory_has_its_new_token_vectors(store: MemoryStore, s
     query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 40))
     await store.upsert(scope, [record])
     newer = make_tokens(2, 3)
-    await store.upsert(scope, [replace(record, vectors=replace(record.vectors, tokens=newer))])
-    late = (await late_of(store, scope, query))[record.memory.id].late
+    await store.upsert(scope, [msgspec.structs.replace(record, vectors=replace(record.vectors, tokens=newer))])
+    late = (await late_of(store, scope, query))[record.id].late
     assert late is not None
     assert late.tolist() == pytest.approx(expected(query, newer), abs=2e-3)
-    await store.upsert(scope, [replace(record, vectors=replace(record.vectors, tokens=None))])
-    late = (await late_of(store, scope, query))[record.memory.id].late
+    await store.upsert(scope, [msgspec.structs.replace(record, vectors=replace(record.vectors, tokens=None))])
+    late = (await late_of(store, scope, query))[record.id].late
     assert late is not None
     assert np.isnan(late).all()
 
@@ -87,8 +88,8 @@ async def test_token_vectors_of_a_removed_memory_are_gone(store: MemoryStore, sc
     """A memory that is stored again under its id has only its new token vectors."""
     query, record = make_tokens(7, 2), record_with(scope, 1, make_tokens(1, 4))
     await store.upsert(scope, [record])
-    assert await store.delete(scope, [record.memory.id]) == 1
-    await store.upsert(scope, [replace(record, vectors=replace(record.vectors, tokens=None))])
-    late = (await late_of(store, scope, query))[record.memory.id].late
+    assert await store.delete(scope, [record.id]) == 1
+    await store.upsert(scope, [msgspec.structs.replace(record, vectors=replace(record.vectors, tokens=None))])
+    late = (await late_of(store, scope, query))[record.id].late
     assert late is not None
     assert np.isnan(late).all()

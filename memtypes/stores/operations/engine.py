@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Record
 from memtypes.search.columns import Columns
 from memtypes.search.passage import Passage, passage_in
-from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors, Vectors
+from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition, has_ids, within
 from memtypes.stores.operations.uuids import Ids
 
@@ -33,14 +33,6 @@ Keys: TypeAlias = NDArray[Any]
 
 FacetCounts: TypeAlias = list[tuple[str | int, int]]
 """Values of a payload field, each with the number of memories that have it."""
-
-
-class EnginePoint(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A memory as an engine stores it: id, vectors and payload."""
-
-    id: str
-    vectors: Vectors
-    payload: Payload
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,9 +90,9 @@ class ExistingColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PutPoints:
-    """Insert points; an existing point is replaced only if it meets the condition."""
+    """Insert records as points; an existing point is replaced only if it meets the condition."""
 
-    points: Sequence[EnginePoint]
+    points: Sequence[Record]
     where: Condition
 
 

@@ -5,7 +5,6 @@ Checks the caller's arguments, and converts them to requests and the engine's an
 
 from __future__ import annotations
 
-import asyncio
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +24,7 @@ from memtypes.stores.operations.conditions import to_condition
 from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.reads import cursor_of, parse_cursor
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
-from memtypes.stores.operations.writes import batches, group_changes, memory_of, point_of
+from memtypes.stores.operations.writes import batches, check_integers, group_changes, memory_of
 
 MAX_PAGE = 500
 IDENTITY = frozenset({"id", "type", "tenant", "namespace"})
@@ -49,14 +48,10 @@ class MessageStore(MemoryStore):
 
         If the engine dies midway, some batches may have been stored; repeating the call stores the rest.
         """
-        checked = list({record.memory.id: self._checked(scope, record) for record in records}.values())
-        requests = []
-        for batch in batches(checked):
-            points = [point_of(record) for record in batch]
-            requests.append(writes.Upsert(scope=scope, type=batch[0].memory.type, points=points))
-            await asyncio.sleep(0)  # a long list must not block the event loop
-        for request in requests:
-            await self.ask(request)
+        for record in records:
+            self._check_record(scope, record)
+        for batch in batches({record.id: record for record in records}.values()):
+            await self.ask(writes.Upsert(scope=scope, type=batch[0].type, points=batch))
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """The memories of `ids` that exist, in the order of `ids`. If `ids` names types, only these are searched."""
@@ -149,14 +144,13 @@ class MessageStore(MemoryStore):
         """The names of the tenant's namespaces, sorted."""
         return await self.ask(reads.ListNamespaces(tenant=tenant))
 
-    def _checked(self, scope: Scope, record: Record) -> Record:
-        memory = record.memory
-        if (memory.tenant, memory.namespace) != (scope.tenant, scope.namespace):
-            raise InvalidRequest(f"memory {memory.id} belongs to another scope", path="namespace")
-        if not valid_ids([memory.id]):
-            raise InvalidRequest("must be a UUID in lower case with hyphens", path="id", got=memory.id)
+    def _check_record(self, scope: Scope, record: Record) -> None:
+        if (record.payload["tenant"], record.payload["namespace"]) != (scope.tenant, scope.namespace):
+            raise InvalidRequest(f"memory {record.id} belongs to another scope", path="namespace")
+        if not valid_ids([record.id]):
+            raise InvalidRequest("must be a UUID in lower case with hyphens", path="id", got=record.id)
         self._check_dense(record.vectors.dense)
-        return record
+        check_integers(record.payload, record.id)
 
     def _check_dense(self, vector: DenseVector) -> None:
         if vector.shape != (self._dimensions,):

@@ -8,15 +8,15 @@ from typing import TypeAlias
 from memtypes.conversation_context import in_context_everywhere
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.operations.engine import EnginePoint, Payload
-from memtypes.stores.operations.writes import memory_of, point_of
+from memtypes.stores.operations.engine import Payload
+from memtypes.stores.operations.writes import memory_of
 
 EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]]
 """Computes the vectors of texts in context (see `memtypes.conversation_context`)."""
 
 
-async def embed_again(store: MemoryStore, payloads: Sequence[Payload], embed: EmbedTexts) -> list[EnginePoint]:
-    """The points of the memories in `payloads`, with new vectors. store: from which preceding turns are read."""
+async def embed_again(store: MemoryStore, payloads: Sequence[Payload], embed: EmbedTexts) -> list[Record]:
+    """The records of the memories in `payloads`, with new vectors. store: from which preceding turns are read."""
     memories = [memory_of(payload) for payload in payloads]
     vectors = await embed(await in_context_everywhere(store, memories))
-    return [point_of(Record(memory, new)) for memory, new in zip(memories, vectors, strict=True)]
+    return [Record.of(memory, new) for memory, new in zip(memories, vectors, strict=True)]

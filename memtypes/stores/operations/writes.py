@@ -6,7 +6,7 @@ Every condition is made by `within`, so no write changes memories of another nam
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,13 +20,11 @@ from memtypes.model.times import rfc3339
 from memtypes.model.types import from_payload
 from memtypes.ports.memory_store import Record, Use
 from memtypes.search.columns import TERMS
-from memtypes.search.vectors import heaviest
 from memtypes.stores.operations.conditions import Condition, above, has_ids, negated, within
 from memtypes.stores.operations.engine import (
     Change,
     DropFields,
     EngineOperations,
-    EnginePoint,
     Payload,
     PutPoints,
     RemovePoints,
@@ -49,7 +47,7 @@ class Upsert(EngineRequest[None], frozen=True, kw_only=True, tag=True):
 
     scope: Scope
     type: MemoryType
-    points: list[EnginePoint]
+    points: list[Record]
 
     async def run(self, engine: EngineOperations) -> None:
         """Write the points. Raises Conflict if an id belongs to a memory of another namespace."""
@@ -170,27 +168,20 @@ async def _existing(engine: EngineOperations, scope: Scope, ids: Iterable[str]) 
     return {kind: set(by_id) for kind, by_id in payloads.items() if by_id}
 
 
-def batches(records: Sequence[Record]) -> Iterator[list[Record]]:
+def batches(records: Collection[Record]) -> Iterator[list[Record]]:
     """`records` in batches of one memory type, of at most MAX_RECORDS records and about MAX_CHARACTERS."""
     for kind in MemoryType:
         batch: list[Record] = []
         size = 0
-        for record in (record for record in records if record.memory.type is kind):
-            if batch and (len(batch) == MAX_RECORDS or size + len(record.memory.content) > MAX_CHARACTERS):
+        for record in (record for record in records if record.type is kind):
+            length = len(record.payload["content"])
+            if batch and (len(batch) == MAX_RECORDS or size + length > MAX_CHARACTERS):
                 yield batch
                 batch, size = [], 0
             batch.append(record)
-            size += len(record.memory.content)
+            size += length
         if batch:
             yield batch
-
-
-def point_of(record: Record) -> EnginePoint:
-    """The engine's point of a memory. Raises InvalidRequest for an integer that can't be stored exactly."""
-    payload = record.memory.to_payload()
-    check_integers(payload, record.memory.id)
-    payload[TERMS] = heaviest(record.vectors.sparse)
-    return EnginePoint(record.memory.id, record.vectors, payload)
 
 
 def memory_of(payload: Payload) -> Memory:

@@ -16,12 +16,12 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from memtypes.model.errors import InvalidRequest, RemembrancerError, Unavailable
+from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import SparseVector, TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import (
     Change,
     DropFields,
-    EnginePoint,
     Keys,
     PutPoints,
     QueryHits,
@@ -99,7 +99,7 @@ def to_operation(change: Change) -> models.UpdateOperation:
             return models.DeleteOperation(delete=models.FilterSelector(filter=where))
 
 
-def to_point(point: EnginePoint) -> models.PointStruct:
+def to_point(point: Record) -> models.PointStruct:
     """The client's point. A memory without terms gets no sparse vector, so it does not count for the IDF."""
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()}
     if len(point.vectors.sparse.indices):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import pytest
 
 from ingest.identity.neighbours import find_neighbours
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.ports.memory_store import Record
+from memtypes.search.vectors import Vectors
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record
 from tests.fakes_memories import InMemoryStore
 
@@ -16,13 +19,17 @@ pytestmark = pytest.mark.anyio
 SEED = 7
 
 
-def record(content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = SEED, **fields: object) -> Record:
-    """A record whose vector depends on `seed` alone."""
-    return make_record(make_memory(kind, content, **fields), make_dense(seed))
+Embedded: TypeAlias = tuple[Memory, Vectors]
 
 
-async def near(store: InMemoryStore, *arriving: Record) -> list[list[Memory]]:
-    """Ids of the neighbours found for each arriving record."""
+def embedded(content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = SEED, **fields: object) -> Embedded:
+    """A memory with vectors that depend on `seed` alone."""
+    memory = make_memory(kind, content, **fields)
+    return memory, make_record(memory, make_dense(seed)).vectors
+
+
+async def near(store: InMemoryStore, *arriving: Embedded) -> list[list[Memory]]:
+    """The neighbours found for each arriving memory."""
     neighbours = await find_neighbours(store, SCOPE, dict(enumerate(arriving)))
     return [[neighbour.memory for neighbour in neighbours.get(index, ())] for index in range(len(arriving))]
 
@@ -30,30 +37,30 @@ async def near(store: InMemoryStore, *arriving: Record) -> list[list[Memory]]:
 async def test_neighbours_are_of_the_same_type() -> None:
     """A memory of another type is no neighbour, even with the same vector."""
     store = InMemoryStore(DIMENSIONS)
-    stored = record("The tea is green.")
-    await store.upsert(SCOPE, [stored, record("The tea is green.", MemoryType.PROCEDURAL)])
-    assert await near(store, record("THE TEA IS GREEN.")) == [[stored.memory]]
+    stored = embedded("The tea is green.")
+    await store.upsert(SCOPE, [Record.of(*stored), Record.of(*embedded("The tea is green.", MemoryType.PROCEDURAL))])
+    assert await near(store, embedded("THE TEA IS GREEN.")) == [[stored[0]]]
 
 
 async def test_private_memories_neither_have_nor_are_neighbours() -> None:
     """No search is made for them, and no search returns them."""
     store = InMemoryStore(DIMENSIONS)
-    private = record("Call Ann", session_id="s", visibility=Visibility.SESSION)
-    await store.upsert(SCOPE, [private])
-    assert await near(store, record("call ann")) == [[]]
+    private = embedded("Call Ann", session_id="s", visibility=Visibility.SESSION)
+    await store.upsert(SCOPE, [Record.of(*private)])
+    assert await near(store, embedded("call ann")) == [[]]
     assert await find_neighbours(store, SCOPE, {0: private}) == {}
 
 
 async def test_facts_that_arrive_earlier_in_a_call_are_neighbours() -> None:
     """Earlier facts of the same call are neighbours before they are stored; later ones are not."""
-    first, second = record("The port is 1"), record("The port is 2")
-    assert await near(InMemoryStore(DIMENSIONS), first, second) == [[], [first.memory]]
+    first, second = embedded("The port is 1"), embedded("The port is 2")
+    assert await near(InMemoryStore(DIMENSIONS), first, second) == [[], [first[0]]]
 
 
 async def test_distant_memories_are_neighbours_of_facts_only() -> None:
     """The search radius for contradictions, which only facts have, is wider than that for duplicates."""
     store = InMemoryStore(DIMENSIONS)
-    far = record("The port is 1", seed=8)
-    await store.upsert(SCOPE, [far, record("Press the key", MemoryType.PROCEDURAL, seed=8)])
-    facts, procedures = await near(store, record("The port is 2"), record("press the key", MemoryType.PROCEDURAL))
-    assert (facts, procedures) == ([far.memory], [])
+    far = embedded("The port is 1", seed=8)
+    await store.upsert(SCOPE, [Record.of(*far), Record.of(*embedded("Press the key", MemoryType.PROCEDURAL, seed=8))])
+    facts, procedures = await near(store, embedded("The port is 2"), embedded("press the key", MemoryType.PROCEDURAL))
+    assert (facts, procedures) == ([far[0]], [])

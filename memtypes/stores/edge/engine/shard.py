@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import qdrant_edge as edge
 
+from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.engine.reader import Reader
 from memtypes.stores.edge.engine.vendor import Translator, to_point
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
@@ -26,7 +27,6 @@ from memtypes.stores.files import sync_directory
 from memtypes.stores.operations.engine import (
     Change,
     DropFields,
-    EnginePoint,
     PutPoints,
     RemovePoints,
     SetFields,
@@ -131,7 +131,7 @@ class Shard:
             if other != self.path:
                 shutil.rmtree(other)
 
-    def _put(self, points: Sequence[EnginePoint], where: edge.Filter) -> Slots:
+    def _put(self, points: Sequence[Record], where: edge.Filter) -> Slots:
         # The request has made sure that no point belongs to another scope, so earlier token vectors may go first.
         slots = self.slots.claim([point.id for point in points])
         tokens = [point.vectors.tokens for point in points]

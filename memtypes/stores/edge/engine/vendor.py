@@ -13,10 +13,11 @@ import numpy as np
 import qdrant_edge as edge
 
 from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse, Unavailable
+from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import EnginePoint, VectorQuery
+from memtypes.stores.operations.engine import VectorQuery
 from memtypes.stores.operations.schema import DENSE, SPARSE, Index
 
 _CONFIG_FILE = "edge_config.json"
@@ -126,7 +127,7 @@ class Translator:
                 return self.filter(where)
 
 
-def to_point(point: EnginePoint, slot: int) -> edge.Point:
+def to_point(point: Record, slot: int) -> edge.Point:
     """The engine's point for a memory, without token vectors, which are in the sidecar (see `token_vectors`).
 
     A memory without terms gets no sparse vector, so it does not count for the IDF.

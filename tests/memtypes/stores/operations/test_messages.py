@@ -10,10 +10,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
-from memtypes.ports.memory_store import TypeStats
+from memtypes.ports.memory_store import Record, TypeStats
 from memtypes.search.candidates import Candidate, Candidates
 from memtypes.search.vectors import Vectors
-from memtypes.stores.operations.engine import EnginePoint, Payload
+from memtypes.stores.operations.engine import Payload
 from memtypes.stores.operations.messages import answer_type, decode, encode
 from memtypes.stores.operations.reads import CountTokens, ListPage, PayloadPage
 from memtypes.stores.operations.searching import FindCandidates
@@ -30,14 +30,16 @@ def test_vectors_survive_encoding(
     dense: NDArray[np.float32], tokens: NDArray[np.int8], terms: dict[int, float]
 ) -> None:
     """A point comes back with the same arrays, types and shapes."""
-    point = EnginePoint("id", Vectors(dense, make_sparse(terms), tokens), {"content": "text", "n": [1, None]})
-    back = decode(encode(point), EnginePoint)
-    assert (back.id, back.payload) == (point.id, point.payload)
+    record = Record(
+        "id", MemoryType.EPISODIC, {"content": "text", "n": [1, None]}, Vectors(dense, make_sparse(terms), tokens)
+    )
+    back = decode(encode(record), Record)
+    assert (back.id, back.payload) == (record.id, record.payload)
     for array, other in (
         (back.vectors.dense, dense),
         (back.vectors.tokens, tokens),
-        (back.vectors.sparse.indices, point.vectors.sparse.indices),
-        (back.vectors.sparse.values, point.vectors.sparse.values),
+        (back.vectors.sparse.indices, record.vectors.sparse.indices),
+        (back.vectors.sparse.values, record.vectors.sparse.values),
     ):
         assert array.dtype == other.dtype
         assert np.array_equal(array, other)

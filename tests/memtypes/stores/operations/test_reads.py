@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
+from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Vectors
 from memtypes.stores.operations.conditions import within
-from memtypes.stores.operations.engine import EnginePoint, Payload, PutPoints, Scroll, ScrollOrder
+from memtypes.stores.operations.engine import Payload, PutPoints, Scroll, ScrollOrder
 from memtypes.stores.operations.reads import ListPage, Position, cursor_of, in_order, parse_cursor, split_at_cut
 from tests.builders import SCOPE, make_dense, make_sparse
 from tests.fakes_memories import InMemoryEngine
@@ -69,7 +70,7 @@ async def test_pages_show_everything_once_in_order(times: list[tuple[MemoryType,
     """Joined, the pages are the whole list, newest first and ties by id."""
     payloads, engine = payloads_of(times), ShufflingEngine(seed)
     for payload in payloads:
-        point = EnginePoint(payload["id"], VECTORS, payload)
+        point = Record(payload["id"], payload["type"], payload, VECTORS)
         await engine.write({payload["type"]: [PutPoints([point], within(SCOPE))]})
     after, shown = None, list[Payload]()
     for _ in range(len(payloads) + 1):

@@ -31,10 +31,10 @@ def test_batches_contain_every_record_once_and_stay_small(sizes: list[tuple[Memo
     """Each record is in one batch, a batch has one type, and a batch over the limit has one record only."""
     records = records_of(sizes)
     cut = list(batches(records))
-    assert sorted(record.memory.id for batch in cut for record in batch) == [record.memory.id for record in records]
+    assert sorted(record.id for batch in cut for record in batch) == [record.id for record in records]
     for batch in cut:
-        assert len({record.memory.type for record in batch}) == 1
-        assert len(batch) == 1 or sum(len(record.memory.content) for record in batch) <= MAX_CHARACTERS
+        assert len({record.type for record in batch}) == 1
+        assert len(batch) == 1 or sum(len(record.payload["content"]) for record in batch) <= MAX_CHARACTERS
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (64, [64]), (65, [64, 1]), (130, [64, 64, 2])])

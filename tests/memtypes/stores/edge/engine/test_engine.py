@@ -11,14 +11,14 @@ from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
 from memtypes.stores.edge.engine.engine import WARM_UP_STEP, EdgeEngine
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
-from memtypes.stores.operations.writes import FieldChange, Patch, Upsert, point_of
+from memtypes.stores.operations.writes import FieldChange, Patch, Upsert
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
 
 KIND = MemoryType.SEMANTIC
 MEMORIES = [make_memory(KIND, f"number {n}", importance=1 + n % 10) for n in range(WARM_UP_STEP + 20)]
-POINTS = [point_of(make_record(memory)) for memory in MEMORIES]
+POINTS = [make_record(memory) for memory in MEMORIES]
 
 
 def opened(path: Path) -> EdgeEngine:

@@ -12,10 +12,9 @@ from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.slots import slots_of
 from memtypes.stores.operations.conditions import EVERYTHING
 from memtypes.stores.operations.engine import PutPoints, RemovePoints, Scroll, ScrollOrder, SetFields
-from memtypes.stores.operations.writes import point_of
 from tests.builders import DIMENSIONS, make_memory, make_record
 
-POINTS = tuple(point_of(make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}"))) for number in range(6))
+POINTS = tuple(make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}")) for number in range(6))
 IDS = [one.id for one in POINTS]
 
 

@@ -55,8 +55,8 @@ async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
     assert not files_with(tmp_path, "wiped")
     (after,) = await store.candidates(OTHER, [search])
     assert {one.id: (one.dense, one.sparse) for one in before} == {one.id: (one.dense, one.sparse) for one in after}
-    assert {one.id for one in after} == {one.memory.id for one in theirs}
-    assert len(await store.get(OTHER, [one.memory.id for one in theirs])) == len(theirs)
+    assert {one.id for one in after} == {one.id for one in theirs}
+    assert len(await store.get(OTHER, [one.id for one in theirs])) == len(theirs)
     await store.aclose()
 
 
@@ -80,14 +80,14 @@ async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
     new = facts("later", 40)
     for one, other in zip(new, old, strict=False):
         await store.upsert(SCOPE, [one])
-        await store.patch(SCOPE, {other.memory.id: {"importance": 9}})
-    gone = [one.memory.id for one in old[50:60]]
+        await store.patch(SCOPE, {other.id: {"importance": 9}})
+    gone = [one.id for one in old[50:60]]
     await store.delete(SCOPE, gone)
     assert await erasing == 1
-    ids = [one.memory.id for one in (*old, *new)]
+    ids = [one.id for one in (*old, *new)]
     found = await store.get(SCOPE, ids)
     assert set(found) == set(ids) - set(gone)
-    assert all(found[one.memory.id].importance == 9 for one in old[:40])
+    assert all(found[one.id].importance == 9 for one in old[:40])
     await store.aclose()
 
 
@@ -101,12 +101,12 @@ async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
     await store.rewrite_shards(2**62)
     await until((tmp_path / "semantic" / "v2").exists)
     kill_engine(tmp_path)
-    assert len(await store.get(SCOPE, [one.memory.id for one in kept])) == len(kept)
+    assert len(await store.get(SCOPE, [one.id for one in kept])) == len(kept)
     files = EdgeFiles(store)
     await files.erase(OTHER, None)
     assert await files.remaining(OTHER, None) == 0
     assert not files_with(tmp_path, "wiped")
-    assert len(await store.get(SCOPE, [one.memory.id for one in kept])) == len(kept)
+    assert len(await store.get(SCOPE, [one.id for one in kept])) == len(kept)
     await store.aclose()
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -169,7 +170,9 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
         holder = holder_in(tmp_path)
         reader, writer = await asyncio.open_unix_connection(holder.socket)
         record = make_record(make_memory(MemoryType.EPISODIC, "x"))
-        await store.upsert(SCOPE, [replace(record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8)))])
+        await store.upsert(
+            SCOPE, [msgspec.structs.replace(record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8)))]
+        )
         broken = TypedSearch({MemoryType.EPISODIC: {}}, record.vectors.dense, None, 5, tokens=np.ones((1, 5), np.int8))
         request = FindCandidates(scope=SCOPE, searches=[broken])
         for message in (encode([7, request]), encode([8, {"request": "Nonsense"}]), encode("no call")):

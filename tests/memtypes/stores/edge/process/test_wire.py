@@ -9,8 +9,8 @@ import pytest
 
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, RemembrancerError, StoreInUse, Unavailable
 from memtypes.model.policy import MemoryType
+from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.process import wire
-from memtypes.stores.operations.engine import EnginePoint
 from memtypes.stores.operations.messages import decode, encode
 from memtypes.stores.operations.reads import ListPage
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
@@ -54,7 +54,9 @@ def test_requests_are_decoded_as_they_were_encoded() -> None:
     assert find.scope == SCOPE
     assert find.searches[0].wheres == search.wheres
     assert np.array_equal(np.asarray(find.searches[0].dense), vectors.dense)
-    upsert = sent(Upsert(scope=SCOPE, type=MemoryType.EPISODIC, points=[EnginePoint("i", vectors, {"a": [1]})]))
+    upsert = sent(
+        Upsert(scope=SCOPE, type=MemoryType.EPISODIC, points=[Record("i", MemoryType.EPISODIC, {"a": [1]}, vectors)])
+    )
     assert isinstance(upsert, Upsert)
     assert upsert.points[0].payload == {"a": [1]}
     page = ListPage(scope=SCOPE, types=[MemoryType.SEMANTIC], where={}, limit=3, after=("a", "b"))

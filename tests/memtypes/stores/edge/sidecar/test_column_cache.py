@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from memtypes.model.policy import MemoryType
+from memtypes.ports.memory_store import Record
 from memtypes.search.columns import COLUMN_FIELDS, Columns
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition, above, has_ids, within
-from memtypes.stores.operations.engine import Change, DropFields, EnginePoint, PutPoints, RemovePoints, SetFields
+from memtypes.stores.operations.engine import Change, DropFields, PutPoints, RemovePoints, SetFields
 from tests.builders import SCOPE, make_memory, make_record
 
 KIND, OTHER = MemoryType.SEMANTIC, MemoryType.EPISODIC
@@ -102,7 +103,7 @@ def test_a_replaced_memory_has_its_new_values() -> None:
     """Fields that the new payload lacks are removed from the cache."""
     cache = ColumnCache(Payloads(0))
     cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
-    point = EnginePoint("a", make_record(make_memory(KIND, "a")).vectors, {"importance": 4})
+    point = Record("a", KIND, {"importance": 4}, make_record(make_memory(KIND, "a")).vectors)
     cache.follow(KIND, PutPoints((point,), within(SCOPE)), slots_of([1]))
     assert read(cache, 2, 1) == [{"speaker": "Ben"}, {"importance": 4}]
 

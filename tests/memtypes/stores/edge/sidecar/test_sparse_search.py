@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from memtypes.model.filters import parse_filter
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
@@ -23,14 +24,12 @@ from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache
 from memtypes.stores.operations.conditions import Condition, has_ids, of_tenant, scope_in, to_condition, within
 from memtypes.stores.operations.engine import (
     Change,
-    EnginePoint,
     PutPoints,
     QueryHits,
     RemovePoints,
     SetFields,
     VectorQuery,
 )
-from memtypes.stores.operations.writes import point_of
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
 
 OTHER = Scope("acme", "another")
@@ -38,7 +37,7 @@ QUERY = make_sparse({0: 1.0, 2: 0.5, 3: 2.0, 65_539: 1.5})
 WEIGHTS = st.dictionaries(st.sampled_from([0, 1, 2, 3, 65_539]), st.floats(0.125, 5.0, width=32), max_size=4)
 
 
-def points(scope: Scope, start: int, count: int) -> tuple[EnginePoint, ...]:
+def points(scope: Scope, start: int, count: int) -> tuple[Record, ...]:
     """Facts with some of the query's terms; every fifth has no term."""
     made = []
     for number in range(start, start + count):
@@ -46,7 +45,7 @@ def points(scope: Scope, start: int, count: int) -> tuple[EnginePoint, ...]:
         terms = (
             {} if number % 5 == 4 else {term: 1 + number / 9 for term in (0, 1, 2, 3, 65_539) if number >> term % 7 & 1}
         )
-        made.append(point_of(make_record(memory, make_dense(number), terms)))
+        made.append(make_record(memory, make_dense(number), terms))
     return tuple(made)
 
 
