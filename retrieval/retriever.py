@@ -150,7 +150,9 @@ class Retriever:
         with timings.stage("texts"):
             memories = await self._best_memories(scope, ranked.candidates, request.top_k)
         with timings.stage("render"):
-            hits = _search_hits(ranked.candidates, memories, explain=request.explain)
+            now = self._parts.clock()
+            shown = {memory_id: memory.at(now) for memory_id, memory in memories.items()}
+            hits = _search_hits(ranked.candidates, shown, explain=request.explain)
         self._report(timings)
         return SearchAnswer(hits=hits, profile=profile, weights=weights, as_of=as_of, degraded=list(ranked.degraded))
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
+from ingest.identity.states import States
 from ingest.screening.extraction.statements import (
     ARTICLES,
     FUNCTION_WORDS,
@@ -32,13 +32,14 @@ from ingest.screening.extraction.statements import (
     without_denials,
     words_of,
 )
-from memtypes.model.memory import MAX_LINKS, Link, LinkType, Memory, first_line
+from memtypes.model.memory import LinkType, Memory, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.semantic import Semantic
-from memtypes.model.times import rfc3339
 
 MAX_CHARACTERS = 2_000
 """Longer texts are not compared: they have too many words, or are no sentences."""
+
+REASON = "the same subject and attribute with another value"
 
 _MAX_VALUE_WORDS = 5
 _MAX_PLAIN_WORDS = 3
@@ -46,37 +47,34 @@ _MAX_PLAIN_WORDS = 3
 
 @dataclass(slots=True)
 class Timeline:
-    """Facts, each valid until a newer one replaces it. facts: by id. changed: ids of facts to write to the store."""
+    """Facts, each valid until a newer one replaces it. states: the facts, and what changes in them."""
 
     now: datetime
-    facts: dict[str, Memory] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
+    states: States
     _parsed: dict[str, ParsedFact] = field(default_factory=dict)
 
     def add(self, newer: Memory, near: Sequence[Memory]) -> None:
         """Add `newer`: end the facts in `near` that it replaces; end it if a later one replaces it."""
-        self.facts[newer.id] = newer
+        facts = self.states.memories
+        facts[newer.id] = newer
         if not takes_part(newer):
             return
-        others = [self.facts.setdefault(fact.id, fact) for fact in near if fact.id != newer.id]
+        others = [facts.setdefault(fact.id, fact) for fact in near if fact.id != newer.id]
         for old in others:
             if self._replaces(newer, old):
-                self._end(old.id, newer.id)
+                self.states.replace(old.id, newer.id, REASON)
         later = [fact for fact in others if fact.valid_from > newer.valid_from and self._replaces(fact, newer)]
         if later:
-            self._end(newer.id, min(later, key=lambda fact: (fact.valid_from, fact.id)).id)
+            first = min(later, key=lambda fact: (fact.valid_from, fact.id))
+            self.states.replace(newer.id, first.id, REASON)
 
     def replaced_by(self, memory_id: str) -> list[str]:
         """The ids of the facts that `memory_id` has replaced."""
-        return [fact for fact in self.facts if fact in self.changed and self.facts[fact].superseded_by == memory_id]
-
-    def patch(self, memory_id: str) -> dict[str, Any]:
-        """The payload fields to write for a stored fact."""
-        fact = self.facts[memory_id]
-        fields: dict[str, Any] = {"links": [link.model_dump(mode="json") for link in fact.links]}
-        if fact.superseded_by is not None and fact.valid_to is not None:
-            fields |= {"valid_to": rfc3339(fact.valid_to), "superseded_by": fact.superseded_by}
-        return {**fields, "updated_at": rfc3339(self.now)}
+        return [
+            fact.id
+            for fact in self.states.memories.values()
+            if fact.id in self.states.changed and fact.superseded_by == memory_id
+        ]
 
     def _replaces(self, newer: Memory, old: Memory) -> bool:
         """Whether `newer` states another value than `old` for the same concept, and begins no earlier."""
@@ -89,24 +87,10 @@ class Timeline:
             self._parsed[fact.id] = ParsedFact.of(fact.content)
         return self._parsed[fact.id]
 
-    def _end(self, old_id: str, newer_id: str) -> None:
-        """End the old fact where the newer one begins, and link the newer to it, if that has room for a link."""
-        old, newer = self.facts[old_id], self.facts[newer_id]
-        link = Link(type=LinkType.CONTRADICTS, id=old_id)
-        if link not in newer.links:
-            if len(newer.links) >= MAX_LINKS:
-                return
-            self._change(newer, links=[*newer.links, link])
-        self._change(old, valid_to=newer.valid_from, superseded_by=newer_id)
-
-    def _change(self, fact: Memory, **fields: Any) -> None:
-        self.facts[fact.id] = fact.model_copy(update=fields)
-        self.changed.add(fact.id)
-
 
 def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Memory]], now: datetime) -> Timeline:
     """The timeline with `arriving` added in order. near: stored facts to compare with, by arriving id."""
-    timeline = Timeline(now)
+    timeline = Timeline(now, States(now))
     for fact in arriving:
         timeline.add(fact, near.get(fact.id, ()))
     return timeline
@@ -131,7 +115,7 @@ def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
     return {
         memory.id: ids
         for memory in memories
-        if takes_part(memory) and (ids := [link.id for link in memory.links if link.type is LinkType.CONTRADICTS])
+        if takes_part(memory) and (ids := [link.to for link in memory.links if link.type is LinkType.CONTRADICTS])
     }
 
 

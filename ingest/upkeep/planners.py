@@ -100,7 +100,7 @@ def promotions(memories: Sequence[Memory], request: JobRequest, now: datetime) -
 
     An event from which a fact is derived is not promoted again.
     """
-    promoted = {link.id for memory in memories for link in memory.links if link.type is LinkType.DERIVED_FROM}
+    promoted = {link.to for memory in memories for link in memory.links if link.type is LinkType.DERIVED_FROM}
     current = [memory for memory in memories if not has_ended(memory, now)]
     events = _same_content(memory for memory in current if isinstance(memory, Episodic))
     facts = [
@@ -208,7 +208,7 @@ def _fact(group: Sequence[Memory]) -> Promotion:
         tags=list(dict.fromkeys(tag for memory in group for tag in memory.tags))[:MAX_TAGS],
         source_sessions=sessions[:MAX_SESSIONS],
         evidence_count=sum(memory.evidence_count for memory in group),
-        links=[Link(type=LinkType.DERIVED_FROM, id=source) for source in ids[:MAX_LINKS]],
+        links=[Link(to=source, type=LinkType.DERIVED_FROM) for source in ids[:MAX_LINKS]],
         created_at=min(memory.created_at for memory in group),
         visibility=Visibility.NAMESPACE,
     )

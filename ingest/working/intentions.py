@@ -17,7 +17,7 @@ from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, Unavailable
-from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of, ends_after
+from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of, in_view
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import OPEN, Prospective, Status, TriggerType
@@ -159,9 +159,8 @@ def _may_be_due(request: DueRequest, now: datetime) -> Filter:
     kinds: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
     triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}
     kinds += [Compare("trigger_type", Op.EQ, str(trigger)) for trigger, value in triggers.items() if value]
-    current = (ends_after(name, now) for name in ("valid_to", "expires_at"))
     is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
-    return all_of(is_open, Absent("fired_at"), AnyOf(tuple(kinds)), *current)
+    return all_of(is_open, Absent("fired_at"), AnyOf(tuple(kinds)), in_view(now))
 
 
 def is_due(intention: Prospective, request: DueRequest) -> bool:

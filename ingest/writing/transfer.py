@@ -131,5 +131,5 @@ def _moved(memory: Memory, scope: Scope, ids: Mapping[str, str]) -> Memory:
     changes: dict[str, Any] = {"id": ids[memory.id], "tenant": scope.tenant, "namespace": scope.namespace}
     if memory.superseded_by is not None:
         changes["superseded_by"] = ids.get(memory.superseded_by, memory.superseded_by)
-    changes["links"] = [link.model_copy(update={"id": ids.get(link.id, link.id)}) for link in memory.links]
+    changes["links"] = [link.model_copy(update={"to": ids.get(link.to, link.to)}) for link in memory.links]
     return memory.model_copy(update=changes)

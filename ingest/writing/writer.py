@@ -25,6 +25,7 @@ from ingest.identity.duplicates import (
 from ingest.identity.neighbours import Neighbours, find_neighbours
 from ingest.writing.drafts import PendingWrite
 from ingest.writing.outcome import WriteOutcome, WriteStatus
+from ingest.writing.settling import settle
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Memory
@@ -142,11 +143,12 @@ class MemoryWriter:
             near |= {new_id: [facts[fact] for fact in ids if fact in facts] for new_id, ids in linked.items()}
         arriving = [*plan.inserts.values(), *(repeated[memory_id] for memory_id in linked)]
         timeline = await offload((fact.content for fact in arriving), lambda: place_facts(arriving, near, now))
-        for changed_id in timeline.changed:
+        await settle(self.store, scope, timeline.states)
+        for changed_id in timeline.states.changed:
             if changed_id in plan.inserts:
-                plan.inserts[changed_id] = timeline.facts[changed_id]
+                plan.inserts[changed_id] = timeline.states.memories[changed_id]
             else:
-                plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **timeline.patch(changed_id)}
+                plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **timeline.states.patch(changed_id)}
         return timeline
 
     async def _apply(self, scope: Scope, plan: WritePlan, pending: Sequence[PendingWrite]) -> None:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.memory import Memory
+from memtypes.model.memory import Memory, State
 from memtypes.model.times import Instant
 from memtypes.model.types import MEMORY_CLASSES
 
@@ -98,6 +98,48 @@ def ends_after(field: str, instant: datetime) -> Filter:
     return AnyOf((Absent(field), Compare(field, Op.GT, instant)))
 
 
+def in_view(instant: datetime) -> Filter:
+    """Condition: the memory is in the current view at `instant`: not ended, or valid again since `state_until`."""
+    back = Compare("state_until", Op.LTE, instant)
+    return all_of(
+        AnyOf((Absent("valid_to"), Compare("valid_to", Op.GT, instant), back)), ends_after("expires_at", instant)
+    )
+
+
+def with_states(tree: Filter, instant: datetime) -> Filter:
+    """The filter `tree` with conditions on `state` as conditions on the times that determine it at `instant`."""
+    match tree:
+        case All(parts):
+            return All(tuple(with_states(part, instant) for part in parts))
+        case AnyOf(parts):
+            return AnyOf(tuple(with_states(part, instant) for part in parts))
+        case Not(part):
+            return Not(with_states(part, instant))
+        case Compare("state", op, value):
+            values = value if isinstance(value, tuple) else (value,)
+            parts = tuple(_in_state(state, instant) for state in values)
+            matching = All(parts) if op is Op.ALL else AnyOf(parts)
+            return Not(matching) if op is Op.NE else matching
+        case leaf:
+            return leaf
+
+
+def _in_state(state: object, instant: datetime) -> Filter:
+    """Condition: the memory is in this state at `instant`, as `Memory.at` has it; a false one for no state."""
+    over = Compare("state_until", Op.LTE, instant)
+    replaced = All((Compare("valid_to", Op.LTE, instant), Not(over)))
+    contested = All((Compare("state", Op.EQ, str(State.CONTESTED)), Not(over), Not(replaced)))
+    match state:
+        case State.REPLACED:
+            return replaced
+        case State.CONTESTED:
+            return contested
+        case State.CURRENT:
+            return All((Not(replaced), Not(contested)))
+        case _:
+            return AnyOf(())
+
+
 _HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
 """Fields of the scope, and those for internal use."""
 _KINDS: Mapping[Any, Kind] = {
@@ -130,7 +172,8 @@ def _field_kinds() -> dict[str, Kind]:
         for name, field in model.model_fields.items()
         if name not in _HIDDEN and (kind := _kind_of(field.annotation)) is not None
     }
-    return kinds | {"tokens.count": Kind.INTEGER}
+    links = {"links.to": Kind.TEXT, "links.type": Kind.TEXT, "links.strength": Kind.NUMBER}
+    return kinds | links | {"tokens.count": Kind.INTEGER}
 
 
 FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())

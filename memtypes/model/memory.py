@@ -7,10 +7,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from memtypes.model.ids import normalise
 from memtypes.model.policy import MemoryType, Visibility
@@ -111,10 +123,31 @@ class LinkType(StrEnum):
 
 
 class Link(Model):
-    """A link from a memory to the memory `id` in its namespace."""
+    """A link from a memory to the memory `to` in its namespace. strength: how sure or close the relation is."""
 
+    to: Name
     type: LinkType
-    id: Name
+    strength: Number = Field(default=1.0, ge=0.0, le=1.0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stored_before(cls, value: object) -> object:
+        """`value` with `to` for `id`, its name in stores and exports of earlier versions."""
+        if isinstance(value, dict) and "id" in value and "to" not in value:
+            return {"to" if name == "id" else name: member for name, member in value.items()}
+        return value
+
+
+class State(StrEnum):
+    """State of a memory in the current view.
+
+    replaced: its validity has ended, so it has left the view. contested: it and a current memory, linked `contradicts`,
+    may not both be true. current: neither.
+    """
+
+    CURRENT = "current"
+    CONTESTED = "contested"
+    REPLACED = "replaced"
 
 
 class TokenCount(Model):
@@ -163,10 +196,14 @@ class Reviewed(Model):
     votes: tuple[Vote, ...] = ()
 
 
+_LATER_FIELDS = frozenset({"state", "state_until", "state_reason"})
+"""Fields of memories whose names callers may use in metadata: they did so before there were these fields."""
+
+
 def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     """`metadata` itself; ValueError if it is not JSON of at most 16 KiB, or has a key that is a field of memories."""
     check_json(metadata, MAX_METADATA_BYTES)
-    reserved = sorted(set(metadata) & set(Memory.model_fields))
+    reserved = sorted(set(metadata) & (set(Memory.model_fields) - _LATER_FIELDS))
     if reserved:
         raise ValueError(f"must not name a memory's own fields ({', '.join(reserved)})")
     return metadata
@@ -205,6 +242,12 @@ class Draft(Model):
         return {"caller": source} if isinstance(source, str) else source
 
 
+CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
+    {"valid_to": None, "superseded_by": None, "state": State.CURRENT, "state_until": None, "state_reason": None}
+)
+"""The fields of a memory that nothing replaces or contests any more."""
+
+
 class Memory(Model):
     """A stored memory: the fields that all types share."""
 
@@ -235,6 +278,13 @@ class Memory(Model):
     valid_to: Instant | None = None
     expires_at: Instant | None = None
     superseded_by: str | None = None
+    state: State = State.CURRENT
+    state_until: Instant | None = Field(
+        default=None, description="When the memory is current again: what replaced or contests it expires then."
+    )
+    state_reason: str | None = Field(
+        default=None, max_length=MAX_LABEL, description="Why the memory was replaced or is contested."
+    )
     content_hash: str
     tokens: TokenCount
     gives_value: Flag | None = None
@@ -272,6 +322,15 @@ class Memory(Model):
     def line(self) -> str:
         """The entry of this memory in a context, without a bullet, possibly of several lines."""
         return self.content
+
+    def at(self, now: datetime) -> Self:
+        """The memory with the state that it has at `now`: ends, and expiries of what replaced it, need no write."""
+        if self.state_until is not None and self.state_until <= now:
+            return self.model_copy(update=CURRENT_AGAIN)
+        ended = self.valid_to is not None and self.valid_to <= now
+        if ended is (self.state is State.REPLACED):
+            return self
+        return self.model_copy(update={"state": State.REPLACED if ended else State.CURRENT})
 
     def to_payload(self) -> dict[str, Any]:
         """The memory as JSON without absent fields, times as RFC 3339 text: the form in which stores keep it."""

@@ -135,8 +135,8 @@ class MemoryStore(ABC):
     ) -> None:
         """Set top-level payload fields of existing memories, by id; drop the fields `removed`; vectors stay.
 
-        The values are JSON as in `Memory.to_payload`. Unknown ids are ignored. fence: of the lock (see `Lease`); a
-        memory patched under a higher fence stays unchanged, and LockLost is raised at the end.
+        The values are JSON as in `Memory.to_payload`, or None for no value. Unknown ids are ignored. fence: of the
+        lock (see `Lease`); a memory patched under a higher fence stays unchanged, and LockLost is raised at the end.
         """
 
     @abstractmethod

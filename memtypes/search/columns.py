@@ -84,6 +84,7 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         "live": ColumnKind.FLAG,
         "gives_value": ColumnKind.FLAG,
         "valid_to": ColumnKind.TIME,
+        "state_until": ColumnKind.TIME,
         "expires_at": ColumnKind.TIME,
         TERMS: ColumnKind.TERMS,
     }

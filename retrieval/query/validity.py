@@ -5,7 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypeAlias
 
-from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, ends_after, leaves, parse_filter
+from memtypes.model.filters import (
+    Absent,
+    All,
+    AnyOf,
+    Compare,
+    Filter,
+    Not,
+    Op,
+    all_of,
+    ends_after,
+    in_view,
+    leaves,
+    parse_filter,
+    with_states,
+)
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import Status
 from retrieval.query.request import RankedRequest, RetrieveRequest
@@ -17,7 +31,7 @@ _CLOSED = Compare("status", Op.ANY, (str(Status.COMPLETED), str(Status.CANCELLED
 
 def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
     """The filter of each type that the request searches. Raises InvalidRequest for a malformed filter."""
-    where = all_of(valid_at(as_of), _callers_filter(request))
+    where = _valid_and_wanted(request, as_of)
     return dict.fromkeys(request.types or MemoryType, where)
 
 
@@ -28,10 +42,9 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
     working_budget alone, and cleared items are left out.
     """
     callers = _callers_filter(request)
-    where = all_of(valid_at(as_of), callers)
+    where = _valid_and_wanted(request, as_of)
     filters = dict.fromkeys(_long_term_types(request), where)
-    by_status = callers is not None and any(leaf.field == "status" for leaf in leaves(callers))
-    if MemoryType.PROSPECTIVE in filters and not by_status:
+    if MemoryType.PROSPECTIVE in filters and not _names(callers, "status"):
         filters[MemoryType.PROSPECTIVE] = all_of(where, Not(_CLOSED))
     if request.include_working and request.working_budget > 0:
         filters[MemoryType.WORKING] = all_of(valid_at(as_of), Absent("cleared_at"))
@@ -40,14 +53,29 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
 
 def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
     """The filter of each long-term type for memories that were superseded or had expired at `as_of`."""
-    ended = AnyOf((Compare("valid_to", Op.LTE, as_of), Compare("expires_at", Op.LTE, as_of)))
-    return dict.fromkeys(_long_term_types(request), all_of(ended, _callers_filter(request)))
+    ended: Filter = Compare("expires_at", Op.LTE, as_of)
+    callers = _callers_filter(request)
+    if callers is None or not _names(callers, "state"):
+        ended = AnyOf((ended, All((Compare("valid_to", Op.LTE, as_of), Not(Compare("state_until", Op.LTE, as_of))))))
+    return dict.fromkeys(_long_term_types(request), all_of(ended, callers and with_states(callers, as_of)))
 
 
 def valid_at(as_of: datetime) -> Filter:
     """Matches memories that are valid at `as_of`: begun, not superseded and not expired."""
+    return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
+
+
+def _valid_and_wanted(request: RankedRequest, as_of: datetime) -> Filter:
+    """Matches what is valid at `as_of` and meets the caller's filter; one that names states chooses itself."""
+    callers = _callers_filter(request)
+    if callers is None or not _names(callers, "state"):
+        return all_of(valid_at(as_of), callers)
     begun = Compare("valid_from", Op.LTE, as_of)
-    return all_of(begun, ends_after("valid_to", as_of), ends_after("expires_at", as_of))
+    return all_of(begun, ends_after("expires_at", as_of), with_states(callers, as_of))
+
+
+def _names(tree: Filter | None, field: str) -> bool:
+    return tree is not None and any(leaf.field == field for leaf in leaves(tree))
 
 
 def _callers_filter(request: RankedRequest) -> Filter | None:

@@ -248,9 +248,11 @@ def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
     ended = ended.take(np.lexsort((ended.ids, -ended.dense, ended.kinds)))
     unscored = RankedCandidates(ended, np.zeros(len(ended)), np.empty((0, len(ended))), 0)
     rows = _rows(unscored, np.arange(len(ended)))
-    ends = zip(*(ended.columns.column(path).tolist() for path in ("valid_to", "expires_at")), strict=True)
-    for row, (valid_to, expires_at) in zip(rows, ends, strict=True):
-        superseded = valid_to is not None and valid_to.replace(tzinfo=UTC) <= as_of
+    paths = ("valid_to", "state_until", "expires_at")
+    ends = zip(*(ended.columns.column(path).tolist() for path in paths), strict=True)
+    for row, (valid_to, state_until, expires_at) in zip(rows, ends, strict=True):
+        back = state_until is not None and state_until.replace(tzinfo=UTC) <= as_of
+        superseded = valid_to is not None and valid_to.replace(tzinfo=UTC) <= as_of and not back
         row.counted = False
         row.outcome = CandidateOutcome.SUPERSEDED if superseded else CandidateOutcome.EXPIRED
         row.since = rfc3339((valid_to if superseded else expires_at).replace(tzinfo=UTC))

@@ -28,6 +28,8 @@ def holds(payload: dict[str, Any], tree: Filter) -> bool:
 def _values(payload: dict[str, Any], field: str) -> list[Any]:
     if field.startswith("metadata."):
         value = payload.get("metadata", {}).get(field.removeprefix("metadata."))
+    elif field.startswith("links."):
+        value = [link[field.removeprefix("links.")] for link in payload.get("links", [])]
     elif field == "tokens.count":
         value = payload["tokens"]["count"]
     else:

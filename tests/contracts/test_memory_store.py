@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from memtypes.model.errors import Conflict, InvalidRequest
-from memtypes.model.filters import parse_filter
-from memtypes.model.memory import Source, TokenCount
+from memtypes.model.filters import Absent, All, parse_filter
+from memtypes.model.memory import Link, LinkType, Source, State, TokenCount
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.procedural import ProcedureCategory
 from memtypes.model.prospective import Status, TriggerType
@@ -40,6 +40,10 @@ EVERY_COMMON_FIELD: dict[str, Any] = {
     "valid_from": NOW - timedelta(days=1),
     "valid_to": NOW + timedelta(days=1),
     "expires_at": NOW + timedelta(days=2),
+    "links": [Link(to="m-2", type=LinkType.EXTENDS, strength=0.25)],
+    "state": State.REPLACED,
+    "state_until": NOW + timedelta(days=9),
+    "state_reason": "another value",
     "superseded_by": "11111111-1111-4111-8111-111111111111",
     "tokens": TokenCount(count=31, tokenizer="cl100k_base", line=40),
     "evidence_count": 3,
@@ -211,6 +215,15 @@ async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, sco
         ({"tags": {"eq": "old"}}, 0),
     ):
         assert (await store.page(scope, Listing(filter=parse_filter(tree)))).total == hits
+
+
+async def test_a_patch_to_none_leaves_a_field_without_value(store: MemoryStore, scope: Scope) -> None:
+    """A time that is patched to None is absent for filters, and is not read back."""
+    memory = make_memory(MemoryType.SEMANTIC, "a", scope, valid_to=NOW, superseded_by="b")
+    await keep(store, scope, memory)
+    await store.patch(scope, {memory.id: {"valid_to": None, "superseded_by": None}})
+    page = await store.page(scope, Listing(filter=All((Absent("valid_to"), Absent("superseded_by")))))
+    assert page.memories == (memory.replace(valid_to=None, superseded_by=None),)
 
 
 async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op, parse_filter
+from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op, in_view, parse_filter, with_states
 from memtypes.model.ids import content_hash
-from memtypes.model.memory import Memory, TokenCount
+from memtypes.model.memory import Link, LinkType, Memory, State, TokenCount
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
@@ -27,6 +27,7 @@ from tests.contracts.reference_filter import holds
 pytestmark = pytest.mark.anyio
 
 FIRST, LAST = NOW - timedelta(days=2), NOW + timedelta(microseconds=1)
+LINK_TYPES = (LinkType.EXTENDS, LinkType.CONTRADICTS)
 METADATA: list[dict[str, Any]] = [
     {},
     {"n": 1, "s": "1", "f": True, "a.b": "x", "ключ ключ": "да"},
@@ -48,6 +49,9 @@ def make_memories(scope: Scope) -> list[Memory]:
             "session_id": f"s{n % 2}" if n else None,
             "created_at": [FIRST, NOW, LAST][n % 3],
             "valid_to": [None, NOW, LAST][n % 3],
+            "links": [Link(to=f"m{at}", type=LINK_TYPES[at], strength=at / 4) for at in range(n % 3)],
+            "state": list(State)[n % 3],
+            "state_until": [None, LAST, NOW][n % 3],
             "tokens": TokenCount(count=n * 10, tokenizer="t"),
             "visibility": "namespace",
         }
@@ -76,6 +80,11 @@ OPERANDS: dict[str, list[Any]] = {
     "created_at": [FIRST, NOW, LAST],
     "valid_to": [NOW, LAST],
     "due_at": [NOW],
+    "links.to": ["m0", "m1", "m"],
+    "links.type": ["extends", "contradicts", "reinforces"],
+    "links.strength": [0, 0.25, 0.2],
+    "state": ["current", "contested", "replaced", "other"],
+    "state_until": [NOW, LAST],
     "metadata.n": [1, 1.0, 1.5, 2, "1", -1e300, float("-inf")],
     "metadata.s": ["1", "one", "", 1, "2026-03-01T09:30:00Z"],
     "metadata.f": [True, False, 1],
@@ -192,6 +201,22 @@ async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
     page = await shelf.store.page(shelf.scope, Listing((MemoryType.SEMANTIC,), tree))
     assert {hit.id for hit in hits} == {memory.id for memory in page.memories}
     assert hits
+
+
+@pytest.mark.parametrize("instant", [FIRST, NOW, LAST])
+@pytest.mark.parametrize("state", State)
+async def test_states_are_those_that_memories_have_at_the_time(shelf: Shelf, state: State, instant: datetime) -> None:
+    """A filter by state matches the memories that `Memory.at` gives this state, and `in_view` what is not replaced."""
+    page = await shelf.store.page(
+        shelf.scope, Listing(filter=with_states(Compare("state", Op.EQ, state), instant), limit=500)
+    )
+    assert {memory.id for memory in page.memories} == {
+        memory.id for memory in shelf.memories if memory.at(instant).state is state
+    }
+    shown = await shelf.store.page(shelf.scope, Listing(filter=in_view(instant), limit=500))
+    assert {memory.id for memory in shown.memories} == {
+        memory.id for memory in shelf.memories if memory.at(instant).state is not State.REPLACED
+    }
 
 
 @pytest.mark.parametrize("key", ['quo"te', "back\\slash"])

@@ -32,7 +32,7 @@ from api.http.routes.memory_shapes import (
 from api.wiring.container import AppServices, Services
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, NotFound, Unavailable
-from memtypes.model.filters import Compare, Filter, Op, all_of, ends_after
+from memtypes.model.filters import Compare, Filter, Op, all_of, in_view, with_states
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.strict_json import MalformedJson, strict_json
@@ -132,9 +132,10 @@ def _line(line: bytes, path: str, number: int) -> Any:
 async def list_memories(request: ApiRequest, services: AppServices, params: Params[ListQuery]) -> ListAnswer:
     """A page of the memories in a namespace that match the query."""
     types = (params.type,) if params.type else ()
-    listing = Listing(types, list_filter(params, services.clock()), params.limit, params.cursor)
+    now = services.clock()
+    listing = Listing(types, list_filter(params, now), params.limit, params.cursor)
     page = await services.store.page(request.scope_in(params.namespace), listing)
-    memories = [MemoryAnswer(memory) for memory in page.memories]
+    memories = [MemoryAnswer(memory.at(now)) for memory in page.memories]
     return ListAnswer(memories=memories, next_cursor=page.next_cursor, total=page.total)
 
 
@@ -158,7 +159,7 @@ async def get_memory(services: AppServices, namespace: QueryScope, memory_id: Pa
     memories = await services.store.get(namespace, [known])
     if known not in memories:
         raise _unknown()
-    return MemoryAnswer(memories[known])
+    return MemoryAnswer(memories[known].at(services.clock()))
 
 
 @Endpoint(
@@ -201,8 +202,10 @@ def list_filter(query: ListQuery, now: datetime) -> Filter | None:
         parts.append(Compare("created_at", Op.GTE, query.created_after))
     if query.created_before:
         parts.append(Compare("created_at", Op.LT, query.created_before))
-    if not query.include_expired:
-        parts += [ends_after("expires_at", now), ends_after("valid_to", now)]
+    if query.state is not None:
+        parts.append(with_states(Compare("state", Op.EQ, query.state), now))
+    elif not query.include_expired:
+        parts.append(in_view(now))
     return all_of(*parts) if parts else None
 
 

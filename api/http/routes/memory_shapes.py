@@ -15,7 +15,7 @@ from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
-from memtypes.model.memory import Memory, Model, Reviewed
+from memtypes.model.memory import Memory, Model, Reviewed, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.prospective import ProspectiveDraft
@@ -207,7 +207,7 @@ class FeedbackPost(Model):
 
 
 class ListQuery(InNamespace):
-    """Which memories to list: created from created_after on and before created_before."""
+    """Which memories to list: created from created_after on and before created_before; with state, in this state."""
 
     type: MemoryType | None = None
     session_id: Name | None = None
@@ -216,6 +216,7 @@ class ListQuery(InNamespace):
     created_after: Instant | None = None
     created_before: Instant | None = None
     include_expired: QueryFlag = False
+    state: State | None = None
     limit: Annotated[QueryWhole, Field(ge=1, le=500)] = 50
     cursor: Annotated[str, Field(min_length=1, max_length=2_048)] | None = None
 

@@ -118,9 +118,11 @@ def test_each_value_replaces_the_one_before() -> None:
     near = {facts[1].id: facts[:1], facts[2].id: facts[:2]}
     timeline = place_facts(facts[1:], near, NOW)
     assert [timeline.replaced_by(fact.id) for fact in facts] == [[], [facts[0].id], [facts[1].id]]
-    second = timeline.facts[facts[1].id]
+    second = timeline.states.memories[facts[1].id]
     assert (second.superseded_by, second.valid_to) == (facts[2].id, facts[2].valid_from)
-    assert timeline.patch(facts[1].id)["links"] == [{"type": LinkType.CONTRADICTS, "id": facts[0].id}]
+    assert timeline.states.patch(facts[1].id)["links"] == [
+        {"to": facts[0].id, "type": LinkType.CONTRADICTS, "strength": 1.0}
+    ]
 
 
 @given(st.permutations([1, 2, 3, 4]), st.booleans())
@@ -131,7 +133,7 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
     pieces = [arriving] if together else [[new] for new in arriving]
     for piece in pieces:
         near = {new.id: [*known.values(), *piece[:place]] for place, new in enumerate(piece)}
-        known |= place_facts(piece, near, NOW).facts
+        known |= place_facts(piece, near, NOW).states.memories
     facts = sorted(known.values(), key=lambda known_fact: known_fact.valid_from)
     for earlier, following in pairwise(facts):
         assert (earlier.valid_to, earlier.superseded_by) == (following.valid_from, following.id)
@@ -143,7 +145,7 @@ def test_of_two_values_at_the_same_time_the_last_to_arrive_holds() -> None:
     first, last = fact("The port is 1", 5), fact("The port is 2", 5)
     timeline = place_facts([first, last], {last.id: [first]}, NOW)
     assert timeline.replaced_by(last.id) == [first.id]
-    assert timeline.facts[last.id].superseded_by is None
+    assert timeline.states.memories[last.id].superseded_by is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ def test_of_two_values_at_the_same_time_the_last_to_arrive_holds() -> None:
 def test_newer_pinned_ended_and_unrelated_facts_are_not_replaced(old: Memory) -> None:
     """Newer facts, pinned facts, facts about other concepts, ended facts and events stay current."""
     newer = fact("The port is 2", 5, pinned=True)
-    assert not place_facts([newer], {newer.id: [old]}, NOW).changed
+    assert not place_facts([newer], {newer.id: [old]}, NOW).states.changed
 
 
 async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutcome:
@@ -180,7 +182,7 @@ async def test_the_old_fact_ends_where_the_new_one_begins() -> None:
     before, after = stored[str(old.id)], stored[str(new.id)]
     assert (before.content, before.superseded_by) == ("The deadline of the sprint is April 5", new.id)
     assert before.valid_to == after.valid_from
-    assert [(link.type, link.id) for link in after.links] == [(LinkType.CONTRADICTS, old.id)]
+    assert [(link.type, link.to) for link in after.links] == [(LinkType.CONTRADICTS, old.id)]
 
 
 def _ingestor(store: InMemoryStore) -> Ingestor:

@@ -102,7 +102,7 @@ def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
     for promotion in promotions(memories, JobRequest(), NOW).created:
         sources = [memory for memory in memories if memory.id in promotion.sources]
         assert len({session for memory in sources for session in memory.source_sessions}) >= 3
-        assert {link.id for link in promotion.draft.links} == set(promotion.sources)
+        assert {link.to for link in promotion.draft.links} == set(promotion.sources)
         assert getattr(promotion.draft, "evidence_count", 0) == sum(memory.evidence_count for memory in sources)
 
 

@@ -202,7 +202,7 @@ def test_types_that_have_defaults_fill_them_from_the_content() -> None:
 def test_links_and_due_words_survive_the_payload() -> None:
     """Links, the words of the due time and the firing time are decoded unchanged."""
     given: dict[str, Any] = {
-        "links": [{"type": "derived_from", "id": "m-1"}],
+        "links": [{"to": "m-1", "type": "derived_from", "strength": 0.5}],
         "due_text": "tomorrow at 3pm",
         "fired_at": "2026-03-01T15:00:00Z",
     }

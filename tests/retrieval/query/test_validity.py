@@ -63,6 +63,15 @@ def test_a_value_that_mentions_status_does_not_include_closed_intentions() -> No
     assert fields_of(where)[-1] == "status"
 
 
+def test_a_filter_on_state_decides_what_is_in_view() -> None:
+    """Replaced memories are reached by it, and are not listed as ended besides; what expired is left out."""
+    replaced = {"state": {"eq": "replaced"}}
+    where = context(filters=replaced)[MemoryType.SEMANTIC]
+    assert fields_of(where) == ["valid_from", "expires_at", "expires_at", "valid_to", "state_until"]
+    ended = ended_filters(SearchRequest(query="what", namespace="n", filters=replaced), NOW)
+    assert fields_of(ended[MemoryType.SEMANTIC]) == ["expires_at", "valid_to", "state_until"]
+
+
 def test_filters_of_the_caller_do_not_apply_to_working_memory() -> None:
     """Only the request's switches for working memory do."""
     filters = context(filters={"tags": {"any": ["a"]}})
@@ -75,7 +84,7 @@ def test_ended_memories_are_superseded_or_expired() -> None:
     request = SearchRequest(query="what", namespace="n", filters={"tags": {"any": ["a"]}})
     filters = ended_filters(request, NOW)
     assert set(filters) == set(LONG_TERM)
-    assert fields_of(filters[MemoryType.SEMANTIC]) == ["valid_to", "expires_at", "tags"]
+    assert fields_of(filters[MemoryType.SEMANTIC]) == ["expires_at", "valid_to", "state_until", "tags"]
     assert all(isinstance(leaf, Compare) for leaf in leaves(filters[MemoryType.SEMANTIC]))
 
 

@@ -184,7 +184,7 @@ async def test_promote_creates_a_fact_with_its_evidence(client: httpx.AsyncClien
     assert (await _job(client, "promote", dry_run=False))["counts"]["made"] == 1
     (fact,) = (await client.get("/v1/memories", params={"namespace": "ann", "type": "semantic"})).json()["memories"]
     assert (fact["content"], fact["evidence_count"]) == ("The build breaks on Fridays", 3)
-    assert fact["links"] == [{"type": "derived_from", "id": seen}]
+    assert fact["links"] == [{"to": seen, "type": "derived_from", "strength": 1.0}]
     assert fact["source_sessions"] == ["s1", "s2", "s3"]
     assert (await _job(client, "promote", dry_run=False))["ids"] == []
 

@@ -1,0 +1,226 @@
+"""How the states of linked memories follow from each other: what replaces, contests and gives way to what. Pure.
+
+A memory is replaced while a memory holds that replaced it, or that replaced its successor in turn; else it is current
+again. A successor holds until it is deleted, expires, is ended without a successor of its own, or loses its link
+`contradicts` to what it replaced. Two memories of the current view that are linked `contradicts` are both contested.
+
+A successor that will expire covers what it replaced until then (`Memory.state_until`), so no write is needed at that
+time. Changes are collected here and written together; `needed` names the memories without which they are incomplete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from memtypes.model.memory import CURRENT_AGAIN, MAX_LABEL, MAX_LINKS, Link, LinkType, Memory, State
+from memtypes.model.times import rfc3339
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+_PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state_reason")
+
+
+@dataclass(slots=True)
+class States:
+    """Memories and the changes to their states at `now`.
+
+    memories: by id, with the changes made. changed: ids of those to write. gone: ids that are deleted, or will be;
+    those still in `memories` lead to their successors.
+    """
+
+    now: datetime
+    memories: dict[str, Memory] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+
+    def replace(self, old_id: str, newer_id: str, reason: str | None, strength: float = 1.0) -> bool:
+        """End the old memory where the newer one begins; False where the newer one has no room for a link to it."""
+        if not self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS, strength=strength)):
+            return False
+        ended = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id, "state": State.REPLACED}
+        self._change(old_id, **ended, state_reason=_short(reason))
+        return True
+
+    def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> bool:
+        """Mark both memories as contested by each other; False where one has no room for the link."""
+        pair = ((first_id, second_id), (second_id, first_id))
+        if not all(self._has_room(memory_id, other) for memory_id, other in pair):
+            return False
+        for memory_id, other in pair:
+            self._link(memory_id, Link(to=other, type=LinkType.CONTRADICTS, strength=strength))
+            self._change(memory_id, state=State.CONTESTED, state_reason=_short(reason))
+        return True
+
+    def bring_back(self, memory_id: str, reason: str | None) -> None:
+        """Make a memory current again that was replaced or ended; it and what stands in its place are contested."""
+        successor = self._successor(self.memories[memory_id])
+        while successor is not None and not self._in_view(self.memories[successor]):
+            successor = self._successor(self.memories[successor])
+        self._change(memory_id, **CURRENT_AGAIN)
+        if successor is not None:
+            self.contest(memory_id, successor, reason)
+
+    def unlink(self, memory_id: str, others: Iterable[str]) -> None:
+        """Remove the links `contradicts` between `memory_id` and `others`, in both directions."""
+        parted = set(others)
+        for one in (memory_id, *parted):
+            ends = parted if one == memory_id else {memory_id}
+            memory = self.memories[one]
+            links = [link for link in memory.links if link.type is not LinkType.CONTRADICTS or link.to not in ends]
+            if len(links) < len(memory.links):
+                self._change(one, links=links)
+
+    def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
+        """Take `stored` memories in, with their states at `now`; those of `wanted` that are not stored are gone."""
+        for memory_id in stored.keys() - self.memories.keys():
+            self.memories[memory_id] = stored[memory_id].at(self.now)
+            if self.memories[memory_id] is not stored[memory_id]:
+                self.changed.add(memory_id)
+        self.gone |= set(wanted) - stored.keys()
+
+    def needed(self) -> set[str]:
+        """Ids of the memories that have to be known (see `know`) before `settle` is complete."""
+        return {wanted for memory_id in self._affected() for wanted in self._unknown(memory_id)}
+
+    def settle(self) -> None:
+        """Give every memory that the changes affect the state that follows, but for those that lack a `needed` one."""
+        settled: set[str] = set()
+        while waiting := self._affected() - self.gone - settled:
+            settled |= waiting
+            for memory_id in sorted(waiting):
+                if not self._unknown(memory_id) and self._settle(self.memories[memory_id]):
+                    settled -= _contradicted(self.memories[memory_id])
+
+    def patch(self, memory_id: str) -> dict[str, Any]:
+        """The payload fields to write for a stored memory; None removes a value."""
+        dumped = self.memories[memory_id].model_dump(mode="json", include=set(_PATCHED))
+        return {**dumped, "updated_at": rfc3339(self.now)}
+
+    def _affected(self) -> set[str]:
+        """Ids of the known memories whose state may differ after the changes."""
+        touched = self.changed | self.gone
+        linked = {
+            end for memory_id in touched & self.memories.keys() for end in _contradicted(self.memories[memory_id])
+        }
+        return (touched | linked) & self.memories.keys()
+
+    def _unknown(self, memory_id: str) -> set[str]:
+        """Ids of the memories that the state of `memory_id` depends on and that are not known."""
+        rivals = _contradicted(self.memories[memory_id])
+        ends = {self._end_of_chain(start) for start in {memory_id, *rivals} & self.memories.keys()}
+        return {end for end in (*rivals, *ends) if end is not None} - self.memories.keys() - self.gone
+
+    def _end_of_chain(self, memory_id: str) -> str | None:
+        """The first id after `memory_id` in its chain whose memory is not known; None if all are."""
+        following, passed = self.memories[memory_id].superseded_by, {memory_id}
+        while following in self.memories and following not in passed:
+            passed.add(following)
+            following = self.memories[following].superseded_by
+        return None if following in passed else following
+
+    def _settle(self, memory: Memory) -> bool:
+        """Bring links, successor and state of `memory` up to date; whether anything changed."""
+        fields: dict[str, Any] = {"links": [link for link in memory.links if link.to not in self.gone]}
+        successor = self._successor(memory)
+        if successor is not None:
+            fields |= self._replaced_by(memory, successor)
+        elif memory.superseded_by is not None:
+            fields |= CURRENT_AGAIN
+        after = memory.model_copy(update=fields)
+        if self._in_view(after):
+            fields |= self._contested(after)
+        elif successor is None:
+            fields |= {"state_until": None, "state_reason": None}
+        if all(getattr(memory, name) == value for name, value in fields.items()):
+            return False
+        self._change(memory.id, **fields)
+        return True
+
+    def _replaced_by(self, memory: Memory, successor: str) -> dict[str, Any]:
+        fields = {"state": State.REPLACED, "state_until": _time(self._covers_until(successor))}
+        if successor == memory.superseded_by:
+            return fields
+        self._link(successor, Link(to=memory.id, type=LinkType.CONTRADICTS))
+        return {**fields, "superseded_by": successor, "valid_to": self.memories[successor].valid_from}
+
+    def _contested(self, memory: Memory) -> dict[str, Any]:
+        """The state of a memory in the current view, by the memories there that it contradicts."""
+        rivals = [end for end in sorted(_contradicted(memory)) if self._in_view(self.memories.get(end))]
+        for rival in rivals:
+            self._link(rival, Link(to=memory.id, type=LinkType.CONTRADICTS))
+        if not rivals:
+            return {"state": State.CURRENT, "state_until": None, "state_reason": None}
+        until = max(self._holds_until(self.memories[rival]) for rival in rivals)
+        # Passing `state_until` makes a memory current whatever its own end, so one that will end has none.
+        return {"state": State.CONTESTED, "state_until": _time(until) if memory.valid_to is None else None}
+
+    def _successor(self, memory: Memory) -> str | None:
+        """Id of the first memory after `memory` in its chain that holds; None if none does."""
+        following = memory.superseded_by
+        if following is None or not self._still_replaces(following, memory):
+            return None
+        passed: set[str] = set()
+        while following is not None and following in self.memories and following not in passed:
+            passed.add(following)
+            candidate = self.memories[following]
+            if following not in self.gone and self._holds_until(candidate) > self.now:
+                return following
+            following = candidate.superseded_by
+        return None
+
+    def _still_replaces(self, successor: str, memory: Memory) -> bool:
+        """Whether the successor has its link to `memory`; one that is gone had it."""
+        return successor in self.gone or memory.id in _contradicted(self.memories.get(successor))
+
+    def _covers_until(self, memory_id: str) -> datetime:
+        """The time from which no memory of the chain from `memory_id` on holds."""
+        latest, following, passed = self.now, memory_id, set[str]()
+        while following in self.memories and following not in passed:
+            passed.add(following)
+            if following not in self.gone:
+                latest = max(latest, self._holds_until(self.memories[following]))
+            following = self.memories[following].superseded_by or ""
+        return latest
+
+    def _holds_until(self, memory: Memory) -> datetime:
+        """When `memory` expires, or ends without a successor; the far future if it does not."""
+        ended = memory.valid_to if memory.superseded_by is None else None
+        return min(memory.expires_at or _NEVER, ended or _NEVER)
+
+    def _in_view(self, memory: Memory | None) -> bool:
+        if memory is None or memory.id in self.gone or self._holds_until(memory) <= self.now:
+            return False
+        return memory.superseded_by is None or self._successor(memory) is None
+
+    def _has_room(self, memory_id: str, end: str) -> bool:
+        memory = self.memories[memory_id]
+        return len(memory.links) < MAX_LINKS or end in _contradicted(memory)
+
+    def _link(self, memory_id: str, link: Link) -> bool:
+        """Add the link to a memory, unless it has one of that type to the same end; False where it has no room."""
+        memory = self.memories[memory_id]
+        if any((link.to, link.type) == (other.to, other.type) for other in memory.links):
+            return True
+        if len(memory.links) >= MAX_LINKS:
+            return False
+        self._change(memory_id, links=[*memory.links, link])
+        return True
+
+    def _change(self, memory_id: str, **fields: Any) -> None:
+        self.memories[memory_id] = self.memories[memory_id].model_copy(update=fields)
+        self.changed.add(memory_id)
+
+
+def _contradicted(memory: Memory | None) -> set[str]:
+    """Ids of the memories that `memory` contradicts."""
+    return {link.to for link in memory.links if link.type is LinkType.CONTRADICTS} if memory is not None else set()
+
+
+def _time(instant: datetime) -> datetime | None:
+    return None if instant == _NEVER else instant
+
+
+def _short(reason: str | None) -> str | None:
+    return None if reason is None else reason[:MAX_LABEL]
