@@ -17,6 +17,7 @@ import numpy as np
 
 from memtypes.llms.registry import Models, Registry
 from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable
+from memtypes.model.filters import Compare, Op, all_of
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
@@ -37,7 +38,7 @@ from retrieval.query.validity import TypeFilters, context_filters, ended_filters
 from retrieval.query.windows import Window
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, rank
-from retrieval.ranking.signals import event_time
+from retrieval.ranking.signals import LINKING_HITS, event_time, linked_scores
 from retrieval.receipts.build import Retrieval
 from retrieval.receipts.recorder import ReceiptRecorder
 from retrieval.use_counts import LiveUses, UseCounts
@@ -208,8 +209,37 @@ class Retriever:
             vectors = await self._vectors(ranking.request.query)
         with ranking.timings.stage("candidates"):
             candidates, ended = await self._candidates(ranking, vectors)
+        scoring = _scoring(ranking, vectors, windows)
         with ranking.timings.stage("score"):
-            return _Ranked(rank(candidates, _scoring(ranking, vectors, windows)), ended, vectors.degraded)
+            ranked = rank(candidates, scoring)
+        links = await self._links(ranking, ranked)
+        if links:
+            candidates = await self._with_linked(ranking, vectors, candidates, links)
+            with ranking.timings.stage("score"):
+                ranked = rank(candidates, replace(scoring, links=links))
+        return _Ranked(ranked, ended, vectors.degraded)
+
+    async def _links(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, float]:
+        """The least scores of the memories that the best hits link to, by id; no hit with links costs nothing."""
+        has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
+        if not has_links.any() or not ranking.weights["link"]:
+            return {}
+        scores = {ranked.hit_ids[place]: float(ranked.scores[place]) for place in np.flatnonzero(has_links).tolist()}
+        with ranking.timings.stage("links"):
+            return linked_scores(scores, await self._parts.store.get(ranking.scope, list(scores)))
+
+    async def _with_linked(
+        self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, links: Mapping[str, float]
+    ) -> Candidates:
+        """`candidates` and those memories of `links` that the search has not found but its filters accept."""
+        missing = set(links) - set(candidates.ids.astype(np.str_).tolist())
+        if not missing:
+            return candidates
+        ids = Compare("id", Op.ANY, tuple(sorted(missing)))
+        filters = {kind: all_of(where, ids) for kind, where in ranking.filters.items()}
+        with ranking.timings.stage("links"):
+            linked, _ = await self._candidates(replace(ranking, filters=filters, ended=None), vectors)
+        return Candidates.joined([candidates, linked])
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
         """The times that the query names. An event ("after the move") has the time of the best-matching memory."""

@@ -39,7 +39,7 @@ DTYPES: Mapping[ColumnKind, np.dtype[Any]] = MappingProxyType(
         ColumnKind.TIME: np.dtype("datetime64[us]"),  # in UTC; NaT for none
         ColumnKind.WHOLE: np.dtype(np.int64),  # the least number for none
         ColumnKind.NUMBER: np.dtype(np.float32),  # NaN for none
-        ColumnKind.FLAG: np.dtype(np.int8),  # -1 for none
+        ColumnKind.FLAG: np.dtype(np.int8),  # of a list, whether it has members; -1 for none
         ColumnKind.DIGEST: np.dtype("S64"),  # empty for none
         ColumnKind.TEXT: np.dtype(np.int32),  # a position in the table of texts; -1 for none
         ColumnKind.TERMS: np.dtype((np.uint16, (vectors.KEPT,))),  # numbers, see `memtypes.search.vectors`; 0 for none
@@ -83,6 +83,7 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         "seq": ColumnKind.WHOLE,
         "live": ColumnKind.FLAG,
         "gives_value": ColumnKind.FLAG,
+        "links": ColumnKind.FLAG,
         "valid_to": ColumnKind.TIME,
         "state_until": ColumnKind.TIME,
         "expires_at": ColumnKind.TIME,
@@ -206,6 +207,8 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
         return np.array([b"" if value is None else value.encode() for value in values], dtype=DTYPES[kind])
     if kind is ColumnKind.TERMS:
         return vectors.term_column(values)
+    if kind is ColumnKind.FLAG:
+        return np.array([NONE[kind] if value is None else bool(value) for value in values], dtype=DTYPES[kind])
     return np.array([NONE[kind] if value is None else value for value in values], dtype=DTYPES[kind])
 
 

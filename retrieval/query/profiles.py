@@ -9,7 +9,7 @@ from retrieval.query.intent import asks_for_latest, asks_for_value
 from retrieval.query.named_times import names_time
 from retrieval.query.request import RankedRequest
 
-SECOND_PASS = ("expansion", "current")
+SECOND_PASS = ("expansion", "current", "link")
 """Signals that are computed from the scores which the others give."""
 
 SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due", *SECOND_PASS)
@@ -32,7 +32,7 @@ def _weights(**weights: float) -> Mapping[str, float]:
 PROFILES: Mapping[str, Mapping[str, float]] = {
     # Context, speaker and the terms shared with the best hits help to find a memory. The other signals only
     # separate near-equals: a weight of recency or importance that can outvote similarity costs recall. `due` raises
-    # what is due and leaves all other order as it was.
+    # what is due and `link` what a good hit links to; both leave all other order as it was.
     DEFAULT_PROFILE: _weights(
         similarity=0.533,
         context=0.107,
@@ -42,6 +42,7 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
         importance=0.024,
         access=0.008,
         due=0.05,
+        link=0.5,
     ),
     "balanced": _weights(similarity=0.4, recency=0.2, importance=0.3, access=0.1),
     "relevance": _weights(similarity=1.0),

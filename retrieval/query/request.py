@@ -21,7 +21,7 @@ Share: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, 
 Weight: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1_000.0)]
 Tokens: TypeAlias = Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
 Signal: TypeAlias = Literal[
-    "similarity", "context", "mention", "time", "recency", "importance", "access", "due", "expansion", "current"
+    "similarity", "context", "mention", "time", "recency", "importance", "access", "due", "expansion", "current", "link"
 ]
 Encoding: TypeAlias = Literal["cl100k_base", "o200k_base"]
 

@@ -26,7 +26,8 @@ class Scoring:
     """Parameters of scoring, from the query and the request.
 
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
-    A candidate below min_similarity or min_score is no hit.
+    A candidate below min_similarity or min_score is no hit. links: the least score of memories that a hit links to, by
+    id, as from `signals.linked_scores`.
     """
 
     weights: Mapping[str, float]
@@ -36,6 +37,7 @@ class Scoring:
     terms: Numbers = field(default_factory=lambda: np.empty(0, dtype=np.uint16))
     min_similarity: float | None = None
     min_score: float | None = None
+    links: Mapping[str, float] = field(default_factory=dict)
 
 
 def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
@@ -92,6 +94,13 @@ def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring
     if scoring.weights["current"] and len(candidates):
         boosts = signals.update_boosts(candidates, scores)
         table[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
+        scores = weights @ table
+    if scoring.weights["link"] and scoring.links:
+        least = np.array(
+            [scoring.links.get(memory_id, -np.inf) for memory_id in candidates.ids.astype(np.str_).tolist()]
+        )
+        boosts = np.maximum(least - scores, 0.0)
+        table[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
         scores = weights @ table
     return scores
 

@@ -6,12 +6,13 @@ Two depend on the other candidates' scores: `expansion` by the terms of the best
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memtypes.model.memory import Memory
 from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
@@ -45,6 +46,12 @@ EXPANSION_TERMS = 15
 
 HALF_LENGTH = 200
 """Tokens at which a memory's terms count half: a long memory shares some of any terms."""
+
+LINKING_HITS = 5
+"""Best hits whose links are followed. What a hit links to is mostly about the same; from lower hits it leads away."""
+
+LINK_SHARE = 0.8
+"""Score of a memory relative to the hit that links to it with strength 1."""
 
 UPDATE_WINDOW = 5
 """Best candidates among which updates are looked for. A larger window costs precision where no fact was updated."""
@@ -215,3 +222,15 @@ def update_boosts(candidates: Candidates, scores: NDArray[np.float64]) -> NDArra
                 if comparable and scores[positions[later]] >= UPDATE_MIN_RATIO * scores[positions[earlier]]:
                     boosted[positions[later]] = max(boosted[positions[later]], boosted[positions[earlier]] + _MARGIN)
     return boosted - scores
+
+
+def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
+    """The least score of every memory that `memories` link to, by id: a share of the linking hit's by link strength.
+
+    scores: of the linking hits, by id.
+    """
+    least: dict[str, float] = {}
+    for memory_id, memory in memories.items():
+        for link in memory.links:
+            least[link.to] = max(least.get(link.to, 0.0), LINK_SHARE * link.strength * scores[memory_id])
+    return least

@@ -20,7 +20,7 @@ from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.receipts.recorder import ReceiptQueue, ReceiptRecorder
 from retrieval.receipts.service import Receipts
-from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.retriever import DEPTH, Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_memories import InMemoryStore
@@ -78,6 +78,7 @@ class World:
     timings: list[dict[str, float]] = field(default_factory=list)
     receipt_store: ReceiptStore | None = None
     writer: Embedder = field(default_factory=FakeEmbedder)
+    depth: int = DEPTH
 
     def __post_init__(self) -> None:
         self.ingestor = Ingestor(self.store, self.writer, FakeSparse(), self.tokenizer, clock)
@@ -87,6 +88,7 @@ class World:
             FakeSparse(),
             {self.tokenizer.name: self.tokenizer},
             clock,
+            depth=self.depth,
             use_counts=RecordedUses(self.store, self.shown),
             on_timings=lambda timings: self.timings.append(dict(timings)),
         )

@@ -49,6 +49,25 @@ async def test_session_memories_are_found_in_their_session_only() -> None:
     assert seen == [1, 0, 0]
 
 
+async def test_a_memory_that_a_hit_links_to_is_a_candidate() -> None:
+    """It ranks right after the hit, even if the search did not find it; filters, scopes and validity still hold."""
+    world = World(depth=3)
+    notes = [await world.add("semantic", f"a note on invoices, number {n}") for n in range(9)]
+    goal = await world.add("procedural", "call the tax office first")
+    ended = await world.add(
+        "procedural", "send a fax", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z"
+    )
+    links = [{"type": "extends", "to": target} for target in (goal, ended)]
+    hit = await world.add("semantic", "how invoices with foreign tax are sent", links=links)
+    query = "invoices with foreign tax"
+    assert [found.id for found in (await world.search(query, top_k=3)).hits[:2]] == [hit, goal]
+    only_facts = await world.search(query, types=["semantic"], top_k=3)
+    assert {found.id for found in only_facts.hits} <= {hit, *notes}
+    explained = (await world.search(query, top_k=3, explain=True)).hits[1]
+    assert explained.signals is not None
+    assert explained.signals["link"] > 0
+
+
 async def test_filters_and_types_narrow_a_search() -> None:
     """Only memories that match both are ranked."""
     world = World()

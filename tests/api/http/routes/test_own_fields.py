@@ -1,4 +1,4 @@
-"""The fields that only one type has change what is found, how it ranks, or what a context shows."""
+"""Links, and the fields that only one type has, change what is found, how it ranks, or what a context shows."""
 
 from __future__ import annotations
 
@@ -87,3 +87,17 @@ async def test_failures_of_a_procedure_lower_its_rank(client: httpx.AsyncClient)
     before = await importance_of(client, memory_id)
     await client.post(f"/v1/memories/{memory_id}/feedback?namespace=n", json={"outcome": "failure"})
     assert await importance_of(client, memory_id) < before
+
+
+async def test_a_linked_memory_follows_the_hit(client: httpx.AsyncClient) -> None:
+    """A memory without a word of the question stands right after the hit that links to it."""
+    linked = await store(client, type="procedural", content="Call the tax office first.")
+    for number in range(5):
+        await store(client, type="semantic", content=f"Invoices are sent on day {number} of each month.")
+    links = [{"type": "extends", "to": linked}]
+    hit = await store(client, type="semantic", content="Foreign invoices need a tax number.", links=links)
+    query = {"namespace": "n", "query": "foreign invoices tax number"}
+    hits = (await client.post("/v1/search", json=query)).json()["hits"]
+    assert [found["id"] for found in hits[:2]] == [hit, linked]
+    shown = (await client.post("/v1/retrieve", json=query | {"budget": 100})).json()["items"]
+    assert linked in [item["id"] for item in shown]

@@ -1,0 +1,45 @@
+"""Port of the store of rejected texts: what the service decided not to remember, so that it can be seen and undone."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from memtypes.model.scope import Scope
+
+REJECTED_TTL = timedelta(days=30)
+MAX_REJECTED = 1_000
+"""Rejected texts that are kept for a namespace, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedText:
+    """A text that was not stored. reason: why. fields: those of its draft, as JSON, without secrets."""
+
+    id: str
+    at: datetime
+    reason: str
+    fields: Mapping[str, Any]
+
+
+class RejectionStore(ABC):
+    """Rejected texts by namespace and id, kept for REJECTED_TTL. Raises Unavailable when the store is away."""
+
+    @abstractmethod
+    async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:
+        """Store rejected texts, each in place of one with the same id; the oldest beyond MAX_REJECTED are dropped."""
+
+    @abstractmethod
+    async def latest(self, scope: Scope, limit: int) -> list[RejectedText]:
+        """Return the newest rejected texts, at most `limit`, newest first, ties by id."""
+
+    @abstractmethod
+    async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:
+        """Return the rejected text with this id; None if there is none."""
+
+    @abstractmethod
+    async def remove(self, scope: Scope, rejected_id: str) -> None:
+        """Remove a rejected text, if it exists."""

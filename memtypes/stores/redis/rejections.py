@@ -1,0 +1,70 @@
+"""Rejected texts on Redis: for each namespace a hash of records and a sorted set of their times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock
+from memtypes.ports.rejections import MAX_REJECTED, REJECTED_TTL, RejectedText, RejectionStore
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.scripts import Argument, Script
+
+_ADD = Script.load("rejection_add")
+_TTL_MS = int(REJECTED_TTL.total_seconds() * 1_000)
+
+
+class RedisRejections(RejectionStore):
+    """The `RejectionStore` on Redis."""
+
+    def __init__(self, live: LiveClient, clock: Clock) -> None:
+        self._live = live
+        self._clock = clock
+
+    async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:
+        """Store rejected texts; see `RejectionStore`."""
+        arguments: list[Argument] = [MAX_REJECTED, _TTL_MS]
+        for text in rejected:
+            arguments += [text.id, text.at.timestamp(), msgspec.json.encode(text)]
+        await self._live.script(_ADD, _keys(scope), arguments, idempotent=True)
+
+    async def latest(self, scope: Scope, limit: int) -> list[RejectedText]:
+        """Return the newest rejected texts, newest first; see `RejectionStore`."""
+        records, times = _keys(scope)
+        since = (self._clock() - REJECTED_TTL).timestamp()
+        ids: list[str] = await self._live.run(
+            lambda redis: redis.zrange(times, "+inf", since, desc=True, byscore=True, offset=0, num=limit),
+            idempotent=True,
+            key=times,
+        )
+        if not ids:
+            return []
+        found: list[str | None] = await self._live.run(
+            lambda redis: redis.hmget(records, ids), idempotent=True, key=records
+        )
+        texts = [_text(record) for record in found if record is not None]
+        return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))
+
+    async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:
+        """Return the rejected text with this id; None if there is none."""
+        records, _ = _keys(scope)
+        record = await self._live.run(lambda redis: redis.hget(records, rejected_id), idempotent=True, key=records)
+        return None if record is None else _text(record)
+
+    async def remove(self, scope: Scope, rejected_id: str) -> None:
+        """Remove a rejected text, if it exists."""
+        records, times = _keys(scope)
+        await self._live.run(lambda redis: redis.hdel(records, rejected_id), idempotent=True, key=records)
+        await self._live.run(lambda redis: redis.zrem(times, rejected_id), idempotent=True, key=times)
+
+
+def _keys(scope: Scope) -> tuple[str, str]:
+    return live_key(scope, "rejected"), live_key(scope, "rejected-times")
+
+
+def _text(record: Any) -> RejectedText:
+    return msgspec.json.decode(record, type=RejectedText)
