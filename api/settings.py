@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     )
     receipt_days: int = Field(30, ge=1, le=3_650, description="Days to keep the receipt of a retrieval.")
     upkeep_minutes: int = Field(60, ge=0, le=525_600, description="Minutes between rounds of upkeep; 0 turns it off.")
+    todo_hours: int = Field(
+        24, ge=1, le=720, description="Hours without use after which working items of an unfinished to-do expire."
+    )
     expired_days: int = Field(
         30, ge=0, le=36_500, description="Days to keep expired memories for `as_of` before upkeep deletes them."
     )

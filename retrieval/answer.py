@@ -74,6 +74,8 @@ class ContextMetadata(Answer):
 
     total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that budget.
     trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: name of the counting one.
+    working_excerpted, working_left_out: ids of the working items that are shown in part, and of those not shown.
+    thread_tokens: of the part of a thread, where one was asked for; they count to the budget.
     margin: the share by which the model's own count may be higher; the budget holds for that count, too. model_tokens:
     the count of the model's provider, where one is configured.
     """
@@ -83,6 +85,9 @@ class ContextMetadata(Answer):
     utilization: UnitFloat
     per_type: dict[MemoryType, int]
     working_tokens: int
+    working_excerpted: list[str] = Field(default_factory=list)
+    working_left_out: list[str] = Field(default_factory=list)
+    thread_tokens: OmittedIfNone[int] = None
     trimmed_count: int
     candidates: int
     tokenizer: str
@@ -109,7 +114,22 @@ class RetrieveAnswer(Answer):
     metadata: ContextMetadata
     receipt_id: OmittedIfNone[str] = None
 
+    def with_thread(self, text: str, tokens: int) -> RetrieveAnswer:
+        """The same answer with the context of a thread after the memories, and its tokens counted to the budget."""
+        whole = self.context + text if isinstance(self.context, str) else [*self.context, ContextMessage(content=text)]
+        budget = self.metadata.budget + tokens
+        changes = {
+            "total_tokens": self.metadata.total_tokens + tokens,
+            "thread_tokens": tokens,
+            "budget": budget,
+            "utilization": (self.metadata.utilization * self.metadata.budget + tokens) / budget if budget else 0.0,
+        }
+        metadata = self.metadata.model_copy(update=changes)
+        return self.model_copy(update={"context": whole, "metadata": metadata})
+
     def degraded_by(self, *parts: str) -> RetrieveAnswer:
         """The same answer, reporting that these parts did not respond."""
+        if not parts:
+            return self
         metadata = self.metadata.model_copy(update={"degraded": [*self.metadata.degraded, *parts]})
         return self.model_copy(update={"metadata": metadata})

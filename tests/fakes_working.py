@@ -29,6 +29,10 @@ class FakeItems(LiveItemStore):
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
         """Store an item; see the port LiveItemStore."""
+        todos = (other for other in list(self._session(scope).values()) if other.is_todo and item.is_todo)
+        for other in todos:
+            if other.memory.todo_id == item.memory.todo_id and not other.is_over(item.memory.updated_at):
+                self._change(scope, other, cleared_at=item.memory.updated_at)
         self._session(scope)[item.memory.id] = item
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:  # noqa: ARG002 - the port
@@ -48,6 +52,16 @@ class FakeItems(LiveItemStore):
         for item in selected:
             self._change(scope, item, cleared_at=at)
         return [item.memory.id for item in selected]
+
+    async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
+        """Pause the items of to-dos, or end the pause of all; see the port LiveItemStore."""
+        changed = [
+            item
+            for item in self._session(scope).values()
+            if item.paused != paused and not item.is_over(at) and (item.memory.todo_id is not None or not paused)
+        ]
+        self._session(scope).update({item.memory.id: replace(item, paused=paused) for item in changed})
+        return len(changed)
 
     async def due_namespaces(self, _at: datetime, _limit: int) -> list[DueNamespace]:
         """Return no namespaces: tests sweep sessions directly."""

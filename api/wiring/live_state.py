@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.resources import Resources
@@ -48,7 +49,8 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
     ingestor: stores evicted turns and ended workflows as memories. redactor: removes secrets from what is written.
     """
     locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
-    working = WorkingMemory(items, ingestor, resources.store, system_clock)
+    todo_life = timedelta(hours=resources.settings.todo_hours)
+    working = WorkingMemory(items, ingestor, resources.store, system_clock, todo_life)
     workflows = Workflows(RedisWorkflows(resources.live), ingestor, resources.tokenizer, system_clock, redactor)
     threads = threads_of(resources, ingestor, locks, redactor)
     jobs = (

@@ -13,7 +13,7 @@ from typing import Any
 from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
 from memtypes.model.episodic import EpisodicDraft, EventType
 from memtypes.model.memory import Label, Model, Source, Text
-from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.prospective import IntentionType, ProspectiveDraft
 from memtypes.model.semantic import Category, SemanticDraft
@@ -72,7 +72,6 @@ def _drafts(session_id: str, index: int, message: SessionMessage) -> Iterator[An
             type=MemoryType.PROSPECTIVE,
             content=request,
             intention_type=IntentionType.REMINDER,
-            visibility=Visibility.NAMESPACE,  # its session has ended
             **common,
         )
     for howto in howtos_in(message.content):

@@ -46,7 +46,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """Asks for intentions due at time `at`, by `event`, or in `context`. session_id: the caller's; None sees all."""
+    """Asks for intentions due at time `at`, by `event`, or in `context`.
+
+    session_id: the caller's. Without one, intentions that only one session may see are left out.
+    """
 
     at: datetime
     event: str | None = None
@@ -80,8 +83,11 @@ class Intentions:
         async with self.locks.of(scope), self._process_lock(scope):
             return await self._mark(scope, [memory.id for memory in await self.due(scope, request)])
 
-    async def mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
-        """Mark the open intentions among `ids` that have not fired as fired, and return them."""
+    async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
+        """Mark those among `ids` that are due by `request` and have not fired as fired, and return them."""
+        shown = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
+        by_context = await self._due_by_context(shown, request.context)
+        ids = [memory.id for memory in shown if is_due(memory, request) or memory.id in by_context]
         if not ids:
             return []
         async with self.locks.of(scope), self._process_lock(scope):
@@ -115,7 +121,7 @@ class Intentions:
     async def _mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
         now = rfc3339(self.clock())
         stored = await self._get(scope, ids)
-        unfired = [memory for memory in stored if memory.fired_at is None and memory.status in OPEN]
+        unfired = [memory for memory in stored if _is_waiting(memory)]
         if not unfired:
             return []
         change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
@@ -163,6 +169,11 @@ def _may_be_due(request: DueRequest, now: datetime) -> Filter:
     return all_of(is_open, Absent("fired_at"), AnyOf(tuple(kinds)), in_view(now))
 
 
+def _is_waiting(intention: Prospective) -> bool:
+    """Whether the intention is open and has not fired."""
+    return intention.fired_at is None and intention.status in OPEN
+
+
 def is_due(intention: Prospective, request: DueRequest) -> bool:
     """Whether `intention` is due by its time or by the request's event; event names ignore case and blanks."""
     if intention.due_at is not None and intention.due_at <= request.at:
@@ -177,8 +188,10 @@ def _folded(name: str) -> str:
 
 
 def _visible(memory: Memory, session_id: str | None) -> bool:
-    """Whether session `session_id` may see `memory`; always for None, which stands for the whole namespace."""
-    return session_id is None or memory.visibility is Visibility.NAMESPACE or memory.session_id == session_id
+    """Whether session `session_id` may see `memory`; without a session, only what the whole namespace sees."""
+    if memory.visibility is Visibility.NAMESPACE:
+        return True
+    return session_id is not None and memory.session_id == session_id
 
 
 def _condition(intention: Prospective) -> str:

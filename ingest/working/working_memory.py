@@ -1,4 +1,8 @@
-"""Working memory: items that are created by hand or for a to-do, and cleared by hand or when the to-do is done.
+"""Working memory: the items of a session, which every prompt in it shows until they are cleared or expire.
+
+An item of a to-do lives until the to-do ends or its session stops, at most `todo_life` without use; other items expire
+five minutes after their last use. An item with a time to live expires when it was not used for that long. See
+`ingest.working.todos` for what begins and ends to-dos.
 
 An item is stored twice: in the live store, which the next prompts read, and as an embedded copy in the memory store.
 The copy is written first, with the item's expiry, so a crash in between leaves a copy that expires. Later changes are
@@ -8,8 +12,8 @@ made in the live store and reach the copy by `WorkingMemorySync`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,11 +22,10 @@ from pydantic import Field
 from ingest.screening.redaction.redactor import RedactedValue
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
-from memtypes.model.errors import InvalidRequest, RemembrancerError
-from memtypes.model.filters import Absent, Compare, Filter, Not, Op, all_of
+from memtypes.model.errors import InvalidRequest, RemembrancerError, Unavailable
+from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, ends_after
 from memtypes.model.memory import Model, Text, Whole
 from memtypes.model.policy import MemoryType
-from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.model.working import ContextType, LiveDraft, Working, WorkingScope
@@ -30,11 +33,11 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.ports.working import ItemSelection, LiveItem, LiveItemStore
 
 TTL_S = 300
-"""Default seconds without use after which an item expires."""
+"""Seconds without use after which an item of no to-do expires."""
 MAX_TTL_S = 7 * 24 * 3600
 
-COMPLEX_STEPS = 5
-"""A to-do that took more steps than this is also stored as a procedure."""
+TODO_LIFE = timedelta(hours=24)
+"""Time without use after which an item of a to-do expires, in case neither the to-do nor the session is ever ended."""
 
 MAX_CLEARED = 500
 """Maximum number of cleared items in a list: the newest."""
@@ -44,6 +47,7 @@ _SWEEP_SESSIONS = 100
 """Namespaces, and sessions of each, in one sweep; the next sweep continues."""
 
 _ALL_SESSIONS = 100_000
+_PAGE = 500
 _FAR_FUTURE = timedelta(days=3_650)
 
 _log = logging.getLogger(__name__)
@@ -57,16 +61,26 @@ class NewItem(Model):
     context_type: ContextType = ContextType.TASK_CONTEXT
     scope: WorkingScope = WorkingScope.TASK
     priority: Whole = Field(default=3, ge=1, le=5)
-    ttl_s: Whole = Field(default=TTL_S, ge=1, le=MAX_TTL_S, description="Seconds that it lives without use.")
+    ttl_s: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_TTL_S,
+        description="Seconds that it lives without use: 300, or with a todo_id until the to-do or its session ends.",
+    )
 
-
-@dataclass(frozen=True, slots=True)
-class CompletedTodo:
-    """What completing a to-do did. cleared: number of items. redactions: secrets removed from its steps, by kind."""
-
-    cleared: int
-    procedural_id: str | None = None
-    redactions: Mapping[str, int] = field(default_factory=dict)
+    def draft(self, scope: Scope, now: datetime, ttl: timedelta) -> LiveDraft:
+        """The draft of the item's copy in the memory store."""
+        return LiveDraft(
+            type=MemoryType.WORKING,
+            content=self.content,
+            session_id=scope.session_id,
+            agent_id=scope.agent_id,
+            expires_at=_whole_ms(now + ttl),
+            todo_id=self.todo_id,
+            context_type=self.context_type,
+            scope=self.scope,
+            priority=self.priority,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +125,13 @@ class WorkingMemorySync:
 
 @dataclass(frozen=True, slots=True)
 class WorkingMemory:
-    """Creates, lists and clears live items. Scopes must name a session."""
+    """Creates, lists, clears and pauses live items. Scopes must name a session. todo_life: of a to-do without use."""
 
     items: LiveItemStore
     ingestor: Ingestor
     store: MemoryStore
     clock: Clock
+    todo_life: timedelta = TODO_LIFE
 
     @property
     def sync(self) -> WorkingMemorySync:
@@ -125,49 +140,79 @@ class WorkingMemory:
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
         """Create a live item, or renew the session's item with the same content. Raises InvalidRequest."""
-        now, ttl = self.clock(), timedelta(seconds=new.ttl_s)
-        draft = LiveDraft(
-            type=MemoryType.WORKING,
-            content=new.content,
-            session_id=scope.session_id,
-            agent_id=scope.agent_id,
-            expires_at=_whole_ms(now + ttl),
-            todo_id=new.todo_id,
-            context_type=new.context_type,
-            scope=new.scope,
-            priority=new.priority,
-        )
+        now, ttl = self.clock(), self._ttl(new)
+        draft = new.draft(scope, now, ttl)
         outcome = await self.ingestor.write_one(scope, draft)
-        if outcome.status is WriteStatus.REJECTED or not isinstance(outcome.memory, Working):
-            raise InvalidRequest(f"not stored: {outcome.reason}", path="content")
-        # A merged item takes over the fields of the new one.
-        names = ("context_type", "scope", "priority", "expires_at", "agent_id")
-        fields = {name: getattr(draft, name) for name in names}
-        fields |= {"updated_at": now, "accessed_at": None, "cleared_at": None, "live": True, "fence": 0}
-        item = outcome.memory.model_copy(update=fields)
-        await self.items.put(scope, LiveItem(item, ttl))
+        return await self._put(scope, LiveItem(_item_of(outcome, draft, now), ttl), outcome)
+
+    async def put_todos(self, scope: Scope, todos: Sequence[NewItem]) -> list[RedactedValue[Working]]:
+        """Create the items that stand for to-dos; each replaces the session's earlier item of its to-do.
+
+        Raises InvalidRequest for a text that is refused, and Unavailable; what was written before it stays.
+        """
+        now = self.clock()
+        drafts = [new.draft(scope, now, self._ttl(new)) for new in todos]
+        outcomes = await self.ingestor.write(scope, drafts)
+        return [
+            await self._put(scope, LiveItem(_item_of(outcome, draft, now), self._ttl(new), is_todo=True), outcome)
+            for new, draft, outcome in zip(todos, drafts, outcomes, strict=True)
+        ]
+
+    def _ttl(self, new: NewItem) -> timedelta:
+        if new.ttl_s is not None:
+            return timedelta(seconds=new.ttl_s)
+        return timedelta(seconds=TTL_S) if new.todo_id is None else self.todo_life
+
+    async def _put(self, scope: Scope, item: LiveItem, outcome: WriteOutcome) -> RedactedValue[Working]:
+        await self.items.put(scope, item)
         if outcome.status is WriteStatus.MERGED:
             await self._try_sync(scope)
-        return RedactedValue(item, outcome.redactions)
+        return RedactedValue(item.memory, outcome.redactions)
+
+    async def live_items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
+        """The session's items that are not over, oldest first, paused ones among them. optional: as in the store."""
+        now = self.clock()
+        return [item for item in await self.items.items(scope, optional=optional) if not item.is_over(now)]
 
     async def list_items(self, scope: Scope, todo_id: str | None, *, include_cleared: bool) -> list[Working]:
         """The session's live items, oldest first; of one to-do if `todo_id` is given; with cleared ones on request."""
         now = self.clock()
         items = await self.items.items(scope)
-        memories = {item.memory.id: item.memory for item in items if not item.is_over(now)}
+        memories = {item.memory.id: item.memory for item in items if item.is_shown(now)}
         if include_cleared:
             unswept = {item.memory.id: item.memory for item in items if item.memory.cleared_at is not None}
-            stored = await self._copies(scope, Not(Absent("cleared_at")), MAX_CLEARED)
+            stored = await self.copies(scope, Not(Absent("cleared_at")), MAX_CLEARED)
             memories = {memory.id: memory for memory in stored} | unswept | memories
         selected = (memory for memory in memories.values() if todo_id in (None, memory.todo_id))
         return sorted(selected, key=lambda memory: (memory.created_at, memory.id))
 
     async def clear(self, scope: Scope, selection: ItemSelection) -> int:
-        """Clear the selected live items; return their number. Their copies are kept, marked as cleared."""
-        cleared = await self.items.clear(scope, selection, self.clock())
-        if cleared:
-            await self._try_sync(scope)
-        return len(cleared)
+        """Clear the selected items, live and stored; return their number. They are kept, marked as cleared."""
+        if selection.todo_id is not None:
+            return await self.end_todos(scope, [selection.todo_id])
+        cleared = await self._clear_live(scope, [selection])
+        return cleared + await self._clear_stored(scope, None, selection.id)
+
+    async def end_todos(self, scope: Scope, todo_ids: Sequence[str]) -> int:
+        """Clear the items of to-dos, live and stored; return their number. They are kept, marked as cleared."""
+        live = {item.memory.todo_id for item in await self.live_items(scope)}
+        cleared = await self._clear_live(scope, [ItemSelection(todo_id) for todo_id in todo_ids if todo_id in live])
+        return cleared + await self._clear_stored(scope, Compare("todo_id", Op.ANY, tuple(todo_ids)))
+
+    async def stop_session(self, scope: Scope) -> None:
+        """Pause the items of the session's to-dos until its next prompt; they expire if there is none.
+
+        Some hosts report a stop after every answer of a session that goes on, so nothing is cleared. If the live store
+        is away the items stay, at most for their time to live.
+        """
+        try:
+            await self.items.set_paused(scope, self.clock(), paused=True)
+        except Unavailable as error:
+            _log.warning("items of a stopped session stay until they expire: %s", error)
+
+    async def resume_session(self, scope: Scope) -> None:
+        """End the pause of the session's items."""
+        await self.items.set_paused(scope, self.clock(), paused=False)
 
     async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
         """Remove live items before their memories are deleted: one, those of a session, or those of the namespace."""
@@ -178,28 +223,29 @@ class WorkingMemory:
             await self.items.clear(session_scope, ItemSelection(id=memory_id), now)
             await self.sync.sync_session(session_scope)
 
-    async def complete(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> CompletedTodo:
-        """Clear the items of a to-do; store a procedure if it took many steps.
+    async def _clear_live(self, scope: Scope, selections: Sequence[ItemSelection]) -> int:
+        now = self.clock()
+        cleared = sum([len(await self.items.clear(scope, selection, now)) for selection in selections])
+        if cleared:
+            await self._try_sync(scope)
+        return cleared
 
-        The procedure is written first, so that a call that is repeated after a failure adds nothing.
-        """
-        written = await self._write_procedure(scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
-        cleared = await self.clear(scope, ItemSelection(todo_id=todo_id))
-        return CompletedTodo(cleared) if written is None else CompletedTodo(cleared, written.id, written.redactions)
+    async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
+        """Clear items that were written as memories: those of the session, with `where` or an id also of no session."""
+        now = self.clock()
+        session: Filter = Compare("session_id", Op.EQ, scope.session_id)
+        if where is not None or memory_id is not None:
+            session = AnyOf((session, Absent("session_id")))
+        current = (Absent("cleared_at"), ends_after("expires_at", now), Not(Compare("live", Op.EQ, True)))
+        listing = Listing((MemoryType.WORKING,), all_of(session, where, *current), _PAGE)
+        ids = [memory.id async for memory in self.store.list_all(scope, listing) if memory_id in (None, memory.id)]
+        change = {"cleared_at": rfc3339(now), "updated_at": rfc3339(now)}
+        if ids:
+            await self.store.patch(scope, dict.fromkeys(ids, change))
+        return len(ids)
 
-    async def _write_procedure(self, scope: Scope, todo_id: str, steps: Sequence[str]) -> WriteOutcome:
-        live = await self.list_items(scope, todo_id, include_cleared=False)
-        items = live or await self._copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
-        draft = ProceduralDraft(
-            type=MemoryType.PROCEDURAL,
-            content=items[0].content if items else todo_id,
-            session_id=scope.session_id,
-            agent_id=scope.agent_id,
-            steps=list(steps),
-        )
-        return await self.ingestor.write_one(scope, draft)
-
-    async def _copies(self, scope: Scope, where: Filter, limit: int) -> list[Working]:
+    async def copies(self, scope: Scope, where: Filter, limit: int) -> list[Working]:
+        """The stored items of the session with `where`, newest first, at most `limit`."""
         session = Compare("session_id", Op.EQ, scope.session_id)
         page = await self.store.page(scope, Listing((MemoryType.WORKING,), all_of(session, where), limit))
         return [memory for memory in page.memories if isinstance(memory, Working)]
@@ -210,6 +256,21 @@ class WorkingMemory:
             await self.sync.sync_session(scope)
         except RemembrancerError as error:
             _log.warning("copies of working memory are updated with the next sweep: %s", error)
+
+
+def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
+    """The live item of a written draft; a merged one takes over the draft's fields. Raises InvalidRequest, Unavailable.
+
+    InvalidRequest is for a text that was refused.
+    """
+    if outcome.status is WriteStatus.FAILED:
+        raise Unavailable(f"the item was not stored: {outcome.reason}")
+    if outcome.status is WriteStatus.REJECTED or not isinstance(outcome.memory, Working):
+        raise InvalidRequest(f"not stored: {outcome.reason}", path="content")
+    names = ("context_type", "scope", "priority", "expires_at", "agent_id")
+    fields = {name: getattr(draft, name) for name in names}
+    fields |= {"updated_at": now, "accessed_at": None, "cleared_at": None, "live": True, "fence": 0}
+    return outcome.memory.model_copy(update=fields)
 
 
 def _copied_fields(memory: Working) -> dict[str, Any]:

@@ -43,7 +43,7 @@ POLICIES: Mapping[MemoryType, TypePolicy] = MappingProxyType(
     {
         MemoryType.EPISODIC: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=7)),
         MemoryType.SEMANTIC: TypePolicy(Visibility.NAMESPACE, 0.375, timedelta(days=90)),
-        MemoryType.PROSPECTIVE: TypePolicy(Visibility.SESSION, 0.125, timedelta(days=3)),
+        MemoryType.PROSPECTIVE: TypePolicy(Visibility.NAMESPACE, 0.125, timedelta(days=3)),
         MemoryType.PROCEDURAL: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=90)),
         MemoryType.WORKING: TypePolicy(Visibility.SESSION, 0.0, None),
     }

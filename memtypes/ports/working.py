@@ -19,19 +19,26 @@ from memtypes.model.working import Working
 class LiveItem:
     """A working memory in the live store.
 
-    ttl: time to live after the last use. unsynced: whether the embedded copy differs from the item. revision:
-    opaque; differs after every change of the item.
+    ttl: time to live after the last use. unsynced: whether the embedded copy differs from the item. is_todo: whether
+    it is a to-do itself and not a note on one. paused: whether its session has stopped. revision: opaque; differs after
+    every change of the item.
     """
 
     memory: Working
     ttl: timedelta
     unsynced: bool = True
+    is_todo: bool = False
+    paused: bool = False
     revision: str = ""
 
     def is_over(self, at: datetime) -> bool:
         """Whether the item is cleared or expired at `at`. created_at does not matter: clocks can be set back."""
         memory = self.memory
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
+
+    def is_shown(self, at: datetime) -> bool:
+        """Whether prompts of the session show the item at `at`: it is neither over nor paused."""
+        return not self.paused and not self.is_over(at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store `item`, replacing one with the same id."""
+        """Store `item`, replacing one with the same id. A to-do clears the session's earlier item of that to-do."""
 
     @abstractmethod
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
@@ -71,6 +78,10 @@ class LiveItemStore(ABC):
     @abstractmethod
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
         """Mark the selected items as cleared unless they are cleared or expired at `at`; return their ids."""
+
+    @abstractmethod
+    async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
+        """Pause the session's items that belong to a to-do, or end the pause of all; return how many changed."""
 
     @abstractmethod
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:

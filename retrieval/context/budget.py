@@ -272,7 +272,9 @@ class _TypePart:
         self._positions: list[int] = positions.tolist()
         self._ranks: list[int] = entries.ranks[positions].tolist()
         self._tokens: list[int] = tokens.tolist()
-        self._wanted = np.minimum(tokens, most).tolist() if plan.oversize == "excerpt" else self._tokens
+        excerpts = plan.oversize == "excerpt"
+        self._shares_room = excerpts and kind is MemoryType.WORKING
+        self._wanted = np.minimum(tokens, most).tolist() if excerpts else self._tokens
         self._groups: list[int] = entries.groups[positions].tolist()
         self._group_cost = {group: overheads.groups[entries.headings[group]] for group in set(self._groups) - {-1}}
         self._group_cost[-1] = 0
@@ -286,6 +288,9 @@ class _TypePart:
 
         cut: an entry that is larger than all of `limit` is cut to at most half of it.
         """
+        if self._shares_room:
+            self._fill_excerpts(limit)
+            return
         passed: list[int] = []
         for index in self._left:
             room, wanted = limit - self.used, self._wanted[index]
@@ -298,6 +303,22 @@ class _TypePart:
                 self._take(index, wanted, overhead)
             elif cut and part >= MIN_CUT and self._tokens[index] + self._heading > limit:
                 self._take(index, part, overhead)
+            else:
+                passed.append(index)
+        self._left = passed
+
+    def _fill_excerpts(self, limit: int) -> None:
+        """Choose as many entries as fit: whole, or in the tokens that later ones leave at MIN_EXCERPT each."""
+        least = [min(tokens, MIN_EXCERPT) for tokens in self._tokens]
+        reserved = sum(least[index] for index in self._left)
+        passed: list[int] = []
+        for index in self._left:
+            reserved -= least[index]
+            overhead = (0 if self.chosen else self._heading) + self._group_cost[self._groups[index]]
+            room = limit - self.used - overhead
+            allowed = min(self._tokens[index], room, max(room - reserved, MIN_EXCERPT))
+            if allowed >= min(self._tokens[index], MIN_CUT):
+                self._take(index, allowed, overhead)
             else:
                 passed.append(index)
         self._left = passed

@@ -47,7 +47,7 @@ async def read_live(items: LiveItemStore | None, scope: Scope, request: Retrieve
     except Unavailable:
         return LiveView(exists=True, away=True)
     begun = [entry for entry in entries if request.as_of is None or entry.memory.created_at <= as_of]
-    return LiveView({entry.memory.id: entry.memory for entry in begun if not entry.is_over(as_of)}, exists=True)
+    return LiveView({entry.memory.id: entry.memory for entry in begun if entry.is_shown(as_of)}, exists=True)
 
 
 def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:

@@ -19,7 +19,7 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer
-from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, Oversize, fill
+from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
 from retrieval.query.intent import is_how_to, is_task_like
 from retrieval.query.request import SettledRequest
@@ -111,6 +111,8 @@ class ContextWriter:
             utilization=block.tokens / total if total else 0.0,
             per_type=dict(block.per_type),
             working_tokens=working_block.tokens,
+            working_excerpted=[memory.passage.id for memory in working if memory.cut],
+            working_left_out=self._left_out(working),
             trimmed_count=self._ranked.hits - len(shown),
             candidates=self._ranked.hits,
             tokenizer=self._renderer.tokenizer.name,
@@ -122,6 +124,12 @@ class ContextWriter:
         )
         context = context_of(self._renderer.layout, (working_block, block), self._request.format)
         return RetrieveAnswer(context=context, items=[self._item(memory) for memory in shown], metadata=metadata), shown
+
+    def _left_out(self, shown: Sequence[ShownMemory]) -> list[str]:
+        """Ids of the working items that are not in `shown`."""
+        ids = {memory.passage.id for memory in shown}
+        working = (self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist())
+        return [memory_id for memory_id in working if memory_id not in ids]
 
     async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
         return await self._store.passages(self._scope, ids) if ids else {}
@@ -148,11 +156,11 @@ class ContextWriter:
         kinds = tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types)
         budget, query = request.allowance, request.query
         intent = (is_task_like(query), is_how_to(query))
-        return BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, request.oversize)
+        return BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, request.oversize_of(MemoryType.SEMANTIC))
 
     def _working_plan(self) -> BudgetPlan:
         limit = self._request.working_budget
-        oversize: Oversize = "cut" if self._request.oversize == "cut" else "skip"
+        oversize = self._request.oversize_of(MemoryType.WORKING)
         return BudgetPlan(limit, (MemoryType.WORKING,), {MemoryType.WORKING: limit}, oversize=oversize)
 
     def _filled(self, plan: BudgetPlan, entries: BudgetEntries, block: str) -> BudgetFill:
@@ -175,7 +183,7 @@ class ContextWriter:
             stored_by = self._renderer.tokenizer.name if self._renderer.layout.has_stored_counts else None
             rewritten = passage.tokenizer == stored_by and passage.tokens != entry.allowed  # since it was ranked
             return self._renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
-        if self._request.oversize == "excerpt":
+        if self._request.oversize_of(entry.type) == "excerpt":
             return self._renderer.excerpt(passage, entry.rank, entry.allowed, self._request.query)
         return self._renderer.cut(passage, entry.rank, entry.allowed)
 

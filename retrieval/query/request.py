@@ -15,6 +15,7 @@ from memtypes.model.times import Instant
 
 MAX_BUDGET = 1_000_000
 DEFAULT_BUDGET = 8_000
+WORKING_BUDGET = 2_000
 
 Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(readable)]
 Share: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1.0)]
@@ -24,6 +25,11 @@ Signal: TypeAlias = Literal[
     "similarity", "context", "mention", "time", "recency", "importance", "access", "due", "expansion", "current", "link"
 ]
 Encoding: TypeAlias = Literal["cl100k_base", "o200k_base"]
+DEFAULT_TOKENIZER: Encoding = "cl100k_base"
+OversizeChoice: TypeAlias = Annotated[
+    Literal["skip", "cut", "excerpt"] | None,
+    Field(description="For what is too large; by default long-term memories are skipped and working items excerpted."),
+]
 
 
 class RankedRequest(Model):
@@ -92,17 +98,21 @@ class RetrieveRequest(RankedRequest):
     todo_id: Name | None = None
     budget: AnyBudget = DEFAULT_BUDGET
     model: str | None = Field(default=None, min_length=1, max_length=256)
-    tokenizer: Encoding = "cl100k_base"
+    tokenizer: Encoding = DEFAULT_TOKENIZER
     include_working: Flag = True
-    working_budget: Tokens = 2_000
+    working_budget: Tokens = WORKING_BUDGET
     format: Literal["markdown", "json", "messages"] = "markdown"
-    oversize: Literal["skip", "cut", "excerpt"] = "skip"
+    oversize: OversizeChoice = None
     receipt: Flag = True
 
     @property
     def allowance(self) -> Budget:
         """The long-term budget as an object, also if the request gives a plain number."""
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
+
+    def oversize_of(self, kind: MemoryType) -> Literal["skip", "cut", "excerpt"]:
+        """What becomes of a memory of type `kind` that is too large."""
+        return self.oversize or ("excerpt" if kind is MemoryType.WORKING else "skip")
 
 
 @dataclass(frozen=True, slots=True)

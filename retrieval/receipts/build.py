@@ -35,7 +35,7 @@ VERSION = 1
 """Version of the receipt format."""
 
 LISTED = 128
-"""Best hits that are listed. Hits in the context are listed, too; other hits are counted."""
+"""Best hits that are listed. Hits in the context and working items are listed, too; other hits are counted."""
 
 OTHERS_LISTED = 32
 """Candidates listed that are no hits, best first."""
@@ -64,7 +64,8 @@ class Retrieval:
 def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
     """Members of the receipt of `retrieval`, except those that link it to its chain.
 
-    Listed are the LISTED best hits, the hits in the context, and OTHERS_LISTED of the candidates that are no hits.
+    Listed are the LISTED best hits, the hits in the context, the working items, and OTHERS_LISTED of the candidates
+    that are no hits.
     """
     hits = _HitColumns.of(retrieval)
     metadata = retrieval.answer.metadata
@@ -164,6 +165,7 @@ class _HitColumns:
             listed[[entry.rank - 1 for entry in part.chosen]] = True
         groups[long_term.entries.ranks - 1] = long_term.entries.groups  # working items have none
         places[working.entries.ranks - 1] = np.arange(len(working.entries))
+        listed[working.entries.ranks - 1] = True  # the share of each depends on how many there are
         return cls(listed, tokens, groups, places, fits, long_term.entries.headings)
 
 

@@ -139,7 +139,7 @@ def _shown_again(
     rank, passage = candidate.rank or 0, passage_of(memory)
     if candidate.allowed is None:
         shown: ShownMemory | None = renderer.whole(passage, rank)
-    elif request.oversize == "excerpt":
+    elif request.oversize_of(candidate.type) == "excerpt":
         shown = renderer.excerpt(passage, rank, candidate.allowed, request.query)
     else:
         shown = renderer.cut(passage, rank, candidate.allowed)

@@ -98,6 +98,37 @@ async def test_clear_ends_the_selected_items_once(items: LiveItemStore, scope: S
     assert {item.memory.cleared_at for item in await items.items(scope)} == {NOW}
 
 
+async def test_a_to_do_replaces_its_earlier_item(items: LiveItemStore, scope: Scope) -> None:
+    """Only the item that stands for the same to-do is cleared: notes on it and other to-dos stay."""
+    for content, todo_id, is_todo in (
+        ("old", "t", True),
+        ("note", "t", False),
+        ("other", "u", True),
+        ("new", "t", True),
+    ):
+        await items.put(scope, replace(make_item(scope, content, todo_id=todo_id), is_todo=is_todo))
+    await items.put(scope, replace(make_item(scope, "new", todo_id="t"), is_todo=True))
+    stored = await by_content(items, scope)
+    assert {content for content, item in stored.items() if item.is_over(NOW)} == {"old"}
+    assert {content for content, item in stored.items() if item.is_todo} == {"old", "other", "new"}
+
+
+async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemStore, scope: Scope) -> None:
+    """It changes no times, and leaves items of no to-do and items that are over alone."""
+    await items.put(scope, make_item(scope, "of a to-do", todo_id="t"))
+    await items.put(scope, make_item(scope, "note"))
+    await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6), todo_id="t"))
+    before = await by_content(items, scope)
+    assert await items.set_paused(scope, NOW, paused=True) == 1
+    assert await items.set_paused(scope, NOW, paused=True) == 0
+    paused = await by_content(items, scope)
+    assert [content for content, item in paused.items() if item.paused] == ["of a to-do"]
+    assert not paused["of a to-do"].is_shown(NOW)
+    assert paused["of a to-do"].memory == before["of a to-do"].memory
+    assert await items.set_paused(scope, NOW, paused=False) == 1
+    assert (await by_content(items, scope))["of a to-do"].is_shown(NOW)
+
+
 async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveItemStore, scope: Scope) -> None:
     """mark_synced() with the present revision marks the item, and deletes it once it is over."""
     await items.put(scope, make_item(scope, "a"))

@@ -42,7 +42,7 @@ async def test_top_k_bounds_the_hits() -> None:
 async def test_session_memories_are_found_in_their_session_only() -> None:
     """Other sessions and requests without a session do not find them."""
     world = World()
-    await world.add("prospective", "call the bank about the shop loan")
+    await world.add("prospective", "call the bank about the shop loan", visibility="session")
     seen = [
         len((await world.search("bank loan", Scope("acme", "shop", session_id=one))).hits) for one in ("s1", "s2", None)
     ]

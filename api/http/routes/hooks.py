@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
+from typing import Annotated
 
+from anyio import to_thread
 from litestar.params import JSONBody
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
 from api.http.routes.memory_shapes import MAX_BATCH, BatchAnswer, BatchItem, Redactions
 from api.http.routes.retrieval import redact_query
+from api.http.routes.threads import live_threads
 from api.http.routes.working import InSession, working_memory
-from api.wiring.container import AppServices
+from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import SessionMessage, session_drafts
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED
 from ingest.screening.submission import Submission
 from ingest.working.intentions import DueRequest
-from ingest.working.working_memory import NewItem
+from ingest.working.todos import Todo, Todos, active_todo
+from ingest.working.working_memory import MAX_TTL_S, NewItem
 from ingest.writing.outcome import WriteStatus
-from memtypes.model.memory import Line, Text
+from memtypes.model.errors import Unavailable
+from memtypes.model.memory import Line, Text, Whole
 from memtypes.model.policy import MemoryType
-from memtypes.model.scope import Name
+from memtypes.model.scope import Name, Scope
 from memtypes.model.types import AnyDraft
 from memtypes.offload import offload
 from retrieval.answer import Answer, RetrieveAnswer
-from retrieval.query.request import DEFAULT_BUDGET, AnyBudget, Query, RetrieveRequest
+from retrieval.context.thread import ThreadContext, thread_context
+from retrieval.query.request import (
+    DEFAULT_TOKENIZER,
+    WORKING_BUDGET,
+    AnyBudget,
+    Budget,
+    OversizeChoice,
+    Query,
+    RetrieveRequest,
+    Tokens,
+)
 
 MAX_STEPS = 200
+MAX_TODOS = 200
+
+PROMPT_BUDGET = 1_500
+"""Default tokens of the context for a prompt: a help for the next answer, not the whole window."""
+
+THREAD_SHARE = 0.5
+"""Most of the budget that a thread's own context may take; memories get what it leaves."""
+
+_log = logging.getLogger(__name__)
+
+
+def _distinct(todos: list[Todo]) -> list[Todo]:
+    if len({todo.id for todo in todos}) != len(todos):
+        raise ValueError("each to-do may be listed once")
+    return todos
 
 
 class SessionStop(InSession):
@@ -38,20 +70,36 @@ class SessionStop(InSession):
 
 
 class PromptSubmit(InSession):
-    """A prompt that is about to be sent. budget: tokens of the context for it."""
+    """A prompt that is about to be sent. budget: tokens of the context for it, the thread's part included.
+
+    todos: the list of to-dos as the agent keeps it. todo_id: the current to-do; by default the one in progress.
+    """
 
     prompt: Query
     todo_id: Name | None = None
-    budget: AnyBudget = DEFAULT_BUDGET
+    todos: Annotated[list[Todo], Field(max_length=MAX_TODOS), AfterValidator(_distinct)] = Field(default_factory=list)
+    agent_id: Name | None = None
+    thread_id: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="A thread whose own context takes up to half of the budget."
+    )
+    profile: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    budget: AnyBudget = PROMPT_BUDGET
+    working_budget: Tokens = WORKING_BUDGET
+    oversize: OversizeChoice = None
 
-    def request(self) -> RetrieveRequest:
-        """The request that retrieves the context for the prompt."""
+    def request(self, thread_tokens: int) -> RetrieveRequest:
+        """The request that retrieves the context for the prompt. thread_tokens: taken from the budget."""
+        budget = self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
         return RetrieveRequest(
             query=self.prompt,
             namespace=self.namespace,
             session_id=self.session_id,
-            todo_id=self.todo_id,
-            budget=self.budget,
+            agent_id=self.agent_id,
+            todo_id=self.todo_id or active_todo(self.todos),
+            profile=self.profile,
+            budget=budget.model_copy(update={"total": max(0, budget.total - thread_tokens)}),
+            working_budget=self.working_budget,
+            oversize=self.oversize,
         )
 
 
@@ -61,6 +109,12 @@ class TodoCreated(InSession):
     todo_id: Name
     content: Text
     agent_id: Name | None = None
+    ttl_s: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_TTL_S,
+        description="Seconds that its item lives without use; by default until the to-do or its session ends.",
+    )
 
 
 class TodoCompleted(InSession):
@@ -97,6 +151,8 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     itself recalled is cut from a message, with a reason; a message that is only such text is rejected.
     """
     scope = request.scope_in(data.namespace, data.session_id)
+    if services.working is not None:
+        await services.working.stop_session(scope)
     contents = [message.content for message in data.messages]
     rests = await services.recall_guard.without_recalled(scope, contents)
     messages = [sent.model_copy(update={"content": rest}) for sent, rest in zip(data.messages, rests, strict=True)]
@@ -110,26 +166,68 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     "POST /v1/hooks/prompt-submit",
     "A prompt is sent: the context for it; due intentions in the context are marked as fired",
     role=Role.WRITER,
-    errors=(503,),
+    errors=(404, 503),
 )
 async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBody[PromptSubmit]) -> RetrieveAnswer:
-    """The context for the prompt. Intentions in it that are due now, or wait for such a prompt, are marked as fired."""
-    scope = request.scope_in(data.namespace, data.session_id)
-    query = await redact_query(services, scope.tenant, data.request())
+    """The context for the prompt. Intentions in it that are due now, or wait for such a prompt, are marked as fired.
+
+    The list of to-dos is taken over first: new ones are created, completed ones completed, and those with another text
+    replaced; one that is missing from the list stays. With a thread_id the thread's own context follows the memories,
+    in at most half of the budget; the receipt covers the memories alone. Without the live store the context has neither
+    working memory nor thread, and the answer says so.
+    """
+    scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
+    await _submit_todos(services, scope, data.todos)
+    thread, degraded = await _thread_part(services, scope, data)
+    query = await redact_query(services, scope.tenant, data.request(thread.tokens if thread else 0))
     answer = await services.retriever.retrieve(scope, query)
-    shown = {item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE}
-    if shown:
-        question = DueRequest(services.clock(), context=query.query, session_id=data.session_id)
-        due = await services.intentions.due(scope, question)
-        await services.intentions.mark(scope, [memory.id for memory in due if memory.id in shown])
-    return answer
+    shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
+    await services.intentions.deliver(
+        scope, shown, DueRequest(services.clock(), context=query.query, session_id=data.session_id)
+    )
+    return (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
+
+
+async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
+    """Take over the agent's list; without the live store it is left to the next prompt, and the answer is degraded."""
+    if services.working is None:
+        return
+    try:
+        await Todos(services.working).submit(scope, todos)
+    except Unavailable as error:
+        _log.warning("the list of to-dos is taken over with the next prompt: %s", error)
+
+
+async def _thread_part(
+    services: Services, scope: Scope, data: PromptSubmit
+) -> tuple[ThreadContext | None, tuple[str, ...]]:
+    """The context of the prompt's thread, and the names of parts that did not answer. Raises NotFound."""
+    if data.thread_id is None:
+        return None, ()
+    threads, counter = live_threads(services), services.tokenizers[DEFAULT_TOKENIZER]
+    try:
+        chain = await threads.chain(scope, data.thread_id)
+        policy = threads.policies.of(chain.threads[-1].thread.resource)
+        total = data.budget.total if isinstance(data.budget, Budget) else data.budget
+        window = threads.policies.window_share(policy)
+        share = math.floor(total * THREAD_SHARE) if window is None else min(math.floor(total * THREAD_SHARE), window)
+        part = await to_thread.run_sync(lambda: thread_context(chain.threads, share, counter, policy.allocation))
+        await threads.store.use(scope, data.thread_id, [at for owner, at in part.turns if owner == data.thread_id])
+    except Unavailable as error:
+        _log.warning("a prompt's context has no thread: %s", error)
+        return None, ("threads",)
+    return part, ()
 
 
 @Endpoint("POST /v1/hooks/todo-created", "A to-do was created", role=Role.WRITER, errors=(429, 503))
 async def todo_created(request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]) -> TodoCreatedAnswer:
-    """The id of a new working item for the to-do, which is cleared when the to-do is completed."""
+    """The id of the working item of the to-do, which replaces an earlier one of the same to-do in this session.
+
+    It is cleared when the to-do is completed.
+    """
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
-    created = await working_memory(services).create(scope, NewItem(content=data.content, todo_id=data.todo_id))
+    new = NewItem(content=data.content, todo_id=data.todo_id, ttl_s=data.ttl_s)
+    created = await Todos(working_memory(services)).create(scope, new)
     return TodoCreatedAnswer(working_id=created.value.id, redactions=created.counts)
 
 
@@ -137,9 +235,9 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
 async def todo_completed(
     request: ApiRequest, services: AppServices, data: JSONBody[TodoCompleted]
 ) -> TodoCompletedAnswer:
-    """How many of the to-do's working items were cleared, and the id of the procedure made of its steps."""
+    """How many of the to-do's working items, live and stored, were cleared; the id of the procedure of its steps."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
-    completed = await working_memory(services).complete(scope, data.todo_id, data.steps)
+    completed = await Todos(working_memory(services)).complete(scope, data.todo_id, data.steps)
     return TodoCompletedAnswer.model_validate(completed, from_attributes=True)
 
 

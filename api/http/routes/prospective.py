@@ -27,8 +27,8 @@ _CHANGE_ERRORS = (404, 409, 503)
 class DueQuery(InNamespace):
     """What intentions may be due by: a time (now by default), an event, or a context.
 
-    session_id: leave out intentions that only other sessions may see. mark: record the due ones as fired, so that
-    they are not due again.
+    session_id: the caller's; intentions that only another session may see are neither listed nor marked. mark: record
+    the due ones as fired, so that they are not due again.
     """
 
     at: Instant | None = None

@@ -22,8 +22,8 @@ from memtypes.stores.redis.scripts import Argument, Script
 
 DUE_NAMESPACES = service_key("working-due")
 
-_PUT, _TOUCH, _CLEAR, _MARK_SYNCED = (
-    Script.load("working_common", f"working_{name}") for name in ("put", "touch", "clear", "mark_synced")
+_PUT, _TOUCH, _CLEAR, _PAUSE, _MARK_SYNCED = (
+    Script.load("working_common", f"working_{name}") for name in ("put", "touch", "clear", "pause", "mark_synced")
 )
 _RESCHEDULE = Script.load("working_reschedule")
 
@@ -64,6 +64,12 @@ class RedisWorking(LiveItemStore):
         if ids:
             await self._set_due(scope, _milliseconds(at))
         return ids
+
+    async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
+        """Pause the items of to-dos, or end the pause of all; see `LiveItemStore`."""
+        arguments = (_milliseconds(at), int(paused))
+        changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
+        return changed
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
         """Return the namespaces with sessions due for syncing or sweeping at `at`; see `LiveItemStore`."""
@@ -137,6 +143,8 @@ def _record(item: LiveItem) -> str:
             "accessed": 0 if memory.accessed_at is None else _milliseconds(memory.accessed_at),
             "cleared": 0 if memory.cleared_at is None else _milliseconds(memory.cleared_at),
             "unsynced": True,
+            "is_todo": item.is_todo,
+            "paused": item.paused,
             "revision": secrets.randbelow(10**9),
         }
     )
@@ -146,7 +154,8 @@ def _item(record: str) -> LiveItem:
     stored = json.loads(record)
     times = {f"{name}_at": _instant(stored[name]) for name in ("accessed", "cleared", "expires")}
     memory = Working.model_validate_json(stored["memory"]).model_copy(update=times)
-    return LiveItem(memory, timedelta(milliseconds=stored["ttl"]), bool(stored["unsynced"]), record)
+    flags = {name: bool(stored.get(name)) for name in ("unsynced", "is_todo", "paused")}
+    return LiveItem(memory, timedelta(milliseconds=stored["ttl"]), **flags, revision=record)
 
 
 def _milliseconds(instant: datetime) -> int:

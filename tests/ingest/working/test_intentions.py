@@ -73,7 +73,7 @@ async def test_intentions_are_due_by_time_event_or_context() -> None:
 
 
 async def test_a_session_sees_its_own_intentions_and_those_of_the_namespace() -> None:
-    """Without a session, those of all sessions are due."""
+    """Without a session, only those of the namespace are due."""
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     await write(ingestor, "mine", due_at=PAST, session_id="s", visibility=Visibility.SESSION)
@@ -83,7 +83,7 @@ async def test_a_session_sees_its_own_intentions_and_those_of_the_namespace() ->
         {memory.content for memory in await intentions.due(SCOPE, DueRequest(NOW, session_id=session))}
         for session in ("s", "other", None)
     ]
-    assert seen == [{"mine", "ours"}, {"ours"}, {"mine", "ours"}]
+    assert seen == [{"mine", "ours"}, {"ours"}, {"ours"}]
 
 
 async def test_an_ended_intention_stays_ended() -> None:

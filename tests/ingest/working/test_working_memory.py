@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ingest.working.working_memory import COMPLEX_STEPS, NewItem, WorkingMemory
+from ingest.working.todos import COMPLEX_STEPS, Todos
+from ingest.working.working_memory import TODO_LIFE, NewItem, WorkingMemory
 from memtypes.model.errors import Unavailable
 from memtypes.model.procedural import Procedural
 from memtypes.model.scope import Scope
@@ -66,7 +67,7 @@ async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
     everything = await working.list_items(SCOPE, None, include_cleared=True)
     assert [item.content for item in live] == ["write the tests"]
     assert {item.content for item in everything} == {"port the parser", "write the tests"}
-    now[0] += timedelta(hours=1)
+    now[0] += TODO_LIFE
     assert await working.list_items(SCOPE, None, include_cleared=False) == []
 
 
@@ -92,14 +93,14 @@ async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> Non
     working = working_over(store, [NOW])
     await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
     names = [f"step {number}" for number in range(steps)]
-    completed = await working.complete(SCOPE, "t1", names)
+    completed = await Todos(working).complete(SCOPE, "t1", names)
     assert completed.cleared == 1
     assert (completed.procedural_id is not None) == (steps > COMPLEX_STEPS)
     if completed.procedural_id is not None:
         procedure = (await store.get(SCOPE, [completed.procedural_id]))[completed.procedural_id]
         assert isinstance(procedure, Procedural)
         assert (procedure.content, procedure.steps) == ("port the parser", names)
-        again = await working.complete(SCOPE, "t1", names)
+        again = await Todos(working).complete(SCOPE, "t1", names)
         assert (again.cleared, again.procedural_id) == (0, completed.procedural_id)
 
 

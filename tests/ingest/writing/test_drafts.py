@@ -73,8 +73,8 @@ def test_session_and_agent_default_to_the_scope() -> None:
     ("kind", "fields", "expected"),
     [
         ("semantic", {"session_id": "s"}, Visibility.NAMESPACE),
-        ("prospective", {"session_id": "s"}, Visibility.SESSION),
-        ("prospective", {"session_id": "s", "visibility": "namespace"}, Visibility.NAMESPACE),
+        ("prospective", {"session_id": "s", "visibility": "session"}, Visibility.SESSION),
+        ("prospective", {"session_id": "s"}, Visibility.NAMESPACE),
         ("prospective", {}, Visibility.NAMESPACE),
         ("working", {"session_id": "s"}, Visibility.SESSION),
     ],

@@ -1,5 +1,6 @@
 -- Shared by the scripts of working memory. Times are milliseconds by the caller's clock.
--- A session is a hash of records by item id: {memory, todo, ttl, expires, accessed, cleared, unsynced, revision}.
+-- A session is a hash of records by item id: {memory, todo, ttl, expires, accessed, cleared, unsynced, is_todo, paused,
+-- revision}.
 -- `memory` is JSON in a string, which no script parses. `revision` makes every state of a record unique.
 -- A sorted set has the sessions of the namespace by the time they are due for syncing or sweeping.
 local session, due_sessions = KEYS[1], KEYS[2]

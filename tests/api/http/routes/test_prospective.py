@@ -122,8 +122,22 @@ async def test_readers_cannot_mark_intentions(guarded: Services) -> None:
 
 
 async def test_due_intentions_respect_session_visibility(client: httpx.AsyncClient) -> None:
-    """With a session_id, private intentions of other sessions are not listed."""
-    await _write(client, "mine", due_at=NOW.isoformat(), session_id="s1")
-    assert await _due(client) == ["mine"]
+    """A private intention is due for its own session only: others, and the namespace, neither see nor mark it."""
+    await _write(client, "mine", due_at=NOW.isoformat(), session_id="s1", visibility="session")
+    assert await _due(client, mark="true") == []
+    assert await _due(client, session_id="s2", mark="true") == []
     assert await _due(client, session_id="s1") == ["mine"]
-    assert await _due(client, session_id="s2") == []
+    assert await _due(client, session_id="s1", mark="true") == ["mine"]
+    assert await _due(client, session_id="s1") == []
+
+
+async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(client: httpx.AsyncClient) -> None:
+    """Written in a session, it is found from another; with visibility session only from its own."""
+    await _write(client, "rotate the keys", session_id="s1")
+    await _write(client, "rotate the private keys", session_id="s1", visibility="session")
+    seen = {}
+    for session in ("s1", "s2"):
+        body = {"namespace": "ann", "query": "what is left to do?", "session_id": session}
+        answer = (await client.post("/v1/retrieve", json=body)).json()
+        seen[session] = {item["content"] for item in answer["items"]}
+    assert seen == {"s1": {"rotate the keys", "rotate the private keys"}, "s2": {"rotate the keys"}}

@@ -32,11 +32,91 @@ async def test_new_item_has_every_field(world: WorkingClient) -> None:
         "priority": 4,
         "created_at": "2026-03-01T12:00:00Z",
         "accessed_at": None,
-        "expires_at": "2026-03-01T12:05:00Z",
+        "expires_at": "2026-03-02T12:00:00Z",
         "cleared_at": None,
         "tokens": {"count": 3, "tokenizer": "cl100k_base"},
     }
     assert await world.listed() == [item]
+
+
+async def test_items_of_a_to_do_live_until_it_is_completed(world: WorkingClient) -> None:
+    """They do not expire after five idle minutes as other items do, unless the request gives a time to live."""
+    await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
+    await world.make("the parser is in src/parse.py", todo_id="t1")
+    await world.make("a note of no to-do")
+    await world.post("/v1/hooks/todo-created", todo_id="t2", content="call Ann", ttl_s=60, agent_id="a")
+    world.later(23 * 3_600)
+    both = {"port the parser", "the parser is in src/parse.py"}
+    assert {item["content"] for item in await world.listed()} == both
+    assert "port the parser" in (await world.recall())["context"]
+    world.later(23 * 3_600)
+    assert {item["content"] for item in await world.listed()} == both
+    assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 2
+    assert await world.listed() == []
+
+
+async def test_items_of_an_abandoned_to_do_expire_after_a_day(world: WorkingClient) -> None:
+    """The safety limit counts from the last use."""
+    await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
+    world.later(24 * 3_600 + 1)
+    assert await world.listed() == []
+
+
+async def test_a_to_do_that_is_created_again_replaces_its_item(world: WorkingClient) -> None:
+    """The first item is cleared; notes on the to-do and other to-dos stay."""
+    first = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
+    await world.make("the parser is in src/parse.py", todo_id="t1")
+    await world.post("/v1/hooks/todo-created", todo_id="t2", content="call Ann")
+    second = await world.post("/v1/hooks/todo-created", todo_id="t1", content="rewrite the whole lexer", agent_id="b")
+    assert second["working_id"] != first["working_id"]
+    shown = {item["content"]: item["agent_id"] for item in await world.listed()}
+    assert shown == {"the parser is in src/parse.py": None, "call Ann": None, "rewrite the whole lexer": "b"}
+    cleared = [item["content"] for item in await world.listed(include_cleared="true") if item["cleared_at"]]
+    assert cleared == ["port the parser"]
+
+
+async def test_stored_working_items_end_with_their_to_do(world: WorkingClient) -> None:
+    """Items written as memories are cleared with their to-do: those of the session and those of none."""
+    kept = {"type": "working", "todo_id": "t1"}
+    for content, session in (("ours", "s 1"), ("of no session", None), ("theirs", "s 2")):
+        await world.post("/v1/memories", 201, content=content, session_id=session, **kept)
+    assert "ours" in (await world.recall())["context"]
+    assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 2
+    assert (await world.recall())["context"] == ""
+    assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 0
+    theirs = await world.recall("what now", session_id="s 2")
+    assert "theirs" in theirs["context"]
+
+
+async def test_stored_working_items_are_cleared_like_live_ones(world: WorkingClient) -> None:
+    """By id, or with the session; items of other sessions stay."""
+    ids = []
+    for content, session in (("one", "s 1"), ("two", "s 1"), ("three", "s 2")):
+        body = {"type": "working", "content": content, "session_id": session}
+        ids.append((await world.post("/v1/memories", 201, **body))["id"])
+    await world.make("live")
+    assert await world.post("/v1/working/clear", id=ids[0]) == {"cleared": 1}
+    assert await world.post("/v1/working/clear", id=ids[2]) == {"cleared": 0}
+    assert await world.post("/v1/working/clear") == {"cleared": 2}
+    assert (await world.recall())["context"] == ""
+    cleared = {item["content"] for item in await world.listed(include_cleared="true")}
+    assert cleared == {"one", "two", "live"}
+
+
+async def test_a_stopped_session_shows_its_to_dos_again_when_it_goes_on(world: WorkingClient) -> None:
+    """session-stop ends the items of to-dos; as some hosts call it after every answer, the next prompt shows them."""
+    await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
+    await world.make("a note of no to-do")
+    await world.post("/v1/hooks/session-stop", messages=[])
+    assert [item["content"] for item in await world.listed()] == ["a note of no to-do"]
+    assert "port the parser" not in (await world.recall())["context"]
+    world.later(3_600)
+    answer = await world.post("/v1/hooks/prompt-submit", prompt="go on")
+    assert "port the parser" in answer["context"]
+    assert [item["content"] for item in await world.listed()] == ["port the parser"]
+    await world.post("/v1/hooks/session-stop", messages=[])
+    assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 1
+    assert (await world.post("/v1/hooks/prompt-submit", prompt="go on"))["context"] == ""
 
 
 async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> None:
@@ -236,3 +316,31 @@ async def test_erasing_a_memory_removes_its_live_item(world: WorkingClient, live
     assert await state.erase(scope, item["id"]) == 1
     assert await state.remaining(scope, item["id"]) == 0
     assert await world.listed() == []
+
+
+async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None:
+    """It leaves room for the other items, the budget holds, and the answer names what is shown in part or left out."""
+    sentences = [f"Step {number} of the migration takes a while. " for number in range(400)]
+    large = await world.make("".join(sentences) + "The zebra table goes last.", priority=5)
+    small = await world.make("call Ann", priority=1)
+    answer = await world.recall("when does the zebra table go?", working_budget=300)
+    metadata = answer["metadata"]
+    assert "The zebra table goes last." in answer["context"]
+    assert "call Ann" in answer["context"]
+    assert metadata["working_tokens"] <= 300
+    assert (metadata["working_excerpted"], metadata["working_left_out"]) == ([large["id"]], [])
+    assert [item["id"] for item in answer["items"] if item.get("excerpt")] == [large["id"]]
+    skipped = await world.recall("zebra", working_budget=300, oversize="skip")
+    assert [item["id"] for item in skipped["items"]] == [small["id"]]
+    assert skipped["metadata"]["working_left_out"] == [large["id"]]
+    whole = await world.recall("zebra", working_budget=100_000)
+    assert whole["metadata"]["working_excerpted"] == whole["metadata"]["working_left_out"] == []
+
+
+async def test_items_without_room_are_named(world: WorkingClient) -> None:
+    """More items than the working budget holds: the metadata has the ids of those left out."""
+    made = [(await world.make(f"note number {number} of the task"))["id"] for number in range(30)]
+    answer = await world.recall(working_budget=60)
+    shown = [item["id"] for item in answer["items"]]
+    assert 0 < answer["metadata"]["working_tokens"] <= 60
+    assert sorted([*shown, *answer["metadata"]["working_left_out"]]) == sorted(made)

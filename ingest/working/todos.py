@@ -1,0 +1,109 @@
+"""To-dos of a session: each has an item in working memory from when it is created until it is completed.
+
+A to-do is reported by itself, or in the whole list that an agent keeps and sends with each prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ingest.screening.redaction.redactor import RedactedValue
+from ingest.working.working_memory import NewItem, WorkingMemory
+from ingest.writing.outcome import WriteOutcome
+from memtypes.model.filters import Compare, Op
+from memtypes.model.memory import Line, Model, Text
+from memtypes.model.policy import MemoryType
+from memtypes.model.procedural import ProceduralDraft
+from memtypes.model.scope import Name, Scope
+from memtypes.model.working import Working
+
+COMPLEX_STEPS = 5
+"""A to-do that took more steps than this is also stored as a procedure."""
+
+
+class TodoStatus(StrEnum):
+    """The state of a to-do in an agent's list."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+
+
+class Todo(Model):
+    """An entry of the list of to-dos that an agent keeps."""
+
+    id: Name
+    content: Text
+    status: TodoStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedTodo:
+    """What completing a to-do did. cleared: number of items. redactions: secrets removed from its steps, by kind."""
+
+    cleared: int
+    procedural_id: str | None = None
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Todos:
+    """Begins and ends to-dos of a session. Scopes must name the session."""
+
+    working: WorkingMemory
+
+    async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
+        """Create the item of the to-do `new.todo_id`; it replaces the earlier item of that to-do."""
+        (created,) = await self.working.put_todos(scope, [new])
+        return created
+
+    async def complete(self, scope: Scope, todo_id: str, steps: Sequence[Line]) -> CompletedTodo:
+        """Clear the items of a to-do; store a procedure if it took many steps.
+
+        The procedure is written first, so that a call that is repeated after a failure adds nothing.
+        """
+        written = await self._write_procedure(scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
+        cleared = await self.working.end_todos(scope, [todo_id])
+        return CompletedTodo(cleared) if written is None else CompletedTodo(cleared, written.id, written.redactions)
+
+    async def submit(self, scope: Scope, todos: Sequence[Todo]) -> None:
+        """Take over the agent's list with a prompt, and show the items again that a stop of the session had paused.
+
+        New entries are created, those with another text replaced, completed ones completed. A to-do that is missing
+        from the list stays: agents also send a part of their list, and say so when something is done.
+        """
+        items = await self.working.live_items(scope, optional=True)
+        if any(item.paused for item in items):
+            await self.working.resume_session(scope)
+        contents = {item.memory.todo_id: item.memory.content for item in items if item.is_todo}
+        open_todos = [todo for todo in todos if todo.status is not TodoStatus.COMPLETED]
+        changed = [NewItem(content=todo.content, todo_id=todo.id) for todo in open_todos if _differs(todo, contents)]
+        if changed:
+            await self.working.put_todos(scope, changed)
+        completed = [todo.id for todo in todos if todo.status is TodoStatus.COMPLETED]
+        if completed:
+            await self.working.end_todos(scope, completed)
+
+    async def _write_procedure(self, scope: Scope, todo_id: str, steps: Sequence[Line]) -> WriteOutcome:
+        live = await self.working.list_items(scope, todo_id, include_cleared=False)
+        items = live or await self.working.copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
+        draft = ProceduralDraft(
+            type=MemoryType.PROCEDURAL,
+            content=items[0].content if items else todo_id,
+            session_id=scope.session_id,
+            agent_id=scope.agent_id,
+            steps=list(steps),
+        )
+        return await self.working.ingestor.write_one(scope, draft)
+
+
+def active_todo(todos: Sequence[Todo]) -> str | None:
+    """Id of the first to-do in progress."""
+    return next((todo.id for todo in todos if todo.status is TodoStatus.IN_PROGRESS), None)
+
+
+def _differs(todo: Todo, contents: Mapping[str | None, str]) -> bool:
+    """Whether the list's text of a to-do is not that of its item in `contents`, by to-do."""
+    return contents.get(todo.id) != todo.content

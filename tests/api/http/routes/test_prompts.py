@@ -1,0 +1,140 @@
+"""The hook prompt-submit: the agent's list of to-dos, the thread, budgets, and the intentions that it delivers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from api.http.routes.hooks import PROMPT_BUDGET
+from tests.api.conftest import NOW
+from tests.api.working_client import WorkingClient
+
+pytestmark = pytest.mark.anyio
+
+
+async def submit(world: WorkingClient, prompt: str = "go on", **body: Any) -> dict[str, Any]:
+    """Send a prompt and return the answer once the uses of the items are recorded."""
+    answer = await world.post("/v1/hooks/prompt-submit", prompt=prompt, **body)
+    await world.retriever.live_uses.noted()
+    return answer
+
+
+def todo(todo_id: str, content: str, status: str = "pending") -> dict[str, str]:
+    """An entry of an agent's list."""
+    return {"id": todo_id, "content": content, "status": status}
+
+
+async def contents(world: WorkingClient) -> set[str]:
+    """The texts of the session's live items."""
+    return {item["content"] for item in await world.listed()}
+
+
+async def test_new_to_dos_are_created_and_the_one_in_progress_is_first(world: WorkingClient) -> None:
+    """Every entry that is not completed becomes an item; the current to-do stands above the others."""
+    todos = [todo("1", "read the parser", "completed"), todo("2", "call Ann"), todo("3", "port it", "in_progress")]
+    answer = await submit(world, todos=todos, agent_id="a")
+    assert [item["content"] for item in answer["items"]] == ["port it", "call Ann"]
+    assert {(item["todo_id"], item["agent_id"]) for item in await world.listed()} == {("2", "a"), ("3", "a")}
+    named = await submit(world, todo_id="2", todos=todos)
+    assert [item["content"] for item in named["items"]] == ["call Ann", "port it"]
+
+
+async def test_completed_to_dos_end_with_their_notes(world: WorkingClient) -> None:
+    """The items of a to-do, live and stored, are cleared when the list has it as completed."""
+    await submit(world, todos=[todo("1", "port it", "in_progress"), todo("2", "call Ann")])
+    await world.make("the parser is in src/parse.py", todo_id="1")
+    await world.post("/v1/memories", 201, type="working", content="a stored note", todo_id="1", session_id="s 1")
+    answer = await submit(world, todos=[todo("1", "port it", "completed"), todo("2", "call Ann")])
+    assert [item["content"] for item in answer["items"]] == ["call Ann"]
+    again = await submit(world, todos=[todo("1", "port it", "in_progress"), todo("2", "call Ann")])
+    assert [item["content"] for item in again["items"]] == ["port it", "call Ann"]
+
+
+async def test_a_to_do_with_another_text_is_replaced(world: WorkingClient) -> None:
+    """The same list again changes nothing."""
+    await submit(world, todos=[todo("1", "port the parser")])
+    (before,) = await world.listed()
+    await submit(world, todos=[todo("1", "port the parser", "in_progress")])
+    assert [item["id"] for item in await world.listed()] == [before["id"]]
+    await submit(world, todos=[todo("1", "rewrite the whole lexer")])
+    assert await contents(world) == {"rewrite the whole lexer"}
+
+
+async def test_a_to_do_that_is_missing_from_the_list_stays(world: WorkingClient) -> None:
+    """A prompt without a list, or with a part of it, ends nothing."""
+    await submit(world, todos=[todo("1", "port it"), todo("2", "call Ann")])
+    await submit(world, todos=[todo("2", "call Ann")])
+    await submit(world)
+    assert await contents(world) == {"port it", "call Ann"}
+
+
+async def test_secrets_in_to_dos_are_redacted(world: WorkingClient) -> None:
+    """A secret in the list is not stored."""
+    await submit(world, todos=[todo("1", "mail the report to ann@example.com")])
+    (item,) = await world.listed()
+    assert "ann@example.com" not in item["content"]
+
+
+@pytest.mark.parametrize(
+    "todos",
+    [
+        [todo("1", "a"), todo("1", "b")],
+        [todo("1", " ")],
+        [todo("1", "a", "done")],
+        [{"id": "1", "content": "a"}],
+        [todo(str(number), "a") for number in range(201)],
+    ],
+)
+async def test_invalid_lists_are_422(world: WorkingClient, todos: list[dict[str, str]]) -> None:
+    """An id twice, a blank text, an unknown or missing status or too many entries: nothing is created."""
+    await world.post("/v1/hooks/prompt-submit", 422, prompt="go on", todos=todos)
+    assert await world.listed() == []
+
+
+async def test_the_default_budget_is_that_of_a_prompt(world: WorkingClient) -> None:
+    """It is 1,500 tokens; profile and budgets may be set."""
+    assert PROMPT_BUDGET == 1_500
+    for number in range(40):
+        await world.post("/v1/memories", 201, type="semantic", content=f"fact {number} of the parser: " + "word " * 60)
+    answer = await submit(world, "what of the parser?")
+    assert answer["metadata"]["budget"] == PROMPT_BUDGET
+    assert 1_000 < sum(answer["metadata"]["per_type"].values()) <= PROMPT_BUDGET
+    await world.make("port the parser")
+    small = await submit(world, "what of the parser?", budget=90, working_budget=0, profile="recent")
+    assert (small["metadata"]["working_tokens"], small["metadata"]["budget"]) == (0, 90)
+    await world.post("/v1/hooks/prompt-submit", 422, prompt="go on", profile="unknown")
+
+
+async def test_a_thread_is_part_of_the_budget(world: WorkingClient) -> None:
+    """The thread's own context takes at most half of the budget and is counted; memories get the rest."""
+    where = {"namespace": world.space["namespace"]}
+    made = await world.client.post("/v1/threads", json=where)
+    thread_id = made.json()["id"]
+    for number in range(30):
+        turn = {"role": "user", "content": f"turn {number} about the parser"}
+        await world.client.post(f"/v1/threads/{thread_id}/turns", params=where, json=turn)
+        await world.post("/v1/memories", 201, type="semantic", content=f"fact {number} of the parser")
+    answer = await submit(world, "what of the parser?", thread_id=thread_id, budget=200)
+    metadata = answer["metadata"]
+    assert "turn 29 about the parser" in answer["context"]
+    assert "turn 0 about the parser" not in answer["context"]
+    assert "of the parser" in answer["context"].partition("<memory_thread>")[0]
+    assert 50 < metadata["thread_tokens"] <= 100
+    assert metadata["total_tokens"] <= 200
+    assert metadata["budget"] == 200
+    alone = await submit(world, "what of the parser?", budget=200)
+    assert "thread_tokens" not in alone["metadata"]
+    await world.post("/v1/hooks/prompt-submit", 404, prompt="go on", thread_id="nothing")
+
+
+async def test_a_prompt_delivers_what_is_due_once(world: WorkingClient) -> None:
+    """What is due and shown is marked as fired; private intentions of other sessions are neither shown nor marked."""
+    due = {"type": "prospective", "due_at": (NOW - timedelta(hours=1)).isoformat()}
+    for content, private in (("pay the rent", {}), ("pay the tax", {"session_id": "s 2", "visibility": "session"})):
+        await world.post("/v1/memories", 201, **due, **{"content": content, "session_id": "s 1", **private})
+    assert "pay the rent" in (await submit(world, "what shall I pay?"))["context"]
+    where = {"namespace": world.space["namespace"]}
+    listed = (await world.client.get("/v1/memories", params={**where, "type": "prospective"})).json()["memories"]
+    assert {item["content"]: item["status"] for item in listed} == {"pay the rent": "active", "pay the tax": "pending"}
