@@ -187,7 +187,7 @@ class Retriever:
         )
         ranked = with_live(result.candidates, live)
         degraded = (*result.degraded, LIVE_DEGRADED) if live.away else result.degraded
-        writer = ContextWriter(self._parts.store, renderer, scope, settled, ranked)
+        writer = ContextWriter(self._parts.store, renderer, scope, settled, ranked, as_of)
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
             texts |= {memory_id: passage_of(memory) for memory_id, memory in live.memories.items()}
@@ -196,7 +196,7 @@ class Retriever:
         with timings.stage("texts"):
             texts = await writer.chosen_texts(fills, texts)
         with timings.stage("render"):
-            answer, shown = await writer.answer(fills, texts, as_of, degraded)
+            answer, shown = await writer.answer(fills, texts, degraded)
         self._report(timings)
         embedder = self._embedder_fingerprint
         return Retrieval(

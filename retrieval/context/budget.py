@@ -26,6 +26,9 @@ SHIFT = 500
 SHIFT_SHARE = SHIFT / 8_000
 """The same as a share of the total, so that a small budget is not emptied by one word."""
 
+DUE_SHARE = 0.25
+"""Most of the total that tasks which are due may take although their type's share is smaller."""
+
 HAND_ON_ORDER: tuple[MemoryType, ...] = (
     MemoryType.SEMANTIC,
     MemoryType.EPISODIC,
@@ -53,7 +56,8 @@ class BudgetPlan:
     """Token limits of a context. total: of all parts and headings together. types: those it may contain.
 
     caps: hard limits by type; a type without one is limited by the total. task_like, how_to: the query's intent.
-    oversize: what becomes of an entry that is larger than its share.
+    oversize: what becomes of an entry that is larger than its share. due_tokens: of the tasks that are due, with their
+    heading.
     """
 
     total: int
@@ -62,6 +66,7 @@ class BudgetPlan:
     task_like: bool = False
     how_to: bool = False
     oversize: Oversize = "skip"
+    due_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,21 +202,29 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
 def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
     """`shares` with tokens moved to the type that the query asks for.
 
-    From semantic to prospective for a task-like query, from episodic to procedural for a how-to query.
+    From semantic to prospective for a task-like query, from episodic to procedural for a how-to query. What tasks that
+    are due need goes to prospective, at most DUE_SHARE of the total.
     """
     shifted = dict(shares)
     if plan.task_like:
         _shift(plan, shifted, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE)
     if plan.how_to:
         _shift(plan, shifted, MemoryType.EPISODIC, MemoryType.PROCEDURAL)
+    for source in HAND_ON_ORDER if plan.due_tokens else ():
+        wanted = min(plan.due_tokens, int(plan.total * DUE_SHARE)) - shifted.get(MemoryType.PROSPECTIVE, 0)
+        _move(plan, shifted, source, MemoryType.PROSPECTIVE, wanted)
     return shifted
 
 
 def _shift(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType) -> None:
+    _move(plan, shares, source, target, min(SHIFT, int(plan.total * SHIFT_SHARE)))
+
+
+def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType, wanted: int) -> None:
+    """Move up to `wanted` tokens from one share to another, within the cap of the other."""
     if source not in shares or target not in shares:
         return
-    wanted = min(SHIFT, int(plan.total * SHIFT_SHARE), shares[source])
-    moved = max(0, min(wanted, plan.caps.get(target, plan.total) - shares[target]))
+    moved = max(0, min(wanted, shares[source], plan.caps.get(target, plan.total) - shares[target]))
     shares[source] -= moved
     shares[target] += moved
 

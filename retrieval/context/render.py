@@ -222,11 +222,14 @@ class Renderer:
         entry = self.layout.entry(passage, text)
         return ShownMemory(passage, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True)
 
-    def block(self, name: str, shown: Sequence[ShownMemory]) -> RenderedBlock:
-        """Render `shown` as the block `name`: one part for each type, each in reading order."""
+    def block(self, name: str, shown: Sequence[ShownMemory], *, tasks_first: bool = False) -> RenderedBlock:
+        """Render `shown` as the block `name`: one part for each type, each in reading order.
+
+        tasks_first: whether the part of the tasks is the first one.
+        """
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
-        for kind in TITLES:
+        for kind in sorted(TITLES, key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE):
             of_type = [memory for memory in shown if memory.passage.type is kind]
             if of_type:
                 text, per_type[kind] = self._part(kind, of_type)
@@ -262,13 +265,11 @@ def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str
 
 
 def _reading_order(shown: ShownMemory) -> tuple[float, int, str]:
-    """Sort key within a type: events as they happened, working items as chosen, others best first."""
+    """Sort key within a type: events as they happened, others as chosen."""
     passage = shown.passage
-    if passage.type is MemoryType.WORKING:
-        return (0.0, 0, "")
     if passage.type is MemoryType.EPISODIC:
         return (passage.created_at.timestamp(), passage.seq, passage.id)
-    return (shown.rank, 0, passage.id)
+    return (0.0, 0, "")
 
 
 def split_sentences(text: str) -> list[str]:

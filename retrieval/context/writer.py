@@ -6,6 +6,7 @@ The steps in order: `texts_to_count`, `fill`, `chosen_texts`, `answer`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -24,6 +25,7 @@ from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory
 from retrieval.query.intent import is_how_to, is_task_like
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
+from retrieval.ranking.signals import due_today
 
 DEFAULT_PRIORITY = 3
 """Priority of a working item without one."""
@@ -33,6 +35,7 @@ LONG_TEXT = 100_000
 
 _WORKING = TYPES.index(MemoryType.WORKING)
 _EPISODIC = TYPES.index(MemoryType.EPISODIC)
+_PROSPECTIVE = TYPES.index(MemoryType.PROSPECTIVE)
 
 
 class Fills(NamedTuple):
@@ -46,10 +49,17 @@ class ContextWriter:
     """Writes the context of one request from its ranked candidates."""
 
     def __init__(
-        self, store: MemoryStore, renderer: Renderer, scope: Scope, settled: SettledRequest, ranked: RankedCandidates
+        self,
+        store: MemoryStore,
+        renderer: Renderer,
+        scope: Scope,
+        settled: SettledRequest,
+        ranked: RankedCandidates,
+        as_of: datetime,
     ) -> None:
         self._store = store
         self._scope = scope
+        self._as_of = as_of
         self._settled = settled
         self._request = settled.request
         self._renderer = renderer
@@ -66,19 +76,21 @@ class ContextWriter:
             return {}
         budget = 2 * (self._request.allowance.total + self._request.working_budget) + 2_000
         counts = self._ranked.candidates.columns.wholes("tokens.count", 0)[: self._ranked.hits]
-        needed = int((np.cumsum(counts) - counts < budget).sum())
-        kinds = [TYPES[kind] for kind in self._kinds[:needed].tolist()]
-        return await self._fetch(dict(zip(self._ids[:needed], kinds, strict=True)))
+        needed = np.cumsum(counts) - counts < budget
+        needed[self._due()] = True
+        return await self._fetch({self._ids[at]: TYPES[self._kinds[at]] for at in np.flatnonzero(needed).tolist()})
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
         """Choose the hits of the context: fill the working and the long-term budget. texts: of `texts_to_count`."""
         working = _task_first(self._ranked.candidates, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
+        plan = self._long_term_plan()
         long_term = np.flatnonzero(self._kinds != _WORKING)
+        long_term = long_term[np.lexsort((long_term, *self._later(long_term, every_task=plan.task_like)))]
         return await offload(
             (passage.content for passage in texts.values()),
             lambda: Fills(
                 self._filled(self._working_plan(), self._entries(working, texts), WORKING_BLOCK),
-                self._filled(self._long_term_plan(), self._entries(long_term, texts), BLOCK),
+                self._filled_with_due(plan, self._entries(long_term, texts)),
             ),
             LONG_TEXT,
         )
@@ -90,7 +102,7 @@ class ContextWriter:
         return {**texts, **await self._fetch(missing)}
 
     async def answer(
-        self, fills: Fills, texts: Mapping[str, Passage], as_of: datetime, degraded: Sequence[str]
+        self, fills: Fills, texts: Mapping[str, Passage], degraded: Sequence[str]
     ) -> tuple[RetrieveAnswer, tuple[ShownMemory, ...]]:
         """The answer, and the memories that its context shows, working memory first."""
         working, long_term = await offload(
@@ -100,7 +112,7 @@ class ContextWriter:
         )
         shown = (*working, *long_term)
         working_block = self._renderer.block(WORKING_BLOCK, working)
-        block = self._renderer.block(BLOCK, long_term)
+        block = self._renderer.block(BLOCK, long_term, tasks_first=fills.long_term.plan.task_like)
         outcome: Literal["ok", "empty", "nothing_fits"] = "empty"
         if (self._kinds != _WORKING).any():
             outcome = "ok" if block.text else "nothing_fits"
@@ -119,7 +131,7 @@ class ContextWriter:
             model=self._request.model,
             margin=self._settled.margin,
             outcome=outcome,
-            as_of=as_of,
+            as_of=self._as_of,
             degraded=list(degraded),
         )
         context = context_of(self._renderer.layout, (working_block, block), self._request.format)
@@ -170,6 +182,23 @@ class ContextWriter:
             {heading: self._renderer.heading_cost(heading) for heading in entries.headings},
         )
         return fill(plan, entries, overheads)
+
+    def _filled_with_due(self, plan: BudgetPlan, entries: BudgetEntries) -> BudgetFill:
+        """The filled long-term budget; tasks that are due have a part of it."""
+        due = entries.tokens[np.isin(entries.ranks, self._due() + 1)]
+        heading = self._renderer.heading_tokens(MemoryType.PROSPECTIVE)
+        due_tokens = int(due.sum()) + heading if len(due) else 0
+        return self._filled(replace(plan, due_tokens=due_tokens), entries, BLOCK)
+
+    def _due(self) -> NDArray[np.intp]:
+        """Positions of the hits that are tasks which are overdue or due on the day of the request."""
+        tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)
+        return tasks[due_today(self._ranked.candidates.take(tasks), self._as_of)]
+
+    def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Sort keys of hits, the weaker first: tasks that are due come first, then other tasks if `every_task`."""
+        is_task = self._kinds[positions] == _PROSPECTIVE
+        return ~(is_task & every_task), ~np.isin(positions, self._due())
 
     def _shown(self, chosen: Sequence[ChosenEntry], texts: Mapping[str, Passage]) -> list[ShownMemory]:
         shown = [self._part(entry, texts.get(self._ids[entry.rank - 1])) for entry in chosen]

@@ -161,6 +161,13 @@ def due(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
     return (is_due & candidates.columns.where("status", OPEN.__contains__)).astype(np.float64)
 
 
+def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
+    """Whether each candidate is an open intention that is overdue, or due on the day of `as_of` in UTC."""
+    tomorrow = to_datetime64(as_of).astype("datetime64[D]") + 1
+    mask: NDArray[np.bool_] = candidates.columns.column("due_at") < tomorrow
+    return mask & candidates.columns.where("status", OPEN.__contains__)
+
+
 def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
     """The time from which each candidate ages: a task's due time, a procedure's last use, else its creation; in UTC."""
     times: NDArray[np.datetime64] = candidates.columns.column("created_at")

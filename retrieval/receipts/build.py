@@ -29,6 +29,7 @@ from retrieval.context.writer import Fills
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome, RankedCandidates
+from retrieval.ranking.signals import due_today
 from retrieval.receipts.model import SHORT_ID
 
 VERSION = 1
@@ -127,6 +128,7 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
         "how_to": plan.how_to,
         "cut": plan.oversize == "cut",
         "excerpt": plan.oversize == "excerpt",
+        "due_tokens": plan.due_tokens,
         "wrapper": overheads.wrapper,
         "headings": {kind: overheads.headings[kind] for kind in plan.types},
         "groups": {group: overheads.groups[group] for group in groups},
@@ -181,6 +183,7 @@ class _CandidateRow(msgspec.Struct, gc=False):
     rank: int | None = None
     outcome: CandidateOutcome = CandidateOutcome.OVER_TOTAL
     counted: bool | UnsetType = UNSET
+    due: bool | UnsetType = UNSET
     group: str | UnsetType = UNSET
     place: int | UnsetType = UNSET
     entry_sha256: str | UnsetType = UNSET
@@ -201,13 +204,16 @@ def _hit_rows(retrieval: Retrieval, hits: _HitColumns) -> list[_CandidateRow]:
     """Rows of the listed hits, in order of rank."""
     positions = np.flatnonzero(hits.listed)
     rows = _rows(retrieval.ranked, positions)
+    is_due = due_today(retrieval.ranked.candidates.take(positions), retrieval.as_of).tolist()
     columns = (hits.tokens, hits.groups, hits.places, hits.fits)
     chosen = {entry.rank: entry for part in retrieval.fills for entry in part.chosen}
     shown = {memory.rank: memory for memory in retrieval.shown}
-    for row, rank, tokens, group, place, fits in zip(
-        rows, (positions + 1).tolist(), *(column[positions].tolist() for column in columns), strict=True
+    for row, due, rank, tokens, group, place, fits in zip(
+        rows, is_due, (positions + 1).tolist(), *(column[positions].tolist() for column in columns), strict=True
     ):
         row.rank = rank
+        if due:
+            row.due = True
         row.outcome = CandidateOutcome.OVER_TYPE_BUDGET if fits else CandidateOutcome.OVER_TOTAL
         if tokens < 0:
             row.counted = False

@@ -181,7 +181,8 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
     """Check the shares of the types and the outcome of every hit, by filling both budgets again."""
     offered = [candidate for candidate in receipt.candidates if candidate.rank is not None and candidate.counted]
-    long_term = [candidate for candidate in offered if candidate.place is None]
+    tasks_first = receipt.long_term.task_like
+    long_term = sorted((one for one in offered if one.place is None), key=lambda one: one.offer_order(tasks_first))
     working = sorted((one for one in offered if one.place is not None), key=lambda one: one.place or 0)
     try:
         refilled = _refilled(receipt.long_term, long_term)
@@ -200,7 +201,8 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
     """Fill a budget again with the recorded `terms` and `candidates`, of which the first has rank 1."""
     oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
-    plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, terms.task_like, terms.how_to, oversize)
+    intent = (terms.task_like, terms.how_to)
+    plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *intent, oversize, terms.due_tokens)
     rows = ((rank, one.type, _whole_tokens(one), one.group) for rank, one in enumerate(candidates, 1))
     overheads = Overheads(terms.wrapper, terms.headings, terms.groups)
     return fill(plan, BudgetEntries.of(rows), overheads, DemandBasis(terms.sight, terms.unlisted))

@@ -40,7 +40,7 @@ class FillTerms(ReceiptPart):
     """Inputs of filling a budget: its limits, and the tokens of headings and wrapper.
 
     used: tokens of each type in the context. sight: number of listed candidates that count as demand. unlisted: tokens
-    of the unlisted candidates that count as demand, by type.
+    of the unlisted candidates that count as demand, by type. due_tokens: of the tasks that were due.
     """
 
     total: int
@@ -50,6 +50,7 @@ class FillTerms(ReceiptPart):
     how_to: bool
     cut: bool
     excerpt: bool
+    due_tokens: int = 0
     wrapper: int
     headings: dict[MemoryType, int]
     groups: dict[str, int]
@@ -63,7 +64,8 @@ class ReceiptCandidate(ReceiptPart):
 
     rank: None when it is no hit. tokens: of its entry. counted: whether its entry was counted; else tokens are those
     stored. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group heading. place: its
-    place among the working items. of: id of the hit that it duplicates. since: when it was superseded or expired.
+    place among the working items. due: whether it is a task that is overdue or due that day. of: id of the hit that it
+    duplicates. since: when it was superseded or expired.
     """
 
     id: str
@@ -81,7 +83,12 @@ class ReceiptCandidate(ReceiptPart):
     entry_sha256: str | None = None
     access_count: int = 0
     counted: bool = True
+    due: bool = False
     place: int | None = None
+
+    def offer_order(self, tasks_first: bool) -> tuple[bool, bool, int]:  # noqa: FBT001 - it is recorded in the receipt
+        """Sort key of a long-term hit by the order in which it was offered to the budget."""
+        return (not self.due, not (tasks_first and self.type is MemoryType.PROSPECTIVE), self.rank or 0)
 
 
 class AccessCounts(ReceiptPart):

@@ -117,9 +117,9 @@ def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tok
         entry = None if memory is None else _shown_again(renderer, candidate, memory, request)
         if entry is not None:
             shown[candidate.id] = entry
-    included = [one.id for one in sorted(receipt.candidates, key=_context_order) if one.outcome is _INCLUDED]
-    unchanged = set(included) <= shown.keys()
-    context = _context(renderer, request.format, [shown[one] for one in included]) if unchanged else None
+    included = sorted((one for one in receipt.candidates if one.outcome is _INCLUDED), key=_context_order)
+    unchanged = {one.id for one in included} <= shown.keys()
+    context = _context(renderer, receipt, [shown[one.id] for one in included]) if unchanged else None
     changed = frozenset(candidate.id for candidate in receipt.candidates) - shown.keys()
     return ReceiptContents({memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed)
 
@@ -127,9 +127,11 @@ def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tok
 _INCLUDED = CandidateOutcome.INCLUDED
 
 
-def _context_order(candidate: ReceiptCandidate) -> tuple[int, int]:
-    """Sort key: working items by their place, then everything else by rank."""
-    return (0, candidate.place) if candidate.place is not None else (1, candidate.rank or 0)
+def _context_order(candidate: ReceiptCandidate) -> tuple[int, bool, int]:
+    """Sort key: working items by their place, then tasks that were due, then everything else by rank."""
+    if candidate.place is not None:
+        return (0, False, candidate.place)
+    return (1, not candidate.due, candidate.rank or 0)
 
 
 def _shown_again(
@@ -148,11 +150,12 @@ def _shown_again(
     return shown
 
 
-def _context(renderer: Renderer, form: str, shown: list[ShownMemory]) -> str | list[ContextMessage]:
+def _context(renderer: Renderer, receipt: Receipt, shown: list[ShownMemory]) -> str | list[ContextMessage]:
     working = [memory for memory in shown if memory.passage.type is MemoryType.WORKING]
     long_term = [memory for memory in shown if memory.passage.type is not MemoryType.WORKING]
-    blocks = (renderer.block(WORKING_BLOCK, working), renderer.block(BLOCK, long_term))
-    return context_of(renderer.layout, blocks, form)
+    tasks_first = receipt.long_term.task_like
+    blocks = (renderer.block(WORKING_BLOCK, working), renderer.block(BLOCK, long_term, tasks_first=tasks_first))
+    return context_of(renderer.layout, blocks, str(receipt.request["format"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from memtypes.model.policy import LONG_TERM, MemoryType
 from retrieval.context.budget import (
     DEMAND_WINDOW,
     HAND_ON_ORDER,
+    MIN_EXCERPT,
     BudgetEntries,
     BudgetFill,
     BudgetPlan,
@@ -129,6 +130,7 @@ plans = st.builds(
     st.booleans(),
     st.booleans(),
     st.sampled_from(["skip", "cut", "excerpt"]),
+    st.integers(0, 400),
 )
 all_overheads = st.builds(
     Overheads,
@@ -215,3 +217,17 @@ def test_utilization_is_high_with_enough_candidates(total: int) -> None:
     """At least 95 % of a budget from 500 tokens on is used by turns of ordinary length."""
     hits = entries(EPISODIC, *[20 + (7 * number) % 45 for number in range(400)])
     assert filled(plan(total), hits).used[EPISODIC] >= 0.95 * total
+
+
+@given(st.lists(st.integers(1, 3_000), max_size=40), st.integers(0, 3_000))
+def test_working_items_share_their_budget(sizes: list[int], total: int) -> None:
+    """The budget holds, every item is there if excerpts of all fit, and all are whole if they fit whole."""
+    working = MemoryType.WORKING
+    rows = [(rank, working, tokens, None) for rank, tokens in enumerate(sizes, 1)]
+    asked = BudgetPlan(total, (working,), {working: total}, oversize="excerpt")
+    result = fill(asked, BudgetEntries.of(rows), Overheads(2, {working: 3}))
+    needed = sum(entry.allowed for entry in result.chosen)
+    assert needed + 5 <= total or not result.chosen
+    if sum(min(tokens, MIN_EXCERPT) for tokens in sizes) + 5 <= total:
+        assert len(result.chosen) == len(sizes)
+    assert any(entry.cut for entry in result.chosen) <= (sum(sizes) + 5 > total)

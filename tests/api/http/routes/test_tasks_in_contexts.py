@@ -1,0 +1,80 @@
+"""Tasks in contexts: what is due comes first of its type and keeps its place in the budget."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import NOW
+
+pytestmark = pytest.mark.anyio
+
+FACTS = [f"The deploy of service {number} runs on the build server." for number in range(40)]
+
+
+async def write(client: httpx.AsyncClient, kind: str, content: str, **fields: Any) -> None:
+    """Store a memory."""
+    body = {"namespace": "ann", "type": kind, "content": content, **fields}
+    assert (await client.post("/v1/memories", json=body)).status_code == 201
+
+
+async def ask(client: httpx.AsyncClient, query: str, **fields: Any) -> dict[str, Any]:
+    """The answer to a retrieval whose receipt is valid and gives the same context again."""
+    got = await client.post("/v1/retrieve", json={"namespace": "ann", "query": query, **fields})
+    assert got.status_code == 200, got.text
+    answer: dict[str, Any] = got.json()
+    receipt = f"/v1/receipts/{answer['receipt_id']}"
+    assert (await client.post(f"{receipt}/verify")).json()["valid"]
+    assert (await client.post(f"{receipt}/replay")).json()["identical"]
+    return answer
+
+
+def places(answer: dict[str, Any], *texts: str) -> list[int]:
+    """Where the texts stand in the context, -1 for one that is missing."""
+    context: str = answer["context"]
+    return [context.find(text) for text in texts]
+
+
+@pytest.mark.parametrize("query", ["deploy service build server", "what is left to do?"])
+async def test_what_is_due_comes_before_other_tasks(client: httpx.AsyncClient, query: str) -> None:
+    """Overdue tasks and those due today come first, whatever the others have in common with the query."""
+    for number in range(5):
+        await write(client, "prospective", f"deploy service {number} to the build server")
+    await write(client, "prospective", "deploy the service again", due_at=(NOW + timedelta(days=1)).isoformat())
+    await write(client, "prospective", "pay the rent", due_at=(NOW + timedelta(hours=11)).isoformat())
+    await write(client, "prospective", "water the plants", due_at=(NOW - timedelta(days=2)).isoformat())
+    answer = await ask(client, query)
+    *due, first, later = places(
+        answer, "pay the rent", "water the plants", "deploy service", "deploy the service again"
+    )
+    assert -1 not in (*due, first, later)
+    assert max(due) < min(first, later)
+    tasks = [item["content"] for item in answer["items"] if item["type"] == "prospective"]
+    assert set(tasks[:2]) == {"pay the rent", "water the plants"}
+
+
+async def test_what_is_due_is_not_crowded_out_of_a_small_budget(client: httpx.AsyncClient) -> None:
+    """Facts that match the query better leave the due task its type's share; a task due next week has no such place."""
+    for fact in FACTS:
+        await write(client, "semantic", fact)
+    await write(client, "prospective", "pay the rent", due_at=(NOW - timedelta(days=2)).isoformat())
+    await write(client, "prospective", "pay the tax", due_at=(NOW + timedelta(days=7)).isoformat())
+    answer = await ask(client, "deploy service build server", budget=150)
+    assert "pay the rent" in answer["context"]
+    assert "pay the tax" not in answer["context"]
+    assert answer["metadata"]["total_tokens"] <= 150
+
+
+async def test_a_question_for_tasks_lists_tasks_before_facts(client: httpx.AsyncClient) -> None:
+    """The tasks are the first part of the context and the first items; another question keeps the usual order."""
+    await write(client, "semantic", "What is left of the budget is little.")
+    await write(client, "prospective", "call the plumber")
+    fact, task = places(await ask(client, "what is left to do?"), "What is left of the budget", "call the plumber")
+    assert -1 < task < fact
+    items = (await ask(client, "what is left to do?"))["items"]
+    assert [item["type"] for item in items] == ["prospective", "semantic"]
+    fact, task = places(await ask(client, "how much is left of the budget?"), "What is left", "call the plumber")
+    assert -1 < fact < task
