@@ -98,7 +98,7 @@ async def measure_latency(request: LatencyRequest) -> Report:
 async def _measure_size(request: LatencyRequest, size: int, settings: Settings, copy: Path) -> Samples:
     await filled(settings, size, request.namespaces)
     wait_until_closed(settings.store_path)
-    shutil.copytree(settings.store_path, copy, ignore=shutil.ignore_patterns("tokens", "terms"))
+    shutil.copytree(settings.store_path, copy, ignore=shutil.ignore_patterns("tokens", "terms", "passages"))
     async with AsyncExitStack() as stack:
         bare_embedder = await open_embedder(settings)
         stack.push_async_callback(bare_embedder.aclose)

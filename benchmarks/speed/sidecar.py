@@ -39,6 +39,7 @@ from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache
+from memtypes.stores.operations.engine import EngineOperations
 from memtypes.stores.operations.schema import indexes_of
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
 
@@ -85,7 +86,7 @@ async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str
         "candidates": await whole.candidates(),
         "candidates, column cache off": await whole.candidates(cold=True),
         f"passages of {WINNERS}": await whole.passages(),
-        f"passages of {WINNERS}, cache off": await whole.passages(cold=True),
+        f"passages of {WINNERS}, from their payloads": await whole.passages(payloads=True),
     }
     engine.close()
     engine = EdgeEngine({kind: without_keyword_search(kind, path) for kind, path in paths.items()}, DIMENSIONS)
@@ -134,7 +135,7 @@ async def p50(requests: list[FindCandidates], answer: Callable[[FindCandidates],
 
 
 class Measured:
-    """Times requests on one engine; each method gives a median in milliseconds. cold: forget caches before each."""
+    """Times requests on one engine; each method gives a median in milliseconds. cold: forget columns before each."""
 
     def __init__(self, engine: EdgeEngine, requests: list[FindCandidates]) -> None:
         self._engine = engine
@@ -146,7 +147,7 @@ class Measured:
 
         async def find(request: FindCandidates) -> None:
             if cold:
-                self._engine.forget_caches()
+                self._engine.forget_columns()
             (candidates,) = await request.run(self._engine)
             if request.scope.namespace not in self._winners:
                 winners = self._winners[request.scope.namespace] = defaultdict(list)
@@ -155,13 +156,12 @@ class Measured:
 
         return await p50(self._requests, find)
 
-    async def passages(self, *, cold: bool = False) -> float:
-        """Reading the passages of the candidates that `candidates` found; if `cold`, from their payloads."""
+    async def passages(self, *, payloads: bool = False) -> float:
+        """Reading the passages of the candidates that `candidates` found; if `payloads`, from their payloads."""
+        read = EngineOperations.passages if payloads else EdgeEngine.passages
 
         async def show(request: FindCandidates) -> None:
-            if cold:
-                self._engine.forget_caches()
-            await self._engine.passages(request.scope, self._winners[request.scope.namespace])
+            await read(self._engine, request.scope, self._winners[request.scope.namespace])
 
         return await p50(self._requests, show)
 

@@ -1,7 +1,7 @@
 """The directory of an embedded store: its files, the current version of each type, and the embedder it was built with.
 
     store.json       current version of each type, the embedder's fingerprint and dimensions
-    TYPE/VERSION/    one shard of the engine, with the sidecar's slots/, terms/ and tokens/
+    TYPE/VERSION/    one shard of the engine, with the sidecar's slots/, terms/, tokens/ and passages/
     engine.json      the engine process: id, socket, protocol
     engine.lock      held by that process while it runs
     opening.lock     held while a process looks for an engine and starts one

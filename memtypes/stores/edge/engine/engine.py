@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,7 +26,6 @@ from memtypes.stores.edge.engine.shard import DeletionMarker, Shard
 from memtypes.stores.edge.engine.vendor import create_indexes, open_shard, translated
 from memtypes.stores.edge.maintenance.shard_rewrite import ShardCopy
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
-from memtypes.stores.edge.sidecar.passage_cache import PassageCache
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.edge.sidecar.token_vectors import Matcher
 from memtypes.stores.files import sync_directory
@@ -59,14 +57,13 @@ _log = logging.getLogger(__name__)
 
 
 class EdgeEngine(EngineOperations):
-    """The engine operations on the shards of one embedded store, with caches of columns and passages."""
+    """The engine operations on the shards of one embedded store, with a cache of columns."""
 
     score_all_factor: ClassVar[int] = 10
 
     def __init__(self, shards: Mapping[MemoryType, Shard], dimensions: int) -> None:
         self._shards = dict(shards)
         self._columns = ColumnCache(self._payloads)
-        self._passages = {kind: PassageCache(partial(self._payloads, kind)) for kind in shards}
         self._copies: dict[MemoryType, ShardCopy] = {}
         self._dimensions = dimensions
         self._matcher = Matcher()
@@ -118,12 +115,12 @@ class EdgeEngine(EngineOperations):
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
-        """The passages of those `ids` that exist in the scope; read from the shards only if they are not cached."""
+        """The passages of those `ids` that exist in the scope."""
         passages: list[Passage] = []
         with translated():
             for kind, few in ids.items():
-                slots = self._shards[kind].slots.known(few)
-                passages += self._passages[kind].read(scope, slots.tolist())
+                shard = self._shards[kind]
+                passages += shard.passages.read(scope, shard.slots.known(few), shard.reader.payloads)
         return passages
 
     async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
@@ -141,27 +138,24 @@ class EdgeEngine(EngineOperations):
     def warm(self) -> Iterator[None]:
         """Cache the columns of every memory, one step per iteration, so that the first searches are fast.
 
-        Each step takes some milliseconds, so a query hardly waits for one.
+        Each step takes some milliseconds, so a query hardly waits for one. Memories that searches have read meanwhile
+        are not read again.
         """
         with translated():
-            for kind in self._shards:
-                last, limit = -1, WARM_UP_STEP
-                while True:
+            for kind, shard in self._shards.items():
+                slots, limit = shard.slots.used(), WARM_UP_STEP
+                while len(slots := self._columns.unknown(kind, slots)):
                     began = time.thread_time()
-                    payloads = self._shards[kind].reader.after(last, limit, COLUMN_FIELDS)
-                    self._columns.learn(kind, payloads)
+                    self._columns.learn(kind, self._payloads(kind, slots[:limit], COLUMN_FIELDS).items())
                     slow = time.thread_time() - began > LONG_STEP_S
                     yield
-                    if len(payloads) < limit:
-                        break
-                    last = payloads[-1][0]
+                    slots = slots[limit:]
                     limit = max(1, limit // 2) if slow else limit
 
-    def forget_caches(self) -> None:
-        """Forget every cached column and passage."""
+    def forget_columns(self) -> None:
+        """Forget every cached column."""
         for kind in self._shards:
             self._columns.forget(kind, None)
-            self._passages[kind].forget(None)
 
     def every(self, kind: MemoryType) -> Iterator[list[Payload]]:
         """The payloads of every memory of a type, of all scopes, in batches. Only for re-embedding."""
@@ -214,9 +208,7 @@ class EdgeEngine(EngineOperations):
     def use_copy(self, kind: MemoryType) -> None:
         """Replace the shard of a type by its complete copy, and delete all other versions of the shard."""
         copy, before = self._copies.pop(kind), self._shards[kind]
-        moved = copy.new_slots(before)
-        self._columns.renumber(kind, moved)
-        self._passages[kind].renumber(moved)
+        self._columns.renumber(kind, copy.new_slots(before))
         self._shards[kind] = copy.shard
         with translated():
             before.close()
@@ -248,11 +240,8 @@ class EdgeEngine(EngineOperations):
             completed = True
         finally:
             if not completed:  # it may have been made in part
-                named = shard.named(change)
-                self._columns.forget(kind, named)
-                self._passages[kind].forget(named)
+                self._columns.forget(kind, shard.named(change))
         self._columns.follow(kind, change, slots)
-        self._passages[kind].follow(change, slots)
         self._follow(kind, change, slots)
 
     def _follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:

@@ -1,4 +1,4 @@
-"""The memories of one type: the engine's shard, and the sidecar's slots, terms and token vectors of its points.
+"""The memories of one type: the engine's shard, and the sidecar's files of its points.
 
 New rows are written to the sidecar's files before the point is written to the engine, and removed after the point. So
 every point has its slot and its vectors even if the process dies in between.
@@ -20,6 +20,7 @@ import qdrant_edge as edge
 from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.engine.reader import Reader
 from memtypes.stores.edge.engine.vendor import Translator, to_point
+from memtypes.stores.edge.sidecar.passage_file import PassageFile
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
 from memtypes.stores.edge.sidecar.token_vectors import TokenFile
@@ -34,6 +35,9 @@ from memtypes.stores.operations.engine import (
 
 _ID = "id"
 """The payload field with the memory's id."""
+
+_USE_FIELDS = frozenset({"access_count", "accessed_at"})
+"""Payload fields that change with every answer and are in no passage."""
 
 _MARK = "removed"
 """A file in a shard's directory, present when something was removed from the shard."""
@@ -69,13 +73,14 @@ class DeletionMarker:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
-    """The memories of one type in the directory `path`: engine shard, slots, token vectors, terms, and a reader."""
+    """The memories of one type in the directory `path`: the engine's shard, the sidecar's files, and a reader."""
 
     path: Path
     engine: edge.EdgeShard
     slots: SlotFile
     tokens: TokenFile
     terms: TermFile
+    passages: PassageFile
     deleted: DeletionMarker
     reader: Reader
 
@@ -83,8 +88,9 @@ class Shard:
     def of(cls, path: Path, engine: edge.EdgeShard, deleted: DeletionMarker | None = None) -> Shard:
         """The shard in `path`, opened as `engine`; sidecar files are created if missing, and repaired."""
         slots, terms = SlotFile(path), TermFile.beside(path)
+        tokens, passages = TokenFile.beside(path), PassageFile.beside(path)
         reader = Reader.of(engine, slots, terms)
-        shard = cls(path, engine, slots, TokenFile.beside(path), terms, deleted or DeletionMarker.of(path), reader)
+        shard = cls(path, engine, slots, tokens, terms, passages, deleted or DeletionMarker.of(path), reader)
         shard._repair_slots()
         shard._repair_terms()
         return shard
@@ -104,8 +110,11 @@ class Shard:
             case RemovePoints():
                 return self._remove(self.reader.matching(change.where), where)
             case SetFields(_, fields):
+                if not _USE_FIELDS.issuperset(fields):
+                    self._remove_passages(change)
                 self.engine.update(edge.UpdateOperation.set_payload_by_filter(where, fields))
             case DropFields(_, names):
+                self._remove_passages(change)
                 self.engine.update(edge.UpdateOperation.delete_payload_by_filter(where, list(names)))
         return self.named(change)
 
@@ -123,6 +132,7 @@ class Shard:
         self.engine.close()
         self.tokens.close()
         self.terms.close()
+        self.passages.close()
         self.slots.close()
 
     def delete_other_versions(self) -> None:
@@ -138,9 +148,11 @@ class Shard:
         with_tokens = np.array([vectors is not None and len(vectors) > 0 for vectors in tokens], dtype=np.bool_)
         self.tokens.put(slots[with_tokens], [vectors for vectors in tokens if vectors is not None and len(vectors)])
         self.terms.put(slots, [point.vectors.sparse for point in points])
+        self.passages.remove(slots)
         converted = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
         self.engine.update(edge.UpdateOperation.upsert_points(converted, condition=where))
         self.tokens.remove(slots[~with_tokens])
+        self.passages.put({slot: point.payload for slot, point in zip(slots.tolist(), points, strict=True)})
         return slots
 
     def _remove(self, slots: Slots, where: edge.Filter) -> Slots:
@@ -149,8 +161,13 @@ class Shard:
         self.engine.update(edge.UpdateOperation.delete_points_by_filter(where))
         self.tokens.remove(slots)
         self.terms.remove(slots)
+        self.passages.remove(slots)
         self.slots.remove(slots)
         return slots
+
+    def _remove_passages(self, change: SetFields | DropFields) -> None:
+        slots = self.named(change)
+        self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
         """Make the slot file agree with the engine's points; a power cut may lose rows of the one and not of the other.

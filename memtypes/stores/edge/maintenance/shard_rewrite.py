@@ -41,6 +41,7 @@ class ShardCopy:
             new = self.shard.slots.claim_ids(source.slots.ids(old))
             self.shard.tokens.copy(source.tokens, old, new)
             self.shard.terms.copy(source.terms, old, new)
+            self.shard.passages.copy(source.passages, old, new)
             pairs = zip(new.tolist(), records, strict=True)
             points = [edge.Point(slot, record.vector or {}, record.payload) for slot, record in pairs]
             self.shard.engine.update(edge.UpdateOperation.upsert_points(points))

@@ -15,7 +15,7 @@ from memtypes.stores.operations import reads, writes
 from memtypes.stores.operations.messages import Request
 from memtypes.stores.operations.searching import FindCandidates
 
-PROTOCOL = 9
+PROTOCOL = 10
 """Version of the messages: incremented on every change of their format, so that other versions are refused."""
 
 MAX_MESSAGE = 1 << 30

@@ -114,6 +114,10 @@ class ColumnCache:
             slots = {kind: wanted[masks[kind]] for kind, wanted in slots.items()}
         return ExistingColumns(exists, self._gather(slots))
 
+    def unknown(self, kind: MemoryType, slots: Slots) -> Slots:
+        """Those of `slots` whose columns are not cached."""
+        return slots[~self._types[kind].has(slots)]
+
     def learn(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
         """Cache the columns of these payloads, given with their slots. Each payload has at least the COLUMN_FIELDS."""
         by_slot = dict(payloads)
