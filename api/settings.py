@@ -68,7 +68,10 @@ class Settings(BaseSettings):
         30, ge=0, le=36_500, description="Days to keep expired memories for `as_of` before upkeep deletes them."
     )
     forget_days: int | None = Field(
-        None, ge=1, le=36_500, description="Days without use after which upkeep deletes a memory; by default never."
+        None,
+        ge=1,
+        le=36_500,
+        description="Days without use after which upkeep forgets a memory, for good after 30 more; by default never.",
     )
     promote: bool = Field(
         False, description="Whether upkeep turns what was said in at least three sessions into facts."

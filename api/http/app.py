@@ -21,6 +21,7 @@ from api.http.problems import answer_problem
 from api.http.request import ApiRequest
 from api.http.routes import (
     admin,
+    decisions,
     examination,
     hooks,
     memories,
@@ -38,6 +39,7 @@ BODY_BYTES = 2 * 1024 * 1024
 
 ROUTES: Mapping[str, ModuleType] = {
     "Memories": memories,
+    "Decisions": decisions,
     "Prospective memory": prospective,
     "Hooks": hooks,
     "Ingestion without writing": examination,

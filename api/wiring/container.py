@@ -17,6 +17,7 @@ from api.wiring.reembedding import Reembedding
 from ingest.conversations.threads import Threads
 from ingest.screening.examine import Examiner
 from ingest.screening.recall_guard import RecallGuard
+from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep
 from ingest.workflows.engine import Workflows
 from ingest.working.intentions import Intentions
@@ -47,6 +48,7 @@ class Services:
     retriever: Retriever
     intentions: Intentions
     upkeep: Upkeep
+    decisions: Decisions
     recall_guard: RecallGuard
     idempotency: IdempotentCalls
     pings: Mapping[str, Ping]

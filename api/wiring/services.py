@@ -31,6 +31,7 @@ from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBoo
 from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, TIME_LIMIT_S, Panel, Reviewer
 from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
 from ingest.screening.submission import ScreeningGate
+from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.working.intentions import Intentions
 from ingest.writing.pipeline import Ingestor
@@ -43,6 +44,7 @@ from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.erasure import LiveLog, LiveState
+from memtypes.stores.redis.rejections import RedisRejections
 from retrieval.receipts.recorder import ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
@@ -90,6 +92,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         store=store,
         ingestor=ingestor,
         upkeep=upkeep,
+        decisions=Decisions(store, ingestor, system_clock),
         intentions=Intentions(store, embedder, ingestor, ingestor.locks, system_clock, live.jobs.locks),
         retriever=Retriever(retrieving),
         recall_guard=RecallGuard(store, resources.sparse, use_counts.write),
@@ -159,6 +162,7 @@ def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
         redactor=screened.redactor,
         panel=screened.panel,
         recent=screened.recent,
+        rejections=RedisRejections(resources.live, system_clock),
     )
 
 

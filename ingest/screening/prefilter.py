@@ -161,4 +161,4 @@ class Prefilter:
         # A repetition that names its turns is recognised by them and merged.
         repeated = self.recent.holds(scope, text) and (source is None or not source.turns)
         reason = "the same text is among the last stored" if repeated else objection(text)
-        return Rejection(f"trivial: {reason}") if reason else submission
+        return Rejection(f"trivial: {reason}", submission.draft) if reason else submission

@@ -90,9 +90,13 @@ def submission_from(item: Mapping[str, Any]) -> Submission:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A gate's decision not to store a draft, with the reason."""
+    """A gate's decision not to store a draft, with the reason.
+
+    draft: the draft without secrets, if it is to be listed so that a caller can store it after all; else None.
+    """
 
     reason: str
+    draft: AnyDraft | UntypedDraft | None = None
 
 
 class ScreeningGate(Protocol):

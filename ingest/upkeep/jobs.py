@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TypeAlias
 
+import anyio
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.identity.paraphrases import SAME_MEANING
 from ingest.upkeep.planners import (
     JobRequest,
+    Nearest,
+    Promotion,
     UpkeepJob,
     UpkeepPlan,
     compactions,
     expiries,
     expiry_limit,
     forgettings,
+    mark,
     promotions,
 )
+from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.conversation_context import ConversationContext
-from memtypes.model.filters import Compare, Op
+from memtypes.model.filters import Absent, AnyOf, Compare, Not, Op
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
@@ -34,12 +41,12 @@ _PAGE = 500
 _NEIGHBOURS = 8
 """Nearest neighbours that compaction compares with each memory."""
 
-_Planner: TypeAlias = Callable[[Sequence[Memory], JobRequest, datetime], UpkeepPlan]
-_PLANNERS: Mapping[UpkeepJob, _Planner] = {
-    UpkeepJob.PROMOTE: promotions,
-    UpkeepJob.FORGET: forgettings,
-    UpkeepJob.EXPIRE: expiries,
-}
+MAX_COMPARED = 20_000
+"""Memories that promotion compares by meaning: the newest."""
+
+_BLOCK = 500
+"""Memories whose similarities to all others are computed at once: 40 MB for MAX_COMPARED."""
+
 _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
     UpkeepJob.PROMOTE: (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE),
     UpkeepJob.FORGET: LONG_TERM,
@@ -50,12 +57,16 @@ _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """What a job did, or would do in a dry run. ids: the memories that it removed, changed or promoted."""
+    """What a job did, or would do in a dry run.
+
+    ids: the memories that it removed, changed or promoted. reasons: why, by id.
+    """
 
     job: UpkeepJob
     dry_run: bool
     ids: tuple[str, ...]
     counts: Mapping[str, int]
+    reasons: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,8 @@ class Upkeep:
         reports = [await self.run(Scope(tenant, name), job, request) for name in names]
         ids = tuple(memory_id for report in reports for memory_id in report.ids)
         counts = {name: sum(report.counts[name] for report in reports) for name in UpkeepPlan().counts}
-        return JobReport(job, request.dry_run, ids, counts)
+        reasons = {memory_id: reason for report in reports for memory_id, reason in report.reasons.items()}
+        return JobReport(job, request.dry_run, ids, counts, reasons)
 
     async def run_round(self, tenants: Collection[str], requests: Mapping[UpkeepJob, JobRequest]) -> int:
         """Run each job of `requests` for each tenant; return how many memories were affected. Raises Unavailable.
@@ -89,28 +101,48 @@ class Upkeep:
     async def run(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> JobReport:
         """Run `job` on the memories of one namespace; a dry run only reports what would be done."""
         memories = await self._read(scope, job, request)
-        if job is UpkeepJob.COMPACT:
-            neighbours = await self._neighbours(scope, memories)
-            plan = compactions(memories, neighbours, request, self.clock())
-        else:
-            plan = _PLANNERS[job](memories, request, self.clock())
+        plan = await self._plan(scope, job, request, memories)
         if not request.dry_run:
             await self._apply(scope, plan)
-        return JobReport(job, request.dry_run, tuple(plan.ids), plan.counts)
+        return JobReport(job, request.dry_run, tuple(plan.reasons), plan.counts, plan.reasons)
+
+    async def _plan(self, scope: Scope, job: UpkeepJob, request: JobRequest, memories: Sequence[Memory]) -> UpkeepPlan:
+        now = self.clock()
+        match job:
+            case UpkeepJob.PROMOTE:
+                newest = [memory for memory in memories if memory.type is not MemoryType.SEMANTIC][:MAX_COMPARED]
+                return promotions(memories, await self._by_meaning(newest), request, now)
+            case UpkeepJob.COMPACT:
+                return compactions(memories, await self._neighbours(scope, memories), request, now)
+            case UpkeepJob.FORGET:
+                return forgettings(memories, request, now)
+            case UpkeepJob.EXPIRE:
+                return expiries(memories, request, now)
 
     async def _apply(self, scope: Scope, plan: UpkeepPlan) -> None:
         """Carry out `plan`: create, then change, then remove, so a failure in between loses nothing."""
         if plan.created:
-            await self.ingestor.write(scope, [promotion.draft for promotion in plan.created])
+            await self._create(scope, plan.created)
         async with self.ingestor.locks.of(scope):
             if plan.changed:
                 await self.store.patch(scope, plan.changed)
         if plan.removed:
-            await self.ingestor.remove(scope, plan.removed)
+            await self.ingestor.remove(scope, list(plan.removed))
+
+    async def _create(self, scope: Scope, created: Sequence[Promotion]) -> None:
+        """Store the facts, and mark those that are new with the reason."""
+        outcomes = await self.ingestor.write(scope, [promotion.draft for promotion in created])
+        now = self.clock()
+        marks = {
+            outcome.id: mark("promote", now, promotion.reason)
+            for outcome, promotion in zip(outcomes, created, strict=True)
+            if outcome.status is WriteStatus.STORED and outcome.id is not None
+        }
+        await self.store.patch(scope, marks)
 
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
         expired = Compare("expires_at", Op.LTE, expiry_limit(request, self.clock()))
-        where = expired if job is UpkeepJob.EXPIRE else None
+        where = AnyOf((expired, Not(Absent("upkeep.job")))) if job is UpkeepJob.EXPIRE else None
         memories: list[Memory] = []
         for kind in _TYPES[job]:
             if request.types is None or kind in request.types:
@@ -132,6 +164,31 @@ class Upkeep:
             for memory, hits in zip(page, await self.store.candidates(scope, searches), strict=True):
                 neighbours[memory.id] = [(hit.id, hit.dense) for hit in hits if hit.dense is not None]
         return neighbours
+
+    async def _by_meaning(self, memories: Sequence[Memory]) -> Nearest:
+        """For each memory the ids of those whose contents are near its own, with their cosines."""
+        embeddings = [
+            embedding
+            for start in range(0, len(memories), _PAGE)
+            for embedding in await self.embedder.embed_documents(
+                [memory.content for memory in memories[start : start + _PAGE]]
+            )
+        ]
+        if not embeddings:
+            return {}
+        matrix = np.vstack([embedding.dense for embedding in embeddings])
+        return await anyio.to_thread.run_sync(lambda: near_in(matrix, [memory.id for memory in memories]))
+
+
+def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
+    """For each row of `matrix`, unit vectors of `ids`, the ids of the rows with a cosine of SAME_MEANING or more."""
+    near: dict[str, list[tuple[str, float]]] = {}
+    for start in range(0, len(ids), _BLOCK):
+        cosines = matrix[start : start + _BLOCK] @ matrix.T
+        for row, column in np.argwhere(cosines >= SAME_MEANING).tolist():
+            if start + row != column:
+                near.setdefault(ids[start + row], []).append((ids[column], float(cosines[row, column])))
+    return near
 
 
 def round_requests(

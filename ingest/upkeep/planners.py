@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
-from ingest.identity.duplicates import MAX_SESSIONS, has_ended
+from ingest.identity.duplicates import MAX_SESSIONS, has_ended, same_statement
+from ingest.identity.paraphrases import says_the_same
 from memtypes.model.episodic import Episodic
 from memtypes.model.ids import normalise
-from memtypes.model.memory import MAX_LINKS, MAX_TAGS, Flag, Link, LinkType, Memory, Model, Number, Whole
+from memtypes.model.memory import MAX_LINKS, MAX_TAGS, Flag, Link, LinkType, Memory, Model, Number, State, Whole
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.scope import Name
@@ -30,8 +30,13 @@ MAX_KEPT = 10_000_000
 FULL_CONFIDENCE = 5
 """Number of source sessions from which a promoted fact has confidence 1."""
 
-_WORD = re.compile(r"\w+")
-_ARTICLES = frozenset({"a", "an", "the"})
+UNDO_DAYS = 30
+"""Days for which a merge, a promotion and forgetting can be undone."""
+
+EXPIRED = "expired, or forgotten or merged long ago"
+MERGED = "the same statement"
+Nearest: TypeAlias = Mapping[str, Sequence[tuple[str, float]]]
+"""For each id the nearest ids with their cosines."""
 
 
 class UpkeepJob(StrEnum):
@@ -69,88 +74,137 @@ class JobRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A new fact, and the ids of the events that it is derived from."""
+    """A new fact, the ids of the events that it is derived from, and why they became a fact."""
 
     draft: AnyDraft
     sources: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class UpkeepPlan:
-    """What a job would do in one namespace: ids to remove, payload fields to change by id, facts to create."""
+    """What a job would do in one namespace.
 
-    removed: tuple[str, ...] = ()
+    removed: ids to delete, with the reason. changed: payload fields to set, by id, with the mark of the job. created:
+    facts to store.
+    """
+
+    removed: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     created: tuple[Promotion, ...] = ()
 
     @property
-    def ids(self) -> list[str]:
-        """Ids of all memories that are removed, changed or promoted, each once."""
-        promoted = (source for promotion in self.created for source in promotion.sources)
-        return list(dict.fromkeys([*self.removed, *self.changed, *promoted]))
+    def reasons(self) -> dict[str, str]:
+        """Why each memory is removed, changed or promoted, by id."""
+        return {
+            **self.removed,
+            **{memory_id: str(fields["upkeep"]["reason"]) for memory_id, fields in self.changed.items()},
+            **{source: promotion.reason for promotion in self.created for source in promotion.sources},
+        }
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many are removed, changed and created ("made")."""
-        return {"removed": len(self.removed), "changed": len(self.changed), "made": len(self.created)}
+        """How many leave the current view ("removed"), are changed otherwise, and are created ("made")."""
+        ended = sum("state" in fields for fields in self.changed.values())
+        changed = len(self.changed) - ended
+        return {"removed": len(self.removed) + ended, "changed": changed, "made": len(self.created)}
 
 
-def promotions(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to make facts of events seen in enough sessions, and to show recurring intentions to all sessions.
+def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
+    """Plan to make facts of what was said in enough sessions, and to show recurring intentions to all sessions.
 
-    An event from which a fact is derived is not promoted again.
+    What is said in other words counts too. An event from which a fact is derived is not promoted again, and neither is
+    an intention that was shown to all sessions before. Sessions are those in which a thing was said; what is private to
+    a session counts for that session alone.
     """
     promoted = {link.to for memory in memories for link in memory.links if link.type is LinkType.DERIVED_FROM}
     current = [memory for memory in memories if not has_ended(memory, now)]
-    events = _same_content(memory for memory in current if isinstance(memory, Episodic))
+    events = [memory for memory in current if isinstance(memory, Episodic) and memory.id not in promoted]
     facts = [
-        _fact(group)
-        for group in events
-        if len(_sessions(group)) >= request.min_sessions and not _ids(group) <= promoted
+        _fact(group) for group in same_meaning(events, neighbours) if len(_sessions(group)) >= request.min_sessions
     ]
-    open_intentions = (memory for memory in current if isinstance(memory, Prospective) and memory.status in OPEN)
+    private = [
+        memory
+        for memory in current
+        if isinstance(memory, Prospective)
+        and memory.status in OPEN
+        and memory.visibility is Visibility.SESSION
+        and memory.upkeep is None
+    ]
     changed = {
-        group[0].id: {"visibility": str(Visibility.NAMESPACE), "updated_at": rfc3339(now)}
-        for group in _same_content(open_intentions)
-        if uses(group) >= request.min_uses and all(memory.visibility is Visibility.SESSION for memory in group)
+        group[0].id: {"visibility": str(Visibility.NAMESPACE)} | mark("promote", now, _said_in(group))
+        for group in same_meaning(private, neighbours)
+        if len(_sessions(group)) >= request.min_uses
     }
     return UpkeepPlan(changed=changed, created=tuple(facts))
 
 
-def uses(group: Sequence[Memory]) -> int:
-    """How often an intention recurred: the times it was stated, or the most accesses of one of its memories."""
-    return max(sum(memory.evidence_count for memory in group), *(memory.access_count for memory in group))
+def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
+    """`memories` in groups that say the same, if need be in other words; in each the newest, then the others.
+
+    Every member says the same as the newest, so a chain of similar texts never joins different ones.
+    """
+    left = {memory.id: memory for memory in sorted(memories, key=_newest_first)}
+    by_text: dict[str, list[str]] = defaultdict(list)
+    for memory in left.values():
+        by_text[normalise(memory.content)].append(memory.id)
+    groups: list[list[Memory]] = []
+    while left:
+        newest = left.pop(next(iter(left)))
+        near = [(other, 1.0) for other in by_text[normalise(newest.content)]] + [*neighbours.get(newest.id, ())]
+        group = [newest]
+        for other, cosine in near:
+            if other in left and says_the_same(newest.content, left[other].content, cosine):
+                group.append(left.pop(other))
+        groups.append(group)
+    return groups
 
 
 def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to remove memories that are too old, unused for too long or not among the best of their type.
+    """Plan to forget memories that are too old, unused for too long or not among the best of their type.
 
-    Pinned memories and open intentions stay.
-
-    The best are the most important, then the most used, then the newest; pinned ones count among them.
+    They leave the current view, and are deleted UNDO_DAYS later. Pinned memories and open intentions stay. The best
+    are the most important, then the most used, then the newest; pinned ones count among them. What a forgotten fact had
+    replaced is forgotten with it, or it would be current again.
     """
-    removed: set[str] = set()
-    removable = [memory for memory in memories if _is_removable(memory)]
-    if request.max_age_days is not None:
-        oldest = now - timedelta(days=request.max_age_days)
-        removed |= {memory.id for memory in removable if memory.created_at < oldest}
+    removable = {memory.id: memory for memory in memories if _is_removable(memory)}
+    reasons: dict[str, str] = {}
+    if request.keep_top is not None:
+        worst = removable.keys() & _below_top(memories, request.keep_top, now)
+        reasons |= dict.fromkeys(worst, f"not among the {request.keep_top} best of its type")
     if request.inactive_days is not None:
         idle = now - timedelta(days=request.inactive_days)
-        removed |= {memory.id for memory in removable if _last_use(memory) < idle}
-    if request.keep_top is not None:
-        removed |= _ids(removable) & _below_top(memories, request.keep_top)
-    return UpkeepPlan(removed=tuple(sorted(removed)))
+        unused = (memory.id for memory in removable.values() if _last_use(memory) < idle)
+        reasons |= dict.fromkeys(unused, f"not used for {request.inactive_days} days")
+    if request.max_age_days is not None:
+        oldest = now - timedelta(days=request.max_age_days)
+        old = (memory.id for memory in removable.values() if memory.created_at < oldest)
+        reasons |= dict.fromkeys(old, f"older than {request.max_age_days} days")
+    while earlier := {
+        memory.id: reasons[memory.superseded_by]
+        for memory in removable.values()
+        if memory.superseded_by in reasons and memory.id not in reasons
+    }:
+        reasons |= earlier
+    changed = {
+        memory_id: _ended(removable[memory_id], "forget", now, reasons[memory_id]) for memory_id in sorted(reasons)
+    }
+    return UpkeepPlan(changed=changed)
 
 
 def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to remove memories that expired `expired_days` ago, except pinned ones and cleared working items."""
-    limit = expiry_limit(request, now)
-    removed = [
-        memory.id
-        for memory in memories
-        if memory.expires_at is not None and memory.expires_at <= limit and not _survives_expiry(memory)
-    ]
-    return UpkeepPlan(removed=tuple(sorted(removed)))
+    """Plan to delete memories that expired `expired_days` ago, except pinned ones and cleared working items.
+
+    Deletes what was merged or forgotten UNDO_DAYS ago, too.
+    """
+    limit, undo_limit = expiry_limit(request, now), now - timedelta(days=UNDO_DAYS)
+    removed = {
+        memory.id: EXPIRED
+        for memory in sorted(memories, key=lambda memory: memory.id)
+        if (memory.expires_at is not None and memory.expires_at <= limit and not _survives_expiry(memory))
+        or (memory.upkeep is not None and memory.upkeep.ended and memory.upkeep.at <= undo_limit)
+    }
+    return UpkeepPlan(removed=removed)
 
 
 def expiry_limit(request: JobRequest, now: datetime) -> datetime:
@@ -158,17 +212,12 @@ def expiry_limit(request: JobRequest, now: datetime) -> datetime:
     return now - timedelta(days=request.expired_days)
 
 
-def compactions(
-    memories: Sequence[Memory],
-    neighbours: Mapping[str, Sequence[tuple[str, float]]],
-    request: JobRequest,
-    now: datetime,
-) -> UpkeepPlan:
+def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
     """Plan to merge near-duplicates into the best of them, which gets their evidence.
 
-    neighbours: for each id the nearest ids with their cosines. A memory is merged only into one that it is near itself,
-    so a chain of near-duplicates never merges texts that differ. The words must be the same too: "Monday" is as near to
-    "Tuesday" as a repetition is.
+    Texts are the same by the test that writes use, so `-5` is not `5` and `tar -c` is not `tar -C`; and a memory is
+    merged only into one that it is near itself, so a chain of near-duplicates never merges texts that differ. Two
+    memories whose merge was undone are not merged again.
     """
     by_id = {memory.id: memory for memory in memories if _is_removable(memory) and not has_ended(memory, now)}
     merged_into: dict[str, str] = {}
@@ -179,22 +228,22 @@ def compactions(
         for other, cosine in sorted(neighbours.get(memory.id, ()), key=lambda pair: (-pair[1], pair[0])):
             repeated = by_id.get(other)
             free = other not in merged_into and other not in repetitions and other != memory.id
-            if repeated and free and cosine >= request.similarity and _merge_key(memory) == _merge_key(repeated):
+            if repeated and free and cosine >= request.similarity and _same_memory(memory, repeated):
                 merged_into[other] = memory.id
                 repetitions[memory.id].append(repeated)
-    changed = {best: _merged_fields(by_id[best], repeated, now) for best, repeated in repetitions.items()}
-    return UpkeepPlan(removed=tuple(sorted(merged_into)), changed=changed)
+    changed = {best: _with_evidence(by_id[best], repeated, now) for best, repeated in repetitions.items()}
+    for repeated_id, best in sorted(merged_into.items()):
+        changed[repeated_id] = _ended(by_id[repeated_id], "compact", now, f"{MERGED} as {best}", best)
+    return UpkeepPlan(changed=changed)
 
 
-def _same_content(memories: Iterable[Memory]) -> list[list[Memory]]:
-    """`memories` grouped by content, the newest first in each group; groups in the order of their lowest ids."""
-    groups: dict[str, list[Memory]] = defaultdict(list)
-    for memory in memories:
-        groups[normalise(memory.content)].append(memory)
-    ordered = [
-        sorted(group, key=lambda memory: (-memory.created_at.timestamp(), memory.id)) for group in groups.values()
-    ]
-    return sorted(ordered, key=lambda group: min(memory.id for memory in group))
+def _same_memory(memory: Memory, other: Memory) -> bool:
+    """Whether both say the same on the same day with the same visibility, and nobody said that they differ."""
+    if memory.visibility is not other.visibility or not same_statement(memory, other):
+        return False
+    if isinstance(memory, Episodic) and memory.created_at.date() != other.created_at.date():
+        return False
+    return not {other.id, memory.id} & {link.to for link in (*memory.links, *other.links) if link.strength == 0}
 
 
 def _fact(group: Sequence[Memory]) -> Promotion:
@@ -212,37 +261,64 @@ def _fact(group: Sequence[Memory]) -> Promotion:
         created_at=min(memory.created_at for memory in group),
         visibility=Visibility.NAMESPACE,
     )
-    return Promotion(draft, ids)
+    return Promotion(draft, ids, _said_in(group))
 
 
-def _merged_fields(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
+def _said_in(group: Sequence[Memory]) -> str:
+    return f"said in {len(_sessions(group))} sessions"
+
+
+def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
+    """The payload fields that say which job changed a memory, when and why. into: what it was merged into."""
+    at = rfc3339(now)
+    return {"upkeep": {"job": job, "at": at, "reason": reason, "into": into}, "updated_at": at}
+
+
+def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
+    """The payload fields that take `memory` out of the current view; one that is out of it stays as it is."""
+    end = {"valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": reason}
+    return mark(job, now, reason, into) | ({} if has_ended(memory, now) else end)
+
+
+def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
+    """The payload fields that give `memory` the evidence of those that are merged into it, and links to them."""
+    links = [*memory.links, *(Link(to=other.id, type=LinkType.REINFORCES) for other in repeated)]
     return {
         "evidence_count": memory.evidence_count + sum(other.evidence_count for other in repeated),
-        "source_sessions": _sessions([memory, *repeated])[:MAX_SESSIONS],
+        "source_sessions": _all_sessions([memory, *repeated])[:MAX_SESSIONS],
         "access_count": memory.access_count + sum(other.access_count for other in repeated),
-        "updated_at": rfc3339(now),
+        "links": [link.model_dump(mode="json") for link in links[:MAX_LINKS]],
+        **mark("compact", now, f"{len(repeated)} memories with the same statement were merged into it"),
     }
-
-
-def _merge_key(memory: Memory) -> tuple[object, ...]:
-    """What two memories must share to be merged: type, private session, day and speaker of an event, and words."""
-    private = memory.session_id if memory.visibility is Visibility.SESSION else None
-    day = memory.created_at.date() if isinstance(memory, Episodic) else None
-    words = tuple(word for word in _WORD.findall(memory.content.casefold()) if word not in _ARTICLES)
-    return (memory.type, private, day, getattr(memory, "speaker", None), words)
 
 
 def _ids(memories: Iterable[Memory]) -> set[str]:
     return {memory.id for memory in memories}
 
 
-def _sessions(memories: Iterable[Memory]) -> list[str]:
+def _all_sessions(memories: Iterable[Memory]) -> list[str]:
     """The source sessions of all `memories`, each once."""
     return list(dict.fromkeys(session for memory in memories for session in memory.source_sessions))
 
 
+def _sessions(memories: Iterable[Memory]) -> list[str]:
+    """The sessions in which `memories` were said, each once; of a memory private to a session, that one alone."""
+    said: dict[str, None] = {}
+    for memory in memories:
+        private = memory.visibility is Visibility.SESSION and memory.session_id
+        said |= dict.fromkeys([memory.session_id] if private and memory.session_id else memory.source_sessions)
+    return list(said)
+
+
+def _newest_first(memory: Memory) -> tuple[float, str]:
+    return (-memory.created_at.timestamp(), memory.id)
+
+
 def _is_removable(memory: Memory) -> bool:
-    return not memory.pinned and not (isinstance(memory, Prospective) and memory.status in OPEN)
+    """Whether upkeep may end `memory`: not pinned, open, contested or ended by upkeep already."""
+    if memory.pinned or memory.state is State.CONTESTED or (memory.upkeep is not None and memory.upkeep.ended):
+        return False
+    return not (isinstance(memory, Prospective) and memory.status in OPEN)
 
 
 def _survives_expiry(memory: Memory) -> bool:
@@ -253,9 +329,9 @@ def _last_use(memory: Memory) -> datetime:
     return max(memory.accessed_at or memory.created_at, memory.created_at)
 
 
-def _below_top(memories: Sequence[Memory], keep: int) -> set[str]:
+def _below_top(memories: Sequence[Memory], keep: int, now: datetime) -> set[str]:
     by_type: dict[MemoryType, list[Memory]] = defaultdict(list)
-    for memory in memories:
+    for memory in (each for each in memories if not has_ended(each, now)):
         by_type[memory.type].append(memory)
     return {memory.id for group in by_type.values() for memory in sorted(group, key=_best_first)[keep:]}
 

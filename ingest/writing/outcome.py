@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
-from ingest.screening.submission import Classification
+from ingest.screening.submission import Classification, UntypedDraft
 from ingest.writing.drafts import PendingWrite
 from memtypes.model.memory import Memory, Reviewed
+from memtypes.model.types import AnyDraft
 
 
 class WriteStatus(StrEnum):
@@ -28,7 +29,8 @@ class WriteOutcome:
 
     id: of the memory, if there is one. reason: why it was merged, rejected or failed. supersedes: ids of the facts that
     it replaced. memory: as read back. redactions: number of secrets removed, by kind. classified: how the type was
-    found, if the caller gave none. reviewed: the reviewers' decision with each vote.
+    found, if the caller gave none. reviewed: the reviewers' decision with each vote. rejected: the draft of a rejected
+    text, without secrets, if it may be stored after all.
 
     The outcome of a write to a remote service has the first four fields only.
     """
@@ -42,6 +44,7 @@ class WriteOutcome:
     redactions: Mapping[str, int] = field(default_factory=dict)
     classified: Classification | None = None
     reviewed: Reviewed | None = None
+    rejected: AnyDraft | UntypedDraft | None = None
 
 
 Entry: TypeAlias = PendingWrite | WriteOutcome

@@ -9,6 +9,7 @@ reviewed, the one after that is embedded and another is prepared. So the encoder
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -30,6 +31,7 @@ from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.filters import Filter
+from memtypes.model.ids import memory_id
 from memtypes.model.memory import Draft, Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -37,6 +39,7 @@ from memtypes.model.times import Clock
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.rejections import RejectedText, RejectionStore
 
 PIECE = 32
 """Drafts that travel together: enough to fill the encoder's batches, few enough to let queries in between."""
@@ -46,6 +49,8 @@ _BUFFERED_PIECES = 1
 
 _EMBED_ATTEMPTS = 5
 """How often a batch asks an encoder whose queue is full."""
+
+_log = logging.getLogger(__name__)
 
 _EntryT = TypeVar("_EntryT", PendingWrite | WriteOutcome, WriteOutcome)
 _Source: TypeAlias = MemoryObjectReceiveStream[list[Entry]]
@@ -58,6 +63,7 @@ class Ingestor:
 
     gates: what drafts pass first, see `ingest.screening.submission`. locks: shared by everything that writes. redactor:
     for revisions and restored memories, which pass no gate. panel: for review. recent: the pre-filter's captured texts.
+    rejections: where rejected texts are kept; None where there is no live store.
     """
 
     store: MemoryStore
@@ -70,6 +76,7 @@ class Ingestor:
     redactor: Redactor | None = None
     panel: Panel | None = None
     recent: RecentTexts | None = None
+    rejections: RejectionStore | None = None
 
     def __post_init__(self) -> None:
         preparer = Preparer(self.sparse, self.tokenizer)
@@ -96,6 +103,7 @@ class Ingestor:
         entries = await self._stages.embed(entries)
         entries = await self._stages.review(call, entries)
         (outcome,) = await self._stages.write(call, entries)
+        await self._keep_rejected(call, [outcome])
         if outcome.status is WriteStatus.FAILED:
             raise Unavailable(f"the memory was not stored: {outcome.reason}")
         return outcome
@@ -121,7 +129,18 @@ class Ingestor:
             tasks.start_soon(_pump, embedded, partial(self._review_piece, call), reviewed_in)
             async for piece in reviewed:
                 outcomes += await _or_failed(self._stages.write(call, piece), piece)
+        await self._keep_rejected(call, outcomes)
         return outcomes
+
+    async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
+        """Keep the rejected texts, so that they can be listed and stored after all. Without the live store they go."""
+        rejected = [_rejected(call, outcome) for outcome in outcomes if outcome.rejected is not None]
+        if self.rejections is None or not rejected:
+            return
+        try:
+            await self.rejections.add(call.scope, rejected)
+        except Unavailable as error:
+            _log.warning("%d rejected texts are not listed: %s", len(rejected), error)
 
     async def _prepare_pieces(self, call: WriteCall, pieces: Sequence[Sequence[Submission]], sink: _Sink) -> None:
         async with sink:
@@ -194,6 +213,15 @@ class Ingestor:
             replace(submission, seq=self._order.take(call.received_at, _session_key(call.scope, submission.draft)))
             for submission in submissions
         ]
+
+
+def _rejected(call: WriteCall, outcome: WriteOutcome) -> RejectedText:
+    """A rejected text under an id that is the same each time it is rejected."""
+    draft = outcome.rejected
+    fields = {} if draft is None else draft.model_dump(mode="json", exclude_none=True)
+    identity = memory_id(call.scope, "rejected", (str(fields), call.scope.session_id))
+    fields.setdefault("session_id", call.scope.session_id)
+    return RejectedText(identity, call.received_at, outcome.reason or "", fields)
 
 
 def _session_key(scope: Scope, draft: Draft) -> tuple[str | None, ...]:

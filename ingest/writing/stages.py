@@ -56,7 +56,7 @@ class Stages:
         """Redact, pre-filter and classify a draft: the submission as changed by the gates, or its rejection."""
         verdict = await through_gates(self.gates, call.scope, submission)
         if isinstance(verdict, Rejection):
-            return WriteOutcome(WriteStatus.REJECTED, reason=verdict.reason)
+            return WriteOutcome(WriteStatus.REJECTED, reason=verdict.reason, rejected=verdict.draft)
         return verdict
 
     async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
@@ -205,7 +205,8 @@ def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
     if reviewed is None or not _asks_for_review(write):
         return write
     if reviewed.decision is Decision.REJECT:
-        return WriteOutcome(WriteStatus.REJECTED, reason=f"review: {reviewed.reason}", reviewed=reviewed)
+        draft, reason = write.submission.draft if write.submission else None, f"review: {reviewed.reason}"
+        return WriteOutcome(WriteStatus.REJECTED, reason=reason, reviewed=reviewed, rejected=draft)
     if write.embedding is None:  # a repetition, which is merged and has no decision of its own
         return write
     return replace(write, memory=_with_decision(write.memory, reviewed, write.submission))

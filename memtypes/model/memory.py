@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -148,6 +148,24 @@ class State(StrEnum):
     CURRENT = "current"
     CONTESTED = "contested"
     REPLACED = "replaced"
+
+
+class UpkeepMark(Model):
+    """What upkeep decided about a memory: the job, when, and why.
+
+    into: id of the memory that it was merged into. undone: a caller took it back, so it is not decided again.
+    """
+
+    job: Literal["promote", "forget", "compact"]
+    at: Instant
+    reason: str
+    into: str | None = None
+    undone: Flag = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the memory was taken out of the current view: it was forgotten, or merged into another."""
+        return self.job == "forget" or self.into is not None
 
 
 class TokenCount(Model):
@@ -291,6 +309,7 @@ class Memory(Model):
     evidence_count: Whole = Field(default=1, ge=1)
     source_sessions: list[str] = Field(default_factory=list)
     reviewed: Reviewed | None = None
+    upkeep: UpkeepMark | None = None
 
     @classmethod
     def defaults(cls, draft: Draft) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ingest.conversations.threads import Threads
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
+from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep
 from ingest.workflows.engine import Workflows
 from ingest.working.intentions import Intentions
@@ -38,6 +39,7 @@ from tests.fakes_answers import FakeAnswers
 from tests.fakes_locks import FakeLocks
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
+from tests.fakes_rejections import FakeRejections
 from tests.fakes_threads import FakeThreads
 from tests.fakes_workflows import FakeWorkflows
 from tests.fakes_working import FakeItems
@@ -85,6 +87,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
     gates = (*screened.gates, DueTimes(clock))
     ingestor = Ingestor(stored, embedder, sparse, tokenizer, clock, gates)
     ingestor = replace(ingestor, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
+    ingestor = replace(ingestor, rejections=FakeRejections(clock))
     live, policies = FakeThreads(), PolicyLookup(Registry)
     screen = TurnScreen(screened.redactor, policies, tokenizer, clock)
     flusher = Flusher(live, policies, RuleSummariser(tokenizer), tokenizer, FakeLocks(), clock)
@@ -93,6 +96,7 @@ def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook
         store=stored,
         ingestor=ingestor,
         upkeep=Upkeep(stored, embedder, ingestor, clock),
+        decisions=Decisions(stored, ingestor, clock),
         intentions=Intentions(stored, embedder, ingestor, ingestor.locks, clock),
         retriever=Retriever(retrieving),
         recall_guard=RecallGuard(stored, sparse, use_counts.write),

@@ -1,0 +1,56 @@
+"""Calls that list what the service decided by itself, with its reasons, and take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from api.auth.keys import Role
+from api.http.endpoint import Endpoint, Params, PathId, QueryScope
+from api.http.request import ApiRequest, InNamespace, QueryWhole
+from api.wiring.container import AppServices
+from ingest.upkeep.decisions import DecidedText, DecisionKind
+from retrieval.answer import Answer
+
+
+class DecisionQuery(InNamespace):
+    """Which decisions to list: of one kind or all, the newest."""
+
+    kind: DecisionKind | None = None
+    limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
+
+
+class DecisionsAnswer(Answer):
+    """Decisions, newest first. A rejected text has the id under which it can be stored after all."""
+
+    decisions: Sequence[DecidedText]
+
+
+class UndoneAnswer(Answer):
+    """Ids of the memories that are in the current view again."""
+
+    restored: list[str]
+
+
+@Endpoint("GET /v1/decisions", "What was replaced, contested, merged, promoted, forgotten or rejected", errors=(503,))
+async def list_decisions(request: ApiRequest, services: AppServices, params: Params[DecisionQuery]) -> DecisionsAnswer:
+    """The newest automatic decisions in a namespace, each with its reason.
+
+    Merges, promotions, forgetting and rejections are taken back with POST /v1/memories/{id}/undo, replacements with
+    POST /v1/memories/{id}/restore.
+    """
+    scope = request.scope_in(params.namespace)
+    return DecisionsAnswer(decisions=await services.decisions.latest(scope, params.kind, params.limit))
+
+
+@Endpoint(
+    "POST /v1/memories/{memory_id}/undo",
+    "Take back what upkeep decided about a memory in the last 30 days, or store a rejected text",
+    role=Role.WRITER,
+    errors=(404, 409, 429, 503),
+)
+async def post_undo(services: AppServices, namespace: QueryScope, memory_id: PathId) -> UndoneAnswer:
+    """Ids of what is current again: the parted, the forgotten, the stored, or the events of a promoted fact."""
+    return UndoneAnswer(restored=await services.decisions.undo(namespace, memory_id))

@@ -1,0 +1,153 @@
+"""Automatic decisions: each is listed with its reason and can be taken back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from memtypes.model.scope import Scope
+from tests.api.conftest import NOW, connect, problem
+from tests.api.fake_services import fake_services
+
+pytestmark = pytest.mark.anyio
+
+SPACE = {"namespace": "n"}
+SCOPE = Scope("default", "n")
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> Any:
+        """The current time."""
+        return self.now
+
+
+async def write(client: httpx.AsyncClient, content: str, **fields: Any) -> str:
+    """Write a memory and return its id."""
+    answer = await client.post("/v1/memories", json={**SPACE, "type": "semantic", "content": content, **fields})
+    assert answer.status_code in (200, 201), answer.text
+    memory_id: str = answer.json()["id"]
+    return memory_id
+
+
+async def run(client: httpx.AsyncClient, job: str, **options: Any) -> dict[str, Any]:
+    """Run an upkeep job and return its report."""
+    answer = await client.post(f"/v1/admin/jobs/{job}", json={**SPACE, "dry_run": False, **options})
+    report: dict[str, Any] = answer.json()
+    return report
+
+
+async def decisions(client: httpx.AsyncClient, **query: str) -> dict[str, dict[str, Any]]:
+    """The listed decisions by id."""
+    answer = await client.get("/v1/decisions", params={**SPACE, **query})
+    assert answer.status_code == 200, answer.text
+    return {decision["id"]: decision for decision in answer.json()["decisions"]}
+
+
+async def undo(client: httpx.AsyncClient, memory_id: str) -> list[str]:
+    """Undo a decision and return what is current again."""
+    answer = await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE)
+    assert answer.status_code == 200, answer.text
+    restored: list[str] = answer.json()["restored"]
+    return restored
+
+
+async def contents(client: httpx.AsyncClient) -> set[str]:
+    """The contents of the current view."""
+    hits = (await client.post("/v1/search", json={**SPACE, "query": "tea", "top_k": 50})).json()["hits"]
+    return {hit["memory"]["content"] for hit in hits}
+
+
+async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Services) -> None:
+    """The merged memory leaves the view with a reason; undoing it brings it back, and the next round leaves it."""
+    async with connect(services) as client:
+        first = await write(client, "Tea is at four", importance=9)
+        second = await write(client, "Tea is served at five")
+        # Writing would have merged a repetition, so the second becomes one by an edit of the store.
+        memory = (await services.store.get(SCOPE, [second]))[second]
+        await services.store.patch(SCOPE, {second: {"content": "Tea is at four."}})
+        assert memory.content != "Tea is at four."
+        report = await run(client, "compact", similarity=0.5)
+        assert report["reasons"][second] == f"the same statement as {first}"
+        assert await contents(client) == {"Tea is at four"}
+        links = (await client.get(f"/v1/memories/{first}", params=SPACE)).json()["links"]
+        assert [(link["to"], link["type"]) for link in links] == [(second, "reinforces")]
+        listed = await decisions(client, kind="merged")
+        assert [(decided, decision["by"]) for decided, decision in listed.items()] == [(second, first)]
+        assert await undo(client, second) == [second]
+        assert await contents(client) == {"Tea is at four", "Tea is at four."}
+        assert (await client.get(f"/v1/memories/{first}", params=SPACE)).json()["evidence_count"] == 1
+        assert (await run(client, "compact", similarity=0.5))["ids"] == []
+        assert await decisions(client) == {}
+
+
+async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
+    """The fact names its sessions and events; undone, it leaves the view and is not made again."""
+    clock = Clock()
+    async with connect(fake_services(clock)) as client:
+        events = set()
+        for session in "abc":
+            clock.now += timedelta(days=1)
+            events.add(await write(client, "Tea is always at four", type="episodic", session_id=session))
+        assert (await run(client, "promote"))["counts"]["made"] == 1
+        ((fact, decision),) = (await decisions(client)).items()
+        assert (decision["kind"], decision["reason"]) == ("promoted", "said in 3 sessions")
+        assert set(await undo(client, fact)) == events
+        assert (await client.get(f"/v1/memories/{fact}", params=SPACE)).json()["state"] == "replaced"
+        assert (await run(client, "promote"))["counts"]["made"] == 0
+        problem(await client.post(f"/v1/memories/{fact}/undo", params=SPACE), 409)
+
+
+async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
+    """A forgotten memory leaves the view, comes back pinned, and is deleted for good after thirty days."""
+    clock = Clock()
+    async with connect(fake_services(clock)) as client:
+        kept, lost = await write(client, "Tea is green"), await write(client, "Tea is black")
+        clock.now += timedelta(days=60)
+        assert set((await run(client, "forget", inactive_days=30))["ids"]) == {kept, lost}
+        assert await contents(client) == set()
+        assert {each["reason"] for each in (await decisions(client, kind="forgotten")).values()} == {
+            "not used for 30 days"
+        }
+        assert await undo(client, kept) == [kept]
+        assert (await run(client, "forget", inactive_days=30))["ids"] == []
+        clock.now += timedelta(days=31)
+        problem(await client.post(f"/v1/memories/{lost}/undo", params=SPACE), 409)
+        assert (await run(client, "expire"))["ids"] == [lost]
+        assert await contents(client) == {"Tea is green"}
+
+
+async def test_a_rejected_text_is_listed_and_can_be_stored(client: httpx.AsyncClient) -> None:
+    """A captured text that was rejected is listed with its reason, and its undo stores it."""
+    messages = [{"role": "user", "content": "ok thanks"}]
+    await client.post("/v1/hooks/session-stop", json={**SPACE, "session_id": "s", "messages": messages})
+    ((rejected, decision),) = (await decisions(client, kind="rejected")).items()
+    assert decision["content"] == "ok thanks"
+    assert decision["reason"]
+    (stored,) = await undo(client, rejected)
+    assert (await client.get(f"/v1/memories/{stored}", params=SPACE)).json()["content"] == "ok thanks"
+    assert await decisions(client) == {}
+
+
+async def test_replaced_facts_are_listed(client: httpx.AsyncClient) -> None:
+    """A fact that another replaced is listed with what replaced it and why."""
+    old = await write(client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z")
+    new = await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
+    listed = await decisions(client)
+    assert (listed[old]["kind"], listed[old]["by"]) == ("replaced", new)
+    assert listed[old]["reason"]
+
+
+async def test_undo_needs_a_decision(client: httpx.AsyncClient) -> None:
+    """An unknown id is 404, a memory about which nothing was decided 409."""
+    problem(await client.post("/v1/memories/none/undo", params=SPACE), 404)
+    memory_id = await write(client, "Tea is green")
+    problem(await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE), 409)
