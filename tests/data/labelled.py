@@ -3,10 +3,66 @@
 from __future__ import annotations
 
 import json
+import random
+import re
+import string
+import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+_MARKED = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+_SLOT = re.compile(r"⟨(\w+)(?: (\d+))?⟩")
+_ALPHABETS = {
+    "hex": "0123456789abcdef",
+    "HEX": "0123456789ABCDEF",
+    "b32": string.ascii_uppercase + "234567",
+    "b58": "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz",
+    "b62": string.ascii_letters + string.digits,
+    "b64": string.ascii_letters + string.digits + "+/",
+    "b64u": string.ascii_letters + string.digits + "-_",
+    "age": "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L",
+    "alpha": string.ascii_letters,
+    "dec": string.digits,
+    "lower": string.ascii_lowercase + string.digits,
+    "upper": string.ascii_uppercase + string.digits,
+}
+
+
+class MarkedText(NamedTuple):
+    """A text, and start and end of each secret in it."""
+
+    text: str
+    marks: list[tuple[int, int]]
+
+
+def marked_texts(name: str) -> list[MarkedText]:
+    """The texts of NAME.jsonl, whose slots are filled with characters that are the same on every call."""
+    return [unmarked(_filled(row["text"], seed)) for seed, row in enumerate(rows(name))]
+
+
+def _filled(text: str, seed: int) -> str:
+    """`text` with characters of an alphabet in place of each slot, as in ⟨hex 40⟩ or ⟨uuid⟩."""
+    chosen = random.Random(seed)  # noqa: S311 - no secrets, only texts that look like them
+
+    def fill(slot: re.Match[str]) -> str:
+        if slot[1] == "uuid":
+            return str(uuid.UUID(int=chosen.getrandbits(128), version=4))
+        return "".join(chosen.choice(_ALPHABETS[slot[1]]) for _ in range(int(slot[2])))
+
+    return _SLOT.sub(fill, text)
+
+
+def unmarked(marked: str) -> MarkedText:
+    """The text without `[[`, `]]` and `~` (which keeps keys out of the file; `~~` is a `~`), and the marked spans."""
+    plain, spans, last = "", [], 0
+    source = re.sub(r"~(~?)", r"\1", marked)
+    for match in _MARKED.finditer(source):
+        plain += source[last : match.start()]
+        spans.append((len(plain), len(plain) + len(match[1])))
+        plain, last = plain + match[1], match.end()
+    return MarkedText(plain + source[last:], spans)
 
 
 @dataclass(frozen=True, slots=True)

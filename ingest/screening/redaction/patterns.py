@@ -8,12 +8,24 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import re2
 from stdnum import iban, luhn
+from stdnum.br import cpf
+from stdnum.de import idnr
+from stdnum.es import dni, nie
+from stdnum.fr import nir
+from stdnum.gb import nhs
+from stdnum.in_ import aadhaar
+from stdnum.it import codicefiscale
+from stdnum.nl import bsn
+from stdnum.pl import pesel
+from stdnum.us import ssn
+
+from ingest.screening.redaction.credentials import KEYED, LONG, CredentialModel, candidates, credential_model
+from ingest.screening.redaction.rules import FORMATS, compile_re2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +59,48 @@ class Pattern:
     """How one kind of secret is found. kind: its name in reports. regex: compiled by RE2. check: confirms a match.
 
     anchored: whether the regex may ask for the start or end of the text, so that texts cannot be searched joined.
+    literals: one of them is in every text, in small letters, that matches; none: any text may match.
     """
 
     kind: str
     regex: Any
     check: Check = _always
     anchored: bool = False
+    literals: tuple[str, ...] = ()
 
-    @property
-    def group(self) -> int:
-        """Number of the regex group that is secret: the group `s`, or 0 (the whole match) if there is none."""
-        return int(self.regex.groupindex.get("s", 0))
+    def likely(self, encoded: bytes, lowered: str) -> bool:
+        """Whether a text may hold such a secret; `lowered`: the text in small letters, `encoded`: in UTF-8."""
+        for literal in self.literals:
+            if literal in lowered:
+                break
+        else:
+            if self.literals:
+                return False
+        return self.regex.search(encoded) is not None
+
+    def spans(self, text: str) -> Iterator[Span]:
+        """The secrets of this kind in `text`."""
+        group = int(self.regex.groupindex.get("s", 0))
+        for match in self.regex.finditer(text):
+            span = self.check(Span(text, *match.span(group)))
+            if span is not None and span.end > span.start:
+                yield span
 
 
-def compile_re2(pattern: str) -> Any:
-    """`pattern` compiled by RE2. Raises re2.error."""
-    options = re2.Options()
-    options.log_errors = False
-    return re2.compile(pattern, options=options)
+@dataclass(frozen=True, slots=True)
+class CredentialPattern(Pattern):
+    """Credentials without a fixed format, as judged by the model; `regex` finds something in every text with one.
+
+    keyed: those with the name of a secret near them, or those without.
+    """
+
+    keyed: bool = True
+    model: Callable[[], CredentialModel] = credential_model
+
+    def spans(self, text: str) -> Iterator[Span]:
+        """The secrets of this kind in `text`."""
+        for candidate in self.model().secret(candidates(text, keyed=self.keyed)):
+            yield Span(text, candidate.start, candidate.end)
 
 
 _DIGIT = re.compile(r"\d")
@@ -85,10 +121,7 @@ _REFERENCE = re.compile(
 _NOT_A_DOMAIN = frozenset(
     {"png", "jpg", "jpeg", "gif", "svg", "webp", "service", "timer", "socket", "local", "py", "js"}
 )
-_PLACEHOLDER = re.compile(
-    r"^[<\[{$%(]|^(?:x{3,}|\*+|\.+|your|my[_-]|example|changeme|(?:none|null|true|false)\b)|\(|os\.|env\b",
-    re.IGNORECASE,
-)
+_PLACEHOLDER = re.compile(r"example|x{6,}|\byour|[_-]your|\*{3,}|\.{3}|[_-]replace|changeme", re.IGNORECASE)
 
 
 def _card(span: Span) -> Span | None:
@@ -114,9 +147,16 @@ def _phone(span: Span) -> Span | None:
     return span if 7 <= digits <= 15 and not continued and not _REFERENCE.search(span.before(24)) else None
 
 
+def _local_phone(span: Span) -> Span | None:
+    """The span if it is a phone number, and not part of a row of numbers."""
+    row = re.search(r"\d,? $", span.before(3)) or re.match(r",? \d", span.text[span.end : span.end + 3])
+    return None if row else _phone(span)
+
+
 def _long_phone(span: Span) -> Span | None:
     """The span if it is a phone number with country code: at least nine digits, so "+120,000" is none."""
-    return _phone(span) if len(_DIGIT.findall(span.inside)) >= 9 else None
+    decimal = re.fullmatch(r"\+\d+\.\d+", span.inside)
+    return _phone(span) if len(_DIGIT.findall(span.inside)) >= 9 and not decimal else None
 
 
 def _email(span: Span) -> Span | None:
@@ -127,20 +167,16 @@ def _email(span: Span) -> Span | None:
 
 
 def _token(span: Span) -> Span | None:
-    """The span if it looks like a key or token: letters and digits, and no placeholder."""
-    mixed = re.search(r"[A-Za-z]", span.inside) and _DIGIT.search(span.inside)
-    return span if mixed and not _PLACEHOLDER.search(span.inside) else None
-
-
-def _password(span: Span) -> Span | None:
-    """The span if it looks like a password: letters with digits or signs, and no placeholder or function call."""
-    mixed = re.search(r"[A-Za-z]", span.inside) and re.search(r"[\d!@#%^&*~+]", span.inside)
+    """The span if it looks like a key or token: digits or large and small letters, and no placeholder or example."""
+    digits = _DIGIT.search(span.inside) is not None
+    mixed = digits or (re.search("[a-z]", span.inside) and re.search("[A-Z]", span.inside))
     return span if mixed and not _PLACEHOLDER.search(span.inside) else None
 
 
 def _url_password(span: Span) -> Span | None:
     """The span, a password in a URL, unless it is a placeholder."""
-    return None if re.search(r"^[<\[{$]|^\*+$", span.inside) else span
+    placeholder = r"(?i)^[<\[{$]|^\*+$|^(?:password|passwd|pass|pw|pwd|secret|token|x+|\.+|changeme)$"
+    return None if re.search(placeholder, span.inside) else span
 
 
 def _basic_credentials(span: Span) -> Span | None:
@@ -156,17 +192,6 @@ _KEY_BLOCK = (
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
     r"(?:(?s:.)*?-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|(?s:.)*)"
 )
-_SETTING = (
-    r"(?i)(?:password|passwd|passphrase|passwort|kennwort|contrase\x{f1}a|senha|mot de passe|mdp|"
-    r"\x{30d1}\x{30b9}\x{30ef}\x{30fc}\x{30c9}|\x{5bc6}\x{7801}|"
-    r"pwd|secret|api[_ -]?key|(?:access|auth|refresh|api|bot)[_ -]?token|secret[_ -]?key)"
-)
-"""Names of passwords and keys in English, German, Spanish, Portuguese, French, Japanese and Chinese."""
-
-_SHORT_SETTING = r"(?i)(?:\b|_)(?:pass|pw)"
-_IS = r"(?::|=|\b(?:is|lautet|ist|es|est|\x{e9})\b|\x{306f}|\x{662f}|\x{ff1a})"
-_ASSIGNED = r"""["']?\s{0,3}(?::|=)\s{0,3}["'`]?(?P<s>[^\s"'`,;<>]{6,200})"""
-_VALUE = rf"""["']?\s{{0,3}}{_IS}\s{{0,3}}["'`]?(?P<s>[^\s"'`,;<>]{{6,200}})"""
 _PHONE = (
     r"(?i)(?:\b(?:phone|tel|telephone|mobile|cell|fax|whatsapp|call (?:me|him|her|us|them) (?:at|on)|"
     r"telefon|telefonnummer|handy|handynummer|rufnummer|tel\x{e9}fono|m\x{f3}vil|ll\x{e1}m[ae](?:me|nos|lo|la) al|"
@@ -175,39 +200,93 @@ _PHONE = (
     r"(?: number| no\.?)?(?: is| ist| lautet| es| est|\x{306f}|\x{662f})?[.:]? ?(?P<s>\(?[0-9][0-9 ().-]{5,18}[0-9])\b"
 )
 
+_NUMBER_NAME = (
+    r"(?i)(?:social security|\bssn\b|national insurance|\bni(?:no)?\b|\bnhs\b|steuer-?(?:id|nummer)|\bidnr\b|\bbsn\b|"
+    r"burgerservicenummer|\bdni\b|\bnie\b|\bnif\b|\bcpf\b|aadhaar|\bpesel\b|codice fiscale|\bnir\b|"
+    r"s[e\x{e9}]curit[e\x{e9}] sociale|passport|passeport|reisepass|pasaporte|passaporto)[^0-9\n]{0,30}?[ :#=]"
+)
+_OFFICIAL = (ssn, nhs, idnr, bsn, dni, nie, cpf, aadhaar, pesel, codicefiscale, nir)
+_INSURANCE = re.compile(r"[A-CEGHJ-PR-TW-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]")
+_CODE = r"[A-Za-z0-9]{4,6}(?:[ -][A-Za-z0-9]{4,6})+|[0-9]{6,10}"
+
+
+def _official_number(span: Span) -> Span | None:
+    """The span if it is a number of a person that its office's checksum or form confirms."""
+    number = span.inside.strip(" .,;:")
+    shaped = _INSURANCE.fullmatch(number) or re.fullmatch(r"[A-Z0-9]{8,9}", number)
+    confirmed = shaped or any(office.is_valid(number) for office in _OFFICIAL)
+    return span if confirmed and _DIGIT.search(number) else None
+
+
+def _tax_code(span: Span) -> Span | None:
+    return span if codicefiscale.is_valid(span.inside) else None
+
+
+def _codes(span: Span) -> Span | None:
+    """The span if it holds several groups, and a digit."""
+    groups = re.findall(r"[A-Za-z0-9]+", span.inside)
+    return span if _DIGIT.search(span.inside) and len(groups) > 1 else None
+
+
+def _numbered(span: Span) -> Span | None:
+    return span if _DIGIT.search(span.inside) else None
+
+
+def _seed(span: Span) -> Span | None:
+    return span if len(span.inside.split()) in (12, 15, 18, 21, 24) else None
+
+
+_RECOVERY_CODES = (
+    r"(?i)(?:recovery|backup|scratch|one-time|einmal|wiederherstellungs?|notfall|secours|recuperaci[o\x{f3}]n)[- ]?"
+    r"(?:codes?|keys?|c[o\x{f3}]digos?)[^\n0-9]{0,20}?[:\s]"
+    rf"(?P<s>(?:[\s,;*\x{{2022}}-]*\b(?:{_CODE})\b)+)"
+)
+_AUTHENTICATOR_SEED = (
+    r"(?i)(?:2fa|totp|otp|mfa|authenticator|setup key|seed)[^\n]{0,40}?[ :=]"
+    r"(?P<s>(?:[A-Z2-7]{4} ){2,}[A-Z2-7]{2,4}\b|[A-Z2-7]{16,64}\b)"
+)
+_WALLET_SEED = r"(?i)(?:seed|recovery|mnemonic)(?: phrase| words)?[^\na-z]{1,6}(?P<s>[a-z]{3,8}(?: [a-z]{3,8}){11,23})"
+_PIN = (
+    r"(?i)(?:\bpin\b(?:[- ]?code)?|\bcvv2?\b|\bcvc\b|(?:door|alarm|access|gate|safe) code)"
+    r"[^0-9\n]{0,24}?[ :=](?P<s>[0-9]{3,8}#?)\b"
+)
+_OFFICIAL_NUMBER = _NUMBER_NAME + r"(?P<s>(?:[A-Z]{2} ?)?[0-9][0-9 .-]{5,17}[0-9](?: ?[A-Z]\b)?|[A-Z0-9]{8,9}\b)"
+
 _ROWS: tuple[tuple[str, str, Check], ...] = (
     ("private_key", _KEY_BLOCK, _always),
+    ("private_key", r"(?i)Private-Lines: [0-9]+\s+(?P<s>(?:[A-Za-z0-9+/=]{16,}\s*)+)", _always),
     ("url_password", r"""\b[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s:/@'"<>]*:(?P<s>[^\s/'"<>]+)@""", _url_password),
-    ("aws_key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b", _always),
     ("aws_secret", r"""(?i)\baws.{0,20}?(?:secret|key).{0,12}?[:=]\s*["']?(?P<s>[A-Za-z0-9/+]{40})\b""", _token),
-    ("github_token", r"\b(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{22,255})", _always),
-    ("gitlab_token", r"\bgl(?:pat|dt|rt|cbt)-[A-Za-z0-9_-]{20,}", _always),
-    ("slack_token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\bxapp-[0-9]-[A-Za-z0-9-]{10,}", _always),
-    ("slack_webhook", r"hooks\.slack\.com/services/(?P<s>T[A-Za-z0-9]+/B[A-Za-z0-9]+/[A-Za-z0-9]+)", _always),
-    ("stripe_key", r"\b(?:(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{16,}|whsec_[0-9A-Za-z+/=]{24,})", _always),
-    ("openai_key", r"\bsk-(?:[A-Za-z0-9]{1,12}-)?[A-Za-z0-9_-]{20,}", _token),
-    ("google_key", r"\bAIza[0-9A-Za-z_-]{35}|\bya29\.[0-9A-Za-z_-]{20,}|\bGOCSPX-[0-9A-Za-z_-]{20,}", _always),
-    ("package_token", r"\bnpm_[A-Za-z0-9]{36}\b|\bpypi-[A-Za-z0-9_-]{50,}|\bhf_[A-Za-z0-9]{30,}", _always),
-    ("sendgrid_key", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}", _always),
-    ("telegram_token", r"\b[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}", _always),
-    ("cloud_token", r"\bdo[opr]_v1_[a-f0-9]{64}\b|\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b|\bSK[a-f0-9]{32}\b", _always),
-    ("azure_key", r"AccountKey=(?P<s>[A-Za-z0-9+/=]{40,})", _always),
+    ("azure_key", r"(?:AccountKey|SharedAccessKey|[?&]sig)=(?P<s>[A-Za-z0-9+/=%]{40,})", _always),
     ("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", _always),
     ("bearer_token", r"(?i)\bbearer[ :]+(?P<s>[A-Za-z0-9._~+/-]{16,}=*)", _token),
     ("basic_credentials", r"(?i)\bbasic +(?P<s>[A-Za-z0-9+/]{8,}={0,2})", _basic_credentials),
-    ("password", _SETTING + _VALUE, _password),
-    ("password", _SHORT_SETTING + _ASSIGNED, _password),
+    ("recovery_code", _RECOVERY_CODES, _codes),
+    ("recovery_code", _AUTHENTICATOR_SEED, _numbered),
+    ("recovery_code", r"(?i)app(?:-specific)? password[^\n:]{0,8}[ :](?P<s>[a-z]{4}(?:[ -][a-z]{4}){3})\b", _always),
+    ("recovery_code", r"(?i)recovery key[^\n0-9]{0,12}(?P<s>[0-9]{6}(?:-[0-9]{6}){3,7})", _always),
+    ("recovery_code", _WALLET_SEED, _seed),
+    ("pin", _PIN, _always),
+    ("national_id", _OFFICIAL_NUMBER, _official_number),
+    ("national_id", r"\b[A-Z]{6}[0-9LMNP-V]{2}[A-EHLMPRST][0-9LMNP-V]{2}[A-Z][0-9LMNP-V]{3}[A-Z]\b", _tax_code),
+    ("national_id", r"\b[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}\b", _official_number),
     ("iban", r"(?i)\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", _iban),
     ("card", r"\b[0-9](?:[ -]?[0-9]){12,18}\b", _card),
     ("email", r"[\p{L}0-9._%+-]*[\p{L}0-9_%+-]@(?:[\p{L}0-9](?:[\p{L}0-9-]*[\p{L}0-9])?\.)+\p{L}{2,24}", _email),
     ("phone", r"\+[0-9]{1,3}[ .-]?(?:\([0-9]{1,4}\)[ .-]?)?[0-9]{1,4}(?:[ .-]?[0-9]{2,4}){1,5}\b", _long_phone),
     ("phone", r"\b00[1-9][0-9]{0,2} ?[0-9]{2,4}(?:[ -]?[0-9]{2,4}){1,4}\b", _long_phone),
-    ("phone", r"(?:\b1[ .-])?(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[ .-])[0-9]{3}[ .-][0-9]{4}\b", _phone),
+    ("phone", r"(?:\b1[ .-])?(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[ .-])[0-9]{3}[ .-][0-9]{4}\b", _local_phone),
     ("phone", r"\b0[1-9](?:[ .][0-9]{2}){4}\b|\b\(?0[1-9][0-9]{1,3}\)?[ /-][0-9]{3,4}[ -]?[0-9]{3,5}\b", _phone),
     ("phone", _PHONE, _phone),
 )
 
-BUILT_IN: tuple[Pattern, ...] = tuple(Pattern(kind, compile_re2(regex), check) for kind, regex, check in _ROWS)
+BUILT_IN: tuple[Pattern, ...] = (
+    Pattern(_ROWS[0][0], compile_re2(_ROWS[0][1]), _ROWS[0][2], literals=("private",)),
+    *(Pattern(kind, compile_re2(regex), _token, literals=literals) for kind, literals, regex in FORMATS),
+    *(Pattern(kind, compile_re2(regex), check) for kind, regex, check in _ROWS[1:]),
+    CredentialPattern("password", KEYED, keyed=True),
+    CredentialPattern("token", LONG, keyed=False),
+)
 """Earlier patterns take precedence where secrets overlap."""
 
 KINDS: frozenset[str] = frozenset(pattern.kind for pattern in BUILT_IN)

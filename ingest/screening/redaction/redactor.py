@@ -22,7 +22,8 @@ from typing import Annotated, Any, Generic, TypeVar
 import re2
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from ingest.screening.redaction.patterns import BUILT_IN, KINDS, Pattern, compile_re2
+from ingest.screening.redaction.patterns import BUILT_IN, KINDS, Pattern
+from ingest.screening.redaction.rules import compile_re2
 from ingest.screening.redaction.scan import Redaction, may_hold_secrets
 from ingest.screening.submission import Rejection, Submission
 from memtypes.config import InvalidConfigFile, parse_yaml, read_text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ingest.screening.redaction.patterns import BUILT_IN, Pattern, Span
+from ingest.screening.redaction.patterns import BUILT_IN, Pattern
 
 _MAX_PASSWORD = 200
 """Length up to which a value can be a password because of its key alone."""
@@ -27,15 +27,10 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret
     """The secrets in `text`, by position. Overlapping ones are joined under the kind of the earliest pattern."""
     encoded = text.encode("utf-8", "replace")  # RE2 reads UTF-8, which has no lone surrogates
     # Encoded once and not for each pattern: most texts hold no secret, and this is a good part of a write.
-    likely = [pattern for pattern in patterns if pattern.regex.search(encoded) is not None]
     decoded = encoded.decode()  # as long as `text`
-    secrets: list[Secret] = []
-    for pattern in likely:
-        for match in pattern.regex.finditer(decoded):
-            span = pattern.check(Span(decoded, *match.span(pattern.group)))
-            if span is not None and span.end > span.start:
-                secrets.append(Secret(pattern.kind, span.start, span.end))
-    return _joined(secrets)
+    lowered = decoded.lower()
+    likely = (pattern for pattern in patterns if pattern.likely(encoded, lowered))
+    return _joined([Secret(p.kind, span.start, span.end) for p in likely for span in p.spans(decoded)])
 
 
 def _joined(secrets: Sequence[Secret]) -> list[Secret]:
@@ -57,7 +52,8 @@ def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
     if any(pattern.anchored for pattern in patterns):
         return True
     encoded = "\n".join(_lines(value)).encode("utf-8", "replace")
-    return any(pattern.regex.search(encoded) is not None for pattern in patterns)
+    lowered = encoded.decode().lower()
+    return any(pattern.likely(encoded, lowered) for pattern in patterns)
 
 
 def _lines(value: Any) -> Iterator[str]:

@@ -48,6 +48,11 @@ def secrets() -> list[tuple[str, str]]:
         ("password", "password: " + "tulip93!lake"),
         ("password", "api_key=" + filler(20)),
         ("url_password", "postgres://" + "shop:tulip93lake" + "@db.internal:5432/shop"),
+        ("service_token", "lin" + "_api_" + filler(40)),
+        ("token", "kst" + "_live_" + filler(40, 9)),
+        ("recovery_code", "backup codes: " + "8f3k-22mz p0q9-77ax"),
+        ("pin", "PIN " + "90241"),
+        ("national_id", "SSN 168-71" + "-4994"),
         ("slack_webhook", "https://hooks.slack.com/services/" + "T00AB12/B00CD34/" + filler(24)),
     ]
 

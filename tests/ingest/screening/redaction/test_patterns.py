@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.screening.redaction.patterns import KINDS
+from ingest.screening.redaction.patterns import BUILT_IN, KINDS
 from ingest.screening.redaction.scan import redact, secrets_in
+from tests.data.labelled import marked_texts
 from tests.ingest.screening.redaction.secrets import HARMLESS, SENTENCES, filler, labelled, secrets
 
 
@@ -47,3 +48,38 @@ def test_every_built_in_kind_has_a_sample() -> None:
 def test_repository_addresses_are_not_emails(text: str, kinds: list[str]) -> None:
     """`git@host:path` is no email address; other addresses before a colon are."""
     assert [secret.kind for secret in secrets_in(text)] == kinds
+
+
+def test_a_pattern_with_literals_matches_no_text_without_them() -> None:
+    """The literals decide nothing: searching without them finds the same secrets in every sample."""
+    for text in (text for text, _ in marked_texts("training/secrets")):
+        for pattern in BUILT_IN:
+            if pattern.literals and any(pattern.spans(text)):
+                assert pattern.likely(text.encode(), text.lower()), (pattern.literals, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: ${DB_PASSWORD}",
+        "DB_PASSWORD=op://Engineering/orders-db/password",
+        "Authorization: Bearer <your-token>",
+        "api_key = config.get('weather', 'api_key')",
+        "aws_access_key_id = AKIA" + "IOSFODNN7EXAMPLE",
+        "password_min_length=12 token_ttl=3600s",
+    ],
+)
+def test_placeholders_and_references_are_unchanged(text: str) -> None:
+    """Variables, templates, references to a vault, code, and keys that documentation marks as examples are harmless."""
+    assert redact(text) is text
+
+
+def test_values_under_the_head_of_a_column_are_secret() -> None:
+    """A table's head names the passwords in its column, and only those."""
+    table = "| system | user | password |\n|---|---|---|\n| payroll | hr_admin2 | Juniper" + "&Slate9 |"
+    assert redact(table) == table.replace("Juniper" + "&Slate9", "[redacted:password]")
+
+
+def test_base64_padding_is_no_assignment() -> None:
+    """The `=` at the end of a value does not make a name of it."""
+    assert "ejY0" not in redact("data:\n  password: SHo3IWxoZ2d0cHB3" + "ejY0NA==")

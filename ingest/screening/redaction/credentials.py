@@ -1,0 +1,290 @@
+"""Finds passwords and tokens without a fixed format: words that look random, or stand near the name of a secret.
+
+A word is judged by a logistic model over its own features and those of its surroundings; see `features`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+
+from ingest.screening.redaction.features import BigramTable, Surroundings, features, prefixed, ruled_out
+from ingest.screening.redaction.rules import NAMES, compile_re2
+from memtypes.linear_model import LinearModel
+
+_PACKAGE = "ingest.screening.redaction"
+_MAX_LINE = 2_000
+_SHORTEST, _SHORTEST_ALONE, _SHORTEST_KEY, _LONGEST = 5, 16, 24, 1_500
+"""Length from which a word with a name near it, one without, and a part of a path may be a credential; the longest."""
+THRESHOLD = 0.6
+"""Probability from which a word is taken for a secret."""
+_REACH = 80
+"""A name says something about a word at most this many characters away."""
+
+_KEYS = compile_re2(
+    f"(?i:(?P<password>{NAMES['password']})|(?P<token>{NAMES['token']})|(?P<weak>{NAMES['weak']}))"
+    r"|(?i:(?:^|[^\pL])(?P<short>pass|pw|pwd|psk|pswd)(?:[^\pL]|$))|[a-z](?P<camel>Pass|Pw|Pwd)(?:[^a-z]|$)"
+    r"|(?:^|\s)(?P<flag>-{1,2}(?:u|a|k|U|user|auth)\b|-p|/user)"
+)
+_FAMILY = {"short": "password", "camel": "password", "flag": "weak"}
+_GROUPS = {index: name for name, index in _KEYS.groupindex.items()}
+KEYED = _KEYS
+"""Finds something in every text in which a word stands near the name of a secret."""
+LONG = compile_re2(r"[^\s\"'`<>|]{16,}")
+"""Finds something in every text with a word that may be a token without such a name."""
+
+_ATOM = re.compile(
+    r"\"([^\s\"]{4,400})\"|'([^\s']{4,400})'|`([^\s`]{4,400})`|"
+    r"[^\s\"'`\xab\xbb\u2018-\u201e<>|\u0590-\u06ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uff1f]+"
+)
+"""A word, in quotes or not. Scripts without blanks between words end it."""
+_PAIRS = re.compile(r"[;&,](?=[\w.%\-]+[=:])")
+_ASSIGNS = re.compile(r"([\-$@]{0,2}[^\W\d][\w.\-\[\]%]*)(?:=>|:=|=|:)(?!/|=*$)(.+)", re.DOTALL)
+_URL_PARTS = re.compile(r"(?:[?&#;]([\w.\-%\[\]]+)=)?([^/?&#]+)")
+_WORDY = re.compile(r"[\w.\-:/,'\u2019]+")
+_DIGEST = re.compile(r"[0-9a-f\-]+|[0-9A-F\-]+")
+_RULED = re.compile(r"[|\s:=_~*-]*$")
+_OPENING, _CLOSING = "([{<*_\"'`", ".,;:)]}>*\"'`?"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The word from `start` up to `end` in a text, and its surroundings."""
+
+    start: int
+    end: int
+    word: str
+    near: Surroundings
+
+
+class _Key(NamedTuple):
+    """A name of a secret: where it ends and starts in its line, and its family."""
+
+    end: int
+    start: int
+    family: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a text. start: its index in the text. keys: names in it. above: the line before, head: of a table."""
+
+    text: str
+    start: int
+    keys: list[_Key]
+    above: str = ""
+    head: str = ""
+
+
+def candidates(text: str, *, keyed: bool) -> Iterator[Candidate]:
+    """The words of `text` that may be credentials, in order: those with the name of a secret near, or those without."""
+    for line in _lines(text):
+        if keyed and not (line.keys or _KEYS.search(line.above + line.head)):
+            continue
+        for start, end, quoted, name in _words(line.text, _SHORTEST if keyed else _SHORTEST_ALONE):
+            word = line.text[start:end]
+            called = line.text[end : end + 1] == "(" and word.replace(".", "_").isidentifier()
+            if len(word) > _LONGEST or called or ruled_out(word, quoted=quoted) or not _mixed(word):
+                continue
+            near = _surroundings(line, start, end)
+            if bool(near.key) == keyed and (keyed or _tokenlike(word, near.before)):
+                assigned = replace(near, quoted=quoted, name=name or _name_before(near.before))
+                yield Candidate(line.start + start, line.start + end, word, assigned)
+
+
+def _mixed(word: str) -> bool:
+    """Whether `word` has a digit, or a sign that names and words have not, or is long with large and small letters."""
+    if any(map(str.isdigit, word)) or not _WORDY.fullmatch(word):
+        return True
+    return len(word) >= 20 and "-" not in word and not (word.islower() or word.isupper())
+
+
+def _tokenlike(word: str, before: str) -> bool:
+    """Whether `word`, with no name near it, has letters and digits and is no part of a URL, path or embedded file."""
+    mixed = any(map(str.isalpha, word)) and any(map(str.isdigit, word)) and not _DIGEST.fullmatch(word)
+    path = word.count("/") > 1 and max(map(len, word.split("/"))) < _SHORTEST_KEY
+    embedded = "://" in before.rpartition(" ")[2] or "base64," in before[-8:] + word
+    return mixed and not path and (not embedded or prefixed(word))
+
+
+def _lines(text: str) -> Iterator[_Line]:
+    keys, position, above, head = list(_keys(text)), 0, "", ""
+    starts = [start for _, start, _ in keys]
+    public = False
+    for whole in text.splitlines(keepends=True) or [text]:
+        if "-----" in whole:
+            public = "-----BEGIN" in whole and "PRIVATE" not in whole
+        for offset in range(0, len(whole), _MAX_LINE):
+            part, start = "" if public else whole[offset : offset + _MAX_LINE], position + offset
+            first, last = bisect_left(starts, start), bisect_left(starts, start + len(part))
+            inside = [_Key(key.end - start, key.start - start, key.family) for key in keys[first:last]]
+            yield _Line(part, start, inside, above, head)
+        position += len(whole)
+        line = whole.strip()
+        if not line or not _RULED.fullmatch(line):
+            above = line[-200:]
+            head = (head or line[:500]) if line.count("|") > 1 or "," in line else ""
+
+
+def _keys(text: str) -> Iterator[_Key]:
+    for match in _KEYS.finditer(text):
+        group = _GROUPS[match.lastindex]
+        start, end = match.span(match.lastindex)
+        if group == "weak" and not _stands_alone(text, start, end):
+            continue
+        if group == "token" and text[start : end + 2].lower() == "secretar":
+            continue
+        yield _Key(end, start, _FAMILY.get(group, group))
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    """Whether a short name is a word or a part of a name, as in `apiKey` and `MAPS_KEY`, and not of a word (monkey)."""
+    before, after, first = text[start - 1 : start], text[end : end + 1], text[start]
+    opens = not before.isalpha() or (before.islower() and first.isupper())
+    return opens and (not after.isalpha() or after.isupper() or text[end : end + 2] in ("s ", "s:"))
+
+
+def _words(line: str, shortest: int) -> Iterator[tuple[int, int, bool, str]]:
+    """Start, end, whether quoted, and the name it is assigned to, of each word of `line` that is not plain letters."""
+    for match in _ATOM.finditer(line):
+        group = match.lastindex or 0
+        whole, start = match[group], match.start(group)
+        if len(whole) < shortest or (not group and _plain(whole)):
+            continue
+        if group and "://" not in whole and not _PAIRS.search(whole) and "=" not in whole.rstrip("="):
+            yield start, start + len(whole), True, ""
+            continue
+        glued = 2 if not group and whole.startswith("-p") else 0
+        for first, last, name in _pieces(whole[glued:], start + glued):
+            if last - first >= shortest:
+                yield first, last, bool(group), name
+
+
+def _plain(word: str) -> bool:
+    """Whether `word` is only letters, and all but the first are small, but for marks at its ends."""
+    letters = word.strip(".,;:!?()[]{}*-")
+    return letters.isalpha() and (letters[1:].islower() or len(letters) < 2)
+
+
+def _pieces(word: str, start: int) -> Iterator[tuple[int, int, str]]:
+    """Start, end and name of each value in `word`, which may be a list of pairs or a URL. Indexes begin at `start`."""
+    position = 0
+    for part in [*_PAIRS.split(word)]:
+        yield from _values(part, start + position)
+        position += len(part) + 1
+
+
+def _values(part: str, start: int) -> Iterator[tuple[int, int, str]]:
+    value = part.lstrip(_OPENING)
+    name, start = "", start + len(part) - len(value)
+    for _ in range(4):
+        match = _ASSIGNS.fullmatch(value)
+        if match is None or "://" in value.partition("=")[0]:
+            break
+        name, start, value = match[1], start + match.start(2), match[2]
+    scheme, separator, rest = value.partition("://")
+    if separator:
+        host = next((place for place, sign in enumerate(rest) if sign in "/?#"), len(rest))
+        offset, user = start + len(scheme) + 3, rest[:host].rpartition("@")[0]
+        yield *_stripped(user, 0, 0 if ":" in user else len(user), offset), ""
+        for match in _URL_PARTS.finditer(rest, host):
+            yield *_stripped(rest, match.start(2), match.end(2), offset), match[1] or ""
+        return
+    yield *_stripped(value, 0, len(value), start), name
+    if "," in value.strip(_OPENING + _CLOSING):
+        position = 0
+        for cell in value.split(","):
+            yield *_stripped(value, position, position + len(cell), start), name
+            position += len(cell) + 1
+
+
+def _stripped(word: str, start: int, end: int, offset: int) -> tuple[int, int]:
+    """Start and end of the part of `word` without brackets and marks at its ends, moved by `offset`."""
+    part = word[start:end]
+    first = len(part) - len(part.lstrip(_OPENING))
+    return offset + start + first, offset + start + max(first, len(part.rstrip(_CLOSING)))
+
+
+def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
+    """The nearest name of a secret: on the left, the right, or above; a "weak" one if there is no other."""
+    before, after = line.text[max(0, start - _REACH) : start], line.text[end : end + 2]
+    reach = line.keys[: bisect_right(line.keys, (start, start, ""))][-4:]
+    reach = [key for key in reach if start <= key.end + _REACH]
+    strong = next((key for key in reversed(reach) if key.family != "weak"), None)
+    if strong is None and (named := _named_elsewhere(line, start, end)):
+        return Surroundings(*named, before, after)
+    left = strong or (reach[-1] if reach else None)
+    return (
+        Surroundings(left.family, line.text[left.end : start], "left", before, after)
+        if left
+        else Surroundings(before=before, after=after)
+    )
+
+
+def _name_before(before: str) -> str:
+    """The name at the end of `before` that a value is assigned to, as in `name = "`; "" if there is none."""
+    sign = before.rstrip(" \t\"'`([")
+    left = sign.rstrip(":=>,")
+    if left == sign:
+        return ""
+    left = left.rstrip(" \t\"'`]*>")
+    first = len(left)
+    while first and (left[first - 1].isalnum() or left[first - 1] in "_.-[]$@"):
+        first -= 1
+    return left[first:]
+
+
+def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] | None:
+    """Family, gap and side of a name of a secret to the right of a word, or above it."""
+    after = line.keys[bisect_left(line.keys, (end, end, "")) :][:3]
+    right = next((key for key in after if end <= key.start <= end + 40 and key.family != "weak"), None)
+    if right is not None:
+        return right.family, line.text[end : right.start], "right"
+    family = _above(line, start)
+    return (family, "", "above") if family else None
+
+
+def _above(line: _Line, start: int) -> str:
+    """Family of the name that heads the column of `start`, or that is all the line above ends with; or ""."""
+    for sign in ("|", ","):
+        cells = line.head.split(sign)
+        column = line.text[:start].count(sign)
+        if len(cells) > 2 and column < len(cells) and line.text.count(sign) == len(cells) - 1:
+            return next((key.family for key in _keys(cells[column]) if key.family != "weak"), "")
+    keys = list(_keys(line.above))
+    if keys and len(line.above) - keys[-1].end <= 10 and keys[-1].family != "weak":
+        return keys[-1].family
+    return ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CredentialModel:
+    """Judges candidates. classifier: of the classes harmless and secret. bigrams: how letters follow each other."""
+
+    classifier: LinearModel
+    bigrams: BigramTable
+
+    def secret(self, found: Iterable[Candidate]) -> list[Candidate]:
+        """The candidates that are more likely secret than not."""
+        judged = list(found)
+        if not judged:
+            return []
+        rows = np.array([features(each.word, each.near, self.bigrams) for each in judged], dtype=np.float32)
+        likely = self.classifier.probabilities(rows)[:, 1] > THRESHOLD
+        return [candidate for candidate, secret in zip(judged, likely, strict=True) if secret]
+
+
+@cache
+def credential_model() -> CredentialModel:
+    """The model that is shipped with this package."""
+    with np.load(io.BytesIO(files(_PACKAGE).joinpath("bigrams.npz").read_bytes())) as arrays:
+        bigrams = arrays["bigrams"].astype(np.float32) / 8
+    return CredentialModel(LinearModel.load(_PACKAGE, "credentials.npz"), bigrams)

@@ -1,0 +1,215 @@
+"""Features of a word that may be a credential: what it looks like, and which names of keys stand near it."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+BigramTable = npt.NDArray[np.float32]
+"""log2 probability of a letter after another, (27, 27); index 0 is the border of a word, 1 to 26 are a to z."""
+
+_UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_HEX = re.compile(r"(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)")
+_NUMBERS = re.compile(r"[vV]?[\d.,:/+\-TZ_x()%#°]+(?:(?:rc|beta|alpha|ms|px|[smhdkKMG]B?)\d*)?")
+_PLACEHOLDER = re.compile(
+    r"(?i)[<\[{$%]|.*(?:x{4,}|\*{3,}|\.{3}|\u2026|example|changeme|placeholder|redacted|your[_-]?|dummy|replace|_here\b)|"
+    r"(?:none|null|true|false|undefined|string|password|secret|token|pass|test|guest|abc\d*)$"
+)
+_TEMPLATE = re.compile(
+    r".*(?:\$\{|\{\{|<%|%\()|\$[A-Za-z_]+(?:/|$)|[A-Za-z_]\w*\(\)$|\$\(|%[sdv]$|<|!\w+$|.*process\.env|.*os\.environ|"
+    r"(?:~|\.{1,2})?/[a-z]{2,12}(?:/|$)|#[0-9a-fA-F]{3,8}$"
+)
+_CODE = re.compile(
+    r"[A-Za-z_][A-Za-z_.:>\-?!]*[\[(].*|.*\[[^\[\]]{0,40}-[^\[\]]{0,40}\]|.*(?:\\[bdws]|\(\?|\{\d+,?\d*\})|"
+    r"[a-zA-Z_]+(?:\.[a-zA-Z_]+)+\??$|.*\)\.\w+$|[\w.]+\($"
+)
+_REFERENCE = re.compile(r"(?i)(?:op|vault|file|https?|s3|arn|ssm|secret|git|urn|data|env)[:/]|!|\.{0,2}/|~/|[a-z]:\\")
+_FILE = re.compile(r"(?i).*\.[a-z]{1,4}[a-z0-9]{0,3}$")
+_IDENTIFIER = re.compile(r"[A-Za-z]+(?:[_\-.:/ ][A-Za-z]+|[_\-.:/]\d{1,4})*\d{0,4}")
+_TICKET = re.compile(r"[A-Z]{1,6}[\-#_]?\d[\d\-/.]*[A-Za-z]?$")
+_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,9}[_\-.:]){1,3}(?=[A-Za-z]*\d)[A-Za-z0-9_\-.]{28,}$")
+
+FAMILIES = ("", "password", "token", "weak")
+"""Families of names of secrets; "weak" ones (login, key, the name of a vendor) mostly stand near harmless words."""
+
+NAMES: tuple[str, ...] = (
+    "bias", "length", "digits", "uppercase", "signs", "classes", "changes", "word_likeness", "few_letters",
+    "longest_word", "hex", "digest", "uuid", "numeric", "placeholder", "code", "reference", "file", "identifier",
+    "prefix", "padded", "entropy", "passwordlike", "letters_only", "short", "ticket",
+)  # fmt: skip
+"""Features of a word alone. Each counts separately without a key near it, after a password's and after a token's."""
+
+
+def word_features(word: str, bigrams: BigramTable) -> list[float]:
+    """Values for `NAMES`, mostly from 0 to 1."""
+    length = len(word)
+    lower, upper, digits = (sum(map(test, word)) for test in (str.islower, str.isupper, str.isdigit))
+    signs = length - lower - upper - digits
+    likeness, pairs, longest = _likeness(word, bigrams)
+    kinds = [_kind(letter) for letter in word]
+    changes = sum(a != b for a, b in pairwise(kinds)) / max(1, length - 1)
+    hexadecimal = _HEX.fullmatch(word) is not None and digits > 0 and length >= 6
+    mixed = (upper > 0) + (lower > 0) + (digits > 0) + (signs > 0)
+    return [
+        1.0,
+        math.log2(length) / 8,
+        digits / length,
+        upper / length,
+        signs / length,
+        mixed / 4,
+        changes,
+        likeness,
+        float(pairs < 4),
+        longest / length,
+        float(hexadecimal),
+        float(hexadecimal and length in (7, 8, 12, 32, 40, 64)),
+        float(_UUID.fullmatch(word) is not None),
+        float(_NUMBERS.fullmatch(word) is not None),
+        float(_PLACEHOLDER.match(word) is not None),
+        float(_CODE.match(word) is not None),
+        float(_REFERENCE.match(word) is not None),
+        float(_FILE.match(word) is not None and changes < 0.4),
+        float(_IDENTIFIER.fullmatch(word) is not None),
+        float(prefixed(word)),
+        float(word.endswith("=")),
+        _entropy(word) / 6,
+        float(mixed >= 3 and 6 <= length <= 32),
+        float(digits == 0 and signs == 0),
+        float(length < 8),
+        float(_TICKET.match(word) is not None),
+    ]
+
+
+def _kind(letter: str) -> int:
+    return 0 if letter.islower() else 1 if letter.isupper() else 2 if letter.isdigit() else 3
+
+
+def _entropy(word: str) -> float:
+    """Shannon entropy of the characters in bits each."""
+    counts = [word.count(letter) for letter in set(word)]
+    return -sum(count / len(word) * math.log2(count / len(word)) for count in counts)
+
+
+def _likeness(word: str, bigrams: BigramTable) -> tuple[float, int, int]:
+    """How much the letters read like words (1: as text, 0: random), number of letter pairs, longest run of letters."""
+    codes = [ord(letter) - 96 if "a" <= letter <= "z" else 0 for letter in word.lower()]
+    pairs = [(a, b) for a, b in pairwise(codes) if a and b]
+    runs = "".join("a" if code else " " for code in codes).split()
+    if not pairs:
+        return 0.5, 0, len(runs[0]) if runs else 0
+    mean = sum(float(bigrams[pair]) for pair in pairs) / len(pairs)
+    return min(1.0, max(-0.5, (mean + 7) / 4)), len(pairs), max(map(len, runs))
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands around a word, within its line.
+
+    key: family of the nearest name of a secret, see `FAMILIES`. gap: text between that name and the word. side: where
+    the name stands: "left", "right", or "above" (the line or the head of the column). before: up to 80 characters
+    before the word, after: two. quoted: whether the word is in quotes. name: what it is assigned to, if anything.
+    """
+
+    key: str = ""
+    gap: str = ""
+    side: str = ""
+    before: str = ""
+    after: str = ""
+    quoted: bool = False
+    name: str = ""
+
+
+CONTEXT: tuple[str, ...] = (
+    "adjacent", "assigned", "near", "far", "right", "above", "harmless_suffix", "harmless_before", "quoted",
+    "named", "in_url", "joined_words", "name_harmless", "name_id", "call_after", "sentence_gap", "flag",
+    "bracketed", "copula",
+)  # fmt: skip
+"""Features of the surroundings."""
+
+_SUFFIX = re.compile(
+    r"(?i)[_\- ]?(?:min|max|length|len|ttl|file|path|field|hash|hint|name|ref|expir|life|rotat|timeout|reset|policy|"
+    r"manager|header|count|limit|budget|type|url|uri|endpoint|arn|id\b|iz|s\b|store|generator|provider|encoder|auth|"
+    r"input|label|required|changed|version|bucket|format|s?_?id\b|ring|method|usage|used)"
+)
+_HARMLESS = re.compile(
+    r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev(?:ision)?|etag|fingerprint|uuid|guid|ids?|trace|span|"
+    r"request|serial|version|build|order|invoice|tracking|image|public[ _-]?key|pub|kid|nonce|cache|blob|tree|merge|"
+    r"layer|"
+    r"container|file|path|block|tx|address|recipient|rsa|dss|ed25519|nistp\d+|base64|cert\w*|h1|bh|index|snapshot|object|"
+    r"model|digest|signature of|bucket|account|app|customer|price|node|host|route|ray|ticket|gpg key|pgp|key id|"
+    r"client[ _-]?id)"
+    r"[\"']?\s?[:=@\-#/]?\s*(?:is |ist |matches )?[\"'(<]?$"
+)
+_COPULA = re.compile(
+    r"(?i)\b(?:is|was|are|now|as|'s|ist|lautet|war|heißt|es|est|c'est|é|è|sono|to|är|er|on|je|"
+    r"\u044f\u0432\u043b\u044f\u0435\u0442\u0441\u044f|\ub294|\uc740)\b|[\u306f\u662f\u4e3a]"
+)
+_HARMLESS_NAME = re.compile(
+    r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev|etag|fingerprint|version|url|uri|host|endpoint|file|"
+    r"path|name|user(?:name)?|login|email|type|kind|format|date|time|ts|region|zone|model|image|resolved|source|repo|"
+    r"h1|bh|cache|(?:next|page|continuation|csrf)[a-z_]*token|public\w*|n|x|y|kid|alg|serial|ray|nonce|index|level|"
+    r"msg|status)$"
+)
+_ID_NAME = re.compile(r"(?i)(?:^|.*[_\-.]|.*[a-z](?=I))(?:ids?|uuid|guid|key_id|keyid)$")
+
+
+def context_features(near: Surroundings) -> list[float]:
+    """Values for `CONTEXT`, 0 or 1 each, but "joined_words"."""
+    gap, left = near.gap, near.side == "left"
+    words = len(gap.split())
+    assigned = re.fullmatch(
+        r"[\w\-\]]{0,20}[\"'`*)\]]*\s{0,12}(?:=>|:=|[:=\uff1a\u2192|>])+[\s\"'`*$@({\[!|\-]*\w{0,8}[\s(\"'`]*", gap
+    )
+    return [
+        float(left and len(gap) <= 4),
+        float(left and assigned is not None),
+        float(left and words <= 2),
+        float(left and words > 4),
+        float(near.side == "right"),
+        float(near.side == "above"),
+        float(left and _SUFFIX.match(gap) is not None),
+        float(_HARMLESS.search(near.before[-40:]) is not None),
+        float(near.quoted),
+        float(bool(near.name)),
+        float("://" in near.before),
+        min(words, 8) / 8,
+        float(_HARMLESS_NAME.match(near.name) is not None if near.name else False),
+        float(_ID_NAME.match(near.name) is not None if near.name else False),
+        float(near.after.startswith("(")),
+        float(left and re.search(r"[.!?]\s", gap) is not None),
+        float(left and re.search(r"(?:^|\s)-{1,2}\w*[= ]?$", near.before[-12:]) is not None),
+        float(re.search(r"(?:[<{\[$%]|\{\{ ?\.?)$", near.before[-4:]) is not None),
+        float(near.side != "above" and _COPULA.search(gap if left else gap[:12]) is not None),
+    ]
+
+
+def prefixed(word: str) -> bool:
+    """Whether `word` has the shape of most vendors' tokens: short names, then many letters and digits."""
+    return _PREFIX.match(word) is not None
+
+
+def ruled_out(word: str, *, quoted: bool) -> bool:
+    """Whether `word` is a template, a variable, a path, a colour, or (unless quoted) code."""
+    return _TEMPLATE.match(word) is not None or (not quoted and _CODE.match(word) is not None)
+
+
+def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray[np.float32]:
+    """All features: those of the word for each family of names, the context's, and some products of both."""
+    alone = np.array(word_features(word, bigrams), dtype=np.float32)
+    context = np.array(context_features(near), dtype=np.float32)
+    blocks = np.zeros((len(FAMILIES), len(NAMES)), dtype=np.float32)
+    blocks[FAMILIES.index(near.key)] = alone
+    products = np.outer(context, alone[_CROSSED]).ravel() * bool(near.key)
+    return np.concatenate([blocks.ravel(), context, products])
+
+
+_CROSSED = [
+    NAMES.index(name)
+    for name in ("word_likeness", "hex", "uuid", "letters_only", "identifier", "passwordlike", "ticket")
+]
+"""Features of a word that mean something else beside a name, after "is" and so on: they are multiplied."""
