@@ -11,6 +11,7 @@ import pytest
 from api.settings import read_settings
 from api.wiring.resources import open_embedder
 from ingest.identity.duplicates import wording
+from ingest.identity.paraphrases import says_the_same
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
@@ -55,6 +56,23 @@ def test_a_changed_number_makes_another_statement() -> None:
 
 def _renumbered(text: str) -> str:
     return _NUMBER.sub(lambda match: str(int(match[0]) + 1), text, count=1)
+
+
+@pytest.mark.anyio
+async def test_texts_with_the_same_meaning_are_found(onnx_directory: Path) -> None:
+    """Most pairs in other words are the same, and hardly any that differ in one word, number, name or negation."""
+    embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
+    try:
+        compared = []
+        for row in rows("paraphrases"):
+            first, second = await embedder.embed_documents([row["first"], row["second"]])
+            same = says_the_same(row["first"], row["second"], float(first.dense @ second.dense))
+            compared.append((str(row), {"same"} if row["same"] else set(), {"same"} if same else set()))
+    finally:
+        await embedder.aclose()
+    counts = count(compared)
+    assert counts.precision >= 0.85, counts
+    assert counts.recall >= 0.55, counts
 
 
 @pytest.mark.anyio

@@ -1,0 +1,41 @@
+"""Whether two texts say the same thing in other words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.identity.paraphrases import SAME_MEANING, says_the_same
+
+TEXTS = st.text("abc dnot5.", min_size=1, max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("The limit is 10.", "The limit is 20."),
+        ("It must be cleared.", "It must not be cleared."),
+        ("The printer upstairs jams.", "The scanner upstairs jams."),
+    ],
+)
+def test_one_other_word_is_another_statement(first: str, second: str) -> None:
+    """However near their vectors, texts of one form with another value are not the same."""
+    assert not says_the_same(first, second, 0.99)
+
+
+def test_other_words_need_near_vectors() -> None:
+    """A text in another order of words is the same from a cosine of SAME_MEANING on."""
+    first, second = "Tests are flaky because of the clock.", "The clock makes our tests flaky."
+    assert says_the_same(first, second, SAME_MEANING)
+    assert not says_the_same(first, second, SAME_MEANING - 0.01)
+
+
+@given(TEXTS, TEXTS, st.floats(-1, 1))
+def test_a_text_is_the_same_as_itself_and_never_as_one_with_another_number(
+    first: str, second: str, cosine: float
+) -> None:
+    """A text is always the same as itself, and texts with other numbers never are."""
+    assert says_the_same(first, first, cosine)
+    if ("5" in first) is not ("5" in second):
+        assert not says_the_same(first, second, cosine)
