@@ -29,6 +29,7 @@ class FakeItems(LiveItemStore):
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
         """Store an item; see the port LiveItemStore."""
+        await self.set_paused(scope, item.memory.updated_at, paused=False)
         todos = (other for other in list(self._session(scope).values()) if other.is_todo and item.is_todo)
         for other in todos:
             if other.memory.todo_id == item.memory.todo_id and not other.is_over(item.memory.updated_at):

@@ -2,8 +2,9 @@
 
 The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
 the bare engine, this process and the service, so that all see the same machine. Each side embeds a question once;
-"query cached" repeats the question to the service. What late interaction adds is measured in pairs with and without it,
-in alternating order. A receipt slows the call after it, so calls with and without receipts are made ten at a time.
+"query cached" repeats the question to the service; prompt-submit asks it with the list of to-dos that an agent keeps.
+What late interaction adds is measured in pairs, in alternating order. A receipt slows the call after it, so calls with
+and without receipts are made ten at a time.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever
 
 _ROUND = 10
+_STATUSES = ("completed", "completed", "in_progress", "pending", "pending", "pending")
+_TODOS = [{"id": str(number), "content": f"Step {number}", "status": now} for number, now in enumerate(_STATUSES)]
 _WARM_UP = 20
 
 FLOOR = "floor: query embedding and engine queries"
@@ -127,7 +130,7 @@ async def _warm_up(opened: Opened, request: LatencyRequest) -> None:
 
 
 async def _take_turns(sides: Sides, asked: Sequence[str], namespaces: int) -> None:
-    http = (_http("HTTP retrieve"), _http(HTTP_CACHED), _http(WITHOUT_RECEIPT, receipt=False), _http_live)
+    http = (_http("HTTP retrieve"), _http(HTTP_CACHED), _http(WITHOUT_RECEIPT, receipt=False), _http_live, _http_hook)
     steps: tuple[Step, ...] = (_floor, _retrieve_pair, *http)
     for start in range(0, len(asked), _ROUND):
         for step in steps:
@@ -186,6 +189,11 @@ async def _http_live(sides: Sides, scope: Scope, question: str) -> None:
     call = f"threads/{thread}/turns?namespace={scope.namespace}"
     await _post(sides, call, "HTTP append to a thread", {"role": "user", "content": question})
     await _post(sides, "working", "HTTP new working item", {**space, "session_id": "s", "content": question})
+
+
+async def _http_hook(sides: Sides, scope: Scope, question: str) -> None:
+    body = {"namespace": scope.namespace, "session_id": "hooks", "prompt": f"{question} Go on.", "todos": _TODOS}
+    await _post(sides, "hooks/prompt-submit", "HTTP prompt-submit", body)
 
 
 async def _post(sides: Sides, call: str, name: str, body: dict[str, Any]) -> bytes:

@@ -62,7 +62,10 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store `item`, replacing one with the same id. A to-do clears the session's earlier item of that to-do."""
+        """Store `item`, replacing one with the same id, and end a pause of the session.
+
+        A to-do clears the session's earlier item of that to-do.
+        """
 
     @abstractmethod
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:

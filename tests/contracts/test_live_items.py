@@ -127,6 +127,9 @@ async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemSt
     assert paused["of a to-do"].memory == before["of a to-do"].memory
     assert await items.set_paused(scope, NOW, paused=False) == 1
     assert (await by_content(items, scope))["of a to-do"].is_shown(NOW)
+    await items.set_paused(scope, NOW, paused=True)
+    await items.put(scope, make_item(scope, "new"))
+    assert (await by_content(items, scope))["of a to-do"].is_shown(NOW)
 
 
 async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveItemStore, scope: Scope) -> None:
