@@ -38,8 +38,7 @@ from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever
 
 _ROUND = 10
-_STATUSES = ("completed", "completed", "in_progress", "pending", "pending", "pending")
-_TODOS = [{"id": str(number), "content": f"Step {number}", "status": now} for number, now in enumerate(_STATUSES)]
+_TODOS = [{"id": status, "content": "Go on", "status": status} for status in ("completed", "in_progress", "pending")]
 _WARM_UP = 20
 
 FLOOR = "floor: query embedding and engine queries"
@@ -108,7 +107,10 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
         engine = stack.enter_context(BareEngine.open(copy, settings.candidate_depth))
         service = stack.enter_context(running(settings))
         async with open_parts(settings) as opened:
-            await _warm_up(opened, request)
+            for index, question in enumerate(questions(request.namespaces, seed=29)):
+                name = namespace_of(index)
+                await opened.retriever.retrieve(Scope(TENANT, name), RetrieveRequest(query=question, namespace=name))
+            await asyncio.sleep(request.settle_s)
             client = await KeepAliveClient.open(service.url)  # after the pause: the service closes idle connections
             stack.push_async_callback(client.aclose)
             plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
@@ -120,13 +122,6 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
         await _write(warm_up, _WARM_UP, request.namespaces)
         await _write(sides, request.writes, request.namespaces)
     return sides.samples
-
-
-async def _warm_up(opened: Opened, request: LatencyRequest) -> None:
-    for index, question in enumerate(questions(request.namespaces, seed=29)):
-        name = namespace_of(index)
-        await opened.retriever.retrieve(Scope(TENANT, name), RetrieveRequest(query=question, namespace=name))
-    await asyncio.sleep(request.settle_s)
 
 
 async def _take_turns(sides: Sides, asked: Sequence[str], namespaces: int) -> None:
@@ -215,11 +210,13 @@ async def _write(sides: Sides, count: int, namespaces: int) -> None:
 def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> Report:
     """Tables of percentiles, ratios and differences, from the samples of each store size."""
     figures = {size: _figures(samples) for size, samples in measured.items()}
-    tables = (
-        Table("Milliseconds", ("memories", "what", "p50", "p95", "p99"), _rows(figures, "ms")),
-        Table("Ratios", ("memories", "what over what", "p50", "p95", "p99"), _rows(figures, "ratios")),
-        Table("Added milliseconds", ("memories", "by", "p50", "p95", "p99"), _rows(figures, "added")),
+    parts = (
+        ("Milliseconds", "what", "ms"),
+        ("Ratios", "what over what", "ratios"),
+        ("Added milliseconds", "by", "added"),
     )
+    columns = ("p50", "p95", "p99")
+    tables = tuple(Table(title, ("memories", what, *columns), _rows(figures, part)) for title, what, part in parts)
     notes = (
         f"{request.queries} questions; memories spread evenly over five types and {request.namespaces} namespaces.",
         "Stored vectors are random; texts, token counts and word weights are real; questions are embedded.",
