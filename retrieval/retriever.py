@@ -317,7 +317,7 @@ def _search_hits(ranked: RankedCandidates, memories: Mapping[str, Memory], *, ex
             type=memories[ids[position]].type,
             score=float(ranked.scores[position]),
             signals=ranked.signals_at(position) if explain else None,
-            memory=memories[ids[position]].model_dump(mode="json", exclude={"tenant"}),
+            memory=memories[ids[position]].model_dump(mode="json", exclude={"tenant", "earlier"}),
         )
         for rank, position in enumerate(positions, 1)
     ]

@@ -96,6 +96,17 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Memory]]
     return timeline
 
 
+def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
+    """Decide anew which of `others` the fact replaces, as if it were stated now; older ones end where it begins."""
+    fact = states.memories[fact_id]
+    Timeline(states.now, states).add(fact.model_copy(update={"valid_from": states.now}), others)
+    for old in others:
+        judged = states.memories[old.id]
+        if judged.superseded_by == fact_id and judged.valid_from <= fact.valid_from:
+            states.memories[old.id] = judged.model_copy(update={"valid_to": fact.valid_from})
+    states.memories[fact_id] = states.memories[fact_id].model_copy(update={"valid_from": fact.valid_from})
+
+
 def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """Whether the times and kinds of both facts allow `newer` to replace `old`; their texts are not compared.
 

@@ -1,9 +1,10 @@
 """Decides which arriving memories repeat a stored one. No I/O.
 
-Memories with the same id are the same statement in the same scope. The first one keeps its fields; each repetition
-adds its evidence and its session. A repeated write request adds nothing: its source names the same place (file and
-line, or thread and turns). A memory that is over (expired, done, cleared) is replaced by a repetition, which takes over
-its evidence. A fact that was replaced keeps its time, and a later repetition becomes a new memory.
+Memories with the same id are the same statement in the same scope. A repetition is merged: it adds its evidence and
+session, and what it asks for besides (see `merging`). A repeated write request is no more evidence: its source names
+the same place (file and line, or thread and turns). A memory that is over (expired, done, cleared) is replaced by a
+repetition, which takes over its evidence. A fact that was replaced keeps its time, and a later repetition becomes a new
+memory. The same event on another day is another event.
 
 Rewordings have another id: texts that differ in case, spacing, punctuation, articles or contractions. Vectors propose
 candidates, and `wording` decides. A changed number, date, name or negation is a changed word, so it is never taken for
@@ -19,16 +20,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from ingest.identity.neighbours import Neighbours, is_public
+from ingest.identity.merging import changed_fields, joined, with_evidence
+from ingest.identity.neighbours import Neighbour, Neighbours, is_public
 from memtypes.model.ids import normalise
-from memtypes.model.memory import Memory
+from memtypes.model.memory import Memory, Source
 from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN, Prospective
-from memtypes.model.times import rfc3339
 from memtypes.model.working import Working
-
-MAX_SESSIONS = 1_000
-"""Maximum number of source sessions that a memory lists."""
 
 SAME_WRITE = "already stored from the same place"
 SAME_CONTENT = "same content"
@@ -58,22 +56,29 @@ _Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """What happens to one arriving memory. merged: why it is merged into memory `id`; None if it is stored as `id`."""
+    """What happens to one arriving memory.
+
+    merged: why it is merged into memory `id`; None if it is stored as `id`. changed: the fields of that memory that the
+    merge changes.
+    """
 
     id: str
     merged: str | None = None
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class WritePlan:
     """What to write to the store for a list of arriving memories.
 
-    inserts: new memories by id. sources: by the same ids, the index of the arriving memory that is stored.
-    patches: changed payload fields by id. writes: how each arriving memory ends, in order.
+    inserts: new memories by id. sources: by the same ids, the index of the arriving memory that is stored. merged: the
+    stored memories that merges change, by id. patches: changed payload fields by id. writes: how each arriving memory
+    ends, in order.
     """
 
     inserts: dict[str, Memory] = field(default_factory=dict)
     sources: dict[str, int] = field(default_factory=dict)
+    merged: dict[str, Memory] = field(default_factory=dict)
     patches: dict[str, dict[str, Any]] = field(default_factory=dict)
     writes: list[PlannedWrite] = field(default_factory=list)
 
@@ -83,17 +88,20 @@ class WritePlan:
         self.sources[memory.id] = index
         self.writes.append(PlannedWrite(memory.id))
 
-    def merge(self, merged: Memory, reason: str) -> None:
-        """Plan to write `merged`: a stored or planned memory with the evidence of a repetition added."""
-        if merged.id in self.inserts:
-            self.inserts[merged.id] = merged
+    def merge(self, known: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
+        """Plan to change `fields` of a stored or planned memory; returns it with those that change."""
+        changed = changed_fields(known, known.model_copy(update=fields))
+        self.writes.append(PlannedWrite(known.id, reason, changed))
+        if not changed:
+            return known
+        merged = known.model_copy(update={**fields, "updated_at": now})
+        if known.id in self.inserts:
+            self.inserts[known.id] = merged
         else:
-            self.patches[merged.id] = {
-                "evidence_count": merged.evidence_count,
-                "source_sessions": merged.source_sessions,
-                "updated_at": rfc3339(merged.updated_at),
-            }
-        self.writes.append(PlannedWrite(merged.id, merged=reason))
+            self.merged[known.id] = merged
+            written = merged.model_dump(mode="json", include={*changed, "updated_at"})
+            self.patches[known.id] = {**self.patches.get(known.id, {}), **written}
+        return merged
 
 
 def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> WritePlan:
@@ -104,27 +112,23 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
     ids = {memory.id for memory in arriving}
     for index, memory in enumerate(arriving):
         known = current.get(memory.id)
-        if memory.id in resent:
-            plan.writes.append(PlannedWrite(memory.id, merged=SAME_WRITE))
-        elif known is None or _renews(memory, known, ids, now):
-            current[memory.id] = memory if known is None else _with_evidence(memory, known)
+        if known is None:
+            current[memory.id] = memory
+            plan.insert(index, memory)
+        elif memory.id in resent:
+            current[memory.id] = plan.merge(known, joined(known, memory), SAME_WRITE, now)
+        elif _renews(memory, known, ids, now):
+            current[memory.id] = memory.model_copy(update=with_evidence(memory, known) | {"earlier": known.earlier})
             plan.insert(index, current[memory.id])
         else:
-            current[memory.id] = _with_evidence(known, memory).model_copy(update={"updated_at": now})
-            plan.merge(current[memory.id], _merge_reason(known, memory))
+            fields = joined(known, memory) | with_evidence(known, memory)
+            current[memory.id] = plan.merge(known, fields, _merge_reason(known, memory), now)
     return plan
 
 
 def _renews(memory: Memory, known: Memory, arriving: Container[str], now: datetime) -> bool:
     """Whether `memory` is stored in place of `known` (same id), because `known` is over and `memory` is not."""
     return is_over(known, now) and not is_over(memory, now) and not _stays_replaced(known, memory, arriving)
-
-
-def _with_evidence(memory: Memory, other: Memory) -> Memory:
-    """`memory` with the evidence count and source sessions of `other` added."""
-    sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
-    evidence = memory.evidence_count + other.evidence_count
-    return memory.model_copy(update={"evidence_count": evidence, "source_sessions": sessions[:MAX_SESSIONS]})
 
 
 def _merge_reason(known: Memory, repeated: Memory) -> str:
@@ -138,10 +142,13 @@ def _folded(memory: Memory) -> str:
 
 
 def same_place(memory: Memory, other: Memory) -> bool:
-    """Whether both come from the same line of the same file, or from the same turns of the same thread."""
-    if memory.source is None or other.source is None:
+    """Whether `other` comes from a line of a file, or from turns of a thread, from which `memory` comes too."""
+    if other.source is None:
         return False
-    first, second = memory.source, other.source
+    return any(_is_same(source, other.source) for source in (memory.source, *memory.sources) if source is not None)
+
+
+def _is_same(first: Source, second: Source) -> bool:
     if first.file is not None and first.line is not None:
         return (first.file, first.line) == (second.file, second.line)
     if first.thread_id is not None and first.turns:
@@ -191,6 +198,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
     ids = {memory.id for memory in arriving}
     near = {memory.id: memory for memory in _close_neighbours(neighbours) if memory.id not in ids}
     known = {statement(memory): memory for memory in near.values()}
+    around = {arriving[index].id: near_it for index, near_it in neighbours.items()}
     repeated: dict[int, Memory] = {}
     for index, memory in enumerate(arriving):
         if memory.id in stored or not is_public(memory):
@@ -198,7 +206,19 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
         original = known.setdefault(statement(memory), memory)
         if original.id != memory.id and same_statement(original, memory):
             repeated[index] = original
+        elif resent := _resent(memory, around.get(memory.id, ())):
+            repeated[index] = resent
     return repeated
+
+
+def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
+    """The memory in `near` that an event repeats from the same place, though it arrives on another day."""
+    same = (
+        other.memory
+        for other in near
+        if other.memory.content_hash == memory.content_hash and same_place(other.memory, memory)
+    )
+    return next(same, None) if memory.type is MemoryType.EPISODIC else None
 
 
 def _close_neighbours(neighbours: Neighbours) -> list[Memory]:

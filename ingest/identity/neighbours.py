@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
 import numpy as np
 
-from memtypes.conversation_context import position_of
 from memtypes.model.memory import Memory
 from memtypes.model.policy import POLICIES, MemoryType, Visibility
 from memtypes.model.scope import Scope
@@ -43,8 +43,8 @@ def is_public(memory: Memory) -> bool:
     return memory.visibility is Visibility.NAMESPACE
 
 
-async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving) -> Neighbours:
-    """The stored memories of the same type near each memory of `arriving`, by its index.
+async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, now: datetime) -> Neighbours:
+    """The stored memories of the same type near each memory of `arriving`, by its index, as they are at `now`.
 
     Facts may contradict each other at a lower cosine than duplicates have, so a fact's neighbours have no minimum
     cosine, and include facts earlier in `arriving`. Raises what the store raises.
@@ -60,7 +60,7 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving) 
     types = {near_id: searched[index][0].type for index, near in cosines.items() for near_id in near}
     stored = await store.get(scope, types)
     neighbours = {
-        index: [Neighbour(stored[near_id], cosine) for near_id, cosine in near.items() if near_id in stored]
+        index: [Neighbour(stored[near_id].at(now), cosine) for near_id, cosine in near.items() if near_id in stored]
         for index, near in cosines.items()
     }
     for index, earlier in _earlier_facts(searched).items():
@@ -71,10 +71,10 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving) 
 def _search(memory: Memory, vectors: Vectors) -> CandidateSearch:
     """The search for the neighbours of a memory with these vectors.
 
-    Turns are searched by their words: a turn's vector depends on the turns before it, which may be others when it is
-    said again.
+    Events are searched by their words: the vector of an event depends on its day, and that of a turn on the turns
+    before it, which may be others when it is said again.
     """
-    if position_of(memory) is not None:
+    if memory.type is MemoryType.EPISODIC:
         return CandidateSearch({memory.type: None}, None, vectors.sparse, DEPTH, columns=False)
     return CandidateSearch({memory.type: None}, vectors.dense, None, DEPTH, columns=False)
 

@@ -62,15 +62,30 @@ class States:
         if successor is not None:
             self.contest(memory_id, successor, reason)
 
-    def unlink(self, memory_id: str, others: Iterable[str]) -> None:
-        """Remove the links `contradicts` between `memory_id` and `others`, in both directions."""
-        parted = set(others)
-        for one in (memory_id, *parted):
+    def release(self, memory_id: str) -> list[Memory]:
+        """Take back all that `memory_id` replaced or contests, which must be known; returns these memories."""
+        others = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
+        self.part(memory_id, others)
+        for other in others:
+            if self.memories[other].superseded_by == memory_id:
+                self._change(other, **CURRENT_AGAIN)
+        return [self.memories[other] for other in others]
+
+    def end(self, memory_id: str, ended_at: datetime) -> None:
+        """Let a memory end at `ended_at`; what it had replaced is current again from then on."""
+        self._change(memory_id, valid_to=ended_at)
+
+    def part(self, memory_id: str, others: Iterable[str]) -> None:
+        """Remove the links `contradicts` between a memory and `others`, in both directions; their states follow."""
+        parted = set(others) & self.memories.keys()
+        for one in (memory_id, *sorted(parted)) if parted else ():
             ends = parted if one == memory_id else {memory_id}
-            memory = self.memories[one]
-            links = [link for link in memory.links if link.type is not LinkType.CONTRADICTS or link.to not in ends]
-            if len(links) < len(memory.links):
-                self._change(one, links=links)
+            links = [
+                link
+                for link in self.memories[one].links
+                if link.type is not LinkType.CONTRADICTS or link.to not in ends
+            ]
+            self._change(one, links=links)
 
     def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
         """Take `stored` memories in, with their states at `now`; those of `wanted` that are not stored are gone."""
@@ -91,7 +106,7 @@ class States:
             settled |= waiting
             for memory_id in sorted(waiting):
                 if not self._unknown(memory_id) and self._settle(self.memories[memory_id]):
-                    settled -= _contradicted(self.memories[memory_id])
+                    settled -= contradicted(self.memories[memory_id])
 
     def patch(self, memory_id: str) -> dict[str, Any]:
         """The payload fields to write for a stored memory; None removes a value."""
@@ -101,14 +116,12 @@ class States:
     def _affected(self) -> set[str]:
         """Ids of the known memories whose state may differ after the changes."""
         touched = self.changed | self.gone
-        linked = {
-            end for memory_id in touched & self.memories.keys() for end in _contradicted(self.memories[memory_id])
-        }
+        linked = {end for memory_id in touched & self.memories.keys() for end in contradicted(self.memories[memory_id])}
         return (touched | linked) & self.memories.keys()
 
     def _unknown(self, memory_id: str) -> set[str]:
         """Ids of the memories that the state of `memory_id` depends on and that are not known."""
-        rivals = _contradicted(self.memories[memory_id])
+        rivals = contradicted(self.memories[memory_id])
         ends = {self._end_of_chain(start) for start in {memory_id, *rivals} & self.memories.keys()}
         return {end for end in (*rivals, *ends) if end is not None} - self.memories.keys() - self.gone
 
@@ -147,7 +160,7 @@ class States:
 
     def _contested(self, memory: Memory) -> dict[str, Any]:
         """The state of a memory in the current view, by the memories there that it contradicts."""
-        rivals = [end for end in sorted(_contradicted(memory)) if self._in_view(self.memories.get(end))]
+        rivals = [end for end in sorted(contradicted(memory)) if self._in_view(self.memories.get(end))]
         for rival in rivals:
             self._link(rival, Link(to=memory.id, type=LinkType.CONTRADICTS))
         if not rivals:
@@ -172,7 +185,7 @@ class States:
 
     def _still_replaces(self, successor: str, memory: Memory) -> bool:
         """Whether the successor has its link to `memory`; one that is gone had it."""
-        return successor in self.gone or memory.id in _contradicted(self.memories.get(successor))
+        return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
 
     def _covers_until(self, memory_id: str) -> datetime:
         """The time from which no memory of the chain from `memory_id` on holds."""
@@ -196,7 +209,7 @@ class States:
 
     def _has_room(self, memory_id: str, end: str) -> bool:
         memory = self.memories[memory_id]
-        return len(memory.links) < MAX_LINKS or end in _contradicted(memory)
+        return len(memory.links) < MAX_LINKS or end in contradicted(memory)
 
     def _link(self, memory_id: str, link: Link) -> bool:
         """Add the link to a memory, unless it has one of that type to the same end; False where it has no room."""
@@ -213,7 +226,7 @@ class States:
         self.changed.add(memory_id)
 
 
-def _contradicted(memory: Memory | None) -> set[str]:
+def contradicted(memory: Memory | None) -> set[str]:
     """Ids of the memories that `memory` contradicts."""
     return {link.to for link in memory.links if link.type is LinkType.CONTRADICTS} if memory is not None else set()
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
-from ingest.identity.duplicates import MAX_SESSIONS, has_ended, same_statement
+from ingest.identity.duplicates import has_ended, same_statement
+from ingest.identity.merging import MAX_SESSIONS
 from ingest.identity.paraphrases import says_the_same
 from memtypes.model.episodic import Episodic
 from memtypes.model.ids import normalise

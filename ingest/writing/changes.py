@@ -1,4 +1,7 @@
-"""Changes to stored memories: revisions, feedback and removal.
+"""Changes to stored memories: revisions, feedback, removal, and what these undo.
+
+An edited memory keeps its texts so far. What a fact had replaced is judged again with its new text, and is current
+again when the fact is removed, ended or no longer says something else.
 
 A turn is embedded with the turns before it (`memtypes.conversation_context`). So when a turn is revised or removed, the
 turns after it are embedded again, and nothing of the old text remains in their vectors.
@@ -22,22 +25,32 @@ from typing import Any
 import anyio
 from pydantic import ValidationError
 
+from ingest.identity.contradictions import judge_again, takes_part
+from ingest.identity.states import States, contradicted
 from ingest.screening.submission import as_invalid
 from ingest.writing.drafts import PendingWrite, Preparer, check_expiry
+from ingest.writing.settling import linked_where, release, settle, write_states
 from ingest.writing.writer import NOT_READ_BACK
 from memtypes.conversation_context import ConversationContext, by_position
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from memtypes.model.filters import Filter, parse_time
 from memtypes.model.ids import memory_id
-from memtypes.model.memory import Memory
+from memtypes.model.memory import Memory, State
+from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import Procedural
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.model.types import DRAFT, AnyDraft
+from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
 
-CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "pinned", "expires_at"})
-"""The common fields that a caller may change, besides the type's own."""
+CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
+"""The common fields that a caller may change, besides the type's own and `valid_to`."""
+
+RESTORED = "restored by a caller"
+
+_END = "valid_to"
 
 
 class FeedbackOutcome(StrEnum):
@@ -68,21 +81,90 @@ class MemoryEditor:
 
         Raises NotFound, InvalidRequest for invalid changes, and Conflict if another memory has the same statement.
         """
-        before = await existing_memory(self.store, scope, known_id)
-        after = revised(before, changes)
-        if after == before:
-            return before
-        await self._refuse_duplicate(scope, before, after)
-        updated = after.model_copy(update={"updated_at": self.clock()})
-        pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated)
-        if pending.memory.embedding_text() == before.embedding_text():
-            await self._patch(scope, before, pending.memory)
-        else:
-            await self._replace(scope, before, pending)
+        now = self.clock()
         stored = await existing_memory(self.store, scope, known_id)
-        if (stored.content_hash, stored.updated_at) != (pending.memory.content_hash, pending.memory.updated_at):
+        before = stored.at(now)
+        fields = {name: value for name, value in changes.items() if name != _END}
+        after = revised(before, fields) if fields else before
+        await self._refuse_duplicate(scope, before, after)
+        if after.content != before.content:
+            after = after.model_copy(update={"earlier": before.edited(after.content, now).earlier})
+        states = await self._restated(scope, before, after, now)
+        if _END in changes:
+            await self._set_end(scope, states, known_id, changes[_END])
+        return await self._write(scope, stored, states)
+
+    async def bring_back(self, scope: Scope, known_id: str) -> Memory:
+        """Make a memory current again that was replaced or has ended; what stands in its place is contested with it.
+
+        Raises NotFound, and Conflict if it is in the current view.
+        """
+        now = self.clock()
+        stored = await existing_memory(self.store, scope, known_id)
+        memory = stored.at(now)
+        expired = memory.expires_at is not None and memory.expires_at <= now
+        if memory.state is not State.REPLACED and not expired:
+            raise Conflict(f"memory {known_id} is {memory.state}: there is nothing to restore")
+        states = States(
+            now, {known_id: memory.model_copy(update={"expires_at": None}) if expired else memory}, {known_id}
+        )
+        await self._set_end(scope, states, known_id, None)
+        return await self._write(scope, stored, states)
+
+    async def _restated(self, scope: Scope, before: Memory, after: Memory, now: datetime) -> States:
+        """`after` as an edit of `before`, with what its new text and links change in the states of other memories."""
+        states = States(now, {after.id: after})
+        if after == before:
+            return states
+        states.changed.add(after.id)
+        if after.links != before.links or after.content != before.content:
+            await self._learn_ends(scope, states, before, after)
+        states.part(after.id, contradicted(before) - contradicted(after))
+        if after.content != before.content and takes_part(after):
+            # The new text is a statement of now, whatever the time from which the fact holds.
+            others = states.release(after.id)
+            await offload([after.content], lambda: judge_again(states, after.id, others))
+        return states
+
+    async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
+        """Read the ends of all links. Raises InvalidRequest for a new link to itself or to no stored memory."""
+        ends = {link.to for memory in (before, after) for link in memory.links}
+        states.know(ends, await self.store.get(scope, sorted(ends)))
+        for index, link in enumerate(after.links):
+            if link not in before.links and (link.to == after.id or link.to in states.gone):
+                raise InvalidRequest("is no other memory of this namespace", path=f"links[{index}].to", got=link.to)
+
+    async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
+        """Set the end of a memory, or bring it back with None. Raises InvalidRequest for no time, or one too early."""
+        memory = states.memories[known_id]
+        if end is None and memory.valid_to is None:
+            return
+        if end is None:
+            states.changed.add(known_id)
+            await settle(self.store, scope, states)  # knows its chain afterwards
+            states.bring_back(known_id, RESTORED)
+            return
+        ended_at = parse_time(end, _END)
+        if ended_at < memory.valid_from:
+            raise InvalidRequest(f"must not be before valid_from, {rfc3339(memory.valid_from)}", path=_END, got=end)
+        states.end(known_id, ended_at)
+
+    async def _write(self, scope: Scope, stored: Memory, states: States) -> Memory:
+        """Write the changes in `states`, those of `stored` last, and return it as read back."""
+        if not states.changed:
+            return stored.at(states.now)
+        await settle(self.store, scope, states)
+        updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
+        pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
+        await write_states(self.store, scope, states, but=[stored.id])
+        if pending.memory.embedding_text() == stored.embedding_text():
+            await self._patch(scope, stored, pending.memory)
+        else:
+            await self._replace(scope, stored, pending)
+        written = await existing_memory(self.store, scope, stored.id)
+        if (written.content_hash, written.updated_at) != (pending.memory.content_hash, pending.memory.updated_at):
             raise Unavailable(f"the change was not stored: {NOT_READ_BACK}")
-        return stored
+        return written
 
     async def rate(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
         """Apply feedback to a memory; return it as read back. Raises NotFound."""
@@ -94,7 +176,14 @@ class MemoryEditor:
         """Remove the memories `ids` and embed the turns after them again; return how many existed."""
         memories = await self.store.get(scope, ids)
         await self._embed_following(scope, list(memories.values()))
+        await release(self.store, scope, memories, self.clock())
         return await self.store.delete(scope, list(memories))
+
+    async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
+        """Remove the memories of `types` (empty: all) that match `where`; return how many. Embeds no turns again."""
+        if types or where is not None:
+            await release(self.store, scope, await linked_where(self.store, scope, types, where), self.clock())
+        return await self.store.delete_where(scope, types, where)
 
     async def _refuse_duplicate(self, scope: Scope, before: Memory, after: Memory) -> None:
         if after.identity() == before.identity():
@@ -163,7 +252,7 @@ def _refuse_unchangeable(memory: Memory, changes: dict[str, Any]) -> None:
     for name, value in changes.items():
         if name not in allowed:
             reason = "can't be changed" if name in type(memory).model_fields else "is no field of this type"
-            known = ", ".join(sorted(allowed))
+            known = ", ".join(sorted({*allowed, _END}))
             raise InvalidRequest(f"{reason}; may be changed: {known}", path=name, got=value)
 
 

@@ -195,7 +195,12 @@ class Ingestor:
         For whole conversations: no remaining turn is embedded again. Waits for changes in progress.
         """
         async with self.locks.of(scope):
-            return await self.store.delete_where(scope, types, where)
+            return await self._editor.remove_where(scope, types, where)
+
+    async def bring_back(self, scope: Scope, memory_id: str) -> Memory:
+        """Make a replaced or ended memory current again. See `MemoryEditor.bring_back`, whose errors it raises."""
+        async with self.locks.of(scope):
+            return await self._editor.bring_back(scope, memory_id)
 
     async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
         """Apply the feedback `outcome` to a memory; see `ingest.writing.changes`. Raises NotFound."""

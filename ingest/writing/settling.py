@@ -1,10 +1,43 @@
-"""Reads the memories on which changes of state depend, and settles the states of all that are affected."""
+"""Reads the memories on which changes of state depend, settles the states of all that are affected, and their history.
+
+Survivors are written before what they depended on is removed. If the process dies in between, both are in the current
+view, linked and so contested, until the removal is repeated.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
 from ingest.identity.states import States
+from memtypes.model.filters import MAX_LIST, Absent, Compare, Filter, Not, Op, all_of
+from memtypes.model.memory import LinkType, Memory, State
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.memory_store import Listing, MemoryStore
+
+MAX_VERSIONS = 1_000
+"""Memories of a chain that a history looks at."""
+
+EDITED = "edited"
+"""The reason for which a history gives an earlier text of a memory."""
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A statement in a history, and from when until when it held.
+
+    replaced_by: id of the memory that replaced it; of the memory itself for an earlier text of it.
+    """
+
+    memory: Memory
+    since: datetime
+    until: datetime | None = None
+    replaced_by: str | None = None
+    reason: str | None = None
 
 
 async def settle(store: MemoryStore, scope: Scope, states: States) -> None:
@@ -13,3 +46,82 @@ async def settle(store: MemoryStore, scope: Scope, states: States) -> None:
     while wanted := states.needed():
         states.know(wanted, await store.get(scope, sorted(wanted)))
         states.settle()
+
+
+async def write_states(store: MemoryStore, scope: Scope, states: States, but: Collection[str] = ()) -> None:
+    """Write the changes in `states`, except those of deleted memories and of the memories `but`."""
+    written = states.changed - states.gone - set(but)
+    if written:
+        await store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(written)})
+
+
+async def release(store: MemoryStore, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
+    """Write what the removal of these memories changes in the others: their links to them, and so their states."""
+    linking = [memory async for memory in _linking(store, scope, list(removed))]
+    states = States(now, {memory.id: memory for memory in [*linking, *removed.values()]}, gone=set(removed))
+    states.changed |= {memory.id for memory in linking}
+    await settle(store, scope, states)
+    await write_states(store, scope, states)
+
+
+async def linked_where(
+    store: MemoryStore, scope: Scope, types: Sequence[MemoryType], where: Filter | None
+) -> dict[str, Memory]:
+    """The memories of `types` (empty: all) that match `where` and have a link or are the end of one, by id."""
+    linked = Listing(filter=Not(Absent("links.to")), limit=_PAGE)
+    ends: set[str] = set()
+    async for memory in store.list_all(scope, linked):
+        ends |= {memory.id, *(link.to for link in memory.links)}
+    matching: dict[str, Memory] = {}
+    for few in _pieces(sorted(ends)):
+        listing = Listing(tuple(types), all_of(where, Compare("id", Op.ANY, few)), _PAGE)
+        matching |= {memory.id: memory async for memory in store.list_all(scope, listing)}
+    return matching
+
+
+async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: datetime) -> list[Version]:
+    """The texts of `memory`, of all that it replaced in turn and of all that replaced it in turn, oldest first."""
+    chain = {memory.id: memory.at(now)}
+    waiting = {memory.id}
+    while waiting and len(chain) < MAX_VERSIONS:
+        wanted = {near for memory_id in waiting for near in _near(chain[memory_id])} - chain.keys()
+        found = {known_id: known.at(now) for known_id, known in (await store.get(scope, sorted(wanted))).items()}
+        waiting = {known_id for known_id, known in found.items() if _belongs(known, chain)}
+        chain |= {known_id: found[known_id] for known_id in waiting}
+    versions = [version for known in chain.values() for version in _versions(known)]
+    return sorted(versions, key=lambda version: (version.since, version.until is None, version.memory.id))
+
+
+def _near(memory: Memory) -> set[str]:
+    """Ids of the successor of a memory and of those that it may have replaced."""
+    before = {link.to for link in memory.links if link.type is LinkType.CONTRADICTS}
+    return before | {memory.superseded_by} if memory.superseded_by else before
+
+
+def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:
+    """Whether `memory` replaced one of the chain, or was replaced by one."""
+    return memory.superseded_by in chain or any(other.superseded_by == memory.id for other in chain.values())
+
+
+def _versions(memory: Memory) -> list[Version]:
+    versions: list[Version] = []
+    for text in memory.earlier:
+        fields = {"content": text.content, "state": State.REPLACED, "valid_to": text.until, "superseded_by": memory.id}
+        versions.append(Version(memory.model_copy(update=fields), text.since, text.until, memory.id, EDITED))
+    since = memory.earlier[-1].until if memory.earlier else memory.valid_from
+    return [*versions, Version(memory, since, memory.valid_to, memory.superseded_by, memory.state_reason)]
+
+
+async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> AsyncIterator[Memory]:
+    """The memories that link to any of `ids` and are not among them."""
+    removed = set(ids)
+    for few in _pieces(ids):
+        listing = Listing(filter=Compare("links.to", Op.ANY, few), limit=_PAGE)
+        async for memory in store.list_all(scope, listing):
+            if memory.id not in removed:
+                yield memory
+
+
+def _pieces(ids: Sequence[str]) -> list[tuple[str, ...]]:
+    """`ids` in lists that a filter may have."""
+    return [tuple(ids[start : start + MAX_LIST]) for start in range(0, len(ids), MAX_LIST)]

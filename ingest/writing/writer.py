@@ -23,12 +23,13 @@ from ingest.identity.duplicates import (
     same_place,
 )
 from ingest.identity.neighbours import Neighbours, find_neighbours
+from ingest.identity.states import contradicted
 from ingest.writing.drafts import PendingWrite
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.settling import settle
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
-from memtypes.model.memory import Memory
+from memtypes.model.memory import Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
@@ -70,24 +71,24 @@ class MemoryWriter:
             return []
         async with self.locks.of(scope):
             now = self.clock()
-            pending, stored = await self._resolve_ids(scope, pending)
+            pending, stored = await self._resolve_ids(scope, pending, now)
             new = _first_new(pending, stored, now)
             pending = await self._embed_missing(pending, new)
-            neighbours = await self._find_neighbours(scope, pending, new)
+            neighbours = await self._find_neighbours(scope, pending, new, now)
             pending, stored = await _use_original_ids(pending, stored, neighbours)
             plan = plan_writes([entry.memory for entry in pending], stored, now)
             facts = await self._place_facts(scope, plan, neighbours, stored, now)
             await self._apply(scope, plan, pending)
-            replaced = {planned.id: facts.replaced_by(planned.id) for planned in plan.writes}
-            types = dict.fromkeys((fact for ids in replaced.values() for fact in ids), MemoryType.SEMANTIC)
+            states = facts.states
+            types = {changed: states.memories[changed].type for changed in states.changed - states.gone}
             read_back = await self.store.get(scope, types | {entry.memory.id: entry.memory.type for entry in pending})
         return [
-            _outcome(planned, entry.memory, read_back, replaced[planned.id])
+            _outcome(planned, entry.memory, read_back, states.changed)
             for planned, entry in zip(plan.writes, pending, strict=True)
         ]
 
     async def _resolve_ids(
-        self, scope: Scope, pending: Sequence[PendingWrite]
+        self, scope: Scope, pending: Sequence[PendingWrite], now: datetime
     ) -> tuple[list[PendingWrite], dict[str, Memory]]:
         """`pending` with their final ids, and the stored memories that have these ids.
 
@@ -97,7 +98,8 @@ class MemoryWriter:
         resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):
             types = {entry.memory.id: entry.memory.type for entry in resolved}
-            stored = await self.store.get(scope, types)
+            found = await self.store.get(scope, types)
+            stored = {known_id: memory.at(now) for known_id, memory in found.items()}
             suffixes = [_id_suffix(entry.memory, stored, types, attempt) for entry in resolved]
             if not any(suffixes):
                 return resolved, stored
@@ -117,39 +119,59 @@ class MemoryWriter:
             complete[index] = replace(pending[index], embedding=embedding)
         return complete
 
-    async def _find_neighbours(self, scope: Scope, pending: Sequence[PendingWrite], new: Sequence[int]) -> Neighbours:
+    async def _find_neighbours(
+        self, scope: Scope, pending: Sequence[PendingWrite], new: Sequence[int], now: datetime
+    ) -> Neighbours:
         embedded = ((index, pending[index], pending[index].embedding) for index in new)
         arriving = {
             index: (entry.memory, entry.vectors(embedding))
             for index, entry, embedding in embedded
             if embedding is not None
         }
-        return await find_neighbours(self.store, scope, arriving)
+        return await find_neighbours(self.store, scope, arriving, now)
 
     async def _place_facts(
         self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
     ) -> Timeline:
-        """Decide which facts replace which, and add the changes to `plan`."""
+        """Decide which facts replace and contest which, and add the changes to `plan`."""
         near = {
-            new_id: [neighbour.memory for neighbour in neighbours.get(index, ())]
+            new_id: [plan.merged.get(other.memory.id, other.memory) for other in neighbours.get(index, ())]
             for new_id, index in plan.sources.items()
         }
-        repeated = {planned.id: stored[planned.id] for planned in plan.writes if planned.id in stored}
-        # A process that died between storing a fact and ending the facts that it replaces left links to these.
-        linked = possibly_replaced([memory for memory in repeated.values() if memory.id not in plan.inserts])
-        if linked:
-            types = dict.fromkeys((fact for ids in linked.values() for fact in ids), MemoryType.SEMANTIC)
-            facts = await self.store.get(scope, types)
-            near |= {new_id: [facts[fact] for fact in ids if fact in facts] for new_id, ids in linked.items()}
-        arriving = [*plan.inserts.values(), *(repeated[memory_id] for memory_id in linked)]
+        unfinished = await self._unfinished(scope, plan, stored, now)
+        arriving = [*plan.inserts.values(), *(plan.merged.get(known, stored[known]) for known in unfinished)]
+        near |= unfinished
         timeline = await offload((fact.content for fact in arriving), lambda: place_facts(arriving, near, now))
-        await settle(self.store, scope, timeline.states)
-        for changed_id in timeline.states.changed:
+        states = timeline.states
+        for written in (*plan.merged.values(), *plan.inserts.values()):
+            if contradicted(written):  # a caller's own links, or a life that a merge made longer
+                states.memories.setdefault(written.id, written)
+                states.changed.add(written.id)
+        await settle(self.store, scope, states)
+        for changed_id in states.changed - states.gone:
             if changed_id in plan.inserts:
-                plan.inserts[changed_id] = timeline.states.memories[changed_id]
+                plan.inserts[changed_id] = states.memories[changed_id]
             else:
-                plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **timeline.states.patch(changed_id)}
+                plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **states.patch(changed_id)}
         return timeline
+
+    async def _unfinished(
+        self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
+    ) -> dict[str, list[Memory]]:
+        """By the id of each repeated fact, the facts that it should have replaced.
+
+        A process that died between storing a fact and ending those that it replaces left links to these, and none back.
+        """
+        repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
+        linked = possibly_replaced([stored[memory_id] for memory_id in sorted(repeated)])
+        if not linked:
+            return {}
+        types = dict.fromkeys((fact for ids in linked.values() for fact in ids), MemoryType.SEMANTIC)
+        facts = {fact.id: fact.at(now) for fact in (await self.store.get(scope, types)).values()}
+        return {
+            known: [facts[fact] for fact in ids if fact in facts and known not in contradicted(facts[fact])]
+            for known, ids in linked.items()
+        }
 
     async def _apply(self, scope: Scope, plan: WritePlan, pending: Sequence[PendingWrite]) -> None:
         # Of entries with the same id only the first is embedded, and any of them may be the one that is stored.
@@ -195,24 +217,36 @@ def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], no
 async def _use_original_ids(
     pending: list[PendingWrite], stored: dict[str, Memory], neighbours: Neighbours
 ) -> tuple[list[PendingWrite], dict[str, Memory]]:
-    """Give rewordings the id of their original, so that they are merged into it."""
+    """Give rewordings the id of their original, so that they are merged into it.
+
+    Of entries with the same id only the first is embedded; where it is a rewording, the others take its embedding.
+    """
     memories = [entry.memory for entry in pending]
+    embedded = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
     by_index = await offload((memory.content for memory in memories), lambda: originals(memories, stored, neighbours))
-    renamed = [_with_id(entry, by_index[at].id) if at in by_index else entry for at, entry in enumerate(pending)]
+    renamed = [
+        _with_id(entry, by_index[at].id)
+        if at in by_index
+        else replace(entry, embedding=entry.embedding or embedded.get(entry.memory.id))
+        for at, entry in enumerate(pending)
+    ]
     arriving = {memory.id for memory in memories}
     return renamed, {memory.id: memory for memory in by_index.values() if memory.id not in arriving} | stored
 
 
 def _outcome(
-    planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], replaced: Sequence[str]
+    planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], changed: Container[str]
 ) -> WriteOutcome:
-    """The outcome of `planned` that `read_back` confirms. replaced: ids of facts that the memory should have ended."""
+    """The outcome of `planned` that `read_back` confirms. changed: ids of the memories whose states it changed."""
     memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
     if memory is None or not (as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)):
         return WriteOutcome(WriteStatus.FAILED, id=planned.id, reason=NOT_READ_BACK)
-    ended = tuple(old for old in replaced if old in read_back and read_back[old].superseded_by == memory.id)
+    others = [known for known in read_back.values() if known.id in changed and known.id in contradicted(memory)]
+    ended = tuple(other.id for other in others if other.superseded_by == memory.id)
+    contests = tuple(other.id for other in others if other.state is State.CONTESTED)
+    stored = WriteOutcome(WriteStatus.STORED, memory.id, memory=memory, supersedes=ended, contests=contests)
     if planned.merged is None:
-        return WriteOutcome(WriteStatus.STORED, id=memory.id, memory=memory, supersedes=ended)
+        return stored
     reason = planned.merged if planned.merged == SAME_WRITE else f"{planned.merged} as {memory.id}"
-    return WriteOutcome(WriteStatus.MERGED, memory.id, reason, merged_into=memory.id, memory=memory, supersedes=ended)
+    return replace(stored, status=WriteStatus.MERGED, reason=reason, merged_into=memory.id, changed=planned.changed)

@@ -46,8 +46,8 @@ class Episodic(EpisodicFields, Memory):
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
 
     def identity(self) -> tuple[str | None, ...]:
-        """The common identity and the speaker: two people who say the same are two events."""
-        return (*super().identity(), self.speaker)
+        """The common identity, the speaker and the day: what another says, or on another day, is another event."""
+        return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}")
 
     def embedding_text(self) -> str:
         """The date in words, the speaker, the content and its context: "20 January 2023 Friday Gina: I lost my job".

@@ -280,7 +280,7 @@ def _bounds(kind: Kind, operand: object, path: str) -> tuple[Any, Any]:
 def _value(kind: Kind, value: object, path: str) -> Any:
     """JSON `value` converted for comparison with a field of `kind`. In metadata, times are compared as texts."""
     if kind is Kind.TIME:
-        return _time(value, path)
+        return parse_time(value, path)
     types, needed = _ALLOWED[kind]
     wrong_flag = isinstance(value, bool) and bool not in types
     if wrong_flag or not isinstance(value, types) or (isinstance(value, float) and math.isnan(value)):
@@ -297,7 +297,8 @@ _ALLOWED: Mapping[Kind, tuple[tuple[type, ...], str]] = {
 }
 
 
-def _time(value: object, path: str) -> datetime:
+def parse_time(value: object, path: str) -> datetime:
+    """The time that JSON `value` states. Raises InvalidRequest with `path`."""
     try:
         return _TIME.validate_python(value)
     except ValidationError as error:

@@ -33,6 +33,8 @@ MAX_CONTENT = 500_000
 MAX_TAGS = 64
 MAX_TAG = 128
 MAX_LINKS = 1_000
+MAX_EARLIER = 100
+MAX_SOURCES = 100
 MAX_METADATA_BYTES = 16 * 1024
 MAX_LABEL = 500
 """Characters of a title, concept or name; those that default to the content's first line are cut here."""
@@ -214,7 +216,7 @@ class Reviewed(Model):
     votes: tuple[Vote, ...] = ()
 
 
-_LATER_FIELDS = frozenset({"state", "state_until", "state_reason"})
+_LATER_FIELDS = frozenset({"state", "state_until", "state_reason", "earlier", "sources"})
 """Fields of memories whose names callers may use in metadata: they did so before there were these fields."""
 
 
@@ -260,6 +262,14 @@ class Draft(Model):
         return {"caller": source} if isinstance(source, str) else source
 
 
+class EarlierText(Model):
+    """A content that a memory had before it was edited, from `since` until `until`."""
+
+    content: str
+    since: Instant
+    until: Instant
+
+
 CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
     {"valid_to": None, "superseded_by": None, "state": State.CURRENT, "state_until": None, "state_reason": None}
 )
@@ -283,6 +293,9 @@ class Memory(Model):
     importance: Importance = 5
     tags: list[str] = Field(default_factory=list)
     source: Source | None = None
+    sources: list[Source] = Field(
+        default_factory=list, max_length=MAX_SOURCES, description="The other sources of a memory that repetitions have."
+    )
     metadata: dict[str, Any] = Field(default_factory=dict)
     links: list[Link] = Field(default_factory=list, max_length=MAX_LINKS)
     pinned: Flag = False
@@ -303,6 +316,7 @@ class Memory(Model):
     state_reason: str | None = Field(
         default=None, max_length=MAX_LABEL, description="Why the memory was replaced or is contested."
     )
+    earlier: list[EarlierText] = Field(default_factory=list, max_length=MAX_EARLIER)
     content_hash: str
     tokens: TokenCount
     gives_value: Flag | None = None
@@ -350,6 +364,17 @@ class Memory(Model):
         if ended is (self.state is State.REPLACED):
             return self
         return self.model_copy(update={"state": State.REPLACED if ended else State.CURRENT})
+
+    def edited(self, content: str, now: datetime) -> Self:
+        """The memory with `content`, and its content so far among the earlier ones.
+
+        The oldest go when there are more than MAX_EARLIER, or more than MAX_CONTENT characters in all.
+        """
+        since = self.earlier[-1].until if self.earlier else self.valid_from
+        earlier = [*self.earlier, EarlierText(content=self.content, since=min(since, now), until=now)][-MAX_EARLIER:]
+        while sum(len(text.content) for text in earlier) > MAX_CONTENT:
+            del earlier[0]
+        return self.model_copy(update={"content": content, "earlier": earlier})
 
     def to_payload(self) -> dict[str, Any]:
         """The memory as JSON without absent fields, times as RFC 3339 text: the form in which stores keep it."""

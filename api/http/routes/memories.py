@@ -22,6 +22,8 @@ from api.http.routes.memory_shapes import (
     DeletedAnswer,
     EraseQuery,
     FeedbackPost,
+    HistoryAnswer,
+    HistoryVersion,
     ListAnswer,
     ListQuery,
     MemoryAnswer,
@@ -30,7 +32,9 @@ from api.http.routes.memory_shapes import (
     WriteAnswer,
 )
 from api.wiring.container import AppServices, Services
+from ingest.writing.changes import existing_memory
 from ingest.writing.outcome import WriteStatus
+from ingest.writing.settling import history_of
 from memtypes.model.errors import InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Compare, Filter, Op, all_of, in_view, with_states
 from memtypes.model.policy import MemoryType
@@ -155,11 +159,8 @@ async def erase_memories(request: ApiRequest, services: AppServices, params: Par
 @Endpoint("GET /v1/memories/{memory_id}", "Read a memory", errors=(404, 503))
 async def get_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
     """The memory with this id."""
-    known = known_id(memory_id)
-    memories = await services.store.get(namespace, [known])
-    if known not in memories:
-        raise _unknown()
-    return MemoryAnswer(memories[known].at(services.clock()))
+    memory = await existing_memory(services.store, namespace, known_id(memory_id))
+    return MemoryAnswer(memory.at(services.clock()))
 
 
 @Endpoint(
@@ -173,6 +174,27 @@ async def patch_memory(
 ) -> MemoryAnswer:
     """The memory after the change."""
     return MemoryAnswer(await services.ingestor.revise(namespace, known_id(memory_id), data.root))
+
+
+@Endpoint(
+    "GET /v1/memories/{memory_id}/history", "Show what a memory said, replaced and was replaced by", errors=(404, 503)
+)
+async def get_history(services: AppServices, namespace: QueryScope, memory_id: PathId) -> HistoryAnswer:
+    """The versions of the memory, oldest first, with their times and the reasons for their ends."""
+    memory = await existing_memory(services.store, namespace, known_id(memory_id))
+    versions = await history_of(services.store, namespace, memory, services.clock())
+    return HistoryAnswer(versions=[HistoryVersion.of(version) for version in versions])
+
+
+@Endpoint(
+    "POST /v1/memories/{memory_id}/restore",
+    "Make a replaced or ended memory current again",
+    role=Role.WRITER,
+    errors=(404, 409, 503),
+)
+async def restore_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
+    """The memory, contested with what stood in its place; a conflict if it is in the current view."""
+    return MemoryAnswer(await services.ingestor.bring_back(namespace, known_id(memory_id)))
 
 
 @Endpoint("DELETE /v1/memories/{memory_id}", "Delete a memory", role=Role.WRITER, status=204, errors=(404, 503))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag, model_serializer
+from pydantic import ConfigDict, Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag, model_serializer
 from pydantic_core import CoreSchema
 
 from api.http.request import InNamespace, QueryFlag, QueryWhole
@@ -14,6 +14,7 @@ from api.http.routes.examination import ClassifyAnswer
 from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteOutcome, WriteStatus
+from ingest.writing.settling import Version
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.memory import Memory, Model, Reviewed, State
 from memtypes.model.policy import MemoryType
@@ -28,7 +29,9 @@ from retrieval.answer import Answer, OmittedIfNone
 
 MAX_BATCH = 1_000
 
-_CHANGEABLE = ("content", "importance", "tags", "metadata", "pinned", "expires_at")
+_CHANGEABLE = ("content", "importance", "tags", "metadata", "links", "pinned", "expires_at")
+_HIDDEN = frozenset({"tenant", "earlier"})
+"""Fields that answers leave out; earlier texts are in the history."""
 
 
 def _is_empty(value: object) -> bool:
@@ -40,23 +43,23 @@ Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=_is
 
 
 class MemoryAnswer(RootModel[Memory]):
-    """A memory with all fields, null ones too: the common ones and those of its type. Its tenant is left out."""
+    """A memory with its common fields and those of its type, null ones too; without its tenant and earlier texts."""
 
     @model_serializer(mode="plain")
     def members(self) -> dict[str, Any]:
-        """The fields of the memory as JSON, without its tenant."""
-        return self.root.model_dump(mode="json", exclude={"tenant"})
+        """The fields of the memory as JSON, without those that answers leave out."""
+        return self.root.model_dump(mode="json", exclude=set(_HIDDEN))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """One of the schemas of the five memory types."""
-        shapes = [_without_tenant(handler, kind) for kind in MEMORY_CLASSES.values()]
+        shapes = [_shown_fields(handler, kind) for kind in MEMORY_CLASSES.values()]
         return {"description": "A memory of any type.", "anyOf": shapes}
 
 
-def _without_tenant(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str, Any]:
+def _shown_fields(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str, Any]:
     schema = dict(handler.resolve_ref_schema(handler(kind.__pydantic_core_schema__)))
-    properties = {name: content for name, content in schema["properties"].items() if name != "tenant"}
+    properties = {name: content for name, content in schema["properties"].items() if name not in _HIDDEN}
     return {**schema, "title": f"{kind.__name__}Memory", "properties": properties, "required": sorted(properties)}
 
 
@@ -189,6 +192,10 @@ class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
         drafts = [handler.resolve_ref_schema(choice)["properties"] for choice in choices]
         own = {name for kind in MEMORY_CLASSES.values() for name in kind.own_fields}
         properties = {name: _any_of([draft.get(name) for draft in drafts]) for name in (*_CHANGEABLE, *sorted(own))}
+        properties["valid_to"] = {
+            "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
+            "description": "When the memory ends; null brings back one that was replaced or ended.",
+        }
         return {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
 
 
@@ -230,13 +237,19 @@ class EraseQuery(InNamespace):
 
 
 class ItemResult(Answer):
-    """The outcome of writing one memory, as read back from the store. supersedes: ids of the facts that it replaced."""
+    """The outcome of writing one memory, as read back from the store. supersedes: ids of the facts that it replaced.
+
+    contests: ids of memories that it contradicts and that stay. changed: for a merge, the fields of the stored memory
+    that it changed.
+    """
 
     id: str | None
     status: WriteStatus
     reason: OmittedIfNone[str] = None
     merged_into: OmittedIfNone[str] = None
     supersedes: OmittedIfNone[list[str]] = None
+    contests: OmittedIfNone[list[str]] = None
+    changed: OmittedIfNone[list[str]] = None
     redactions: Redactions = None
     classified: OmittedIfNone[ClassifyAnswer] = None
     review: OmittedIfNone[Reviewed] = None
@@ -299,6 +312,38 @@ class ListAnswer(Answer):
     total: int
 
 
+class HistoryVersion(Answer):
+    """A statement of a history, and from when until when it held.
+
+    replaced_by: id of the memory that replaced it; of the memory itself for an earlier text of it.
+    """
+
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
+
+    memory: MemoryAnswer
+    since: Instant = Field(alias="from")
+    to: OmittedIfNone[Instant] = None
+    replaced_by: OmittedIfNone[str] = None
+    reason: OmittedIfNone[str] = None
+
+    @classmethod
+    def of(cls, version: Version) -> Self:
+        """The answer for a version in ingestion's history."""
+        return cls(
+            memory=MemoryAnswer(version.memory),
+            since=version.since,
+            to=version.until,
+            replaced_by=version.replaced_by,
+            reason=version.reason,
+        )
+
+
+class HistoryAnswer(Answer):
+    """The versions of a memory, oldest first: earlier texts, what it replaced in turn, and what replaced it."""
+
+    versions: list[HistoryVersion]
+
+
 class DeletedAnswer(Answer):
     """How many memories were deleted, and how many still match."""
 
@@ -313,6 +358,8 @@ def _result(outcome: WriteOutcome) -> dict[str, Any]:
         "reason": outcome.reason,
         "merged_into": outcome.merged_into,
         "supersedes": outcome.supersedes or None,
+        "contests": outcome.contests or None,
+        "changed": outcome.changed or None,
         "redactions": outcome.redactions,
         "classified": None if outcome.classified is None else ClassifyAnswer.of(outcome.classified),
         "review": outcome.reviewed,

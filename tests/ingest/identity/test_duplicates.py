@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -158,3 +159,23 @@ async def test_private_memories_are_not_compared() -> None:
     for session, content in (("a", "Call Ann"), ("b", "call ann")):
         (outcome,) = await write(store, content, kind="prospective", session_id=session)
         assert outcome.status is WriteStatus.STORED
+
+
+@pytest.mark.parametrize("session", [{}, {"session_id": "s"}])
+async def test_an_event_that_is_sent_again_on_another_day_is_the_same(session: dict[str, str]) -> None:
+    """Its source names the same place; the same words from another place are another event of that day."""
+    times = [NOW]
+    store = InMemoryStore()
+    ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: times[-1])
+
+    async def send(*lines: int) -> list[WriteOutcome]:
+        item = {"type": "episodic", "content": "The tea is green.", **session}
+        drafts = [DRAFT.validate_python({**item, "source": {"file": "a.md", "line": line}}) for line in lines]
+        return await ingestor.write(SCOPE, drafts)
+
+    first, second = await send(1, 2)
+    times.append(NOW + timedelta(days=1))
+    again, also, new, repeated = await send(1, 2, 3, 3)
+    assert [outcome.id for outcome in (second, again, also)] == [first.id] * 3
+    assert (again.reason, new.status) == ("already stored from the same place", WriteStatus.STORED)
+    assert repeated.merged_into == new.id

@@ -11,7 +11,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Vectors
-from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record
+from tests.builders import DIMENSIONS, NOW, SCOPE, make_dense, make_memory, make_record
 from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ def embedded(content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = S
 
 async def near(store: InMemoryStore, *arriving: Embedded) -> list[list[Memory]]:
     """The neighbours found for each arriving memory."""
-    neighbours = await find_neighbours(store, SCOPE, dict(enumerate(arriving)))
+    neighbours = await find_neighbours(store, SCOPE, dict(enumerate(arriving)), NOW)
     return [[neighbour.memory for neighbour in neighbours.get(index, ())] for index in range(len(arriving))]
 
 
@@ -48,7 +48,7 @@ async def test_private_memories_neither_have_nor_are_neighbours() -> None:
     private = embedded("Call Ann", session_id="s", visibility=Visibility.SESSION)
     await store.upsert(SCOPE, [Record.of(*private)])
     assert await near(store, embedded("call ann")) == [[]]
-    assert await find_neighbours(store, SCOPE, {0: private}) == {}
+    assert await find_neighbours(store, SCOPE, {0: private}, NOW) == {}
 
 
 async def test_facts_that_arrive_earlier_in_a_call_are_neighbours() -> None:

@@ -123,8 +123,7 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
 def test_a_successor_that_lost_its_link_replaces_nothing() -> None:
     """Nor does it contest what it had replaced."""
     states, (old, new) = chain(2)
-    states.unlink(new, [old])
-    states.changed.add(old)
+    states.part(new, [old])
     states.settle()
     assert shown(states, [old, new]) == [State.CURRENT] * 2
 

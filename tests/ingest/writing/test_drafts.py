@@ -35,11 +35,13 @@ def memory(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields:
 
 @given(contents, st.sampled_from(["episodic", "semantic", "prospective", "procedural", "working"]))
 def test_ids_are_deterministic(content: str, kind: str) -> None:
-    """They depend on scope, type and normalised content, not on time or other fields."""
+    """They depend on scope, type and normalised content, and of events on the day, not on other fields."""
     first = memory(content, kind, importance=2)
-    again = PREPARER.prepare(draft(f"  {content}\n", kind), SCOPE, NOW + timedelta(days=1), 8).memory
+    again = PREPARER.prepare(draft(f"  {content}\n", kind), SCOPE, NOW + timedelta(minutes=1), 8).memory
+    next_day = PREPARER.prepare(draft(content, kind), SCOPE, NOW + timedelta(days=1), 8).memory
     other = memory(content, kind, Scope("acme", "other"))
     assert first.id == again.id
+    assert (first.id == next_day.id) is (kind != "episodic")
     assert first.content_hash == again.content_hash
     assert first.id != other.id
 

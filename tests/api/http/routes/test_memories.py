@@ -52,11 +52,11 @@ async def test_repeated_memory_is_merged_with_200(client: httpx.AsyncClient) -> 
 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
-async def test_memory_answers_have_every_field_except_the_tenant(client: httpx.AsyncClient, kind: MemoryType) -> None:
-    """Answers contain every field of the type, null if it has no value."""
+async def test_memory_answers_have_every_field_for_callers(client: httpx.AsyncClient, kind: MemoryType) -> None:
+    """Answers contain every field of the type, null if it has no value, but not the tenant and the earlier texts."""
     written = await write(client, type=kind, session_id="s")
     memory = (await client.get(f"/v1/memories/{written['id']}", params={"namespace": "n"})).json()
-    assert memory.keys() == MEMORY_CLASSES[kind].model_fields.keys() - {"tenant"}
+    assert memory.keys() == MEMORY_CLASSES[kind].model_fields.keys() - {"tenant", "earlier"}
     assert memory == written["memory"]
 
 

@@ -39,6 +39,31 @@ class Notebook:
         memory: dict[str, Any] = response.json()
         return memory
 
+    async def patch(self, memory_id: str, **changes: Any) -> dict[str, Any]:
+        """The memory after these changes."""
+        response = await self.client.patch(f"/v1/memories/{memory_id}", params={"namespace": "n"}, json=changes)
+        assert response.status_code == 200, response.text
+        memory: dict[str, Any] = response.json()
+        return memory
+
+    async def restore(self, memory_id: str) -> dict[str, Any]:
+        """The memory after it was restored."""
+        response = await self.client.post(f"/v1/memories/{memory_id}/restore", params={"namespace": "n"})
+        assert response.status_code == 200, response.text
+        memory: dict[str, Any] = response.json()
+        return memory
+
+    async def delete(self, memory_id: str) -> int:
+        """The status of the deletion."""
+        return (await self.client.delete(f"/v1/memories/{memory_id}", params={"namespace": "n"})).status_code
+
+    async def history(self, memory_id: str, namespace: str = "n") -> list[dict[str, Any]]:
+        """The versions in the history of a memory."""
+        response = await self.client.get(f"/v1/memories/{memory_id}/history", params={"namespace": namespace})
+        assert response.status_code == 200, response.text
+        versions: list[dict[str, Any]] = response.json()["versions"]
+        return versions
+
     async def states(self, *ids: str) -> list[str]:
         """The states of these memories."""
         return [(await self.read(memory_id))["state"] for memory_id in ids]
@@ -114,3 +139,235 @@ async def test_what_an_expired_memory_replaced_is_current_again_at_once(notebook
     assert (memory["state"], memory["valid_to"], memory["superseded_by"]) == ("current", None, None)
     assert await notebook.found() == await notebook.listed() == [PORTS[0]]
     assert await notebook.listed(state="replaced") == []
+
+
+async def test_deleting_a_successor_brings_back_what_it_replaced(notebook: Notebook) -> None:
+    """The last of the chain that remains is current, without an end and without links to what is gone."""
+    first, second, third = await ports(notebook, 3)
+    assert await notebook.delete(third) == 204
+    assert await notebook.states(first, second) == ["replaced", "current"]
+    assert await notebook.delete(second) == 204
+    memory = await notebook.read(first)
+    assert (memory["state"], memory["valid_to"], memory["superseded_by"], memory["links"]) == (
+        "current",
+        None,
+        None,
+        [],
+    )
+    assert await notebook.found() == [PORTS[0]]
+
+
+async def test_deleting_the_middle_of_a_chain_joins_its_ends(notebook: Notebook) -> None:
+    """Of A, B and C without B, A is replaced by C, from the time on from which C holds."""
+    first, second, third = await ports(notebook, 3)
+    assert await notebook.delete(second) == 204
+    before, after = await notebook.read(first), await notebook.read(third)
+    assert (before["superseded_by"], before["valid_to"]) == (third, after["valid_from"])
+    assert [link["to"] for link in after["links"]] == [first]
+    assert await notebook.delete(third) == 204
+    assert await notebook.states(first) == ["current"]
+
+
+@pytest.mark.parametrize("scope", [{"session_id": "s"}, {"type": "semantic", "session_id": "s"}])
+async def test_deleting_by_filter_brings_back_what_was_replaced(notebook: Notebook, scope: dict[str, str]) -> None:
+    """A successor among the deleted gives way too."""
+    old, _ = await ports(notebook, session_id="s")
+    response = await notebook.client.delete("/v1/memories", params={"namespace": "n", "confirm": "true", **scope})
+    assert response.json() == {"deleted": 1, "remaining": 0}
+    memory = await notebook.read(old)
+    assert (memory["state"], memory["links"]) == ("current", [])
+
+
+@pytest.mark.parametrize(("job", "options"), [("expire", {}), ("forget", {"keep_top": 1})])
+async def test_jobs_that_remove_a_successor_bring_back_what_it_replaced(
+    notebook: Notebook, job: str, options: dict[str, int]
+) -> None:
+    """Expiry and forgetting undo replacements like any removal."""
+    ends = {"expires_at": (NOW + timedelta(hours=1)).isoformat()} if job == "expire" else {"importance": 1}
+    old, new = await ports(notebook, **ends)
+    notebook.set_time(NOW + timedelta(hours=2))
+    body = {"namespace": "n", "dry_run": False, **options}
+    response = await notebook.client.post(f"/v1/admin/jobs/{job}", json=body)
+    assert response.json()["ids"] == [new]
+    memory = await notebook.read(old)
+    assert (memory["state"], memory["superseded_by"], memory["links"]) == ("current", None, [])
+
+
+async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebook) -> None:
+    """The proof of erasure is as before."""
+    old, new = await ports(notebook)
+    response = await notebook.client.post("/v1/admin/erase", json={"namespace": "n", "memory_id": new})
+    assert not any(response.json()["remaining"].values())
+    assert await notebook.states(old) == ["current"]
+
+
+async def test_editing_a_successor_away_brings_back_what_it_replaced(notebook: Notebook) -> None:
+    """An edit that still states another value of the same leaves it replaced, with its time."""
+    old, new = await ports(notebook)
+    before = await notebook.read(old)
+    await notebook.patch(new, content="The port of the API is 8181.")
+    assert (await notebook.read(old))["valid_to"] == before["valid_to"]
+    assert await notebook.states(old, new) == ["replaced", "current"]
+    await notebook.patch(new, content="The office is closed in August.")
+    assert await notebook.states(old, new) == ["current", "current"]
+    assert (await notebook.read(new))["links"] == []
+
+
+async def test_a_successor_without_its_link_gives_way(notebook: Notebook) -> None:
+    """Taking the link `contradicts` out of its links undoes the replacement."""
+    old, new = await ports(notebook)
+    memory = await notebook.patch(new, links=[])
+    assert (memory["links"], await notebook.states(old, new)) == ([], ["current", "current"])
+
+
+async def test_a_restored_memory_is_contested_with_what_replaced_it(notebook: Notebook) -> None:
+    """Both are in the current view, linked to each other; a memory there can not be restored."""
+    old, new = await ports(notebook)
+    memory = await notebook.restore(old)
+    assert (memory["state"], memory["valid_to"], memory["superseded_by"]) == ("contested", None, None)
+    assert await notebook.states(old, new) == ["contested", "contested"]
+    assert [link["to"] for link in memory["links"]] == [new]
+    assert await notebook.found() == await notebook.listed(state="contested") == [*PORTS[:2]]
+    for memory_id in (old, new):
+        response = await notebook.client.post(f"/v1/memories/{memory_id}/restore", params={"namespace": "n"})
+        assert response.status_code == 409
+
+
+async def test_a_restored_memory_stays_when_its_rival_is_written_again(notebook: Notebook) -> None:
+    """A repetition decides nothing that was decided otherwise."""
+    old, new = await ports(notebook)
+    await notebook.restore(old)
+    await notebook.write(PORTS[1])
+    assert await notebook.states(old, new) == ["contested", "contested"]
+
+
+@pytest.mark.parametrize("how", ["delete", "links"])
+async def test_what_contests_a_memory_no_more_leaves_it_current(notebook: Notebook, how: str) -> None:
+    """When the other end goes, or the link, the memory is current and keeps no link."""
+    old, new = await ports(notebook)
+    await notebook.restore(old)
+    await (notebook.delete(new) if how == "delete" else notebook.patch(new, links=[]))
+    memory = await notebook.read(old)
+    assert (memory["state"], memory["links"], memory["state_reason"]) == ("current", [], None)
+
+
+async def test_an_end_can_be_set_and_taken_back(notebook: Notebook) -> None:
+    """A memory ends at the time given; null does as restore. What it had replaced is current meanwhile."""
+    old, new = await ports(notebook)
+    ended = await notebook.patch(new, valid_to=NOW.isoformat())
+    assert (ended["state"], ended["superseded_by"], await notebook.found()) == ("replaced", None, [PORTS[0]])
+    await notebook.patch(new, valid_to=None)
+    assert await notebook.states(old, new) == ["contested", "contested"]
+
+
+async def test_an_end_in_the_future_comes_by_itself(notebook: Notebook) -> None:
+    """Until then the memory is current."""
+    memory_id = (await notebook.write("The office is in Rome."))["id"]
+    memory = await notebook.patch(memory_id, valid_to=(NOW + timedelta(days=1)).isoformat())
+    assert memory["state"] == "current"
+    notebook.set_time(NOW + timedelta(days=1))
+    assert (await notebook.states(memory_id), await notebook.found()) == (["replaced"], [])
+    assert (await notebook.restore(memory_id))["state"] == "current"
+
+
+@pytest.mark.parametrize("end", ["soon", 7, "2020-01-01T00:00:00Z", "2026-03-01T12:00:00"])
+async def test_an_end_that_is_no_time_or_too_early_is_refused(notebook: Notebook, end: object) -> None:
+    """The error names the field."""
+    memory_id = (await notebook.write("The office is in Rome."))["id"]
+    response = await notebook.client.patch(
+        f"/v1/memories/{memory_id}", params={"namespace": "n"}, json={"valid_to": end}
+    )
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["path"] == "valid_to"
+
+
+async def test_links_are_set_by_patch_and_removed_with_their_end(notebook: Notebook) -> None:
+    """A link has a type and a strength; one to itself or to no memory is refused."""
+    first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea is brewed at 90 C.")]
+    link = {"to": second, "type": "extends", "strength": 0.5}
+    assert (await notebook.patch(first, links=[link]))["links"] == [link]
+    for to in (first, "no such memory"):
+        response = await notebook.client.patch(
+            f"/v1/memories/{first}", params={"namespace": "n"}, json={"links": [{"to": to, "type": "extends"}]}
+        )
+        assert (response.status_code, response.json()["errors"][0]["path"]) == (422, "links[0].to")
+    await notebook.delete(second)
+    assert (await notebook.read(first))["links"] == []
+
+
+async def test_a_link_that_contradicts_contests_both(notebook: Notebook) -> None:
+    """Whoever sets it; the other memory gets the link back."""
+    first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea bores Ann.")]
+    await notebook.patch(first, links=[{"to": second, "type": "contradicts"}])
+    assert await notebook.states(first, second) == ["contested", "contested"]
+    answer = await notebook.write("Ann never drinks tea at all.", links=[{"to": first, "type": "contradicts"}])
+    assert (answer["contests"], answer["memory"]["state"]) == ([first], "contested")
+
+
+async def test_a_history_has_the_chain_with_times_and_reasons(notebook: Notebook) -> None:
+    """Asked of any of the memories, it lists all of them, oldest first."""
+    ids = await ports(notebook, 3)
+    for memory_id in ids:
+        versions = await notebook.history(memory_id)
+        assert [version["memory"]["id"] for version in versions] == ids
+        assert [version.get("replaced_by") for version in versions] == [*ids[1:], None]
+        assert [version.get("to") for version in versions] == [*(version["from"] for version in versions[1:]), None]
+        assert [bool(version.get("reason")) for version in versions] == [True, True, False]
+
+
+async def test_a_history_has_the_earlier_texts(notebook: Notebook) -> None:
+    """Each with the time of its edit; the memory itself shows the last text only."""
+    memory_id = (await notebook.write("The office is in Rome.", created_at="2026-02-01T00:00:00Z"))["id"]
+    for hours, content in enumerate(("The office is in Oslo.", "The office is in Bern."), 1):
+        notebook.set_time(NOW + timedelta(hours=hours))
+        memory = await notebook.patch(memory_id, content=content)
+    assert "earlier" not in memory
+    versions = await notebook.history(memory_id)
+    assert [version["memory"]["content"] for version in versions] == [
+        f"The office is in {place}." for place in ("Rome", "Oslo", "Bern")
+    ]
+    edits = ["2026-03-01T13:00:00Z", "2026-03-01T14:00:00Z"]
+    assert [version["from"] for version in versions] == ["2026-02-01T00:00:00Z", *edits]
+    assert [version.get("to") for version in versions] == [*edits, None]
+    assert [(version.get("reason"), version.get("replaced_by")) for version in versions] == [
+        ("edited", memory_id),
+        ("edited", memory_id),
+        (None, None),
+    ]
+
+
+async def test_the_past_keeps_what_held_then(notebook: Notebook) -> None:
+    """Searches with `as_of` find what was replaced since."""
+    old, _ = await ports(notebook)
+    at = (NOW - timedelta(minutes=90)).isoformat()
+    response = await notebook.client.post("/v1/search", json={"query": "port", "namespace": "n", "as_of": at})
+    assert [(hit["id"], hit["memory"]["state"]) for hit in response.json()["hits"]] == [(old, "replaced")]
+
+
+@pytest.mark.parametrize("path", ["history", "restore"])
+async def test_unknown_memories_have_neither_history_nor_return(notebook: Notebook, path: str) -> None:
+    """Both calls answer 404."""
+    method = "GET" if path == "history" else "POST"
+    url = f"/v1/memories/{'0' * 8}-0000-4000-8000-{'0' * 12}/{path}"
+    assert (await notebook.client.request(method, url, params={"namespace": "n"})).status_code == 404
+
+
+async def test_an_export_keeps_states_and_earlier_texts(notebook: Notebook) -> None:
+    """Imported into another namespace, the history is the same but for the ids."""
+    old, new = await ports(notebook)
+    await notebook.patch(new, content="The port of the API is 8181.")
+    lines = (await notebook.client.post("/v1/admin/export", json={"namespace": "n"})).content
+    answer = await notebook.client.post(
+        "/v1/admin/import",
+        params={"namespace": "m"},
+        content=lines,
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert answer.json()["counts"]["stored"] == 2, answer.text
+    listed = await notebook.client.get("/v1/memories", params={"namespace": "m", "state": "replaced"})
+    (copy,) = listed.json()["memories"]
+    copied, original = await notebook.history(copy["id"], "m"), await notebook.history(old)
+    for moved, version in zip(copied, original, strict=True):
+        for field in ("from", "to", "reason"):
+            assert moved.get(field) == version.get(field)
+        assert moved["memory"]["content"] == version["memory"]["content"]

@@ -1,0 +1,95 @@
+"""What a stored memory becomes when it is written again: it keeps what both writes asked for. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memtypes.model.memory import (
+    MAX_LINKS,
+    MAX_METADATA_BYTES,
+    MAX_SOURCES,
+    MAX_TAGS,
+    Link,
+    Memory,
+    Source,
+    check_json,
+    first_line,
+)
+
+MAX_SESSIONS = 1_000
+"""Maximum number of source sessions that a memory lists."""
+
+
+def joined(known: Memory, again: Memory) -> dict[str, Any]:
+    """The fields of `known` after the same was written as `again`, but for its evidence; not its content and times.
+
+    Pinned if either is; the longer life; the higher importance; all tags, links and sources up to their limits;
+    metadata of both, of which `again` wins a key; fields that only `again` has. Its visibility stays.
+    """
+    source, *sources = [*_distinct([*_sources(known), *_sources(again)]), None]
+    return {
+        "pinned": known.pinned or again.pinned,
+        "importance": max(known.importance, again.importance),
+        "expires_at": None if None in (ends := (known.expires_at, again.expires_at)) else max(filter(None, ends)),
+        "tags": list(dict.fromkeys([*known.tags, *again.tags]))[:MAX_TAGS],
+        "links": joined_links(known.links, again.links),
+        "metadata": _joined_metadata(known.metadata, again.metadata),
+        "source": source,
+        "sources": [other for other in sources if other is not None][:MAX_SOURCES],
+        **_lacking(known, again),
+    }
+
+
+def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
+    """Evidence count and source sessions of `memory` with those of `other` added."""
+    sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
+    return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
+
+
+def changed_fields(before: Memory, after: Memory) -> tuple[str, ...]:
+    """Names of the fields in which a memory differs from what it was, in the order of the model."""
+    return tuple(name for name in type(after).model_fields if getattr(before, name) != getattr(after, name))
+
+
+def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
+    """The links of both, up to the limit; of those with the same end and type the stronger one."""
+    links = {(link.to, link.type): link for link in known}
+    for link in again:
+        other = links.setdefault((link.to, link.type), link)
+        links[link.to, link.type] = max(link, other, key=lambda either: either.strength)
+    return list(links.values())[:MAX_LINKS]
+
+
+def _sources(memory: Memory) -> list[Source]:
+    return [*([memory.source] if memory.source else []), *memory.sources]
+
+
+def _distinct(sources: list[Source]) -> list[Source]:
+    return [source for place, source in enumerate(sources) if source not in sources[:place]]
+
+
+def _joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
+    """The keys of both; keys of `known` that do not fit beside those of `again` are left out."""
+    metadata = dict(again)
+    for key, value in known.items():
+        candidate = {key: value, **metadata}
+        try:
+            check_json(candidate, MAX_METADATA_BYTES)
+        except ValueError:
+            continue
+        metadata = candidate
+    return metadata
+
+
+def _lacking(known: Memory, again: Memory) -> dict[str, Any]:
+    """The type's own fields in which `known` has nothing, or a title derived from its content, and `again` has more."""
+    fields: dict[str, Any] = {}
+    for name in sorted(known.own_fields - {"evidence_count", "source_sessions"}):
+        value, other = getattr(known, name), getattr(again, name)
+        derived = name == known.title_field and value == first_line(known.content)
+        if (value in (None, []) or derived) and other not in (None, []):
+            fields[name] = other
+    title = known.title_field
+    if title in fields and fields[title] == first_line(again.content):
+        del fields[title]
+    return fields

@@ -1,0 +1,134 @@
+"""Second writes over HTTP: what a merge changes and keeps, and what is another event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from memtypes.model.memory import MAX_METADATA_BYTES, MAX_TAGS
+from tests.api.conftest import FACT
+
+pytestmark = pytest.mark.anyio
+
+EVENT = {"type": "episodic", "namespace": "n", "content": "The deploy of the shop failed."}
+
+
+async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
+    """The answer to writing FACT with `fields`."""
+    response = await client.post("/v1/memories", json=FACT | fields)
+    assert response.status_code in (200, 201), response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+@pytest.mark.parametrize("again", [FACT["content"], "The build runs on friday"], ids=["same text", "reworded"])
+async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClient, again: str) -> None:
+    """Pinned if either, the longer life, all tags, the higher importance, metadata and sources of both."""
+    first = await write(
+        client,
+        importance=8,
+        tags=["a", "b"],
+        metadata={"k": 1, "old": 1},
+        source="Ann",
+        expires_at="2027-01-01T00:00:00Z",
+        session_id="s 1",
+    )
+    answer = await write(
+        client,
+        content=again,
+        importance=3,
+        tags=["b", "c"],
+        metadata={"k": 2, "new": 2},
+        source={"file": "a.md", "line": 3},
+        pinned=True,
+        session_id="s 2",
+    )
+    memory = answer["memory"]
+    assert (answer["status"], answer["merged_into"], memory["content"]) == ("merged", first["id"], FACT["content"])
+    assert (memory["importance"], memory["pinned"], memory["expires_at"]) == (8, True, None)
+    assert (memory["tags"], memory["metadata"]) == (["a", "b", "c"], {"k": 2, "old": 1, "new": 2})
+    assert memory["source"]["caller"] == "Ann"
+    assert [(source["file"], source["line"]) for source in memory["sources"]] == [("a.md", 3)]
+    assert memory["source_sessions"] == ["s 1", "s 2"]
+    assert set(answer["changed"]) == {
+        *("pinned", "expires_at", "tags", "metadata", "sources", "evidence_count", "source_sessions")
+    }
+    read = await client.get(f"/v1/memories/{first['id']}", params={"namespace": "n"})
+    assert read.json() == memory
+
+
+async def test_the_later_of_two_ends_counts(client: httpx.AsyncClient) -> None:
+    """An earlier end of the second write changes nothing."""
+    await write(client, expires_at="2027-01-01T00:00:00Z")
+    assert (await write(client, expires_at="2026-06-01T00:00:00Z"))["memory"]["expires_at"] == "2027-01-01T00:00:00Z"
+    later = await write(client, expires_at="2028-01-01T00:00:00Z")
+    assert (later["memory"]["expires_at"], "expires_at" in later["changed"]) == ("2028-01-01T00:00:00Z", True)
+
+
+async def test_a_merge_stays_within_the_limits(client: httpx.AsyncClient) -> None:
+    """Of tags the first ones stay; of metadata what the second write gave, and what fits beside it."""
+    await write(client, tags=[f"old {n}" for n in range(MAX_TAGS)], metadata={"long": "x" * 10_000, "short": 1})
+    memory = (await write(client, tags=["new"], metadata={"other": "y" * 10_000}))["memory"]
+    assert memory["tags"] == [f"old {n}" for n in range(MAX_TAGS)]
+    assert set(memory["metadata"]) == {"other", "short"}
+    assert len(str(memory["metadata"])) < MAX_METADATA_BYTES
+
+
+async def test_links_of_both_writes_are_joined(client: httpx.AsyncClient) -> None:
+    """Of two links to the same memory with the same type the stronger one stays."""
+    ends = [(await write(client, content=content))["id"] for content in ("Tea is hot.", "Rain is wet.")]
+    await write(client, links=[{"to": ends[0], "type": "extends", "strength": 0.9}])
+    links = [{"to": ends[0], "type": "extends", "strength": 0.2}, {"to": ends[1], "type": "refines", "strength": 0.5}]
+    memory = (await write(client, links=links))["memory"]
+    assert [(link["to"], link["strength"]) for link in memory["links"]] == [(ends[0], 0.9), (ends[1], 0.5)]
+
+
+async def test_a_merge_fills_what_was_left_out(client: httpx.AsyncClient) -> None:
+    """A concept that only the second write gives is kept."""
+    await write(client)
+    answer = await write(client, concept="Build times")
+    assert (answer["memory"]["concept"], "concept" in answer["changed"]) == ("Build times", True)
+
+
+async def test_a_repeated_request_changes_nothing_twice(client: httpx.AsyncClient) -> None:
+    """From the same place it is no more evidence, but what it asks for besides is kept."""
+    place = {"source": {"file": "a.md", "line": 3}}
+    await write(client, **place)
+    again = await write(client, **place)
+    assert (again["memory"]["evidence_count"], again.get("changed")) == (1, None)
+    pinned = await write(client, **place, pinned=True)
+    assert (pinned["memory"]["evidence_count"], pinned["changed"]) == (1, ["pinned"])
+
+
+async def test_a_merge_does_not_widen_visibility(client: httpx.AsyncClient) -> None:
+    """The same text for the namespace is another memory than that of one session."""
+    private = await write(client, session_id="s", visibility="session")
+    public = await write(client, session_id="s")
+    assert (public["status"], public["id"] != private["id"]) == ("stored", True)
+    again = await write(client, session_id="s", visibility="session")
+    assert (again["merged_into"], again["memory"]["visibility"]) == (private["id"], "session")
+
+
+async def test_an_event_on_another_day_is_another_event(client: httpx.AsyncClient) -> None:
+    """On the same day it is the same event, also in other words; a fact is the same on any day."""
+    first = await write(client, **EVENT, created_at="2026-02-01T08:00:00Z")
+    same = await write(client, **EVENT, created_at="2026-02-01T19:00:00Z")
+    assert (same["status"], same["merged_into"]) == ("merged", first["id"])
+    other = await write(client, **EVENT, created_at="2026-02-02T08:00:00Z")
+    assert (other["status"], other["id"] != first["id"]) == ("stored", True)
+    fact = await write(client, created_at="2026-02-01T08:00:00Z")
+    assert (await write(client, created_at="2026-02-02T08:00:00Z"))["merged_into"] == fact["id"]
+
+
+async def test_batch_items_tell_what_they_changed(client: httpx.AsyncClient) -> None:
+    """Also where both writes are in one batch; the memory has the changes of all."""
+    item = {"type": "semantic", "content": "Tea is hot."}
+    items = [item, item | {"tags": ["x"]}, item | {"pinned": True}]
+    answer = (await client.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()
+    assert [result["status"] for result in answer["results"]] == ["stored", "merged", "merged"]
+    assert ["tags" in result.get("changed", ()) for result in answer["results"]] == [False, True, False]
+    read = await client.get(f"/v1/memories/{answer['results'][0]['id']}", params={"namespace": "n"})
+    memory = read.json()
+    assert (memory["tags"], memory["pinned"], memory["evidence_count"]) == (["x"], True, 3)
