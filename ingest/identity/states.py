@@ -73,7 +73,7 @@ class States:
 
     def end(self, memory_id: str, ended_at: datetime) -> None:
         """Let a memory end at `ended_at`; what it had replaced is current again from then on."""
-        self._change(memory_id, valid_to=ended_at)
+        self._change(memory_id, valid_to=ended_at, state_reason=None)
 
     def part(self, memory_id: str, others: Iterable[str]) -> None:
         """Remove the links `contradicts` between a memory and `others`, in both directions; their states follow."""
@@ -145,7 +145,7 @@ class States:
         if self._in_view(after):
             fields |= self._contested(after)
         elif successor is None:
-            fields |= {"state_until": None, "state_reason": None}
+            fields["state_until"] = None
         if all(getattr(memory, name) == value for name, value in fields.items()):
             return False
         self._change(memory.id, **fields)

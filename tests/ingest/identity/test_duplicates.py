@@ -157,7 +157,7 @@ async def test_private_memories_are_not_compared() -> None:
     """Equal memories that are private to two sessions are not merged."""
     store = InMemoryStore()
     for session, content in (("a", "Call Ann"), ("b", "call ann")):
-        (outcome,) = await write(store, content, kind="prospective", session_id=session)
+        (outcome,) = await write(store, content, kind="prospective", session_id=session, visibility="session")
         assert outcome.status is WriteStatus.STORED
 
 

@@ -178,19 +178,14 @@ async def test_deleting_by_filter_brings_back_what_was_replaced(notebook: Notebo
     assert (memory["state"], memory["links"]) == ("current", [])
 
 
-@pytest.mark.parametrize(("job", "options"), [("expire", {}), ("forget", {"keep_top": 1})])
-async def test_jobs_that_remove_a_successor_bring_back_what_it_replaced(
-    notebook: Notebook, job: str, options: dict[str, int]
-) -> None:
-    """Expiry and forgetting undo replacements like any removal."""
-    ends = {"expires_at": (NOW + timedelta(hours=1)).isoformat()} if job == "expire" else {"importance": 1}
-    old, new = await ports(notebook, **ends)
+async def test_the_expire_job_leaves_what_an_expired_memory_replaced(notebook: Notebook) -> None:
+    """It is current for good when the expired memory is gone."""
+    old, new = await ports(notebook, expires_at=(NOW + timedelta(hours=1)).isoformat())
     notebook.set_time(NOW + timedelta(hours=2))
-    body = {"namespace": "n", "dry_run": False, **options}
-    response = await notebook.client.post(f"/v1/admin/jobs/{job}", json=body)
+    response = await notebook.client.post("/v1/admin/jobs/expire", json={"namespace": "n", "dry_run": False})
     assert response.json()["ids"] == [new]
     memory = await notebook.read(old)
-    assert (memory["state"], memory["superseded_by"], memory["links"]) == ("current", None, [])
+    assert (memory["state"], memory["superseded_by"], memory["state_until"]) == ("current", None, None)
 
 
 async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebook) -> None:
