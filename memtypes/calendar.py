@@ -1,23 +1,26 @@
 """The English words of the calendar: months, weekdays, numbers and units, as patterns and as values.
 
-Shared by due times (`ingest.screening.due`) and by the times that a query names (`retrieval.query.named_times`).
-The patterns have no groups and are in lower case: compile them with IGNORECASE for text as written.
+For the times that a query names (`retrieval.query.named_times`) and for statements; the words themselves are those of
+`lexicon.toml`, which due times are read with. The patterns have no groups and are in lower case: compile them with
+IGNORECASE for text as written.
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
+from typing import Any
+
+from memtypes.words import Words, lexicon
 
 DAY = timedelta(days=1)
 
-MONTHS = (
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-    "december",
-)  # fmt: skip
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_ENGLISH: Mapping[str, Any] = lexicon()["en"]
+MONTHS: tuple[str, ...] = tuple(names.split(",")[0] for names in _ENGLISH["month"])
+WEEKDAYS: tuple[str, ...] = tuple(names.split(",")[0] for names in _ENGLISH["weekday"])
 
 MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
@@ -26,19 +29,11 @@ MONTH = (
 WEEKDAY = r"(?:mon|tues?|wednes|thurs?|fri|satur|sun)day"
 ORDINAL = r"(?:st|nd|rd|th)?"
 
-_ONE_TO_TWELVE = {
-    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "eleven": 11, "twelve": 12,
-}  # fmt: skip
 _NUMBERS: Mapping[str, float] = MappingProxyType(
-    {
-        "half a": 0.5, "half an": 0.5, "a": 1, "an": 1, "a couple of": 2, "a few": 3, **_ONE_TO_TWELVE,
-        "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "forty-five": 45, "fifty": 50, "sixty": 60,
-        "ninety": 90,
-    }
-)  # fmt: skip
+    {"half a": 0.5, "half an": 0.5, "a": 1, "an": 1, "forty-five": 45}
+    | {word.strip(): float(value) for value, words in _ENGLISH["number"].items() for word in words.split(",")}
+)
 
-HOUR_WORD = "|".join(_ONE_TO_TWELVE)
 COUNT_WORD = "|".join(sorted((word for word in _NUMBERS if not word.startswith("half")), key=len, reverse=True))
 """Whole counts in words: "two", "a couple of", "forty-five"."""
 
@@ -71,3 +66,81 @@ def months_later(day: date, months: int) -> date:
     """The same day of the month `months` later, or that month's last day if it is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def easter(year: int) -> date:
+    """Easter Sunday of the Gregorian `year` (the anonymous Gregorian algorithm, Meeus 1991)."""
+    century, golden = year // 100, year % 19
+    epact = (century - century // 4 - (8 * century + 13) // 25 + 19 * golden + 15) % 30
+    moon = epact - (epact // 28) * (1 - (29 // (epact + 1)) * ((21 - golden) // 11))
+    sunday = moon - (year + year // 4 + moon + 2 - century + century // 4) % 7
+    month = 3 + (sunday + 40) // 44
+    return date(year, month, sunday + 28 - 31 * (month // 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A length of time."""
+
+    minutes: float = 0
+    days: float = 0
+    months: float = 0
+
+    def plus(self, other: Length) -> Length:
+        """Both together."""
+        return Length(self.minutes + other.minutes, self.days + other.days, self.months + other.months)
+
+    def times(self, factor: float) -> Length:
+        """`factor` times as long."""
+        return Length(self.minutes * factor, self.days * factor, self.months * factor)
+
+    def later(self, day: date) -> date:
+        """`day` and its days and months later; half a month is 15 days."""
+        return months_later(day, int(self.months)) + timedelta(days=round(self.days + self.months % 1 * 30))
+
+
+def length_at(words: Words, i: int) -> tuple[Length, int] | None:
+    """A length of time: two weeks, an hour and a half, 1h15m, half an hour, three quarters of an hour."""
+    i = words.after("about", i)
+    noun = words.after("article", i)
+    if words.is_a("half", noun) and (unit := unit_at(words, words.after("article", words.after("half", noun)))):
+        return unit[0].times(0.5), unit[1]
+    alone = unit_at(words, i) if _and_a(words, "half", words.after("unit", i)) else None  # "en hora y media"
+    count = words.number(i) or ((1.0, noun) if noun > i or alone else None)
+    if count is None:
+        return None
+    value, j = count
+    if words.is_a("quarter", j) and (unit := unit_at(words, words.after("article", words.after("of", j + 1)))):
+        return unit[0].times(value / 4), unit[1]
+    half = _and_a(words, "half", j)
+    unit = unit_at(words, (half or j) + (words.plain(half or j) == "-"))
+    return _with_rest(words, unit[0].times(value + bool(half) / 2), unit[0], unit[1]) if unit else None
+
+
+def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
+    """The unit of time at token `i`, as its length."""
+    found = words.get("unit", i)
+    if found is None:
+        return None
+    letters, count = found[0].rstrip("0123456789"), float(found[0].lstrip("dmo"))
+    return Length(**{{"m": "minutes", "d": "days", "mo": "months"}[letters]: count}), found[1]
+
+
+def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Length, int]:
+    """`whole` with what follows it: "and a half", "15 minutes", "et quart"."""
+    if half := _and_a(words, "half", j):
+        return whole.plus(unit.times(0.5)), half
+    k = words.after("and", j)
+    more = words.number(k) if unit.minutes == 60 else None
+    if more:
+        smaller = unit_at(words, more[1])
+        if (smaller and smaller[0].minutes == 1) or (k == j and words.glued(j)):
+            return whole.plus(Length(minutes=more[0])), smaller[1] if smaller else more[1]
+    if unit.minutes == 60 and (quarter := _and_a(words, "quarter", j)):
+        return whole.plus(Length(minutes=15)), quarter
+    return whole, words.after("about", j)
+
+
+def _and_a(words: Words, kind: str, i: int) -> int | None:
+    j = words.after("article", words.after("and", i))
+    return words.after(kind, j) if j > i and words.is_a(kind, j) else None

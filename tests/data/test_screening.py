@@ -95,6 +95,21 @@ def test_due_times_are_read_from_phrases() -> None:
     assert (counts.precision, counts.recall) == (1.0, 1.0), counts
 
 
+def test_due_times_are_read_from_texts_of_later_authors() -> None:
+    """Texts with their clock and zone, with a due time (of some, only the day counts) or with none."""
+    exact, none = [], []
+    for row in rows("due_heldout"):
+        zone = ZoneInfo(row["tz"])
+        due = due_in(row["text"], datetime.fromisoformat(row["now"]).replace(tzinfo=zone), zone)
+        if row["due"] is None:
+            none.append(due is None)
+            continue
+        length = len("2026-03-05" if row.get("day_only") else "2026-03-05T09:00")
+        exact.append(due is not None and due.at.astimezone(zone).isoformat()[:length] == row["due"][:length])
+    assert sum(exact) / len(exact) >= 0.95
+    assert sum(none) / len(none) >= 0.92
+
+
 def _due(text: str, label: str) -> tuple[str, set[str], set[str]]:
     due = due_in(text, SAID_AT, BERLIN)
     read = due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") if due else ""

@@ -13,11 +13,15 @@ from memtypes.calendar import (
     MONTHS,
     WEEKDAY,
     WEEKDAYS,
+    Length,
+    easter,
+    length_at,
     month_of,
     months_later,
     number_of,
     weekday_of,
 )
+from memtypes.words import read_words
 
 
 def test_names_and_abbreviations_have_their_number() -> None:
@@ -46,3 +50,40 @@ def test_a_month_later_ends_with_a_shorter_month() -> None:
     """A month after 31 January is the last day of February."""
     assert months_later(date(2024, 1, 31), 1) == date(2024, 2, 29)
     assert months_later(date(2025, 12, 31), 2) == date(2026, 2, 28)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("90 minutes", Length(minutes=90)),
+        ("an hour and 15 minutes", Length(minutes=75)),
+        ("1h15m", Length(minutes=75)),
+        ("half an hour", Length(minutes=30)),
+        ("three quarters of an hour", Length(minutes=45)),
+        ("a fortnight", Length(days=14)),
+        ("a year and a half", Length(months=18)),
+        ("anderthalb Stunden", Length(minutes=90)),
+        ("trois quarts d'heure", Length(minutes=45)),
+        ("een kwartier", Length(minutes=15)),
+        ("hora y media de viaje", Length(minutes=90)),
+    ],
+)
+def test_lengths_of_time_are_read(text: str, length: Length) -> None:
+    """Numbers and units in digits and words; hours become minutes, weeks days, and years months."""
+    read = length_at(read_words(text), 0)
+    assert read is not None
+    assert read[0] == length
+
+
+@pytest.mark.parametrize("text", ["five apples", "half the cake", "", "the hour"])
+def test_other_words_are_no_lengths(text: str) -> None:
+    """A number needs a unit of time."""
+    assert length_at(read_words(text), 0) is None
+
+
+def test_easter_is_a_sunday_in_spring() -> None:
+    """Easter of known years, and a Sunday between 22 March and 25 April in every year."""
+    assert (easter(2000), easter(2026), easter(2038)) == (date(2000, 4, 23), date(2026, 4, 5), date(2038, 4, 25))
+    for year in range(1900, 2200):
+        assert easter(year).weekday() == 6
+        assert date(year, 3, 22) <= easter(year) <= date(year, 4, 25)

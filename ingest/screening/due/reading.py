@@ -1,27 +1,28 @@
-"""Due times: the instant that the words of a text name, for a speaker's clock and time zone.
+"""Due times: the instant at which a text says that its task is due, for a speaker's clock and time zone.
 
-A day without a time of day means 9 in the morning, the end of a period means 17:00 on its last working day. A time
-of day without a day is the next one to come.
+The times that it mentions are read by a grammar (`mentions`); a linear model over cues around each (the past, negation,
+habits, names ...) tells whether it is the due time. `benchmarks/training/due.py` learns the weights.
 """
 
 from __future__ import annotations
 
-import re
-from calendar import monthrange
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from math import exp
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import anyio.to_thread
 
-from ingest.screening.due.phrases import TimePhrase, find_time_phrase, read_duration
-from ingest.screening.due.translation import in_english
+from ingest.screening.due.mentions import Mention, MentionReader
 from ingest.screening.submission import Rejection, Submission
-from memtypes.calendar import MONTH, month_of, months_later, number_of, weekday_of
 from memtypes.model.prospective import ProspectiveDraft, TriggerType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
+from memtypes.words import Words, read_words
 
 TIMEZONE = "timezone"
 """The metadata key of the caller's time zone, such as Europe/Berlin."""
@@ -29,17 +30,21 @@ TIMEZONE = "timezone"
 _MAX_READ = 2_000
 _MAX_TEXT = 500
 
-_MORNING = time(9)
-_LAST_HOUR = time(17)
-_LATE = time(20)
-_TIMES_OF_DAY: Mapping[str, time] = {
-    "noon": time(12), "midday": time(12), "lunchtime": time(12), "midnight": time(0), "morning": _MORNING,
-    "afternoon": time(15), "evening": time(18), "night": _LATE, "tonight": _LATE,
-}  # fmt: skip
-_EARLIEST_BARE = 8
-""""At 7" is in the evening, "at 8" in the morning."""
+_MONTH_FIRST = frozenset(
+    f"America/{city}"
+    for city in ("New_York", "Detroit", "Chicago", "Denver", "Boise", "Phoenix", "Los_Angeles", "Anchorage")
+) | {"Pacific/Honolulu"}
+"""Zones where 3/4 is 4 March; so it is without a zone."""
 
-_MONTHS_PER_PERIOD = {"month": 1, "quarter": 3, "year": 12}
+_SENTENCE_ENDS = (".", "!", "?", ";", "…")
+_CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ":", "(", ")", "\u2013", "\u2014", "=")
+_QUOTES = tuple('"\u201c\u201d\u201e\u00ab\u00bb\u2018')
+_LEADS = ("by", "on", "at", "in", "from", "of", "to")
+_CLAUSE_CUES = (
+    "past", "participle", "negation", "habit", "task", "condition", "extent", "change", "future", "opening", "moved",
+)  # fmt: skip
+_SENTENCE_CUES = ("past", "participle", "negation", "cancel", "habit", "task", "condition", "vague")
+_NAMED_KINDS = ("weekday", "monthday", "near", "holiday", "dom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,183 +97,199 @@ def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> DueTime | 
     A wall-clock time that is skipped when summer time begins becomes the hour after. One that comes twice is the first
     that is still to come.
     """
-    english = in_english(text)
-    phrase = find_time_phrase(english or text)
-    if phrase is None:
-        return None
+    reader = reader_of(text, now, zone)
     try:
-        at = _instant(phrase, now.astimezone(zone or UTC))
-    except (ValueError, OverflowError):  # no such time: 31 February, 25 o'clock, the year 10,000
+        likely = [(probability(present), mention) for mention, present in candidates(reader)]
+        best = max(likely, key=lambda pair: pair[0], default=None)
+        if best is None or best[0] <= 0.5:
+            return None
+        return DueTime(reader.instant_of(best[1]), reader.words.span(best[1].first, best[1].last))
+    except (ValueError, OverflowError):  # no such time: the year 10,000
         return None
-    return None if at is None else DueTime(at.astimezone(UTC), phrase.text if english is None else text)
 
 
-def _instant(phrase: TimePhrase, now: datetime) -> datetime | None:
-    clock = _time_of_day(phrase.time, phrase.day) if phrase.time else None
-    if phrase.day is None:
-        assert clock is not None  # noqa: S101 - a phrase names a day or a time of day
-        return _next(clock, now)
-    if phrase.day["duration"]:
-        return _after(phrase.day["duration"], now, clock)
-    day = next((read(phrase.day, now.date()) for group, read in _DAY_READERS.items() if phrase.day[group]), None)
-    if day is None:
-        return None
-    if clock is None:
-        return _default_time(phrase.day, day, now)
-    if phrase.time and (phrase.time["word"] or "").lower() == "midnight":
-        day += timedelta(days=1)  # midnight ends the day that it is said of
-    return datetime.combine(day, clock, now.tzinfo)
+def reader_of(text: str, now: datetime, zone: ZoneInfo | None) -> MentionReader:
+    """The reader of the mentions of `text`, said in `zone` (default: UTC) at `now`."""
+    return MentionReader.of(read_words(text), now, zone or UTC, month_first=zone is None or zone.key in _MONTH_FIRST)
 
 
-def _next(clock: time, now: datetime) -> datetime:
-    """The next instant after `now`, in its time zone, at which a clock shows `clock`."""
-    today = datetime.combine(now.date(), clock, now.tzinfo)
-    tomorrow = datetime.combine(now.date() + timedelta(days=1), clock, now.tzinfo)
-    # By timestamp: datetimes of the same zone are compared by their wall clocks, which a doubled hour shows twice.
-    upcoming = (at for at in (today, today.replace(fold=1)) if at.timestamp() > now.timestamp())
-    return next(upcoming, tomorrow)
+def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, float]]]:
+    """Each mention that is not past, with its features. Of today, any time may still be meant."""
+    today = reader.now.date()
+    open_ = [m for m in reader.mentions() if m.day is None or not (m.day.over or m.day.date < today)]
+    yield from ((mention, features(reader.words, open_, mention)) for mention in open_)
 
 
-def _default_time(match: re.Match[str], day: date, now: datetime) -> datetime:
-    """The usual time for the matched words on `day` (9:00, 17:00 ...); if it has passed today, a later hour."""
-    part = (match["near"] or "").lower().split(" ")[-1]
-    usual = _LAST_HOUR if match["end"] else _TIMES_OF_DAY.get(part, _MORNING)
-    at = datetime.combine(day, usual, now.tzinfo)
-    if at > now or day != now.date():
-        return at
-    later = (datetime.combine(day, hour, now.tzinfo) for hour in (_LAST_HOUR, _LATE, time(23, 59)))
-    return next((hour for hour in later if hour > now), at)
+def probability(present: Mapping[str, float]) -> float:
+    """The probability that a mention with these features is a due time."""
+    weights = _weights()
+    score = weights["bias"] + sum(weights.get(name, 0.0) * value for name, value in present.items())
+    return 1 / (1 + exp(-score))
 
 
-def _after(words: str, now: datetime, clock: time | None) -> datetime:
-    duration = read_duration(words)
-    if duration.unit == "minutes":
-        return now.astimezone(UTC) + timedelta(minutes=duration.count)
-    if duration.unit == "days":
-        day = now.date() + timedelta(days=round(duration.count))
-    else:
-        day = months_later(now.date(), int(duration.count)) + timedelta(days=round(duration.count % 1 * 30))
-    return datetime.combine(day, clock or now.time(), now.tzinfo)
+@cache
+def _weights() -> Mapping[str, float]:
+    weights: dict[str, float] = json.loads(files(__package__).joinpath("weights.json").read_text(encoding="utf-8"))
+    return weights
 
 
-def _end_of_period(match: re.Match[str], today: date) -> date:
-    abbreviated = {"eod": "day", "eow": "week", "eom": "month"}
-    period = abbreviated.get(match["end"].lower()) or match["period"].lower()
-    ahead = int((match["end_of"] or "").lower() == "next")
-    if period == "day":
-        return today + timedelta(days=ahead)
-    if period == "week":
-        return today + timedelta(days=(4 - today.weekday()) % 7 + 7 * ahead)
-    months = _MONTHS_PER_PERIOD[period]
-    first = months_later(today.replace(day=1), ahead * months)
-    return months_later(first, months - (first.month - 1) % months) - timedelta(days=1)
+def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Mapping[str, float]:
+    """What holds of `mention`, one of the open `mentions` of a text, by name; each with 1."""
+    clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
+    sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
+    lead = _lead(words, mention)
+    names = {f"kind {mention.kind}", f"lead {lead}", *_form(words, mentions, mention, lead)}
+    names |= {f"clause {cue}" for cue in _CLAUSE_CUES if _has(words, cue, *clause, mention)}
+    names |= {f"sentence {cue}" for cue in _SENTENCE_CUES if _has(words, cue, *sentence, mention)}
+    names |= {f"text {cue}" for cue in ("task", "heed") if words.has(cue)}
+    names |= {f"{cue} before" for cue in ("past", "negation") if _has(words, cue, clause[0], mention.first, mention)}
+    if names >= {"clause negation", "clause task"}:
+        names.add("negated task")
+    if mention.clock is None and names & {"clause past", "clause participle"}:
+        names.add("past without a clock")
+    if (
+        words.language.rules.get("article_is_habit")
+        and mention.kind == "weekday"
+        and words.is_a("det", mention.first - 1)
+    ):
+        names |= {"clause habit", "sentence habit"}
+    opens = all(words.is_a("det", i) or words.is_a("on", i) for i in range(sentence[0], mention.first))
+    if opens and words.is_a("copula", mention.last):
+        names.add("as a subject")
+    if words.is_a("det", sentence[0]) and not opens:
+        names.add("begins with an article")
+    if _infinitive(words, *sentence):
+        names.add("infinitive")
+    if words.plain(sentence[1]) == "?":
+        names.add("question")
+    return dict.fromkeys(sorted(names), 1.0)
 
 
-def _date(match: re.Match[str], today: date) -> date | None:
-    """The matched date; without a year its next occurrence after today, None if it never occurs (31 February)."""
-    words = match["date"]
-    if "/" in words:
-        first, second, year = map(int, words.split("/"))
-        return date(year, first, second) if first <= 12 else date(year, second, first)
-    name = re.search(MONTH, words, re.IGNORECASE)
-    assert name is not None  # noqa: S101 - the pattern of a date contains it
-    month, (day, *explicit_year) = month_of(name[0]), map(int, re.findall(r"\d+", words))
-    if explicit_year:
-        return date(explicit_year[0], month, day)
-    years = range(today.year, today.year + 9)  # one of nine has a 29 February
-    dates = (date(year, month, day) for year in years if 1 <= day <= monthrange(year, month)[1])
-    return next((possible for possible in dates if possible > today), None)
+def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str) -> Iterator[str]:
+    """The form of the mention and its relation to the others."""
+    first, clock, others = mention.first, mention.clock, [m for m in mentions if m is not mention]
+    moved = words.has("moved")
+    signs = {
+        "another follows": bool(others) and all(m.first > first for m in others),
+        "follows another": any(m.first < first for m in others),
+        "alone with a clock": clock and others and not any(m.clock for m in others),
+        "with clock": clock,
+        "with zone": mention.zone,
+        "spread": mention.day and mention.day.spread,
+        "moved to": moved and (mention.moved or lead == "to"),
+        "moved from": moved and not mention.moved and lead == "from",
+        "end of a range": lead == "to" and any(m.last == first - 1 for m in others),
+        "quoted": words.plain(first - 1) in _QUOTES or words.plain(mention.last) in _QUOTES,
+    }
+    yield from (name for name, holds in signs.items() if holds)
+    if clock and not mention.day:
+        yield from _lone_clock(words, mention, lead)
+    elif not clock and mention.kind in _NAMED_KINDS:
+        yield from _as_name(words, mention, lead)
 
 
-def _next_period(match: re.Match[str], today: date) -> date:
-    period = match["next_period"].lower()
-    return today + timedelta(days=7) if period == "week" else months_later(today, _MONTHS_PER_PERIOD[period])
+def _lone_clock(words: Words, mention: Mention, lead: str) -> Iterator[str]:
+    """Signs that a time of day without a day is none: Psalm 23:4, the 6 am shift."""
+    alone, before = lead in ("start", "none"), mention.first - 1
+    signs = {
+        "loose clock": mention.clock and not mention.clock.sure and lead != "at",
+        "clock without preposition": lead == "none",
+        "clock after a name": lead == "none" and words.is_capital(before),
+        "clock before a noun": _is_noun(words, mention.last) and (words.is_a("det", before) or alone),
+    }
+    yield from (name for name, holds in signs.items() if holds)
 
 
-def _next_weekday(name: str, today: date) -> date:
-    return today + timedelta(days=(weekday_of(name) - today.weekday()) % 7 or 7)
+def _as_name(words: Words, mention: Mention, lead: str) -> Iterator[str]:
+    """Signs that a lone day is part of a name or describes a noun: Ruby Tuesday, Monday.com, sunday roast."""
+    before, after, alone = mention.first - 1, mention.last, lead in ("start", "none")
+    capitals = words.language.name != "de"  # where only names have them
+    signs = {
+        "after a name": capitals and lead == "none" and words.is_capital(before),
+        "before a name": capitals and words.is_capital(after),
+        "in an address": words.plain(after) == "." and words.kind(after + 1) == "word" and words.glued(after + 1),
+        "joined": words.glued(after) and words.plain(after) in ("-", "'", "_", "/"),
+        "before a noun": alone and _is_noun(words, after),
+        "before a copula": alone and words.is_a("copula", after),
+        "after an article": words.is_a("det", before),
+    }
+    yield from (name for name, holds in signs.items() if holds)
 
 
-def _weekday(match: re.Match[str], today: date) -> date:
-    """The first matched weekday after today; with "next week", that weekday in the week from the next Monday."""
-    if match["next_week"]:
-        return today + timedelta(days=7 - today.weekday() + weekday_of(match["name"]))
-    return _next_weekday(match["name"], today)
+def _is_noun(words: Words, i: int) -> bool:
+    return words.kind(i) == "word" and words.plain(i) not in words.language.stops
 
 
-def _weekend(match: re.Match[str], today: date) -> date:
-    ahead = 7 if match["which_weekend"].lower() == "next" else 0
-    return today + timedelta(days=max(0, 5 - today.weekday()) + ahead)
+def _lead(words: Words, mention: Mention) -> str:
+    """The kind of word that stands before the mention: a preposition, none, or the start of the sentence."""
+    i = mention.first
+    for _ in range(4):
+        kind = next((kind for kind in _LEADS if _ends_at(words, kind, i)), None)
+        if kind:
+            return kind
+        if not any(_ends_at(words, filler, i) for filler in ("det", "about", "link")):
+            break
+        i -= 1
+    if i == 0 or words.plain(i - 1) in _CLAUSE_ENDS:
+        return "start"
+    return "in" if mention.kind == "offset" else "none"
 
 
-def _day_of_month(match: re.Match[str], today: date) -> date:
-    day = int(match["of_month"])
-    if day > 31:
-        raise ValueError("no month has so many days")
-    month = months_later(today.replace(day=1), 1 if match["of_next"] else 0)
-    while day > monthrange(month.year, month.month)[1] or month.replace(day=day) <= today:
-        month = months_later(month, 1)
-    return month.replace(day=day)
+def _ends_at(words: Words, kind: str, end: int) -> bool:
+    """Whether a phrase of that kind ends before token `end`."""
+    return any(
+        (found := words.get(kind, start)) is not None and found[1] == end for start in range(max(0, end - 5), end)
+    )
 
 
-def _from_day(match: re.Match[str], today: date) -> date:
-    """The date of "two days after tomorrow" or "a week from Monday"."""
-    days = number_of(match["from_count"]) * (7 if match["from_unit"].lower() == "week" else 1)
-    anchor = match["anchor"]
-    start = today + timedelta(days=1) if anchor.lower() == "tomorrow" else _next_weekday(anchor, today)
-    return start + timedelta(days=round(days))
+def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
+    """The tokens around the mention up to a mark of `ends`; a mark within a word (Monday.com) does not count."""
+
+    def is_end(i: int) -> bool:
+        inner = words.glued(i) and words.glued(i + 1)
+        return (words.plain(i) in ends and not inner) or (conjunctions and words.is_a("conj", i))
+
+    start, end = mention.first, mention.last
+    while start > 0 and not is_end(start - 1):
+        start -= 1
+    while end < len(words.tokens) and not is_end(end):
+        end += 1
+    return start, end
 
 
-_DAY_READERS: Mapping[str, Callable[[re.Match[str], date], date | None]] = {
-    "end": _end_of_period,
-    "iso": lambda match, _: date.fromisoformat(match["iso"]),
-    "date": _date,
-    "from_day": _from_day,
-    "overmorrow": lambda _, today: today + timedelta(days=2),
-    "near": lambda match, today: today + timedelta(days=int(match["near"].lower() == "tomorrow")),
-    "weekend": _weekend,
-    "weekday": _weekday,
-    "next": _next_period,
-    "of_month": _day_of_month,
-}
-"""The reader of each kind of day, by its group in the pattern."""
+def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool:
+    """Whether a word of that cue stands between `start` and `end`, outside of the mention and of "don't forget"."""
+    outside = (i for i in range(start, end) if not mention.first <= i < mention.last)
+    if cue == "participle":
+        return any(_is_participle(words, i) for i in outside)
+    if cue in ("negation", "cancel"):
+        heeded = {i for first in range(len(words.tokens)) for i in range(first, words.after("heed", first))}
+        return any(words.is_a(cue, i) and i not in heeded for i in outside)
+    return any(words.is_a(cue, i) for i in outside)
 
 
-def _time_of_day(match: re.Match[str], day: re.Match[str] | None) -> time:
-    near = (day["near"] or "").split(" ")[-1] if day else ""
-    part = (match["part"] or match["tonight"] or near).lower()
-    if match["word"]:
-        return _TIMES_OF_DAY[match["word"].lower()]
-    if match["half"]:
-        return _half_or_quarter(match, part)
-    if match["clock"]:
-        hours = match["clock"]  # "3:00" is on a clock of twelve hours, "03:00" on one of twenty-four
-        hour = _twelve_hours(int(hours), part) if len(hours) == 1 else _with_part(int(hours), part)
-        return time(hour, int(match["clock_minute"]))
-    if match["bare"]:
-        return time(_twelve_hours(int(match["bare"]), part))
-    sign, hour, minute = match["sign"].lower()[0], int(match["hour"]), int(match["minute"] or 0)
-    if sign == "o":
-        return time(_twelve_hours(hour, part), minute)
-    if not 1 <= hour <= 12:
-        raise ValueError(f"no hour: {hour} {sign}m")
-    return time(hour % 12 + (12 if sign == "p" else 0), minute)
+def _is_participle(words: Words, i: int) -> bool:
+    """Whether the word has the ending of a past form: asked, wurde bezahlt, a payé, llegaron."""
+    language, token = words.language, words.tokens[i]
+    if token.kind != "word" or words.is_a("not_past", i) or len(token.plain) < 4 or words.plain(i - 1) in ("be", "get"):
+        return False
+    word = token.text.casefold()
+    if "past_prefix" in language.rules:
+        auxiliary = any(words.plain(j) in language.listed("auxiliary") for j in range(i))
+        last = words.kind(i + 1) in ("", "mark") or words.is_a("conj", i + 1)
+        return (
+            auxiliary and last and word.startswith(language.listed("past_prefix")) and word.endswith(("t", "en", "d"))
+        )
+    auxiliary = any(words.plain(j) in language.listed("past_words_before") for j in (i - 1, i - 2))
+    return word.endswith(language.listed("past_endings")) or (
+        auxiliary and word.endswith(language.listed("past_words_after"))
+    )
 
 
-def _half_or_quarter(match: re.Match[str], part: str) -> time:
-    minutes = 30 if match["half"].lower() == "half" else 15
-    hour = _twelve_hours(int(number_of(match["past"])), part)
-    total = hour * 60 + (minutes if match["side"].lower() == "past" else -minutes)
-    return time(total // 60 % 24, total % 60)
-
-
-def _twelve_hours(hour: int, part: str) -> int:
-    """`hour` of a 12-hour clock as 0 to 23: by the part of the day; without one, 1 to 7 are p.m."""
-    if part in _TIMES_OF_DAY:
-        return _with_part(hour, part)
-    return hour + 12 if 1 <= hour < _EARLIEST_BARE else hour
-
-
-def _with_part(hour: int, part: str) -> int:
-    late = part in ("afternoon", "evening", "night", "tonight") and hour < 12
-    return hour + 12 if late else hour
+def _infinitive(words: Words, start: int, end: int) -> bool:
+    """Whether a clause begins (in German and Dutch: ends) with an infinitive, as tasks do in many languages."""
+    endings, at_end = words.language.listed("infinitive"), "past_prefix" in words.language.rules
+    edges = (
+        i for i in range(start, end) if (words.plain(i + 1) if at_end else words.plain(i - 1)) in ("", *_CLAUSE_ENDS)
+    )
+    return any(words.kind(i) == "word" and words.tokens[i].text.casefold().endswith(endings) for i in edges)

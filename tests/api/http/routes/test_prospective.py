@@ -40,6 +40,26 @@ async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None
     assert await _due(client, at="2026-03-02T15:00:00Z") == ["Call the dentist tomorrow at 3pm"]
 
 
+@pytest.mark.parametrize(
+    ("content", "due_at"),
+    [
+        ("Join the call at 5pm PST on Monday", "2026-03-03T01:00:00Z"),
+        ("Two days before 2026-03-20, post the parcels", "2026-03-18T08:00:00Z"),
+        ("Freitag um halb drei zum Friseur", "2026-03-06T13:30:00Z"),
+        ("Reunión el jueves a las 16:00, hora de Lisboa", "2026-03-05T16:00:00Z"),
+        ("Don't remind me tomorrow", None),
+        ("The deadline was last Friday", None),
+        ("The roadmap lives on Monday.com", None),
+    ],
+)
+async def test_due_times_have_zones_languages_and_distances(
+    client: httpx.AsyncClient, content: str, due_at: str
+) -> None:
+    """Texts are read in the zone of the metadata; what is negated, past or a product gets no due time."""
+    memory = await _write(client, content, metadata={"timezone": "Europe/Berlin"})
+    assert memory["due_at"] == due_at
+
+
 async def test_due_intentions_are_in_order_of_due_time(client: httpx.AsyncClient) -> None:
     """Due intentions are listed by due time, without those that are not due yet."""
     for hours in (1, 3, 2):

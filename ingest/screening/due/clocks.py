@@ -1,0 +1,257 @@
+"""Times of day in words, and their zones: "half past four", "um halb drei", "14h30", "9 am Eastern"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta, timezone, tzinfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from memtypes.words import Words, lexicon, plain
+
+_MINUTES_FIRST = ("en", "de", "nl")
+"""Languages that say the minutes before the hour."""
+_AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
+_SHORT_PLACES = ("eastern", "central", "pacific", "mountain", "et", "pt", "ct")
+_OTHER_WORDS = (*_SHORT_PLACES, "reunion", "male", "nome", "center", "easter", "troll")
+"""Places that are more often other words."""
+_ADJECTIVES = ("", "er", "ter", "se", "s", "n", "ner")
+"""Endings of adjectives: Berliner Zeit, Londense tijd."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOfDay:
+    """A time of day up to token `end`. hour: 0 to 24.
+
+    sure: on 24 hours, or with a.m. or p.m. digital: written 9:00 or 9h. bare: a number without anything.
+    """
+
+    end: int
+    hour: int
+    minute: int = 0
+    sure: bool = False
+    digital: bool = False
+    bare: bool = False
+
+    def hour_of_day(self, part: str | None, *, english: bool, now: int) -> int:
+        """The hour, 0 to 24, in that part of the day; without one, small hours are in the afternoon. now: the hour."""
+        hour = self.hour
+        if self.sure:
+            return hour
+        if part == "night" and (hour == 12 or hour < 5):
+            return 24 if hour == 12 else hour
+        if part in ("afternoon", "evening", "night", "eod") or (part == "lunch" and hour < 5):
+            return hour + 12 if hour < 12 else hour
+        if part in ("morning", "dawn"):
+            return hour % 12
+        if english:
+            early = hour in (6, 7) and now >= hour + 12
+            return hour + 12 if 1 <= hour < 8 and not early else hour
+        return hour + 12 if 1 <= hour < 6 and not self.digital else hour
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Reads the times of day and the zones in `words`. home: the speaker's zone."""
+
+    words: Words
+    home: tzinfo
+
+    def at(self, i: int, *, led: bool) -> TimeOfDay | None:
+        """The time of day at token `i`, or None. led: whether a preposition of clocks stands before it."""
+        clock = self._named(i) or self._minutes_first(i) or self._japanese(i) or self._digits(i, led=led)
+        clock = clock or self._hour_first(i, led=led)
+        if clock is None:
+            return None
+        words, j = self.words, clock.end
+        am, pm = words.after("am", j), words.after("pm", j)
+        if max(am, pm) > j:
+            if not 1 <= clock.hour <= 12:
+                return None
+            clock = replace(clock, end=max(am, pm), hour=clock.hour % 12 + 12 * (pm > am), sure=True, bare=False)
+        midnight = clock.hour == 24 and clock.minute == 0
+        return (
+            replace(clock, end=words.after("about", clock.end))
+            if (clock.hour < 24 or midnight) and clock.minute < 60
+            else None
+        )
+
+    def _made(self, minutes: int, end: int, **more: bool) -> TimeOfDay:
+        return TimeOfDay(end, minutes // 60, minutes % 60, **more)
+
+    def _oclock(self, i: int) -> int:
+        return i if self.zone(i) else self.words.after("oclock", i)
+
+    def _hour(self, i: int) -> tuple[int, int] | None:
+        number = self.words.number(i)
+        return (int(number[0]), number[1]) if number and number[0].is_integer() and 0 <= number[0] <= 24 else None
+
+    def _named(self, i: int) -> TimeOfDay | None:
+        """Noon and midnight; "midi et demi"."""
+        found = self.words.get("clock", i)
+        if found is None:
+            return None
+        tail = self._tail(found[1])
+        return self._made(int(found[0]) * 60 + (tail[0] if tail else 0), tail[1] if tail else found[1], sure=True)
+
+    def _japanese(self, i: int) -> TimeOfDay | None:
+        """午後3時半."""
+        words = self.words
+        if words.language.name != "ja":
+            return None
+        late = words.is_a("pm_before", i)
+        number = words.number(words.after_any(("am_before", "pm_before"), i))
+        if number is None or not words.is_a("oclock", number[1]) or words.plain(number[1] + 1) == "間":
+            return None
+        hour, j = int(number[0]) + 12 * (late and number[0] < 12), number[1] + 1
+        minute = words.number(j)
+        if minute and words.plain(minute[1]) == "分":
+            return TimeOfDay(minute[1] + 1, hour, int(minute[0]), sure=True)
+        half = words.is_a("half", j)
+        return TimeOfDay(j + half, hour, 30 * half, sure=late or half or hour > 12, digital=True)
+
+    def _minutes_first(self, i: int) -> TimeOfDay | None:
+        """Half past four, ten to nine, halb drei, kwart voor acht, fünf vor halb drei; "half seven" is 7:30."""
+        words, half_to = self.words, bool(self.words.language.rules.get("half_to"))
+        if words.language.name not in _MINUTES_FIRST:
+            return None
+        ready = words.get("three_quarters", i)
+        if ready and (hour := self._hour(ready[1])):
+            return self._made(hour[0] * 60 - 15, self._oclock(hour[1]))
+        minutes, j = self._fraction(
+            words.after("article", i) if words.is_a("quarter", words.after("article", i)) else i
+        )
+        sign = words.is_a("plus", j) - (words.is_a("minus", j) and not words.is_a("plus", j))
+        if not minutes or (sign == 0 and minutes != 30):
+            return None
+        k = words.after("plus" if sign > 0 else "minus", j) if sign else j
+        to_half = half_to and sign != 0 and words.is_a("half", k)
+        hour = self._hour(words.after("half", k) if to_half else k)
+        if hour is None or hour[0] == 0:
+            return None
+        offset = sign * minutes - 30 * to_half if sign else -30 if half_to else 30
+        return self._made(hour[0] * 60 + offset, self._oclock(hour[1]), bare=not sign and not half_to)
+
+    def _fraction(self, i: int) -> tuple[int, int]:
+        """The minutes of half, quarter, five, ten, twenty or twenty-five; 0 for other words and ranges."""
+        words = self.words
+        for kind, minutes in (("half", 30), ("quarter", 15)):
+            if words.is_a(kind, i):
+                return minutes, words.after(kind, i)
+        number = words.number(i)
+        if number is None or number[0] not in (5, 10, 20, 25) or words.is_a("from", i - 1):
+            return 0, i
+        unit = words.get("unit", number[1])
+        return int(number[0]), unit[1] if unit and unit[0] == "m1" else number[1]
+
+    def _tail(self, i: int) -> tuple[int, int] | None:
+        """The minutes after an hour: "et demie", "y cuarto", "meno dieci", "e quinze"; and the position after them."""
+        words = self.words
+        sign = words.is_a("plus", i) - (words.is_a("minus", i) and not words.is_a("plus", i))
+        if not sign or words.language.name in _MINUTES_FIRST:
+            return None
+        j = words.after("plus" if sign > 0 else "minus", i)
+        for kind, minutes in (("three_quarters", 45), ("quarter", 15), ("half", 30)):
+            if words.is_a(kind, j):
+                return sign * minutes, words.after(kind, j)
+        number = words.number(j)
+        if number is None or words.is_a("oclock", number[1]) or not 1 <= number[0] < 60:
+            return None
+        return sign * int(number[0]), number[1]
+
+    def _digits(self, i: int, *, led: bool) -> TimeOfDay | None:
+        """9:00; 9.30 with am, Uhr or a preposition; 0800 hours."""
+        words, text, unit = self.words, self.words.plain(i), self.words.get("unit", i + 1)
+        dotted = words.number(i) is not None and text[-3:-2] == "."
+        signed = any(words.is_a(kind, i + 1) for kind in ("am", "pm", "oclock"))
+        if words.kind(i) == "clock" or (dotted and (signed or led)):
+            hour, minute = (int(part) for part in text.replace(".", ":").split(":")[:2])
+            return TimeOfDay(self._oclock(i + 1), hour, minute, text[0] == "0" or hour > 12, digital=True)
+        hours = unit is not None and unit[0] == "m60"
+        if len(text) == 4 and text.isdecimal() and words.number(i) and (hours or (led and text[0] == "0")):
+            return TimeOfDay(unit[1] if unit and hours else i + 1, int(text[:2]), int(text[2:]), True, True)
+        return None
+
+    def _hour_first(self, i: int, *, led: bool) -> TimeOfDay | None:
+        """At nine, 9 am, 14h30, vingt heures trente, alle otto meno un quarto, "une heure"."""
+        words, hour = self.words, self._hour(i)
+        if hour is None and words.is_a("article", i) and (led or words.is_a("oclock", i + 1)):
+            hour = (1, words.after("article", i))
+        if hour is None or words.after("unit", hour[1]) > words.after("oclock", hour[1]):
+            return None
+        value, j = hour
+        end = self._oclock(j)
+        digital = end > j and (words.plain(j) == "h" or words.language.name == "fr")
+        clock = TimeOfDay(end, value, 0, value > 12 or words.plain(i)[0] == "0", digital, bare=end == j)
+        if tail := None if words.is_a("from", i - 1) else self._tail(end):
+            total = value * 60 + tail[0]
+            return replace(clock, end=self._oclock(tail[1]), hour=total // 60 % 24, minute=total % 60, bare=False)
+        minute = words.number(end)
+        spoken = words.language.name == "en" and led and words.kind(i) == words.kind(end) == "word"
+        counts = minute and (words.is_a("month", words.after("of", minute[1])) or words.is_a("unit", minute[1]))
+        if minute and not counts and minute[0] < 60 and (end > j or (spoken and minute[0] >= 10)):
+            return replace(clock, end=minute[1], minute=int(minute[0]), digital=True, bare=False)
+        return clock if end > j or led or words.is_a("am", j) or words.is_a("pm", j) else None
+
+    # Zones
+
+    def zone(self, i: int) -> tuple[tzinfo, int] | None:
+        """The zone named at token `i` and the position after it: CET, UTC+2, Lisbon time, hora de Tokio, their time."""
+        words = self.words
+        name = words.tokens[i].text if 0 <= i < len(words.tokens) else ""
+        minutes = lexicon()["zones"].get(name.lower())
+        if minutes is not None and (name.isupper() or name in ("utc", "gmt")):
+            return self._abbreviated(name, minutes, i)
+        label, theirs, ours = words.get("zone_time", i), words.get("their", i), words.get("ours", i)
+        if label and (place := _place(words, words.after("of", label[1]))):
+            return place
+        if ours:
+            return self.home, ours[1]
+        if theirs:
+            return self._elsewhere() or self.home, theirs[1]
+        place = _place(words, i) or _place(words, words.after("of", i))
+        if place and words.is_a("zone_time", place[1]):
+            return place[0], words.after("zone_time", place[1])
+        after_of = words.language.name == "pt" and words.is_a("of", i - 1) and words.is_capital(i)  # às 9h de Lisboa
+        return place if place and (words.plain(i) in _SHORT_PLACES or after_of) else None
+
+    def _abbreviated(self, name: str, minutes: int, i: int) -> tuple[tzinfo, int]:
+        words = self.words
+        if name == "IST" and str(self.home) in ("Europe/Dublin", "Asia/Jerusalem"):
+            return self.home, i + 1
+        if (
+            name.lower() in ("utc", "gmt")
+            and words.plain(i + 1) in ("+", "-")
+            and words.kind(i + 2) in ("number", "clock")
+        ):
+            hours, _, rest = words.plain(i + 2).replace(":", ".").partition(".")
+            offset = timedelta(hours=min(int(hours), 14), minutes=int(rest[:2] or 0) % 60)
+            return timezone(offset if words.plain(i + 1) == "+" else -offset), i + 3
+        return timezone(timedelta(minutes=minutes)), i + 1
+
+    def _elsewhere(self) -> tzinfo | None:
+        """The zone of the first place in the text that is not in the speaker's zone."""
+        words = self.words
+        places = (_place(words, i) for i in range(len(words.tokens)) if words.plain(i) not in _OTHER_WORDS)
+        return next((place[0] for place in places if place and place[0] != self.home), None)
+
+
+def _place(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
+    """The zone of the place at token `i`, and the position after it."""
+    for end in range(min(i + 3, len(words.tokens)), i, -1):
+        name = " ".join(words.plain(position) for position in range(i, end))
+        for ending in _ADJECTIVES if end == i + 1 else ("",):
+            zone = _places().get(name.removesuffix(ending)) if name.endswith(ending) else None
+            if zone and (not ending or len(name) > len(ending) + 4):
+                return ZoneInfo(zone), end
+    return None
+
+
+@cache
+def _places() -> Mapping[str, str]:
+    """Zone of each place: the cities of the time zone database, and the places of the lexicon."""
+    zones = sorted(zone for zone in available_timezones() if zone.split("/")[0] in _AREAS)
+    cities = {plain(zone.split("/")[-1].replace("_", " ")): zone for zone in zones}
+    listed = {plain(name.strip()): zone for zone, names in lexicon()["places"].items() for name in names.split(",")}
+    return cities | listed

@@ -1,0 +1,362 @@
+"""Days in words, as dates: "2 May", "next Friday", "in two weeks", "the last Monday of March", "fin de mes".
+
+A date without a year and a weekday are the next to come; "next Friday" is the first one after today. A week ends on
+Friday; "next week" and "next month" are the same day of them. Holidays are those with a rule.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from memtypes.calendar import Length, easter, length_at, months_later, unit_at
+from memtypes.words import Words
+
+DASHES = ("-", "\u2013", "\u2014")
+_ORDINAL_MARKS = ("st", "nd", "rd", "th", "er", "re", "e", "de", "ste", "a", "o", "º", "°", "ª", ".")
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day that is named up to token `end`. kind: date, monthday, dom (of the month), weekday, nth, near, edge, ...
+
+    instant: the moment, where the words name one ("in 90 minutes"). over: said to be past. spread: "Monday to Friday".
+    """
+
+    end: int
+    kind: str
+    date: date
+    instant: datetime | None = None
+    part: str | None = None
+    over: bool = False
+    spread: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Reads the days in `words`, said at `now`, in the speaker's zone. month_first: 3/4 is in March."""
+
+    words: Words
+    now: datetime
+    month_first: bool
+
+    @property
+    def today(self) -> date:
+        """The speaker's date."""
+        return self.now.date()
+
+    def at(self, i: int) -> Day | None:
+        """The day whose words begin at token `i`, by the longest reading; None if there is none."""
+        readers = (
+            self._offset, self._digits, self._day_and_month, self._month_and_day, self._day_of_month, self._holiday,
+            self._nth_weekday, self._edge, self._next_period, self._weekend, self._weekday, self._near,
+        )  # fmt: skip
+        best: Day | None = None
+        for read in readers:
+            try:
+                day = read(i)
+            except (ValueError, OverflowError):  # no such day: 31 February, the year 10,000
+                continue
+            if day and (best is None or day.end > best.end):
+                best = day
+        return best
+
+    def _offset(self, i: int) -> Day | None:
+        """A length from now: "in two weeks", "ten minutes from now", "heute in drei Wochen", "vor zwei Tagen"."""
+        words, near = self.words, self.words.get("day", i)
+        ahead_at, ago_at = words.after("in", i), words.after("ago_before", i)
+        if ago_at > i and (length := length_at(words, ago_at)):
+            return self._ahead(length[0].times(-1), length[1])
+        if ahead_at > i and (length := length_at(words, ahead_at)):
+            end = words.after("later", words.after("time_of", length[1]))
+            bounded = words.is_a("before", end) or words.is_a("after", end) or words.plain(end) == "of"
+            return None if bounded else self._ahead(length[0], end)
+        weekday = words.get("weekday", i)
+        if weekday and words.is_a("in", weekday[1]) and (length := length_at(words, words.after("in", weekday[1]))):
+            return Day(length[1], "weekday", length[0].later(self._following(weekday[0])))
+        if near and words.is_a("in", near[1]) and (length := length_at(words, words.after("in", near[1]))):
+            return self._ahead(length[0].plus(Length(days=float(near[0]))), length[1])
+        length = length_at(words, i)
+        if length and words.is_a("ago", length[1]):
+            return self._ahead(length[0].times(-1), words.after("ago", length[1]))
+        return (
+            self._ahead(length[0], words.after("later", length[1]))
+            if length and words.is_a("later", length[1])
+            else None
+        )
+
+    def _ahead(self, length: Length, end: int) -> Day:
+        at = self.now.astimezone(UTC) + timedelta(minutes=length.minutes) if length.minutes else None
+        return Day(
+            end, "offset", length.later(self.today), at, over=min(length.minutes, length.days, length.months) < 0
+        )
+
+    # Dates
+
+    def _digits(self, i: int) -> Day | None:
+        """A date in digits: 2026-12-01, 01.12.2026, 12/01/2026; 24.12. and 24/12 after a preposition."""
+        words, kind, text = self.words, self.words.kind(i), self.words.plain(i)
+        if kind in ("iso", "basic", "date"):
+            return self._full_date(i)
+        led = any(words.is_a(each, i - 1) for each in ("on", "by", "weekday", "before", "det"))
+        led = led or words.plain(i - 1) == ":"
+        dotted = kind == "number" and "." in text and words.language.name != "en" and words.is_a("on", i - 1)
+        if (kind == "day" and led) or dotted:
+            day, month = text.strip(".").split(".")
+            return Day(i + 1, "monthday", self._next_date(int(month), int(day)))
+        if (
+            words.plain(i + 1) == "/"
+            and {kind, words.kind(i + 2)} == {"number"}
+            and (led or words.kind(i + 3) == "clock")
+        ):
+            return Day(
+                i + 3, "monthday", self._next_date(*self._order(int(text), int(words.plain(i + 2)), slashes=True))
+            )
+        return None
+
+    def _full_date(self, i: int) -> Day:
+        """A date in digits with its year, and the time and zone that ISO 8601 gives it."""
+        text, iso = self.words.plain(i), self.words.kind(i) != "date"
+        if iso and len(text) > len("2026-12-01"):
+            at = datetime.fromisoformat(text.upper().replace(" ", ""))
+            at = at if at.tzinfo else at.replace(tzinfo=self.now.tzinfo)
+            return Day(i + 1, "date", at.astimezone(self.now.tzinfo).date(), at.astimezone(UTC))
+        first, second, third = (int(part) for part in text.replace("/", ".").replace("-", ".").split("."))
+        if first > 31:
+            return Day(i + 1, "date", date(first, second, third))
+        month, day = self._order(first, second, slashes="/" in text)
+        return Day(i + 1, "date", date(third + 2000 * (third < 100), month, day))
+
+    def _order(self, first: int, second: int, *, slashes: bool) -> tuple[int, int]:
+        """Month and day of two numbers."""
+        month_first = first <= 12 and (second > 12 or (slashes and self.month_first))
+        return (first, second) if month_first else (second, first)
+
+    def _next_date(self, month: int, day: int) -> date:
+        """The next such date from today on."""
+        years = range(self.today.year, self.today.year + 9)
+        dates = (date(year, month, day) for year in years if 1 <= day <= monthrange(year, month)[1])
+        for next_date in dates:
+            if next_date >= self.today:
+                return next_date
+        raise ValueError("no such date")
+
+    def _day_number(self, i: int) -> tuple[int, int, bool] | None:
+        """The number of a day, the position after it, and whether it is an ordinal: 1st, 2., the first."""
+        words, found = self.words, self.words.get("ordinal", i)
+        if found and 0 < int(found[0]) <= 31 and (words.is_a("det", i - 1) or words.is_a("of", found[1])):
+            return int(found[0]), found[1], True
+        number = words.number(i)
+        if number is None or not number[0].is_integer() or not 1 <= number[0] <= 31 or "." in words.plain(i):
+            return None
+        marked = words.plain(number[1]) in _ORDINAL_MARKS and words.glued(number[1])
+        return int(number[0]), number[1] + marked, marked
+
+    def _day_and_month(self, i: int) -> Day | None:
+        """8 May, the 3rd of May 2027, 14-16 September, 2. Mai, 5 de enero, 2月3日."""
+        words, number = self.words, self._day_number(i)
+        if number is None:
+            return None
+        if (words.plain(i + 1), words.plain(i + 3)) == ("月", "日"):
+            return Day(i + 4, "monthday", self._next_date(number[0], int(words.plain(i + 2))))
+        j = number[1]
+        k = j + 1 if words.plain(j) in DASHES else words.after("to", j)
+        j = last[1] if k > j and (last := self._day_number(k)) else j
+        month = words.get("month", words.after("of", j))
+        return self._with_year(month[1], month[0] + 1, number[0]) if month else None
+
+    def _month_and_day(self, i: int) -> Day | None:
+        month = self.words.get("month", i)
+        if month is None:
+            return None
+        number = self._day_number(self.words.after("det", month[1] + (self.words.plain(month[1]) == ".")))
+        if number is None or any(self.words.is_a(kind, number[1]) for kind in ("am", "pm", "oclock")):
+            return None
+        return self._with_year(number[1], month[0] + 1, number[0])
+
+    def _with_year(self, j: int, month: int, day: int) -> Day:
+        """The date with the year that may follow at `j`."""
+        words = self.words
+        k = words.after("of", j + (words.plain(j) == ","))
+        k += words.plain(k) == "." and words.kind(k + 1) == "number"
+        year = words.plain(k)
+        if len(year) == 4 and year[:2] in ("19", "20") and year.isdecimal():
+            return Day(k + 1, "date", date(int(year), month, day))
+        return Day(j, "monthday", self._next_date(month, day))
+
+    def _day_of_month(self, i: int) -> Day | None:
+        """The next such day: "the 22nd", "am 5.", "le 15", "el día 5"; "the 10th of next month"."""
+        words, number, unit = self.words, self._day_number(i), self.words.get("unit", i - 1)
+        if number is None or words.is_a("month", number[1]) or words.is_a("unit", number[1]):
+            return None
+        day, j, marked = number
+        led = any(words.is_a(kind, i - 1) for kind in ("det", "on", "by", "weekday"))
+        bare = words.language.name in ("fr", "it", "es", "pt") and words.is_a("on", i - 1) and self.ends(j)
+        if not (bare or (marked and led) or (unit and unit[0] == "d1")):
+            return None
+        month = self._period(words.after("of", j))
+        if month and month[0] == "mo1":
+            return Day(month[2], "dom", months_later(self.today.replace(day=1), month[1]).replace(day=day))
+        if words.is_a("det", words.after("of", j)) and words.is_a("of", j):  # "the 2nd of the two"
+            return None
+        first = self.today.replace(day=1)
+        while day > monthrange(first.year, first.month)[1] or first.replace(day=day) <= self.today:
+            first = months_later(first, 1)
+        return Day(j, "dom", first.replace(day=day))
+
+    def ends(self, i: int) -> bool:
+        """Whether a clause ends at token `i`, or a clock follows."""
+        words = self.words
+        return words.kind(i) in ("", "mark") or words.is_a("at", i) or words.is_a("conj", i)
+
+    def _holiday(self, i: int) -> Day | None:
+        found = self.words.get("holiday", i)
+        if found is None:
+            return None
+        if not found[0].startswith("easter"):
+            return Day(found[1], "holiday", self._next_date(*map(int, found[0].split("-"))))
+        days = [easter(self.today.year + ahead) + timedelta(days=int(found[0][6:])) for ahead in (0, 1)]
+        return Day(found[1], "holiday", next(day for day in days if day >= self.today))
+
+    # Weeks, months and weekdays
+
+    def _period(self, i: int) -> tuple[str, int, int] | None:
+        """The unit, how many of it from now, and the end of "this week", "mois prochain", "the month after next"."""
+        words = self.words
+        i = words.after("det", i)
+        short = words.get("next_unit", i)
+        if short:
+            return short[0], 1, short[1]
+        j = words.after_any(("next", "next2", "this"), i)
+        unit = words.get("unit", j)
+        if unit is None:
+            return None
+        later = words.after_any(("next", "next2"), unit[1])
+        second = words.is_a("next2", i) or words.is_a("next2", unit[1])
+        return unit[0], 2 if second else int(words.is_a("next", i) or later > unit[1]), later
+
+    def _month(self, i: int) -> tuple[date, int] | None:
+        """The first day of "March 2027", "this month", "next month"; the next March without a year."""
+        words, period, named = self.words, self._period(i), self.words.get("month", i)
+        if named:
+            month, k = named[0] + 1, self.words.after("of", named[1])
+            if len(words.plain(k)) == 4 and words.plain(k).isdecimal():
+                return date(int(words.plain(k)), month, 1), k + 1
+            return date(self.today.year + (month < self.today.month), month, 1), named[1]
+        if period is None or period[0] != "mo1":
+            return None
+        return months_later(self.today.replace(day=1), period[1]), period[2]
+
+    def _nth_weekday(self, i: int) -> Day | None:
+        """The n-th or last such weekday of a month."""
+        words, found, number = self.words, self.words.get("ordinal", i), self._day_number(i)
+        nth, j = (int(found[0]), found[1]) if found else (number[0], number[1]) if number and number[2] else (0, i)
+        weekday = words.get("weekday", j) if nth else None
+        month = weekday and self._month(words.after("of", weekday[1]))
+        if not weekday or not month:
+            return None
+        first, end = month
+        days = [first.replace(day=day + 1) for day in range(monthrange(first.year, first.month)[1])]
+        days = [day for day in days if day.weekday() == weekday[0]]
+        return Day(end, "nth", days[nth - (nth > 0)]) if nth <= len(days) else None
+
+    def _edge(self, i: int) -> Day | None:
+        """The beginning, middle or end of a week, month, quarter or year."""
+        words = self.words
+        short = words.get("abbreviated_end", i)
+        edge = next((kind for kind in ("end", "start", "mid") if words.is_a(kind, i)), None)
+        if short:
+            return Day(short[1], "edge", self._edge_of(short[0], 0, "end"))
+        if edge is None:
+            return None
+        j = words.after(edge, i)
+        k = words.after("of", j + (words.plain(j) == "-"))
+        month, period = self._month(k), self._period(k)
+        if month and words.kind(month[1]) != "number":  # "start June 19" is a date
+            first, end = month
+            day = {"start": 1, "mid": 15}.get(edge, monthrange(first.year, first.month)[1])
+            return Day(end, "edge", first.replace(day=day))
+        if period is None or period[0].startswith("m1") or period[0] in ("m60", "d1"):
+            return None
+        return Day(period[2], "edge", self._edge_of(period[0], period[1], edge))
+
+    def _edge_of(self, unit: str, ahead: int, edge: str) -> date:
+        if unit.startswith("d"):
+            day = self.monday + timedelta(days=7 * ahead + {"start": 0, "mid": 2}.get(edge, 4))
+            return day if day >= self.today else day + timedelta(days=7)
+        months = int(unit[2:])
+        first = months_later(self.today.replace(day=1), ahead * months - (self.today.month - 1) % months)
+        if edge == "mid":
+            return months_later(first, months // 2) + timedelta(days=14 * (months == 1))
+        end = months_later(first, months) - timedelta(days=1)
+        return end if edge == "end" else first if first >= self.today else months_later(first, months)
+
+    @property
+    def monday(self) -> date:
+        """The Monday of this week."""
+        return self.today - timedelta(days=self.today.weekday())
+
+    def _next_period(self, i: int) -> Day | None:
+        """Next week, month or year: the same day of it; "next week on Tuesday", "next month on the 3rd"."""
+        words, period = self.words, self._period(i)
+        if period is None or period[0].startswith("m1") or period[0] in ("m60", "d1") or words.is_a("end", i):
+            return None
+        unit, ahead, end = period
+        j = end + (words.plain(end) == ",")
+        j = words.after("det", words.after_any(("on", "link"), j))
+        weekday, number = words.get("weekday", j), self._day_number(j)
+        if unit == "d7" and weekday and (ahead or words.after("this", words.after("det", i)) > i):
+            return Day(weekday[1], "weekday", self.monday + timedelta(days=7 * ahead + weekday[0]))
+        if not ahead:
+            return None
+        if unit == "mo1" and number and number[2]:
+            return Day(number[1], "dom", months_later(self.today.replace(day=1), ahead).replace(day=number[0]))
+        length = unit_at(words, words.after_any(("next", "next2"), words.after("det", i)))
+        if length is None:
+            return Day(end, "period", self.today + timedelta(days=7 * ahead))
+        return Day(end, "period", length[0].times(ahead).later(self.today))
+
+    def _weekend(self, i: int) -> Day | None:
+        words = self.words
+        found = words.get("weekend", words.after_any(("next", "this", "det", "on"), i))
+        if found is None:
+            return None
+        ahead = 7 * (words.is_a("next", i) or words.is_a("next", found[1]))
+        return Day(words.after("next", found[1]), "weekday", self.monday + timedelta(days=5 + ahead))
+
+    def _weekday(self, i: int) -> Day | None:
+        """The first such weekday after today: "Friday", "next Friday", "lundi prochain"; "Friday of next week"."""
+        words = self.words
+        found = words.get("weekday", words.after_any(("next", "this", "previous"), i))
+        if found is None:
+            return None
+        number, end = found[0], found[1] + (words.plain(found[1]) == "." and words.glued(found[1] + 1))
+        unit = words.get("unit", end)
+        if unit and unit[0] == "d7":  # "Sunday week", "lundi en huit"
+            return Day(unit[1], "weekday", self._following(number) + timedelta(days=7))
+        week = self._period(words.after("of", end))
+        if (
+            week
+            and week[0] == "d7"
+            and week[1]
+            and not words.is_a("previous", i)
+            and not words.is_a("weekday", week[2])
+        ):
+            return Day(week[2], "weekday", self.monday + timedelta(days=7 * week[1] + number))
+        past = words.is_a("previous", i) or (words.is_a("previous", end) and not words.is_a("next", end))
+        to = end + 1 if words.plain(end) in DASHES else words.after("to", end)
+        last = words.get("weekday", to) if to > end else None
+        if last and last[0] != number and words.has("moved"):  # "from Thursday to Friday": the latter counts
+            return None
+        end = last[1] if last else words.after_any(("next", "this", "previous"), end)
+        return Day(end, "weekday", self._following(number) - timedelta(days=7 * past), over=past, spread=bool(last))
+
+    def _following(self, weekday: int) -> date:
+        return self.today + timedelta(days=(weekday - self.today.weekday()) % 7 or 7)
+
+    def _near(self, i: int) -> Day | None:
+        tonight, near = self.words.get("tonight", i), self.words.get("day", i)
+        if tonight:
+            return Day(tonight[1], "near", self.today, part=tonight[0])
+        return near and Day(near[1], "near", self.today + timedelta(days=int(near[0])), over=int(near[0]) < 0)

@@ -1,0 +1,257 @@
+"""The times that a text mentions, each with its day, time of day, part of the day and zone, in any order of words.
+
+A mention may be relative to another: "two hours before the show on Friday". The hour of a day without one: a morning is
+at 9, noon 12, an afternoon 15, an evening 18, a night 20, the end of a day, week, month or year 17, any other day 9; a
+length of days counts from now. Of today, the first of these hours, 17, 20 and 23:59 that is still to come. Midnight
+ends the day that it is said of. "Before Friday" is Friday, as "before 16:00" is 16:00.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta, tzinfo
+
+from ingest.screening.due.clocks import Clocks, TimeOfDay
+from ingest.screening.due.days import DASHES, Day, Days
+from memtypes.calendar import Length, length_at, unit_at
+from memtypes.words import Words
+
+_HOURS = {"lunch": 12, "afternoon": 15, "eod": 17, "evening": 18, "night": 20}
+_FURTHEST_ANCHOR = 6
+"""Tokens between "two hours before" and the time that it refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A time that tokens `first` to `last` (exclusive) name. moved: the later one of "moved from 3 to 4 pm"."""
+
+    first: int
+    last: int
+    day: Day | None = None
+    clock: TimeOfDay | None = None
+    part: str | None = None
+    zone: tzinfo | None = None
+    moved: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The kind of its day, or "clock"."""
+        return self.day.kind if self.day else "clock"
+
+    @property
+    def instant(self) -> datetime | None:
+        """The moment that its words name by themselves, such as "in 90 minutes"."""
+        return self.day.instant if self.day else None
+
+
+@dataclass(frozen=True, slots=True)
+class MentionReader:
+    """Reads the mentions in `words`, said at `now`, a datetime in the speaker's zone."""
+
+    words: Words
+    now: datetime
+    days: Days
+    clocks: Clocks
+
+    @classmethod
+    def of(cls, words: Words, now: datetime, home: tzinfo, *, month_first: bool) -> MentionReader:
+        """The reader of `words`, said at `now` in the zone `home`. month_first: 3/4 is in March."""
+        return cls(words, now.astimezone(home), Days(words, now.astimezone(home), month_first), Clocks(words, home))
+
+    def mentions(self) -> list[Mention]:
+        """Every time that the text mentions, in order; a time that is relative to another stands for both."""
+        mentions: list[Mention] = []
+        distances: list[tuple[int, int, Length]] = []
+        position = 0
+        while position < len(self.words.tokens):
+            distance, mention = self._distance(position), None
+            if distance:
+                distances.append((position, distance[1], distance[0]))
+            elif not self.words.is_a("greeting", position):
+                mention = self._mention(position)
+                mentions += [mention] if mention else []
+            end = distance[1] if distance else mention.last if mention else self.words.after("greeting", position)
+            position = max(end, position + 1)
+        return self._related(self._joined(mentions), distances)
+
+    def instant_of(self, mention: Mention) -> datetime:
+        """The instant of `mention`, in UTC. Raises ValueError or OverflowError outside of the calendar."""
+        if mention.instant:
+            return mention.instant
+        zone, clock = mention.zone or self.now.tzinfo, mention.clock
+        if clock is None:
+            return self._usual_time(mention)
+        hour = clock.hour_of_day(mention.part, english=self.words.language.name == "en", now=self.now.hour)
+        if mention.day:
+            day = mention.day.date + timedelta(days=hour // 24)
+            return datetime.combine(day, time(hour % 24, clock.minute), zone).astimezone(UTC)
+        first = self.now.astimezone(zone).date() + timedelta(days=hour // 24)
+        at = [
+            datetime.combine(first + timedelta(days=ahead), time(hour % 24, clock.minute), zone) for ahead in range(3)
+        ]
+        # In UTC: datetimes of the same zone compare by their wall clocks, which a doubled hour shows twice.
+        instants = (day.replace(fold=fold).astimezone(UTC) for day in at for fold in (0, 1))
+        return next(instant for instant in instants if instant > self.now.astimezone(UTC))
+
+    def _usual_time(self, mention: Mention) -> datetime:
+        day = mention.day.date if mention.day else self.now.date()
+        if mention.kind == "offset" and not mention.part:
+            return datetime.combine(day, self.now.time(), self.now.tzinfo).astimezone(UTC)
+        usual = 17 if mention.kind == "edge" else _HOURS.get(mention.part or "", 9)
+        hours = (time(usual), time(17), time(20), time(23, 59))
+        instants = [datetime.combine(day, hour, self.now.tzinfo).astimezone(UTC) for hour in hours]
+        later = (instant for instant in instants if instant > self.now.astimezone(UTC))
+        return next(later, instants[0]) if day == self.now.date() else instants[0]
+
+    # One mention
+
+    def _mention(self, i: int) -> Mention | None:
+        words = self.words
+        led = words.is_a("at", i)
+        start = words.after_any(("at", "from", "by"), i)
+        mention = self._extended(Mention(i, i), i, led=False)
+        if mention is None and start > i:
+            mention = self._extended(Mention(start, start), start, led=led or not words.is_a("from", i))
+            mention = mention or self._extended_range(Mention(start, start), start)
+        while mention:
+            j, led_now = self._connected(mention.last)
+            longer = self._extended(mention, j, led=led_now) or self._zoned(mention, j)
+            if longer is None:
+                return mention if self._is_whole(mention, led=led) else None
+            mention = longer
+        return None
+
+    def _connected(self, i: int) -> tuple[int, bool]:
+        """The position after up to four connecting words, and whether the last is a preposition of clocks."""
+        words, led = self.words, False
+        for _ in range(4):
+            kind = next((each for each in ("link", "on", "by", "of", "det") if words.is_a(each, i)), None)
+            if words.is_a("at", i):
+                i, led = words.after("at", i), True
+            elif kind and not words.is_a("tonight", i) and not words.is_a("part", i):
+                i, led = words.after(kind, i), False
+            elif words.plain(i) in (",", "(", *DASHES):
+                i += 1
+            else:
+                break
+        return i, led
+
+    def _extended(self, mention: Mention, j: int, *, led: bool) -> Mention | None:
+        """`mention` with the day, clock or part of the day at token `j`; None if there is none that it lacks."""
+        known = mention.day
+        day = self.days.at(j) if known is None or known.kind in ("weekday", "offset", "near") else None
+        if day and known and day.kind not in ("date", "monthday", "dom"):
+            day = None
+        clock = None if mention.clock or mention.instant else self.clocks.at(j, led=led)
+        if clock and (day is None or clock.end > day.end):
+            return self._with_clock(mention, clock)
+        if day:
+            day = replace(
+                day, instant=day.instant or mention.instant, over=day.over or (known is not None and known.over)
+            )
+            return replace(mention, last=day.end, day=day, part=mention.part or day.part)
+        part = self.words.get("part", j)
+        if part and mention.part in (None, "eod"):
+            return replace(mention, part=part[0], last=part[1])
+        return None
+
+    def _extended_range(self, mention: Mention, j: int) -> Mention | None:
+        """`mention` with a range of bare hours: "between 2 and 4 pm"."""
+        clock = self.clocks.at(j, led=True)
+        longer = self._with_clock(mention, clock) if clock else None
+        return longer if longer and longer.clock and not longer.clock.bare else None
+
+    def _with_clock(self, mention: Mention, clock: TimeOfDay) -> Mention | None:
+        """`mention` with `clock`, or with the first time of a range; the last one where something is moved."""
+        words, j = self.words, clock.end
+        k = words.after("det", words.after("at", j + 1 if words.plain(j) in DASHES else words.after("to", j)))
+        until = self.clocks.at(k, led=True) if k > j and (words.plain(j) in DASHES or words.is_a("to", j)) else None
+        if until is None:
+            return replace(mention, clock=clock, last=j)
+        if clock.bare and until.bare and until.hour <= clock.hour:
+            return None
+        if until.sure and not clock.sure and clock.hour + 12 <= until.hour:
+            clock = replace(clock, hour=clock.hour + 12)
+        moved = words.has("moved")
+        clock = until if moved else replace(clock, sure=clock.sure or until.sure, bare=False)
+        return replace(mention, clock=clock, last=until.end, moved=moved)
+
+    def _zoned(self, mention: Mention, j: int) -> Mention | None:
+        """`mention` with the zone at token `j`, or right after it and a mark; None if there is none that it lacks."""
+        if mention.clock is None or mention.zone is not None:
+            return None
+        last = mention.last
+        positions = (j, last, last + (self.words.kind(last) == "mark"))
+        zone = next((zone for position in positions if (zone := self.clocks.zone(position))), None)
+        return zone and replace(mention, zone=zone[0], last=zone[1])
+
+    def _is_whole(self, mention: Mention, *, led: bool) -> bool:
+        """Whether it names a time: a bare number needs a preposition or a day, a part of the day needs a day."""
+        words, clock = self.words, mention.clock
+        if clock is None:
+            return mention.day is not None or mention.part == "eod"
+        if not clock.bare or mention.day or mention.part or mention.zone:
+            return True
+        return (
+            led
+            and not words.is_capital(mention.last)
+            and not (words.glued(mention.last) and words.kind(mention.last) == "word")
+        )
+
+    # Several mentions
+
+    def _sentence(self, i: int) -> int:
+        return sum(token.plain in (".", "!", "?", ";") for token in self.words.tokens[:i])
+
+    def _joined(self, mentions: Sequence[Mention]) -> list[Mention]:
+        """The mentions, with each lone time of day joined to the day of its sentence, or to the text's only day."""
+        joined = list(mentions)
+        for clock in (mention for mention in mentions if mention.clock and not mention.day):
+            days = [m for m in joined if m.day and not m.clock and not m.instant and not m.day.over]
+            near = [day for day in days if self._sentence(day.first) == self._sentence(clock.first)]
+            best = min(near or days[: len(days) == 1], key=lambda day: abs(day.first - clock.first), default=None)
+            if best is not None:
+                part = clock.part or best.part
+                both = replace(best, clock=clock.clock, zone=clock.zone, part=part, moved=clock.moved)
+                joined[joined.index(best)] = both
+                joined.remove(clock)
+        return joined
+
+    def _distance(self, i: int) -> tuple[Length, int] | None:
+        """A length before (negative) or after another time: "two hours before", "the day after"."""
+        words = self.words
+        if words.is_a("day", i) or words.is_a("in", i):
+            return None
+        unit = unit_at(words, words.after("det", i)) if words.is_a("det", i) else None
+        amount = length_at(words, i) or (unit if unit and unit[0].days in (1, 7) else None)
+        if amount is None or words.is_a("later", amount[1]) or words.is_a("next2", amount[1]):
+            return None
+        for kind, sign in (("before", -1), ("after", 1), ("from", 1)):
+            if words.is_a(kind, amount[1]) and not (kind == "from" and amount[0].minutes):
+                return amount[0].times(sign), words.after(kind, amount[1])
+        return None
+
+    def _related(self, mentions: list[Mention], distances: Sequence[tuple[int, int, Length]]) -> list[Mention]:
+        """The mentions, with each distance applied to the mention soon after it, or else to the one before it."""
+        for start, end, length in distances:
+            sentence = self._sentence(end)
+            following = (
+                m for m in mentions if 0 <= m.first - end <= _FURTHEST_ANCHOR and self._sentence(m.first) == sentence
+            )
+            earlier = [m for m in mentions if m.last <= start] if self.days.ends(end) else []
+            anchor = next(following, earlier[-1] if earlier else None)
+            if anchor is not None:
+                mentions[mentions.index(anchor)] = self._moved(
+                    anchor, length, min(start, anchor.first), max(end, anchor.last)
+                )
+        return mentions
+
+    def _moved(self, anchor: Mention, length: Length, first: int, last: int) -> Mention:
+        over = anchor.day is not None and anchor.day.over
+        if length.minutes:
+            at = self.instant_of(anchor) + timedelta(minutes=length.minutes)
+            day = Day(last, "relative", at.astimezone(self.now.tzinfo).date(), at, over=over)
+        else:
+            day = Day(last, "relative", length.later(anchor.day.date if anchor.day else self.now.date()), over=over)
+        return replace(anchor, first=first, last=last, day=day)

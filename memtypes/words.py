@@ -1,0 +1,262 @@
+"""Tokens of a text with what each may mean in its language: a number, a weekday, "before", a cue of the past ...
+
+The words are data, `lexicon.toml`; a language is added by a section there. Pure; knows no clock and no grammar.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise, product
+from typing import Any, Final
+
+_TOKEN: Final = re.compile(
+    r"""(?P<iso>\d{4}-\d\d-\d\d(?:[Tt]\d\d:\d\d(?::\d\d(?:\.\d+)?)?\ ?(?:Z|[+-]\d\d:?\d\d)?)?(?![\d-]))
+      | (?P<basic>\d{8}T\d{6}Z?)
+      | (?P<date>\d{4}/\d{1,2}/\d{1,2}(?!\d)
+        |\d{1,2}(?P<mark_>[./-])\d{1,2}(?P=mark_)\d{4}(?!\d)|\d{1,2}\.\d{1,2}\.\d\d(?![\d.]\d))
+      | (?P<day>\d{1,2}\.\d{1,2}\.(?!\d))
+      | (?P<clock>\d{1,2}:\d\d(?::\d\d)?(?![\d:]))
+      | (?P<version>\d+(?:\.\d+){2,})
+      | (?P<number>\d+(?:[.,]\d+)?)
+      | (?P<word>[^\W\d_]+)
+      | (?P<mark>\S)""",
+    re.VERBOSE,
+)
+_JAPANESE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+_LONGEST_PHRASE: Final = 6
+_STOP_WEIGHT: Final = 0.6
+"""Weight of a frequent word when the language is told; a word of times counts 1."""
+_TELLING: Final = frozenset(
+    ("weekday", "month", "day", "tonight", "unit", "part", "clock", "number", "by", "task", "holiday")
+)
+_DAYS: Final = frozenset(("weekday", "day"))
+_PARTS: Final = frozenset(("part",))
+_SHORTEST_COMPOUND: Final = 9
+_RULES: Final = frozenset(
+    (
+        "stop",
+        "ones_first",
+        "past_endings",
+        "past_prefix",
+        "past_words_before",
+        "past_words_after",
+        "infinitive",
+        "auxiliary",
+    )
+)
+"""Rows of a language that are not phrases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word, number or mark. text: as written. plain: in lower case without accents. start: its place in the text."""
+
+    text: str
+    kind: str
+    start: int
+    plain: str
+    glued: bool
+    """Whether no blank stands before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The words of a language. phrases: the plain words of each phrase -> its meanings. rules: rows of the lexicon."""
+
+    name: str
+    phrases: Mapping[tuple[str, ...], Sequence[tuple[str, Any, str]]]
+    stops: frozenset[str]
+    rules: Mapping[str, Any]
+
+    def means(self, plain: str, kinds: frozenset[str]) -> bool:
+        """Whether the word is of one of the kinds."""
+        return any(kind in kinds for kind, _, _ in self.phrases.get((plain,), ()))
+
+    def listed(self, rule: str) -> tuple[str, ...]:
+        """The words or endings of a rule; empty if the language has none."""
+        return tuple(word.strip() for word in self.rules[rule].split(",")) if rule in self.rules else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The tokens of a text and their meanings. Positions count tokens; those outside of the text mean nothing."""
+
+    text: str
+    tokens: Sequence[Token]
+    language: Language
+    _meanings: Sequence[Mapping[str, tuple[Any, int]]]
+
+    def get(self, kind: str, position: int) -> tuple[Any, int] | None:
+        """The value of the longest phrase of that kind at `position`, and the position after it; or None."""
+        return self._meanings[position].get(kind) if 0 <= position < len(self._meanings) else None
+
+    def is_a(self, kind: str, position: int) -> bool:
+        """Whether a phrase of that kind begins at `position`."""
+        return self.get(kind, position) is not None
+
+    def after(self, kind: str, position: int) -> int:
+        """The position after the phrase of that kind at `position`; `position` if there is none."""
+        found = self.get(kind, position)
+        return found[1] if found else position
+
+    def after_any(self, kinds: Sequence[str], position: int) -> int:
+        """The position after the longest phrase of one of the kinds."""
+        return max(self.after(kind, position) for kind in kinds)
+
+    def has(self, kind: str) -> bool:
+        """Whether a phrase of that kind is anywhere in the text."""
+        return any(kind in meanings for meanings in self._meanings)
+
+    def plain(self, position: int) -> str:
+        """The plain token at `position`."""
+        return self.tokens[position].plain if 0 <= position < len(self.tokens) else ""
+
+    def kind(self, position: int) -> str:
+        """The kind of the token at `position`."""
+        return self.tokens[position].kind if 0 <= position < len(self.tokens) else ""
+
+    def glued(self, position: int) -> bool:
+        """Whether no blank stands before the token at `position`."""
+        return 0 <= position < len(self.tokens) and self.tokens[position].glued
+
+    def is_capital(self, position: int) -> bool:
+        """Whether a word with a capital letter is at `position`."""
+        return self.kind(position) == "word" and self.tokens[position].text[0].isupper()
+
+    def number(self, position: int) -> tuple[float, int] | None:
+        """The number at `position` and the position after it: 12, 1.5, twenty-five, vinte e cinco."""
+        if self.kind(position) == "number":
+            # A number at the end of a word is a name (v12), but not after a unit (1h15).
+            named = self.glued(position) and self.kind(position - 1) == "word" and not self.glued(position - 1)
+            return None if named else (float(self.plain(position).replace(",", ".")), position + 1)
+        found = self.get("number", position)
+        if found is None:
+            return None
+        value, end = float(found[0]), found[1]
+        ones_at = end + 1 if self.plain(end) == "-" else self.after("and", end)
+        ones = self.get("number", ones_at) if value in (20, 30, 40, 50) else None
+        if ones and float(ones[0]) < 10 and (ones_at > end or self.language.name == "en"):
+            return value + float(ones[0]), ones[1]
+        return value, end
+
+    def span(self, first: int, last: int) -> str:
+        """The text of the tokens from `first` up to but not including `last`."""
+        final = self.tokens[last - 1]
+        return self.text[self.tokens[first].start : final.start + len(final.text)]
+
+
+def plain(word: str) -> str:
+    """`word` in lower case, without accents."""
+    return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
+
+
+def read_words(text: str) -> Words:
+    """The words of `text` in the language that most of them belong to; English where none does."""
+    text = unicodedata.normalize("NFC", text.replace("\u2019", "'"))
+    tokens = _tokens(text)
+    japanese = _JAPANESE.search(text) is not None
+    language = languages()["ja"] if japanese else max(languages().values(), key=lambda each: _score(tokens, each))
+    tokens = [part for token in tokens for part in _parts(token, language)]
+    return Words(text, tokens, language, [_meanings(tokens, start, language) for start in range(len(tokens))])
+
+
+def _tokens(text: str) -> list[Token]:
+    return [
+        Token(
+            match[0],
+            "date" if match.lastgroup == "mark_" else match.lastgroup or "mark",
+            match.start(),
+            plain(match[0]),
+            match.start() > 0 and not text[match.start() - 1].isspace(),
+        )
+        for match in _TOKEN.finditer(text)
+    ]
+
+
+def _score(tokens: Sequence[Token], language: Language) -> float:
+    telling = (len(token.plain) > 1 and language.means(token.plain, _TELLING) for token in tokens)
+    compounds = sum(bool(_cut(token, language)) for token in tokens) if "ones_first" in language.rules else 0
+    return sum(telling) + compounds + _STOP_WEIGHT * sum(token.plain in language.stops for token in tokens)
+
+
+def _parts(token: Token, language: Language) -> Iterator[Token]:
+    """The parts of a compound such as Samstagabend or morgenavond, each sign of Japanese; else the token itself."""
+    word, cuts = token.text, [0, len(token.text)]
+    if token.kind == "word" and _JAPANESE.search(word):
+        cuts = list(range(len(word) + 1))
+    else:
+        cuts[1:1] = [cut for cut in [_cut(token, language)] if cut]
+    for start, end in pairwise(cuts):
+        yield Token(word[start:end], token.kind, token.start + start, plain(word[start:end]), token.glued or start > 0)
+
+
+def _cut(token: Token, language: Language) -> int:
+    """The place between the day and the part of the day in a compound; 0 if it is none."""
+    word = token.plain
+    if (
+        token.kind != "word"
+        or len(word) != len(token.text)
+        or len(word) < _SHORTEST_COMPOUND
+        or (word,) in language.phrases
+    ):
+        return 0
+    cuts = range(3, len(word) - 2)
+    return next((cut for cut in cuts if language.means(word[:cut], _DAYS) and language.means(word[cut:], _PARTS)), 0)
+
+
+def _meanings(tokens: Sequence[Token], start: int, language: Language) -> Mapping[str, tuple[Any, int]]:
+    """Value and end of each kind of phrase that begins at `start`; of a kind, the longest phrase."""
+    meanings: dict[str, tuple[Any, int]] = {}
+    for end in range(start + 1, min(start + _LONGEST_PHRASE, len(tokens)) + 1):
+        for kind, value, exact in language.phrases.get(tuple(token.plain for token in tokens[start:end]), ()):
+            if not exact or exact == tokens[start].text.casefold():
+                meanings[kind] = (value, end)
+    return meanings
+
+
+@cache
+def lexicon() -> Mapping[str, Any]:
+    """The words of all languages, the places and the zones."""
+    return tomllib.loads(files(__package__).joinpath("lexicon.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def languages() -> Mapping[str, Language]:
+    """Each language of the lexicon by its code, English first."""
+    return {name: _language(name, rows) for name, rows in lexicon().items() if name not in ("places", "zones")}
+
+
+def _language(name: str, rows: Mapping[str, Any]) -> Language:
+    phrases: dict[tuple[str, ...], list[tuple[str, Any, str]]] = {}
+    for kind, value, phrase in _entries(rows):
+        spelled = phrase.removeprefix("=")
+        exact = spelled.casefold().split(" ")[0] if phrase.startswith("=") else ""
+        for spelling in {spelled, spelled.translate({0xE4: "ae", 0xF6: "oe", 0xFC: "ue"}) if name == "de" else spelled}:
+            key = tuple(part for token in _tokens(spelling) for part in _keys(token))
+            phrases.setdefault(key, []).append((kind, value, exact))
+    return Language(name, phrases, frozenset(plain(word.strip()) for word in rows.get("stop", "").split(",")), rows)
+
+
+def _keys(token: Token) -> Sequence[str]:
+    return [plain(sign) for sign in token.text] if _JAPANESE.search(token.text) else [token.plain]
+
+
+def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Kind, value and phrase of each row; values of a list are positions, those of a table its keys."""
+    for kind, row in rows.items():
+        if kind in _RULES or isinstance(row, bool):
+            continue
+        table = {"": row} if isinstance(row, str) else dict(enumerate(row)) if isinstance(row, list) else row
+        for value, listed in table.items():
+            yield from ((kind, value, phrase.strip()) for phrase in listed.split(",") if phrase.strip())
+    if "ones_first" in rows:  # fünfundzwanzig, vijfentwintig
+        numbers = [(float(count), word.strip()) for count, words in rows["number"].items() for word in words.split(",")]
+        ones = [(count, word) for count, word in numbers if 1 < count < 10] + [(1.0, rows["article"].split(",")[0])]
+        tens = [(count, word) for count, word in numbers if count in (20, 30, 40, 50)]
+        yield from (("number", a + b, one + rows["ones_first"] + ten) for (a, one), (b, ten) in product(ones, tens))

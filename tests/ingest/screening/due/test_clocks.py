@@ -1,0 +1,81 @@
+"""Times of day and zones in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from ingest.screening.due.clocks import Clocks
+from memtypes.words import read_words
+
+HOME = ZoneInfo("Europe/London")
+WINTER = datetime(2026, 1, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "hour", "minute"),
+    [
+        ("half past four", 0, 4, 30),
+        ("ten to nine", 0, 8, 50),
+        ("half seven", 0, 7, 30),
+        ("twelve noon", 1, 12, 0),
+        ("5:30 pm", 0, 17, 30),
+        ("9.40am", 0, 9, 40),
+        ("0800 hours", 0, 8, 0),
+        ("the 12 am bus", 1, 0, 0),
+        ("um halb drei", 1, 2, 30),
+        ("um fünf vor halb drei", 1, 2, 25),
+        ("um dreiviertel acht", 1, 7, 45),
+        ("kwart over elf", 0, 11, 15),
+        ("om tien over half drie", 1, 2, 40),
+        ("demain à 14h30", 2, 14, 30),
+        ("huit heures moins le quart", 0, 7, 45),
+        ("vingt heures trente", 0, 20, 30),
+        ("a las ocho y cuarto", 2, 8, 15),
+        ("alle otto meno un quarto", 1, 7, 45),
+        ("às nove e meia", 1, 9, 30),
+        ("meio-dia e quinze", 0, 12, 15),
+        ("午後3時半", 0, 15, 30),
+    ],
+)
+def test_clocks_are_read(text: str, at: int, hour: int, minute: int) -> None:
+    """Forms in digits and in words, with the minutes before or after the hour."""
+    clock = Clocks(read_words(text), HOME).at(at, led=True)
+    assert clock is not None
+    assert (clock.hour, clock.minute) == (hour, minute)
+
+
+@pytest.mark.parametrize("text", ["25:00", "13pm", "90 minutes", "3 days", "2時間"])
+def test_other_numbers_are_no_clocks(text: str) -> None:
+    """Impossible times and lengths of time are none."""
+    assert Clocks(read_words(text), HOME).at(0, led=True) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "hours"),
+    [
+        ("CET", 0, 1),
+        ("GMT+5:30", 0, 5.5),
+        ("UTC-3", 0, -3),
+        ("Eastern", 0, -5),
+        ("Tokyo time", 0, 9),
+        ("hora de Lima", 0, -5),
+        ("ora di Roma", 0, 1),
+        ("Tokioter Zeit am Dienstag", 0, 9),
+        ("call with Denver, their time", 4, -7),
+        ("our time", 0, 0),
+    ],
+)
+def test_zones_are_read(text: str, at: int, hours: float) -> None:
+    """Abbreviations, offsets, cities with the word for time, and "their time" of a place in the text."""
+    zone = Clocks(read_words(text), HOME).zone(at)
+    assert zone is not None
+    assert WINTER.astimezone(zone[0]).utcoffset() == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ["cat", "Paris", "east of here"])
+def test_other_words_are_no_zones(text: str) -> None:
+    """Abbreviations need capitals, and places a word for time."""
+    assert Clocks(read_words(text), HOME).zone(0) is None

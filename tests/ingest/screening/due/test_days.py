@@ -1,0 +1,82 @@
+"""Days in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from ingest.screening.due.days import Days
+from memtypes.words import read_words
+
+NOW = datetime(2026, 3, 4, 11, tzinfo=UTC)  # a Wednesday
+
+
+def _day(text: str, *, month_first: bool = False) -> date | None:
+    """The day of the longest reading at the first token that begins one."""
+    days = Days(read_words(text), NOW, month_first)
+    found = (days.at(i) for i in range(len(days.words.tokens)))
+    return next((day.date for day in found if day), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("8 May", "2026-05-08"),
+        ("the 3rd of May 2027", "2027-05-03"),
+        ("Jan 5", "2027-01-05"),
+        ("14-16 September", "2026-09-14"),
+        ("am 2. Mai", "2026-05-02"),
+        ("le 1er décembre", "2026-12-01"),
+        ("5 de enero", "2027-01-05"),
+        ("4月12日", "2026-04-12"),
+        ("2026-12-01", "2026-12-01"),
+        ("01.12.2026", "2026-12-01"),
+        ("2026/12/31", "2026-12-31"),
+        ("am 24.12. um", "2026-12-24"),
+        ("next Friday", "2026-03-06"),
+        ("Wednesday", "2026-03-11"),
+        ("lundi prochain", "2026-03-09"),
+        ("Friday of next week", "2026-03-13"),
+        ("Sunday week", "2026-03-15"),
+        ("next week on Tuesday", "2026-03-10"),
+        ("Übernächste Woche Dienstag", "2026-03-17"),
+        ("the last Monday of March", "2026-03-30"),
+        ("the 3rd Sunday of May", "2026-05-17"),
+        ("el segundo martes de abril", "2026-04-14"),
+        ("in two weeks", "2026-03-18"),
+        ("heute in einer Woche", "2026-03-11"),
+        ("tra tre giorni", "2026-03-07"),
+        ("two days ago", "2026-03-02"),
+        ("end of the month", "2026-03-31"),
+        ("fin de mes", "2026-03-31"),
+        ("Ende Februar", "2027-02-28"),
+        ("start of next month", "2026-04-01"),
+        ("the 22nd", "2026-03-22"),
+        ("on the 4th", "2026-04-04"),
+        ("el día 5", "2026-03-05"),
+        ("the 10th of next month", "2026-04-10"),
+        ("Christmas Eve", "2026-12-24"),
+        ("Ostersonntag", "2026-04-05"),
+        ("next weekend", "2026-03-14"),
+        ("overmorgen", "2026-03-06"),
+    ],
+)
+def test_days_are_read(text: str, day: str) -> None:
+    """Dates, weekdays, lengths from now, edges of periods and holidays are read in their languages."""
+    assert _day(text) == date.fromisoformat(day)
+
+
+@pytest.mark.parametrize(
+    "text", ["31 February", "the 42nd", "2026-13-01", "may be nice", "v12.31", "22.11.0", "the 5th of the seven"]
+)
+def test_other_words_are_no_days(text: str) -> None:
+    """Impossible dates, versions and parts of a whole are none."""
+    assert _day(text) is None
+
+
+def test_order_of_day_and_month_depends_on_the_place() -> None:
+    """03/04 is in March where months come first; a number above 12 is a day anywhere."""
+    assert _day("03/04/2026", month_first=True) == date(2026, 3, 4)
+    assert _day("03/04/2026") == date(2026, 4, 3)
+    assert _day("12/24/2026") == _day("24/12/2026", month_first=True) == date(2026, 12, 24)

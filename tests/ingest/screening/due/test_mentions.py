@@ -1,0 +1,59 @@
+"""Times that a text mentions, and their instants."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.screening.due.mentions import MentionReader
+from memtypes.words import read_words
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOW = datetime(2026, 3, 4, 11, tzinfo=BERLIN)  # a Wednesday
+
+
+def _times(text: str) -> list[str]:
+    reader = MentionReader.of(read_words(text), NOW, BERLIN, month_first=False)
+    return [reader.instant_of(each).astimezone(BERLIN).strftime("%m-%d %H:%M") for each in reader.mentions()]
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("Thursday at 9", ["03-05 09:00"]),
+        ("at 9 on Thursday", ["03-05 09:00"]),
+        ("the train on Thursday leaves at 9:15", ["03-05 09:15"]),
+        ("It is on 8 March. Doors open at 19:30.", ["03-08 19:30"]),
+        ("tomorrow in the evening at 7", ["03-05 19:00"]),
+        ("heute Abend um acht", ["03-04 20:00"]),
+        ("between 2 and 4 pm on Friday", ["03-06 14:00"]),
+        ("the call moved from 3pm to 4pm tomorrow", ["03-05 16:00"]),
+        ("noon today in New York time", ["03-04 18:00"]),
+        ("two hours before the show at 20:00 on Friday", ["03-06 18:00"]),
+        ("the show is on Friday at 20:00; ring me two hours before", ["03-06 18:00"]),
+        ("three days after 8 March", ["03-11 09:00"]),
+        ("zwei Wochen vor dem 1. April", ["03-18 09:00"]),
+        ("before 16:00 on Friday", ["03-06 16:00"]),
+        ("midnight on Friday", ["03-07 00:00"]),
+        ("yesterday at 9, and Friday at noon", ["03-03 09:00", "03-06 12:00"]),
+        ("two hours before the meeting", []),
+        ("the evening dress", []),
+        ("12 eggs and 3 kg of flour", []),
+        ("Guten Morgen zusammen", []),
+    ],
+)
+def test_parts_of_a_time_belong_together(text: str, times: list[str]) -> None:
+    """Days, clocks, parts of a day and zones of one sentence make one time; distances move it."""
+    assert _times(text) == times
+
+
+@given(st.text(max_size=80))
+def test_mentions_lie_in_the_text_in_any_text(text: str) -> None:
+    """No text raises an error, and a mention has at least one token of it."""
+    reader = MentionReader.of(read_words(text), NOW, UTC, month_first=True)
+    for mention in reader.mentions():
+        assert 0 <= mention.first < mention.last <= len(reader.words.tokens)

@@ -1,0 +1,95 @@
+"""Tokens of a text and what they mean in its language."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.words import languages, plain, read_words
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Take the bins out tomorrow", "en"),
+        ("Bitte morgen den Müll rausbringen", "de"),
+        ("Sortir les poubelles demain matin", "fr"),
+        ("Sacar la basura mañana por la mañana", "es"),
+        ("Portare fuori la spazzatura domani mattina", "it"),
+        ("Levar o lixo amanhã de manhã", "pt"),
+        ("Morgenavond het vuilnis buiten zetten", "nl"),
+        ("明日ゴミを出す", "ja"),
+        ("", "en"),
+        ("12 34", "en"),
+    ],
+)
+def test_language_is_that_of_most_words(text: str, language: str) -> None:
+    """Frequent words and words of times tell the language; without any, it is English."""
+    assert read_words(text).language.name == language
+
+
+def test_accents_and_case_do_not_matter_unless_a_word_needs_them() -> None:
+    """Dots of "Übermorgen" may be missing or spelled out; "à" with an accent is a preposition of clocks, "a" a verb."""
+    assert plain("Übermorgen") == "ubermorgen"
+    assert read_words("morgen oder UEBERMORGEN").get("day", 2) == ("2", 3)
+    assert read_words("demain à midi").is_a("at", 1)
+    assert not read_words("demain il a faim").is_a("at", 2)
+
+
+def test_longest_phrase_of_a_kind_counts() -> None:
+    """The day after tomorrow is one day; a phrase of another kind may begin at the same word."""
+    words = read_words("the day after tomorrow")
+    assert words.get("day", 0) == ("2", 4)
+    assert words.is_a("det", 0)
+    assert words.get("day", 9) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12", 12),
+        ("1.5 hours", 1.5),
+        ("1,5 Stunden", 1.5),
+        ("twenty-five minutes", 25),
+        ("fünfundvierzig Minuten", 45),
+        ("vinte e cinco minutos daqui a", 25),
+        ("zweiundzwanzig Tage", 22),
+    ],
+)
+def test_numbers_are_read_in_digits_and_words(text: str, number: float) -> None:
+    """Digits with a point or comma, and words up to ninety, also as compounds."""
+    read = read_words(text).number(0)
+    assert read is not None
+    assert read[0] == number
+
+
+def test_numbers_that_end_a_name_are_none() -> None:
+    """The 12 of v12 is no number, the 15 of 1h15 is one."""
+    assert read_words("v12").number(1) is None
+    assert read_words("1h15").number(2) == (15, 3)
+
+
+def test_compounds_of_a_day_and_its_part_are_two_tokens() -> None:
+    """Samstagabend is Saturday and evening."""
+    words = read_words("am Samstagabend")
+    assert [token.text for token in words.tokens] == ["am", "Samstag", "abend"]
+    assert words.get("weekday", 1) == (5, 2)
+    assert words.get("part", 2) == ("evening", 3)
+
+
+@given(st.text(max_size=100))
+def test_any_text_can_be_read(text: str) -> None:
+    """Tokens are in order, lie within the text, and a span of all of them begins and ends with a token."""
+    words = read_words(text)
+    for token in words.tokens:
+        assert words.text[token.start : token.start + len(token.text)] == token.text
+    if words.tokens:
+        assert words.span(0, len(words.tokens)).startswith(words.tokens[0].text)
+
+
+def test_lexicon_has_all_weekdays_and_months_of_each_language() -> None:
+    """Lists of weekdays have seven rows and those of months twelve, so that positions are numbers."""
+    for language in languages().values():
+        assert len(language.rules["weekday"]) == 7
+        assert len(language.rules.get("month", [""] * 12)) == 12
