@@ -26,13 +26,14 @@ _PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state
 class States:
     """Memories and the changes to their states at `now`.
 
-    memories: by id, with the changes made. changed: ids of those to write. gone: ids that are deleted, or will be;
-    those still in `memories` lead to their successors.
+    memories: by id, with the changes made. changed: ids of those to write. touched: of others to settle. gone: ids that
+    are deleted, or will be; those still in `memories` lead to their successors.
     """
 
     now: datetime
     memories: dict[str, Memory] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None, strength: float = 1.0) -> bool:
@@ -115,7 +116,7 @@ class States:
 
     def _affected(self) -> set[str]:
         """Ids of the known memories whose state may differ after the changes."""
-        touched = self.changed | self.gone
+        touched = self.changed | self.touched | self.gone
         linked = {end for memory_id in touched & self.memories.keys() for end in contradicted(self.memories[memory_id])}
         return (touched | linked) & self.memories.keys()
 

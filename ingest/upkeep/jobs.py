@@ -104,6 +104,8 @@ class Upkeep:
         plan = await self._plan(scope, job, request, memories)
         if not request.dry_run:
             await self._apply(scope, plan)
+            if job is UpkeepJob.EXPIRE:
+                await self.ingestor.mend(scope)
         return JobReport(job, request.dry_run, tuple(plan.reasons), plan.counts, plan.reasons)
 
     async def _plan(self, scope: Scope, job: UpkeepJob, request: JobRequest, memories: Sequence[Memory]) -> UpkeepPlan:

@@ -26,6 +26,7 @@ from ingest.screening.submission import ScreeningGate, Submission, Submitted, su
 from ingest.writing.changes import FeedbackOutcome, MemoryEditor
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer, check_draft
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
+from ingest.writing.settling import mend
 from ingest.writing.stages import ReviewStage, Stages, WriteCall
 from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks
@@ -196,6 +197,11 @@ class Ingestor:
         """
         async with self.locks.of(scope):
             return await self._editor.remove_where(scope, types, where)
+
+    async def mend(self, scope: Scope) -> int:
+        """Complete changes of state that were interrupted; how many memories changed. See `settling.mend`."""
+        async with self.locks.of(scope):
+            return await mend(self.store, scope, self.clock())
 
     async def bring_back(self, scope: Scope, memory_id: str) -> Memory:
         """Make a replaced or ended memory current again. See `MemoryEditor.bring_back`, whose errors it raises."""

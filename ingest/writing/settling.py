@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.identity.states import States
-from memtypes.model.filters import MAX_LIST, Absent, Compare, Filter, Not, Op, all_of
+from memtypes.model.filters import MAX_LIST, Absent, AnyOf, Compare, Filter, Not, Op, all_of
 from memtypes.model.memory import LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -62,6 +62,18 @@ async def release(store: MemoryStore, scope: Scope, removed: Mapping[str, Memory
     states.changed |= {memory.id for memory in linking}
     await settle(store, scope, states)
     await write_states(store, scope, states)
+
+
+async def mend(store: MemoryStore, scope: Scope, now: datetime) -> int:
+    """Settle every memory with a link or a successor, as an interrupted change may have left it; how many changed."""
+    connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
+    stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
+    states = States(now)
+    states.know(stored, stored)
+    states.touched |= stored.keys()
+    await settle(store, scope, states)
+    await write_states(store, scope, states)
+    return len(states.changed - states.gone)
 
 
 async def linked_where(

@@ -86,9 +86,17 @@ class Restorer:
         if objection:
             return WriteOutcome(WriteStatus.REJECTED, reason=objection)
         try:
-            return self.preparer.prepare_memory(self.redactor.clean_draft(scope.tenant, memory).value)
+            return self.preparer.prepare_memory(self._cleaned(self.redactor, memory))
         except SecretsRefused as error:
             return WriteOutcome(WriteStatus.REJECTED, reason=str(error))
+
+    def _cleaned(self, redactor: Redactor, memory: Memory) -> Memory:
+        """`memory` without secrets in its fields, its earlier texts and its further sources. Raises SecretsRefused."""
+        cleaned: Memory = redactor.clean_draft(memory.tenant, memory).value
+        members = memory.model_dump(include={"earlier", "sources"})
+        if not any(members.values()):
+            return cleaned
+        return cleaned.replace(**redactor.clean(memory.tenant, members).value)
 
 
 def _outcome(memory: Memory, stored: Mapping[str, Memory]) -> WriteOutcome:

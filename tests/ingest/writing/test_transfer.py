@@ -169,3 +169,20 @@ async def test_restored_turns_are_embedded_in_order_of_arrival() -> None:
     assert {outcome.status for outcome in outcomes} == {WriteStatus.STORED}
     assert other.embedder.texts == bench.embedder.texts
     assert other.embedder.before == bench.embedder.before
+
+
+async def test_earlier_texts_and_further_sources_are_redacted_too() -> None:
+    """They come from a service that may have kept what this one removes."""
+    store = InMemoryStore()
+    (outcome,) = await ingestor_of(store).write(SCOPE, [draft("Ask Ann.", source="a@b.example")])
+    for source, content in (("ann@shop.example", "Ask Ann."), ("x", "ask ann.")):
+        await ingestor_of(store).write(SCOPE, [draft(content, source=source)])
+    await ingestor_of(store).revise(SCOPE, str(outcome.id), {"content": "Write to bob@shop.example."})
+    await ingestor_of(store).revise(SCOPE, str(outcome.id), {"content": "Ask Bob."})
+    memories = read_exported(SCOPE, await everything(store, SCOPE))
+    (restored,) = await ingestor_of(InMemoryStore(), RedactionRules()).restore(SCOPE, memories)
+    assert restored.memory is not None
+    kept = restored.memory.model_dump_json()
+    assert "shop.example" not in kept
+    assert restored.memory.earlier[0].content == "Ask Ann."
+    assert len(restored.memory.sources) == 2

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from api.wiring.container import Services
+from memtypes.model.scope import Scope
 from tests.api.conftest import NOW, connect
 from tests.api.fake_services import fake_services
 
@@ -83,15 +85,22 @@ class Notebook:
 
 
 @pytest.fixture
-async def notebook() -> Any:
-    """A notebook of an application without keys over an in-memory store."""
-    times = [NOW]
+async def notebook(times: list[datetime], services: Services) -> AsyncIterator[Notebook]:
+    """A notebook of an application without keys."""
+    async with connect(services) as client:
+        yield Notebook(client, times.append)
 
-    def set_time(instant: datetime) -> None:
-        times.append(instant)
 
-    async with connect(fake_services(lambda: times[-1])) as client:
-        yield Notebook(client, set_time)
+@pytest.fixture
+def times() -> list[datetime]:
+    """The times at which the services were and are; the last one holds."""
+    return [NOW]
+
+
+@pytest.fixture
+def services(times: list[datetime]) -> Services:
+    """Services over an in-memory store."""
+    return fake_services(lambda: times[-1])
 
 
 async def ports(notebook: Notebook, count: int = 2, **last: Any) -> list[str]:
@@ -186,6 +195,27 @@ async def test_the_expire_job_leaves_what_an_expired_memory_replaced(notebook: N
     assert response.json()["ids"] == [new]
     memory = await notebook.read(old)
     assert (memory["state"], memory["superseded_by"], memory["state_until"]) == ("current", None, None)
+
+
+async def test_a_life_that_is_changed_changes_what_it_covers(notebook: Notebook) -> None:
+    """By PATCH or by a merge: a shorter life of the successor brings back what it replaced, a longer one does not."""
+    old, new = await ports(notebook)
+    await notebook.patch(new, expires_at=(NOW + timedelta(hours=1)).isoformat())
+    assert (await notebook.read(old))["state_until"] == "2026-03-01T13:00:00Z"
+    await notebook.write(PORTS[1], expires_at=(NOW + timedelta(hours=3)).isoformat())
+    notebook.set_time(NOW + timedelta(hours=2))
+    assert await notebook.states(old) == ["replaced"]
+    notebook.set_time(NOW + timedelta(hours=3))
+    assert await notebook.states(old) == ["current"]
+
+
+async def test_the_expire_job_completes_what_was_interrupted(notebook: Notebook, services: Services) -> None:
+    """A memory whose successor vanished is current after it."""
+    old, new = await ports(notebook)
+    await services.store.delete(Scope("default", "n"), [new])
+    await notebook.client.post("/v1/admin/jobs/expire", json={"namespace": "n", "dry_run": False})
+    memory = await notebook.read(old)
+    assert (memory["state"], memory["superseded_by"]) == ("current", None)
 
 
 async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebook) -> None:

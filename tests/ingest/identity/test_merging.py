@@ -1,0 +1,102 @@
+"""What a stored memory becomes when it is written again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.identity.merging import MAX_SESSIONS, changed_fields, joined, joined_links, with_evidence
+from memtypes.model.memory import MAX_LINKS, MAX_SOURCES, MAX_TAGS, Link, LinkType, Memory, Source
+from memtypes.model.policy import MemoryType
+from tests.builders import NOW, make_memory
+
+SOURCES = st.builds(Source, caller=st.sampled_from(["Ann", "Bob", "Cid"]))
+LINKS = st.builds(
+    Link,
+    to=st.sampled_from(["a", "b"]),
+    type=st.sampled_from(LinkType),
+    strength=st.floats(min_value=0, max_value=1, allow_nan=False),
+)
+ASKED = st.fixed_dictionaries(
+    {
+        "pinned": st.booleans(),
+        "importance": st.integers(1, 10),
+        "expires_at": st.sampled_from([None, NOW + timedelta(days=1), NOW + timedelta(days=2)]),
+        "tags": st.lists(st.sampled_from("abc"), unique=True),
+        "links": st.lists(LINKS, max_size=3, unique_by=lambda link: (link.to, link.type)),
+        "metadata": st.dictionaries(st.sampled_from("xyz"), st.integers()),
+        "source": st.none() | SOURCES,
+        "concept": st.none() | st.sampled_from(["Tea", "Green tea"]),
+    }
+)
+
+
+def fact(**fields: Any) -> Memory:
+    """A fact with these fields."""
+    return make_memory(MemoryType.SEMANTIC, "The tea is green.", **fields)
+
+
+def merged(known: Memory, again: Memory) -> Memory:
+    """The stored memory after the second write."""
+    return known.model_copy(update=joined(known, again))
+
+
+@given(ASKED, ASKED)
+def test_nothing_that_either_write_asked_for_is_lost(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """What one had, the merged memory has; the merged fields are valid."""
+    known, again = fact(**first), fact(**second)
+    memory = merged(known, again)
+    assert memory == known.replace(**joined(known, again))
+    for one in (known, again):
+        assert (memory.pinned, memory.importance) >= (one.pinned, one.importance) or memory.pinned > one.pinned
+        assert memory.importance >= one.importance
+        assert memory.expires_at is None or (one.expires_at is not None and memory.expires_at >= one.expires_at)
+        assert set(memory.tags) >= set(one.tags)
+        assert set(memory.metadata) >= set(one.metadata)
+        assert {(link.to, link.type) for link in memory.links} >= {(link.to, link.type) for link in one.links}
+        assert one.source is None or one.source in (memory.source, *memory.sources)
+    assert {key: memory.metadata[key] for key in again.metadata} == again.metadata
+
+
+@given(ASKED, ASKED)
+def test_a_merge_that_is_repeated_changes_nothing_more(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Neither does a write of what is stored."""
+    known, again = fact(**first), fact(**second)
+    once = merged(known, again)
+    assert changed_fields(once, merged(once, again)) == ()
+    assert changed_fields(known, merged(known, known)) == ()
+
+
+def test_lists_keep_to_their_limits() -> None:
+    """The older tags, links and sources stay."""
+    many = fact(
+        tags=[f"t{n}" for n in range(MAX_TAGS)],
+        links=[Link(to=f"m{n}", type=LinkType.EXTENDS) for n in range(MAX_LINKS)],
+        source=Source(caller="first"),
+        sources=[Source(caller=f"c{n}") for n in range(MAX_SOURCES)],
+        source_sessions=[f"s{n}" for n in range(MAX_SESSIONS)],
+    )
+    again = fact(
+        tags=["new"],
+        links=[Link(to="new", type=LinkType.EXTENDS)],
+        source=Source(caller="new"),
+        source_sessions=["new"],
+    )
+    assert changed_fields(many, merged(many, again)) == ()
+    assert with_evidence(many, again) == {"evidence_count": 2, "source_sessions": many.source_sessions}
+
+
+def test_of_equal_links_the_stronger_stays() -> None:
+    """Links of another type to the same memory are other links."""
+    weak, strong = (Link(to="a", type=LinkType.EXTENDS, strength=strength) for strength in (0.2, 0.8))
+    other = Link(to="a", type=LinkType.REFINES)
+    assert joined_links([weak], [strong, other]) == joined_links([strong], [weak, other]) == [strong, other]
+
+
+def test_changed_fields_are_named_in_the_order_of_the_model() -> None:
+    """A field with the same value is not named."""
+    known = fact(importance=3, tags=["a"])
+    assert changed_fields(known, merged(known, fact(importance=8, tags=["a"], pinned=True))) == ("importance", "pinned")

@@ -1,0 +1,127 @@
+"""Changes of state that are interrupted, and the history of a memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ingest.writing.pipeline import Ingestor
+from ingest.writing.settling import MAX_VERSIONS, history_of, mend
+from memtypes.model.errors import Unavailable
+from memtypes.model.filters import Compare, Op
+from memtypes.model.memory import State
+from memtypes.model.scope import Scope
+from tests.builders import NOW
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
+from tests.ingest.doubles import draft
+
+pytestmark = pytest.mark.anyio
+
+SCOPE = Scope("acme", "shop")
+
+
+class FailingStore(InMemoryStore):
+    """An in-memory store of which one operation can be made to fail. fails: its name."""
+
+    fails = ""
+
+    async def patch(self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
+        """Patch, or raise Unavailable."""
+        self._check("patch")
+        await super().patch(scope, changes, **options)
+
+    async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Delete, or raise Unavailable."""
+        self._check("delete")
+        return await super().delete(scope, ids)
+
+    def _check(self, operation: str) -> None:
+        if self.fails == operation:
+            raise Unavailable("the store is away")
+
+
+def ingestor_of(store: InMemoryStore) -> Ingestor:
+    """An ingestor that writes to `store`."""
+    return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
+
+
+async def ports(ingestor: Ingestor, count: int) -> list[str]:
+    """The ids of facts of which each replaces the one before."""
+    drafts = [
+        draft(f"The port of the API is {8000 + number}.", created_at=(NOW - timedelta(days=count - number)).isoformat())
+        for number in range(count)
+    ]
+    return [str(outcome.id) for outcome in await ingestor.write(SCOPE, drafts)]
+
+
+async def states(store: InMemoryStore, *ids: str) -> list[State]:
+    """The stored states of these memories."""
+    memories = await store.get(SCOPE, ids)
+    return [memories[memory_id].state for memory_id in ids]
+
+
+async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
+    """What was replaced is contested with what is still there, and current after the deletion is repeated."""
+    store = FailingStore()
+    ingestor = ingestor_of(store)
+    old, new = await ports(ingestor, 2)
+    store.fails = "delete"
+    with pytest.raises(Unavailable):
+        await ingestor.remove(SCOPE, [new])
+    assert (await store.get(SCOPE, [old]))[old].at(NOW).state is not State.REPLACED
+    store.fails = ""
+    await mend(store, SCOPE, NOW)
+    assert await states(store, old, new) == [State.CONTESTED] * 2
+    await ingestor.remove(SCOPE, [new])
+    assert await states(store, old) == [State.CURRENT]
+
+
+async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write() -> None:
+    """Until then upkeep shows both as contested."""
+    store = FailingStore()
+    ingestor = ingestor_of(store)
+    (old,) = await ports(ingestor, 1)
+    store.fails = "patch"
+    with pytest.raises(Unavailable):
+        await ingestor.write_one(SCOPE, draft("The port of the API is 9000."))
+    store.fails = ""
+    again = await ingestor.write_one(SCOPE, draft("The port of the API is 9000."))
+    assert (again.supersedes, await states(store, old)) == ((old,), [State.REPLACED])
+
+
+async def test_mending_finds_what_lost_its_successor() -> None:
+    """A memory whose successor is gone is current; one that is in order stays unchanged."""
+    store = InMemoryStore()
+    ingestor = ingestor_of(store)
+    first, second, third = await ports(ingestor, 3)
+    await store.delete(SCOPE, [third])
+    before = await store.get(SCOPE, [first])
+    assert await mend(store, SCOPE, NOW) == 1
+    assert await states(store, first, second) == [State.REPLACED, State.CURRENT]
+    assert await store.get(SCOPE, [first]) == before
+    assert await mend(store, SCOPE, NOW) == 0
+
+
+async def test_removal_by_filter_settles_only_what_is_linked() -> None:
+    """Memories of other sessions that the removed ones had replaced are current again."""
+    store = InMemoryStore()
+    ingestor = ingestor_of(store)
+    (old,) = await ports(ingestor, 1)
+    (new,) = await ingestor.write(SCOPE, [draft("The port of the API is 9000.", session_id="s")])
+    assert new.supersedes == (old,)
+    assert await ingestor.remove_where(SCOPE, (), Compare("session_id", Op.EQ, "s")) == 1
+    assert await states(store, old) == [State.CURRENT]
+
+
+async def test_a_long_history_ends_somewhere() -> None:
+    """It has at most MAX_VERSIONS memories, and what is asked about is among them."""
+    store = InMemoryStore()
+    ids = await ports(ingestor_of(store), 6)
+    memory = (await store.get(SCOPE, [ids[2]]))[ids[2]]
+    versions = await history_of(store, SCOPE, memory, NOW)
+    assert [version.memory.id for version in versions] == ids
+    assert len(versions) < MAX_VERSIONS
