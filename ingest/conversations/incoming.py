@@ -24,7 +24,7 @@ KIND = "policy"
 """The kind under which matches of a policy's own patterns are counted."""
 
 _REDACTED_FIELDS = ("content", "tool", "model", "metadata", "files", "images")
-"""Fields of a turn that may contain secrets; agent ids are addresses and stay."""
+"""Fields of a turn whose secrets are redacted; one in its agent id is refused."""
 
 
 ScreenedTurns: TypeAlias = RedactedValue[list[Turn]]
@@ -59,6 +59,7 @@ class TurnScreen:
         turns = []
         for turn in new:
             self._check_role(tenant, privacy, turn.role)
+            self.redactor.check_ids(tenant, {"agent_id": turn.agent_id})
             fields = [turn.content, turn.tool, turn.model, turn.metadata, paths(turn.files), paths(turn.images)]
             cleaned = self.clean(tenant, privacy, fields)
             redactions.update(cleaned.counts)

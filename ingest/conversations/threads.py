@@ -97,6 +97,9 @@ class Threads:
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
         """The thread with the request's resource and key, created if there is none; a new thread without a key."""
         policy = self.policies.requested(request.resource)
+        key = _key(request.key or policy.key, request)
+        ids = {"parent_id": request.parent_id, "resource": request.resource, "agent_id": request.agent_id, "key": key}
+        self.screen.redactor.check_ids(scope.tenant, ids)
         context = RedactedValue(None, {})
         if request.initial_context is not None:
             self.policies.check_write(request.resource, request.agent_id)
@@ -107,7 +110,7 @@ class Threads:
             created_at=to_utc(self.clock()),
             parent_id=request.parent_id,
             resource=request.resource,
-            key=_key(request.key or policy.key, request),
+            key=key,
             agent_id=request.agent_id,
             initial_context=context.value,
             lru=policy.eviction.policy is EvictionPolicy.LRU,

@@ -149,6 +149,8 @@ class Workflows:
 
     async def create(self, scope: Scope, request: WorkflowRequest) -> tuple[str, Mapping[str, int]]:
         """Create a workflow; return its id, and the number of secrets removed from its data, by kind."""
+        ids = {"workflow_id": request.workflow_id, "parent_id": request.parent_id}
+        self.redactor.check_ids(scope.tenant, ids)
         workflow_id = request.workflow_id or str(uuid.uuid4())
         cleaned = await self._clean(scope, dict(request.data))
         base = WorkflowState(data=cleaned.value)
@@ -157,6 +159,7 @@ class Workflows:
 
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
         """Append an event; return its version, and the memories written of the workflow if the event ended it."""
+        self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": new.agent})
         cleaned = await self._clean(scope, new.payload())
         event = new.model_copy(update=cleaned.value).at(to_utc(self.clock()))
         appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
@@ -188,6 +191,7 @@ class Workflows:
         With an idempotency key, a repeated call gets the first answer again and appends nothing. When other callers
         append events meanwhile, the history is read again.
         """
+        self.redactor.check_ids(scope.tenant, {"idempotency_key": request.idempotency_key})
         cleaned = await self._clean(scope, request.input)
         request = request.model_copy(update={"input": cleaned.value})
         attempt = 0
@@ -212,7 +216,7 @@ class Workflows:
         return replace(answer, version=appended.version, redactions=cleaned.counts)
 
     async def _clean(self, scope: Scope, value: Any) -> RedactedValue[Any]:
-        """`value` without secrets. Not for ids, which are stored unchanged."""
+        """`value` without secrets."""
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
     async def _snapshot(self, scope: Scope, workflow_id: str, version: int) -> None:

@@ -88,7 +88,8 @@ class Restorer:
         try:
             return self.preparer.prepare_memory(self._cleaned(self.redactor, memory))
         except SecretsRefused as error:
-            return WriteOutcome(WriteStatus.REJECTED, reason=str(error))
+            reason = f"{error.path}: {error}" if error.path else str(error)
+            return WriteOutcome(WriteStatus.REJECTED, reason=reason)
 
     def _cleaned(self, redactor: Redactor, memory: Memory) -> Memory:
         """`memory` without secrets in its fields, its earlier texts and its further sources. Raises SecretsRefused."""

@@ -5,7 +5,7 @@ A receipt stores the query, so secrets are redacted from queries as they are fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from litestar import Response
@@ -58,15 +58,17 @@ def _scope(tenant: str, request: RankedRequest) -> Scope:
 
 
 async def redact_query(services: Services, tenant: str, request: RequestT) -> RequestT:
-    """`request` with secrets removed from query and filters by the tenant's rules. Ids in filters are not changed.
+    """`request` with secrets removed from query and filters by the tenant's rules. Ids are not changed.
 
-    Raises InvalidRequest for a malformed filter, and Unavailable when redaction could not run.
+    Raises InvalidRequest for a malformed filter or a secret in an id, and Unavailable when redaction could not run.
     """
     if request.filters is not None:
         parse_filter(request.filters)  # first, because it limits how much text there is to redact
     if services.examiner is None:
         return request
     redactor = services.examiner.redactor
+    ids = {name: getattr(request, name, None) for name in ("session_id", "agent_id", "todo_id")}
+    redactor.check_ids(tenant, ids | {"filters": list(_filtered_ids(request.filters))})
 
     def redact(text: str) -> str:
         redacted: str = redactor.clean_query(tenant, text).value
@@ -85,6 +87,18 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [_redacted_filter(part, redact) for part in value]
     return redact(value) if isinstance(value, str) else value
+
+
+def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
+    """The values that `value`, a filter, compares ids with."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))
+    elif isinstance(value, list):
+        for part in value:
+            yield from _filtered_ids(part, inside=inside)
+    elif inside and isinstance(value, str):
+        yield value
 
 
 async def count_by_provider(services: Services, model: str | None, answer: RetrieveAnswer) -> RetrieveAnswer:

@@ -6,13 +6,14 @@ default: {policy: redact, kinds: {email: allow}, patterns: [{name: badge, regex:
 tenants:
   acme: {policy: refuse, never_keep_roles: [system], never_keep_types: [working]}
 
-If redaction cannot run, it raises, so that nothing unscreened is stored. Fields that are ids are not redacted.
+If redaction cannot run, it raises, so that nothing unscreened is stored. Ids are addresses, so they are not redacted:
+one that contains a token or key of a known format is refused. Personal data, such as an e-mail address, may be an id.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -24,7 +25,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from ingest.screening.redaction.patterns import BUILT_IN, KINDS, Pattern
 from ingest.screening.redaction.rules import compile_re2
-from ingest.screening.redaction.scan import Redaction, may_hold_secrets
+from ingest.screening.redaction.scan import Redaction, may_hold_secrets, secrets_in
 from ingest.screening.submission import Rejection, Submission
 from memtypes.config import InvalidConfigFile, parse_yaml, read_text
 from memtypes.model.errors import InvalidRequest, Unavailable
@@ -35,8 +36,11 @@ from memtypes.offload import offload
 
 ID_FIELDS = frozenset(
     {"id", "tenant", "namespace", "content_hash", "type", "session_id", "agent_id", "todo_id", "visibility"}
-    | {"superseded_by", "related", "source_sessions"}
+    | {"superseded_by", "source_sessions", "links"}
 )
+_SCREENED_IDS = ("id", "session_id", "agent_id", "todo_id", "superseded_by", "source_sessions")
+_KINDS_IN_IDS = frozenset({"private_key", "url_password", "jwt", "azure_key"})
+"""Kinds that are refused in ids, besides the formats of vendors' tokens and the tenant's own patterns."""
 
 _LABELS = ("title", "concept", "procedure_name", "speaker")
 _MAX_LINE = 10_000
@@ -177,11 +181,31 @@ class Redactor:
                 return RedactedValue(value, {})
             return RedactedValue(redaction.value(value), dict(redaction.counts))
 
+    def check_ids(self, tenant: str, ids: Mapping[str, str | Sequence[str] | None]) -> None:
+        """Raise SecretsRefused if an id contains a token or key. ids: by field; texts, or lists of texts, or None.
+
+        The message has the field and the kind, never the id. Raises Unavailable.
+        """
+        own = {pattern.name for pattern in self.rules(tenant).patterns}
+        for field, value in ids.items():
+            texts = [value] if isinstance(value, str) else value or ()
+            with _fail_closed():
+                secrets = [secret for text in texts for secret in secrets_in(text, self._id_patterns(tenant, own))]
+            if secrets:
+                kinds = ", ".join(sorted({secret.kind for secret in secrets}))
+                message = f"contains a secret ({kinds}), and ids are stored unchanged: use an id without it"
+                raise SecretsRefused(message, path=field)
+
+    def _id_patterns(self, tenant: str, own: Collection[str]) -> list[Pattern]:
+        patterns = self._active_patterns(tenant)
+        return [each for each in patterns if each.literals or each.kind in own or each.kind in _KINDS_IN_IDS]
+
     def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue[Any]:
         """`draft` without secrets in its texts; the same object if there are none.
 
-        Raises SecretsRefused and Unavailable.
+        Raises SecretsRefused, also for a secret in an id, and Unavailable.
         """
+        self.check_ids(tenant, _ids(draft))
         texts = _texts(draft)
         cleaned = self.clean(tenant, texts)
         if not cleaned.counts:
@@ -206,6 +230,11 @@ def _fail_closed() -> Iterator[None]:
     except (re2.error, ArithmeticError, LookupError, TypeError, UnicodeError, ValueError) as error:
         # Only the class of the error: its message may quote the text.
         raise Unavailable(f"not stored: redaction could not run ({type(error).__name__})") from error
+
+
+def _ids(draft: Draft | Memory) -> dict[str, str | Sequence[str] | None]:
+    ids = {name: getattr(draft, name, None) for name in _SCREENED_IDS}
+    return ids | {"links": [link.to for link in draft.links]}
 
 
 def _texts(draft: Draft | Memory) -> dict[str, Any]:
@@ -235,10 +264,11 @@ class RedactionGate:
         if objection:
             return Rejection(objection)
         try:
+            self.redactor.check_ids(scope.tenant, {"session_id": scope.session_id, "agent_id": scope.agent_id})
             texts = (str(value) for value in _texts(draft).values())
             cleaned = await offload(texts, lambda: self.redactor.clean_draft(scope.tenant, draft))
         except SecretsRefused as error:
-            return Rejection(str(error))
+            return Rejection(f"{error.path}: {error}" if error.path else str(error))
         if not cleaned.counts:
             return submission
         counts = Counter(submission.redactions) + Counter(cleaned.counts)

@@ -15,7 +15,7 @@ Door: TypeAlias = tuple[str, str, Any]
 
 _OWN: dict[str, dict[str, Any]] = {
     "episodic": {"title": SAID, "context": SAID, "speaker": f"a {SECRET}"},
-    "semantic": {"concept": SAID},
+    "semantic": {"concept": SAID, "related": [SECRET, f"a {SECRET}"]},
     "prospective": {"title": SAID, "trigger_type": "event", "trigger_condition": SAID},
     "procedural": {
         "procedure_name": SAID,
@@ -36,6 +36,42 @@ def doors(namespace: str) -> Iterator[Door]:
     yield from _sessions(namespace)
     yield from _threads(namespace)
     yield from _workflows(namespace)
+    yield from _ids(namespace)
+
+
+def _ids(namespace: str) -> Iterator[Door]:
+    """Calls with the secret in an id: of sessions, agents, to-dos, threads, workflows and linked memories."""
+    ns, here = {"namespace": namespace}, f"?namespace={namespace}"
+    fact = {"type": "semantic", "content": "The deploy key is kept in the vault until the audit", **ns}
+    for ids in ({"session_id": SECRET}, {"agent_id": f"a {SECRET}"}, {"links": [{"to": SECRET, "type": "extends"}]}):
+        yield "POST", "/v1/memories", {**fact, **ids}
+        yield "POST", "/v1/memories/batch", {"items": [{k: v for k, v in {**fact, **ids}.items() if k not in ns}], **ns}
+    yield "POST", "/v1/memories", fact
+    yield "PATCH", f"/v1/memories/{{ID}}{here}", {"links": [{"to": SECRET, "type": "extends"}]}
+    for ids in (
+        {"session_id": SECRET},
+        {"session_id": "s", "todo_id": SECRET},
+        {"session_id": "s", "agent_id": SECRET},
+    ):
+        yield "POST", "/v1/working", {"content": "kept in the vault", **ns, **ids}
+        yield "POST", "/v1/hooks/todo-created", {"content": "kept in the vault", "todo_id": "t", **ns, **ids}
+        yield "POST", "/v1/hooks/prompt-submit", {"prompt": "where is the key?", **ns, **ids}
+        yield "POST", "/v1/retrieve", {"query": "where is the key?", **ns, **ids}
+    todos = [{"id": SECRET, "content": "rotate the key", "status": "pending"}]
+    yield "POST", "/v1/hooks/prompt-submit", {"prompt": "where is the key?", "session_id": "s", "todos": todos, **ns}
+    yield "POST", "/v1/search", {"query": "key", "filters": {"session_id": {"any": [SECRET]}}, **ns}
+    said = [{"role": "user", "content": "The key is kept in the vault until the audit."}]
+    yield "POST", "/v1/hooks/session-stop", {"messages": said, "session_id": SECRET, **ns}
+    for ids in ({"key": f"k:{SECRET}"}, {"parent_id": SECRET}, {"agent_id": SECRET}):
+        yield "POST", "/v1/threads", {**ns, **ids}
+    yield "POST", "/v1/threads", ns
+    yield "POST", f"/v1/threads/{{ID}}/turns{here}", {"role": "user", "content": "plain", "agent_id": SECRET}
+    for ids in ({"workflow_id": SECRET}, {"parent_id": SECRET}):
+        yield "POST", "/v1/workflows", {**ns, **ids}
+    yield "POST", "/v1/workflows", ns
+    for ids in ({"step_id": SECRET}, {"step_id": "a", "agent": SECRET}):
+        yield "POST", f"/v1/workflows/{{ID}}/events{here}", {"type": "step_started", **ids}
+    yield "POST", f"/v1/workflows/{{ID}}/continue{here}", {"input": "go on", "idempotency_key": SECRET}
 
 
 def _memories(namespace: str) -> Iterator[Door]:

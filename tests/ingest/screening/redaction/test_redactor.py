@@ -180,3 +180,37 @@ def test_searching_all_texts_joined_misses_no_secret(regex: str, value: Any) -> 
     each = Redaction(rules.active_patterns())
     assert cleaned.value == each.value(value)
     assert cleaned.counts == each.counts
+
+
+@pytest.mark.parametrize("field", ["session_id", "agent_id"])
+async def test_a_token_in_an_id_is_refused(field: str) -> None:
+    """The draft is rejected with the field and the kind; the id itself is not quoted."""
+    token = "ghp" + "_Zq7Xk2Lm9Pw4Rt6Yb1Nc8Vd3Hf5Jg0Ks"
+    result = await screen(RedactionRules(), **{field: f"s {token}"})
+    assert result == Rejection(
+        f"{field}: contains a secret (github_token), and ids are stored unchanged: use an id without it"
+    )
+    assert isinstance(await screen(RedactionRules(policy=Treatment.ALLOW), **{field: token}), Submission)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["user:ann@example.com", "6f1f2c1e-5a0e-4c53-9d8e-0d0c3a7f5b11", "sess_01HVXK3N8Q2", "login-7f3a9c2b", "a" * 40],
+)
+async def test_ordinary_ids_are_accepted(name: str) -> None:
+    """Addresses, UUIDs, and names with a key word in them are no secrets in an id."""
+    assert isinstance(await screen(RedactionRules(), session_id=name), Submission)
+
+
+async def test_a_tenants_own_pattern_holds_for_ids() -> None:
+    """What a tenant calls a secret is refused in ids too."""
+    rules = RedactionRules(patterns=(CustomPattern(name="badge", regex="B-[0-9]{6}"),))
+    assert isinstance(await screen(rules, agent_id="guard B-123456"), Rejection)
+
+
+async def test_related_concepts_are_redacted() -> None:
+    """They are texts, although they may name other memories."""
+    draft = DRAFT.validate_python({"type": "semantic", "content": "plain", "related": [MAIL, "tea"]})
+    result = await RedactionGate(Redactor()).examine(SCOPE, Submission(draft))
+    assert isinstance(result, Submission)
+    assert result.draft.model_dump()["related"] == ["[redacted:email]", "tea"]

@@ -1,0 +1,103 @@
+"""Secrets in ids, over HTTP: the call is refused with the field and the kind, and nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import NOW, connect
+from tests.api.fake_services import fake_services
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "ghp" + "_Zq7Xk2Lm9Pw4Rt6Yb1Nc8Vd3Hf5Jg0Ks"
+REASON = "contains a secret (github_token), and ids are stored unchanged: use an id without it"
+NS = {"namespace": "n"}
+FACT = {"type": "semantic", "content": "Alice likes tea", **NS}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of a service with fake stores."""
+    async with connect(fake_services(lambda: NOW)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("session_id", SECRET),
+        ("agent_id", f"agent {SECRET}"),
+        ("links", [{"to": SECRET, "type": "extends"}]),
+        ("source_sessions", ["s", SECRET]),
+    ],
+)
+async def test_a_memory_with_a_secret_in_an_id_is_rejected(client: httpx.AsyncClient, field: str, value: Any) -> None:
+    """The answer names the field and the kind of the secret; the namespace stays empty."""
+    answer = (await client.post("/v1/memories", json={**FACT, field: value})).json()
+    assert (answer["status"], answer["reason"]) == ("rejected", f"{field}: {REASON}")
+    assert (await client.get("/v1/memories", params=NS)).json()["memories"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/search", {"query": "tea", "session_id": SECRET}, "session_id"),
+        ("/v1/search", {"query": "tea", "filters": {"session_id": {"eq": SECRET}}}, "filters"),
+        ("/v1/search", {"query": "tea", "filters": {"not": {"links.to": {"any": [SECRET]}}}}, "filters"),
+        ("/v1/retrieve", {"query": "tea", "agent_id": SECRET}, "agent_id"),
+        ("/v1/retrieve", {"query": "tea", "session_id": "s", "todo_id": SECRET}, "todo_id"),
+        ("/v1/hooks/prompt-submit", {"prompt": "tea?", "session_id": SECRET}, "session_id"),
+        ("/v1/threads", {"key": f"k:{SECRET}"}, "key"),
+        ("/v1/threads", {"parent_id": SECRET}, "parent_id"),
+        ("/v1/threads", {"agent_id": SECRET}, "agent_id"),
+        ("/v1/workflows", {"workflow_id": SECRET}, "workflow_id"),
+        ("/v1/workflows", {"parent_id": SECRET}, "parent_id"),
+    ],
+)
+async def test_a_call_with_a_secret_in_an_id_is_refused(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], field: str
+) -> None:
+    """422 with the field and the kind of the secret, which is not quoted; receipts would store it."""
+    answer = await client.post(path, json={**NS, **body})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["path"] == field
+    assert answer.json()["errors"][0]["message"] == REASON
+    assert SECRET not in answer.text
+
+
+async def test_secrets_in_turns_and_events_ids_are_refused(client: httpx.AsyncClient) -> None:
+    """The agent of a turn, and the step, agent and idempotency key of a workflow."""
+    thread = (await client.post("/v1/threads", json=NS)).json()["id"]
+    workflow = (await client.post("/v1/workflows", json=NS)).json()["workflow_id"]
+    refused = {
+        f"/v1/threads/{thread}/turns": [{"role": "user", "content": "tea", "agent_id": SECRET}],
+        f"/v1/workflows/{workflow}/events": [
+            {"type": "step_started", "step_id": SECRET},
+            {"type": "step_started", "step_id": "a", "agent": SECRET},
+        ],
+        f"/v1/workflows/{workflow}/continue": [{"input": "go on", "idempotency_key": SECRET}],
+    }
+    for path, bodies in refused.items():
+        for body in bodies:
+            answer = await client.post(path, params=NS, json=body)
+            assert (answer.status_code, SECRET in answer.text) == (422, False), answer.text
+
+
+async def test_personal_data_may_be_an_id(client: httpx.AsyncClient) -> None:
+    """An e-mail address names the session of a person, and is stored as it is."""
+    answer = (await client.post("/v1/memories", json={**FACT, "session_id": "ann@example.com"})).json()
+    assert answer["memory"]["session_id"] == "ann@example.com"
+
+
+async def test_related_concepts_and_links_of_a_change_are_redacted(client: httpx.AsyncClient) -> None:
+    """The secret is in no field of the memory that is stored."""
+    answer = (await client.post("/v1/memories", json={**FACT, "related": [f"see {SECRET}"]})).json()
+    assert answer["memory"]["related"] == ["see [redacted:github_token]"]
+    changed = await client.patch(f"/v1/memories/{answer['id']}", params=NS, json={"related": [SECRET]})
+    assert SECRET not in changed.text
+    stored = await client.get(f"/v1/memories/{answer['id']}", params=NS)
+    assert SECRET not in stored.text
