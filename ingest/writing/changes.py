@@ -35,7 +35,7 @@ from memtypes.conversation_context import ConversationContext, by_position
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Filter, parse_time
 from memtypes.model.ids import memory_id
-from memtypes.model.memory import Memory, State
+from memtypes.model.memory import Link, LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import Procedural
 from memtypes.model.scope import Scope
@@ -143,6 +143,7 @@ class MemoryEditor:
             states.changed.add(known_id)
             await settle(self.store, scope, states)  # knows its chain afterwards
             states.bring_back(known_id, RESTORED)
+            states.memories[known_id] = _without_upkeep(states.memories[known_id])
             return
         ended_at = parse_time(end, _END)
         if ended_at < memory.valid_from:
@@ -220,6 +221,17 @@ class MemoryEditor:
         embeddings = await self.embedder.embed_in_context(texts)
         records = [turn.record(embedding) for turn, embedding in zip(pending, embeddings, strict=True)]
         await self.store.upsert(scope, records)
+
+
+def _without_upkeep(memory: Memory) -> Memory:
+    """`memory` as if upkeep had not ended it; so that it is not ended again, pinned or told apart from its double."""
+    mark = memory.upkeep
+    if mark is None or not mark.ended:
+        return memory
+    if mark.into is None:
+        return memory.model_copy(update={"upkeep": None, "pinned": True})
+    other = Link(to=mark.into, type=LinkType.REINFORCES, strength=0.0)
+    return memory.model_copy(update={"upkeep": None, "links": [*memory.links, other]})
 
 
 async def existing_memory(store: MemoryStore, scope: Scope, memory_id: str) -> Memory:

@@ -140,5 +140,8 @@ def _moved(memory: Memory, scope: Scope, ids: Mapping[str, str]) -> Memory:
     changes: dict[str, Any] = {"id": ids[memory.id], "tenant": scope.tenant, "namespace": scope.namespace}
     if memory.superseded_by is not None:
         changes["superseded_by"] = ids.get(memory.superseded_by, memory.superseded_by)
+    if memory.upkeep is not None and memory.upkeep.into is not None:
+        into = ids.get(memory.upkeep.into, memory.upkeep.into)
+        changes["upkeep"] = memory.upkeep.model_copy(update={"into": into})
     changes["links"] = [link.model_copy(update={"to": ids.get(link.to, link.to)}) for link in memory.links]
     return memory.model_copy(update=changes)

@@ -216,7 +216,7 @@ class Reviewed(Model):
     votes: tuple[Vote, ...] = ()
 
 
-_LATER_FIELDS = frozenset({"state", "state_until", "state_reason", "earlier", "sources"})
+_LATER_FIELDS = frozenset({"state", "state_until", "state_reason", "earlier", "sources", "upkeep"})
 """Fields of memories whose names callers may use in metadata: they did so before there were these fields."""
 
 

@@ -55,7 +55,8 @@ async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
                 "access_count": 3,
                 "valid_to": "2026-01-01T00:00:00Z",
                 "superseded_by": ids[-1],
-                "links": [{"to": ids[-1], "type": "contradicts"}],
+                "links": [{"to": ids[-1], "type": "contradicts", "strength": 0.5}],
+                "upkeep": {"job": "compact", "at": "2026-01-01T00:00:00Z", "reason": "the same", "into": ids[-1]},
             }
         },
     )
@@ -118,7 +119,8 @@ async def test_ids_and_references_change_with_the_namespace() -> None:
     assert again.status is WriteStatus.MERGED
     moved = {memory["content"]: memory for memory in await everything(target, other)}
     old = moved["The tea is green."]
-    assert old["superseded_by"] == old["links"][0]["to"] == moved["The tea is black."]["id"] == again.id
+    references = {old["superseded_by"], old["links"][0]["to"], old["upkeep"]["into"], moved["The tea is black."]["id"]}
+    assert references == {again.id}
     assert {memory["namespace"] for memory in moved.values()} == {"copy"}
     assert not {memory["id"] for memory in moved.values()} & {line["id"] for line in lines}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from memtypes.model.memory import Draft, Memory, TokenCount, first_line
+from memtypes.model.memory import (
+    MAX_CONTENT,
+    MAX_EARLIER,
+    Draft,
+    Link,
+    LinkType,
+    Memory,
+    State,
+    TokenCount,
+    first_line,
+)
 from memtypes.model.policy import LONG_TERM, POLICIES, MemoryType, Visibility
 from memtypes.model.times import rfc3339
 from memtypes.model.types import DRAFT, MEMORY_CLASSES, from_payload
@@ -166,6 +177,61 @@ def test_the_session_is_part_of_a_private_memorys_identity() -> None:
     private = [memory("semantic", session_id=s, visibility="session").identity() for s in ("a", "b")]
     assert shared[0] == shared[1]
     assert private[0] != private[1]
+
+
+def test_the_day_is_part_of_an_events_identity() -> None:
+    """The same words on another day are another event, but the same fact."""
+    for kind, same in (("episodic", False), ("semantic", True)):
+        first, other = (memory(kind, created_at=at) for at in (AT, AT + timedelta(days=1)))
+        assert (first.identity() == other.identity()) is same
+
+
+def test_links_of_earlier_versions_are_read() -> None:
+    """Their end was called `id`, and they had no strength."""
+    payload = memory("semantic").to_payload() | {"links": [{"type": "extends", "id": "m-1"}]}
+    assert from_payload(payload).links == [Link(to="m-1", type=LinkType.EXTENDS)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "days", "state"),
+    [
+        ({}, 0, State.CURRENT),
+        ({"valid_to": AT}, -1, State.CURRENT),
+        ({"valid_to": AT}, 0, State.REPLACED),
+        ({"valid_to": AT, "state": State.REPLACED, "state_until": AT + timedelta(days=2)}, 1, State.REPLACED),
+        ({"valid_to": AT, "state": State.REPLACED, "state_until": AT + timedelta(days=2)}, 2, State.CURRENT),
+        ({"state": State.CONTESTED, "state_until": AT + timedelta(days=2)}, 1, State.CONTESTED),
+        ({"state": State.CONTESTED, "state_until": AT + timedelta(days=2)}, 2, State.CURRENT),
+    ],
+)
+def test_ends_and_expiries_change_the_state_without_a_write(fields: dict[str, Any], days: int, state: State) -> None:
+    """A memory that is current again has no end and no successor."""
+    seen = memory("semantic", **fields).at(AT + timedelta(days=days))
+    assert seen.state is state
+    if "state_until" in fields and state is State.CURRENT:
+        assert (seen.valid_to, seen.superseded_by, seen.state_until) == (None, None, None)
+
+
+def test_an_edited_memory_keeps_its_last_texts() -> None:
+    """The oldest go when there are too many, or when they are too long together; times join without a gap."""
+    edited = memory("semantic", "text 0")
+    for number in range(1, MAX_EARLIER + 6):
+        edited = edited.edited(f"text {number}", AT + timedelta(days=number))
+    assert [text.content for text in edited.earlier] == [f"text {number}" for number in range(5, MAX_EARLIER + 5)]
+    assert all(first.until == following.since for first, following in pairwise(edited.earlier))
+    assert edited.replace() == edited
+    long = memory("semantic", "x" * MAX_CONTENT).edited("short", AT)
+    assert len(long.earlier) == 1
+    assert long.edited("other", AT).earlier[0].content == "short"
+
+
+def test_metadata_may_use_names_of_later_fields() -> None:
+    """Callers had `state` and `sources` in their metadata before memories had such fields."""
+    metadata = {"state": "Ohio", "sources": [1]}
+    assert memory("semantic", metadata=metadata).metadata == metadata
+    assert DRAFT.validate_python({"type": "semantic", "content": "x", "metadata": metadata}).metadata == metadata
+    with pytest.raises(ValidationError, match="pinned"):
+        DRAFT.validate_python({"type": "semantic", "content": "x", "metadata": {"pinned": 1}})
 
 
 def test_a_copy_is_validated_like_the_original() -> None:

@@ -290,9 +290,25 @@ async def test_an_end_in_the_future_comes_by_itself(notebook: Notebook) -> None:
     memory_id = (await notebook.write("The office is in Rome."))["id"]
     memory = await notebook.patch(memory_id, valid_to=(NOW + timedelta(days=1)).isoformat())
     assert memory["state"] == "current"
+    assert await notebook.patch(memory_id, valid_to=None) == {**memory, "valid_to": None}
+    await notebook.patch(memory_id, valid_to=(NOW + timedelta(days=1)).isoformat())
     notebook.set_time(NOW + timedelta(days=1))
     assert (await notebook.states(memory_id), await notebook.found()) == (["replaced"], [])
     assert (await notebook.restore(memory_id))["state"] == "current"
+
+
+async def test_a_restored_memory_is_not_forgotten_again(notebook: Notebook) -> None:
+    """It is pinned, and the job that deletes what was forgotten long ago leaves it."""
+    memory_id = (await notebook.write("The office is in Rome.", created_at="2020-01-01T00:00:00Z"))["id"]
+    body = {"namespace": "n", "dry_run": False}
+    await notebook.client.post("/v1/admin/jobs/forget", json={**body, "max_age_days": 30})
+    assert await notebook.states(memory_id) == ["replaced"]
+    memory = await notebook.restore(memory_id)
+    assert (memory["state"], memory["pinned"]) == ("current", True)
+    notebook.set_time(NOW + timedelta(days=60))
+    for job, options in (("forget", {"max_age_days": 30}), ("expire", {})):
+        answer = await notebook.client.post(f"/v1/admin/jobs/{job}", json=body | options)
+        assert answer.json()["ids"] == []
 
 
 @pytest.mark.parametrize("end", ["soon", 7, "2020-01-01T00:00:00Z", "2026-03-01T12:00:00"])
