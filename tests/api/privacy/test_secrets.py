@@ -1,4 +1,4 @@
-"""Secrets in ids, over HTTP: the call is refused with the field and the kind, and nothing is stored."""
+"""Secrets in ids and in forms without a fixed format, over HTTP: refused or redacted, and stored nowhere."""
 
 from __future__ import annotations
 
@@ -101,3 +101,40 @@ async def test_related_concepts_and_links_of_a_change_are_redacted(client: httpx
     assert SECRET not in changed.text
     stored = await client.get(f"/v1/memories/{answer['id']}", params=NS)
     assert SECRET not in stored.text
+
+
+@pytest.mark.parametrize(
+    ("content", "secret"),
+    [
+        ("spring.datasource.password=" + "bR7#tinHeron", "bR7#tinHeron"),
+        ("| host | login | password |\n|---|---|---|\n| nas | kai | " + "Eiche-teich4 |", "Eiche-teich4"),
+        ("Das Kennwort für den Drucker lautet " + "Lerche_82see, bitte nicht weitergeben.", "Lerche_82see"),
+        ("mysql -h db1 -u report -p'" + "Saffron!Bell_9' shop", "Saffron!Bell_9"),
+        ("the new one is acme" + "_live_" + "q8Zt4Lw1Xc9Vb2Nm7Kj5Hg3Fd6Sa0P", "q8Zt4Lw1Xc9Vb2Nm7Kj5Hg3Fd6Sa0P"),
+        ("backup codes: " + "8f3k-22mz p0q9-77ax", "p0q9-77ax"),
+    ],
+)
+async def test_secrets_without_a_fixed_format_are_redacted(
+    client: httpx.AsyncClient, content: str, secret: str
+) -> None:
+    """Settings, tables, prose, commands, tokens of unknown vendors, and recovery codes are stored without them."""
+    stored = (await client.post("/v1/memories", json={**FACT, "content": content})).json()
+    assert secret not in str(stored)
+    assert "[redacted:" in stored["memory"]["content"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "image: registry.test/web@sha256:" + "1e8466508b9b4bb2" * 4,
+        "The row 4919bf36-d049-43c7-a5ee-5f9e9166ebb3 is a duplicate; see commit "
+        + "196eab26a39e9f46" * 2
+        + "2b61bf48.",
+        "password: ${DB_PASSWORD} in values.yaml, token budget 4096, password_min_length=12",
+        "widths 320 375 414 768 1024 1366 1920",
+    ],
+)
+async def test_harmless_look_alikes_are_stored_unchanged(client: httpx.AsyncClient, content: str) -> None:
+    """Digests, UUIDs, commits, variables, settings about passwords and rows of numbers stay."""
+    stored = (await client.post("/v1/memories", json={**FACT, "content": content})).json()
+    assert stored["memory"]["content"] == content
