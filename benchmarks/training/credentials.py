@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from ingest.screening.redaction.credentials import Candidate, CredentialModel, candidates
+from ingest.screening.redaction.credentials import CandidateWord, CredentialModel, candidates
 from ingest.screening.redaction.features import BigramTable, features
 from ingest.screening.redaction.patterns import BUILT_IN, CredentialPattern, Pattern
 from ingest.screening.redaction.scan import redact, secrets_in
@@ -57,7 +57,7 @@ def letter_pairs(paths: Iterable[Path]) -> BigramTable:
     return table
 
 
-def labelled(texts: Sequence[MarkedText]) -> list[tuple[Candidate, bool]]:
+def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
     """The candidates in `texts` that no rule finds, and whether they are in a marked secret."""
     rows = []
     for text, marks in texts:

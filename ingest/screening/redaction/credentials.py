@@ -56,7 +56,7 @@ _OPENING, _CLOSING = "([{<*_\"'`", ".,;:)]}>*\"'`?"
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateWord:
     """The word from `start` up to `end` in a text, and its surroundings."""
 
     start: int
@@ -84,7 +84,7 @@ class _Line:
     head: str = ""
 
 
-def candidates(text: str, *, keyed: bool) -> Iterator[Candidate]:
+def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
     """The words of `text` that may be credentials, in order: those with the name of a secret near, or those without."""
     for line in _lines(text):
         if keyed and not (line.keys or _KEYS.search(line.above + line.head)):
@@ -97,7 +97,7 @@ def candidates(text: str, *, keyed: bool) -> Iterator[Candidate]:
             near = _surroundings(line, start, end)
             if bool(near.key) == keyed and (keyed or _tokenlike(word, near.before)):
                 assigned = replace(near, quoted=quoted, name=name or _name_before(near.before))
-                yield Candidate(line.start + start, line.start + end, word, assigned)
+                yield CandidateWord(line.start + start, line.start + end, word, assigned)
 
 
 def _mixed(word: str) -> bool:
@@ -272,7 +272,7 @@ class CredentialModel:
     classifier: LinearModel
     bigrams: BigramTable
 
-    def secret(self, found: Iterable[Candidate]) -> list[Candidate]:
+    def secret(self, found: Iterable[CandidateWord]) -> list[CandidateWord]:
         """The candidates that are more likely secret than not."""
         judged = list(found)
         if not judged:
