@@ -26,6 +26,8 @@ _SHORTEST, _SHORTEST_ALONE, _SHORTEST_KEY, _LONGEST = 5, 16, 24, 1_500
 """Length from which a word with a name near it, one without, and a part of a path may be a credential; the longest."""
 THRESHOLD = 0.6
 """Probability from which a word is taken for a secret."""
+_BESIDE = 5
+"""Characters between a name and a word that it is said of in any case."""
 _REACH = 80
 """A name says something about a word at most this many characters away."""
 
@@ -218,10 +220,11 @@ def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
     before, after = line.text[max(0, start - _REACH) : start], line.text[end : end + 2]
     reach = line.keys[: bisect_right(line.keys, (start, start, ""))][-4:]
     reach = [key for key in reach if start <= key.end + _REACH]
+    beside = reach[-1] if reach and start - reach[-1].end <= _BESIDE else None
     strong = next((key for key in reversed(reach) if key.family != "weak"), None)
-    if strong is None and (named := _named_elsewhere(line, start, end)):
+    if strong is None and beside is None and (named := _named_elsewhere(line, start, end)):
         return Surroundings(*named, before, after)
-    left = strong or (reach[-1] if reach else None)
+    left = beside or strong or (reach[-1] if reach else None)
     return (
         Surroundings(left.family, line.text[left.end : start], "left", before, after)
         if left

@@ -127,7 +127,7 @@ class Surroundings:
 CONTEXT: tuple[str, ...] = (
     "adjacent", "assigned", "near", "far", "right", "above", "harmless_suffix", "harmless_before", "quoted",
     "named", "in_url", "joined_words", "name_harmless", "name_id", "call_after", "sentence_gap", "flag",
-    "bracketed", "copula",
+    "bracketed", "copula", "pair",
 )  # fmt: skip
 """Features of the surroundings."""
 
@@ -155,7 +155,7 @@ _HARMLESS_NAME = re.compile(
     r"h1|bh|cache|(?:next|page|continuation|csrf)[a-z_]*token|public\w*|n|x|y|kid|alg|serial|ray|nonce|index|level|"
     r"msg|status)$"
 )
-_ID_NAME = re.compile(r"(?i)(?:^|.*[_\-.]|.*[a-z](?=I))(?:ids?|uuid|guid|key_id|keyid)$")
+_ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]Ids?$")
 
 
 def context_features(near: Surroundings) -> list[float]:
@@ -185,6 +185,7 @@ def context_features(near: Surroundings) -> list[float]:
         float(left and re.search(r"(?:^|\s)-{1,2}\w*[= ]?$", near.before[-12:]) is not None),
         float(re.search(r"(?:[<{\[$%]|\{\{ ?\.?)$", near.before[-4:]) is not None),
         float(near.side != "above" and _COPULA.search(gap if left else gap[:12]) is not None),
+        float(re.search(r"\w ?/ $", near.before[-4:]) is not None),
     ]
 
 
