@@ -102,7 +102,7 @@ class Length:
 def length_at(words: Words, i: int) -> tuple[Length, int] | None:
     """A length of time: two weeks, an hour and a half, 1h15m, half an hour, three quarters of an hour."""
     i = words.after("about", i)
-    noun = words.after("article", i)
+    noun = words.after("about", words.after("article", i))
     if words.is_a("half", noun) and (unit := unit_at(words, words.after("article", words.after("half", noun)))):
         return unit[0].times(0.5), unit[1]
     alone = unit_at(words, i) if _and_a(words, "half", words.after("unit", i)) else None  # "en hora y media"

@@ -32,24 +32,16 @@ _JAPANESE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _LONGEST_PHRASE: Final = 6
 _STOP_WEIGHT: Final = 0.6
 """Weight of a frequent word when the language is told; a word of times counts 1."""
-_TELLING: Final = frozenset(
-    ("weekday", "month", "day", "tonight", "unit", "part", "clock", "number", "by", "task", "holiday")
-)
+_TELLING: Final = frozenset((
+    "weekday", "month", "day", "tonight", "unit", "part", "clock", "number", "ordinal", "holiday", "by", "in", "next",
+    "start", "mid", "end", "task",
+))  # fmt: skip
 _DAYS: Final = frozenset(("weekday", "day"))
 _PARTS: Final = frozenset(("part",))
 _SHORTEST_COMPOUND: Final = 9
-_RULES: Final = frozenset(
-    (
-        "stop",
-        "ones_first",
-        "past_endings",
-        "past_prefix",
-        "past_words_before",
-        "past_words_after",
-        "infinitive",
-        "auxiliary",
-    )
-)
+_RULES: Final = frozenset((
+    "stop", "ones_first", "past_endings", "past_prefix", "past_words_before", "past_words_after", "infinitive", "auxiliary",
+))  # fmt: skip
 """Rows of a language that are not phrases."""
 
 

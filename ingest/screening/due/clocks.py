@@ -115,7 +115,13 @@ class Clocks:
         """Half past four, ten to nine, halb drei, kwart voor acht, fünf vor halb drei; "half seven" is 7:30."""
         words, half_to = self.words, bool(self.words.language.rules.get("half_to"))
         if words.language.name not in _MINUTES_FIRST:
-            return None
+            number = words.number(i)
+            hour = (
+                self._hour(words.after("minutes_to", number[1]))
+                if number and words.is_a("minutes_to", number[1])
+                else None
+            )
+            return self._made(hour[0] * 60 - int(number[0]), self._oclock(hour[1])) if number and hour else None
         ready = words.get("three_quarters", i)
         if ready and (hour := self._hour(ready[1])):
             return self._made(hour[0] * 60 - 15, self._oclock(hour[1]))
@@ -140,10 +146,12 @@ class Clocks:
             if words.is_a(kind, i):
                 return minutes, words.after(kind, i)
         number = words.number(i)
-        if number is None or number[0] not in (5, 10, 20, 25) or words.is_a("from", i - 1):
+        if number is None or not 0 < number[0] < 60 or words.is_a("from", i - 1):
             return 0, i
         unit = words.get("unit", number[1])
-        return int(number[0]), unit[1] if unit and unit[0] == "m1" else number[1]
+        if unit and unit[0] == "m1":
+            return int(number[0]), unit[1]
+        return (int(number[0]), number[1]) if number[0] in (5, 10, 20, 25) else (0, i)
 
     def _tail(self, i: int) -> tuple[int, int] | None:
         """The minutes after an hour: "et demie", "y cuarto", "meno dieci", "e quinze"; and the position after them."""
@@ -169,7 +177,12 @@ class Clocks:
             hour, minute = (int(part) for part in text.replace(".", ":").split(":")[:2])
             return TimeOfDay(self._oclock(i + 1), hour, minute, text[0] == "0" or hour > 12, digital=True)
         hours = unit is not None and unit[0] == "m60"
-        if len(text) == 4 and text.isdecimal() and words.number(i) and (hours or (led and text[0] == "0")):
+        if (
+            len(text) == 4
+            and text.isdecimal()
+            and words.number(i)
+            and (hours or (led and words.language.name in _MINUTES_FIRST))
+        ):
             return TimeOfDay(unit[1] if unit and hours else i + 1, int(text[:2]), int(text[2:]), True, True)
         return None
 
@@ -187,11 +200,12 @@ class Clocks:
         if tail := None if words.is_a("from", i - 1) else self._tail(end):
             total = value * 60 + tail[0]
             return replace(clock, end=self._oclock(tail[1]), hour=total // 60 % 24, minute=total % 60, bare=False)
-        minute = words.number(end)
-        spoken = words.language.name == "en" and led and words.kind(i) == words.kind(end) == "word"
+        minutes_at = end + (words.plain(end) == "-" and words.glued(end))
+        minute = words.number(minutes_at)
+        spoken = words.language.name == "en" and words.kind(i) == words.kind(minutes_at) == "word"
         counts = minute and (words.is_a("month", words.after("of", minute[1])) or words.is_a("unit", minute[1]))
         if minute and not counts and minute[0] < 60 and (end > j or (spoken and minute[0] >= 10)):
-            return replace(clock, end=minute[1], minute=int(minute[0]), digital=True, bare=False)
+            return replace(clock, end=minute[1], minute=int(minute[0]), digital=True, bare=spoken and not led)
         return clock if end > j or led or words.is_a("am", j) or words.is_a("pm", j) else None
 
     # Zones

@@ -192,10 +192,12 @@ class Days:
             return None
         day, j, marked = number
         led = any(words.is_a(kind, i - 1) for kind in ("det", "on", "by", "weekday"))
-        bare = words.language.name in ("fr", "it", "es", "pt") and words.is_a("on", i - 1) and self.ends(j)
+        month = self._period(words.after("of", j))
+        of_month = month is not None and month[0] == "mo1" and month[1] > 0
+        closed = self.ends(j) or of_month or words.is_a("part", words.after("link", j))
+        bare = words.language.name in ("fr", "it", "es", "pt") and words.is_a("on", i - 1) and closed
         if not (bare or (marked and led) or (unit and unit[0] == "d1")):
             return None
-        month = self._period(words.after("of", j))
         if month and month[0] == "mo1":
             return Day(month[2], "dom", months_later(self.today.replace(day=1), month[1]).replace(day=day))
         if words.is_a("det", words.after("of", j)) and words.is_a("of", j):  # "the 2nd of the two"
@@ -332,9 +334,8 @@ class Days:
         if found is None:
             return None
         number, end = found[0], found[1] + (words.plain(found[1]) == "." and words.glued(found[1] + 1))
-        unit = words.get("unit", end)
-        if unit and unit[0] == "d7":  # "Sunday week", "lundi en huit"
-            return Day(unit[1], "weekday", self._following(number) + timedelta(days=7))
+        if counted := self._counted(number, end):
+            return counted
         week = self._period(words.after("of", end))
         if (
             week
@@ -351,6 +352,21 @@ class Days:
             return None
         end = last[1] if last else words.after_any(("next", "this", "previous"), end)
         return Day(end, "weekday", self._following(number) - timedelta(days=7 * past), over=past, spread=bool(last))
+
+    def _counted(self, weekday: int, end: int) -> Day | None:
+        """The weekday with what follows it: "Sunday week", "the Monday after next", "the Friday before 20 March"."""
+        words, unit, day = self.words, unit_at(self.words, end), self._following(weekday)
+        if unit and unit[0].days >= 7:
+            return Day(unit[1], "weekday", unit[0].later(day))
+        if words.is_a("next2", end):
+            return Day(words.after("next2", end), "weekday", day + timedelta(days=7))
+        beside = words.after_any(("before", "after"), end)
+        anchor = self.at(words.after("det", beside)) if beside > end else None
+        if anchor is None or anchor.kind not in ("date", "monthday", "dom"):
+            return None
+        ahead = (weekday - anchor.date.weekday()) % 7
+        ahead = ahead or 7 if words.is_a("after", end) else ahead - 7
+        return Day(anchor.end, "relative", anchor.date + timedelta(days=ahead))
 
     def _following(self, weekday: int) -> date:
         return self.today + timedelta(days=(weekday - self.today.weekday()) % 7 or 7)

@@ -69,7 +69,7 @@ class MentionReader:
             if distance:
                 distances.append((position, distance[1], distance[0]))
             elif not self.words.is_a("greeting", position):
-                mention = self._mention(position)
+                mention = self._mention(position, led=any(position == end for _, end, _ in distances))
                 mentions += [mention] if mention else []
             end = distance[1] if distance else mention.last if mention else self.words.after("greeting", position)
             position = max(end, position + 1)
@@ -106,21 +106,28 @@ class MentionReader:
 
     # One mention
 
-    def _mention(self, i: int) -> Mention | None:
+    def _mention(self, i: int, *, led: bool) -> Mention | None:
+        """The mention at token `i`. led: whether a preposition stands before it."""
         words = self.words
-        led = words.is_a("at", i)
         start = words.after_any(("at", "from", "by"), i)
-        mention = self._extended(Mention(i, i), i, led=False)
+        mention = self._extended(Mention(i, i), i, led=led)
+        led = led or words.is_a("at", i)
         if mention is None and start > i:
             mention = self._extended(Mention(start, start), start, led=led or not words.is_a("from", i))
-            mention = mention or self._extended_range(Mention(start, start), start)
         while mention:
             j, led_now = self._connected(mention.last)
             longer = self._extended(mention, j, led=led_now) or self._zoned(mention, j)
             if longer is None:
-                return mention if self._is_whole(mention, led=led) else None
+                return self._through(mention) if self._is_whole(mention, led=led) else None
             mention = longer
         return None
+
+    def _through(self, mention: Mention) -> Mention:
+        """`mention` with the day that ends its range, "from 1 April through 3 April"; the first day counts."""
+        words, j = self.words, mention.last
+        k = words.after("to", j) if not words.has("moved") and mention.kind in ("date", "monthday", "dom") else j
+        until = self.days.at(words.after("det", k)) if k > j else None
+        return replace(mention, last=until.end) if until and until.kind in ("date", "monthday", "dom") else mention
 
     def _connected(self, i: int) -> tuple[int, bool]:
         """The position after up to four connecting words, and whether the last is a preposition of clocks."""
@@ -143,7 +150,7 @@ class MentionReader:
         day = self.days.at(j) if known is None or known.kind in ("weekday", "offset", "near") else None
         if day and known and day.kind not in ("date", "monthday", "dom"):
             day = None
-        clock = None if mention.clock or mention.instant else self.clocks.at(j, led=led)
+        clock = None if mention.clock or mention.instant else self.clocks.at(j, led=led) or self._range_start(j)
         if clock and (day is None or clock.end > day.end):
             return self._with_clock(mention, clock)
         if day:
@@ -156,24 +163,30 @@ class MentionReader:
             return replace(mention, part=part[0], last=part[1])
         return None
 
-    def _extended_range(self, mention: Mention, j: int) -> Mention | None:
-        """`mention` with a range of bare hours: "between 2 and 4 pm"."""
-        clock = self.clocks.at(j, led=True)
-        longer = self._with_clock(mention, clock) if clock else None
-        return longer if longer and longer.clock and not longer.clock.bare else None
+    def _range_start(self, j: int) -> TimeOfDay | None:
+        """The bare hour at token `j` where a range begins with it: "2 to 4 pm", "between 9 and 11"."""
+        words, clock = self.words, self.clocks.at(j, led=True)
+        if clock is None or not clock.bare:
+            return clock if clock and words.is_a("from", j - 1) else None
+        until = self._until(clock.end)
+        return clock if until and (not until.bare or words.is_a("from", j - 1)) else None
+
+    def _until(self, j: int) -> TimeOfDay | None:
+        """The end of a range of hours that follows at token `j`."""
+        words = self.words
+        k = j + 1 if words.plain(j) in DASHES else words.after("to", j)
+        return self.clocks.at(words.after("det", words.after("at", k)), led=True) if k > j else None
 
     def _with_clock(self, mention: Mention, clock: TimeOfDay) -> Mention | None:
         """`mention` with `clock`, or with the first time of a range; the last one where something is moved."""
-        words, j = self.words, clock.end
-        k = words.after("det", words.after("at", j + 1 if words.plain(j) in DASHES else words.after("to", j)))
-        until = self.clocks.at(k, led=True) if k > j and (words.plain(j) in DASHES or words.is_a("to", j)) else None
+        until = self._until(clock.end)
         if until is None:
-            return replace(mention, clock=clock, last=j)
+            return replace(mention, clock=clock, last=clock.end)
         if clock.bare and until.bare and until.hour <= clock.hour:
             return None
         if until.sure and not clock.sure and clock.hour + 12 <= until.hour:
             clock = replace(clock, hour=clock.hour + 12)
-        moved = words.has("moved")
+        moved = self.words.has("moved")
         clock = until if moved else replace(clock, sure=clock.sure or until.sure, bare=False)
         return replace(mention, clock=clock, last=until.end, moved=moved)
 
@@ -223,7 +236,10 @@ class MentionReader:
         words = self.words
         if words.is_a("day", i) or words.is_a("in", i):
             return None
-        unit = unit_at(words, words.after("det", i)) if words.is_a("det", i) else None
+        if words.is_a("eve", i):
+            return Length(days=-1), words.after("of", words.after("eve", i))
+        noun = words.after_any(("det", "on"), i)
+        unit = unit_at(words, noun) if noun > i else None
         amount = length_at(words, i) or (unit if unit and unit[0].days in (1, 7) else None)
         if amount is None or words.is_a("later", amount[1]) or words.is_a("next2", amount[1]):
             return None
