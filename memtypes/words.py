@@ -33,14 +33,15 @@ _LONGEST_PHRASE: Final = 6
 _STOP_WEIGHT: Final = 0.6
 """Weight of a frequent word when the language is told; a word of times counts 1."""
 _TELLING: Final = frozenset((
-    "weekday", "month", "day", "tonight", "unit", "part", "clock", "number", "ordinal", "holiday", "by", "in", "next",
-    "start", "mid", "end", "task",
+    "weekday", "month", "day", "tonight", "unit", "part", "clock", "number", "ordinal", "holiday", "by", "next",
+    "start", "mid", "end", "task", "oclock",
 ))  # fmt: skip
 _DAYS: Final = frozenset(("weekday", "day"))
 _PARTS: Final = frozenset(("part",))
 _SHORTEST_COMPOUND: Final = 9
 _RULES: Final = frozenset((
-    "stop", "ones_first", "past_endings", "past_prefix", "past_words_before", "past_words_after", "infinitive", "auxiliary",
+    "stop", "ones_first", "past_endings", "past_prefix", "past_words_before", "past_words_after", "infinitive",
+    "auxiliary", "after_verb",
 ))  # fmt: skip
 """Rows of a language that are not phrases."""
 
@@ -174,7 +175,9 @@ def _tokens(text: str) -> list[Token]:
 def _score(tokens: Sequence[Token], language: Language) -> float:
     telling = (len(token.plain) > 1 and language.means(token.plain, _TELLING) for token in tokens)
     compounds = sum(bool(_cut(token, language)) for token in tokens) if "ones_first" in language.rules else 0
-    return sum(telling) + compounds + _STOP_WEIGHT * sum(token.plain in language.stops for token in tokens)
+    accents = language.name != "en"
+    stops = (t.plain in language.stops and (accents or t.plain == t.text.casefold()) for t in tokens)
+    return sum(telling) + compounds + _STOP_WEIGHT * sum(stops)
 
 
 def _parts(token: Token, language: Language) -> Iterator[Token]:

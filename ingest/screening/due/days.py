@@ -14,7 +14,7 @@ from memtypes.calendar import Length, easter, length_at, months_later, unit_at
 from memtypes.words import Words
 
 DASHES = ("-", "\u2013", "\u2014")
-_ORDINAL_MARKS = ("st", "nd", "rd", "th", "er", "re", "e", "de", "ste", "a", "o", "º", "°", "ª", ".")
+_ORDINAL_MARKS = ("st", "nd", "rd", "th", "er", "re", "e", "de", "ste", "a", "o", "º", "°", "ª")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,9 @@ class Days:
         number = words.number(i)
         if number is None or not number[0].is_integer() or not 1 <= number[0] <= 31 or "." in words.plain(i):
             return None
-        marked = words.plain(number[1]) in _ORDINAL_MARKS and words.glued(number[1])
+        digits = words.kind(i) == "number"
+        dotted = digits and words.language.name == "de" and words.plain(number[1]) == "."
+        marked = (words.plain(number[1]) in _ORDINAL_MARKS or dotted) and words.glued(number[1])
         return int(number[0]), number[1] + marked, marked
 
     def _day_and_month(self, i: int) -> Day | None:
@@ -333,7 +335,11 @@ class Days:
         found = words.get("weekday", words.after_any(("next", "this", "previous"), i))
         if found is None:
             return None
-        number, end = found[0], found[1] + (words.plain(found[1]) == "." and words.glued(found[1] + 1))
+        number, end = found
+        dotted = words.plain(end) == "." and words.glued(end)
+        if dotted and words.kind(end + 1) == "word" and words.glued(end + 1):  # Monday.com
+            return None
+        end += dotted and words.kind(end + 1) != ""
         if counted := self._counted(number, end):
             return counted
         week = self._period(words.after("of", end))

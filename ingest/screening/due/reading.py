@@ -143,25 +143,22 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
     names |= {f"sentence {cue}" for cue in _SENTENCE_CUES if _has(words, cue, *sentence, mention)}
     names |= {f"text {cue}" for cue in ("task", "heed") if words.has(cue)}
     names |= {f"{cue} before" for cue in ("past", "negation") if _has(words, cue, clause[0], mention.first, mention)}
-    if names >= {"clause negation", "clause task"}:
-        names.add("negated task")
-    if mention.clock is None and names & {"clause past", "clause participle"}:
-        names.add("past without a clock")
-    if (
-        words.language.rules.get("article_is_habit")
-        and mention.kind == "weekday"
-        and words.is_a("det", mention.first - 1)
-    ):
+    article_habit = words.language.rules.get("article_is_habit") and words.is_a("det", mention.first - 1)
+    if (mention.day and mention.day.spread) or (article_habit and mention.kind == "weekday"):
         names |= {"clause habit", "sentence habit"}
+    if "sentence cancel" in names:
+        names -= {"clause task", "sentence task", "text task"}
     opens = all(words.is_a("det", i) or words.is_a("on", i) for i in range(sentence[0], mention.first))
-    if opens and words.is_a("copula", mention.last):
-        names.add("as a subject")
-    if words.is_a("det", sentence[0]) and not opens:
-        names.add("begins with an article")
-    if _infinitive(words, *sentence):
-        names.add("infinitive")
-    if words.plain(sentence[1]) == "?":
-        names.add("question")
+    signs = {
+        "negated task": names >= {"clause negation", "clause task"},
+        "past without a clock": mention.clock is None and names & {"clause past", "clause participle"},
+        "as a subject": opens and words.is_a("copula", mention.last),
+        "begins with an article": not opens and words.is_a("det", sentence[0]),
+        "infinitive": _infinitive(words, *sentence),
+        "question": words.plain(sentence[1]) == "?",
+        "nothing else": mention.last - mention.first >= len(words.tokens) - 1,
+    }
+    names |= {name for name, holds in signs.items() if holds}
     return dict.fromkeys(sorted(names), 1.0)
 
 
@@ -175,7 +172,6 @@ def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str
         "alone with a clock": clock and others and not any(m.clock for m in others),
         "with clock": clock,
         "with zone": mention.zone,
-        "spread": mention.day and mention.day.spread,
         "moved to": moved and (mention.moved or lead == "to"),
         "moved from": moved and not mention.moved and lead == "from",
         "end of a range": lead == "to" and any(m.last == first - 1 for m in others),
@@ -207,7 +203,6 @@ def _as_name(words: Words, mention: Mention, lead: str) -> Iterator[str]:
     signs = {
         "after a name": capitals and lead == "none" and words.is_capital(before),
         "before a name": capitals and words.is_capital(after),
-        "in an address": words.plain(after) == "." and words.kind(after + 1) == "word" and words.glued(after + 1),
         "joined": words.glued(after) and words.plain(after) in ("-", "'", "_", "/"),
         "before a noun": alone and _is_noun(words, after),
         "before a copula": alone and words.is_a("copula", after),
@@ -287,9 +282,12 @@ def _is_participle(words: Words, i: int) -> bool:
 
 
 def _infinitive(words: Words, start: int, end: int) -> bool:
-    """Whether a clause begins (in German and Dutch: ends) with an infinitive, as tasks do in many languages."""
-    endings, at_end = words.language.listed("infinitive"), "past_prefix" in words.language.rules
-    edges = (
+    """Whether a clause begins (in German and Dutch: ends) with an infinitive or imperative, as tasks do."""
+    language = words.language
+    endings, at_end = language.listed("infinitive"), "past_prefix" in language.rules
+    edges = [
         i for i in range(start, end) if (words.plain(i + 1) if at_end else words.plain(i - 1)) in ("", *_CLAUSE_ENDS)
-    )
+    ]
+    if "after_verb" in language.rules:
+        return any(_is_noun(words, i) and words.plain(i + 1) in language.listed("after_verb") for i in edges)
     return any(words.kind(i) == "word" and words.tokens[i].text.casefold().endswith(endings) for i in edges)
