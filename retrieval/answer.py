@@ -29,6 +29,13 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class FloorAnswer(Answer):
+    """The relevance floor. value: least probability of a hit. dropped: number of candidates below it."""
+
+    value: UnitFloat
+    dropped: int = Field(ge=0)
+
+
 class SearchHit(Answer):
     """A ranked memory. signals: only when the request asked to explain."""
 
@@ -47,6 +54,7 @@ class SearchAnswer(Answer):
     profile: str
     weights: dict[str, float]
     as_of: Instant
+    floor: FloorAnswer
     degraded: list[str] = Field(default_factory=list)
 
 
@@ -74,6 +82,7 @@ class ContextMetadata(Answer):
 
     total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that budget.
     trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: name of the counting one.
+    floor: below which candidates are no hits.
     working_excerpted, working_left_out: ids of the working items that are shown in part, and of those not shown.
     thread_tokens: of the part of a thread, where one was asked for; they count to the budget.
     margin: the share by which the model's own count may be higher; the budget holds for that count, too. model_tokens:
@@ -95,6 +104,7 @@ class ContextMetadata(Answer):
     margin: float = Field(default=0.0, ge=0.0)
     model_tokens: OmittedIfNone[int] = None
     outcome: Literal["ok", "empty", "nothing_fits"]
+    floor: FloorAnswer
     as_of: Instant
     degraded: list[str] = Field(default_factory=list)
 

@@ -27,10 +27,11 @@ from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
-from retrieval.answer import RetrieveAnswer, SearchAnswer, SearchHit
+from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextWriter
+from retrieval.query.intent import is_task_like
 from retrieval.query.named_times import event_reference, time_windows
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
@@ -155,7 +156,14 @@ class Retriever:
             shown = {memory_id: memory.at(now) for memory_id, memory in memories.items()}
             hits = _search_hits(ranked.candidates, shown, explain=request.explain)
         self._report(timings)
-        return SearchAnswer(hits=hits, profile=profile, weights=weights, as_of=as_of, degraded=list(ranked.degraded))
+        return SearchAnswer(
+            hits=hits,
+            profile=profile,
+            weights=weights,
+            as_of=as_of,
+            floor=FloorAnswer(**ranked.candidates.floor._asdict()),
+            degraded=list(ranked.degraded),
+        )
 
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
         """Return a context within its token budget; queue the use counts of its memories, and its receipt."""
@@ -295,14 +303,19 @@ class Retriever:
 
 
 def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, ...]) -> Scoring:
+    request = ranking.request
     return Scoring(
         ranking.weights,
         ranking.as_of,
-        ranking.request.query,
+        request.query,
         windows,
         numbered(vectors.sparse.indices if vectors.sparse else np.empty(0, dtype=np.uint32)),
-        ranking.request.min_similarity,
-        ranking.request.min_score,
+        request.min_similarity,
+        request.min_score,
+        floor=request.floor,
+        tokens=vectors.tokens,
+        include_due=isinstance(request, RetrieveRequest) and request.include_due,
+        include_tasks=is_task_like(request.query),
     )
 
 

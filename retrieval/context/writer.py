@@ -19,7 +19,7 @@ from memtypes.offload import offload
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import Passage
-from retrieval.answer import ContextItem, ContextMetadata, RetrieveAnswer
+from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
 from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
 from retrieval.query.intent import is_how_to, is_task_like
@@ -131,6 +131,7 @@ class ContextWriter:
             model=self._request.model,
             margin=self._settled.margin,
             outcome=outcome,
+            floor=FloorAnswer(**self._ranked.floor._asdict()),
             as_of=self._as_of,
             degraded=list(degraded),
         )

@@ -17,12 +17,19 @@ MAX_BUDGET = 1_000_000
 DEFAULT_BUDGET = 8_000
 WORKING_BUDGET = 2_000
 
+DEFAULT_FLOOR = 0.1
+"""Relevance floor of a context; benchmarks/decisions/relevance-floor.md has the measurements."""
+
 Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(readable)]
 Share: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1.0)]
 Weight: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1_000.0)]
 Tokens: TypeAlias = Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
 Signal: TypeAlias = Literal[
     "similarity", "context", "mention", "time", "recency", "importance", "access", "due", "expansion", "current", "link"
+]
+Floor: TypeAlias = Annotated[
+    Share,
+    Field(description="How sure it must be that a hit helps to answer the query for it to be shown; 0 shows all."),
 ]
 Encoding: TypeAlias = Literal["cl100k_base", "o200k_base"]
 DEFAULT_TOKENIZER: Encoding = "cl100k_base"
@@ -50,6 +57,7 @@ class RankedRequest(Model):
     min_similarity: Share | None = None
     min_score: Annotated[float, Strict(), AllowInfNan(False)] | None = None
     as_of: Instant | None = None
+    floor: Floor = 0.0
     explain: Flag = False
 
     @field_validator("types")
@@ -93,8 +101,13 @@ AnyBudget: TypeAlias = Annotated[
 
 
 class RetrieveRequest(RankedRequest):
-    """A request for a context within a token budget. working_budget: tokens for working memory, on top."""
+    """A request for a context within a token budget. working_budget: tokens for working memory, on top.
 
+    include_due: show tasks that are due and not delivered yet, whatever the floor.
+    """
+
+    floor: Floor = DEFAULT_FLOOR
+    include_due: Flag = False
     todo_id: Name | None = None
     budget: AnyBudget = DEFAULT_BUDGET
     model: str | None = Field(default=None, min_length=1, max_length=256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,13 +32,24 @@ class CandidateOutcome(StrEnum):
     REMOVED = "removed"
 
 
+class Floor(NamedTuple):
+    """Relevance floor of a ranking. value: least certainty of a hit. dropped: number of candidates below it."""
+
+    value: float = 0.0
+    dropped: int = 0
+
+
+NO_FLOOR = Floor()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RankedCandidates:
     """Scored candidates as columns: the hits, best first, then the candidates that are no hits.
 
     scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS. hits: how many of
     the candidates are hits; the rank of a hit is its position + 1. duplicate_of: for the candidates right after the
-    hits, the id of the hit that each repeats. The candidates after those were below a threshold.
+    hits, the id of the hit that each repeats. The candidates after those were below a threshold; floor.dropped of them
+    below the relevance floor. certainty: shape (candidates,), NaN where it was not judged; None without a floor.
     """
 
     candidates: Candidates
@@ -45,6 +57,8 @@ class RankedCandidates:
     signals: NDArray[np.float64]
     hits: int
     duplicate_of: tuple[str, ...] = ()
+    floor: Floor = NO_FLOOR
+    certainty: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -70,6 +84,8 @@ class RankedCandidates:
             self.signals.take(positions, axis=1),
             int(mask[: self.hits].sum()),
             tuple(hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked),
+            self.floor,
+            None if self.certainty is None else self.certainty[positions],
         )
 
     def with_unscored_hits(self, added: Candidates) -> RankedCandidates:
@@ -80,6 +96,15 @@ class RankedCandidates:
         hits = np.concatenate([np.arange(self.hits), np.arange(len(self), len(scores))])
         by_id = hits[text_order(candidates.ids[hits])]
         order = np.concatenate([by_id[ascending(-scores[by_id])], np.arange(self.hits, len(self))])
+        certainty = None
+        if self.certainty is not None:
+            certainty = np.concatenate([self.certainty, np.full(len(added), np.nan)])[order]
         return RankedCandidates(
-            candidates.take(order), scores[order], signals.take(order, axis=1), len(hits), self.duplicate_of
+            candidates.take(order),
+            scores[order],
+            signals.take(order, axis=1),
+            len(hits),
+            self.duplicate_of,
+            self.floor,
+            certainty,
         )

@@ -9,16 +9,21 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.search.candidates import Candidates
+from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Status
+from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.columns import Columns
-from memtypes.search.vectors import Numbers
+from memtypes.search.vectors import Numbers, TokenVectors
 from retrieval.query.profiles import SECOND_PASS, SIGNALS
 from retrieval.query.windows import Window
 from retrieval.ranking import signals
+from retrieval.ranking.evidence import Question, certainty_of
 from retrieval.ranking.neighbours import neighbours_of
-from retrieval.ranking.ranked import RankedCandidates
+from retrieval.ranking.ranked import Floor, RankedCandidates
 from retrieval.ranking.similarity import late_similarity, similarity
 from retrieval.ranking.sorting import ascending, duplicate_positions, text_order, text_prefixes
+
+_WORKING, _PROSPECTIVE = TYPES.index(MemoryType.WORKING), TYPES.index(MemoryType.PROSPECTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,10 @@ class Scoring:
     """Parameters of scoring, from the query and the request.
 
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
-    A candidate below min_similarity or min_score is no hit. links: the least score of memories that a hit links to, by
-    id, as from `signals.linked_scores`.
+    A candidate below min_similarity, min_score or floor is no hit. floor: least probability that it helps to answer the
+    query, judged by `tokens`, the query's token vectors; 0 lets all pass. include_due, include_tasks: tasks pass
+    that are due and not delivered yet, or all tasks. links: the least score of memories that a hit links to,
+    by id, as from `signals.linked_scores`.
     """
 
     weights: Mapping[str, float]
@@ -38,6 +45,10 @@ class Scoring:
     min_similarity: float | None = None
     min_score: float | None = None
     links: Mapping[str, float] = field(default_factory=dict)
+    floor: float = 0.0
+    tokens: TokenVectors | None = None
+    include_due: bool = False
+    include_tasks: bool = False
 
 
 def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
@@ -50,14 +61,45 @@ def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
     above, below = order[passed[order]], order[~passed[order]]
     first = _first_occurrences(candidates.kinds[above], candidates.columns.take(above))
     is_first = np.arange(len(above)) == first
-    order = np.concatenate([above[is_first], above[~is_first], below])
+    certainty = _certainty(candidates.take(above[is_first]), table[:, above[is_first]], scoring)
+    helps = np.ones(len(above), dtype=np.bool_)
+    certainties = None
+    if certainty is not None:
+        helps[is_first] = certainty >= scoring.floor
+        helps = helps[first]
+        certainties = np.full(len(candidates), np.nan)
+        certainties[above[is_first]] = certainty
+    shown, repeated = above[is_first & helps], above[~is_first & helps]
+    order = np.concatenate([shown, repeated, above[is_first & ~helps], above[~is_first & ~helps], below])
     return RankedCandidates(
         replace(candidates, dense=None, sparse=None, late=None).take(order),
         scores[order],
         table.take(order, axis=1),
-        int(is_first.sum()),
-        tuple(candidates.ids[above[first[~is_first]]].astype(np.str_).tolist()),
+        len(shown),
+        tuple(candidates.ids[above[first[~is_first & helps]]].astype(np.str_).tolist()),
+        Floor(scoring.floor, int((is_first & ~helps).sum())),
+        None if certainties is None else certainties[order],
     )
+
+
+def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
+    """How sure it is that each of `hits`, best first, helps; None without a floor or without vectors to judge by.
+
+    Working memory always helps. So do all tasks for a question about tasks: "what is left to do?" shares no word with
+    any of them.
+    """
+    if not scoring.floor:
+        return None
+    similar, around = (table[SIGNALS.index(name)] for name in ("similarity", "context"))
+    certainty = certainty_of(Question(scoring.terms, scoring.tokens), hits, similar, around)
+    if certainty is None:
+        return None
+    exempt = hits.kinds == _WORKING
+    if scoring.include_tasks:
+        exempt |= hits.kinds == _PROSPECTIVE
+    if scoring.include_due:
+        exempt |= signals.due_today(hits, scoring.as_of) & hits.columns.where("status", Status.PENDING.__eq__)
+    return np.where(exempt, 1.0, certainty)
 
 
 def _signal_table(candidates: Candidates, scoring: Scoring) -> NDArray[np.float64]:

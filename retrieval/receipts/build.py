@@ -5,6 +5,7 @@ Candidates stay columns until a row is written: a receipt lists some two hundred
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -187,6 +188,7 @@ class _CandidateRow(msgspec.Struct, gc=False):
     group: str | UnsetType = UNSET
     place: int | UnsetType = UNSET
     entry_sha256: str | UnsetType = UNSET
+    certainty: float | UnsetType = UNSET
     whole: int | UnsetType = UNSET
     allowed: int | UnsetType = UNSET
     of: str | UnsetType = UNSET
@@ -271,6 +273,7 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
     """Rows of the candidates at `positions`, with the members that all have; tokens as stored with the memories."""
     signals = ranked.signals[_SIGNAL_ROWS][:, positions] if len(ranked.signals) else ranked.signals[:, positions]
     columns = ranked.candidates.columns.take(positions)
+    certainty = np.full(len(positions), np.nan) if ranked.certainty is None else ranked.certainty[positions]
     members = zip(
         [memory_id.decode() for memory_id in ranked.candidates.ids[positions].tolist()],
         ranked.candidates.kinds[positions].tolist(),
@@ -278,11 +281,12 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
         np.round(signals.T, 9).tolist(),
         columns.wholes("tokens.line", 0).tolist(),
         columns.wholes("access_count", 0).tolist(),
+        [UNSET if math.isnan(value) else round(value, 9) for value in certainty.tolist()],
         strict=True,
     )
     return [
-        _CandidateRow(memory_id, TYPES[kind], score, _SignalRow(*values), tokens, access_count)
-        for memory_id, kind, score, values, tokens, access_count in members
+        _CandidateRow(memory_id, TYPES[kind], score, _SignalRow(*values), tokens, access_count, certainty=sure)
+        for memory_id, kind, score, values, tokens, access_count, sure in members
     ]
 
 

@@ -159,6 +159,12 @@ def _left_out(receipt: Receipt) -> Iterator[str]:
             yield from _reason(receipt, candidate, hits)
         elif candidate.outcome in _NO_HIT:
             yield f"{candidate.id} has a rank and outcome {candidate.outcome}"
+        elif candidate.certainty is not None and candidate.certainty < _floor(receipt) - TOLERANCE:
+            yield f"{candidate.id} is a hit, but below the floor"
+
+
+def _floor(receipt: Receipt) -> float:
+    return float(receipt.request.get("floor", 0.0))
 
 
 def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, ReceiptCandidate]) -> Iterator[str]:
@@ -166,6 +172,9 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
     has_threshold = any(receipt.request.get(name) is not None for name in ("min_similarity", "min_score"))
     if outcome not in _NO_HIT:
         yield f"{candidate.id} has no rank and outcome {outcome}"
+    elif outcome is CandidateOutcome.BELOW_THRESHOLD and candidate.certainty is not None:
+        if candidate.certainty >= _floor(receipt) + TOLERANCE:
+            yield f"{candidate.id} was left out, but is above the floor"
     elif outcome is CandidateOutcome.BELOW_THRESHOLD and not has_threshold:
         yield f"{candidate.id} is below a threshold, but the request sets none"
     elif outcome is CandidateOutcome.DUPLICATE_OF:

@@ -65,7 +65,7 @@ class ReceiptCandidate(ReceiptPart):
     rank: None when it is no hit. tokens: of its entry. counted: whether its entry was counted; else tokens are those
     stored. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group heading. place: its
     place among the working items. due: whether it is a task that is overdue or due that day. of: id of the hit that it
-    duplicates. since: when it was superseded or expired.
+    duplicates. since: when it was superseded or expired. certainty: that it helps, where a floor was set.
     """
 
     id: str
@@ -77,6 +77,7 @@ class ReceiptCandidate(ReceiptPart):
     outcome: CandidateOutcome
     of: str | None = None
     since: Instant | None = None
+    certainty: float | None = None
     group: str | None = None
     whole: int | None = None
     allowed: int | None = None

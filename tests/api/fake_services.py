@@ -29,6 +29,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
+from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import Listing, MemoryStore, Page, TypeStats
 from retrieval.receipts.recorder import ReceiptQueue, ReceiptRecorder
 from retrieval.receipts.service import Receipts
@@ -65,9 +66,15 @@ class AwayStore(InMemoryStore):
         raise Unavailable("the store is away", retry_after_s=3)
 
 
-def fake_services(clock: Clock, store: MemoryStore | None = None, book: RuleBook | None = None) -> Services:
+def fake_services(
+    clock: Clock,
+    store: MemoryStore | None = None,
+    book: RuleBook | None = None,
+    encoders: tuple[Embedder, SparseEncoder] | None = None,
+) -> Services:
     """Services over `store` (default: empty), with real ingestion and retrieval and the redaction rules of `book`."""
-    stored, embedder, sparse, tokenizer = store or InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    stored, tokenizer = store or InMemoryStore(), FakeTokenizer()
+    embedder, sparse = encoders or (FakeEmbedder(), FakeSparse())
     answers = FakeAnswers(clock)
     items = FakeItems()
     chain = ReceiptQueue(FakeReceipts())

@@ -35,10 +35,12 @@ from memtypes.offload import offload
 from retrieval.answer import Answer, RetrieveAnswer
 from retrieval.context.thread import ThreadContext, thread_context
 from retrieval.query.request import (
+    DEFAULT_FLOOR,
     DEFAULT_TOKENIZER,
     WORKING_BUDGET,
     AnyBudget,
     Budget,
+    Floor,
     OversizeChoice,
     Query,
     RetrieveRequest,
@@ -86,6 +88,7 @@ class PromptSubmit(InSession):
     budget: AnyBudget = PROMPT_BUDGET
     working_budget: Tokens = WORKING_BUDGET
     oversize: OversizeChoice = None
+    floor: Floor = DEFAULT_FLOOR
 
     def request(self, thread_tokens: int) -> RetrieveRequest:
         """The request that retrieves the context for the prompt. thread_tokens: taken from the budget."""
@@ -100,6 +103,8 @@ class PromptSubmit(InSession):
             budget=budget.model_copy(update={"total": max(0, budget.total - thread_tokens)}),
             working_budget=self.working_budget,
             oversize=self.oversize,
+            floor=self.floor,
+            include_due=True,
         )
 
 

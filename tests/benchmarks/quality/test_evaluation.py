@@ -20,7 +20,7 @@ from benchmarks.sets.data import EvaluationSet, read_set
 from benchmarks.sets.loading import load
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import system_clock
-from retrieval.answer import ContextItem, ContextMessage, ContextMetadata, RetrieveAnswer
+from retrieval.answer import ContextItem, ContextMessage, ContextMetadata, FloorAnswer, RetrieveAnswer
 from tests.benchmarks.small_set import CORPUS, QUERIES, FakeParts, write_set
 
 pytestmark = pytest.mark.anyio
@@ -83,6 +83,7 @@ def _answer(items: list[ContextItem], context: str | list[ContextMessage] = "one
         candidates=2,
         tokenizer="cl100k_base",
         outcome="ok",
+        floor=FloorAnswer(value=0.0, dropped=0),
         as_of=system_clock(),
     )
     return RetrieveAnswer(context=context, items=items, metadata=metadata)

@@ -1,0 +1,316 @@
+"""Trains the models behind the relevance floor, and prints how they do on projects that they did not see.
+
+    python -m benchmarks.training.evidence --data ../shared/data/behaviour [--save]
+
+Questions with and without an answer: tests/data/training/questions.jsonl, and projects/*.json of `--data`. Each
+answered question is used a second time without its evidence, as one that nothing answers. --save trains on all and
+writes answerable.npz and helps.npz beside the module that reads them. Needs scikit-learn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import random
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks.harness.stores import TENANT, Opened, open_parts, settings_in
+from memtypes.linear_model import LinearModel, from_binary
+from memtypes.model.episodic import EpisodicDraft
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.search.candidates import Candidates
+from memtypes.search.vectors import numbered
+from retrieval.query.profiles import SIGNALS
+from retrieval.query.request import SearchRequest
+from retrieval.ranking.evidence import Matches, Question, hit_features, question_features
+from retrieval.ranking.scoring import Scoring, rank
+from retrieval.retriever import Retriever
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "retrieval" / "ranking"
+TEXTS = ROOT / "tests" / "data" / "training" / "questions.jsonl"
+TOGETHER = "all of them"
+"""Namespace with the memories of all authored worlds, where each question has many memories of other topics."""
+
+STRENGTH, HIT_STRENGTH = 1e-3, 0.1
+"""Inverse L2 penalties; 0.0003 to 0.003 do about equally well on unseen projects."""
+
+WITHOUT_EVIDENCE, DATED = 0.15, 0.5
+"""Weight of a question whose evidence was taken away, and of one with a date added."""
+
+SHARE_ANSWERED = 0.9
+"""Share of questions that something answers, for the calibration; training weighs both kinds equally."""
+
+_START = datetime(2026, 1, 5, 9, tzinfo=UTC)
+_DATES = ("in May 2025", "on 16 August, 2025", "as of November 2025", "during the summer of 2025", "on October 3, 2025",
+          "in the last week of December", "in 2025", "on Monday", "last week")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question: its text, time and the memories that answer it. weight: in training."""
+
+    text: str
+    at: datetime
+    evidence: frozenset[str]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Memories of one namespace, by session, and questions about them. group: of worlds by the same hand."""
+
+    group: str
+    namespace: str
+    drafts: tuple[tuple[str, EpisodicDraft], ...]
+    questions: tuple[Asked, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """What the models see of one question. helps: which hits answer it. real: whether it was asked as it is."""
+
+    group: str
+    question: NDArray[np.float32]
+    hits: NDArray[np.float32]
+    helps: NDArray[np.bool_]
+    answered: bool
+    weight: float
+    real: bool
+
+    @classmethod
+    def of(cls, group: str, weight: float, *, real: bool) -> Example:
+        """An example without features yet."""
+        return cls(
+            group, np.empty(0, np.float32), np.empty((0, 0), np.float32), np.empty(0, np.bool_), False, weight, real
+        )
+
+
+def projects(folder: Path) -> Iterator[World]:
+    """The worlds in `folder`, each a project with its sessions."""
+    for path in sorted(folder.glob("*.json")):
+        world = json.loads(path.read_text("utf-8"))
+        drafts = [
+            (message["id"], _draft(session["id"], message, datetime.fromisoformat(message["at"])))
+            for session in world["sessions"]
+            for message in session["messages"]
+        ]
+        asked = [
+            Asked(one["text"], datetime.fromisoformat(one["asked_at"]), frozenset(one["evidence"]))
+            for one in world["questions"]
+        ]
+        yield World(world["name"], world["name"], tuple(drafts), tuple(asked))
+
+
+def authored(path: Path) -> Iterator[World]:
+    """The worlds in the file `path`, each alone, then again among the memories of all others."""
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for namespace in (None, TOGETHER):
+        for number, row in enumerate(rows):
+            drafts = tuple(_numbered(row, number))
+            asked = [_asked(row, each) for each in row["questions"]]
+            if namespace is None:
+                choice = random.Random(row["world"])  # noqa: S311 - not for security
+                asked += [replace(each, text=_dated(each.text, choice), weight=DATED) for each in asked]
+            yield World(row["world"], namespace or row["world"], drafts, tuple(asked))
+
+
+def _numbered(row: Mapping[str, Any], number: int) -> Iterator[tuple[str, EpisodicDraft]]:
+    for index, message in enumerate(row["messages"]):
+        session = index // 8
+        at = _START + timedelta(days=3 * session, hours=7 * number, minutes=index)
+        yield f"{row['world']}/{index}", _draft(f"{row['world']}/{session}", message, at)
+
+
+def _asked(row: Mapping[str, Any], question: Mapping[str, Any]) -> Asked:
+    evidence = frozenset(f"{row['world']}/{index}" for index in question["evidence"])
+    return Asked(question["text"], _START + timedelta(days=60), evidence)
+
+
+def _dated(text: str, choice: random.Random) -> str:
+    return f"{text.rstrip('? ')} {choice.choice(_DATES)}?"
+
+
+def _draft(session: str, message: Mapping[str, Any], at: datetime) -> EpisodicDraft:
+    speaker, content = message["role"], message["content"]
+    return EpisodicDraft(type=MemoryType.EPISODIC, content=content, speaker=speaker, session_id=session, created_at=at)
+
+
+async def examples(worlds: Sequence[World]) -> list[Example]:
+    """Examples of all questions of `worlds`, whose memories are written to a temporary store first."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_parts(settings_in(Path(folder))) as opened:
+            ids: dict[str, dict[str, str]] = {}
+            for world in worlds:
+                scope = Scope(TENANT, world.namespace)
+                outcomes = await opened.ingestor.write(scope, [draft for _, draft in world.drafts])
+                names = (name for name, _ in world.drafts)
+                ids[world.group] = {
+                    name: one.merged_into or str(one.id) for name, one in zip(names, outcomes, strict=True)
+                }
+            return [
+                each for world in worlds for asked in world.questions async for each in _of(opened, world, asked, ids)
+            ]
+
+
+async def _of(
+    opened: Opened, world: World, asked: Asked, ids: Mapping[str, Mapping[str, str]]
+) -> AsyncIterator[Example]:
+    """The example of one question, and that of the question without its evidence."""
+    found: list[Candidates] = []
+
+    def keep(candidates: Candidates) -> Candidates:
+        found.append(candidates)
+        return candidates
+
+    request = SearchRequest(query=asked.text, namespace=world.namespace, as_of=asked.at)
+    answer = await Retriever(replace(opened.parts, adjust=keep)).search(Scope(TENANT, world.namespace), request)
+    terms = numbered(opened.sparse.encode_query(asked.text).indices)
+    tokens = (await opened.embedder.embed_query(asked.text)).tokens
+    scoring = Scoring(answer.weights, asked.at, asked.text, terms=terms, tokens=tokens)
+    evidence = np.array([ids[world.group][name].encode() for name in asked.evidence], dtype="S36")
+    yield _example(Example.of(world.group, asked.weight, real=True), found[-1], scoring, evidence)
+    if asked.evidence:
+        without = found[-1].take(np.flatnonzero(~np.isin(found[-1].ids, evidence)))
+        weight = WITHOUT_EVIDENCE * asked.weight
+        yield _example(Example.of(world.group, weight, real=False), without, scoring, evidence)
+
+
+def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence: NDArray[np.bytes_]) -> Example:
+    """The example `empty`, filled with the features of a question and of its hits."""
+    if scoring.tokens is None:
+        raise ValueError("the encoder gives no token vectors to judge by")
+    ranked = rank(candidates, scoring)
+    hit_ids = ranked.candidates.ids[: ranked.hits]
+    position = {memory_id: index for index, memory_id in enumerate(candidates.ids.tolist())}
+    hits = candidates.take(np.array([position[memory_id] for memory_id in hit_ids.tolist()]))
+    similarity, context = (ranked.signals[SIGNALS.index(name), : ranked.hits] for name in ("similarity", "context"))
+    matches = Matches.of(Question(scoring.terms, scoring.tokens), hits, similarity, context)
+    if matches is None:
+        raise ValueError("the store gives no token vectors to judge by")
+    helps = np.isin(hit_ids, evidence)
+    features = question_features(matches, scoring.tokens)
+    return replace(empty, question=features, hits=hit_features(matches), helps=helps, answered=bool(helps.any()))
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Both models. answerable: whether anything answers a question. helps: whether a hit does if anything does."""
+
+    answerable: LinearModel
+    helps: LinearModel
+
+    def helpful(self, example: Example) -> NDArray[np.float32]:
+        """Probability of each hit to help to answer the question."""
+        hits: NDArray[np.float32] = self.answered(example) * self.helps.probabilities(example.hits)[:, 1]
+        return hits
+
+    def answered(self, example: Example) -> float:
+        """Probability that anything answers the question."""
+        return float(self.answerable.probabilities(example.question[np.newaxis])[0, 1])
+
+
+def train(rows: Sequence[Example]) -> Models:
+    """Models fitted on `rows`; the first is calibrated on parts of them that it was not fitted on."""
+    slope, intercept = _calibration(rows)
+    weights, bias = _question_fit(rows)
+    answerable = from_binary(("no", "yes"), (slope * weights).astype(np.float32), slope * bias + intercept)
+    answered = [row for row in rows if row.answered and row.real]
+    hits = np.vstack([row.hits for row in answered])
+    helps = np.concatenate([row.helps for row in answered])
+    weighed = np.concatenate([np.full(len(row.hits), row.weight) for row in answered])
+    return Models(answerable, from_binary(("no", "yes"), *_logistic(hits, helps, weighed, HIT_STRENGTH)))
+
+
+def _question_fit(rows: Sequence[Example]) -> tuple[NDArray[np.float32], float]:
+    answered = np.array([row.answered for row in rows])
+    weights = np.array([row.weight for row in rows])
+    weights = np.where(answered, weights / weights[answered].sum(), weights / weights[~answered].sum()) * len(rows) / 2
+    return _logistic(np.vstack([row.question for row in rows]), answered, weights, STRENGTH)
+
+
+def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
+    """Slope and intercept of the log-odds (Platt), for SHARE_ANSWERED; fitted on groups left out of the fit."""
+    real = [row for row in rows if row.real]
+    groups = sorted({row.group for row in real})
+    scores = np.zeros(len(real))
+    for fold in range(10):
+        left_out = set(groups[fold::10])
+        weights, bias = _question_fit([row for row in rows if row.group not in left_out])
+        for index, row in enumerate(real):
+            if row.group in left_out:
+                scores[index] = row.question @ weights + bias
+    answered = np.array([row.answered for row in real])
+    prior = np.where(answered, SHARE_ANSWERED / answered.mean(), (1 - SHARE_ANSWERED) / (~answered).mean())
+    slope, intercept = _logistic(scores[:, np.newaxis], answered, prior, 1e3)
+    return float(slope[0]), intercept
+
+
+def _logistic(
+    features: NDArray[Any], labels: NDArray[np.bool_], weights: NDArray[Any], strength: float
+) -> tuple[NDArray[np.float32], float]:
+    """Weights and bias of a logistic regression on standardised features, for the features as they are."""
+    scaler = StandardScaler().fit(features)
+    fitted = LogisticRegression(C=strength, max_iter=3_000).fit(
+        scaler.transform(features), labels, sample_weight=weights
+    )
+    scaled = fitted.coef_[0] / scaler.scale_
+    return scaled.astype(np.float32), float(fitted.intercept_[0] - (scaled * scaler.mean_).sum())
+
+
+def report(trained: Sequence[Example], tested: Sequence[Example], show: Callable[[str], None] = print) -> None:
+    """Show how sure the models are of the questions in `tested`, each group judged by models that did not see it."""
+    sure, answered, certainties, helps = [], [], [], []
+    for group in sorted({row.group for row in tested}):
+        models = train([row for row in (*trained, *tested) if row.group != group])
+        for row in tested:
+            if row.group == group and row.real:
+                sure.append(models.answered(row))
+                answered.append(row.answered)
+                certainties.append(models.helpful(row))
+                helps.append(row.helps)
+    show("| something answers: said | questions | said, mean | true |\n|---|---|---|---|")
+    _reliability(np.array(sure), np.array(answered), (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.01), show)
+    show("| a hit helps: said | hits | said, mean | true |\n|---|---|---|---|")
+    edges = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 1.01)
+    _reliability(np.concatenate(certainties), np.concatenate(helps), edges, show)
+
+
+def _reliability(said: NDArray[Any], true: NDArray[Any], edges: Sequence[float], show: Callable[[str], None]) -> None:
+    for low, high in itertools.pairwise(edges):
+        inside = (said >= low) & (said < high)
+        if inside.any():
+            means = f"{said[inside].mean():.3f} | {true[inside].mean():.3f}"
+            show(f"| {low:g} to {min(high, 1):g} | {inside.sum()} | {means} |")
+
+
+def main() -> None:
+    """Train, report and save as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the behaviour sets")
+    parser.add_argument("--save", action="store_true", help="train on everything and write the models")
+    options = parser.parse_args()
+    own = asyncio.run(examples(list(authored(TEXTS))))
+    others = asyncio.run(examples(list(projects(options.data / "projects"))))
+    report(own, others)
+    if options.save:
+        models = train([*own, *others])
+        models.answerable.save(PACKAGE / "answerable.npz")
+        models.helps.save(PACKAGE / "helps.npz")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""How sure it is that a hit helps to answer the question: a calibrated probability, for the relevance floor.
+
+A score says which memory is better than another, not whether any is good. This is judged by two logistic models. One
+sees the question and the best hits: which of its words nothing matches, and how near the best hits are. The other sees
+one hit among the others. `benchmarks.training.evidence` trains both on questions with and without an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memtypes.linear_model import LinearModel
+from memtypes.search.candidates import Candidates
+from memtypes.search.columns import TERMS
+from memtypes.search.vectors import NUMBERS, Numbers, TokenVectors
+from retrieval.ranking.similarity import token_weights
+
+POOL = 200
+"""Best hits that a question is judged by."""
+
+NEAREST = 8
+"""Best hits in which a token of the question should have a match."""
+
+Matrix = NDArray[np.float64]
+_UNIT = 127.0
+_LEAST = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A question as ranking sees it. terms: in the sparse index. tokens: its token vectors, None without any."""
+
+    terms: Numbers
+    tokens: TokenVectors | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """How well each hit, best first, matches the question.
+
+    late: cosine of each token of the question, shape (hits, tokens). dense: cosines. shares: of the question's terms by
+    IDF, shape (terms,). has: which terms each hit has, shape (hits, terms). similarity, context: the signals.
+    """
+
+    late: Matrix
+    dense: Matrix
+    shares: Matrix
+    has: NDArray[np.bool_]
+    similarity: Matrix
+    context: Matrix
+    sessions: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
+        """The matches of `hits`; None without dense vector or token vectors to judge by."""
+        if question.tokens is None or hits.late is None or hits.dense is None or not len(hits):
+            return None
+        late = np.maximum(np.nan_to_num(hits.late, nan=0.0), 0.0).astype(np.float64)
+        has = _has_terms(hits.columns.column(TERMS), question.terms)
+        frequencies = has[:POOL].sum(axis=0)
+        documents = min(len(hits), POOL)
+        idf = np.log1p((documents - frequencies + 0.5) / (frequencies + 0.5))
+        shares = idf / idf.sum() if idf.size else idf
+        sessions = hits.columns.column("session_id")
+        return cls(late, np.nan_to_num(hits.dense, nan=0.0), shares, has, similarity, context, sessions)
+
+
+def certainty_of(question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matrix | None:
+    """How sure it is that each of `hits`, best first, helps to answer `question`, shape (hits,); None without vectors.
+
+    a h / (a h + 1 - a), where a is the probability that anything answers the question and h that the hit does if
+    anything does: the hit helps rather than that nothing answers. Where something surely answers, the rest stays.
+    """
+    matches = Matches.of(question, hits, similarity, context)
+    if matches is None or question.tokens is None:
+        return None
+    answerable = _probability("answerable", question_features(matches, question.tokens)[np.newaxis])
+    return sureness(answerable, _probability("helps", hit_features(matches)))
+
+
+def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
+    """Certainty of hits from the probabilities that anything answers the question, and that each does if so."""
+    nothing = np.maximum(1.0 - answerable, _LEAST)
+    return answerable * helps / (answerable * helps + nothing)
+
+
+def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
+    """What the first model sees of a question: numbers, and the vectors of its tokens by how much they lack a match."""
+    late, has = matches.late[:POOL], matches.has
+    best = late.max(axis=0)
+    weights = token_weights(late)
+    similarity = matches.similarity[:POOL]
+    vectors = tokens.astype(np.float64) / _UNIT
+    numbers = [
+        np.log1p(len(matches.shares)),
+        np.log1p(late.shape[1]),
+        float(matches.shares[~has[:POOL].any(axis=0)].sum()),
+        float(matches.shares[has[:3].any(axis=0)].sum()),
+        float(matches.shares[has[:10].any(axis=0)].sum()),
+        float(matches.dense[0]),
+        float(np.sort(matches.dense[:POOL])[-5:].mean()),
+        float(best.mean()),
+        float(np.sort(best)[:3].mean()),
+        float(late[0] @ weights),
+        float(late.mean(axis=1).max()),
+        float(similarity[0]),
+        float(similarity[0] - similarity[min(20, len(similarity) - 1)]),
+    ]
+    unmatched = (1.0 - best) @ vectors
+    unmatched_nearest = (1.0 - late[:NEAREST].max(axis=0)) @ vectors
+    return np.concatenate([numbers, unmatched, unmatched_nearest]).astype(np.float32)
+
+
+def hit_features(matches: Matches) -> NDArray[np.float32]:
+    """What the second model sees of each hit, shape (hits, features): its matches, and its place among the others."""
+    similarity = matches.similarity
+    behind = similarity - similarity.max()
+    rank = np.log1p(np.arange(len(similarity)))
+    late = matches.late @ token_weights(matches.late[:POOL])
+    columns = [behind, similarity, late, matches.has @ matches.shares, matches.dense, matches.context, rank]
+    return np.column_stack([*columns, _best_in_session(behind, matches.sessions)]).astype(np.float32)
+
+
+def _best_in_session(values: Matrix, sessions: NDArray[np.int32]) -> Matrix:
+    """The largest of `values` in the session of each hit; the hit's own without a session."""
+    largest = np.full(int(sessions.max(initial=-1)) + 1, -np.inf)
+    in_session = sessions >= 0
+    np.maximum.at(largest, sessions[in_session], values[in_session])
+    return np.where(in_session, largest.take(sessions, mode="clip") if largest.size else values, values)
+
+
+def _has_terms(terms: Numbers, wanted: Numbers) -> NDArray[np.bool_]:
+    """Which of the `wanted` terms each row of `terms` has, shape (rows, wanted)."""
+    slots = np.zeros(NUMBERS, dtype=np.uint8)
+    slots[wanted[:255]] = np.arange(1, len(wanted[:255]) + 1)
+    found = slots.take(terms)
+    has = np.zeros((len(terms), len(wanted) + 1), dtype=np.bool_)
+    np.put_along_axis(has, found.astype(np.intp), values=True, axis=1)
+    return has[:, 1:]
+
+
+@lru_cache(maxsize=2)
+def _model(name: str) -> LinearModel:
+    return LinearModel.load("retrieval.ranking", f"{name}.npz")
+
+
+def _probability(name: str, features: NDArray[np.float32]) -> Matrix:
+    probability: Matrix = _model(name).probabilities(features)[:, 1].astype(np.float64)
+    return probability

@@ -1,0 +1,165 @@
+"""The relevance floor, with the real encoder: a question that nothing answers gets little or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from retrieval.query.request import DEFAULT_FLOOR
+from tests.api.conftest import NOW, connect
+from tests.api.fake_services import fake_services
+from tests.fakes_memories import InMemoryStore
+
+pytestmark = pytest.mark.anyio
+
+MEMORIES = [
+    "The ferry to Hvar leaves at 7:40 from pier 3, and the car deck closes twenty minutes earlier.",
+    "Ivana wants the invoices as PDF, one file for each month.",
+    "The washing machine in the flat needs the blue valve to be open.",
+    "We agreed with the neighbours to keep the gate locked at night.",
+    "Luka is allergic to walnuts, so the cake is made with almonds.",
+    "The boat's engine was serviced in March by the mechanic in Split.",
+]
+ANSWERED = "When does the ferry to Hvar leave?"
+UNANSWERED = "Which Kubernetes version runs on the staging cluster?"
+
+
+@pytest.fixture(scope="module")
+async def floored(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service with the real encoder and the memories in namespace "home"."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(directory=onnx_directory, token_vectors=True))
+    async with connect(fake_services(lambda: NOW, InMemoryStore(384), encoders=(embedder, Bm25Encoder()))) as client:
+        for content in MEMORIES:
+            await write(client, "semantic", content)
+        yield client
+    await embedder.aclose()
+
+
+async def write(client: httpx.AsyncClient, kind: str, content: str, namespace: str = "home", **fields: Any) -> None:
+    """Store a memory."""
+    body = {"namespace": namespace, "type": kind, "content": content, **fields}
+    response = await client.post("/v1/memories", json=body)
+    assert response.status_code == 201, response.text
+
+
+async def retrieve(client: httpx.AsyncClient, query: str, **fields: Any) -> dict[str, Any]:
+    """The answer of a retrieval."""
+    response = await client.post("/v1/retrieve", json={"namespace": "home", "query": query, **fields})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def test_a_question_that_nothing_answers_gets_an_empty_context(floored: httpx.AsyncClient) -> None:
+    """Every memory is below the floor, which the metadata say."""
+    answer = await retrieve(floored, UNANSWERED)
+    assert (answer["context"], answer["items"], answer["metadata"]["outcome"]) == ("", [], "empty")
+    assert answer["metadata"]["floor"] == {"value": DEFAULT_FLOOR, "dropped": len(MEMORIES)}
+
+
+async def test_a_question_with_an_answer_gets_it(floored: httpx.AsyncClient) -> None:
+    """The memory that answers is above the default floor."""
+    answer = await retrieve(floored, ANSWERED)
+    assert answer["metadata"]["outcome"] == "ok"
+    assert answer["items"][0]["content"] == MEMORIES[0]
+
+
+async def test_a_floor_of_0_shows_all(floored: httpx.AsyncClient) -> None:
+    """Whatever the question."""
+    answer = await retrieve(floored, UNANSWERED, floor=0)
+    assert len(answer["items"]) == len(MEMORIES)
+    assert answer["metadata"]["floor"] == {"value": 0, "dropped": 0}
+
+
+async def test_a_higher_floor_shows_fewer(floored: httpx.AsyncClient) -> None:
+    """The order of what is left stays."""
+    shown = [
+        [item["id"] for item in sorted((await retrieve(floored, ANSWERED, floor=floor))["items"], key=_rank)]
+        for floor in (0.0, 0.5, 0.99, 1.0)
+    ]
+    assert [len(ids) for ids in shown] == sorted((len(ids) for ids in shown), reverse=True)
+    assert all(ids == shown[0][: len(ids)] or set(ids) <= set(shown[0]) for ids in shown)
+    assert len(shown[-1]) < len(shown[0])
+
+
+def _rank(item: dict[str, Any]) -> int:
+    rank: int = item["rank"]
+    return rank
+
+
+async def test_a_search_has_no_floor_unless_it_asks_for_one(floored: httpx.AsyncClient) -> None:
+    """Its answer has the floor at the top."""
+    body = {"namespace": "home", "query": UNANSWERED}
+    plain = (await floored.post("/v1/search", json=body)).json()
+    assert (len(plain["hits"]), plain["floor"]) == (len(MEMORIES), {"value": 0, "dropped": 0})
+    floored_search = (await floored.post("/v1/search", json=body | {"floor": 0.5})).json()
+    assert (floored_search["hits"], floored_search["floor"]) == ([], {"value": 0.5, "dropped": len(MEMORIES)})
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve"])
+@pytest.mark.parametrize("floor", [-0.1, 1.1, "high"])
+async def test_a_floor_is_from_0_to_1(floored: httpx.AsyncClient, path: str, floor: object) -> None:
+    """Anything else is refused."""
+    response = await floored.post(path, json={"namespace": "home", "query": ANSWERED, "floor": floor})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["path"] == "floor"
+
+
+@pytest.mark.parametrize("query", [ANSWERED, UNANSWERED])
+async def test_a_receipt_lists_what_was_below_the_floor(floored: httpx.AsyncClient, query: str) -> None:
+    """It is valid, and a replay gives the same context."""
+    answer = await retrieve(floored, query, floor=0.6)
+    path = f"/v1/receipts/{answer['receipt_id']}"
+    receipt = (await floored.get(path)).json()
+    assert receipt["request"]["floor"] == 0.6
+    below = [one for one in receipt["candidates"] if one["outcome"] == "below_threshold"]
+    assert len(below) == answer["metadata"]["floor"]["dropped"] > 0
+    assert all(one["certainty"] < 0.6 for one in below)
+    assert (await floored.post(f"{path}/verify")).json()["valid"]
+    assert (await floored.post(f"{path}/replay")).json()["identical"]
+
+
+async def test_a_prompt_has_the_floor(floored: httpx.AsyncClient) -> None:
+    """By default, or its own."""
+    body = {"namespace": "home", "session_id": "s", "prompt": UNANSWERED}
+    assert (await floored.post("/v1/hooks/prompt-submit", json=body)).json()["items"] == []
+    shown = (await floored.post("/v1/hooks/prompt-submit", json=body | {"floor": 0})).json()
+    assert len(shown["items"]) == len(MEMORIES)
+
+
+async def test_a_to_do_does_not_stand_in_every_context(floored: httpx.AsyncClient) -> None:
+    """A to-do that comes back every week is shown for a question about it, and for no other."""
+    for week in range(3):
+        due = (NOW + timedelta(days=7 * week + 2)).isoformat()
+        await write(floored, "prospective", f"Water the plants on the roof, week {week}", "roof", due_at=due)
+    await write(floored, "semantic", MEMORIES[0], "roof")
+    asked = await retrieve(floored, "When do I have to water the plants?", namespace="roof")
+    assert "prospective" in {item["type"] for item in asked["items"]}
+    other = await retrieve(floored, UNANSWERED, namespace="roof")
+    assert other["metadata"]["outcome"] == "empty"
+
+
+async def test_a_prompt_delivers_what_is_due_whatever_the_floor(floored: httpx.AsyncClient) -> None:
+    """Once: afterwards the reminder has the floor as everything else."""
+    await write(floored, "prospective", "Call the dentist", "due", due_at=(NOW - timedelta(hours=1)).isoformat())
+    body = {"namespace": "due", "session_id": "s", "prompt": UNANSWERED}
+    first = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()
+    again = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()
+    assert [item["content"] for item in first["items"]] == ["Call the dentist"]
+    assert again["items"] == []
+
+
+async def test_a_question_for_tasks_gets_tasks(floored: httpx.AsyncClient) -> None:
+    """No task shares a word with "what is left to do?"."""
+    for content in ("Renew the certificate", "Book the flights to Oslo"):
+        await write(floored, "prospective", content, "open")
+    await write(floored, "semantic", MEMORIES[2], "open")
+    answer = await retrieve(floored, "what is left to do?", namespace="open")
+    assert {item["content"] for item in answer["items"]} >= {"Renew the certificate", "Book the flights to Oslo"}

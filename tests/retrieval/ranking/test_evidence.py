@@ -1,0 +1,58 @@
+"""The certainty that a hit helps, from which the relevance floor is judged."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtypes.model.policy import MemoryType
+from memtypes.search.candidates import Candidate, Candidates
+from retrieval.ranking.evidence import Question, certainty_of, sureness
+
+TOKENS = np.eye(3, 128, dtype=np.int8) * np.int8(127)
+NO_TERMS = np.empty(0, dtype=np.uint16)
+
+probabilities = st.floats(0.0, 1.0)
+
+
+def hits(*late: float, dense: float | None = 0.5) -> Candidates:
+    """Hits whose tokens all match the question with these cosines."""
+    return Candidates.of(
+        [
+            Candidate(f"m{index}", MemoryType.SEMANTIC, dense, None, {}, np.full(3, cosine, dtype=np.float32))
+            for index, cosine in enumerate(late)
+        ]
+    )
+
+
+@given(probabilities, probabilities)
+def test_certainty_is_a_probability(answerable: float, helps: float) -> None:
+    """It is 0 for a hit that surely does not help."""
+    sure, not_helpful = sureness(answerable, np.array([helps, 0.0]))
+    assert 0.0 <= sure <= 1.0
+    assert not_helpful == 0.0
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.98))
+def test_certainty_grows_with_both_probabilities(answerable: float, helps: float) -> None:
+    """A question that is more surely answered, or a better hit, is more certain."""
+    (sure,) = sureness(answerable, np.array([helps]))
+    assert sureness(answerable, np.array([helps + 0.01]))[0] > sure
+    assert sureness(answerable + 0.005, np.array([helps]))[0] > sure
+
+
+def test_a_better_match_is_more_certain() -> None:
+    """All else being equal."""
+    similarity = np.array([1.0, 0.2])
+    sure = certainty_of(Question(NO_TERMS, TOKENS), hits(0.9, 0.2), similarity, np.zeros(2))
+    assert sure is not None
+    assert sure[0] > sure[1]
+
+
+def test_without_vectors_nothing_is_judged() -> None:
+    """Without token vectors of the question or of the hits, without dense vectors, and without hits."""
+    one = np.array([1.0])
+    assert certainty_of(Question(NO_TERMS, None), hits(0.9), one, one) is None
+    assert certainty_of(Question(NO_TERMS, TOKENS), hits(0.9, dense=None), one, one) is None
+    assert certainty_of(Question(NO_TERMS, TOKENS), Candidates.of([]), one[:0], one[:0]) is None
