@@ -93,6 +93,10 @@ class Words:
         """Whether a phrase of that kind begins at `position`."""
         return self.get(kind, position) is not None
 
+    def has_meaning(self, position: int) -> bool:
+        """Whether a number or a known phrase begins at `position`."""
+        return self.kind(position) not in ("word", "mark", "") or any(self._meanings[position : position + 1])
+
     def after(self, kind: str, position: int) -> int:
         """The position after the phrase of that kind at `position`; `position` if there is none."""
         found = self.get(kind, position)
@@ -146,7 +150,10 @@ class Words:
 
 def plain(word: str) -> str:
     """`word` in lower case, without accents."""
-    return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
+    folded = word.casefold()
+    if folded.isascii():
+        return folded
+    return "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
 
 
 def read_words(text: str) -> Words:

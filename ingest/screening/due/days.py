@@ -48,6 +48,8 @@ class Days:
 
     def at(self, i: int) -> Day | None:
         """The day whose words begin at token `i`, by the longest reading; None if there is none."""
+        if not self.words.has_meaning(i):
+            return None
         readers = (
             self._offset, self._digits, self._day_and_month, self._month_and_day, self._day_of_month, self._holiday,
             self._nth_weekday, self._edge, self._next_period, self._weekend, self._weekday, self._near,
@@ -367,8 +369,9 @@ class Days:
         if words.is_a("next2", end):
             return Day(words.after("next2", end), "weekday", day + timedelta(days=7))
         beside = words.after_any(("before", "after"), end)
-        anchor = self.at(words.after("det", beside)) if beside > end else None
-        if anchor is None or anchor.kind not in ("date", "monthday", "dom"):
+        at = words.after("det", beside)
+        anchor = self._digits(at) or self._day_and_month(at) or self._month_and_day(at) if beside > end else None
+        if anchor is None:
             return None
         ahead = (weekday - anchor.date.weekday()) % 7
         ahead = ahead or 7 if words.is_a("after", end) else ahead - 7

@@ -18,6 +18,8 @@ from memtypes.calendar import Length, length_at, unit_at
 from memtypes.words import Words
 
 _HOURS = {"lunch": 12, "afternoon": 15, "eod": 17, "evening": 18, "night": 20}
+_MOST = 20
+"""Times that are read of one text; bounds the work for a text full of them."""
 _FURTHEST_ANCHOR = 6
 """Tokens between "two hours before" and the time that it refers to."""
 
@@ -64,7 +66,7 @@ class MentionReader:
         mentions: list[Mention] = []
         distances: list[tuple[int, int, Length]] = []
         position = 0
-        while position < len(self.words.tokens):
+        while position < len(self.words.tokens) and len(mentions) + len(distances) < _MOST:
             distance, mention = self._distance(position), None
             if distance:
                 distances.append((position, distance[1], distance[0]))

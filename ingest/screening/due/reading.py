@@ -44,6 +44,8 @@ _CLAUSE_CUES = (
     "past", "participle", "negation", "habit", "task", "condition", "extent", "change", "future", "opening", "moved",
 )  # fmt: skip
 _SENTENCE_CUES = ("past", "participle", "negation", "cancel", "habit", "task", "condition", "vague")
+_REACH = 40
+"""Tokens to either side of a mention in which cues count."""
 _NAMED_KINDS = ("weekday", "monthday", "near", "holiday", "dom")
 
 
@@ -245,9 +247,9 @@ def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions
         return (words.plain(i) in ends and not inner) or (conjunctions and words.is_a("conj", i))
 
     start, end = mention.first, mention.last
-    while start > 0 and not is_end(start - 1):
+    while mention.first - start < _REACH and start > 0 and not is_end(start - 1):
         start -= 1
-    while end < len(words.tokens) and not is_end(end):
+    while end - mention.last < _REACH and end < len(words.tokens) and not is_end(end):
         end += 1
     return start, end
 
@@ -258,7 +260,7 @@ def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool
     if cue == "participle":
         return any(_is_participle(words, i) for i in outside)
     if cue in ("negation", "cancel"):
-        heeded = {i for first in range(len(words.tokens)) for i in range(first, words.after("heed", first))}
+        heeded = {i for first in range(start, end) for i in range(first, words.after("heed", first))}
         return any(words.is_a(cue, i) and i not in heeded for i in outside)
     return any(words.is_a(cue, i) for i in outside)
 
@@ -270,7 +272,7 @@ def _is_participle(words: Words, i: int) -> bool:
         return False
     word = token.text.casefold()
     if "past_prefix" in language.rules:
-        auxiliary = any(words.plain(j) in language.listed("auxiliary") for j in range(i))
+        auxiliary = any(words.plain(j) in language.listed("auxiliary") for j in range(max(0, i - _REACH), i))
         last = words.kind(i + 1) in ("", "mark") or words.is_a("conj", i + 1)
         return (
             auxiliary and last and word.startswith(language.listed("past_prefix")) and word.endswith(("t", "en", "d"))

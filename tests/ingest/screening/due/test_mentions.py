@@ -57,3 +57,10 @@ def test_mentions_lie_in_the_text_in_any_text(text: str) -> None:
     reader = MentionReader.of(read_words(text), NOW, UTC, month_first=True)
     for mention in reader.mentions():
         assert 0 <= mention.first < mention.last <= len(reader.words.tokens)
+
+
+@pytest.mark.parametrize("words", ["10:00 ", "Friday ", "the Friday after ", "明日", "at 5 on Friday, "])
+def test_a_text_full_of_times_is_read_up_to_a_limit(words: str) -> None:
+    """Only the first twenty times of a text are read, so that the work is bounded."""
+    reader = MentionReader.of(read_words((words * 1_000)[:2_000]), NOW, BERLIN, month_first=False)
+    assert len(reader.mentions()) <= 20
