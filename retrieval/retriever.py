@@ -30,8 +30,8 @@ from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, num
 from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
-from retrieval.context.writer import ContextWriter
-from retrieval.query.intent import is_task_like
+from retrieval.context.writer import ContextQuestion, ContextWriter
+from retrieval.query.intent import Wish, wish_of
 from retrieval.query.named_times import event_reference, time_windows
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
@@ -112,10 +112,14 @@ class _Ranking:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """Result of a ranking. ended: candidates that are no longer valid. degraded: names of parts that did not answer."""
+    """Result of a ranking. ended: candidates that are no longer valid. degraded: names of parts that did not answer.
+
+    wish: what the query asks for.
+    """
 
     candidates: RankedCandidates
     ended: Candidates
+    wish: Wish
     degraded: tuple[str, ...]
 
 
@@ -195,7 +199,8 @@ class Retriever:
         )
         ranked = with_live(result.candidates, live)
         degraded = (*result.degraded, LIVE_DEGRADED) if live.away else result.degraded
-        writer = ContextWriter(self._parts.store, renderer, scope, settled, ranked, as_of)
+        question = ContextQuestion(settled, as_of, result.wish)
+        writer = ContextWriter(self._parts.store, renderer, scope, question, ranked)
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
             texts |= {memory_id: passage_of(memory) for memory_id, memory in live.memories.items()}
@@ -217,7 +222,8 @@ class Retriever:
             vectors = await self._vectors(ranking.request.query)
         with ranking.timings.stage("candidates"):
             candidates, ended = await self._candidates(ranking, vectors)
-        scoring = _scoring(ranking, vectors, windows)
+        wish = wish_of(ranking.request.query, vectors.dense)
+        scoring = _scoring(ranking, vectors, windows, wish)
         with ranking.timings.stage("score"):
             ranked = rank(candidates, scoring)
         links = await self._links(ranking, ranked)
@@ -225,7 +231,7 @@ class Retriever:
             candidates = await self._with_linked(ranking, vectors, candidates, links)
             with ranking.timings.stage("score"):
                 ranked = rank(candidates, replace(scoring, links=links))
-        return _Ranked(ranked, ended, vectors.degraded)
+        return _Ranked(ranked, ended, wish, vectors.degraded)
 
     async def _links(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, float]:
         """The least scores of the memories that the best hits link to, by id; no hit with links costs nothing."""
@@ -302,7 +308,7 @@ class Retriever:
             self._parts.on_timings(timings.milliseconds)
 
 
-def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, ...]) -> Scoring:
+def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, ...], wish: Wish) -> Scoring:
     request = ranking.request
     return Scoring(
         ranking.weights,
@@ -315,7 +321,7 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
         floor=request.floor,
         tokens=vectors.tokens,
         include_due=isinstance(request, RetrieveRequest) and request.include_due,
-        include_tasks=is_task_like(request.query),
+        include_tasks=wish is Wish.TASKS,
     )
 
 

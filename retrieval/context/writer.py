@@ -22,7 +22,7 @@ from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
 from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
-from retrieval.query.intent import is_how_to, is_task_like
+from retrieval.query.intent import Wish
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.signals import due_today
@@ -45,6 +45,14 @@ class Fills(NamedTuple):
     long_term: BudgetFill
 
 
+class ContextQuestion(NamedTuple):
+    """What a context is for: the request, the instant that it asks about, and what its query asks for."""
+
+    settled: SettledRequest
+    as_of: datetime
+    wish: Wish
+
+
 class ContextWriter:
     """Writes the context of one request from its ranked candidates."""
 
@@ -53,15 +61,13 @@ class ContextWriter:
         store: MemoryStore,
         renderer: Renderer,
         scope: Scope,
-        settled: SettledRequest,
+        question: ContextQuestion,
         ranked: RankedCandidates,
-        as_of: datetime,
     ) -> None:
         self._store = store
         self._scope = scope
-        self._as_of = as_of
-        self._settled = settled
-        self._request = settled.request
+        self._settled, self._as_of, self._wish = question
+        self._request = question.settled.request
         self._renderer = renderer
         self._ranked = ranked
         self._ids = ranked.hit_ids
@@ -167,8 +173,8 @@ class ContextWriter:
     def _long_term_plan(self) -> BudgetPlan:
         request = self._request
         kinds = tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types)
-        budget, query = request.allowance, request.query
-        intent = (is_task_like(query), is_how_to(query))
+        budget = request.allowance
+        intent = (self._wish is Wish.TASKS, self._wish is Wish.HOW_TO)
         return BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, request.oversize_of(MemoryType.SEMANTIC))
 
     def _working_plan(self) -> BudgetPlan:

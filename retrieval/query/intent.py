@@ -1,19 +1,29 @@
-"""Intent of a query, by plain rules on its words: tasks, instructions, the latest state, or a present value."""
+"""Intent of a query: tasks or instructions by a learnt model; the latest state or a present value by plain rules."""
 
 from __future__ import annotations
 
 import re
+from enum import StrEnum
+from functools import lru_cache
+from itertools import pairwise
 
-_TASK = re.compile(
-    r"\b(to-?dos?|tasks?|remind(er)?s?|deadlines?|due|pending|follow[- ]?ups?|left to do|still (have|need) to"
-    r"|what('s| is) (left|next|open)|(need|have|supposed|going) to do|plan(s|ned)? (for|to)|schedule[ds]?|promised?)\b",
-    re.IGNORECASE,
-)
-_HOW_TO = re.compile(
-    r"\b(how (do|can|could|should|would|to|did)|steps?|procedure|instructions?|walk me through|guide|set ?up|configure"
-    r"|install|deploy|roll ?back|command (for|to)|way to)\b",
-    re.IGNORECASE,
-)
+import numpy as np
+
+from memtypes.linear_model import FloatArray, LinearModel, hashed
+from memtypes.search.vectors import DenseVector
+
+
+class Wish(StrEnum):
+    """What a query asks for: open tasks, how something is done, or anything else."""
+
+    TASKS = "tasks"
+    HOW_TO = "how_to"
+    OTHER = "other"
+
+
+_BUCKETS = 512
+_WORD = re.compile(r"\w+")
+
 _LATEST = re.compile(
     r"\b(latest|newest|most recent(ly)?|currently|right now|these days|nowadays|as of (now|today)|up[- ]to[- ]date)\b",
     re.IGNORECASE,
@@ -36,14 +46,28 @@ _PAST = re.compile(
 )
 
 
-def is_task_like(query: str) -> bool:
-    """Whether `query` asks for open tasks."""
-    return _TASK.search(query) is not None
+def wish_of(query: str, vector: DenseVector | None) -> Wish:
+    """What `query` asks for, judged by its dense vector and its words; OTHER if there is no vector to judge by.
+
+    The model is trained by `benchmarks.training.wishes` for the default encoder; others are not judged.
+    """
+    model = _model()
+    if vector is None or len(vector) + _BUCKETS != model.weights.shape[1]:
+        return Wish.OTHER
+    best = int(model.probabilities(features(query, vector)[np.newaxis])[0].argmax())
+    return Wish(model.classes[best])
 
 
-def is_how_to(query: str) -> bool:
-    """Whether `query` asks how something is done."""
-    return _HOW_TO.search(query) is not None
+def features(query: str, vector: DenseVector) -> FloatArray:
+    """Features of a query: its dense vector, then its words and pairs of words in hashed buckets."""
+    words = ["^", *_WORD.findall(query.lower()), "$"]
+    terms = [*words[1:-1], *(f"{first} {second}" for first, second in pairwise(words))]
+    return np.concatenate([vector, hashed(terms, _BUCKETS)]).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _model() -> LinearModel:
+    return LinearModel.load("retrieval.query", "wishes.npz")
 
 
 def asks_for_latest(query: str) -> bool:

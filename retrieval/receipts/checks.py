@@ -24,7 +24,6 @@ from memtypes.ports.receipts import GENESIS, canonical, digest, receipt_hash
 from retrieval.answer import ContextMessage
 from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, DemandBasis, Overheads, Oversize, fill
 from retrieval.context.render import LAYOUTS, Renderer
-from retrieval.query.intent import is_how_to, is_task_like
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import context_digest
@@ -126,8 +125,6 @@ def _request(receipt: Receipt) -> Iterator[str]:
         yield "the budget differs from the request"
     if receipt.working.total != request.working_budget:
         yield "the working budget differs from the request"
-    if (terms.task_like, terms.how_to) != (is_task_like(request.query), is_how_to(request.query)):
-        yield "the shift does not follow from the query"
     if request.as_of is not None and request.as_of != receipt.as_of:
         yield "the clock differs from the request"
 

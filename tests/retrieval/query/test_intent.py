@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from retrieval.query.intent import asks_for_latest, asks_for_value, is_how_to, is_task_like
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from retrieval.query.intent import Wish, asks_for_latest, asks_for_value, wish_of
 
 
 @pytest.mark.parametrize(
@@ -22,19 +25,24 @@ def test_queries_for_the_latest_state_are_recognised(query: str, latest: bool) -
     assert asks_for_latest(query) is latest
 
 
-@pytest.mark.parametrize(
-    ("query", "task", "how"),
-    [
-        ("what is left to do on the importer?", True, False),
-        ("any reminders for Monday?", True, False),
-        ("how do I deploy the service?", False, True),
-        ("steps to roll back a migration", False, True),
-        ("who is Ana?", False, False),
-    ],
-)
-def test_task_like_and_how_to_queries_are_recognised(query: str, task: bool, how: bool) -> None:  # noqa: FBT001
-    """They shift tokens of the budget between types."""
-    assert (is_task_like(query), is_how_to(query)) == (task, how)
+@pytest.mark.anyio
+async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory: Path) -> None:
+    """A question that only has a word of a task or of instructions in it is neither."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    wishes = {
+        Wish.TASKS: ("what is left to do?", "any reminders for Monday?", "do I still owe anybody an answer?"),
+        Wish.HOW_TO: ("how do I deploy the service?", "steps to roll back a migration", "how are orders cancelled?"),
+        Wish.OTHER: ("who is Ana?", "when did we deploy?", "did Tom do the task?", "how old is the installer?"),
+    }
+    for wish, queries in wishes.items():
+        for query in queries:
+            assert wish_of(query, (await embedder.embed_query(query)).dense) is wish, query
+    await embedder.aclose()
+
+
+def test_without_a_vector_a_query_asks_for_nothing_special() -> None:
+    """The encoder was away."""
+    assert wish_of("what is left to do?", None) is Wish.OTHER
 
 
 @pytest.mark.parametrize(

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.conftest import NOW
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from tests.api.conftest import NOW, connect
+from tests.api.fake_services import fake_services
+from tests.fakes import FakeSparse
+from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
 
+NO_FLOOR = {"floor": 0}
 FACTS = [f"The deploy of service {number} runs on the build server." for number in range(40)]
 
 
 async def write(client: httpx.AsyncClient, kind: str, content: str, **fields: Any) -> None:
     """Store a memory."""
     body = {"namespace": "ann", "type": kind, "content": content, **fields}
-    assert (await client.post("/v1/memories", json=body)).status_code == 201
+    created = await client.post("/v1/memories", json=body)
+    assert created.status_code == 201, created.text
 
 
 async def ask(client: httpx.AsyncClient, query: str, **fields: Any) -> dict[str, Any]:
@@ -68,13 +75,21 @@ async def test_what_is_due_is_not_crowded_out_of_a_small_budget(client: httpx.As
     assert answer["metadata"]["total_tokens"] <= 150
 
 
-async def test_a_question_for_tasks_lists_tasks_before_facts(client: httpx.AsyncClient) -> None:
+async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Path) -> None:
     """The tasks are the first part of the context and the first items; another question keeps the usual order."""
-    await write(client, "semantic", "What is left of the budget is little.")
-    await write(client, "prospective", "call the plumber")
-    fact, task = places(await ask(client, "what is left to do?"), "What is left of the budget", "call the plumber")
-    assert -1 < task < fact
-    items = (await ask(client, "what is left to do?"))["items"]
-    assert [item["type"] for item in items] == ["prospective", "semantic"]
-    fact, task = places(await ask(client, "how much is left of the budget?"), "What is left", "call the plumber")
-    assert -1 < fact < task
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    async with connect(services) as client:
+        await write(client, "semantic", "What is left of the budget is little.")
+        await write(client, "prospective", "call the plumber")
+        texts = ("What is left of the budget", "call the plumber")
+        for query in ("what is left to do?", "is there anything I still have to take care of?"):
+            answer = await ask(client, query, **NO_FLOOR)
+            fact, task = places(answer, *texts)
+            assert -1 < task < fact
+            assert [item["type"] for item in answer["items"]] == ["prospective", "semantic"]
+            budgets = (await client.get(f"/v1/receipts/{answer['receipt_id']}")).json()["budgets"]
+            assert budgets["shifted"]["prospective"] > budgets["initial"]["prospective"]
+        fact, task = places(await ask(client, "how much is left of the budget?", **NO_FLOOR), *texts)
+        assert -1 < fact < task
+    await embedder.aclose()
