@@ -225,8 +225,9 @@ class Clocks:
         if theirs:
             return self._elsewhere() or self.home, theirs[1]
         place = _place(words, i) or _place(words, words.after("of", i))
-        if place and words.is_a("zone_time", place[1]):
-            return place[0], words.after("zone_time", place[1])
+        label_at = place[1] + (words.plain(place[1]) == "-") if place else i
+        if place and words.is_a("zone_time", label_at):
+            return place[0], words.after("zone_time", label_at)
         after_of = words.language.name == "pt" and words.is_a("of", i - 1) and words.is_capital(i)  # às 9h de Lisboa
         return place if place and (words.plain(i) in _SHORT_PLACES or after_of) else None
 

@@ -72,7 +72,7 @@ class Days:
             return self._ahead(length[0].times(-1), length[1])
         if ahead_at > i and (length := length_at(words, ahead_at)):
             end = words.after("later", words.after("time_of", length[1]))
-            bounded = words.is_a("before", end) or words.is_a("after", end) or words.plain(end) == "of"
+            bounded = words.is_a("before", end) or words.is_a("after", end) or words.plain(end) in ("of", "or")
             return None if bounded else self._ahead(length[0], end)
         weekday = words.get("weekday", i)
         if weekday and words.is_a("in", weekday[1]) and (length := length_at(words, words.after("in", weekday[1]))):

@@ -46,7 +46,7 @@ _CLAUSE_CUES = (
 _SENTENCE_CUES = ("past", "participle", "negation", "cancel", "habit", "task", "condition", "vague")
 _REACH = 40
 """Tokens to either side of a mention in which cues count."""
-_NAMED_KINDS = ("weekday", "monthday", "near", "holiday", "dom")
+_NAMED_KINDS = ("weekday", "monthday", "holiday", "dom")
 
 
 @dataclass(frozen=True, slots=True)
