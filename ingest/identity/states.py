@@ -146,7 +146,7 @@ class States:
         if self._in_view(after):
             fields |= self._contested(after)
         elif successor is None:
-            fields["state_until"] = None
+            fields |= {"state_until": None, "state": after.model_copy(update={"state_until": None}).at(self.now).state}
         if all(getattr(memory, name) == value for name, value in fields.items()):
             return False
         self._change(memory.id, **fields)

@@ -121,7 +121,8 @@ def _versions(memory: Memory) -> list[Version]:
         fields = {"content": text.content, "state": State.REPLACED, "valid_to": text.until, "superseded_by": memory.id}
         versions.append(Version(memory.model_copy(update=fields), text.since, text.until, memory.id, EDITED))
     since = memory.earlier[-1].until if memory.earlier else memory.valid_from
-    return [*versions, Version(memory, since, memory.valid_to, memory.superseded_by, memory.state_reason)]
+    replaced_by = memory.superseded_by or (memory.upkeep.into if memory.upkeep is not None else None)
+    return [*versions, Version(memory, since, memory.valid_to, replaced_by, memory.state_reason)]
 
 
 async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> AsyncIterator[Memory]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -160,3 +161,107 @@ def test_an_end_without_successor_is_an_end(days: int) -> None:
     at_end = [states.memories[memory_id].at(NOW + DAY * max(0, days)).state for memory_id in (old, new)]
     assert at_end == [State.CURRENT, State.REPLACED]
     assert states.memories[old].at(NOW).state is (State.CURRENT if days < 0 else State.REPLACED)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["replace", "contest", "restore", "delete", "part", "end", "expire", "expire later"]),
+        st.integers(0, 4),
+        st.integers(0, 4),
+    ),
+    max_size=12,
+)
+
+
+def take(states: States, step: str, first: str, second: str) -> None:
+    """Take one step, if it makes sense for these memories."""
+    here = states.memories.keys() - states.gone
+    if first not in here or second not in here:
+        return
+    in_view = {memory_id for memory_id in here if states.memories[memory_id].at(NOW).state is not State.REPLACED}
+    both = first != second and {first, second} <= in_view
+    match step:
+        case "replace" if both:
+            states.replace(first, second, "another value")
+        case "contest" if both:
+            states.contest(first, second, "perhaps")
+        case "restore" if first not in in_view:
+            states.bring_back(first, "restored")
+        case "part" if first != second:
+            states.part(first, [second])
+        case _:
+            leave(states, step, first)
+
+
+def leave(states: States, step: str, memory_id: str) -> None:
+    """Let a memory be deleted, end or expire."""
+    memory = states.memories[memory_id]
+    if step == "delete":
+        states.gone.add(memory_id)
+    elif step == "end" and memory.at(NOW).state is not State.REPLACED:
+        states.end(memory_id, NOW)
+    elif step.startswith("expire"):
+        ends = NOW + DAY if step == "expire later" else NOW
+        states.memories[memory_id] = memory.replace(expires_at=ends)
+        states.changed.add(memory_id)
+
+
+@given(STEPS, st.integers(0, 1))
+def test_states_always_follow_from_successors_and_links(steps: list[tuple[str, int, int]], days: int) -> None:
+    """Replaced by one that holds, or ended; contested by a current memory that is linked both ways; else current.
+
+    When an expiry brings a memory back, its rivals are settled by the next write or round of upkeep.
+    """
+    memories = facts(5)
+    states, ids = known(memories), [memory.id for memory in memories]
+    for step, first, second in steps:
+        take(states, step, ids[first], ids[second])
+        states.settle()
+        assert not states.needed()
+    at = NOW + DAY * days
+    left = {memory_id: states.memories[memory_id] for memory_id in ids if memory_id not in states.gone}
+    assert_nothing_is_hidden_by_nothing(left, at)
+    mended = States(at, touched=set(left))
+    mended.know(left, left)
+    mended.settle()
+    assert_nothing_is_hidden_by_nothing(mended.memories, at)
+    visible = in_view(mended.memories, at)
+    for memory_id, memory in mended.memories.items():
+        links = {link.to for link in memory.links if link.type is LinkType.CONTRADICTS}
+        assert links <= left.keys()
+        rivals = {other for other in links & visible if memory_id in _ends(mended.memories[other])}
+        if memory_id in visible:
+            assert (memory.at(at).state is State.CONTESTED) is bool(rivals)
+    if days == 0:
+        assert not mended.changed
+
+
+def in_view(memories: Mapping[str, Memory], at: datetime) -> set[str]:
+    """Ids of the memories in the current view."""
+    return {
+        memory_id
+        for memory_id, memory in memories.items()
+        if memory.at(at).state is not State.REPLACED and (memory.expires_at is None or memory.expires_at > at)
+    }
+
+
+def assert_nothing_is_hidden_by_nothing(memories: Mapping[str, Memory], at: datetime) -> None:
+    """Whatever has a successor at this time has one that is in the view, directly or by its chain."""
+    seen, visible = {memory_id: memory.at(at) for memory_id, memory in memories.items()}, in_view(memories, at)
+    for memory in seen.values():
+        if memory.superseded_by is not None:
+            assert memory.state is State.REPLACED
+            assert visible & set(_following(seen, memory))
+
+
+def _ends(memory: Memory) -> set[str]:
+    return {link.to for link in memory.links}
+
+
+def _following(seen: dict[str, Memory], memory: Memory) -> list[str]:
+    """The ids of the chain after `memory`."""
+    chain: list[str] = []
+    while memory.superseded_by is not None and memory.superseded_by not in chain:
+        chain.append(memory.superseded_by)
+        memory = seen[memory.superseded_by]
+    return chain

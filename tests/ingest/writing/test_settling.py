@@ -12,9 +12,10 @@ from ingest.writing.pipeline import Ingestor
 from ingest.writing.settling import MAX_VERSIONS, history_of, mend
 from memtypes.model.errors import Unavailable
 from memtypes.model.filters import Compare, Op
-from memtypes.model.memory import State
+from memtypes.model.memory import State, UpkeepMark
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from tests.builders import NOW
+from tests.builders import NOW, make_memory
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_memories import InMemoryStore
 from tests.ingest.doubles import draft
@@ -115,6 +116,15 @@ async def test_removal_by_filter_settles_only_what_is_linked() -> None:
     assert new.supersedes == (old,)
     assert await ingestor.remove_where(SCOPE, (), Compare("session_id", Op.EQ, "s")) == 1
     assert await states(store, old) == [State.CURRENT]
+
+
+async def test_a_history_names_what_a_memory_was_merged_into() -> None:
+    """Upkeep's merges have no successor, but a mark with the id and the reason."""
+    mark = UpkeepMark(job="compact", at=NOW, reason="the same statement", into="m-2")
+    ended = {"valid_to": NOW, "state": State.REPLACED, "state_reason": "the same statement"}
+    memory = make_memory(MemoryType.SEMANTIC, "The tea is green.", SCOPE, upkeep=mark, **ended)
+    (version,) = await history_of(InMemoryStore(), SCOPE, memory, NOW)
+    assert (version.until, version.replaced_by, version.reason) == (NOW, "m-2", "the same statement")
 
 
 async def test_a_long_history_ends_somewhere() -> None:
