@@ -161,3 +161,19 @@ async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(client: htt
         answer = (await client.post("/v1/retrieve", json=body)).json()
         seen[session] = {item["content"] for item in answer["items"]}
     assert seen == {"s1": {"rotate the keys", "rotate the private keys"}, "s2": {"rotate the keys"}}
+
+
+async def test_promotion_keeps_private_intentions_private(client: httpx.AsyncClient) -> None:
+    """However often it was shown or said in its session, an intention of one session is not shown to the others."""
+    for _ in range(4):
+        body = {"namespace": "ann", "type": "prospective", "content": "buy Ann a ring", "session_id": "s1"}
+        created = (await client.post("/v1/memories", json={**body, "visibility": "session"})).json()
+        for outcome in ("used", "helpful"):
+            url = f"/v1/memories/{created['id']}/feedback"
+            assert (await client.post(url, params={"namespace": "ann"}, json={"outcome": outcome})).status_code == 200
+    job = await client.post("/v1/admin/jobs/promote", json={"namespace": "ann", "dry_run": False})
+    assert (job.status_code, job.json()["ids"]) == (200, [])
+    ask = {"namespace": "ann", "query": "what ring shall I buy?", "floor": 0}
+    other = (await client.post("/v1/retrieve", json={**ask, "session_id": "s2"})).json()
+    own = (await client.post("/v1/retrieve", json={**ask, "session_id": "s1"})).json()
+    assert ([item["content"] for item in other["items"]], len(own["items"])) == ([], 1)
