@@ -1,7 +1,8 @@
 """Which hits go into a context: token shares of the types, filled with the best hits, never above any limit.
 
-Hits are taken in score order. One that does not fit is passed over, and the fill goes on. The share of a type keeps
-other types from crowding it out; it is not reserved for a type whose memories rank far behind.
+Hits are taken in score order, the best one that fits first, whatever its type. One that does not fit is passed over,
+and the fill goes on. The share of a type keeps other types from crowding it out; it is not reserved for a type whose
+memories rank far behind.
 """
 
 from __future__ import annotations
@@ -29,13 +30,8 @@ SHIFT_SHARE = SHIFT / 8_000
 DUE_SHARE = 0.25
 """Most of the total that tasks which are due may take although their type's share is smaller."""
 
-HAND_ON_ORDER: tuple[MemoryType, ...] = (
-    MemoryType.SEMANTIC,
-    MemoryType.EPISODIC,
-    MemoryType.PROCEDURAL,
-    MemoryType.PROSPECTIVE,
-)
-"""Order in which types take the tokens that others leave: the largest share first."""
+_LARGEST_FIRST = (MemoryType.SEMANTIC, MemoryType.EPISODIC, MemoryType.PROCEDURAL)
+"""Types that give tokens to tasks that are due, the largest share first."""
 
 DEMAND_WINDOW = 3
 """The best entries that are together worth this many times the total decide how many tokens each type needs. Without a
@@ -135,7 +131,7 @@ class BudgetFill:
     """Result of filling a budget: its limits, the chosen entries and the tokens of each step.
 
     used: tokens of each type, headings included. initial, shifted, final: tokens that each type may use, by the policy
-    table, after `shifted_shares` and after `hand_on`. room: tokens that stayed free. demand: tokens
+    table, after `shifted_shares` and as they were used. room: tokens that stayed free. demand: tokens
     that the `window` best entries would take, by type.
     """
 
@@ -161,9 +157,9 @@ def fill(
 ) -> BudgetFill:
     """Choose the entries that go into the context, best first.
 
-    All parts and the wrapper together take at most plan.total, each type at most its final share, and caps hold. Unused
-    tokens of a type go to others twice: before the fill, by demand, and after it, as entries rarely fit exactly.
-    basis: the entries that count as demand; by default those of `demand_window`.
+    All parts and the wrapper together take at most plan.total, each type at most its final share, and caps hold. A type
+    may take what no other type with a share needs; after that what is left goes by score alone. basis: the entries that
+    count as demand; by default those of `demand_window`.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)
@@ -171,14 +167,16 @@ def fill(
     first, unlisted = basis or DemandBasis(demand_window(plan, entries), {})
     demand = demand_of(plan.types, entries.take(slice(first)), overheads)
     demand = {kind: tokens + unlisted.get(kind, 0) for kind, tokens in demand.items()}
-    limits = hand_on(plan, shifted, demand)
-    parts = {kind: _TypePart(kind, plan, limits[kind], entries, overheads) for kind in plan.types}
-    for kind, part in parts.items():
-        part.fill(limits[kind], cut=plan.oversize == "cut")
-    _fill_rest(plan, parts, spendable)
-    used = {kind: part.used for kind, part in parts.items()}
+    filling = _Filling(plan, entries, overheads, {kind: min(shifted[kind], demand[kind]) for kind in plan.types})
+    if plan.oversize == "excerpt" and plan.types == (MemoryType.WORKING,):
+        filling.take_excerpts()
+    else:
+        filling.take_best()
+        filling.take_in_order()
+        filling.take_rest()
+    used = {TYPES[kind]: tokens for kind, tokens in filling.used.items()}
     room = sum(initial.values()) - sum(used.values())
-    chosen = tuple(entry for _, entry in sorted(one for part in parts.values() for one in part.chosen))
+    chosen = tuple(filling.chosen[index] for index in sorted(filling.chosen))
     return BudgetFill(plan, entries, overheads, chosen, used, initial, shifted, dict(used), room, first, demand)
 
 
@@ -210,7 +208,7 @@ def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
         _shift(plan, shifted, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE)
     if plan.how_to:
         _shift(plan, shifted, MemoryType.EPISODIC, MemoryType.PROCEDURAL)
-    for source in HAND_ON_ORDER if plan.due_tokens else ():
+    for source in _LARGEST_FIRST if plan.due_tokens else ():
         wanted = min(plan.due_tokens, int(plan.total * DUE_SHARE)) - shifted.get(MemoryType.PROSPECTIVE, 0)
         _move(plan, shifted, source, MemoryType.PROSPECTIVE, wanted)
     return shifted
@@ -227,22 +225,6 @@ def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Memo
     moved = max(0, min(wanted, shares[source], plan.caps.get(target, plan.total) - shares[target]))
     shares[source] -= moved
     shares[target] += moved
-
-
-def hand_on(plan: BudgetPlan, shares: TypeTokens, demand: Mapping[MemoryType, int]) -> TypeTokens:
-    """`shares` with the unneeded tokens of some types given to types that need more, in HAND_ON_ORDER.
-
-    demand: tokens that each type needs. Caps hold, and the sum does not grow.
-    """
-    final = {kind: min(share, demand[kind]) for kind, share in shares.items()}
-    spare = sum(shares.values()) - sum(final.values())
-    for kind in HAND_ON_ORDER:
-        if kind in final:
-            limit = min(demand[kind], plan.caps.get(kind, plan.total))
-            taken = min(spare, max(0, limit - final[kind]))
-            final[kind] += taken
-            spare -= taken
-    return final
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
@@ -262,82 +244,108 @@ def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Ov
     return {kind: totals[TYPES.index(kind)] + overheads.headings[kind] if kind in present else 0 for kind in kinds}
 
 
-def _fill_rest(plan: BudgetPlan, parts: Mapping[MemoryType, _TypePart], spendable: int) -> None:
-    """Fill further entries of each type, in HAND_ON_ORDER, with the tokens that stayed free."""
-    spare = spendable - sum(part.used for part in parts.values())
-    for kind in HAND_ON_ORDER:
-        if kind in parts:
-            before = parts[kind].used
-            parts[kind].fill(min(before + spare, plan.caps.get(kind, plan.total)))
-            spare -= parts[kind].used - before
+class _Filling:
+    """A budget while it is filled. Entries are lists of numbers here, as most are only passed over.
 
-
-class _TypePart:
-    """Part of one type while it is filled. Entries are lists of numbers here, as most are only passed over."""
+    reserved: tokens of each type that others may not take while its entries need them. used: tokens of each type, by
+    its position in TYPES, headings included. chosen: entries by their position.
+    """
 
     def __init__(
-        self, kind: MemoryType, plan: BudgetPlan, limit: int, entries: BudgetEntries, overheads: Overheads
+        self, plan: BudgetPlan, entries: BudgetEntries, overheads: Overheads, reserved: Mapping[MemoryType, int]
     ) -> None:
-        positions = np.flatnonzero(entries.kinds == TYPES.index(kind))
-        tokens = entries.tokens[positions]
-        most = max(MIN_EXCERPT, limit // EXCERPT_DIVISOR)
-        self._type = kind
-        self._positions: list[int] = positions.tolist()
-        self._ranks: list[int] = entries.ranks[positions].tolist()
-        self._tokens: list[int] = tokens.tolist()
-        excerpts = plan.oversize == "excerpt"
-        self._shares_room = excerpts and kind is MemoryType.WORKING
-        self._wanted = np.minimum(tokens, most).tolist() if excerpts else self._tokens
-        self._groups: list[int] = entries.groups[positions].tolist()
-        self._group_cost = {group: overheads.groups[entries.headings[group]] for group in set(self._groups) - {-1}}
-        self._group_cost[-1] = 0
-        self._heading = overheads.headings[kind]
-        self._left: Sequence[int] = range(len(self._tokens))
-        self.used = 0
-        self.chosen: list[tuple[int, ChosenEntry]] = []
+        kinds = [TYPES.index(kind) for kind in plan.types]
+        self._free = max(0, plan.total - overheads.wrapper)
+        self._reserved = {TYPES.index(kind): tokens for kind, tokens in reserved.items()}
+        self._caps = {kind: min(self._free, plan.caps.get(TYPES[kind], plan.total)) for kind in kinds}
+        whole = self._free - sum(self._reserved.values())
+        self._whole = {kind: min(self._caps[kind], whole + self._reserved[kind]) for kind in kinds}
+        self._headings = {kind: overheads.headings[TYPES[kind]] for kind in kinds}
+        self._heading_cost = [overheads.groups[heading] for heading in entries.headings]
+        self._paid: set[tuple[int, int]] = set()
+        self._cuts = plan.oversize == "cut"
+        positions = np.flatnonzero(np.isin(entries.kinds, kinds))
+        self._left: list[int] = positions.tolist()
+        self._kinds: list[int] = entries.kinds.tolist()
+        self._ranks: list[int] = entries.ranks.tolist()
+        self._tokens: list[int] = entries.tokens.tolist()
+        self._groups: list[int] = entries.groups.tolist()
+        self._wanted = self._tokens
+        if plan.oversize == "excerpt":
+            most = np.array(
+                [max(MIN_EXCERPT, self._whole.get(kind, 0) // EXCERPT_DIVISOR) for kind in range(len(TYPES))]
+            )
+            self._wanted = np.minimum(entries.tokens, most[entries.kinds]).tolist()
+        self.used = dict.fromkeys(kinds, 0)
+        self.chosen: dict[int, ChosenEntry] = {}
 
-    def fill(self, limit: int, *, cut: bool = False) -> None:
-        """Choose, in order, the entries that fit: all chosen ones with headings take at most `limit` tokens.
+    def take_best(self) -> None:
+        """Take the entry of the best rank that fits, whatever the shares of the types."""
+        for index in sorted(self._left, key=self._ranks.__getitem__):
+            kind = self._kinds[index]
+            if self._wanted[index] + self._overhead(index) <= min(self._free, self._caps[kind]):
+                self._take(index, self._wanted[index])
+                self._left.remove(index)
+                return
+            if self._cuts and self._cut(index, min(self._free, self._caps[kind])):
+                self._left.remove(index)
+                return
 
-        cut: an entry that is larger than all of `limit` is cut to at most half of it.
-        """
-        if self._shares_room:
-            self._fill_excerpts(limit)
-            return
+    def take_in_order(self) -> None:
+        """Take the entries that fit, in order, and leave other types what is reserved for them."""
         passed: list[int] = []
         for index in self._left:
-            room, wanted = limit - self.used, self._wanted[index]
-            if wanted > room and not cut:
+            if self._wanted[index] > self._free and not self._cuts:
                 passed.append(index)
                 continue
-            overhead = (0 if self.chosen else self._heading) + self._group_cost[self._groups[index]]
-            part = min(room - overhead, limit // 2)
-            if wanted <= room - overhead:
-                self._take(index, wanted, overhead)
-            elif cut and part >= MIN_CUT and self._tokens[index] + self._heading > limit:
-                self._take(index, part, overhead)
-            else:
+            kind = self._kinds[index]
+            others = sum(max(0, tokens - self.used[other]) for other, tokens in self._reserved.items() if other != kind)
+            room = min(self._free - others, self._caps[kind] - self.used[kind])
+            if self._wanted[index] + self._overhead(index) <= room:
+                self._take(index, self._wanted[index])
+            elif not (self._cuts and self._cut(index, room)):
                 passed.append(index)
         self._left = passed
 
-    def _fill_excerpts(self, limit: int) -> None:
-        """Choose as many entries as fit: whole, or in the tokens that later ones leave at MIN_EXCERPT each."""
+    def take_rest(self) -> None:
+        """Take, in order, the entries that fit into what is left, whole."""
+        for index in self._left:
+            if self._wanted[index] <= self._free:
+                kind = self._kinds[index]
+                room = min(self._free, self._caps[kind] - self.used[kind])
+                if self._wanted[index] + self._overhead(index) <= room:
+                    self._take(index, self._wanted[index])
+
+    def take_excerpts(self) -> None:
+        """Take as many entries as fit: whole, or in the tokens that later ones leave at MIN_EXCERPT each."""
         least = [min(tokens, MIN_EXCERPT) for tokens in self._tokens]
         reserved = sum(least[index] for index in self._left)
-        passed: list[int] = []
         for index in self._left:
             reserved -= least[index]
-            overhead = (0 if self.chosen else self._heading) + self._group_cost[self._groups[index]]
-            room = limit - self.used - overhead
+            kind = self._kinds[index]
+            room = min(self._free, self._caps[kind] - self.used[kind]) - self._overhead(index)
             allowed = min(self._tokens[index], room, max(room - reserved, MIN_EXCERPT))
             if allowed >= min(self._tokens[index], MIN_CUT):
-                self._take(index, allowed, overhead)
-            else:
-                passed.append(index)
-        self._left = passed
+                self._take(index, allowed)
 
-    def _take(self, index: int, allowed: int, overhead: int) -> None:
-        self.used += overhead + allowed
-        self._group_cost[self._groups[index]] = 0  # its heading is paid for
-        entry = ChosenEntry(self._ranks[index], self._type, allowed, cut=allowed < self._tokens[index])
-        self.chosen.append((self._positions[index], entry))
+    def _cut(self, index: int, room: int) -> bool:
+        """Take the beginning of an entry larger than its type may be, at most half of that; False if it is not."""
+        kind = self._kinds[index]
+        allowed = min(room - self._overhead(index), self._whole[kind] // 2)
+        if allowed < MIN_CUT or self._tokens[index] + self._headings[kind] <= self._whole[kind]:
+            return False
+        self._take(index, allowed)
+        return True
+
+    def _overhead(self, index: int) -> int:
+        kind, group = self._kinds[index], self._groups[index]
+        of_group = 0 if group < 0 or (kind, group) in self._paid else self._heading_cost[group]
+        return of_group + (0 if self.used[kind] else self._headings[kind])
+
+    def _take(self, index: int, allowed: int) -> None:
+        kind, cost = self._kinds[index], allowed + self._overhead(index)
+        self.used[kind] += cost
+        self._free -= cost
+        self._paid.add((kind, self._groups[index]))
+        cut = allowed < self._tokens[index]
+        self.chosen[index] = ChosenEntry(self._ranks[index], TYPES[kind], allowed, cut=cut)

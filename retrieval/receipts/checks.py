@@ -205,11 +205,11 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
 
 
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
-    """Fill a budget again with the recorded `terms` and `candidates`, of which the first has rank 1."""
+    """Fill a budget again with the recorded `terms` and `candidates`."""
     oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
     intent = (terms.task_like, terms.how_to)
     plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *intent, oversize, terms.due_tokens)
-    rows = ((rank, one.type, _whole_tokens(one), one.group) for rank, one in enumerate(candidates, 1))
+    rows = ((one.rank or 0, one.type, _whole_tokens(one), one.group) for one in candidates)
     overheads = Overheads(terms.wrapper, terms.headings, terms.groups)
     return fill(plan, BudgetEntries.of(rows), overheads, DemandBasis(terms.sight, terms.unlisted))
 
@@ -227,9 +227,9 @@ def _differing(pairs: Mapping[str, tuple[object, object]]) -> Iterator[str]:
 def _wrong(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
     """Faults: outcomes that differ from the refilled budget, and types that show more tokens than it allows."""
     chosen = {entry.rank for entry in refilled.chosen}
-    for rank, candidate in enumerate(candidates, 1):
+    for candidate in candidates:
         included = CandidateOutcome.INCLUDED
-        derived = included if rank in chosen else refilled.refusal(_whole_tokens(candidate))
+        derived = included if candidate.rank in chosen else refilled.refusal(_whole_tokens(candidate))
         recorded = included if candidate.outcome in _CHOSEN else candidate.outcome
         if derived is not recorded:
             yield f"{candidate.id} has outcome {recorded}, but {derived} follows"

@@ -10,13 +10,11 @@ from memtypes.model.policy import MemoryType
 from retrieval.context.budget import (
     DEMAND_WINDOW,
     EXCERPT_DIVISOR,
-    HAND_ON_ORDER,
     MIN_CUT,
     MIN_EXCERPT,
     BudgetPlan,
     Overheads,
     TypeTokens,
-    hand_on,
     initial_shares,
     shifted_shares,
 )
@@ -33,31 +31,37 @@ class PlainEntry(NamedTuple):
 
 @dataclass
 class PlainPart:
-    """The part of one type while it is filled. most: tokens of one entry. chosen: tokens by id."""
+    """The part of one type while it is filled. cap: most tokens of it. whole: what others do not need.
+
+    most: tokens of one entry. chosen: tokens by id.
+    """
 
     kind: MemoryType
     overheads: Overheads
+    cap: int
+    whole: int
     most: int
     used: int = 0
     groups: set[str] = field(default_factory=set)
     chosen: dict[str, int] = field(default_factory=dict)
 
-    def offer(self, entry: PlainEntry, limit: int, *, cut: bool) -> None:
-        """Take the entry if it fits within `limit`, whole or cut."""
+    def offer(self, entry: PlainEntry, free: int, *, cut: bool) -> bool:
+        """Take the entry if it fits within `free` tokens and the cap, whole or cut; return whether it was taken."""
         new_group = entry.group is not None and entry.group not in self.groups
         overhead = (0 if self.chosen else self.overheads.headings[self.kind]) + (
             self.overheads.groups[entry.group] if entry.group is not None and new_group else 0
         )
-        room = limit - self.used - overhead
+        room = min(free, self.cap - self.used) - overhead
         allowed = min(entry.tokens, self.most)
         if allowed > room:
-            allowed = min(room, limit // 2)
-            oversize = entry.tokens + self.overheads.headings[self.kind] > limit
+            allowed = min(room, self.whole // 2)
+            oversize = entry.tokens + self.overheads.headings[self.kind] > self.whole
             if not (cut and oversize and allowed >= MIN_CUT):
-                return
+                return False
         self.used += overhead + allowed
         self.chosen[entry.id] = allowed
         self.groups |= {entry.group} if entry.group else set()
+        return True
 
 
 def plain_window(plan: BudgetPlan, entries: Sequence[PlainEntry]) -> list[PlainEntry]:
@@ -88,20 +92,29 @@ def plain_fill(
     shifted = shifted_shares(plan, initial_shares(plan, spendable))
     seen = plain_window(plan, entries)
     demand = {kind: plain_demand(kind, seen, overheads) for kind in plan.types}
-    limits = hand_on(plan, shifted, demand)
+    reserved = {kind: min(shifted[kind], demand[kind]) for kind in plan.types}
     parts: dict[MemoryType, PlainPart] = {}
     for kind in plan.types:
-        most = max(MIN_EXCERPT, limits[kind] // EXCERPT_DIVISOR) if plan.oversize == "excerpt" else 1_000_000_000
-        parts[kind] = part = PlainPart(kind, overheads, most)
-        for entry in entries:
-            if entry.type is kind:
-                part.offer(entry, limits[kind], cut=plan.oversize == "cut")
-    for kind in (kind for kind in HAND_ON_ORDER if kind in parts):
-        part = parts[kind]
-        limit = min(part.used + spendable - sum(each.used for each in parts.values()), plan.caps.get(kind, plan.total))
-        for entry in entries:
-            if entry.type is kind and entry.id not in part.chosen:
-                part.offer(entry, limit, cut=False)
-    chosen = {entry_id: tokens for part in parts.values() for entry_id, tokens in part.chosen.items()}
-    in_order = [(entry.id, chosen[entry.id]) for entry in entries if entry.id in chosen]
+        cap = min(spendable, plan.caps.get(kind, plan.total))
+        whole = min(cap, spendable - sum(tokens for other, tokens in reserved.items() if other is not kind))
+        most = max(MIN_EXCERPT, whole // EXCERPT_DIVISOR) if plan.oversize == "excerpt" else 1_000_000_000
+        parts[kind] = PlainPart(kind, overheads, cap, whole, most)
+    wanted = [entry for entry in entries if entry.type in parts]
+    cuts = plan.oversize == "cut"
+
+    def free() -> int:
+        return spendable - sum(part.used for part in parts.values())
+
+    def pending(kind: MemoryType) -> int:
+        return sum(max(0, reserved[other] - parts[other].used) for other in parts if other is not kind)
+
+    def chosen() -> dict[str, int]:
+        return {entry_id: tokens for part in parts.values() for entry_id, tokens in part.chosen.items()}
+
+    next((entry for entry in wanted if parts[entry.type].offer(entry, free(), cut=cuts)), None)
+    for entry in [entry for entry in wanted if entry.id not in chosen()]:
+        parts[entry.type].offer(entry, free() - pending(entry.type), cut=cuts)
+    for entry in [entry for entry in wanted if entry.id not in chosen()]:
+        parts[entry.type].offer(entry, free(), cut=False)
+    in_order = [(entry.id, chosen()[entry.id]) for entry in entries if entry.id in chosen()]
     return in_order, {kind: part.used for kind, part in parts.items()}

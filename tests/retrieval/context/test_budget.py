@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from memtypes.model.policy import LONG_TERM, MemoryType
 from retrieval.context.budget import (
     DEMAND_WINDOW,
-    HAND_ON_ORDER,
     MIN_EXCERPT,
     BudgetEntries,
     BudgetFill,
@@ -182,17 +181,42 @@ def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     chosen = {entry.rank for entry in result.chosen}
-    last = max(asked.types, key=HAND_ON_ORDER.index)  # the last type in the order of hand-on sees the final rest
     left = max(0, asked.total - overheads.wrapper) - sum(result.used.values())
-    part = [entry for entry in result.chosen if entry.type is last]
-    groups = {hits[entry.rank - 1].group for entry in part}
     for rank, hit in enumerate(hits, 1):
-        if hit.type is last and rank not in chosen:
-            overhead = (0 if part else overheads.headings[last]) + (
+        if rank not in chosen:
+            part = [entry for entry in result.chosen if entry.type is hit.type]
+            groups = {hits[entry.rank - 1].group for entry in part}
+            overhead = (0 if part else overheads.headings[hit.type]) + (
                 overheads.groups[hit.group] if hit.group and hit.group not in groups else 0
             )
-            over_cap = result.used[last] + hit.tokens + overhead > asked.caps.get(last, asked.total)
+            over_cap = result.used[hit.type] + hit.tokens + overhead > asked.caps.get(hit.type, asked.total)
             assert hit.tokens + overhead > left or over_cap
+
+
+@given(plans.map(lambda asked: replace(asked, oversize="skip")), entry_lists, all_overheads)
+@settings(max_examples=300)
+def test_the_best_entry_that_fits_is_chosen(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
+    """Whatever the shares of the types: alone it stays within the total and the cap of its type."""
+    hits = [hit for hit in hits if hit.type in asked.types]
+    result = filled(asked, hits, overheads)
+    for rank, hit in enumerate(hits, 1):
+        alone = hit.tokens + overheads.headings[hit.type] + (overheads.groups[hit.group] if hit.group else 0)
+        if alone <= min(asked.total - overheads.wrapper, asked.caps.get(hit.type, asked.total)):
+            assert rank in ranks(result)
+            break
+
+
+def test_what_is_left_goes_by_score() -> None:
+    """Tokens that a type does not need go to the best entries of any type."""
+    hits = [PlainEntry(str(rank), PROCEDURAL if rank < 6 else SEMANTIC, 100) for rank in range(20)]
+    assert ranks(filled(plan(800), hits)) == [1, 2, 3, 4, 5, 7, 8, 9]
+    assert filled(plan(800), hits).used[PROCEDURAL] == 500
+
+
+def test_a_memory_larger_than_its_types_share_is_shown() -> None:
+    """A best task of 150 tokens does not fit into an eighth of 400."""
+    hits = [PlainEntry("task", PROSPECTIVE, 150), *entries(SEMANTIC, *[40] * 20), *entries(EPISODIC, *[40] * 20)]
+    assert ranks(filled(plan(400), hits))[0] == 1
 
 
 def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
@@ -201,7 +225,7 @@ def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
     far = filled(plan(1000), hits)
     assert (far.used[EPISODIC], far.used[SEMANTIC]) == (1000, 0)
     mixed = filled(plan(1000), [hit for pair in zip(hits[:40], hits[40:], strict=True) for hit in pair])
-    assert mixed.used[SEMANTIC] > mixed.used[EPISODIC] >= 200
+    assert mixed.used[SEMANTIC] == mixed.used[EPISODIC] == 500
 
 
 def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memtypes.model.policy import LONG_TERM, MemoryType
-from retrieval.context.budget import HAND_ON_ORDER, BudgetPlan, hand_on, initial_shares, shifted_shares
+from retrieval.context.budget import BudgetPlan, initial_shares, shifted_shares
 
 EPISODIC, SEMANTIC, PROSPECTIVE, PROCEDURAL = LONG_TERM
 
@@ -40,11 +40,3 @@ def test_a_shift_does_not_exceed_a_cap() -> None:
     """A type whose cap is below its shifted share gets the cap."""
     capped = plan(8000, {PROSPECTIVE: 100}, task=True)
     assert shifted_shares(capped, initial_shares(capped, 8000))[PROSPECTIVE] == 100
-
-
-def test_hand_on_serves_the_types_in_a_fixed_order() -> None:
-    """Unneeded tokens go to semantic first, then episodic, procedural and prospective."""
-    assert HAND_ON_ORDER == (SEMANTIC, EPISODIC, PROCEDURAL, PROSPECTIVE)
-    shares = {EPISODIC: 25, SEMANTIC: 40, PROSPECTIVE: 10, PROCEDURAL: 25}
-    demand = {EPISODIC: 100, SEMANTIC: 60, PROSPECTIVE: 0, PROCEDURAL: 0}
-    assert hand_on(plan(100), shares, demand) == {EPISODIC: 40, SEMANTIC: 60, PROSPECTIVE: 0, PROCEDURAL: 0}

@@ -1,0 +1,76 @@
+"""Budgets of contexts: the shares of the types are no walls around the best memories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+RUNBOOK = "To restore the ledger database " + " ".join(f"run step {number}, wait and check it;" for number in range(12))
+
+
+async def write(client: httpx.AsyncClient, kind: str, content: str) -> None:
+    """Store a memory."""
+    body = {"namespace": "ann", "type": kind, "content": content}
+    assert (await client.post("/v1/memories", json=body)).status_code == 201
+
+
+async def retrieve(client: httpx.AsyncClient, query: str, budget: Any) -> dict[str, Any]:
+    """The answer to a retrieval whose receipt is valid and gives the same context again."""
+    response = await client.post(
+        "/v1/retrieve", json={"namespace": "ann", "query": query, "budget": budget, "floor": 0}
+    )
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    receipt = f"/v1/receipts/{answer['receipt_id']}"
+    assert (await client.post(f"{receipt}/verify")).json()["valid"]
+    assert (await client.post(f"{receipt}/replay")).json()["identical"]
+    return answer
+
+
+async def ledger(client: httpx.AsyncClient) -> None:
+    """Facts and events about the ledger, and a long procedure that matches the question best."""
+    for number in range(8):
+        await write(client, "semantic", f"The ledger database has {number} replicas in region {number}.")
+        await write(client, "episodic", f"We looked at the ledger database in week {number}.")
+    await write(client, "procedural", RUNBOOK)
+
+
+async def test_the_best_memory_that_fits_is_shown_whatever_its_types_share(client: httpx.AsyncClient) -> None:
+    """The procedure takes more than half of the budget, of which its type's share is a quarter."""
+    await ledger(client)
+    answer = await retrieve(client, RUNBOOK[:60], 200)
+    best = min(answer["items"], key=lambda item: item["rank"])
+    assert (best["content"], best["rank"]) == (RUNBOOK, 1)
+    assert best["tokens"] > 50
+    assert answer["metadata"]["total_tokens"] <= 200
+
+
+async def test_a_cap_of_the_caller_holds_for_the_best_memory(client: httpx.AsyncClient) -> None:
+    """It is a hard limit, other than the share of a type."""
+    await ledger(client)
+    answer = await retrieve(client, RUNBOOK[:60], {"total": 200, "per_type": {"procedural": 50}})
+    assert "procedural" not in {item["type"] for item in answer["items"]}
+    assert answer["metadata"]["per_type"]
+
+
+async def test_what_is_left_goes_to_the_best_memories_of_any_type(client: httpx.AsyncClient) -> None:
+    """Tasks that match best get most of a budget of which their share is an eighth; facts keep no more than theirs."""
+    for number in range(12):
+        await write(client, "prospective", f"Order the blue paint number {number} for the fence")
+    for number in range(12):
+        await write(client, "semantic", f"Region {number} has a sales office with a manager and an assistant.")
+    answer = await retrieve(client, "order the blue paint for the fence", 190)
+    kinds = [item["type"] for item in answer["items"]]
+    assert kinds.count("prospective") > kinds.count("semantic")
+
+
+@pytest.mark.parametrize("budget", [0, 1, 7, 30, 31, 64, 111, 250, 999])
+async def test_no_budget_is_exceeded(client: httpx.AsyncClient, budget: int) -> None:
+    """From 0 up, headings included."""
+    await ledger(client)
+    answer = await retrieve(client, "ledger database", budget)
+    assert sum(answer["metadata"]["per_type"].values()) <= answer["metadata"]["total_tokens"] <= budget
