@@ -60,5 +60,10 @@ def _decode_array(_: type, encoded: tuple[str, list[int], bytes]) -> NDArray[Any
     return np.frombuffer(content, dtype).reshape(shape)
 
 
-encode = msgspec.msgpack.Encoder(enc_hook=_encode_array).encode
+_encoder = msgspec.msgpack.Encoder(enc_hook=_encode_array)
+
+encode = _encoder.encode
 """Encode a value as MessagePack."""
+
+encode_into = _encoder.encode_into
+"""Encode a value as MessagePack at an offset of a bytearray, which ends with it."""

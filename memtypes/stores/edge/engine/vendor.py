@@ -96,8 +96,9 @@ class Translator:
 
     def queries(self, queries: Sequence[VectorQuery]) -> list[edge.QueryRequest]:
         """The engine's query for each of `queries`. A condition object shared by several is converted once."""
-        wheres = {id(where): where for query in queries for where in (query.where, query.corpus)}
-        filters = {key: self.filter(where) for key, where in wheres.items()}
+        sparse = (query for query in queries if isinstance(query.vector, SparseVector))
+        wheres = [*(query.where for query in queries if query.among is None), *(query.corpus for query in sparse)]
+        filters = {key: self.filter(where) for key, where in {id(where): where for where in wheres}.items()}
         return [self._query(query, filters) for query in queries]
 
     def _query(self, query: VectorQuery, filters: Mapping[int, edge.Filter]) -> edge.QueryRequest:

@@ -30,7 +30,7 @@ from memtypes.stores.edge.process.wire import (
     read_message,
 )
 from memtypes.stores.operations.message_store import MessageStore
-from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode, encode
+from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode
 
 REWRITE_WAIT_S = 60.0
 """Seconds that an erasure waits for the rewrite of shards: enough for some 100,000 memories."""
@@ -73,7 +73,7 @@ class Connection:
         if self._lost:
             raise ConnectionLostError
         number = next(self._numbers)
-        message = framed(encode((number, request)))
+        message = framed((number, request))
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_s):
@@ -95,7 +95,7 @@ class Connection:
         with contextlib.suppress(ConnectionError):  # the engine may have closed it first
             await self._writer.wait_closed()
 
-    async def _exchange(self, message: bytes, future: asyncio.Future[Reply]) -> Reply:
+    async def _exchange(self, message: bytearray, future: asyncio.Future[Reply]) -> Reply:
         try:
             self._writer.write(message)
             await self._writer.drain()

@@ -40,7 +40,7 @@ from memtypes.stores.edge.process.wire import (
     read_message,
 )
 from memtypes.stores.files import locked, replace_file, socket_in, sync_directory
-from memtypes.stores.operations.messages import decode, encode
+from memtypes.stores.operations.messages import decode
 
 SYNC_S = 1.0
 QUIET_S = 0.5
@@ -105,7 +105,7 @@ class EngineServer:
         try:
             while True:
                 call: Call = decode(await read_message(reader), Call)
-                writer.write(framed(encode(await self._reply(call))))
+                writer.write(await self._reply(call))
                 await writer.drain()
                 await asyncio.sleep(0)  # the other connections' turn: reading buffered bytes does not yield
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -118,19 +118,21 @@ class EngineServer:
             if not self.clients:
                 self._stay(self.linger_s)
 
-    async def _reply(self, call: Call) -> Reply:
+    async def _reply(self, call: Call) -> bytearray:
+        """The framed `Reply` to a call; its answer is encoded once, as it may have half a megabyte."""
         self.requested_at = time.monotonic()
         try:
             request: AnyRequest = decode(call.request, AnyRequest)
         except msgspec.MsgspecError as error:
-            return Reply(call.number, failure=Failure("Unavailable", f"the engine can't read the request: {error}"))
+            failure = Failure("Unavailable", f"the engine can't read the request: {error}")
+            return framed(Reply(call.number, failure=failure))
         try:
-            return Reply(call.number, msgspec.Raw(encode(await self._answer(request))))
+            return framed((call.number, await self._answer(request)))
         except RemembrancerError as error:
-            return Reply(call.number, failure=failure_of(error))
+            return framed(Reply(call.number, failure=failure_of(error)))
         except Exception:  # noqa: BLE001 - a bug is logged and reported to the client; others are served
             _log.exception("a request could not be answered")
-            return Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log"))
+            return framed(Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log")))
 
     async def _answer(self, request: AnyRequest) -> object:
         """The answer to a request. Engine requests never suspend, so each is atomic."""

@@ -12,7 +12,7 @@ import msgspec
 
 from memtypes.model import errors
 from memtypes.stores.operations import reads, writes
-from memtypes.stores.operations.messages import Request
+from memtypes.stores.operations.messages import Request, encode_into
 from memtypes.stores.operations.searching import FindCandidates
 
 PROTOCOL = 10
@@ -91,11 +91,15 @@ def error_of(failure: Failure) -> errors.RemembrancerError:
     return kind(failure.message)
 
 
-def framed(message: bytes) -> bytes:
-    """`message` with its length in front. Raises InvalidRequest for a message over MAX_MESSAGE bytes."""
-    if len(message) > MAX_MESSAGE:
-        raise errors.InvalidRequest(f"a message of {len(message)} bytes is too large for the embedded engine")
-    return len(message).to_bytes(_LENGTH, "big") + message
+def framed(message: object) -> bytearray:
+    """`message` encoded, with its length in front. Raises InvalidRequest for a message over MAX_MESSAGE bytes."""
+    frame = bytearray(_LENGTH)
+    encode_into(message, frame, _LENGTH)
+    length = len(frame) - _LENGTH
+    if length > MAX_MESSAGE:
+        raise errors.InvalidRequest(f"a message of {length} bytes is too large for the embedded engine")
+    frame[:_LENGTH] = length.to_bytes(_LENGTH, "big")
+    return frame
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:

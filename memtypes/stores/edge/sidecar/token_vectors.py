@@ -94,6 +94,7 @@ class Matcher:
         options.intra_op_num_threads = 1  # a product takes a millisecond, and other callers use the other cores
         self._session = onnxruntime.InferenceSession(_MODEL, options, providers=["CPUExecutionProvider"])
         self._exact = integers and self._is_exact()
+        self._vectors = np.empty((PORTION, TOKEN_DIMENSIONS), dtype=np.uint8)  # new pages cost more than what is copied
 
     def maxima(self, query: TokenVectors, parts: Sequence[TokenRows]) -> TokenMaxima:
         """The best cosine of each query token with any token of each memory, part after part; NaN without tokens."""
@@ -107,8 +108,10 @@ class Matcher:
         ]
         for batch in _batches(pieces):
             lengths = np.concatenate([part.lengths[memories] for _, part, memories in batch])
-            vectors = np.empty((lengths.sum(), TOKEN_DIMENSIONS), dtype=np.uint8)
-            end = 0
+            total = int(lengths.sum())
+            if total > len(self._vectors):
+                self._vectors = np.empty((total, TOKEN_DIMENSIONS), dtype=np.uint8)
+            vectors, end = self._vectors[:total], 0
             for _, part, memories in batch:
                 start, end = end, end + part.lengths[memories].sum()
                 part.read(memories, vectors[start:end])

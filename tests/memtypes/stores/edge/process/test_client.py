@@ -176,7 +176,7 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
         broken = TypedSearch({MemoryType.EPISODIC: {}}, record.vectors.dense, None, 5, tokens=np.ones((1, 5), np.int8))
         request = FindCandidates(scope=SCOPE, searches=[broken])
         for message in (encode([7, request]), encode([8, {"request": "Nonsense"}]), encode("no call")):
-            writer.write(framed(message))
+            writer.write(framed(msgspec.Raw(message)))
         replies = [decode(await read_message(reader), Reply) for _ in range(2)]
         assert [reply.number for reply in replies] == [7, 8]
         assert [reply.failure.kind for reply in replies if reply.failure] == ["Unavailable"] * 2

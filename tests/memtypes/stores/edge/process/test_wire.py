@@ -66,10 +66,10 @@ def test_requests_are_decoded_as_they_were_encoded() -> None:
 async def test_messages_are_framed_by_their_length() -> None:
     """Messages are separated however their bytes arrive; a length out of bounds is refused."""
     reader = asyncio.StreamReader()
-    reader.feed_data(wire.framed(b"one") + wire.framed(b"") + wire.framed(b"three")[:5])
-    assert [await wire.read_message(reader), await wire.read_message(reader)] == [b"one", b""]
-    reader.feed_data(b"hree")
-    assert await wire.read_message(reader) == b"three"
+    reader.feed_data(wire.framed("one") + wire.framed(None) + wire.framed("three")[:7])
+    assert [await wire.read_message(reader), await wire.read_message(reader)] == [encode("one"), encode(None)]
+    reader.feed_data(b"ree")
+    assert await wire.read_message(reader) == encode("three")
     reader.feed_data(b"\xff\xff\xff\xff")
     with pytest.raises(ValueError, match="4294967295 bytes"):
         await wire.read_message(reader)
