@@ -179,13 +179,14 @@ async def test_idf_is_computed_over_the_namespace(store: MemoryStore, scope: Sco
 
 
 async def test_candidates_have_columns_and_no_text(store: MemoryStore, scope: Scope) -> None:
-    """A candidate has the fields that ranking needs, its heaviest terms, and no content."""
+    """A candidate has the fields that ranking needs, whether it links to others, its heaviest terms, and no content."""
     memory = make_memory(MemoryType.PROSPECTIVE, "x", scope, session_id="s", due_at="2026-04-01T00:00:00Z", seq=4)
     record = make_record(memory, terms={1: 0.5, 2: 1.0})
     await store.upsert(scope, [record])
     inside = Scope(scope.tenant, scope.namespace, "s")
     (hit,) = await search(store, inside, CandidateSearch({memory.type: None}, QUERY, None, 1))
     written = memory.to_payload() | {TERMS: heaviest(record.vectors.sparse)}
+    written["links"] = bool(written["links"])
     assert hit.payload == {key: value for key, value in written.items() if key in COLUMN_FIELDS}
 
 
