@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingest.identity.states import States
+from ingest.identity.states import States, contradicted
 from memtypes.model.filters import MAX_LIST, Absent, AnyOf, Compare, Filter, Not, Op, all_of
-from memtypes.model.memory import LinkType, Memory, State
+from memtypes.model.memory import Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing, MemoryStore
@@ -92,7 +92,7 @@ async def linked_where(
 
 
 async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: datetime) -> list[Version]:
-    """The texts of `memory`, of all that it replaced in turn and of all that replaced it in turn, oldest first."""
+    """The texts of `memory`, of all that it replaced in turn, that replaced it in turn and that contest it, by time."""
     chain = {memory.id: memory.at(now)}
     waiting = {memory.id}
     while waiting and len(chain) < MAX_VERSIONS:
@@ -105,14 +105,15 @@ async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: date
 
 
 def _near(memory: Memory) -> set[str]:
-    """Ids of the successor of a memory and of those that it may have replaced."""
-    before = {link.to for link in memory.links if link.type is LinkType.CONTRADICTS}
-    return before | {memory.superseded_by} if memory.superseded_by else before
+    """Ids of the successor of a memory, of those that it may have replaced, and of those that contest it."""
+    return contradicted(memory) | {memory.superseded_by} if memory.superseded_by else contradicted(memory)
 
 
 def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:
-    """Whether `memory` replaced one of the chain, or was replaced by one."""
-    return memory.superseded_by in chain or any(other.superseded_by == memory.id for other in chain.values())
+    """Whether `memory` replaced one of the chain, was replaced by one, or is contested by one."""
+    if memory.superseded_by in chain or any(other.superseded_by == memory.id for other in chain.values()):
+        return True
+    return memory.state is State.CONTESTED and not contradicted(memory).isdisjoint(chain)
 
 
 def _versions(memory: Memory) -> list[Version]:

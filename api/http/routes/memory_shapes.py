@@ -339,7 +339,7 @@ class HistoryVersion(Answer):
 
 
 class HistoryAnswer(Answer):
-    """The versions of a memory, oldest first: earlier texts, what it replaced in turn, and what replaced it."""
+    """The versions of a memory, oldest first: earlier texts, what it replaced, what replaced it, what contests it."""
 
     versions: list[HistoryVersion]
 

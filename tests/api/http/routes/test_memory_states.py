@@ -356,6 +356,18 @@ async def test_a_history_has_the_chain_with_times_and_reasons(notebook: Notebook
         assert [bool(version.get("reason")) for version in versions] == [True, True, False]
 
 
+async def test_a_history_has_what_contests_the_memory(notebook: Notebook) -> None:
+    """A restored memory and what had replaced it are both still in it, with the reason and without an end."""
+    ids = await ports(notebook)
+    await notebook.restore(ids[0])
+    for memory_id in ids:
+        versions = await notebook.history(memory_id)
+        assert [(version["memory"]["id"], version.get("to")) for version in versions] == [
+            (known, None) for known in ids
+        ]
+        assert {version["reason"] for version in versions} == {"restored by a caller"}
+
+
 async def test_a_history_has_the_earlier_texts(notebook: Notebook) -> None:
     """Each with the time of its edit; the memory itself shows the last text only."""
     memory_id = (await notebook.write("The office is in Rome.", created_at="2026-02-01T00:00:00Z"))["id"]
