@@ -82,9 +82,11 @@ class Todos:
         changed = [NewItem(content=todo.content, todo_id=todo.id) for todo in open_todos if _differs(todo, contents)]
         if changed:
             await self.working.put_todos(scope, changed)
-        completed = [todo.id for todo in todos if todo.status is TodoStatus.COMPLETED]
-        if completed:
-            await self.working.end_todos(scope, completed)
+        live = {item.memory.todo_id for item in items}
+        completed = (todo.id for todo in todos if todo.status is TodoStatus.COMPLETED)
+        ending = [one for one in completed if one in live or (scope, one) not in self.working.ended]
+        if ending:
+            await self.working.end_todos(scope, ending)
 
     async def _write_procedure(self, scope: Scope, todo_id: str, steps: Sequence[Line]) -> WriteOutcome:
         live = await self.working.list_items(scope, todo_id, include_cleared=False)

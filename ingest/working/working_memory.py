@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,6 +41,9 @@ TODO_LIFE = timedelta(hours=24)
 
 MAX_CLEARED = 500
 """Maximum number of cleared items in a list: the newest."""
+
+MAX_ENDED = 10_000
+"""To-dos that are remembered as ended, so that a list that still has them does not search for their items again."""
 
 _SWEEP_NAMESPACES = 100
 _SWEEP_SESSIONS = 100
@@ -125,13 +128,17 @@ class WorkingMemorySync:
 
 @dataclass(frozen=True, slots=True)
 class WorkingMemory:
-    """Creates, lists, clears and pauses live items. Scopes must name a session. todo_life: of a to-do without use."""
+    """Creates, lists, clears and pauses live items. Scopes must name a session.
+
+    todo_life: of a to-do without use. ended: to-dos that this process has ended lately, by scope and id.
+    """
 
     items: LiveItemStore
     ingestor: Ingestor
     store: MemoryStore
     clock: Clock
     todo_life: timedelta = TODO_LIFE
+    ended: dict[tuple[Scope, str], None] = field(default_factory=dict)
 
     @property
     def sync(self) -> WorkingMemorySync:
@@ -197,7 +204,11 @@ class WorkingMemory:
         """Clear the items of to-dos, live and stored; return their number. They are kept, marked as cleared."""
         live = {item.memory.todo_id for item in await self.live_items(scope)}
         cleared = await self._clear_live(scope, [ItemSelection(todo_id) for todo_id in todo_ids if todo_id in live])
-        return cleared + await self._clear_stored(scope, Compare("todo_id", Op.ANY, tuple(todo_ids)))
+        cleared += await self._clear_stored(scope, Compare("todo_id", Op.ANY, tuple(todo_ids)))
+        self.ended.update(dict.fromkeys((scope, todo_id) for todo_id in todo_ids))
+        for oldest in list(self.ended)[: max(0, len(self.ended) - MAX_ENDED)]:
+            del self.ended[oldest]
+        return cleared
 
     async def stop_session(self, scope: Scope) -> None:
         """Pause the items of the session's to-dos until its next prompt; they expire if there is none.

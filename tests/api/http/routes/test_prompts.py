@@ -138,3 +138,14 @@ async def test_a_prompt_delivers_what_is_due_once(world: WorkingClient) -> None:
     where = {"namespace": world.space["namespace"]}
     listed = (await world.client.get("/v1/memories", params={**where, "type": "prospective"})).json()["memories"]
     assert {item["content"]: item["status"] for item in listed} == {"pay the rent": "active", "pay the tax": "pending"}
+
+
+async def test_to_dos_with_the_same_text_are_different_items(world: WorkingClient) -> None:
+    """Each has its own item, and the same list again writes nothing."""
+    todos = [todo("1", "write the tests", "in_progress"), todo("2", "write the tests"), todo("3", "Write the tests.")]
+    await submit(world, todos=todos)
+    before = await world.listed()
+    assert sorted(item["todo_id"] for item in before) == ["1", "2", "3"]
+    world.later(1)
+    await submit(world, todos=[*todos, todo("4", "call Ann", "completed")])
+    assert [item["id"] for item in await world.listed()] == [item["id"] for item in before]
