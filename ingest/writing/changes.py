@@ -43,7 +43,7 @@ from memtypes.model.times import Clock, rfc3339
 from memtypes.model.types import DRAFT, AnyDraft
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
-from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.memory_store import MemoryStore, Record
 
 CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
 """The common fields that a caller may change, besides the type's own and `valid_to`."""
@@ -157,11 +157,13 @@ class MemoryEditor:
         await settle(self.store, scope, states)
         updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
         pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
+        same_vectors = pending.memory.embedding_text() == stored.embedding_text()
+        records = [] if same_vectors else [await self._embedded(scope, stored, pending)]
         await write_states(self.store, scope, states, but=[stored.id])
-        if pending.memory.embedding_text() == stored.embedding_text():
+        if same_vectors:
             await self._patch(scope, stored, pending.memory)
         else:
-            await self._replace(scope, stored, pending)
+            await self.store.upsert(scope, records)
         written = await existing_memory(self.store, scope, stored.id)
         if (written.content_hash, written.updated_at) != (pending.memory.content_hash, pending.memory.updated_at):
             raise Unavailable(f"the change was not stored: {NOT_READ_BACK}")
@@ -199,12 +201,12 @@ class MemoryEditor:
         changed = {name: value for name, value in new.items() if old.get(name) != value}
         await self.store.patch(scope, {after.id: changed}, removed=sorted(set(old) - set(new)))
 
-    async def _replace(self, scope: Scope, before: Memory, pending: PendingWrite) -> None:
-        """Store the changed memory with new vectors, after embedding the turns that follow it again."""
+    async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite) -> Record:
+        """The changed memory with new vectors, after the turns that follow it were embedded again."""
         texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
         (embedding,) = await self.embedder.embed_in_context(texts)
         await self._embed_following(scope, [before], [pending.memory])
-        await self.store.upsert(scope, [pending.record(embedding)])
+        return pending.record(embedding)
 
     async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
         """Embed the turns after `removed` again, with `added` instead of `removed` as their context.

@@ -15,6 +15,7 @@ from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import State, UpkeepMark
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.search.vectors import Embedding, InContext
 from tests.builders import NOW, make_memory
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_memories import InMemoryStore
@@ -43,6 +44,14 @@ class FailingStore(InMemoryStore):
     def _check(self, operation: str) -> None:
         if self.fails == operation:
             raise Unavailable("the store is away")
+
+
+class AwayEmbedder(FakeEmbedder):
+    """An encoder that answers nothing."""
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:  # noqa: ARG002 - it is away
+        """Raise Unavailable."""
+        raise Unavailable("the encoder is away")
 
 
 def ingestor_of(store: InMemoryStore) -> Ingestor:
@@ -79,6 +88,17 @@ async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
     assert await states(store, old, new) == [State.CONTESTED] * 2
     await ingestor.remove(SCOPE, [new])
     assert await states(store, old) == [State.CURRENT]
+
+
+async def test_an_edit_that_can_not_be_embedded_changes_nothing() -> None:
+    """What the memory had replaced stays replaced, as its text stays."""
+    store = InMemoryStore()
+    old, new = await ports(ingestor_of(store), 2)
+    before = await store.get(SCOPE, [old, new])
+    ingestor = Ingestor(store, AwayEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
+    with pytest.raises(Unavailable):
+        await ingestor.revise(SCOPE, new, {"content": "The office is closed in August."})
+    assert await store.get(SCOPE, [old, new]) == before
 
 
 async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write() -> None:
