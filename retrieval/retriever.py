@@ -39,7 +39,7 @@ from retrieval.query.validity import TypeFilters, context_filters, ended_filters
 from retrieval.query.windows import Window
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, rank
-from retrieval.ranking.signals import LINKING_HITS, event_time, linked_scores
+from retrieval.ranking.signals import LINKING_HITS, contested_pairs, event_time, linked_scores
 from retrieval.receipts.build import Retrieval
 from retrieval.receipts.recorder import ReceiptRecorder
 from retrieval.use_counts import LiveUses, UseCounts
@@ -226,21 +226,23 @@ class Retriever:
         scoring = _scoring(ranking, vectors, windows, wish)
         with ranking.timings.stage("score"):
             ranked = rank(candidates, scoring)
-        links = await self._links(ranking, ranked)
-        if links:
+        linking = await self._linking_hits(ranking, ranked)
+        if linking:
+            scores = dict(zip(ranked.hit_ids, ranked.scores.tolist(), strict=False))
+            links = linked_scores(scores, linking)
             candidates = await self._with_linked(ranking, vectors, candidates, links)
             with ranking.timings.stage("score"):
-                ranked = rank(candidates, replace(scoring, links=links))
+                ranked = rank(candidates, replace(scoring, links=links, contested=contested_pairs(linking)))
         return _Ranked(ranked, ended, wish, vectors.degraded)
 
-    async def _links(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, float]:
-        """The least scores of the memories that the best hits link to, by id; no hit with links costs nothing."""
+    async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
+        """Those of the best hits that have links, by id; where none has, nothing is read."""
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}
-        scores = {ranked.hit_ids[place]: float(ranked.scores[place]) for place in np.flatnonzero(has_links).tolist()}
+        ids = [ranked.hit_ids[place] for place in np.flatnonzero(has_links).tolist()]
         with ranking.timings.stage("links"):
-            return linked_scores(scores, await self._parts.store.get(ranking.scope, list(scores)))
+            return await self._parts.store.get(ranking.scope, ids)
 
     async def _with_linked(
         self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, links: Mapping[str, float]

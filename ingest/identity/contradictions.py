@@ -1,12 +1,12 @@
-"""Finds facts that a newer fact replaces because it states another value for the same thing. Pure.
+"""Finds facts that a newer fact replaces or contests because it gives another value for the same thing. Pure.
 
-Designed to miss rather than to err, since a replaced fact leaves the current view. Values of which there may be several
-at once (visited, likes, supports), changes in the subject (Chapter 1, Chapter 2) and values of different kinds never
-count. Of synonyms, only the verbs that `extraction.statements` groups into one relation are known.
+`identity.judgement` compares the texts; here times, kinds, scopes and concepts decide which facts it may compare. Facts
+of other tags, or with other words under the same metadata key, are about something else. Another agent, or other
+metadata, never replaces a fact, but may contest it.
 
-A replaced fact is ended, never removed: it keeps its text, and `as_of` an earlier time still finds it. A fact that
-arrives late takes its place between those that are there, and may be stored as ended. Only facts that the whole
-namespace sees take part; a pinned fact is replaced only by its caller.
+A replaced fact is ended, never removed: it keeps its text, and `as_of` an earlier time still finds it. Contested facts
+both stay, linked to each other. A fact that arrives late takes its place between those that are there, and may start
+as ended. Only facts that the whole namespace sees take part; a pinned fact is replaced only by its caller.
 
 A fact is stored with links to those that it replaces before these are ended. If the process dies in between, the next
 write of the same fact completes the work (`possibly_replaced`).
@@ -18,31 +18,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ingest.identity.evidence import Statement
+from ingest.identity.judgement import Relation, UpdateModel, Verdict, update_model
+from ingest.identity.neighbours import Neighbour
 from ingest.identity.states import States
-from ingest.screening.extraction.statements import (
-    ARTICLES,
-    FUNCTION_WORDS,
-    MAX_WORDS,
-    NUMBER_WORDS,
-    SINGLE_VALUED,
-    SWITCH_VERBS,
-    TIME_WORDS,
-    Statement,
-    read_statement,
-    without_denials,
-    words_of,
-)
 from memtypes.model.memory import LinkType, Memory, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.semantic import Semantic
 
+REPLACED = "the same sentence with another value"
+CONTESTED = "the newer one seems to give another value"
+
 MAX_CHARACTERS = 2_000
-"""Longer texts are not compared: they have too many words, or are no sentences."""
+"""Longer texts are not compared: they state many things."""
 
-REASON = "the same subject and attribute with another value"
+MAX_CONTESTED = 3
+"""Facts that one fact contests at most: those with the strongest evidence."""
 
-_MAX_VALUE_WORDS = 5
-_MAX_PLAIN_WORDS = 3
+UNKNOWN_COSINE = 0.9
+"""Stands for the cosine of two facts that a link led to: that of the same sentence with another value."""
+
+_SCOPE_WORD = 40
 
 
 @dataclass(slots=True)
@@ -51,44 +47,61 @@ class Timeline:
 
     now: datetime
     states: States
-    _parsed: dict[str, ParsedFact] = field(default_factory=dict)
+    model: UpdateModel = field(default_factory=update_model)
+    _parsed: dict[str, Statement] = field(default_factory=dict)
 
-    def add(self, newer: Memory, near: Sequence[Memory]) -> None:
+    def add(self, newer: Memory, near: Sequence[Neighbour]) -> None:
         """Add `newer`: end the facts in `near` that it replaces; end it if a later one replaces it."""
         facts = self.states.memories
         facts[newer.id] = newer
         if not takes_part(newer):
             return
-        others = [facts.setdefault(fact.id, fact) for fact in near if fact.id != newer.id]
+        distinct = {other.memory.id: other for other in near if other.memory.id != newer.id}
+        others = [Neighbour(facts.setdefault(known, other.memory), other.cosine) for known, other in distinct.items()]
+        verdicts = {other.memory.id: self._verdict(newer, other) for other in others}
         for old in others:
-            if self._replaces(newer, old):
-                self.states.replace(old.id, newer.id, REASON)
-        later = [fact for fact in others if fact.valid_from > newer.valid_from and self._replaces(fact, newer)]
+            if verdicts[old.memory.id].relation is Relation.REPLACES and old.memory.valid_from <= newer.valid_from:
+                self.states.replace(old.memory.id, newer.id, REPLACED)
+        later = [
+            other.memory
+            for other in others
+            if other.memory.valid_from > newer.valid_from and verdicts[other.memory.id].relation is Relation.REPLACES
+        ]
         if later:
             first = min(later, key=lambda fact: (fact.valid_from, fact.id))
-            self.states.replace(newer.id, first.id, REASON)
+            self.states.replace(newer.id, first.id, REPLACED)
+        else:
+            self._contest(newer, {known: one for known, one in verdicts.items() if one.relation is Relation.CONTESTS})
 
-    def replaced_by(self, memory_id: str) -> list[str]:
-        """The ids of the facts that `memory_id` has replaced."""
-        return [
-            fact.id
-            for fact in self.states.memories.values()
-            if fact.id in self.states.changed and fact.superseded_by == memory_id
-        ]
+    def _contest(self, newer: Memory, verdicts: Mapping[str, Verdict]) -> None:
+        """Link `newer` and the facts with the strongest of `verdicts` as contested by each other."""
+        strongest = sorted(verdicts, key=lambda known: (-verdicts[known].strength, known))[:MAX_CONTESTED]
+        for known in strongest:
+            self.states.contest(newer.id, known, CONTESTED, round(verdicts[known].strength, 3))
 
-    def _replaces(self, newer: Memory, old: Memory) -> bool:
-        """Whether `newer` states another value than `old` for the same concept, and begins no earlier."""
-        if not may_be_replaced(old, newer, self.now) or _concept(old) != _concept(newer):
-            return False
-        return replaces(self._parse(newer), self._parse(old))
+    def _verdict(self, arriving: Memory, near: Neighbour) -> Verdict:
+        """What the newer of the two facts does to the older one."""
+        newer, older = arriving, near.memory
+        if older.valid_from > newer.valid_from:
+            newer, older = older, newer
+        unrelated = Verdict(Relation.UNRELATED, 0.0)
+        if not may_be_replaced(older, newer, self.now) or _concept(older) != _concept(newer):
+            return unrelated
+        if max(len(newer.content), len(older.content)) > MAX_CHARACTERS or _is_other_scope(newer, older):
+            return unrelated
+        cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
+        verdict = self.model.judge(self._parse(newer), self._parse(older), cosine)
+        if verdict.relation is Relation.REPLACES and not _has_same_source(newer, older):
+            return Verdict(Relation.CONTESTS, verdict.strength)
+        return verdict
 
-    def _parse(self, fact: Memory) -> ParsedFact:
+    def _parse(self, fact: Memory) -> Statement:
         if fact.id not in self._parsed:
-            self._parsed[fact.id] = ParsedFact.of(fact.content)
+            self._parsed[fact.id] = Statement.of(fact.content)
         return self._parsed[fact.id]
 
 
-def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Memory]], now: datetime) -> Timeline:
+def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], now: datetime) -> Timeline:
     """The timeline with `arriving` added in order. near: stored facts to compare with, by arriving id."""
     timeline = Timeline(now, States(now))
     for fact in arriving:
@@ -97,14 +110,37 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Memory]]
 
 
 def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
-    """Decide anew which of `others` the fact replaces, as if it were stated now; older ones end where it begins."""
+    """Decide anew which of `others` the fact replaces or contests, as if stated now; older ones end where it begins."""
     fact = states.memories[fact_id]
-    Timeline(states.now, states).add(fact.model_copy(update={"valid_from": states.now}), others)
+    near = [Neighbour(other, None) for other in others]
+    Timeline(states.now, states).add(fact.model_copy(update={"valid_from": states.now}), near)
     for old in others:
         judged = states.memories[old.id]
         if judged.superseded_by == fact_id and judged.valid_from <= fact.valid_from:
             states.memories[old.id] = judged.model_copy(update={"valid_to": fact.valid_from})
     states.memories[fact_id] = states.memories[fact_id].model_copy(update={"valid_from": fact.valid_from})
+
+
+def _is_other_scope(newer: Memory, older: Memory) -> bool:
+    """Whether tags, or words under the same metadata key, say that the facts are about different things."""
+    new_tags, old_tags = set(newer.tags), set(older.tags)
+    other_tags = bool(new_tags and old_tags) and not (new_tags <= old_tags or old_tags <= new_tags)
+    return other_tags or any(
+        _is_scope(value) and _is_scope(older.metadata[key]) and value != older.metadata[key]
+        for key, value in newer.metadata.items()
+        if key in older.metadata
+    )
+
+
+def _is_scope(value: object) -> bool:
+    """Whether a metadata value can name a scope: a short text, but no number, time or address."""
+    return isinstance(value, str) and len(value) <= _SCOPE_WORD and not value[:4].isdigit() and "/" not in value
+
+
+def _has_same_source(newer: Memory, older: Memory) -> bool:
+    """Whether both facts come from the same agent and agree in what metadata they share."""
+    shared = newer.metadata.keys() & older.metadata.keys()
+    return newer.agent_id == older.agent_id and all(newer.metadata[key] == older.metadata[key] for key in shared)
 
 
 def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
@@ -140,123 +176,3 @@ def _concept(memory: Memory) -> str | None:
     if not isinstance(memory, Semantic) or memory.concept == first_line(memory.content):
         return None
     return memory.concept
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedFact:
-    """The text of a fact, parsed once to be compared with many.
-
-    asks: whether it has a question mark. words: case-folded. denied: whether it has a negation. bare: its words without
-    negation and articles; None if they are too few or too many to compare. stated: its statement, if recognised.
-    """
-
-    asks: bool
-    words: tuple[str, ...]
-    denied: bool
-    bare: tuple[str, ...] | None
-    stated: Statement | None
-
-    @classmethod
-    def of(cls, text: str) -> ParsedFact:
-        """`text` parsed; a long text as if it were empty."""
-        if len(text) > MAX_CHARACTERS:
-            return cls(asks=False, words=(), denied=False, bare=None, stated=None)
-        words = words_of(text)
-        rest, denied = without_denials(words)
-        bare = tuple(word for word in rest if word not in ARTICLES) if 2 <= len(rest) <= MAX_WORDS else None
-        return cls("?" in text, tuple(word.casefold() for word in words), denied, bare, read_statement(text))
-
-
-def replaces(newer: ParsedFact, older: ParsedFact) -> bool:
-    """Whether `newer` contradicts `older`: it negates it, tells of a switch from its value, or states another value."""
-    if newer.asks or older.asks:
-        return False
-    negated = newer.denied is not older.denied and newer.bare is not None and newer.bare == older.bare
-    if negated or _leaves(newer, older):
-        return True
-    return newer.stated is not None and older.stated is not None and _has_other_value(newer.stated, older.stated)
-
-
-def _leaves(newer: ParsedFact, older: ParsedFact) -> bool:
-    """Whether `newer` tells of a switch "from ... to ..." away from the value that `older` states.
-
-    "We switched the shop from MySQL to Postgres" replaces "We use MySQL for the shop", whose other words it has.
-    """
-    new, stated = newer.words, older.stated
-    if stated is None or len(new) > MAX_WORDS or SWITCH_VERBS.isdisjoint(new):
-        return False
-    if "from" not in new or "to" not in new[new.index("from") :]:
-        return False
-    start = new.index("from") + 1
-    left = [word for word in new[start : new.index("to", start)] if word not in ARTICLES]
-    value = [word.casefold() for word in stated.value if word.casefold() not in ARTICLES]
-    others = {*stated.subject, *value[len(left) :]} - FUNCTION_WORDS
-    return bool(left) and value[: len(left)] == left and others <= set(new)
-
-
-def _has_other_value(new: Statement, old: Statement) -> bool:
-    """Whether both state a relation of the same subject with different values, of which only one can hold."""
-    relations = new.relations & old.relations
-    role = _role(new, relations)
-    if not relations or new.subject != old.subject or role != _role(old, relations) or role == {"on"}:
-        return False
-    new_value, old_value, tail = _differing(new.value, old.value)
-    kind = None if new_value == old_value else _kind(new_value)
-    return kind is not None and kind == _kind(old_value) and _is_single(kind, relations, new, tail)
-
-
-def _role(statement: Statement, relations: frozenset[str]) -> set[str]:
-    """The prepositions that define the value's role: "works at" and "works as" state different things.
-
-    One may work on several things at a time, so that role never counts.
-    """
-    defining = {"as", "at", "for", "in", "on"} if "work" in relations else {"called", "named"}
-    return defining & set(statement.connectors)
-
-
-def _differing(new: Sequence[str], old: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
-    """The parts of two values before their common ending, and that ending; a shared noun before a number is dropped."""
-    size = 0
-    while size < min(len(new), len(old)) and new[-1 - size].casefold() == old[-1 - size].casefold():
-        size += 1
-    tail = [word.casefold() for word in new[len(new) - size :]]
-    if size == min(len(new), len(old)):
-        return list(new), list(old), []
-    new_part, old_part = list(new[: len(new) - size]), list(old[: len(old) - size])
-    if (
-        new_part
-        and old_part
-        and new_part[0].islower()
-        and new_part[0] == old_part[0]
-        and new_part[0] not in NUMBER_WORDS
-    ):
-        new_part, old_part = new_part[1:], old_part[1:]
-        return (new_part, old_part, tail) if _kind(new_part) == "number" else ([], [], tail)
-    return new_part, old_part, tail
-
-
-def _kind(value: Sequence[str]) -> str | None:
-    """The kind of a value: "number", "time", "name" or "word"; None for anything else."""
-    words = [word for word in value if word.casefold() not in ARTICLES]
-    if not 1 <= len(words) <= _MAX_VALUE_WORDS:
-        return None
-    if all(word[0].isdigit() or word.casefold() in TIME_WORDS | NUMBER_WORDS for word in words):
-        return "time" if any(word.casefold() in TIME_WORDS for word in words) else "number"
-    if all(word != word.lower() or word[0].isdigit() for word in words) and words[0].casefold() not in TIME_WORDS:
-        return "name"
-    return "word" if len(words) <= _MAX_PLAIN_WORDS and all(word.islower() for word in words) else None
-
-
-def _is_single(kind: str, relations: frozenset[str], new: Statement, tail: Sequence[str]) -> bool:
-    """Whether the subject has one value of this kind at a time."""
-    if "have" in relations:
-        return kind == "number" and bool(tail)
-    if "prefer" in relations:
-        return kind in ("word", "name") and bool(tail)
-    if "use" in relations:
-        return kind != "word" and (new.updated or tail[:1] == ["as"])
-    if kind in ("number", "time"):
-        return True
-    if "be" in relations and not set(new.connectors) - ARTICLES:
-        return bool(SINGLE_VALUED & set(new.subject))
-    return kind == "name" or bool({"as", "called", "named", "set"} & set(new.connectors))

@@ -22,7 +22,7 @@ from ingest.identity.duplicates import (
     plan_writes,
     same_place,
 )
-from ingest.identity.neighbours import Neighbours, find_neighbours
+from ingest.identity.neighbours import Neighbour, Neighbours, find_neighbours
 from ingest.identity.states import contradicted
 from ingest.writing.drafts import PendingWrite
 from ingest.writing.outcome import WriteOutcome, WriteStatus
@@ -135,7 +135,10 @@ class MemoryWriter:
     ) -> Timeline:
         """Decide which facts replace and contest which, and add the changes to `plan`."""
         near = {
-            new_id: [plan.merged.get(other.memory.id, other.memory) for other in neighbours.get(index, ())]
+            new_id: [
+                Neighbour(plan.merged.get(other.memory.id, other.memory), other.cosine)
+                for other in neighbours.get(index, ())
+            ]
             for new_id, index in plan.sources.items()
         }
         unfinished = await self._unfinished(scope, plan, stored, now)
@@ -157,7 +160,7 @@ class MemoryWriter:
 
     async def _unfinished(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
-    ) -> dict[str, list[Memory]]:
+    ) -> dict[str, list[Neighbour]]:
         """By the id of each repeated fact, the facts that it should have replaced.
 
         A process that died between storing a fact and ending those that it replaces left links to these, and none back.
@@ -169,7 +172,9 @@ class MemoryWriter:
         types = dict.fromkeys((fact for ids in linked.values() for fact in ids), MemoryType.SEMANTIC)
         facts = {fact.id: fact.at(now) for fact in (await self.store.get(scope, types)).values()}
         return {
-            known: [facts[fact] for fact in ids if fact in facts and known not in contradicted(facts[fact])]
+            known: [
+                Neighbour(facts[fact], None) for fact in ids if fact in facts and known not in contradicted(facts[fact])
+            ]
             for known, ids in linked.items()
         }
 

@@ -42,7 +42,7 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
         importance=0.024,
         access=0.008,
         due=0.05,
-        link=0.5,
+        link=1.0,
     ),
     "balanced": _weights(similarity=0.4, recency=0.2, importance=0.3, access=0.1),
     "relevance": _weights(similarity=1.0),

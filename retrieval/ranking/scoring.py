@@ -34,7 +34,8 @@ class Scoring:
     A candidate below min_similarity, min_score or floor is no hit. floor: least probability that it helps to answer the
     query, judged by `tokens`, the query's token vectors; 0 lets all pass. include_due, include_tasks: tasks pass
     that are due and not delivered yet, or all tasks. links: the least score of memories that a hit links to,
-    by id, as from `signals.linked_scores`.
+    by id, as from `signals.linked_scores`. contested: ids of memories that contradict
+    each other, of which the newer one stands first.
     """
 
     weights: Mapping[str, float]
@@ -49,6 +50,7 @@ class Scoring:
     tokens: TokenVectors | None = None
     include_due: bool = False
     include_tasks: bool = False
+    contested: tuple[tuple[str, str], ...] = ()
 
 
 def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
@@ -141,7 +143,8 @@ def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring
         least = np.array(
             [scoring.links.get(memory_id, -np.inf) for memory_id in candidates.ids.astype(np.str_).tolist()]
         )
-        boosts = np.maximum(least - scores, 0.0)
+        raised = signals.newest_first(candidates, np.maximum(least, scores), scoring.contested)
+        boosts = raised - scores
         table[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
         scores = weights @ table
     return scores

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.model.memory import Memory
+from memtypes.model.memory import LinkType, Memory
 from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
@@ -56,7 +56,7 @@ LINK_SHARE = 0.8
 UPDATE_WINDOW = 5
 """Best candidates among which updates are looked for. A larger window costs precision where no fact was updated."""
 
-UPDATE_MIN_RATIO = 0.55
+UPDATE_MIN_RATIO = 0.4
 """Least score of an update relative to the earlier statement; below it the two are about different things."""
 
 _MARGIN = 1e-6
@@ -231,6 +231,27 @@ def update_boosts(candidates: Candidates, scores: NDArray[np.float64]) -> NDArra
     return boosted - scores
 
 
+def newest_first(
+    candidates: Candidates, scores: NDArray[np.float64], contested: Sequence[tuple[str, str]]
+) -> NDArray[np.float64]:
+    """`scores`, raised so that of each pair of contested candidates the newer one stands first, shape (candidates,).
+
+    contested: pairs of ids; pairs of which not both are candidates are left out.
+    """
+    places = {memory_id: place for place, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
+    times = candidates.columns.column("created_at")
+    pairs = [
+        sorted((places[first], places[second]), key=lambda place: times[place])
+        for first, second in contested
+        if first in places and second in places
+    ]
+    raised = scores.copy()
+    for older, newer in sorted(pairs, key=lambda pair: times[pair[0]]):
+        if times[newer] > times[older]:
+            raised[newer] = max(raised[newer], raised[older] + _MARGIN)
+    return raised
+
+
 def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
     """The least score of every memory that `memories` link to, by id: a share of the linking hit's by link strength.
 
@@ -241,3 +262,13 @@ def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -
         for link in memory.links:
             least[link.to] = max(least.get(link.to, 0.0), LINK_SHARE * link.strength * scores[memory_id])
     return least
+
+
+def contested_pairs(memories: Mapping[str, Memory]) -> tuple[tuple[str, str], ...]:
+    """The ids of each of `memories` and of every memory that it contradicts."""
+    return tuple(
+        (memory.id, link.to)
+        for memory in memories.values()
+        for link in memory.links
+        if link.type is LinkType.CONTRADICTS
+    )

@@ -73,8 +73,8 @@ def fake_services(
     encoders: tuple[Embedder, SparseEncoder] | None = None,
 ) -> Services:
     """Services over `store` (default: empty), with real ingestion and retrieval and the redaction rules of `book`."""
-    stored, tokenizer = store or InMemoryStore(), FakeTokenizer()
     embedder, sparse = encoders or (FakeEmbedder(), FakeSparse())
+    stored, tokenizer = store or InMemoryStore(embedder.dimensions), FakeTokenizer()
     answers = FakeAnswers(clock)
     items = FakeItems()
     chain = ReceiptQueue(FakeReceipts())

@@ -1,0 +1,258 @@
+"""Evidence on how two statements relate: what they share, what differs, where, and of which kind. Pure.
+
+A text is split into words, each with a kind by its form: number, time, name or plain word. Two texts are aligned by
+their stems. The features say how much of each text the other has, whether they have the same form but for one part,
+which kinds of value were exchanged, and whether the words before the verb, which name the subject, are the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import Stemmer
+
+from memtypes.calendar import MONTHS, WEEKDAYS
+
+MAX_WORDS = 80
+"""Words of a text that are compared; later ones hardly matter, and alignment takes quadratic time."""
+
+_WORD = re.compile(r"[#@]?\d+(?:[.,:/-]\d+)*[%\w]*|[#@]?[^\W\d](?:[\w'\u2019./@_-]*\w)?|[?%\u20ac$\u00a3]")
+_CLOCK = re.compile(r"\d{1,2}:\d\d")
+_CODE = re.compile(r"[_/.@#\d]|[a-z][A-Z]")
+_POSSESSIVE = re.compile(r"['\u2019]s$")
+_DIGITS = re.compile(r"^[\d.,]+")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_PRONOUN = _words("I I'm I've I'll I'd")
+_NUMBERS = _words("one two three four five six seven eight nine ten eleven twelve twenty thirty fifty hundred thousand")
+_TIMES = frozenset((*MONTHS, *WEEKDAYS, *(f"{day}s" for day in WEEKDAYS)))
+_FUNCTION = _words(
+    "the a an and or of to in on at for with by from is are was were be been has have had it its this that i we you he "
+    "she they my our your his her their me us him them do does did not no so as but if now then there here up out off "
+    "all what which who when where how s m re ve ll t der die das ist sind ein eine und le la les est un une de des el "
+    "los las es en y"
+)
+"""Words that say little about the topic."""
+
+_VERBS = _words(
+    "is are was were be has have had runs run lives live works work uses use gets get goes go takes take needs need "
+    "costs cost starts start opens open closes close belongs sits sit does do listens leaves allows holds serves ist "
+    "sind hat est a es"
+)
+"""Frequent verbs, before which the subject stands; without one the first three words count as the subject."""
+
+_KINDS = ("number", "time", "name", "word")
+_SUBJECT = 3
+_PREFIX = 5
+
+_stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A text as words. lower: without case and possessive. stems: of these. kinds: of each word.
+
+    verb: position of the verb. states: whether there is a frequent verb; without one it may be a title.
+    """
+
+    lower: tuple[str, ...]
+    stems: tuple[str, ...]
+    kinds: tuple[str, ...]
+    verb: int
+    states: bool
+
+    @classmethod
+    def of(cls, text: str) -> Statement:
+        """The first MAX_WORDS words of `text`."""
+        words = _WORD.findall(text)[:MAX_WORDS]
+        lower = tuple(_POSSESSIVE.sub("", word.lower()) for word in words)
+        verb = next((at for at, word in enumerate(lower) if at and word in _VERBS), None)
+        kinds = tuple(_kind(word, at) for at, word in enumerate(words))
+        place = min(_SUBJECT, len(lower)) if verb is None else verb
+        return cls(lower, tuple(map(_stem_word, lower)), kinds, place, states=verb is not None)
+
+    @property
+    def weights(self) -> list[float]:
+        """How much each word says about the topic."""
+        return [
+            0.15 if word in _FUNCTION else 1.5 if kind == "name" else 1.0
+            for word, kind in zip(self.lower, self.kinds, strict=True)
+        ]
+
+    def content(self, start: int = 0, end: int | None = None) -> list[int]:
+        """Positions between `start` and `end` of the words that are no function words."""
+        return [at for at in range(len(self.lower))[start:end] if self.lower[at] not in _FUNCTION]
+
+    def terms(self) -> set[str]:
+        """Words and pairs of adjacent words; names and numbers stand for their kind."""
+        terms = [
+            kind if kind in ("name", "number") else word for word, kind in zip(self.lower, self.kinds, strict=True)
+        ]
+        return {*terms, *(f"{first} {second}" for first, second in pairwise(terms))}
+
+
+def _kind(word: str, at: int) -> str:
+    if _CLOCK.fullmatch(word) or word.lower() in _TIMES:
+        return "time"
+    if word[0].isdigit() or word.lower() in _NUMBERS:
+        return "number"
+    if (at > 0 and word[0].isupper() and word not in _PRONOUN) or _CODE.search(word):
+        return "name"
+    return "word"
+
+
+def features(newer: Statement, older: Statement, cosine: float, telling: float) -> dict[str, float]:
+    """The evidence on two statements, by name. telling: how much the newer sounds like one that tells of a change."""
+    in_older, in_newer = _matches(newer.stems, older.stems), _matches(older.stems, newer.stems)
+    return {
+        "telling": telling,
+        "cosine": cosine,
+        **_overlap(newer, older, in_older, in_newer),
+        **_values(newer, older, in_older, in_newer),
+        **_form(newer, older),
+        **_subjects(newer, older, in_older, in_newer),
+    }
+
+
+def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
+    """Whether each of `stems` is among `others`; of longer words the first letters count."""
+    whole, prefixes = set(others), {stem[:_PREFIX] for stem in others if len(stem) >= _PREFIX}
+    return [stem in whole or (len(stem) >= _PREFIX and stem[:_PREFIX] in prefixes) for stem in stems]
+
+
+def _overlap(
+    newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
+) -> dict[str, float]:
+    """How much of each text the other has."""
+    shared = [older.kinds[at] for at in older.content() if in_newer[at]]
+    return {
+        "covered older": _share(older.weights, in_newer),
+        "covered newer": _share(newer.weights, in_older),
+        "shared": math.log1p(len(shared)),
+        "shared name": float("name" in shared),
+        "question newer": float("?" in newer.lower),
+        "question older": float("?" in older.lower),
+        "length newer": math.log1p(len(newer.lower)),
+        "length older": math.log1p(len(older.lower)),
+        "same first word": float(newer.lower[:1] == older.lower[:1]),
+        "participle first": float(newer.lower[:1] != () and newer.lower[0].endswith("ed")),
+    }
+
+
+def _share(weights: Sequence[float], marked: Sequence[bool]) -> float:
+    return sum(weight for weight, mark in zip(weights, marked, strict=True) if mark) / (sum(weights) or 1.0)
+
+
+def _mean(marks: Iterable[bool], default: float) -> float:
+    values = list(marks)
+    return sum(values) / len(values) if values else default
+
+
+def _values(newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]) -> dict[str, float]:
+    """Which kinds of value the texts have, have exchanged, and in which units."""
+    found: dict[str, float] = {"same unit": float(bool(_units(newer) & _units(older)))}
+    found["same measure"] = float(bool(_measures(newer) & _measures(older)))
+    for kind in ("number", "time"):
+        new, old = _of_kind(newer, kind), _of_kind(older, kind)
+        found[f"{kind} in both"] = float(bool(new) and bool(old))
+        found[f"{kind} changed"] = float(bool(new - old) and bool(old - new))
+        found[f"{kind} shared"] = float(bool(new & old))
+        found[f"{kind} newer only"] = float(bool(new) and not old)
+        found[f"{kind} older only"] = float(bool(old) and not new)
+    lost = [older.kinds[at] for at in older.content() if not in_newer[at]]
+    gained = [newer.kinds[at] for at in newer.content() if not in_older[at]]
+    lost_value = [older.kinds[at] for at in older.content(older.verb) if not in_newer[at]]
+    for kind in _KINDS:
+        found[f"{kind} lost"], found[f"{kind} gained"] = float(kind in lost), float(kind in gained)
+        found[f"{kind} exchanged"] = float(kind in lost_value and kind in gained)
+    return {**found, "lost": min(len(lost), 6) / 6, "gained": min(len(gained), 12) / 12}
+
+
+def _of_kind(statement: Statement, kind: str) -> set[str]:
+    return {word for word, its_kind in zip(statement.lower, statement.kinds, strict=True) if its_kind == kind}
+
+
+def _units(statement: Statement) -> set[str]:
+    """The stems right after numbers, and what is written together with a number."""
+    numbers = [at for at, kind in enumerate(statement.kinds) if kind == "number"]
+    after = {statement.stems[at + 1] for at in numbers if statement.content(at + 1, at + 2)}
+    return after | {_DIGITS.sub("", statement.lower[at]) for at in numbers} - {""}
+
+
+def _measures(statement: Statement) -> set[str]:
+    """The stems right before numbers."""
+    numbers = [at for at, kind in enumerate(statement.kinds) if kind == "number" and at]
+    return {statement.stems[at - 1] for at in numbers if statement.content(at - 1, at)}
+
+
+def _form(newer: Statement, older: Statement) -> dict[str, float]:
+    """Whether the texts have the same words but for one part, and what that part is."""
+    matcher = difflib.SequenceMatcher(None, older.stems, newer.stems, autojunk=False)
+    codes = matcher.get_opcodes()
+    changes = [code for code in codes if code[0] != "equal"]
+    prefix = codes[0][2] if codes and codes[0][0] == "equal" else 0
+    found = {
+        "alignment": matcher.ratio(),
+        "changes": min(len(changes), 5) / 5,
+        "common beginning": sum(older.weights[:prefix]) / (sum(older.weights) or 1.0),
+        **dict.fromkeys(("one replaced", "one inserted", "one same kind", "one plain", "one long", "one first"), 0.0),
+        **dict.fromkeys(("one last", "one value"), 0.0),
+    }
+    if len(changes) != 1:
+        return found
+    tag, start, end, new_start, new_end = changes[0]
+    old_kinds = {older.kinds[at] for at in older.content(start, end)}
+    new_kinds = {newer.kinds[at] for at in newer.content(new_start, new_end)}
+    replaced = tag == "replace"
+    return {
+        **found,
+        "one replaced": float(replaced),
+        "one inserted": float(not replaced),
+        "one same kind": float(replaced and bool(old_kinds & new_kinds - {"word"})),
+        "one plain": float(replaced and old_kinds == new_kinds == {"word"}),
+        "one long": min(max(end - start, new_end - new_start), 6) / 6 if replaced else 0.0,
+        "one first": float(start <= len(older.stems) / 2 and end < len(older.stems)),
+        "one last": float(end == len(older.stems)),
+        "one value": float(start >= older.verb and "word" not in old_kinds | new_kinds and bool(old_kinds & new_kinds)),
+    }
+
+
+def _subjects(
+    newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
+) -> dict[str, float]:
+    """Whether each text names the subject of the other, and what it says of it."""
+    old_subject, new_subject = older.content(0, older.verb), newer.content(0, newer.verb)
+    old_value = older.content(older.verb)
+    verb = older.lower[older.verb] if older.verb < len(older.lower) else ""
+    return {
+        "subject in newer": _mean((in_newer[at] for at in old_subject), 0.5),
+        "subject in older": _mean((in_older[at] for at in new_subject), 0.5),
+        "same subject": float(
+            bool(old_subject) and [older.stems[at] for at in old_subject] == [newer.stems[at] for at in new_subject]
+        ),
+        "no subject": float(not old_subject),
+        "beginning in newer": _mean((in_newer[at] for at in older.content()[:2]), 0.0),
+        "beginning in older": _mean((in_older[at] for at in newer.content()[:3]), 0.0),
+        "value in newer": _mean((in_newer[at] for at in old_value), 0.5),
+        "last word in newer": float(bool(older.lower) and in_newer[-1] and bool(older.content(len(older.lower) - 1))),
+        "same verb": float(verb in newer.lower and verb not in ("is", "are")),
+        "plain value": float(len(old_value) == 1 and older.kinds[old_value[0]] == "word"),
+    }
+
+
+def has_same_form(evidence: Mapping[str, float]) -> bool:
+    """Whether the texts are the same but for one number or time behind the verb.
+
+    The form of a name does not tell a place from a person or a tool, so an exchanged name is no such value.
+    """
+    return bool(evidence["one value"] and (evidence["number exchanged"] or evidence["time exchanged"]))

@@ -1,0 +1,112 @@
+"""Judges whether a newer statement replaces an older one, contests it, or leaves it alone. Pure.
+
+A replacement needs the same sentence with another number or time, and strong evidence; otherwise evidence makes the
+two contested. The evidence is weighed by boosted regression trees over `evidence.features`, one of
+which is a weighted sum of the newer text's words: how much it sounds like one that tells of a change. Plans, questions,
+negations and the past are learnt from examples. `benchmarks.training.updates` trains the weights in `updates.npz`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.identity.evidence import Statement, features, has_same_form
+
+MODEL_FILE = "updates.npz"
+
+
+class Relation(StrEnum):
+    """What a newer statement does to an older one."""
+
+    REPLACES = "replaces"
+    CONTESTS = "contests"
+    UNRELATED = "unrelated"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A relation. strength: probability that the newer statement gives another value for what the older one says."""
+
+    relation: Relation
+    strength: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UpdateModel:
+    """Weights of the judgement.
+
+    words: weight of each term of a newer text, and `word_bias`. names: of the features, in the order of the trees.
+    Trees, each array of shape (trees, nodes): feature, threshold, left and right child of each node, and its value; the
+    children of a leaf are the leaf. replaces, contests: least probabilities.
+    """
+
+    words: Mapping[str, float]
+    word_bias: float
+    names: tuple[str, ...]
+    feature: NDArray[np.int16]
+    threshold: NDArray[np.float32]
+    left: NDArray[np.int16]
+    right: NDArray[np.int16]
+    value: NDArray[np.float32]
+    base: float
+    replaces: float
+    contests: float
+
+    @classmethod
+    def read(cls, stored: bytes) -> UpdateModel:
+        """The model in the bytes of an .npz file. Raises ValueError if it is damaged."""
+        with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+            weights = arrays["weights"].astype(np.float64).tolist()
+            word_bias, base, replaces, contests = arrays["constants"].tolist()
+            return cls(
+                words=dict(zip(arrays["words"].tolist(), weights, strict=True)),
+                word_bias=word_bias,
+                names=tuple(arrays["names"].tolist()),
+                feature=arrays["feature"],
+                threshold=arrays["threshold"],
+                left=arrays["left"],
+                right=arrays["right"],
+                value=arrays["value"],
+                base=base,
+                replaces=replaces,
+                contests=contests,
+            )
+
+    def telling(self, newer: Statement) -> float:
+        """How much `newer` sounds like a text that tells of a change: log odds."""
+        return self.word_bias + sum(sorted(self.words[term] for term in newer.terms() if term in self.words))
+
+    def probability(self, evidence: Mapping[str, float]) -> float:
+        """Probability that the newer statement gives another value for what the older one says."""
+        row = np.array([evidence[name] for name in self.names], dtype=np.float32)
+        trees = np.arange(len(self.feature))
+        node = np.zeros(len(trees), dtype=np.intp)
+        for _ in range(self.feature.shape[1]):
+            goes_left = row[self.feature[trees, node]] <= self.threshold[trees, node]
+            following = np.where(goes_left, self.left[trees, node], self.right[trees, node])
+            if (following == node).all():
+                break
+            node = following
+        return float(1.0 / (1.0 + np.exp(-(self.base + self.value[trees, node].sum(dtype=np.float64)))))
+
+    def judge(self, newer: Statement, older: Statement, cosine: float) -> Verdict:
+        """What `newer` does to `older`. cosine: of the dense vectors of both texts."""
+        evidence = features(newer, older, cosine, self.telling(newer))
+        strength = self.probability(evidence)
+        if strength >= self.replaces and has_same_form(evidence):
+            return Verdict(Relation.REPLACES, strength)
+        return Verdict(Relation.CONTESTS if strength >= self.contests else Relation.UNRELATED, strength)
+
+
+@cache
+def update_model() -> UpdateModel:
+    """The model that comes with the package."""
+    return UpdateModel.read(files("ingest.identity").joinpath(MODEL_FILE).read_bytes())

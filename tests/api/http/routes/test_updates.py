@@ -1,0 +1,128 @@
+"""What a newer fact does to an older one, over HTTP and with the default encoder: replaced, contested or left alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from tests.api.conftest import NOW, connect
+from tests.api.fake_services import fake_services
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def facts(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of services with the default encoder."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    try:
+        async with connect(fake_services(lambda: NOW, encoders=(embedder, Bm25Encoder()))) as client:
+            yield client
+    finally:
+        await embedder.aclose()
+
+
+async def write(client: httpx.AsyncClient, content: str, days: int, **fields: Any) -> dict[str, Any]:
+    """The answer to writing a fact of so many days ago."""
+    created: datetime = NOW - timedelta(days=days)
+    body = {"namespace": "n", "type": "semantic", "content": content, "created_at": created.isoformat(), **fields}
+    response = await client.post("/v1/memories", json=body)
+    assert response.status_code in (200, 201), response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
+    """The state of a memory."""
+    state: str = (await client.get(f"/v1/memories/{memory_id}", params={"namespace": "n"})).json()["state"]
+    return state
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("Bob is CTO", "Bob moved to Rome"),
+        ("We use Redis", "We moved the sessions from Redis to Postgres"),
+        ("The service is in Go", "The service is in Kubernetes"),
+        ("The default branch is protected", "The default branch is main"),
+        ("Alice works in Rome", "Alice works in Engineering"),
+        ("The gateway listens on port 8080", "The ledger listens on port 9090"),
+        ("The release build is reproducible", "The release build is slow"),
+        ("We deploy with Helm", "Should we deploy with Kustomize?"),
+        ("We deploy with Helm", "We plan to deploy with Kustomize next year"),
+        ("Ann lives in Ghent", "As a student Ann lived in Lille"),
+    ],
+)
+async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClient, older: str, newer: str) -> None:
+    """Other attributes, subjects and scopes, adjectives, questions, plans and the past replace nothing."""
+    old = await write(facts, older, 9)
+    new = await write(facts, newer, 2)
+    assert "supersedes" not in new
+    assert await state_of(facts, old["id"]) != "replaced"
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("The customer portal is built with React 18.", "We upgraded the customer portal to React 19 last night."),
+        ("The flag fast_checkout is on for 10 % of users.", "The flag fast_checkout is on for 50 % of users."),
+        ("The standup is at 9:30.", "The standup has been moved to 10:15."),
+        ("The API allows 100 requests a minute.", "We raised the limit of the API to 500 requests a minute."),
+    ],
+)
+async def test_a_change_told_naturally_is_seen(facts: httpx.AsyncClient, older: str, newer: str) -> None:
+    """The older fact is replaced, or both are contested and the newer one is found first."""
+    old = await write(facts, older, 9)
+    new = await write(facts, newer, 2)
+    assert old["id"] in new.get("supersedes", []) + new.get("contests", [])
+    body = {"namespace": "n", "query": older}
+    hits = (await facts.post("/v1/search", json=body)).json()["hits"]
+    assert hits[0]["id"] == new["id"]
+
+
+async def test_a_fact_of_other_tags_or_metadata_is_left_alone(facts: httpx.AsyncClient) -> None:
+    """The same sentence about another service neither replaces nor contests."""
+    text = "The service listens on port {}."
+    await write(facts, text.format(8080), 9, tags=["gateway"])
+    await write(facts, text.format(8081), 8, metadata={"service": "ledger"})
+    tagged = await write(facts, text.format(9090), 5, tags=["billing"], metadata={"service": "billing"})
+    assert "supersedes" not in tagged
+    assert tagged["memory"]["state"] == "current"
+
+
+async def test_another_agent_contests_but_never_replaces(facts: httpx.AsyncClient) -> None:
+    """Both facts stay, linked to each other with the strength of the evidence."""
+    old = await write(facts, "The gateway listens on port 8080.", 9, agent_id="one")
+    new = await write(facts, "The gateway listens on port 9090.", 2, agent_id="two")
+    assert new["contests"] == [old["id"]]
+    assert await state_of(facts, old["id"]) == "contested"
+    (link,) = new["memory"]["links"]
+    assert (link["to"], link["type"]) == (old["id"], "contradicts")
+    assert 0.0 < link["strength"] < 1.0
+
+
+async def test_a_fact_that_arrives_late_ends_the_same(facts: httpx.AsyncClient) -> None:
+    """Written after the newer fact, the older one is replaced or contested as if it had come first."""
+    new = await write(facts, "The upload limit is 50 MB.", 2)
+    late = await write(facts, "The upload limit is 20 MB.", 9)
+    assert await state_of(facts, late["id"]) == "replaced"
+    assert await state_of(facts, new["id"]) == "current"
+
+
+async def test_a_batch_tells_what_it_replaced_and_contests(facts: httpx.AsyncClient) -> None:
+    """Facts of one batch are compared with each other, too."""
+    texts = ("The upload limit is 20 MB.", "The upload limit is 50 MB.", "We raised the upload limit to 100 MB.")
+    items = [
+        {"type": "semantic", "content": text, "created_at": (NOW - timedelta(days=9 - at)).isoformat()}
+        for at, text in enumerate(texts)
+    ]
+    results = (await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()["results"]
+    assert results[1]["supersedes"] == [results[0]["id"]]
+    assert results[2]["contests"] == [results[1]["id"]]
