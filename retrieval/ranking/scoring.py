@@ -34,8 +34,8 @@ class Scoring:
     A candidate below min_similarity, min_score or floor is no hit. floor: least probability that it helps to answer the
     query, judged by `tokens`, the query's token vectors; 0 lets all pass. include_due, include_tasks: tasks pass
     that are due and not delivered yet, or all tasks. links: the least score of memories that a hit links to,
-    by id, as from `signals.linked_scores`. contested: ids of memories that contradict
-    each other, of which the newer one stands first.
+    by id, as from `signals.linked_scores`. contested: ids of memories that contradict each other; of each pair the
+    newer one stands first.
     """
 
     weights: Mapping[str, float]
@@ -96,6 +96,8 @@ def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -
     certainty = certainty_of(Question(scoring.terms, scoring.tokens), hits, similar, around)
     if certainty is None:
         return None
+    # What contests a hit is about the same, however it is told.
+    certainty = np.minimum(signals.newest_first(hits, certainty, scoring.contested), 1.0)
     exempt = hits.kinds == _WORKING
     if scoring.include_tasks:
         exempt |= hits.kinds == _PROSPECTIVE
