@@ -10,16 +10,17 @@ time. Changes are collected here and written together; `needed` names the memori
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from memtypes.model.memory import CURRENT_AGAIN, MAX_LABEL, MAX_LINKS, Link, LinkType, Memory, State
 from memtypes.model.times import rfc3339
+from memtypes.search.passage import piece
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state_reason")
+_PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state_reason", "dated", "tokens")
 
 
 @dataclass(slots=True)
@@ -109,6 +110,13 @@ class States:
                 if not self._unknown(memory_id) and self._settle(self.memories[memory_id]):
                     settled -= contradicted(self.memories[memory_id])
 
+    def count_lines(self, count: Callable[[str], int]) -> None:
+        """Count the entries of the changed memories in a context again, as an entry may tell a day. count: tokens."""
+        for memory_id in self.changed:
+            memory = self.memories[memory_id]
+            tokens = memory.tokens.model_copy(update={"line": count(piece(memory))})
+            self.memories[memory_id] = memory.model_copy(update={"tokens": tokens})
+
     def patch(self, memory_id: str) -> dict[str, Any]:
         """The payload fields to write for a stored memory; None removes a value."""
         dumped = self.memories[memory_id].model_dump(mode="json", include=set(_PATCHED))
@@ -136,7 +144,8 @@ class States:
 
     def _settle(self, memory: Memory) -> bool:
         """Bring links, successor and state of `memory` up to date; whether anything changed."""
-        fields: dict[str, Any] = {"links": [link for link in memory.links if link.to not in self.gone]}
+        links = [link for link in memory.links if link.to not in self.gone]
+        fields: dict[str, Any] = {"links": links, "dated": _contradict(links)}
         successor = self._successor(memory)
         if successor is not None:
             fields |= self._replaced_by(memory, successor)
@@ -223,6 +232,8 @@ class States:
         return True
 
     def _change(self, memory_id: str, **fields: Any) -> None:
+        if "links" in fields:
+            fields["dated"] = _contradict(fields["links"])
         self.memories[memory_id] = self.memories[memory_id].model_copy(update=fields)
         self.changed.add(memory_id)
 
@@ -230,6 +241,10 @@ class States:
 def contradicted(memory: Memory | None) -> set[str]:
     """Ids of the memories that `memory` contradicts."""
     return {link.to for link in memory.links if link.type is LinkType.CONTRADICTS} if memory is not None else set()
+
+
+def _contradict(links: Iterable[Link]) -> bool:
+    return any(link.type is LinkType.CONTRADICTS for link in links)
 
 
 def _time(instant: datetime) -> datetime | None:

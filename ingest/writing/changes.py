@@ -141,7 +141,7 @@ class MemoryEditor:
             return
         if end is None:
             states.changed.add(known_id)
-            await settle(self.store, scope, states)  # knows its chain afterwards
+            await settle(self.store, scope, states, self.preparer.tokenizer)  # knows its chain afterwards
             states.bring_back(known_id, RESTORED)
             states.memories[known_id] = _without_upkeep(states.memories[known_id])
             return
@@ -154,7 +154,7 @@ class MemoryEditor:
         """Write the changes in `states`, those of `stored` last, and return it as read back."""
         if not states.changed:
             return stored.at(states.now)
-        await settle(self.store, scope, states)
+        await settle(self.store, scope, states, self.preparer.tokenizer)
         updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
         pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
         same_vectors = pending.memory.embedding_text() == stored.embedding_text()
@@ -179,13 +179,14 @@ class MemoryEditor:
         """Remove the memories `ids` and embed the turns after them again; return how many existed."""
         memories = await self.store.get(scope, ids)
         await self._embed_following(scope, list(memories.values()))
-        await release(self.store, scope, memories, self.clock())
+        await release(self.store, scope, memories, self.clock(), self.preparer.tokenizer)
         return await self.store.delete(scope, list(memories))
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
         """Remove the memories of `types` (empty: all) that match `where`; return how many. Embeds no turns again."""
         if types or where is not None:
-            await release(self.store, scope, await linked_where(self.store, scope, types, where), self.clock())
+            linked = await linked_where(self.store, scope, types, where)
+            await release(self.store, scope, linked, self.clock(), self.preparer.tokenizer)
         return await self.store.delete_where(scope, types, where)
 
     async def _refuse_duplicate(self, scope: Scope, before: Memory, after: Memory) -> None:

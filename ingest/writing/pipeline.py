@@ -81,7 +81,7 @@ class Ingestor:
 
     def __post_init__(self) -> None:
         preparer = Preparer(self.sparse, self.tokenizer)
-        writer = MemoryWriter(self.store, self.embedder, self.clock, self.locks)
+        writer = MemoryWriter(self.store, self.embedder, self.tokenizer, self.clock, self.locks)
         reviews = None if self.panel is None else ReviewStage(self.panel, self.store)
         self._order = ArrivalOrder()
         self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, reviews, self.recent)
@@ -201,7 +201,7 @@ class Ingestor:
     async def mend(self, scope: Scope) -> int:
         """Complete changes of state that were interrupted; how many memories changed. See `settling.mend`."""
         async with self.locks.of(scope):
-            return await mend(self.store, scope, self.clock())
+            return await mend(self.store, scope, self.clock(), self.tokenizer)
 
     async def bring_back(self, scope: Scope, memory_id: str) -> Memory:
         """Make a replaced or ended memory current again. See `MemoryEditor.bring_back`, whose errors it raises."""

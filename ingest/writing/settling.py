@@ -15,6 +15,7 @@ from memtypes.model.filters import MAX_LIST, Absent, AnyOf, Compare, Filter, Not
 from memtypes.model.memory import Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing, MemoryStore
 
 MAX_VERSIONS = 1_000
@@ -40,12 +41,16 @@ class Version:
     reason: str | None = None
 
 
-async def settle(store: MemoryStore, scope: Scope, states: States) -> None:
-    """Complete `states` with what follows from its changes; nothing is written. Raises what the store raises."""
+async def settle(store: MemoryStore, scope: Scope, states: States, tokenizer: Tokenizer) -> None:
+    """Complete `states` with what follows from its changes; nothing is written. Raises what the store raises.
+
+    tokenizer: counts the entries in a context again of all that changes.
+    """
     states.settle()
     while wanted := states.needed():
         states.know(wanted, await store.get(scope, sorted(wanted)))
         states.settle()
+    states.count_lines(tokenizer.count)
 
 
 async def write_states(store: MemoryStore, scope: Scope, states: States, but: Collection[str] = ()) -> None:
@@ -55,23 +60,25 @@ async def write_states(store: MemoryStore, scope: Scope, states: States, but: Co
         await store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(written)})
 
 
-async def release(store: MemoryStore, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
+async def release(
+    store: MemoryStore, scope: Scope, removed: Mapping[str, Memory], now: datetime, tokenizer: Tokenizer
+) -> None:
     """Write what the removal of these memories changes in the others: their links to them, and so their states."""
     linking = [memory async for memory in _linking(store, scope, list(removed))]
     states = States(now, {memory.id: memory for memory in [*linking, *removed.values()]}, gone=set(removed))
     states.changed |= {memory.id for memory in linking}
-    await settle(store, scope, states)
+    await settle(store, scope, states, tokenizer)
     await write_states(store, scope, states)
 
 
-async def mend(store: MemoryStore, scope: Scope, now: datetime) -> int:
+async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Tokenizer) -> int:
     """Settle every memory with a link or a successor, as an interrupted change may have left it; how many changed."""
     connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
     stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
     states = States(now)
     states.know(stored, stored)
     states.touched |= stored.keys()
-    await settle(store, scope, states)
+    await settle(store, scope, states, tokenizer)
     await write_states(store, scope, states)
     return len(states.changed - states.gone)
 

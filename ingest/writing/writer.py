@@ -34,7 +34,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.offload import offload
-from memtypes.ports.encoders import Embedder
+from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
 
 NOT_READ_BACK = "the store accepted it but did not return it when it was read back"
@@ -62,6 +62,7 @@ class MemoryWriter:
 
     store: MemoryStore
     embedder: Embedder
+    tokenizer: Tokenizer
     clock: Clock
     locks: ScopeLocks
 
@@ -150,7 +151,7 @@ class MemoryWriter:
             if contradicted(written):  # a caller's own links, or a life that a merge made longer
                 states.memories.setdefault(written.id, written)
                 states.changed.add(written.id)
-        await settle(self.store, scope, states)
+        await settle(self.store, scope, states, self.tokenizer)
         for changed_id in states.changed - states.gone:
             if changed_id in plan.inserts:
                 plan.inserts[changed_id] = states.memories[changed_id]

@@ -216,7 +216,7 @@ class Reviewed(Model):
     votes: tuple[Vote, ...] = ()
 
 
-_LATER_FIELDS = frozenset({"state", "state_until", "state_reason", "earlier", "sources", "upkeep"})
+_LATER_FIELDS = frozenset({"state", "state_until", "state_reason", "dated", "earlier", "sources", "upkeep"})
 """Fields of memories whose names callers may use in metadata: they did so before there were these fields."""
 
 
@@ -315,6 +315,9 @@ class Memory(Model):
     )
     state_reason: str | None = Field(
         default=None, max_length=MAX_LABEL, description="Why the memory was replaced or is contested."
+    )
+    dated: Flag = Field(
+        default=False, description="Whether contexts say since when it holds: it replaced or contests another."
     )
     earlier: list[EarlierText] = Field(default_factory=list, max_length=MAX_EARLIER)
     content_hash: str

@@ -51,5 +51,10 @@ class Semantic(SemanticFields, Memory):
         return f"{self.titled(': ')}{related}"
 
     def line(self) -> str:
-        """The entry in a context: the concept (unless it is the content's first line) and the content."""
-        return self.titled(": ")
+        """The entry in a context: the concept (unless it is the content's first line), the content, and a day.
+
+        A fact that replaced or contests another says since when it holds; one that was replaced, until when it held.
+        """
+        if self.superseded_by is not None and self.valid_to is not None and self.state_until is None:
+            return f"{self.titled(': ')} (until {self.valid_to:%Y-%m-%d})"
+        return f"{self.titled(': ')} (since {self.valid_from:%Y-%m-%d})" if self.dated else self.titled(": ")

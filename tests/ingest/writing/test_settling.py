@@ -84,7 +84,7 @@ async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
         await ingestor.remove(SCOPE, [new])
     assert (await store.get(SCOPE, [old]))[old].at(NOW).state is not State.REPLACED
     store.fails = ""
-    await mend(store, SCOPE, NOW)
+    await mend(store, SCOPE, NOW, FakeTokenizer())
     assert await states(store, old, new) == [State.CONTESTED] * 2
     await ingestor.remove(SCOPE, [new])
     assert await states(store, old) == [State.CURRENT]
@@ -121,10 +121,10 @@ async def test_mending_finds_what_lost_its_successor() -> None:
     first, second, third = await ports(ingestor, 3)
     await store.delete(SCOPE, [third])
     before = await store.get(SCOPE, [first])
-    assert await mend(store, SCOPE, NOW) == 1
+    assert await mend(store, SCOPE, NOW, FakeTokenizer()) == 1
     assert await states(store, first, second) == [State.REPLACED, State.CURRENT]
     assert await store.get(SCOPE, [first]) == before
-    assert await mend(store, SCOPE, NOW) == 0
+    assert await mend(store, SCOPE, NOW, FakeTokenizer()) == 0
 
 
 async def test_removal_by_filter_settles_only_what_is_linked() -> None:

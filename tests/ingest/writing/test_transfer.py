@@ -55,6 +55,7 @@ async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
                 "access_count": 3,
                 "valid_to": "2026-01-01T00:00:00Z",
                 "superseded_by": ids[-1],
+                "state_until": "2028-01-01T00:00:00Z",
                 "links": [{"to": ids[-1], "type": "contradicts", "strength": 0.5}],
                 "upkeep": {"job": "compact", "at": "2026-01-01T00:00:00Z", "reason": "the same", "into": ids[-1]},
             }

@@ -212,6 +212,16 @@ def test_ends_and_expiries_change_the_state_without_a_write(fields: dict[str, An
         assert (seen.valid_to, seen.superseded_by, seen.state_until) == (None, None, None)
 
 
+def test_a_fact_that_has_changed_says_since_when_it_holds() -> None:
+    """One that was replaced says until when it held, unless that ends by itself; the embedded text has no day."""
+    fact = memory("semantic", dated=True)
+    assert fact.line() == f"{fact.content} (since 2023-01-20)"
+    assert fact.embedding_text() == memory("semantic").line() == fact.content
+    replaced = fact.replace(superseded_by="m-2", valid_to=AT + timedelta(days=1))
+    assert replaced.line() == f"{fact.content} (until 2023-01-21)"
+    assert replaced.replace(state_until=AT + timedelta(days=2)).line() == fact.line()
+
+
 def test_an_edited_memory_keeps_its_last_texts() -> None:
     """The oldest go when there are too many, or when they are too long together; times join without a gap."""
     edited = memory("semantic", "text 0")
