@@ -25,6 +25,10 @@ POOL = 200
 NEAREST = 8
 """Best hits in which a token of the question should have a match."""
 
+TIME_NAMED = 0.95
+"""Least probability that anything answers a question which names a time: no memory has a match for the words of it. At
+0.98 the same evidence is kept."""
+
 Matrix = NDArray[np.float64]
 _UNIT = 127.0
 _LEAST = 1e-9
@@ -32,10 +36,14 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """A question as ranking sees it. terms: in the sparse index. tokens: its token vectors, None without any."""
+    """A question as ranking sees it. terms: in the sparse index. tokens: its token vectors, None without any.
+
+    names_time: whether it names a time, which memories match by their dates.
+    """
 
     terms: Numbers
     tokens: TokenVectors | None
+    names_time: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,9 +84,11 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
     anything does: the hit helps rather than that nothing answers. Where something surely answers, the rest stays.
     """
     matches = Matches.of(question, hits, similarity, context)
-    if matches is None or question.tokens is None:
+    if matches is None:
         return None
-    answerable = _probability("answerable", question_features(matches, question.tokens)[np.newaxis])
+    answerable = _probability("answerable", question_features(matches, question)[np.newaxis])
+    if question.names_time:
+        answerable = np.maximum(answerable, TIME_NAMED)
     return sureness(answerable, _probability("helps", hit_features(matches)))
 
 
@@ -88,13 +98,18 @@ def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
     return answerable * helps / (answerable * helps + nothing)
 
 
-def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
-    """What the first model sees of a question: numbers, and the vectors of its tokens by how much they lack a match."""
+def question_features(matches: Matches, question: Question) -> NDArray[np.float32]:
+    """What the first model sees of a question: numbers, and the vectors of its tokens by how much they lack a match.
+
+    Raises ValueError for a question without token vectors.
+    """
+    if question.tokens is None:
+        raise ValueError("a question is judged by its token vectors")
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
     weights = token_weights(late)
     similarity = matches.similarity[:POOL]
-    vectors = tokens.astype(np.float64) / _UNIT
+    vectors = question.tokens.astype(np.float64) / _UNIT
     numbers = [
         np.log1p(len(matches.shares)),
         np.log1p(late.shape[1]),
