@@ -50,11 +50,13 @@ class Question:
 class Matches:
     """How well each hit, best first, matches the question.
 
-    late: cosine of each token of the question, shape (hits, tokens). dense: cosines. shares: of the question's terms by
-    IDF, shape (terms,). has: which terms each hit has, shape (hits, terms). similarity, context: the signals.
+    late: cosine of each token of the question, shape (hits, tokens). weights: of the tokens. dense: cosines. shares: of
+    the question's terms by IDF, shape (terms,). has: which terms each hit has, shape (hits, terms). similarity,
+    context: the signals. sessions: a number for each session, -1 for none.
     """
 
     late: Matrix
+    weights: Matrix
     dense: Matrix
     shares: Matrix
     has: NDArray[np.bool_]
@@ -67,14 +69,15 @@ class Matches:
         """The matches of `hits`; None without dense vector or token vectors to judge by."""
         if question.tokens is None or hits.late is None or hits.dense is None or not len(hits):
             return None
-        late = np.maximum(np.nan_to_num(hits.late, nan=0.0), 0.0).astype(np.float64)
+        late = np.fmax(hits.late, 0.0).astype(np.float64)  # 0 for NaN, too
         has = _has_terms(hits.columns.column(TERMS), question.terms)
         frequencies = has[:POOL].sum(axis=0)
         documents = min(len(hits), POOL)
         idf = np.log1p((documents - frequencies + 0.5) / (frequencies + 0.5))
         shares = idf / idf.sum() if idf.size else idf
         sessions = hits.columns.column("session_id")
-        return cls(late, np.nan_to_num(hits.dense, nan=0.0), shares, has, similarity, context, sessions)
+        dense = np.where(np.isnan(hits.dense), 0.0, hits.dense)
+        return cls(late, token_weights(late[:POOL]), dense, shares, has, similarity, context, sessions)
 
 
 def certainty_of(question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matrix | None:
@@ -107,7 +110,6 @@ def question_features(matches: Matches, question: Question) -> NDArray[np.float3
         raise ValueError("a question is judged by its token vectors")
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
-    weights = token_weights(late)
     similarity = matches.similarity[:POOL]
     vectors = question.tokens.astype(np.float64) / _UNIT
     numbers = [
@@ -120,7 +122,7 @@ def question_features(matches: Matches, question: Question) -> NDArray[np.float3
         float(np.sort(matches.dense[:POOL])[-5:].mean()),
         float(best.mean()),
         float(np.sort(best)[:3].mean()),
-        float(late[0] @ weights),
+        float(late[0] @ matches.weights),
         float(late.mean(axis=1).max()),
         float(similarity[0]),
         float(similarity[0] - similarity[min(20, len(similarity) - 1)]),
@@ -135,7 +137,7 @@ def hit_features(matches: Matches) -> NDArray[np.float32]:
     similarity = matches.similarity
     behind = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))
-    late = matches.late @ token_weights(matches.late[:POOL])
+    late = matches.late @ matches.weights
     columns = [behind, similarity, late, matches.has @ matches.shares, matches.dense, matches.context, rank]
     return np.column_stack([*columns, _best_in_session(behind, matches.sessions)]).astype(np.float32)
 
@@ -153,9 +155,10 @@ def _has_terms(terms: Numbers, wanted: Numbers) -> NDArray[np.bool_]:
     slots = np.zeros(NUMBERS, dtype=np.uint8)
     slots[wanted[:255]] = np.arange(1, len(wanted[:255]) + 1)
     found = slots.take(terms)
-    has = np.zeros((len(terms), len(wanted) + 1), dtype=np.bool_)
-    np.put_along_axis(has, found.astype(np.intp), values=True, axis=1)
-    return has[:, 1:]
+    has = np.zeros((len(terms), len(wanted)), dtype=np.bool_)
+    rows, columns = np.nonzero(found)  # nearly all are 0
+    has[rows, found[rows, columns] - 1] = True
+    return has
 
 
 @lru_cache(maxsize=2)
