@@ -59,6 +59,7 @@ class Endpoint:
     route: method and path. role: lowest role that may call; None for a call without a key. status: of success. also:
     answer types of other statuses. errors: statuses of its problems, besides those that follow from body and role.
     head: whether its GET also answers HEAD; False if reading has an effect. headers: descriptions of request headers.
+    max_bytes: of the body, where it is not the service's usual limit.
     """
 
     route: str
@@ -70,6 +71,7 @@ class Endpoint:
     head: bool = True
     media_type: str = JSON
     raw: RawBodies | None = None
+    max_bytes: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
@@ -89,7 +91,7 @@ class Endpoint:
             response_description=_phrase(self.status),
             responses=self._responses(has_body="data" in hints or self.raw is not None),
             dependencies={"params": _query_dependency(hints["params"])} if "params" in hints else {},
-            request_max_body_size=Empty if self.raw is None else self.raw.max_bytes,
+            request_max_body_size=(self.raw.max_bytes if self.raw else self.max_bytes) or Empty,
             opt={"endpoint": self, "params": params},
         )
         return decorate(handler)

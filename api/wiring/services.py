@@ -21,10 +21,11 @@ from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
 from api.wiring.reembedding import Reembedding
 from api.wiring.resources import Resources, open_resources
-from ingest.screening.classification.classifier import ClassificationGate, Classifier
+from ingest.screening.classifier import ClassificationGate, Classifier
 from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.examine import Examiner
+from ingest.screening.judge import Judge
 from ingest.screening.prefilter import Prefilter, RecentTexts
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, read_rules
@@ -36,7 +37,7 @@ from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.working.intentions import Intentions
 from ingest.writing.pipeline import Ingestor
 from memtypes.llms.counting import ProviderCounter
-from memtypes.model.times import system_clock
+from memtypes.model.times import Clock, system_clock
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
@@ -125,16 +126,17 @@ class Screening:
     recent: RecentTexts
 
 
-def screening_of(book: RuleBook, panel: Panel, embedder: Embedder) -> Screening:
+def screening_of(book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock = system_clock) -> Screening:
     """The screening with the redaction rules of `book` and the reviewers of `panel`."""
-    redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder)
-    gates = (RedactionGate(redactor), Prefilter(recent), ClassificationGate(classifier))
+    redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder, panel.judge)
+    prefilter = Prefilter(panel.judge, embedder, clock, recent)
+    gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier))
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel, embedder), recent)
 
 
 def local_panel(store: MemoryStore) -> Panel:
     """The panel of the built-in reviewers, which need no endpoint."""
-    return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)))
+    return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)), Judge.shipped())
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
@@ -147,7 +149,7 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
     local: tuple[Reviewer, ...] = (ImportanceReviewer(), RelevanceReviewer())
     remote = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
     scoring = (EndpointReviewer(client, reviewer) if reviewer.name in remote else reviewer for reviewer in local)
-    return Panel((*scoring, NoveltyReviewer(store)))
+    return Panel((*scoring, NoveltyReviewer(store)), Judge.shipped())
 
 
 def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
@@ -161,7 +163,6 @@ def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
         gates=(*screened.gates, DueTimes(system_clock)),
         redactor=screened.redactor,
         panel=screened.panel,
-        recent=screened.recent,
         rejections=RedisRejections(resources.live, system_clock),
     )
 

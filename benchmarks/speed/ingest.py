@@ -89,7 +89,6 @@ def _screened(opened: Opened) -> Ingestor:
         gates=screening.gates,
         redactor=screening.redactor,
         panel=screening.panel,
-        recent=screening.recent,
     )
 
 

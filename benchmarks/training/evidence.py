@@ -14,6 +14,7 @@ import asyncio
 import itertools
 import json
 import random
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -25,14 +26,13 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.harness.stores import TENANT, Opened, data_directory, open_parts, settings_in
+from benchmarks.harness.stores import TENANT, Opened, open_parts, settings_in
 from memtypes.linear_model import LinearModel, from_binary
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import numbered
-from retrieval.query.named_times import time_windows
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.evidence import Matches, Question, hit_features, question_features
@@ -151,8 +151,8 @@ def _draft(session: str, message: Mapping[str, Any], at: datetime) -> EpisodicDr
 
 async def examples(worlds: Sequence[World]) -> list[Example]:
     """Examples of all questions of `worlds`, whose memories are written to a temporary store first."""
-    with data_directory() as folder:
-        async with open_parts(settings_in(folder)) as opened:
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_parts(settings_in(Path(folder))) as opened:
             ids: dict[str, dict[str, str]] = {}
             for world in worlds:
                 scope = Scope(TENANT, world.namespace)
@@ -180,8 +180,7 @@ async def _of(
     answer = await Retriever(replace(opened.parts, adjust=keep)).search(Scope(TENANT, world.namespace), request)
     terms = numbered(opened.sparse.encode_query(asked.text).indices)
     tokens = (await opened.embedder.embed_query(asked.text)).tokens
-    windows = time_windows(asked.text, asked.at)
-    scoring = Scoring(answer.weights, asked.at, asked.text, windows, terms, tokens=tokens)
+    scoring = Scoring(answer.weights, asked.at, asked.text, terms=terms, tokens=tokens)
     evidence = np.array([ids[world.group][name].encode() for name in asked.evidence], dtype="S36")
     yield _example(Example.of(world.group, asked.weight, real=True), found[-1], scoring, evidence)
     if asked.evidence:
@@ -192,17 +191,18 @@ async def _of(
 
 def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence: NDArray[np.bytes_]) -> Example:
     """The example `empty`, filled with the features of a question and of its hits."""
+    if scoring.tokens is None:
+        raise ValueError("the encoder gives no token vectors to judge by")
     ranked = rank(candidates, scoring)
     hit_ids = ranked.candidates.ids[: ranked.hits]
     position = {memory_id: index for index, memory_id in enumerate(candidates.ids.tolist())}
     hits = candidates.take(np.array([position[memory_id] for memory_id in hit_ids.tolist()]))
     similarity, context = (ranked.signals[SIGNALS.index(name), : ranked.hits] for name in ("similarity", "context"))
-    question = Question(scoring.terms, scoring.tokens, bool(scoring.windows))
-    matches = Matches.of(question, hits, similarity, context)
+    matches = Matches.of(Question(scoring.terms, scoring.tokens), hits, similarity, context)
     if matches is None:
-        raise ValueError("there are no token vectors to judge by")
+        raise ValueError("the store gives no token vectors to judge by")
     helps = np.isin(hit_ids, evidence)
-    features = question_features(matches, question)
+    features = question_features(matches, scoring.tokens)
     return replace(empty, question=features, hits=hit_features(matches), helps=helps, answered=bool(helps.any()))
 
 

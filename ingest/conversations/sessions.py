@@ -1,93 +1,184 @@
-"""Turns the messages of an ended session into drafts; pure.
+"""Writes the messages of an ended session: each ends with its own status, and sending them again completes them.
 
-Each message becomes an event whose source is its position in the session, so a session that is sent again adds nothing.
-From the user's messages, requests for a reminder also become intentions, instructions become procedures, and statements
-about the user become facts.
+A message is one memory, of the type that it reads like, unless it is noise; sentences of another type are memories of
+their own. Its source is its position in the session, so a session that is sent again adds nothing.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 
-from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
-from memtypes.model.episodic import EpisodicDraft, EventType
-from memtypes.model.memory import Label, Model, Source, Text
+from pydantic import ValidationError
+
+from ingest.screening.extraction.parts import sentences_in
+from ingest.screening.features import Conversation
+from ingest.screening.prefilter import NO_PART
+from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
+from ingest.screening.submission import ReviewMode, Said, Submission, UntypedDraft, as_invalid
+from ingest.writing.drafts import check_draft
+from ingest.writing.outcome import WriteOutcome, WriteStatus
+from ingest.writing.pipeline import Ingestor
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.memory import MAX_CONTENT, Label, Model, Source, printable
 from memtypes.model.policy import MemoryType
-from memtypes.model.procedural import ProceduralDraft
-from memtypes.model.prospective import IntentionType, ProspectiveDraft
-from memtypes.model.semantic import Category, SemanticDraft
-from memtypes.model.times import Instant
-from memtypes.model.types import AnyDraft
+from memtypes.model.scope import Scope
+from memtypes.offload import offload
 
 CALLER = "session-stop"
+EMPTY = "empty"
 
-CONFIDENCE = 0.8
-"""Confidence of a fact that was extracted from a message."""
+MAX_PARTS = 12
+"""Sentences of a message that are looked at by themselves; a longer one is a document rather than something said."""
 
-ABOUT_USER = "about-user"
-"""Tag of an extracted fact: "I" in it is the user of the session."""
+MIN_PART = 12
+"""Characters of a sentence that may be a memory by itself."""
 
-_EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
+_ORDER = (WriteStatus.FAILED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.REJECTED)
+"""A message has the first of these statuses that one of its memories has."""
 
 
 class SessionMessage(Model):
-    """One message of a chat session, as the caller sends it."""
+    """One message of a chat session. Content and time are checked when it is written, so one refuses no other.
+
+    timestamp: a time without an offset is read as UTC.
+    """
 
     role: Label
-    content: Text
-    timestamp: Instant | None = None
+    content: str
+    timestamp: str | None = None
 
 
-def session_drafts(session_id: str, messages: Sequence[SessionMessage]) -> list[tuple[int, AnyDraft]]:
-    """Pairs of message index and draft: for each message an event, then its intentions, procedures and facts.
+@dataclass(frozen=True, slots=True)
+class MessageOutcome:
+    """How a message ended. ids, types: of its memories. reason: why it was rejected, merged or changed, or failed."""
 
-    An empty message has none.
-    """
-    return [
-        (index, draft)
-        for index, message in enumerate(messages)
-        if message.content
-        for draft in _drafts(session_id, index, message)
-    ]
+    status: WriteStatus
+    reason: str | None = None
+    ids: tuple[str, ...] = ()
+    types: tuple[MemoryType, ...] = ()
+    redactions: dict[str, int] = field(default_factory=dict)
 
 
-def _drafts(session_id: str, index: int, message: SessionMessage) -> Iterator[AnyDraft]:
-    common: dict[str, Any] = {
-        "session_id": session_id,
-        "created_at": message.timestamp,
-        "source": Source(thread_id=session_id, turns=[index], caller=CALLER),
-    }
-    yield EpisodicDraft(
-        type=MemoryType.EPISODIC,
-        content=message.content,
-        speaker=message.role,
-        event_type=_EVENTS.get(message.role, EventType.OBSERVATION),
-        **common,
-    )
-    if message.role != "user":
-        return
-    for request in requests_in(message.content):
-        yield ProspectiveDraft(
-            type=MemoryType.PROSPECTIVE,
-            content=request,
-            intention_type=IntentionType.REMINDER,
-            **common,
+@dataclass(frozen=True, slots=True)
+class SessionWriter:
+    """Writes the messages of sessions."""
+
+    ingestor: Ingestor
+    guard: RecallGuard
+
+    async def write(self, scope: Scope, messages: Sequence[SessionMessage], review: ReviewMode) -> list[MessageOutcome]:
+        """An outcome for each message, in order. Text that the service itself recalled is not stored again.
+
+        scope: names the session. Raises Unavailable if the store is away before anything is written.
+        """
+        contents = [message.content for message in messages]
+        refused = await offload(contents, lambda: [_refusal(content) for content in contents])
+        readable = ["" if reason else content for content, reason in zip(contents, refused, strict=True)]
+        rests = await self.guard.without_recalled(scope, readable)
+        session = _Session(scope.session_id or "", review, self.ingestor.clock())
+        prepared = await offload(
+            contents,
+            lambda: [
+                reason or session.prepare(index, message, rest)
+                for index, (message, rest, reason) in enumerate(zip(messages, rests, refused, strict=True))
+            ],
         )
-    for howto in howtos_in(message.content):
-        yield ProceduralDraft(
-            type=MemoryType.PROCEDURAL,
-            content=howto.text,
-            procedure_name=howto.name,
-            steps=list(howto.steps),
-            **common,
+        waiting = [draft for drafts in prepared if isinstance(drafts, list) for draft in drafts]
+        outcomes = iter(await self.ingestor.write(scope, waiting))
+        return [
+            drafts
+            if isinstance(drafts, MessageOutcome)
+            else _combined([next(outcomes) for _ in drafts], cut=rest != content)
+            for drafts, content, rest in zip(prepared, contents, rests, strict=True)
+        ]
+
+
+def _refusal(content: str) -> MessageOutcome | None:
+    """The outcome of a message that cannot be stored as it is: empty, or with control characters."""
+    if not content.strip():
+        return MessageOutcome(WriteStatus.REJECTED, EMPTY)
+    try:
+        printable(content)
+    except ValueError as error:
+        return MessageOutcome(WriteStatus.FAILED, f"content: {error}")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """Makes submissions of the messages of one session. Those of one day are a conversation."""
+
+    id: str
+    review: ReviewMode
+    now: datetime
+    conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
+
+    def prepare(self, index: int, message: SessionMessage, rest: str) -> list[Submission] | MessageOutcome:
+        """What to write for a message of which `rest` was not recalled, or its outcome if that is nothing."""
+        if not rest.strip():
+            return MessageOutcome(WriteStatus.REJECTED, ALL_RECALLED)
+        try:
+            submissions = list(self._submissions(index, message, rest))
+            for submission in submissions:
+                check_draft(submission.draft, self.now)
+        except ValidationError as error:
+            return MessageOutcome(WriteStatus.FAILED, str(as_invalid(error)))
+        except InvalidRequest as error:
+            return MessageOutcome(WriteStatus.FAILED, f"{error.path}: {error}")
+        return submissions
+
+    def _submissions(self, index: int, message: SessionMessage, rest: str) -> Iterator[Submission]:
+        """The message, cut into pieces if it is too long for one memory, and its sentences if it has several."""
+        fields = {
+            "session_id": self.id,
+            "created_at": _as_utc(message.timestamp),
+            "source": Source(thread_id=self.id, turns=[index], caller=CALLER),
+        }
+        for piece in _pieces(rest):
+            draft = UntypedDraft.model_validate({**fields, "content": piece})
+            said = Said(message.role, self.conversations[(draft.created_at or self.now).date()])
+            yield Submission(draft, self.review, said)
+            sentences = [sentence for sentence in sentences_in(piece) if len(sentence) >= MIN_PART]
+            if self.review is ReviewMode.AUTO and 1 < len(sentences) <= MAX_PARTS:
+                for sentence in sentences:
+                    part = UntypedDraft.model_validate({**fields, "content": sentence})
+                    yield Submission(part, self.review, replace(said, part=True))
+
+
+def _as_utc(value: str | None) -> str | None:
+    """`value` with the offset of UTC if it is a time without an offset."""
+    try:
+        return value if value is None or datetime.fromisoformat(value).tzinfo is not None else f"{value}Z"
+    except ValueError:
+        return value
+
+
+def _pieces(content: str) -> Iterator[str]:
+    """`content` in pieces that fit one memory, cut at a blank where there is one."""
+    while len(content) > MAX_CONTENT:
+        blank = max(
+            content.rfind(" ", MAX_CONTENT // 2, MAX_CONTENT), content.rfind("\n", MAX_CONTENT // 2, MAX_CONTENT)
         )
-    for fact in facts_in(message.content):
-        yield SemanticDraft(
-            type=MemoryType.SEMANTIC,
-            content=fact,
-            category=Category.FACT,
-            confidence=CONFIDENCE,
-            tags=[ABOUT_USER],
-            **common,
-        )
+        end = MAX_CONTENT if blank < 0 else blank
+        if content[:end].strip():
+            yield content[:end].strip()
+        content = content[end:]
+    if content.strip():
+        yield content.strip() if len(content) < MAX_CONTENT else content
+
+
+def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
+    """The outcome of a message from those of its memories, the first of which is the message itself."""
+    whole, *rest = outcomes
+    parts = [outcome for outcome in rest if outcome.reason != NO_PART]
+    status = min((outcome.status for outcome in (whole, *parts)), key=_ORDER.index)
+    first = next(outcome for outcome in (whole, *parts) if outcome.status is status)
+    reason = "; ".join(filter(None, (first.reason, PART_RECALLED if cut else None)))
+    stored = [outcome for outcome in (whole, *parts) if outcome.id is not None]
+    ids = dict.fromkeys(outcome.merged_into or outcome.id or "" for outcome in stored)
+    types = dict.fromkeys(outcome.memory.type for outcome in stored if outcome.memory is not None)
+    redactions = {kind: count for outcome in reversed(outcomes) for kind, count in outcome.redactions.items()}
+    return MessageOutcome(status, reason or None, tuple(ids), tuple(types), redactions)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
-from ingest.screening.classification.classifier import Classifier
-from ingest.screening.extraction.parts import facts_in, howtos_in, requests_in
+from ingest.screening.classifier import Classifier
+from ingest.screening.extraction.parts import sentences_in
+from ingest.screening.prefilter import SURE
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.submission import Classification
@@ -15,8 +17,11 @@ from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 
-_CONFIDENT = 0.6
+_CONFIDENT = 0.95
 """Confidence from which a text is classified without its context."""
+
+MAX_SENTENCES = 20
+"""A text with more sentences is a document, whose parts are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +40,16 @@ class Examiner:
         if context is None or alone.confidence >= _CONFIDENT:
             return alone
         clean_context = (await self._clean(tenant, context)).value
-        together = await self.classifier.classify(f"{text}\n{clean_context}")
-        return together if together.confidence > alone.confidence else alone
+        return await self.classifier.classify(f"{text}\n{clean_context}")
 
-    async def parts(self, tenant: str, content: str) -> list[tuple[MemoryType, str]]:
-        """Type and text of the requests, how-tos and facts in `content` that a session's end would store separately."""
+    async def parts(self, tenant: str, content: str, whole: MemoryType) -> list[tuple[MemoryType, str]]:
+        """Type and text of the sentences in `content` that clearly are of another type than the whole."""
         text = (await self._clean(tenant, content)).value
-        return await offload([text], lambda: _parts(text))
+        sentences = list(itertools.islice(sentences_in(text), MAX_SENTENCES + 1))
+        if not 1 < len(sentences) <= MAX_SENTENCES:
+            return []
+        typed = [(await self.classifier.classify(sentence), sentence) for sentence in sentences]
+        return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
 
     async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> RedactedValue[Reviewed]:
         """The panel's decision on `content` without its secrets. kind: the type of the memory; None classifies it.
@@ -56,17 +64,8 @@ class Examiner:
             kind, embedding = classified.type, classified.embedding
         if embedding is None:
             (embedding,) = await self.embedder.embed_documents([text])
-        reviewed = await self.panel.review(ReviewRequest(scope, text, kind, embedding.dense))
+        reviewed = await self.panel.review(ReviewRequest(scope, text, kind, embedding))
         return RedactedValue(reviewed, cleaned.counts)
 
     async def _clean(self, tenant: str, content: str) -> RedactedValue[str]:
         return await offload([content], lambda: self.redactor.clean(tenant, content))
-
-
-def _parts(text: str) -> list[tuple[MemoryType, str]]:
-    parts = [
-        *((MemoryType.PROSPECTIVE, request) for request in requests_in(text)),
-        *((MemoryType.PROCEDURAL, howto.text) for howto in howtos_in(text)),
-        *((MemoryType.SEMANTIC, fact) for fact in facts_in(text)),
-    ]
-    return [(kind, part) for kind, part in parts if part != text.strip()]

@@ -1,138 +1,83 @@
-"""The pre-filter: rejects what is trivial in captured streams, that is, too short, filler, or a repetition.
+"""The gate of captured streams: drops what is trivial or a duplicate, and finds the type of what remains.
 
-Texts that a caller writes explicitly are never rejected here; see `ingest.screening.submission.Submission.captured`.
+Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. Besides the whole
+message, its sentences arrive as parts: one is stored by itself if it is of another type than the message (a request in
+a report), or if it states a fact in a question that is not kept.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 
-from ingest.screening.submission import Rejection, ReviewMode, Submission
+from ingest.screening.extraction.parts import steps_in
+from ingest.screening.features import is_machine
+from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement
+from ingest.screening.submission import (
+    Classification,
+    Rejection,
+    ReviewMode,
+    Said,
+    Submission,
+    UntypedDraft,
+    classification_of,
+)
+from memtypes.model.episodic import EventType
 from memtypes.model.ids import normalise
+from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.prospective import IntentionType
 from memtypes.model.scope import Scope
-
-SHORT = 50
-"""Characters below which a captured text is trivial unless it states something."""
+from memtypes.model.times import Clock
+from memtypes.model.types import DRAFT
+from memtypes.offload import offload
+from memtypes.ports.encoders import Embedder
+from memtypes.search.vectors import Embedding
 
 RECENT = 100
 MAX_SCOPES = 1_000
 
-_COURTESIES = """
-ok okay k kk thanks thank thx ty you u yes yeah yep yup no nope sure got it gotcha cool nice great good
-perfect awesome amazing wonderful fantastic excellent lovely wow oh ah hmm hm uh um haha lol hi hello hey
-bye goodbye morning night afternoon evening welcome please sorry right alright fine done understood noted
-agreed exactly absolutely definitely totally indeed well so very much a lot again that's thats that this is
-sounds looks lgtm will do i see and the to for all too really just later have day your works work makes
-sense problem worries np course of my pleasure it's its go ahead continue next one moment let me know hope
-helps cheers man dude friend everyone there how are doing what's up talk soon take care cc brb afk ack roger
-danke dank vielen bitte ja nein genau klar alles super passt gut guten morgen tag abend nacht hallo tschüss
-servus moin stimmt prima schön sehr gerne gern kein problem zusammen bis später dann verstanden mach ich das
-ist auch
-gracias vale perfecto sí si claro de nada hola buenos días dias buenas tardes noches genial muy bien muchas
-por favor adiós luego hasta entendido bueno
-merci beaucoup oui non d'accord c'est bon bonne bonjour salut ça marche va parfait très rien s'il te vous
-plaît demain bientôt compris
-grazie mille bene sì prego ciao perfetto certo buongiorno buonasera capito obrigado obrigada tudo bem sim
-não bom dia boa noite tarde valeu beleza
-ありがとうございます ありがとう はい いいえ 了解です 了解しました 了解 なるほど
-おはようございます わかりました すみません こんにちは お疲れ様です 谢谢 好的 你好 明白了 没问题
-"""
-_FILLER = frozenset(_COURTESIES.split())
-"""Words that say nothing by themselves, in the languages that are read."""
+DUPLICATE = "duplicate of one of the last 100 messages"
+NO_PART = "part of a message"
 
-_FUNCTION_WORDS = """
-ich mein meine nicht und der das ist wir mit ein eine im auf für über geht nur bin habe
-el los las y en mi tengo soy vivo que con una es mis
-je le les et mon ma est des une pour avec j'ai sans suis
-il di mio mia sono ho per eu meu minha moro tenho com uma
-"""
-_FOREIGN = frozenset(_FUNCTION_WORDS.split())
-"""Function words of German, Spanish, French, Italian and Portuguese that are not English words."""
+SURE = 0.6
+"""Probability of its type from which a sentence is stored besides the message that it is a part of."""
 
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_SIGNS = re.compile(
-    r"\d|https?://|[`/\\_=]|\b(?:prefer|always|never|allerg\w+|birthday|deadline|password|decid\w+|because|must|"
-    r"name is|live in|works? (?:at|for|as)|remind|remember|don't|do not|use|uses|using|fail\w*|error|fixed|broke\w*|"
-    r"moved?|hates?|loves?|likes?|"
-    r"lives?|meeting|deploy\w*|bought|married|born|due|switch\w*|chose|agreed to|owns?|runs?)\b",
-    re.IGNORECASE,
-)
-"""Words that make even a short text worth storing."""
+_PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
+"""Types of parts; what happened is told by the whole message."""
 
-_SENTENCE = re.compile(
-    r"^(?:(?:the|my|our|his|her|their) \w+ [^!?]+|(?:I|we) "
-    r"(?!see\b|know\b|agree\b|guess\b|hope\b|think so)\w+(?: \w+){2,}[^!?]*|"
-    r"(?:I|we) (?:can't|won't|cannot|couldn't) \w+ [^!?]+|"
-    r"(?!that|this|it|what|there)(?-i:[A-Z])\w+(?:'s \w+)? "
-    r"(?:\w+(?:s|ed)|took|left|got|gave|made|ran|won|lost|led) [^!?]+)$",
-    re.IGNORECASE,
-)
-"""A whole sentence about someone or something, not a question or an exclamation."""
+_EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
 
-_UNCAPITALISED = re.compile(r"^[a-z]{3,} [a-z]{3,}(?:s|ed) [a-z]+ [^!?A-Z]+$")
-"""The same as typed in a chat, without a capital letter."""
+MAX_STEP = 10_000
 
-_MIN_FOREIGN_WORDS = 3
-"""Words other than filler from which a short sentence in another language states something."""
-
-_MAX_FILLER_WORDS = 12
-"""Words up to which a text can be filler."""
-
-_WIDE = 3
-"""Latin letters that a Chinese, Japanese or Korean character stands for."""
-
-
-def objection(text: str) -> str | None:
-    """Why `text` is trivial by itself; None if it is not."""
-    found, plain = _WORD.findall(text), text.strip().replace("\u2019", "'")
-    if not found:
-        return "no words"
-    if len(found) > _MAX_FILLER_WORDS and len(plain) >= SHORT:
-        return None
-    words = [word.lower().replace("\u2019", "'") for word in found]
-    if len(words) <= _MAX_FILLER_WORDS and all(word in _FILLER for word in words):
-        return "filler"
-    if _latin_length(plain) < SHORT and not _is_statement(plain, words):
-        return f"shorter than {SHORT} characters"
-    return None
-
-
-def _latin_length(text: str) -> int:
-    """Length of `text` with each Chinese, Japanese or Korean character counted as three Latin letters."""
-    return len(text) + (_WIDE - 1) * sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-
-
-def _is_statement(text: str, words: Sequence[str]) -> bool:
-    """Whether a short text states something. A question does only if it has a sign, such as a number."""
-    if _SIGNS.search(text) or _SENTENCE.search(text):
-        return True
-    if text[-1] in "!?\uff01\uff1f":
-        return False
-    content = [word for word in words if word not in _FILLER]
-    if _FOREIGN.intersection(words):
-        return len(content) >= _MIN_FOREIGN_WORDS
-    return bool(content) and content[0] == words[0] and _UNCAPITALISED.match(text) is not None
+Place: TypeAlias = tuple[str | None, tuple[int, ...]]
+"""A session and turns in it."""
 
 
 @dataclass(slots=True)
 class RecentTexts:
-    """The last texts that were stored from captured streams, for each of the most recently used namespaces."""
+    """The last messages of captured streams, for each of the most recently used namespaces."""
 
-    _texts: LRUCache[tuple[str, str], deque[str]] = field(default_factory=lambda: LRUCache(MAX_SCOPES))
+    _texts: LRUCache[tuple[str, str], deque[tuple[str, date, Place]]] = field(
+        default_factory=lambda: LRUCache(MAX_SCOPES)
+    )
 
-    def holds(self, scope: Scope, text: str) -> bool:
-        """Whether `text` is among the last hundred texts stored in the namespace of `scope`."""
-        return normalise(text) in self._texts.get(_key(scope), ())
+    def holds(self, scope: Scope, text: str, day: date, place: Place) -> bool:
+        """Whether one of the last hundred messages of the namespace, at another place, is `text` on the same day."""
+        wanted = normalise(text)
+        recent = self._texts.get(_key(scope), ())
+        return any(known == wanted and on == day and at != place for known, on, at in recent)
 
-    def add(self, scope: Scope, text: str) -> None:
-        """Remember `text` as stored in the namespace of `scope`."""
-        self._texts.setdefault(_key(scope), deque(maxlen=RECENT)).append(normalise(text))
+    def add(self, scope: Scope, text: str, day: date, place: Place) -> None:
+        """Remember a message; one that is sent again from the same place is remembered once."""
+        texts = self._texts.setdefault(_key(scope), deque(maxlen=RECENT))
+        entry = (normalise(text), day, place)
+        if entry not in texts:
+            texts.append(entry)
 
     def count(self, scope: Scope) -> int:
         """Number of remembered texts of the namespace of `scope`."""
@@ -149,16 +94,91 @@ def _key(scope: Scope) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Prefilter:
-    """The gate that rejects trivial texts of captured streams."""
+    """Rejects trivial and repeated messages of captured streams, and types the others."""
 
+    judge: Judge
+    embedder: Embedder
+    clock: Clock
     recent: RecentTexts = field(default_factory=RecentTexts)
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission unchanged, or a rejection if it is captured and its text is trivial or a recent repetition."""
-        if not submission.captured or submission.review is ReviewMode.SKIP:
+        """The submission with its type, embedding and judgement, or a rejection; unchanged if it is not captured.
+
+        Raises Overloaded or Unavailable if the embedder is away.
+        """
+        said = submission.said
+        if said is None or not isinstance(submission.draft, UntypedDraft):
             return submission
-        text, source = submission.draft.content, submission.draft.source
-        # A repetition that names its turns is recognised by them and merged.
-        repeated = self.recent.holds(scope, text) and (source is None or not source.turns)
-        reason = "the same text is among the last stored" if repeated else objection(text)
-        return Rejection(f"trivial: {reason}", submission.draft) if reason else submission
+        if said.part:
+            return await self._part(submission, said)
+        if submission.review is not ReviewMode.SKIP and self._repeats(scope, submission.draft):
+            return Rejection(DUPLICATE, submission.draft)
+        text = submission.draft.content
+        (embedding,) = await self.embedder.embed_documents([text])
+        judgement, kinds = await offload([text], lambda: self._judged(said, text, embedding))
+        said.conversation.add(said.role, text, embedding)
+        said.conversation.last = judgement.worth
+        if judgement.objection and submission.review is not ReviewMode.SKIP:
+            return Rejection(f"trivial: {judgement.objection}", submission.draft)
+        typed = _typed(submission, said, kinds, embedding)
+        said.conversation.last_type = typed.draft.type
+        return replace(typed, judgement=judgement)
+
+    async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
+        """A sentence of the message before it, if it says something by itself."""
+        text, whole = submission.draft.content, said.conversation
+        kept = whole.last >= WORTH_KEEPING
+        if not kept and not whole.asks:
+            return Rejection(NO_PART)
+        (embedding,) = await self.embedder.embed_documents([text])
+        judgement, kinds = await offload([text], lambda: self._judged(said, text, embedding))
+        typed = _typed(submission, said, kinds, embedding)
+        kind = typed.draft.type
+        sure = kind in _PARTS and kinds[MemoryType(kind)] >= SURE
+        separate = kind is not whole.last_type if kept else "?" not in text
+        if sure and separate and judgement.worth >= WORTH_KEEPING:
+            return replace(typed, judgement=judgement)
+        return Rejection(NO_PART)
+
+    def _repeats(self, scope: Scope, draft: UntypedDraft) -> bool:
+        day = (draft.created_at or self.clock()).date()
+        source = draft.source
+        place = (None, ()) if source is None else (source.thread_id, tuple(source.turns))
+        repeated = self.recent.holds(scope, draft.content, day, place)
+        if not repeated:
+            self.recent.add(scope, draft.content, day, place)
+        return repeated
+
+    def _judged(self, said: Said, text: str, embedding: Embedding) -> tuple[Judgement, Mapping[MemoryType, float]]:
+        kinds = self.judge.kinds(text, embedding)
+        if said.part:  # a statement by itself, whoever says it
+            return self.judge.judged(text, embedding), kinds
+        return self.judge.judged(text, embedding, said.role, said.conversation), kinds
+
+
+def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
+    """The submission with a draft of its likeliest type; what is said in passing is an event, not working memory."""
+    lasting: dict[MemoryType, float] = {kind: share for kind, share in kinds.items() if kind is not MemoryType.WORKING}
+    classified = classification_of(lasting, embedding)
+    draft = submission.draft
+    fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
+    own = _own_fields(classified, said, draft.content)
+    typed = DRAFT.validate_python({**own, **fields, "type": classified.type})
+    return replace(submission, draft=typed, classified=classified)
+
+
+def _own_fields(classified: Classification, said: Said, text: str) -> dict[str, Any]:
+    """Fields of the type that follow from the text and from who spoke."""
+    machine = is_machine(said.role)
+    match classified.type:
+        case MemoryType.EPISODIC:
+            return {"speaker": said.role, "event_type": _EVENTS.get(said.role, EventType.OBSERVATION)}
+        case MemoryType.PROSPECTIVE:
+            intention = IntentionType.COMMITMENT if machine else IntentionType.TODO
+            return {"intention_type": intention, "visibility": Visibility.NAMESPACE}  # its session has ended
+        case MemoryType.SEMANTIC:
+            return {"confidence": round(classified.confidence, 2)}
+        case MemoryType.PROCEDURAL:
+            return {"steps": [step for step in steps_in(text) if len(step) <= MAX_STEP]}
+        case _:
+            return {}

@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias
 
 from pydantic import ValidationError
 
+from ingest.screening.features import Conversation
+from ingest.screening.judge import Judgement
 from memtypes.config import message_of
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Draft
@@ -57,19 +59,39 @@ class Classification:
     embedding: Embedding | None = field(default=None, repr=False, compare=False)
 
 
+def classification_of(shares: Mapping[MemoryType, float], embedding: Embedding | None = None) -> Classification:
+    """The likeliest of the types with these shares; confidences are the shares scaled to sum to 1."""
+    total = sum(shares.values())
+    ranked = sorted(((kind, round(share / total, 4)) for kind, share in shares.items()), key=lambda pair: -pair[1])
+    (kind, confidence), *others = ranked
+    reason = f"it reads most like {kind} texts, then like {others[0][0]} ones"
+    return Classification(kind, confidence, reason, tuple(others), embedding)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """Where a captured text comes from. part: a sentence of the message before it, besides the whole message."""
+
+    role: str
+    conversation: Conversation
+    part: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A draft with what screening has found out about it.
 
-    captured: from a stream that nobody chose word by word, so the pre-filter may drop it. redactions: number of secrets
-    removed, by kind. classified: None if the caller gave the type. seq: arrival number, set by the pipeline.
+    said: for a text of a captured stream, which nobody chose word by word, so the pre-filter may drop it. redactions:
+    number of secrets removed, by kind. classified: None if the caller gave the type. judgement: made by the pre-filter.
+    seq: arrival number, set by the pipeline.
     """
 
     draft: AnyDraft | UntypedDraft
     review: ReviewMode = ReviewMode.GIVEN
-    captured: bool = False
+    said: Said | None = None
     redactions: Mapping[str, int] = field(default_factory=dict)
     classified: Classification | None = None
+    judgement: Judgement | None = None
     seq: int = 0
 
 

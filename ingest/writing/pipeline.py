@@ -19,7 +19,6 @@ from typing import Any, TypeAlias, TypeVar
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from ingest.screening.prefilter import RecentTexts
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
@@ -63,7 +62,7 @@ class Ingestor:
     """Writes, revises, rates, removes and restores memories.
 
     gates: what drafts pass first, see `ingest.screening.submission`. locks: shared by everything that writes. redactor:
-    for revisions and restored memories, which pass no gate. panel: for review. recent: the pre-filter's captured texts.
+    for revisions and restored memories, which pass no gate. panel: for review.
     rejections: where rejected texts are kept; None where there is no live store.
     """
 
@@ -76,7 +75,6 @@ class Ingestor:
     locks: ScopeLocks = field(default_factory=ScopeLocks)
     redactor: Redactor | None = None
     panel: Panel | None = None
-    recent: RecentTexts | None = None
     rejections: RejectionStore | None = None
 
     def __post_init__(self) -> None:
@@ -84,7 +82,7 @@ class Ingestor:
         writer = MemoryWriter(self.store, self.embedder, self.tokenizer, self.clock, self.locks)
         reviews = None if self.panel is None else ReviewStage(self.panel, self.store)
         self._order = ArrivalOrder()
-        self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, reviews, self.recent)
+        self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, reviews)
         self._editor = MemoryEditor(self.store, self.embedder, preparer, self.clock)
         self._restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
 
@@ -96,9 +94,8 @@ class Ingestor:
         now = self.clock()
         check_draft(submission_of(draft).draft, now)
         call = WriteCall(scope, now)
-        (submission,) = self._numbered(call, [draft])
-        screened = await self._stages.screen(call, submission)
-        entries = await self._stages.prepare(call, [screened])
+        screened = await self._stages.screen(call, submission_of(draft))
+        entries = await self._stages.prepare(call, self._numbered(call, [screened]))
         entries = await self._stages.look_up(call, entries)
         entries = await self._stages.add_context(call, entries)
         entries = await self._stages.embed(entries)
@@ -118,7 +115,7 @@ class Ingestor:
         for index, draft in enumerate(drafts):
             _check_at(index, submission_of(draft).draft, now)
         call = WriteCall(scope, now)
-        submissions = self._numbered(call, drafts)
+        submissions = [submission_of(draft) for draft in drafts]
         pieces = [submissions[start : start + PIECE] for start in range(0, len(submissions), PIECE)]
         prepared_in, prepared = _stream()
         embedded_in, embedded = _stream()
@@ -150,7 +147,7 @@ class Ingestor:
 
     async def _prepare_piece(self, call: WriteCall, piece: Sequence[Submission]) -> list[Entry]:
         screened = [await self._screen(call, submission) for submission in piece]
-        entries = await self._stages.prepare(call, screened)
+        entries = await self._stages.prepare(call, self._numbered(call, screened))
         entries = await _or_failed(self._stages.look_up(call, entries), entries)
         return await _or_failed(self._stages.add_context(call, entries), entries)
 
@@ -217,12 +214,15 @@ class Ingestor:
         """Store exported memories; return one outcome for each. See `Restorer.restore`."""
         return await self._restorer.restore(scope, memories)
 
-    def _numbered(self, call: WriteCall, drafts: Iterable[Submitted]) -> list[Submission]:
-        """`drafts` with their arrival numbers: memories of one type in one session are numbered together."""
-        submissions = [submission_of(draft) for draft in drafts]
+    def _numbered(
+        self, call: WriteCall, screened: Iterable[Submission | WriteOutcome]
+    ) -> list[Submission | WriteOutcome]:
+        """`screened` with arrival numbers: memories of one type in one session are numbered together."""
         return [
-            replace(submission, seq=self._order.take(call.received_at, _session_key(call.scope, submission.draft)))
-            for submission in submissions
+            entry
+            if isinstance(entry, WriteOutcome)
+            else replace(entry, seq=self._order.take(call.received_at, _session_key(call.scope, entry.draft)))
+            for entry in screened
         ]
 
 

@@ -12,7 +12,6 @@ from datetime import datetime
 
 import anyio
 
-from ingest.screening.prefilter import RecentTexts
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
 from ingest.screening.submission import Rejection, ReviewMode, ScreeningGate, Submission, UntypedDraft, through_gates
@@ -42,7 +41,7 @@ class WriteCall:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages of a write, one method each, in order. reviews, recent: None without a panel or a pre-filter."""
+    """The stages of a write, one method each, in order. reviews: None without a panel."""
 
     gates: tuple[ScreeningGate, ...]
     preparer: Preparer
@@ -50,7 +49,6 @@ class Stages:
     embedder: Embedder
     writer: MemoryWriter
     reviews: ReviewStage | None = None
-    recent: RecentTexts | None = None
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
         """Redact, pre-filter and classify a draft: the submission as changed by the gates, or its rejection."""
@@ -124,18 +122,8 @@ class Stages:
         """Write the memories, and add to their outcomes what screening and review found out."""
         pending = unfinished(entries)
         outcomes = await self.writer.write(call.scope, pending)
-        self._remember_captured(call.scope, pending, outcomes)
         annotated = [_annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)]
         return with_results(entries, annotated)
-
-    def _remember_captured(self, scope: Scope, pending: list[PendingWrite], outcomes: list[WriteOutcome]) -> None:
-        """Tell the pre-filter which captured texts are stored; a failed one may be sent again."""
-        if self.recent is None:
-            return
-        for entry, outcome in zip(pending, outcomes, strict=True):
-            captured = entry.submission is not None and entry.submission.captured
-            if captured and outcome.status is not WriteStatus.FAILED:
-                self.recent.add(scope, entry.memory.content)
 
 
 def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
@@ -187,13 +175,21 @@ class ReviewStage:
 
         If it does not, the novelty reviewer searches again within its own time, and may lose its vote.
         """
-        vectors = [write.embedding.dense for write in pending if write.embedding is not None]
+        embeddings = [write.embedding for write in pending if write.embedding is not None]
+        vectors = [embedding.dense for embedding in embeddings]
         nearest: list[float] | list[None] = [None] * len(vectors)
         with suppress(RemembrancerError, TimeoutError), anyio.fail_after(self.panel.limit_s):
             nearest = await nearest_similarities(self.store, scope, vectors)
         return [
-            ReviewRequest(scope, write.memory.content, write.memory.type, dense, similarity)
-            for write, dense, similarity in zip(pending, vectors, nearest, strict=True)
+            ReviewRequest(
+                scope,
+                write.memory.content,
+                write.memory.type,
+                embedding,
+                similarity,
+                None if write.submission is None else write.submission.judgement,
+            )
+            for write, embedding, similarity in zip(pending, embeddings, nearest, strict=True)
         ]
 
 

@@ -194,10 +194,14 @@ class Tier(StrEnum):
 
 
 class Vote(Model):
-    """Vote of one reviewer on a text. ok: whether it is valid and in time. scores: 1-10, by aspect of the text."""
+    """Vote of one reviewer on a text. ok: whether it is valid and in time. scores: 1-10, by aspect of the text.
+
+    stand_in: whether it is a local reviewer's, in place of the failed vote before it.
+    """
 
     reviewer: str
     ok: bool
+    stand_in: bool = False
     scores: dict[str, float] = Field(default_factory=dict)
     trivial: bool | None = None
     reason: str

@@ -35,16 +35,6 @@ _PAST = re.compile(
 )
 
 
-_BEFORE = re.compile(
-    r"\b(previous(ly)?|former(ly)?|original(ly)?|initial(ly)?|earlier|used to|once|back then|in the past|at first"
-    r"|before(?= (that|this|then|it|the (change|move|switch|update))\b|\W*$)"
-    r"|früher(e[rsnm]?)?|vorher|zuvor|ursprünglich|damals|avant|auparavant|autrefois|antes|anteriormente"
-    r"|prima|in passato|vroeger|voorheen|eerder)\b",
-    re.IGNORECASE,
-)
-"""Adverbs of the past in a few languages; "before" counts without a noun after it."""
-
-
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
     """What `query` asks for, judged by its dense vector and its words; OTHER if there is no vector to judge by.
 
@@ -72,11 +62,6 @@ def _model() -> LinearModel:
 def asks_for_latest(query: str) -> bool:
     """Whether `query` asks for the present state of things."""
     return _LATEST.search(query) is not None
-
-
-def asks_about_past(query: str) -> bool:
-    """Whether `query` asks for what held before: "what was the limit before?"."""
-    return _BEFORE.search(query) is not None
 
 
 def asks_for_value(query: str) -> bool:

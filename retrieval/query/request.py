@@ -17,7 +17,7 @@ MAX_BUDGET = 1_000_000
 DEFAULT_BUDGET = 8_000
 WORKING_BUDGET = 2_000
 
-DEFAULT_FLOOR = 0.15
+DEFAULT_FLOOR = 0.1
 """Relevance floor of a context; benchmarks/decisions/relevance-floor.md has the measurements."""
 
 Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(readable)]

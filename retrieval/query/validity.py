@@ -22,7 +22,6 @@ from memtypes.model.filters import (
 )
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import Status
-from retrieval.query.intent import asks_about_past
 from retrieval.query.request import RankedRequest, RetrieveRequest
 
 TypeFilters: TypeAlias = dict[MemoryType, Filter]
@@ -56,7 +55,7 @@ def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
     """The filter of each long-term type for memories that were superseded or had expired at `as_of`."""
     ended: Filter = Compare("expires_at", Op.LTE, as_of)
     callers = _callers_filter(request)
-    if not _names(callers, "state") and not asks_about_past(request.query):
+    if callers is None or not _names(callers, "state"):
         ended = AnyOf((ended, All((Compare("valid_to", Op.LTE, as_of), Not(Compare("state_until", Op.LTE, as_of))))))
     return dict.fromkeys(_long_term_types(request), all_of(ended, callers and with_states(callers, as_of)))
 
@@ -67,17 +66,12 @@ def valid_at(as_of: datetime) -> Filter:
 
 
 def _valid_and_wanted(request: RankedRequest, as_of: datetime) -> Filter:
-    """Matches what is valid at `as_of` and meets the caller's filter.
-
-    Filters that name states choose themselves, and a question about the past finds what was replaced, too.
-    """
+    """Matches what is valid at `as_of` and meets the caller's filter; one that names states chooses itself."""
     callers = _callers_filter(request)
+    if callers is None or not _names(callers, "state"):
+        return all_of(valid_at(as_of), callers)
     begun = Compare("valid_from", Op.LTE, as_of)
-    if _names(callers, "state") and callers is not None:
-        return all_of(begun, ends_after("expires_at", as_of), with_states(callers, as_of))
-    if asks_about_past(request.query):
-        return all_of(begun, ends_after("expires_at", as_of), callers)
-    return all_of(valid_at(as_of), callers)
+    return all_of(begun, ends_after("expires_at", as_of), with_states(callers, as_of))
 
 
 def _names(tree: Filter | None, field: str) -> bool:

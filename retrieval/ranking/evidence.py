@@ -25,10 +25,6 @@ POOL = 200
 NEAREST = 8
 """Best hits in which a token of the question should have a match."""
 
-TIME_NAMED = 0.95
-"""Least probability that anything answers a question which names a time: no memory has a match for the words of it. At
-0.98 the same evidence is kept."""
-
 Matrix = NDArray[np.float64]
 _UNIT = 127.0
 _LEAST = 1e-9
@@ -36,27 +32,21 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """A question as ranking sees it. terms: in the sparse index. tokens: its token vectors, None without any.
-
-    names_time: whether it names a time, which memories match by their dates.
-    """
+    """A question as ranking sees it. terms: in the sparse index. tokens: its token vectors, None without any."""
 
     terms: Numbers
     tokens: TokenVectors | None
-    names_time: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
     """How well each hit, best first, matches the question.
 
-    late: cosine of each token of the question, shape (hits, tokens). weights: of the tokens. dense: cosines. shares: of
-    the question's terms by IDF, shape (terms,). has: which terms each hit has, shape (hits, terms). similarity,
-    context: the signals. sessions: a number for each session, -1 for none.
+    late: cosine of each token of the question, shape (hits, tokens). dense: cosines. shares: of the question's terms by
+    IDF, shape (terms,). has: which terms each hit has, shape (hits, terms). similarity, context: the signals.
     """
 
     late: Matrix
-    weights: Matrix
     dense: Matrix
     shares: Matrix
     has: NDArray[np.bool_]
@@ -69,15 +59,14 @@ class Matches:
         """The matches of `hits`; None without dense vector or token vectors to judge by."""
         if question.tokens is None or hits.late is None or hits.dense is None or not len(hits):
             return None
-        late = np.fmax(hits.late, 0.0).astype(np.float64)  # 0 for NaN, too
+        late = np.maximum(np.nan_to_num(hits.late, nan=0.0), 0.0).astype(np.float64)
         has = _has_terms(hits.columns.column(TERMS), question.terms)
         frequencies = has[:POOL].sum(axis=0)
         documents = min(len(hits), POOL)
         idf = np.log1p((documents - frequencies + 0.5) / (frequencies + 0.5))
         shares = idf / idf.sum() if idf.size else idf
         sessions = hits.columns.column("session_id")
-        dense = np.where(np.isnan(hits.dense), 0.0, hits.dense)
-        return cls(late, token_weights(late[:POOL]), dense, shares, has, similarity, context, sessions)
+        return cls(late, np.nan_to_num(hits.dense, nan=0.0), shares, has, similarity, context, sessions)
 
 
 def certainty_of(question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matrix | None:
@@ -87,11 +76,9 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
     anything does: the hit helps rather than that nothing answers. Where something surely answers, the rest stays.
     """
     matches = Matches.of(question, hits, similarity, context)
-    if matches is None:
+    if matches is None or question.tokens is None:
         return None
-    answerable = _probability("answerable", question_features(matches, question)[np.newaxis])
-    if question.names_time:
-        answerable = np.maximum(answerable, TIME_NAMED)
+    answerable = _probability("answerable", question_features(matches, question.tokens)[np.newaxis])
     return sureness(answerable, _probability("helps", hit_features(matches)))
 
 
@@ -101,17 +88,13 @@ def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
     return answerable * helps / (answerable * helps + nothing)
 
 
-def question_features(matches: Matches, question: Question) -> NDArray[np.float32]:
-    """What the first model sees of a question: numbers, and the vectors of its tokens by how much they lack a match.
-
-    Raises ValueError for a question without token vectors.
-    """
-    if question.tokens is None:
-        raise ValueError("a question is judged by its token vectors")
+def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
+    """What the first model sees of a question: numbers, and the vectors of its tokens by how much they lack a match."""
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
+    weights = token_weights(late)
     similarity = matches.similarity[:POOL]
-    vectors = question.tokens.astype(np.float64) / _UNIT
+    vectors = tokens.astype(np.float64) / _UNIT
     numbers = [
         np.log1p(len(matches.shares)),
         np.log1p(late.shape[1]),
@@ -122,7 +105,7 @@ def question_features(matches: Matches, question: Question) -> NDArray[np.float3
         float(np.sort(matches.dense[:POOL])[-5:].mean()),
         float(best.mean()),
         float(np.sort(best)[:3].mean()),
-        float(late[0] @ matches.weights),
+        float(late[0] @ weights),
         float(late.mean(axis=1).max()),
         float(similarity[0]),
         float(similarity[0] - similarity[min(20, len(similarity) - 1)]),
@@ -137,7 +120,7 @@ def hit_features(matches: Matches) -> NDArray[np.float32]:
     similarity = matches.similarity
     behind = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))
-    late = matches.late @ matches.weights
+    late = matches.late @ token_weights(matches.late[:POOL])
     columns = [behind, similarity, late, matches.has @ matches.shares, matches.dense, matches.context, rank]
     return np.column_stack([*columns, _best_in_session(behind, matches.sessions)]).astype(np.float32)
 
@@ -155,10 +138,9 @@ def _has_terms(terms: Numbers, wanted: Numbers) -> NDArray[np.bool_]:
     slots = np.zeros(NUMBERS, dtype=np.uint8)
     slots[wanted[:255]] = np.arange(1, len(wanted[:255]) + 1)
     found = slots.take(terms)
-    has = np.zeros((len(terms), len(wanted)), dtype=np.bool_)
-    rows, columns = np.nonzero(found)  # nearly all are 0
-    has[rows, found[rows, columns] - 1] = True
-    return has
+    has = np.zeros((len(terms), len(wanted) + 1), dtype=np.bool_)
+    np.put_along_axis(has, found.astype(np.intp), values=True, axis=1)
+    return has[:, 1:]
 
 
 @lru_cache(maxsize=2)

@@ -93,7 +93,7 @@ def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -
     if not scoring.floor:
         return None
     similar, around = (table[SIGNALS.index(name)] for name in ("similarity", "context"))
-    certainty = certainty_of(Question(scoring.terms, scoring.tokens, bool(scoring.windows)), hits, similar, around)
+    certainty = certainty_of(Question(scoring.terms, scoring.tokens), hits, similar, around)
     if certainty is None:
         return None
     # What contests a hit is about the same, however it is told.

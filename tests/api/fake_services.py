@@ -90,10 +90,10 @@ def fake_services(
         live=items,
         receipts=recorder,
     )
-    screened = screening_of(book or RuleBook(), local_panel(stored), embedder)
+    screened = screening_of(book or RuleBook(), local_panel(stored), embedder, clock)
     gates = (*screened.gates, DueTimes(clock))
     ingestor = Ingestor(stored, embedder, sparse, tokenizer, clock, gates)
-    ingestor = replace(ingestor, redactor=screened.redactor, panel=screened.panel, recent=screened.recent)
+    ingestor = replace(ingestor, redactor=screened.redactor, panel=screened.panel)
     ingestor = replace(ingestor, rejections=FakeRejections(clock))
     live, policies = FakeThreads(), PolicyLookup(Registry)
     screen = TurnScreen(screened.redactor, policies, tokenizer, clock)

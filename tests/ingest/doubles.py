@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from ingest.files.run import LocalSink
-from ingest.screening.prefilter import RecentTexts
 from ingest.screening.review.panel import Panel
 from ingest.writing.outcome import WriteOutcome
 from ingest.writing.pipeline import Ingestor
@@ -210,11 +209,10 @@ class Bench:
     clock: Clock = field(default_factory=Clock)
     gates: tuple[Any, ...] = ()
     panel: Panel | None = None
-    recent: RecentTexts | None = None
 
     def __post_init__(self) -> None:
         ingestor = Ingestor(self.store, self.embedder, LengthSparse(), CharTokenizer(), self.clock, self.gates)
-        self.ingestor = replace(ingestor, panel=self.panel, recent=self.recent)
+        self.ingestor = replace(ingestor, panel=self.panel)
 
     def sink(self, scope: Scope = SCOPE) -> LocalSink:
         """An import sink that writes with this ingestor."""

@@ -88,7 +88,8 @@ async def post_classify(request: ApiRequest, services: AppServices, data: JSONBo
     """The type of the text with its reason, the alternatives, and the parts of other types."""
     examiner = _examiner(services)
     classified = await examiner.classify(request.auth.tenant, data.content, data.context)
-    return ClassifyAnswer.of(classified, await examiner.parts(request.auth.tenant, data.content))
+    parts = await examiner.parts(request.auth.tenant, data.content, classified.type)
+    return ClassifyAnswer.of(classified, parts)
 
 
 @Endpoint("POST /v1/review", "Review a text", errors=(503,))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
 from anyio import to_thread
 from litestar.params import JSONBody
@@ -14,14 +15,13 @@ from pydantic import AfterValidator, Field
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
-from api.http.routes.memory_shapes import MAX_BATCH, BatchAnswer, BatchItem, Redactions
+from api.http.routes.memory_shapes import Redactions, StatusCounts
 from api.http.routes.retrieval import redact_query
 from api.http.routes.threads import live_threads
 from api.http.routes.working import InSession, working_memory
 from api.wiring.container import AppServices, Services
-from ingest.conversations.sessions import SessionMessage, session_drafts
-from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED
-from ingest.screening.submission import Submission
+from ingest.conversations.sessions import MessageOutcome, SessionMessage, SessionWriter
+from ingest.screening.submission import ReviewMode
 from ingest.working.intentions import DueRequest
 from ingest.working.todos import Todo, Todos, active_todo
 from ingest.working.working_memory import MAX_TTL_S, NewItem
@@ -30,9 +30,7 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Line, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
-from memtypes.model.types import AnyDraft
-from memtypes.offload import offload
-from retrieval.answer import Answer, RetrieveAnswer
+from retrieval.answer import Answer, OmittedIfNone, RetrieveAnswer
 from retrieval.context.thread import ThreadContext, thread_context
 from retrieval.query.request import (
     DEFAULT_FLOOR,
@@ -47,6 +45,8 @@ from retrieval.query.request import (
     Tokens,
 )
 
+MAX_MESSAGES = 10_000
+SESSION_BYTES = 32 * 1024 * 1024
 MAX_STEPS = 200
 MAX_TODOS = 200
 
@@ -66,9 +66,10 @@ def _distinct(todos: list[Todo]) -> list[Todo]:
 
 
 class SessionStop(InSession):
-    """The messages of a session that has ended, oldest first."""
+    """The messages of a session that has ended, oldest first. review: skip keeps every message, as for imports."""
 
-    messages: list[SessionMessage] = Field(max_length=MAX_BATCH)
+    messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
+    review: Literal["auto", "skip"] = "auto"
 
 
 class PromptSubmit(InSession):
@@ -130,6 +131,44 @@ class TodoCompleted(InSession):
     steps: list[Line] = Field(default_factory=list, max_length=MAX_STEPS)
 
 
+class MessageResult(Answer):
+    """How a message of a session ended. index: of the message. ids, types: of the memories that it is stored in.
+
+    reason: why it was rejected, merged or changed, or failed. redactions: secrets removed, by kind.
+    """
+
+    index: int
+    status: WriteStatus
+    ids: OmittedIfNone[list[str]] = None
+    types: OmittedIfNone[list[MemoryType]] = None
+    reason: OmittedIfNone[str] = None
+    redactions: Redactions = None
+
+
+class SessionStopAnswer(Answer):
+    """A result for each message, in order, and how many ended with each status."""
+
+    results: list[MessageResult]
+    counts: StatusCounts
+
+    @classmethod
+    def of(cls, outcomes: Sequence[MessageOutcome]) -> Self:
+        """The answer for these outcomes."""
+        counts = Counter(outcome.status for outcome in outcomes)
+        results = [
+            MessageResult(
+                index=index,
+                status=outcome.status,
+                ids=list(outcome.ids) or None,
+                types=list(outcome.types) or None,
+                reason=outcome.reason,
+                redactions=outcome.redactions or None,
+            )
+            for index, outcome in enumerate(outcomes)
+        ]
+        return cls(results=results, counts=StatusCounts(**{status: counts[status] for status in WriteStatus}))
+
+
 class TodoCreatedAnswer(Answer):
     """The id of the new working item. redactions: secrets removed from its content, by kind."""
 
@@ -148,23 +187,24 @@ class TodoCompletedAnswer(Answer):
     redactions: Redactions = None
 
 
-@Endpoint("POST /v1/hooks/session-stop", "A session has ended: store its messages", role=Role.WRITER, errors=(409, 503))
-async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> BatchAnswer:
-    """A result for each message, followed by one for each intention that the message states.
+@Endpoint(
+    "POST /v1/hooks/session-stop",
+    "A session has ended: store what is worth keeping of its messages",
+    role=Role.WRITER,
+    errors=(409, 503),
+    max_bytes=SESSION_BYTES,
+)
+async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
+    """A result for each message, in order. Sending the same messages again completes them and adds nothing twice.
 
-    The index of a result is that of its message. Sending the same messages again adds nothing. Text that the service
-    itself recalled is cut from a message, with a reason; a message that is only such text is rejected.
+    Messages pass the pre-filter and the reviewers as explicit writes with `review: auto` do, and get the type that they
+    read like. Text that the service itself recalled is cut from a message, with a reason.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if services.working is not None:
         await services.working.stop_session(scope)
-    contents = [message.content for message in data.messages]
-    rests = await services.recall_guard.without_recalled(scope, contents)
-    messages = [sent.model_copy(update={"content": rest}) for sent, rest in zip(data.messages, rests, strict=True)]
-    drafts = await offload(rests, lambda: session_drafts(data.session_id, messages))
-    outcomes = await services.ingestor.write(scope, [_submission(draft) for _, draft in drafts])
-    results = [BatchItem.of(index, outcome) for (index, _), outcome in zip(drafts, outcomes, strict=True)]
-    return BatchAnswer.counted(_with_recalled(results, contents, rests))
+    writer = SessionWriter(services.ingestor, services.recall_guard)
+    return SessionStopAnswer.of(await writer.write(scope, data.messages, ReviewMode(data.review)))
 
 
 @Endpoint(
@@ -244,23 +284,3 @@ async def todo_completed(
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
     completed = await Todos(working_memory(services)).complete(scope, data.todo_id, data.steps)
     return TodoCompletedAnswer.model_validate(completed, from_attributes=True)
-
-
-def _with_recalled(results: list[BatchItem], contents: Sequence[str], rests: Sequence[str]) -> list[BatchItem]:
-    """`results` by message, with rejections and reasons for messages (`contents`) of which only `rests` was written."""
-    by_message: dict[int, list[BatchItem]] = {index: [] for index in range(len(contents))}
-    for result in results:
-        by_message[result.index].append(result)
-    for index, (content, rest) in enumerate(zip(contents, rests, strict=True)):
-        if not rest:
-            by_message[index] = [BatchItem(index=index, id=None, status=WriteStatus.REJECTED, reason=ALL_RECALLED)]
-        elif rest != content and by_message[index]:
-            event = by_message[index][0]
-            reason = "; ".join(filter(None, (event.reason, PART_RECALLED)))
-            by_message[index][0] = event.model_copy(update={"reason": reason})
-    return [result for of_message in by_message.values() for result in of_message]
-
-
-def _submission(draft: AnyDraft) -> Submission:
-    """The draft to write. Events are marked as captured, which the pre-filter may drop; stated intentions are not."""
-    return Submission(draft, captured=draft.type is MemoryType.EPISODIC)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memtypes.calendar import MONTHS, WEEKDAYS
+
 MAX_WORDS = 40
 """Longer texts state more than one thing."""
 
@@ -23,6 +25,8 @@ def _set(words: str) -> frozenset[str]:
 
 ARTICLES = _set("a an the")
 _UPDATE_WORDS = _set("now currently already instead anymore nowadays recently just")
+_DENIALS = _set("not no longer never")
+_AUXILIARIES = _set("do does did")
 
 _STATE_VERBS = {
     verb: relation
@@ -41,6 +45,9 @@ _CHANGE_VERBS = {
 }
 """Verbs of change before "to", with their relations: "moved to Friday" is a date, "moved to Rome" a home."""
 
+SWITCH_VERBS = _set("switched moved migrated changed")
+"""Verbs that go "from" one value "to" another."""
+
 _PASSIVE = _set("is are was were has have been got")
 _PARTICIPLES = _set(
     "raised increased lowered decreased cut reduced changed moved set updated extended postponed rescheduled renamed "
@@ -50,6 +57,10 @@ _PARTICIPLES = _set(
 
 _CONNECTORS = _set("in at on to for as by until due set called named scheduled based located the a an about around of")
 """Words between the verb and the value: "is due on Friday"."""
+
+FUNCTION_WORDS = ARTICLES | _set("for in at as to on of with")
+TIME_WORDS = frozenset((*WEEKDAYS, *MONTHS)) | _set("noon midnight am pm today tomorrow at on")
+NUMBER_WORDS = _set("one two three four five six seven eight nine ten eleven twelve twenty hundred thousand")
 
 SINGLE_VALUED = _set(
     "favourite favorite current default preferred primary main next only usual account address age alias birthday boss "
@@ -89,6 +100,17 @@ class Statement:
 def words_of(text: str) -> list[str]:
     """The words and numbers of `text`, with "n't" as the word "not"."""
     return _WORD.findall(_NOT.sub(" not", text))
+
+
+def without_denials(words: Sequence[str]) -> tuple[list[str], bool]:
+    """`words`, case-folded, without denials and update words, and whether there was a denial.
+
+    Every word loses a final s, so that "does not like" compares equal to "likes".
+    """
+    folded = [word.casefold() for word in words]
+    denied = any(word in _DENIALS for word in folded)
+    dropped = _DENIALS | _UPDATE_WORDS | (_AUXILIARIES if denied else frozenset())
+    return [word.removesuffix("s") for word in folded if word not in dropped], denied
 
 
 def read_statement(text: str) -> Statement | None:

@@ -1,6 +1,7 @@
 """Review: three reviewers vote on a text side by side, and their votes decide whether it is stored.
 
-A reviewer that fails, is too slow or answers nonsense loses its own vote and nothing else.
+A reviewer that fails, is too slow or answers nonsense loses its own vote and nothing else. If it was a language model,
+the local reviewer votes in its place.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ import logging
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import anyio
 
-from ingest.screening.prefilter import objection
+from ingest.screening.judge import Judge, Judgement
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Decision, Reviewed, Tier, Vote
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.search.vectors import DenseVector
+from memtypes.offload import offload
+from memtypes.search.vectors import Embedding
 
 IMPORTANCE, RELEVANCE, NOVELTY = "importance", "relevance", "novelty"
 TIME_LIMIT_S = 2.0
@@ -46,14 +48,23 @@ class ReviewFailed(RemembrancerError):
 class ReviewRequest:
     """A text to review.
 
-    dense: its embedding, if any. nearest: cosine of the nearest stored memory, None if it has not been searched.
+    nearest: cosine of the nearest stored memory, None if it has not been searched. judgement: made by the pre-filter in
+    the text's conversation; the panel judges a text without one by itself.
     """
 
     scope: Scope
     text: str
     type: MemoryType
-    dense: DenseVector | None = None
+    embedding: Embedding | None = None
     nearest: float | None = None
+    judgement: Judgement | None = None
+
+    @property
+    def judged(self) -> Judgement:
+        """The judgement. Raises ReviewFailed without one."""
+        if self.judgement is None:
+            raise ReviewFailed("the text has not been judged")
+        return self.judgement
 
 
 class Reviewer(Protocol):
@@ -64,6 +75,11 @@ class Reviewer(Protocol):
         """The aspect that it scores: importance, relevance or novelty."""
         ...
 
+    @property
+    def stand_in(self) -> Reviewer | None:
+        """The local reviewer that votes if this one, a language model, fails; None for a local reviewer."""
+        ...
+
     async def vote(self, request: ReviewRequest) -> Vote:
         """Score and reason for the text of `request`. Raises ReviewFailed or another RemembrancerError."""
         ...
@@ -71,16 +87,31 @@ class Reviewer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Has several reviewers vote on a text at the same time. limit_s: time limit of each reviewer."""
+    """Has several reviewers vote on a text at the same time. judge: judges them first. limit_s: of each reviewer."""
 
     reviewers: Sequence[Reviewer]
+    judge: Judge = field(default_factory=Judge.shipped)
     limit_s: float = TIME_LIMIT_S
 
     async def review(self, request: ReviewRequest) -> Reviewed:
         """Ask all reviewers; return the decision to store or reject the text, with the votes in reviewer order."""
-        request = replace(request, text=request.text[:MAX_READ])
-        votes = await asyncio.gather(*(self._vote(reviewer, request) for reviewer in self.reviewers))
-        return decide(votes, None if any(vote.ok for vote in votes) else objection(request.text))
+        text = request.text[:MAX_READ]
+        judgement = request.judgement
+        if judgement is None:
+            judgement = await offload([text], lambda: self.judge.judged(text, request.embedding))
+        request = replace(request, text=text, judgement=judgement)
+        seats = await asyncio.gather(*(self._votes(reviewer, request) for reviewer in self.reviewers))
+        remote = [votes for votes, reviewer in zip(seats, self.reviewers, strict=True) if reviewer.stand_in is not None]
+        answered = [votes[0].ok for votes in remote or seats]
+        return decide([vote for votes in seats for vote in votes], tier_of(answered), judgement.objection)
+
+    async def _votes(self, reviewer: Reviewer, request: ReviewRequest) -> list[Vote]:
+        """The reviewer's vote; if it failed, also that of its stand-in."""
+        vote = await self._vote(reviewer, request)
+        if vote.ok or reviewer.stand_in is None:
+            return [vote]
+        stand_in = await self._vote(reviewer.stand_in, request)
+        return [vote, stand_in.model_copy(update={"stand_in": True})]
 
     async def _vote(self, reviewer: Reviewer, request: ReviewRequest) -> Vote:
         began = time.perf_counter()
@@ -96,20 +127,28 @@ class Panel:
         return vote.model_copy(update={"ms": round((time.perf_counter() - began) * 1_000, 3)})
 
 
-def decide(votes: Sequence[Vote], prefilter: str | None = None) -> Reviewed:
-    """The decision on `votes`. prefilter: the pre-filter's objection to the text, which counts if no vote is valid.
+def tier_of(answered: Sequence[bool]) -> Tier:
+    """How far a decision can be trusted, by which seats answered: those of the language model if it has any, or all."""
+    count = sum(answered)
+    if count == 0:
+        return Tier.FALLBACK
+    return Tier.PARTIAL if count == 1 and len(answered) > 1 else Tier.CONSENSUS
 
-    Two or three valid votes: rejected by two that say trivial, or by a mean importance below 4 or a mean relevance
-    below 5. One: stored from importance 3. None: the pre-filter decides, and importance is 5.
+
+def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> Reviewed:
+    """The decision on `votes`. prefilter: the pre-filter's objection to the text.
+
+    Consensus: rejected by two that say trivial, or by a mean importance below 4 or a mean relevance below 5. Partial:
+    stored from importance 3, unless somebody says trivial. Fallback: the pre-filter decides, and importance is 5.
     """
     valid = [vote for vote in votes if vote.ok]
     means = {name: _mean(valid, name) for name in (IMPORTANCE, RELEVANCE, NOVELTY)}
-    if len(valid) >= 2:
-        tier, against, reason = Tier.CONSENSUS, _objection(valid, means), "the reviewers agree to store it"
-    elif valid:
-        tier, against, reason = Tier.PARTIAL, _objection_alone(means), "the only reviewer that answered would store it"
+    if tier is Tier.CONSENSUS:
+        against, reason = _objection(valid, means), "the reviewers agree to store it"
+    elif tier is Tier.PARTIAL:
+        against, reason = _objection_alone(valid, means, prefilter), "the only reviewer that answered would store it"
     else:
-        tier, against, reason = Tier.FALLBACK, prefilter, "no reviewer answered; the pre-filter has no objection"
+        against, reason = prefilter, "no reviewer answered; the pre-filter has no objection"
         means[IMPORTANCE] = FALLBACK_IMPORTANCE
     decision = Decision.REJECT if against else Decision.STORE
     return Reviewed(decision=decision, reason=against or reason, tier=tier, votes=tuple(votes), **means)
@@ -133,8 +172,8 @@ def _objection(votes: Sequence[Vote], means: dict[str, float | None]) -> str | N
     return None
 
 
-def _objection_alone(means: dict[str, float | None]) -> str | None:
+def _objection_alone(votes: Sequence[Vote], means: dict[str, float | None], prefilter: str | None) -> str | None:
     importance = means[IMPORTANCE]
     if importance is not None and importance < MIN_IMPORTANCE_ALONE:
         return f"importance {importance:g} is below {MIN_IMPORTANCE_ALONE:g}, with a single reviewer"
-    return None
+    return prefilter or next((vote.reason for vote in votes if vote.trivial), None)

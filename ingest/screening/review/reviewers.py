@@ -7,37 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field
 
 from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest
-from ingest.screening.prefilter import objection
-from ingest.screening.review.panel import IMPORTANCE, NOVELTY, RELEVANCE, Reviewer, ReviewFailed, ReviewRequest
+from ingest.screening.judge import WORTH_KEEPING
+from ingest.screening.review.panel import (
+    IMPORTANCE,
+    MIN_IMPORTANCE,
+    MIN_RELEVANCE,
+    NOVELTY,
+    RELEVANCE,
+    Reviewer,
+    ReviewFailed,
+    ReviewRequest,
+)
 from memtypes.model.memory import Vote
-from memtypes.model.policy import LONG_TERM, MemoryType
+from memtypes.model.policy import LONG_TERM
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.search.vectors import DenseVector
 
 MAX_TEXT = 8_000
 """Characters of a text that are sent to a language model."""
-
-_WORD = re.compile(r"[^\W\d_]+")
-_SIGNS: tuple[tuple[re.Pattern[str], int, str], ...] = tuple(
-    (re.compile(pattern), weight, name)
-    for pattern, weight, name in (
-        (r"(?i)\b(?:decid|decision|agreed|chose|must|never|always|require|deadline|commit)\w*", 2, "a decision"),
-        (r"(?i)\b(?:fail|error|outage|incident|bug|broke|crash|critical|security|allerg|emergency)\w*", 2, "a fault"),
-        (r"(?i)\b(?:prefer|favou?rite|likes?|loves?|hates?|birthday|married|lives?|works?|born|name)\b", 1, "a person"),
-        (r"(?i)\b(?:because|therefore|so that|in order to|due to|cause)\w*", 1, "a reason"),
-        (r"(?i)\b(?:remind|remember|don't forget|todo|need to|have to)\b", 1, "an intention"),
-        (r"\d|\b[A-Z]\w+ [A-Z]\w+", 1, "a name or a number"),
-    )
-)
-"""What makes a text important, with what it adds to the score."""
-
-_MIN_WORDS = 3
-_MIN_LETTERS = 0.4
-"""Share of letters and digits below which a text is noise."""
 
 
 def _vote(name: str, score: float, reason: str, *, trivial: bool | None = None) -> Vote:
@@ -46,40 +38,32 @@ def _vote(name: str, score: float, reason: str, *, trivial: bool | None = None) 
 
 @dataclass(frozen=True, slots=True)
 class ImportanceReviewer:
-    """Scores what would be lost without the text: decisions, faults, people, reasons."""
+    """Scores what would be lost without the text, by a learnt model."""
 
     name: str = IMPORTANCE
+    stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Score of 4 plus the weights of the signs of importance in the text; filler scores 1 and is trivial."""
-        against = objection(request.text)
-        if against in {"filler", "no words"}:
-            return _vote(self.name, 1, against, trivial=True)
-        signs = [(weight, name) for pattern, weight, name in _SIGNS if pattern.search(request.text)]
-        score = 4 + sum(weight for weight, _ in signs) + (1 if request.type is MemoryType.PROCEDURAL else 0)
-        names = ", ".join(name for _, name in signs) or "a plain statement"
-        return _vote(self.name, score, f"contains {names}", trivial=False)
+        """The model's importance, 1 to 10."""
+        importance = request.judged.importance
+        level = "high" if importance >= 7 else "medium" if importance >= MIN_IMPORTANCE else "low"
+        trivial = request.judged.objection is not None
+        return _vote(self.name, importance, f"it reads like texts of {level} importance", trivial=trivial)
 
 
 @dataclass(frozen=True, slots=True)
 class RelevanceReviewer:
-    """Scores whether the text is language and states something."""
+    """Scores whether the text is worth keeping, by a learnt model."""
 
     name: str = RELEVANCE
+    stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Score of 6 to 8 for a statement, 4 for too few words, 2 or 3 (trivial) for punctuation or repeated words."""
-        text = request.text.strip()
-        words = [word.lower() for word in _WORD.findall(text)]
-        letters = sum(map(str.isalnum, text)) / max(1, len("".join(text.split())))
-        filler = objection(text) in ("filler", "no words")
-        if filler or (len(words) > 8 and len(set(words)) / len(words) < 0.2):
-            return _vote(self.name, 2, "noise: it states nothing", trivial=True)
-        if letters < _MIN_LETTERS:
-            return _vote(self.name, 3, "noise: mostly punctuation", trivial=True)
-        if len(words) < _MIN_WORDS and text.isascii():
-            return _vote(self.name, 4, "too few words for a statement", trivial=False)
-        return _vote(self.name, 6 + min(2, len(set(words)) // 12), "it states something", trivial=False)
+        """A score of 5 at the probability from which messages are kept, 1 at 0 and 10 at 1; trivial as pre-filtered."""
+        judged = request.judged
+        score = round(float(np.interp(judged.worth, (0, WORTH_KEEPING, 1), (1, MIN_RELEVANCE, 10))), 2)
+        reason = judged.objection or f"worth keeping with a probability of {judged.worth:.2f}"
+        return _vote(self.name, score, reason, trivial=judged.objection is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +72,15 @@ class NoveltyReviewer:
 
     store: MemoryStore
     name: str = NOVELTY
+    stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
         """Score from 1 (same as a stored memory) to 10. Raises ReviewFailed without an embedding, and store errors."""
-        if request.dense is None:
+        if request.embedding is None:
             raise ReviewFailed("novelty needs an embedding, and the text has none")
         nearest = request.nearest
         if nearest is None:
-            (nearest,) = await nearest_similarities(self.store, request.scope, [request.dense])
+            (nearest,) = await nearest_similarities(self.store, request.scope, [request.embedding.dense])
         score = round(1 + 9 * (1 - max(0.0, nearest)), 2)
         return _vote(self.name, score, f"similarity of the nearest memory: {nearest:.2f}")
 
@@ -149,23 +134,23 @@ class ReviewerAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EndpointReviewer:
-    """Asks a language model for the score that `local` gives without one; texts with orders go to `local`."""
+    """Asks a language model for the score that `stand_in` gives without one; texts with orders go to `stand_in`."""
 
     client: CompletionClient
-    local: Reviewer
+    stand_in: Reviewer
 
     @property
     def name(self) -> str:
-        """The aspect that `local` scores."""
-        return self.local.name
+        """The aspect that `stand_in` scores."""
+        return self.stand_in.name
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The language model's vote; for a text with orders to the reviewer, the vote of `local`.
+        """The language model's vote; for a text with orders to the reviewer, the vote of `stand_in`.
 
         Raises ReviewFailed if the endpoint is unreachable or too slow, or its answer invalid.
         """
         if addresses_reviewer(request.text):
-            return await self.local.vote(request)
+            return await self.stand_in.vote(request)
         instructions = _INSTRUCTIONS.format(name=self.name, aspect=_ASPECTS[self.name])
         completion = CompletionRequest(instructions, {"text": request.text[:MAX_TEXT]}, "verdict", _SCHEMA)
         try:

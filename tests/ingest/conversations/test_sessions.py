@@ -1,32 +1,130 @@
-"""Drafts from the messages of an ended session."""
+"""Writing the messages of a session."""
 
 from __future__ import annotations
 
-from ingest.conversations.sessions import ABOUT_USER, SessionMessage, session_drafts
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from api.wiring.services import local_panel, screening_of
+from ingest.conversations.sessions import EMPTY, MessageOutcome, SessionMessage, SessionWriter
+from ingest.screening.recall_guard import RecallGuard
+from ingest.screening.redaction.redactor import RuleBook
+from ingest.screening.submission import ReviewMode
+from ingest.writing.pipeline import Ingestor
+from memtypes.model.memory import MAX_CONTENT
+from memtypes.model.scope import Scope
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_memories import InMemoryStore
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+SCOPE = Scope("acme", "shop", "s1")
+FACT = "The staging database is read-only on Sundays, so exports run on Mondays."
 
 
-def message(role: str, text: str) -> SessionMessage:
-    """A message of a session; its text may be empty, as when all of it was recalled memories."""
-    return SessionMessage(role=role, content="x").model_copy(update={"content": text})
+async def _flush() -> None:
+    """No access counts are pending."""
 
 
-def test_a_users_message_gives_an_event_an_intention_and_a_procedure() -> None:
-    """The assistant's same text gives only an event, and an empty message gives nothing."""
-    text = "We met Ana. Remind me to call her tomorrow. To deploy: 1. build 2. push"
-    messages = [message("user", text), message("user", ""), message("assistant", text)]
-    assert [(index, str(draft.type)) for index, draft in session_drafts("s", messages)] == [
-        (0, "episodic"),
-        (0, "prospective"),
-        (0, "procedural"),
-        (2, "episodic"),
-    ]
+@pytest.fixture
+def writer() -> SessionWriter:
+    """A writer with full screening over a store in memory."""
+    store = InMemoryStore()
+    screened = screening_of(RuleBook(), local_panel(store), FakeEmbedder(), lambda: NOW)
+    ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, screened.gates)
+    ingestor = replace(ingestor, panel=screened.panel)
+    return SessionWriter(ingestor, RecallGuard(store, FakeSparse(), _flush))
 
 
-def test_facts_about_the_user_come_from_the_users_messages() -> None:
-    """Each fact is tagged and names its message as the source."""
-    text = "I live in Lisbon."
-    drafts = session_drafts("s", [message("assistant", text), message("user", text)])
-    assert [(index, draft.type) for index, draft in drafts] == [(0, "episodic"), (1, "episodic"), (1, "semantic")]
-    _, fact = drafts[-1]
-    assert fact.source is not None
-    assert (fact.content, fact.source.thread_id, fact.source.turns, fact.tags) == (text, "s", [1], [ABOUT_USER])
+def said(content: str, role: str = "user", timestamp: str | None = None) -> SessionMessage:
+    """A message of the session."""
+    return SessionMessage(role=role, content=content, timestamp=timestamp)
+
+
+async def write(
+    writer: SessionWriter, *messages: SessionMessage, review: ReviewMode = ReviewMode.AUTO
+) -> list[MessageOutcome]:
+    """The outcomes of a session with these messages."""
+    return await writer.write(SCOPE, messages, review)
+
+
+async def test_each_message_ends_with_its_own_status(writer: SessionWriter) -> None:
+    """A bad time, a control character, a future time and an empty text end one message each, and none other."""
+    outcomes = await write(
+        writer,
+        said(FACT, timestamp="2026-03-01T10:00:00"),
+        said(" \n"),
+        said("a\x00b"),
+        said(FACT, timestamp="yesterday"),
+        said(FACT, timestamp="2031-01-01T00:00:00Z"),
+        said("ok thanks"),
+    )
+    assert [outcome.status for outcome in outcomes] == ["stored", "rejected", "failed", "failed", "failed", "rejected"]
+    assert outcomes[1].reason == EMPTY
+    assert "control characters" in str(outcomes[2].reason)
+    assert "created_at" in str(outcomes[3].reason)
+    assert "created_at" in str(outcomes[4].reason)
+
+
+async def test_a_time_without_an_offset_is_utc(writer: SessionWriter) -> None:
+    """It is stored with the offset of UTC."""
+    (outcome,) = await write(writer, said(FACT, timestamp="2026-03-01T10:00:00"))
+    (memory,) = (await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=True)))).values()
+    assert memory.created_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
+
+
+async def test_a_session_sent_again_adds_nothing_and_completes_the_rest(writer: SessionWriter) -> None:
+    """What is stored is merged into itself; what is new is stored."""
+    first, second = said(FACT), said("Remind me to call Ann tomorrow.", timestamp="2026-03-01T09:00:00Z")
+    await write(writer, first)
+    again = await write(writer, first, second)
+    assert [outcome.status for outcome in again] == ["merged", "stored"]
+
+
+async def test_a_message_longer_than_a_memory_is_taken_in_parts(writer: SessionWriter) -> None:
+    """Its memories together have the whole text, cut at blanks."""
+    words = "budget " * (MAX_CONTENT // 7 + 50_000)
+    (outcome,) = await write(writer, said(words), review=ReviewMode.SKIP)
+    stored = (await writer.ingestor.store.get(SCOPE, dict.fromkeys(outcome.ids, outcome.types[0]))).values()
+    assert len(outcome.ids) == 2
+    assert sum(len(memory.content.split()) for memory in stored) == len(words.split())
+
+
+async def test_skip_keeps_what_review_would_drop(writer: SessionWriter) -> None:
+    """Each message is stored, with a type, and without a review."""
+    (outcome,) = await write(writer, said("ok thanks"), review=ReviewMode.SKIP)
+    (memory,) = (await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=True)))).values()
+    fields: dict[str, Any] = memory.model_dump()
+    assert (outcome.status, fields["reviewed"]) == ("stored", None)
+
+
+async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWriter) -> None:
+    """The message is stored as a whole, and its request besides as an intention."""
+    text = (
+        "Yesterday the migration of the mail server failed at step two because the disk was full, we rolled it back. "
+        "Remind me to call Ann tomorrow."
+    )
+    (outcome,) = await write(writer, said(text))
+    stored = await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=False)))
+    assert outcome.status == "stored"
+    assert "prospective" in outcome.types
+    assert len(outcome.ids) == 2
+    assert stored
+
+
+async def test_courtesies_of_an_agent_are_dropped_and_its_findings_kept(writer: SessionWriter) -> None:
+    """Both speakers are heard; an agent's plans for the next minute are noise."""
+    outcomes = await write(
+        writer,
+        said("the export is slow again"),
+        said("Let me look into that! I'll check the logs first.", "assistant"),
+        said(
+            "The export was slow because the index on orders was missing; I added it and it takes 40 ms now.",
+            "assistant",
+        ),
+        said("great, thanks!"),
+    )
+    assert [outcome.status for outcome in outcomes][1:] == ["rejected", "stored", "rejected"]

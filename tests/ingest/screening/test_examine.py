@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.screening.classification.classifier import Classifier
+from ingest.screening.classifier import Classifier
 from ingest.screening.examine import Examiner
 from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, SecretsRefused, Treatment
 from ingest.screening.review.panel import Panel
@@ -20,23 +20,24 @@ def examiner(embedder: CountingEmbedder, rules: RedactionRules | None = None) ->
     """An examiner with two built-in reviewers."""
     redactor = Redactor(RuleBook(default=rules or RedactionRules()))
     panel = Panel((ImportanceReviewer(), RelevanceReviewer()))
-    return Examiner(redactor, Classifier(embedder), panel, embedder)
+    return Examiner(redactor, Classifier(embedder, panel.judge), panel, embedder)
 
 
 async def test_the_context_counts_only_in_doubt() -> None:
     """A clear content keeps its type; an unclear one gets the type that its context suggests."""
     embedder = CountingEmbedder()
-    context = "Remind me to book a room for the meeting"
-    clear = await examiner(embedder).classify(SCOPE.tenant, "Yesterday we deployed and it failed!", context)
+    context = "Remind me to book a room for the meeting tomorrow"
+    clear = await examiner(embedder).classify(SCOPE.tenant, "Yesterday we deployed it and it failed.", context)
     unclear = await examiner(embedder).classify(SCOPE.tenant, "Blue green yellow", context)
     assert (clear.type, unclear.type) == (MemoryType.EPISODIC, MemoryType.PROSPECTIVE)
 
 
-async def test_parts_leave_out_the_whole_text() -> None:
-    """Requests, how-tos and facts within a longer text are listed with type; the text itself is not."""
-    parts = await examiner(CountingEmbedder()).parts(SCOPE.tenant, "I live in Lisbon. Remind me to call Ann.")
-    assert parts == [(MemoryType.PROSPECTIVE, "Remind me to call Ann."), (MemoryType.SEMANTIC, "I live in Lisbon.")]
-    assert await examiner(CountingEmbedder()).parts(SCOPE.tenant, "I live in Lisbon.") == []
+async def test_parts_are_sentences_of_other_types() -> None:
+    """A request within a statement is listed with its type; a text of one sentence has no parts."""
+    text = "I live in Lisbon. Remind me to call Ann tomorrow."
+    parts = await examiner(CountingEmbedder()).parts(SCOPE.tenant, text, MemoryType.SEMANTIC)
+    assert parts == [(MemoryType.PROSPECTIVE, "Remind me to call Ann tomorrow.")]
+    assert await examiner(CountingEmbedder()).parts(SCOPE.tenant, "I live in Lisbon.", MemoryType.SEMANTIC) == []
 
 
 async def test_a_review_removes_and_counts_secrets() -> None:

@@ -2,69 +2,92 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date, timedelta
+
 import pytest
 
-from ingest.screening.prefilter import MAX_SCOPES, Prefilter, RecentTexts, objection
-from ingest.screening.submission import ReviewMode, Submission
+from ingest.screening.features import Conversation
+from ingest.screening.judge import Judge
+from ingest.screening.prefilter import DUPLICATE, MAX_SCOPES, Prefilter, RecentTexts
+from ingest.screening.submission import Rejection, ReviewMode, Said, Submission, UntypedDraft
+from memtypes.model.memory import Source
 from memtypes.model.scope import Scope
-from tests.ingest.doubles import SCOPE, Bench, draft
+from tests.fakes import FakeEmbedder
+from tests.ingest.doubles import NOW, SCOPE, draft
 
 pytestmark = pytest.mark.anyio
 
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("ok", "filler"),
-        ("Thanks so much!", "filler"),
-        ("Got it \N{THUMBS UP SIGN}", "filler"),
-        ("...", "no words"),
-        ("That was quite something", "shorter than 50 characters"),
-        ("Alice likes tea", None),
-        ("The build fails on ARM", None),
-        ("We walked along the river until the rain came and drove us home.", None),
-    ],
-)
-def test_trivial_texts_are_rejected(text: str, reason: str | None) -> None:
-    """Filler, very short texts and texts without words are rejected; short statements are not."""
-    assert objection(text) == reason
+TODAY = NOW.date()
+HERE = ("s1", (0,))
+FACT = "The staging database is read-only on Sundays, so exports run on Mondays."
 
 
-async def test_only_captured_texts_are_rejected() -> None:
-    """Explicit writes and imports pass the pre-filter, however short they are."""
-    bench = Bench(gates=(Prefilter(),))
-    outcomes = await bench.ingestor.write(
-        SCOPE,
-        [
-            draft("ok"),
-            Submission(draft("okay"), ReviewMode.AUTO),
-            Submission(draft("oh"), ReviewMode.SKIP, captured=True),
-            Submission(draft("yes"), captured=True),
-        ],
-    )
-    assert [one.status for one in outcomes] == ["stored", "stored", "stored", "rejected"]
-    assert outcomes[3].reason == "trivial: filler"
+@pytest.fixture
+def prefilter() -> Prefilter:
+    """A pre-filter with the shipped models and no states of an encoder."""
+    return Prefilter(Judge.shipped(), FakeEmbedder(), lambda: NOW)
 
 
-async def test_repetitions_in_a_namespace_are_rejected() -> None:
-    """Blanks do not matter; the same text in another namespace passes."""
-    recent = RecentTexts()
-    bench = Bench(gates=(Prefilter(recent),), recent=recent)
-    text = "The build of the shop fails on ARM since Monday."
-    captured = [Submission(draft(one), captured=True) for one in (text, f" {text}")]
-    assert (await bench.ingestor.write(SCOPE, captured[:1]))[0].status == "stored"
-    again = await bench.ingestor.write(SCOPE, captured[1:])
-    assert again[0].reason == "trivial: the same text is among the last stored"
-    assert (await bench.ingestor.write(Scope("acme", "other"), captured[:1]))[0].status == "stored"
+def captured(text: str, turn: int = 0, conversation: Conversation | None = None) -> Submission:
+    """A message of a user in session s1."""
+    source = Source(thread_id="s1", turns=[turn])
+    untyped = UntypedDraft(content=text, source=source, created_at=NOW)
+    return Submission(untyped, ReviewMode.AUTO, Said("user", conversation or Conversation()))
+
+
+@pytest.mark.parametrize("text", ["ok thanks", "haha", "lol", "...", "one sec", "danke dir", "merci beaucoup"])
+async def test_trivial_messages_are_rejected_with_a_reason(prefilter: Prefilter, text: str) -> None:
+    """Courtesies and interjections are dropped, in several languages."""
+    verdict = await prefilter.examine(SCOPE, captured(text))
+    assert isinstance(verdict, Rejection)
+    assert verdict.reason.startswith("trivial: nothing in it to keep")
+
+
+async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Prefilter) -> None:
+    """The embedding is kept with the classification, so writing does not make it again."""
+    verdict = await prefilter.examine(SCOPE, captured(FACT))
+    assert isinstance(verdict, Submission)
+    assert verdict.draft.type == "semantic"
+    assert verdict.judgement is not None
+    assert verdict.classified is not None
+    assert verdict.classified.embedding is not None
+
+
+async def test_explicit_writes_pass_unchanged(prefilter: Prefilter) -> None:
+    """However short they are, and whatever their review mode is."""
+    for explicit in (Submission(draft("ok")), Submission(UntypedDraft(content="ok"), ReviewMode.AUTO)):
+        assert await prefilter.examine(SCOPE, explicit) is explicit
+
+
+async def test_skipped_review_keeps_trivial_messages(prefilter: Prefilter) -> None:
+    """Imports keep every message, with a type."""
+    verdict = await prefilter.examine(SCOPE, replace(captured("ok thanks"), review=ReviewMode.SKIP))
+    assert isinstance(verdict, Submission)
+    assert verdict.draft.type is not None
+
+
+async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> None:
+    """The same text at another turn is a duplicate; the same turn sent again, another day or namespace is not."""
+    assert isinstance(await prefilter.examine(SCOPE, captured(FACT)), Submission)
+    repeated = await prefilter.examine(SCOPE, captured(f" {FACT} ", turn=5))
+    assert isinstance(repeated, Rejection)
+    assert repeated.reason == DUPLICATE
+    assert isinstance(await prefilter.examine(SCOPE, captured(FACT)), Submission)
+    later = captured(FACT, turn=9)
+    tomorrow = later.draft.model_copy(update={"created_at": NOW + timedelta(days=1)})
+    assert isinstance(await prefilter.examine(SCOPE, replace(later, draft=tomorrow)), Submission)
+    assert isinstance(await prefilter.examine(Scope("acme", "other"), captured(FACT, turn=7)), Submission)
 
 
 def test_only_the_last_hundred_are_remembered() -> None:
     """The oldest texts of a namespace, and the least recently used namespaces, are forgotten."""
-    recent = RecentTexts()
+    recent, there = RecentTexts(), ("s2", (1,))
     for index in range(101):
-        recent.add(SCOPE, f"text {index}")
-    assert not recent.holds(SCOPE, "text 0")
-    assert recent.holds(SCOPE, "text 1")
+        recent.add(SCOPE, f"text {index}", TODAY, HERE)
+    assert not recent.holds(SCOPE, "text 0", TODAY, there)
+    assert recent.holds(SCOPE, "text 1", TODAY, there)
+    assert not recent.holds(SCOPE, "text 1", date(2001, 1, 1), there)
     for index in range(MAX_SCOPES):
-        recent.add(Scope("acme", f"n{index}"), "text")
-    assert not recent.holds(SCOPE, "text 100")
+        recent.add(Scope("acme", f"n{index}"), "text", TODAY, HERE)
+    assert not recent.holds(SCOPE, "text 100", TODAY, there)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from retrieval.query.intent import Wish, asks_about_past, asks_for_latest, asks_for_value, wish_of
+from retrieval.query.intent import Wish, asks_for_latest, asks_for_value, wish_of
 
 
 @pytest.mark.parametrize(
@@ -62,21 +62,3 @@ def test_without_a_vector_a_query_asks_for_nothing_special() -> None:
 def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> None:  # noqa: FBT001
     """Every query is one, but for those about the past and comparisons."""
     assert asks_for_value(query) is value
-
-
-@pytest.mark.parametrize(
-    ("query", "past"),
-    [
-        ("What was the limit before?", True),
-        ("Where did the team use to meet previously?", True),
-        ("Which database did we originally use?", True),
-        ("Wie hoch war das Limit früher?", True),
-        ("Quelle était la limite auparavant ?", True),
-        ("What must be done before the release?", False),
-        ("What is the limit?", False),
-        ("When did we deploy?", False),
-    ],
-)
-def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None:  # noqa: FBT001
-    """By an adverb of the past; "before" counts without a noun after it."""
-    assert asks_about_past(query) is past

@@ -31,8 +31,10 @@ TALK = [
 ]
 
 
-async def _stop(client: httpx.AsyncClient, messages: list[dict[str, Any]], session_id: str = "s1") -> dict[str, Any]:
-    body = {"namespace": "ann", "session_id": session_id, "messages": messages}
+async def _stop(
+    client: httpx.AsyncClient, messages: list[dict[str, Any]], session_id: str = "s1", review: str = "auto"
+) -> dict[str, Any]:
+    body = {"namespace": "ann", "session_id": session_id, "messages": messages, "review": review}
     sent = await client.post("/v1/hooks/session-stop", json=body)
     assert sent.status_code == 200, sent.text
     answer: dict[str, Any] = sent.json()
@@ -45,31 +47,105 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
     return memories
 
 
-async def test_session_stop_stores_events_and_intentions(client: httpx.AsyncClient) -> None:
-    """Each message becomes an event of its speaker; intentions in it become separate memories."""
+async def test_session_stop_stores_messages_as_what_they_are(client: httpx.AsyncClient) -> None:
+    """An event and an intention are stored, each with its review; a restatement is not. Each message has a result."""
     answer = await _stop(client, TALK)
-    assert [item["index"] for item in answer["results"]] == [0, 1, 2, 2]
-    assert answer["counts"]["stored"] == 4
-    events = sorted(await _listed(client, "episodic"), key=lambda item: item["seq"])
-    assert [(item["speaker"], item["session_id"]) for item in events] == [
-        ("user", "s1"),
-        ("assistant", "s1"),
-        ("user", "s1"),
-    ]
-    assert [item["event_type"] for item in events] == ["user_query", "agent_response", "user_query"]
-    assert events[0]["created_at"] == "2026-03-01T10:00:00Z"
-    (later,) = await _listed(client, "prospective")
-    assert later["content"] == "Remind me to rotate the keys tomorrow at 3pm."
+    assert [item["index"] for item in answer["results"]] == [0, 1, 2]
+    assert [item["status"] for item in answer["results"]] == ["stored", "rejected", "stored"]
+    assert answer["counts"] == {"stored": 2, "merged": 0, "rejected": 1, "failed": 0}
+    assert answer["results"][1]["reason"]
+    assert "prospective" in answer["results"][2]["types"]
+    (event,) = await _listed(client, "episodic")
+    assert (event["speaker"], event["session_id"], event["event_type"]) == ("user", "s1", "user_query")
+    assert event["created_at"] == "2026-03-01T10:00:00Z"
+    later = (await _listed(client, "prospective"))[0]
     assert later["due_at"] == "2026-03-02T15:00:00Z"
+    for memory in (event, later):
+        assert memory["reviewed"]["tier"] == "consensus"
+        assert memory["reviewed"]["importance"] >= 4
+        assert memory["reviewed"]["relevance"] >= 5
+        assert memory["reviewed"]["reason"]
 
 
 async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> None:
     """A conversation sent again stores no message twice; new messages are added."""
     await _stop(client, TALK[:2])
     again = await _stop(client, TALK)
-    assert again["counts"] == {"stored": 2, "merged": 2, "rejected": 0, "failed": 0}
+    assert again["counts"] == {"stored": 1, "merged": 1, "rejected": 1, "failed": 0}
     assert all(item["evidence_count"] == 1 for item in await _listed(client, "episodic"))
-    assert (await _stop(client, TALK))["counts"]["merged"] == 4
+    total = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["total"]
+    await _stop(client, TALK)
+    assert (await client.get("/v1/memories", params={"namespace": "ann"})).json()["total"] == total
+
+
+@pytest.mark.parametrize("content", ["ok thanks", "Great question! Let me look into that for you.", "haha"])
+async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.AsyncClient, content: str) -> None:
+    """Courtesies are not stored, unless review is skipped."""
+    message = {"role": "assistant", "content": content, "timestamp": "2026-03-01T10:00:00Z"}
+    rejected = (await _stop(client, [message]))["results"][0]
+    assert rejected["status"] == "rejected"
+    assert rejected["reason"]
+    body = {"namespace": "ann", "session_id": "s1", "messages": [message], "review": "skip"}
+    skipped = (await client.post("/v1/hooks/session-stop", json=body)).json()["results"][0]
+    assert (skipped["status"], len(skipped["ids"]), len(skipped["types"])) == ("stored", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("We always use spaces, never tabs, in this repository.", "semantic"),
+        ("I'm allergic to peanuts.", "semantic"),
+        ("Remind me to renew the passport before 30 June.", "prospective"),
+        ("On Tuesday the deployment failed because the certificate had expired, we rolled it back.", "episodic"),
+        ("To release: first bump the version, then run the tests, then tag the commit and push the tag.", "procedural"),
+    ],
+)
+async def test_messages_get_the_type_that_they_read_like(client: httpx.AsyncClient, content: str, kind: str) -> None:
+    """Rules and traits are facts, requests are intentions, dated incidents events, steps procedures."""
+    answer = await _stop(client, [{"role": "user", "content": content, "timestamp": "2026-03-01T10:00:00Z"}])
+    assert answer["results"][0]["status"] == "stored"
+    assert answer["results"][0]["types"][0] == kind
+
+
+async def test_one_bad_message_does_not_lose_a_conversation(client: httpx.AsyncClient) -> None:
+    """An empty one is rejected, a control character or an unreadable time fails its message, and the rest is stored."""
+    fact = "The staging database is read-only on Sundays, so exports run on Mondays."
+    answer = await _stop(
+        client,
+        [
+            {"role": "user", "content": ""},
+            {"role": "user", "content": "a\u0000b"},
+            {"role": "user", "content": fact, "timestamp": "next week"},
+            {"role": "user", "content": fact, "timestamp": "2026-03-01T10:00:00"},
+            {"role": "user", "content": fact, "timestamp": "2026-03-01T11:00:00"},
+        ],
+    )
+    results = answer["results"]
+    assert [item["status"] for item in results] == ["rejected", "failed", "failed", "stored", "rejected"]
+    assert results[0]["reason"] == "empty"
+    assert results[4]["reason"] == "duplicate of one of the last 100 messages"
+    (memory,) = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
+    assert memory["created_at"] == "2026-03-01T10:00:00Z"
+
+
+async def test_the_same_text_on_another_day_is_no_duplicate(client: httpx.AsyncClient) -> None:
+    """It is written again: stored as another event, or merged into the same fact."""
+    text = "On call I restarted the gateway because it had run out of memory, and errors stopped."
+    days = [{"role": "user", "content": text, "timestamp": f"2026-02-2{day}T10:00:00Z"} for day in (6, 7)]
+    results = (await _stop(client, days))["results"]
+    assert results[0]["status"] == "stored"
+    assert results[1]["status"] in {"stored", "merged"}
+
+
+async def test_large_conversations_are_taken(client: httpx.AsyncClient) -> None:
+    """More than 1,000 messages and 3 MiB end with a result each; more than 10,000 messages are refused."""
+    messages = [{"role": "user", "content": f"ok {index}"} for index in range(1_001)]
+    messages.append({"role": "user", "content": "we walked on and on and " * 140_000})
+    answer = await _stop(client, messages)
+    assert len(answer["results"]) == len(messages)
+    assert sum(answer["counts"].values()) == len(messages)
+    body = {"namespace": "ann", "session_id": "s1", "messages": [{"role": "user", "content": "ok"}] * 10_001}
+    assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
 
 
 async def test_prompt_submit_fires_due_intentions_in_the_context(client: httpx.AsyncClient) -> None:
@@ -95,11 +171,9 @@ async def test_intentions_outside_the_budget_do_not_fire(client: httpx.AsyncClie
     assert [item["status"] for item in await _listed(client, "prospective")] == ["pending"]
 
 
-@pytest.mark.parametrize(
-    "broken", [{"messages": [{"role": "user", "content": " "}]}, {"messages": [{"content": "x"}]}, {}]
-)
+@pytest.mark.parametrize("broken", [{"messages": [{"content": "x"}]}, {"review": "never", "messages": []}, {}])
 async def test_invalid_conversation_is_422(client: httpx.AsyncClient, broken: dict[str, Any]) -> None:
-    """A conversation with a blank text or a message without a role is refused, and nothing is stored."""
+    """A message without a role, an unknown review mode or no messages at all are refused, and nothing is stored."""
     body = {"namespace": "ann", "session_id": "s1", **broken}
     assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
     assert await _listed(client, "episodic") == []
@@ -121,12 +195,13 @@ async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -
                 "timestamp": "2026-03-01T11:01:00Z",
             },
         ],
+        review="skip",
     )
     assert [(item["index"], item["status"]) for item in answer["results"]] == [(0, "rejected"), (1, "stored")]
     assert answer["results"][0]["reason"] == "it contains only text that was recalled from memory"
     assert answer["results"][1]["reason"] == "text that was recalled from memory was removed"
     assert answer["counts"] == {"stored": 1, "merged": 0, "rejected": 1, "failed": 0}
-    texts = [memory["content"] for memory in await _listed(client, "episodic")]
+    texts = [memory["content"] for memory in (await client.get("/v1/memories?namespace=ann")).json()["memories"]]
     assert "From all this I take it that the invoices live elsewhere." in texts
     assert context not in texts
 

@@ -1,4 +1,4 @@
-"""What a newer fact does to an older one, over HTTP with the default encoder: replaced, contested or left alone."""
+"""What a newer fact does to an older one, over HTTP and with the default encoder: replaced, contested or left alone."""
 
 from __future__ import annotations
 
@@ -126,48 +126,3 @@ async def test_a_batch_tells_what_it_replaced_and_contests(facts: httpx.AsyncCli
     results = (await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()["results"]
     assert results[1]["supersedes"] == [results[0]["id"]]
     assert results[2]["contests"] == [results[1]["id"]]
-
-
-async def context_of(client: httpx.AsyncClient, query: str, budget: int = 300) -> dict[str, Any]:
-    """The answer to a retrieval."""
-    body = {"namespace": "n", "query": query, "budget": budget, "floor": 0}
-    answer: dict[str, Any] = (await client.post("/v1/retrieve", json=body)).json()
-    return answer
-
-
-async def test_a_changed_fact_shows_since_when_it_holds(facts: httpx.AsyncClient) -> None:
-    """The replaced one is not shown; contested ones are shown newest first, each with its date."""
-    await write(facts, "The upload limit is 20 MB.", 9)
-    await write(facts, "The upload limit is 50 MB.", 5)
-    shown = (await context_of(facts, "What is the upload limit?"))["context"].splitlines()
-    assert shown[2:-1] == [f"- The upload limit is 50 MB. (since {NOW - timedelta(days=5):%Y-%m-%d})"]
-    await write(facts, "We raised the upload limit to 100 MB.", 2)
-    shown = (await context_of(facts, "What is the upload limit?"))["context"].splitlines()
-    assert shown[2:-1] == [
-        f"- We raised the upload limit to 100 MB. (since {NOW - timedelta(days=2):%Y-%m-%d})",
-        f"- The upload limit is 50 MB. (since {NOW - timedelta(days=5):%Y-%m-%d})",
-    ]
-
-
-async def test_a_context_with_dates_keeps_its_budget_and_receipt(facts: httpx.AsyncClient) -> None:
-    """Stored counts include the date, and the receipt verifies and replays."""
-    await write(facts, "The upload limit is 20 MB.", 9)
-    await write(facts, "We raised the upload limit to 100 MB.", 2)
-    for budget in range(0, 80, 3):
-        assert (await context_of(facts, "What is the upload limit?", budget))["metadata"]["total_tokens"] <= budget
-    receipt = (await context_of(facts, "What is the upload limit?"))["receipt_id"]
-    verified = (await facts.post(f"/v1/receipts/{receipt}/verify")).json()
-    assert [check for check in verified["checks"] if not check["ok"]] == []
-    assert (await facts.post(f"/v1/receipts/{receipt}/replay")).json()["identical"]
-
-
-async def test_a_question_about_the_past_gets_the_old_value(facts: httpx.AsyncClient) -> None:
-    """It is marked with the date until when it held; other questions do not get it."""
-    await write(facts, "The upload limit is 20 MB.", 9)
-    await write(facts, "The upload limit is 50 MB.", 5)
-    old = f"- The upload limit is 20 MB. (until {NOW - timedelta(days=5):%Y-%m-%d})"
-    for query in ("What was the upload limit before?", "What did the upload limit use to be previously?"):
-        answer = await context_of(facts, query)
-        assert old in answer["context"].splitlines()
-        assert (await facts.post(f"/v1/receipts/{answer['receipt_id']}/verify")).json()["valid"]
-    assert "20 MB" not in (await context_of(facts, "What is the upload limit?"))["context"]

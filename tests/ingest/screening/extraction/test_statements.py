@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.extraction.statements import read_statement
+from ingest.screening.extraction.statements import read_statement, without_denials, words_of
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,13 @@ def test_words_of_change_mark_an_update() -> None:
     """The word "now" and verbs such as "changed" mark an update; a plain statement is no update."""
     statements = [read_statement(text) for text in ("We now use Vim", "The port changed to 81", "We use Vim")]
     assert [one is not None and one.updated for one in statements] == [True, True, False]
+
+
+def test_a_denial_compares_equal_to_its_statement() -> None:
+    """Without "does not" and the verb's ending the words are the same."""
+    denied, plain = without_denials(words_of("Ann doesn't like tea")), without_denials(words_of("Ann likes tea"))
+    assert denied == (plain[0], True)
+    assert plain[1] is False
 
 
 @given(st.text(max_size=120))

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from ingest.screening.review.panel import (
     MAX_READ,
     Panel,
+    Reviewer,
     ReviewFailed,
     ReviewRequest,
     decide,
+    tier_of,
 )
-from memtypes.model.memory import Decision, Tier, Vote
+from memtypes.model.memory import Decision, Reviewed, Tier, Vote
 from memtypes.model.policy import MemoryType
 from tests.ingest.doubles import SCOPE
 
@@ -51,6 +53,7 @@ class StubReviewer:
     shown: list[str]
     fails: bool = False
     delay_s: float = 0.0
+    stand_in: Reviewer | None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
         """A vote with the score 8, or the error."""
@@ -98,10 +101,15 @@ async def test_only_the_beginning_of_a_long_text_is_reviewed() -> None:
     assert [len(text) for text in reviewer.shown] == [MAX_READ]
 
 
+def judge(votes: list[Vote], prefilter: str | None = None) -> Reviewed:
+    """The decision of a panel of local reviewers."""
+    return decide(votes, tier_of([one.ok for one in votes]), prefilter)
+
+
 @given(VOTES)
 def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
     """Invalid votes and votes without the score do not count."""
-    decided = decide(votes)
+    decided = judge(votes)
     for name in ("importance", "relevance", "novelty"):
         scores = [one.scores[name] for one in votes if one.ok and name in one.scores]
         mean = getattr(decided, name)
@@ -111,11 +119,30 @@ def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
             assert mean is None
 
 
-@given(VOTES)
-def test_the_tier_depends_on_the_number_of_valid_votes(votes: list[Vote]) -> None:
-    """Two or three are a consensus, one is partial, none is a fallback."""
-    valid = sum(one.ok for one in votes)
-    assert decide(votes).tier == (Tier.CONSENSUS if valid >= 2 else Tier.PARTIAL if valid else Tier.FALLBACK)
+@given(st.lists(st.booleans(), max_size=3))
+def test_the_tier_depends_on_the_seats_that_answered(answered: list[bool]) -> None:
+    """None is a fallback, one of several is partial, all others are a consensus."""
+    count = sum(answered)
+    expected = Tier.FALLBACK if not count else Tier.PARTIAL if count == 1 < len(answered) else Tier.CONSENSUS
+    assert tier_of(answered) == expected
+
+
+@pytest.mark.anyio
+async def test_a_local_reviewer_votes_in_place_of_a_failed_model() -> None:
+    """The failed vote and the stand-in's are both listed, and the tier counts the seats of models alone."""
+    local = StubReviewer("importance", [])
+    failing = StubReviewer("importance", [], fails=True, stand_in=local)
+    answering = StubReviewer("relevance", [], stand_in=StubReviewer("relevance", []))
+    decided = await Panel((failing, answering, StubReviewer("novelty", []))).review(request())
+    assert [(one.reviewer, one.ok, one.stand_in) for one in decided.votes] == [
+        ("importance", False, False),
+        ("importance", True, True),
+        ("relevance", True, False),
+        ("novelty", True, False),
+    ]
+    assert (decided.tier, decided.importance, decided.decision) == (Tier.PARTIAL, 8.0, Decision.STORE)
+    alone = await Panel((failing, StubReviewer("relevance", []))).review(request())
+    assert (alone.tier, alone.importance) == (Tier.FALLBACK, 5.0)
 
 
 @given(VOTES, st.floats(0, 3))
@@ -125,8 +152,8 @@ def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
         one.model_copy(update={"scores": {name: min(10, score + more) for name, score in one.scores.items()}})
         for one in votes
     ]
-    if decide(votes).decision is Decision.STORE:
-        assert decide(raised).decision is Decision.STORE
+    if judge(votes).decision is Decision.STORE:
+        assert judge(raised).decision is Decision.STORE
 
 
 @pytest.mark.parametrize(
@@ -138,8 +165,10 @@ def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
         ([vote(importance=4), vote(relevance=5)], None, "store", "consensus"),
         ([vote(importance=9), vote(relevance=4.9)], None, "reject", "consensus"),
         ([vote(importance=3), vote(ok=False), vote(ok=False)], None, "store", "partial"),
-        ([vote(importance=2.9)], None, "reject", "partial"),
-        ([vote(novelty=2)], None, "store", "partial"),
+        ([vote(importance=2.9), vote(ok=False)], None, "reject", "partial"),
+        ([vote(importance=9), vote(ok=False)], "filler", "reject", "partial"),
+        ([vote(importance=9, trivial=True), vote(ok=False)], None, "reject", "partial"),
+        ([vote(novelty=2), vote(ok=False)], None, "store", "partial"),
         ([vote(ok=False)], None, "store", "fallback"),
         ([], "filler", "reject", "fallback"),
     ],
@@ -148,10 +177,10 @@ def test_votes_decide_at_the_documented_bounds(
     votes: list[Vote], prefilter: str | None, decision: str, tier: str
 ) -> None:
     """Each rule of the decision applies exactly from its documented score on."""
-    decided = decide(votes, prefilter)
+    decided = judge(votes, prefilter)
     assert (decided.decision, decided.tier) == (decision, tier)
 
 
 def test_a_fallback_has_importance_5() -> None:
     """Without a valid vote the text is stored with the middle importance."""
-    assert decide([vote(ok=False)]).importance == 5
+    assert judge([vote(ok=False)]).importance == 5

@@ -45,7 +45,7 @@ def panel_with(http: httpx.AsyncClient, server: ModelServer) -> Panel:
 
 async def request(text: str = FACT) -> ReviewRequest:
     """A review request with the text's embedding."""
-    return ReviewRequest(SCOPE, text, MemoryType.SEMANTIC, (await FakeEmbedder().embed_query(text)).dense)
+    return ReviewRequest(SCOPE, text, MemoryType.SEMANTIC, await FakeEmbedder().embed_query(text))
 
 
 async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient) -> None:
@@ -69,15 +69,19 @@ async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient
         (says("{}"), "score is invalid"),
     ],
 )
-async def test_a_failing_endpoint_loses_its_own_vote(http: httpx.AsyncClient, answer: Answer, reason: str) -> None:
-    """The two local reviewers decide; the lost vote has its reason."""
+async def test_a_failing_endpoint_hands_its_seat_to_the_local_reviewer(
+    http: httpx.AsyncClient, answer: Answer, reason: str
+) -> None:
+    """The local reviewer votes in its place, and the pre-filter decides; the lost vote has its reason."""
     with serving(answer) as server:
         decided = await panel_with(http, server).review(await request())
-    assert decided.tier is Tier.CONSENSUS
-    assert not decided.votes[0].ok
+    assert decided.tier is Tier.FALLBACK
+    assert [(vote.reviewer, vote.ok, vote.stand_in) for vote in decided.votes[:2]] == [
+        ("importance", False, False),
+        ("importance", True, True),
+    ]
     assert reason in decided.votes[0].reason
-    assert decided.importance is None
-    assert decided.decision is Decision.STORE
+    assert (decided.importance, decided.decision) == (5, Decision.STORE)
 
 
 INJECTIONS = [
@@ -140,7 +144,7 @@ async def test_novelty_needs_an_embedding() -> None:
     """Without an embedding the vote of novelty is lost, and the others still decide."""
     local = Panel((ImportanceReviewer(), NoveltyReviewer(InMemoryStore())))
     decided = await local.review(ReviewRequest(SCOPE, FACT, MemoryType.SEMANTIC))
-    assert (decided.tier, decided.novelty) == (Tier.PARTIAL, None)
+    assert (decided.tier, decided.novelty, decided.decision) == (Tier.PARTIAL, None, Decision.STORE)
 
 
 async def test_a_text_stored_as_another_type_is_not_new() -> None:
