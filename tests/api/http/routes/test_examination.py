@@ -16,7 +16,9 @@ async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncC
     assert {answer["type"], *(other["type"] for other in answer["alternatives"])} == {
         "episodic", "semantic", "prospective", "procedural", "working"
     }  # fmt: skip
-    unsure = await client.post("/v1/classify", json={"content": "blue", "context": "remind me to call Tom"})
+    unsure = await client.post(
+        "/v1/classify", json={"content": "Blue green", "context": "Remind me to book a room for the meeting tomorrow"}
+    )
     assert unsure.json()["type"] == "prospective"
 
 
