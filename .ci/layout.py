@@ -56,7 +56,8 @@ def modules(*packages: str) -> Iterator[Module]:
 def rows() -> list[Row]:
     """The whole table."""
     product = list(modules(*PACKAGES))
-    benchmarks = list(modules("benchmarks"))
+    training = list(modules("benchmarks/training"))
+    benchmarks = [module for module in modules("benchmarks") if module.path.parent.name != "training"]
     lengths = sorted(function_lengths(product))
     flat = Counter(str(m.path.parent.relative_to(ROOT)) for m in product if m.path.name != "__init__.py")
     classes = class_names(product)
@@ -65,8 +66,8 @@ def rows() -> list[Row]:
     ports = protocols(product)
     largest, flattest = max(product, key=lambda m: m.lines), flat.most_common(1)[0]
     return [
-        Row("product lines", sum(m.lines for m in product), 31_200),
-        Row("product files, empty __init__.py aside", sum(m.lines > 0 for m in product), 220),
+        Row("product lines", sum(m.lines for m in product), 35_600),
+        Row("product files, empty __init__.py aside", sum(m.lines > 0 for m in product), 240),
         Row("files in one folder, most", flattest[1], 15, (flattest[0],)),
         Row("lines of a file, most", largest.lines, 400, (str(largest.path.relative_to(ROOT)),)),
         Row("modules under 80 lines with one importer", len(small), 15, tuple(small)),
@@ -75,7 +76,8 @@ def rows() -> list[Row]:
         Row("function length, median", statistics.median(lengths), 8),
         Row("function length, 90th percentile", lengths[int(0.9 * len(lengths))], 25),
         Row("function length, longest", lengths[-1], 45),
-        Row("benchmark lines", sum(m.lines for m in benchmarks), 4_000),
+        Row("benchmark lines", sum(m.lines for m in benchmarks), 4_020),
+        Row("lines of training scripts", sum(m.lines for m in training), 1_200),
     ]
 
 

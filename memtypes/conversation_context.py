@@ -13,10 +13,13 @@ from typing import TypeAlias
 
 from memtypes.model.filters import All, AnyOf, Compare, Filter, Op
 from memtypes.model.memory import Memory
-from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.policy import LONG_TERM, MemoryType, Visibility
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.search.vectors import InContext
+
+CAPTURED = "session-stop"
+"""Caller in the source of the messages that the end of a session writes."""
 
 REACH = 2
 """Turns of context. One finds less; three find no more and cost time."""
@@ -29,8 +32,12 @@ TurnPosition: TypeAlias = tuple[str, int]
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """Session id and number of a turn; None for other types of memory and for turns without a session."""
-    if memory.type is not MemoryType.EPISODIC or memory.session_id is None:
+    """Session id and number of a turn; None for what is no turn.
+
+    Turns are the events of a session, and its messages that the end of a session wrote, whatever their types.
+    """
+    captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
+    if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
         return None
     return memory.session_id, memory.seq
 
@@ -136,8 +143,9 @@ class ConversationContext:
         for start in range(0, len(positions), _PAGE):
             page = positions[start : start + _PAGE]
             # Two processes may have given a number twice, so there is room for two turns a position.
-            listing = Listing((MemoryType.EPISODIC,), turns_at(page), limit=2 * len(page))
-            turns += (await self.store.page(scope, listing)).memories
+            listing = Listing(LONG_TERM, turns_at(page), limit=2 * len(page))
+            found = (await self.store.page(scope, listing)).memories
+            turns += [memory for memory in found if position_of(memory) is not None]
         return turns
 
 

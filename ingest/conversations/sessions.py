@@ -13,21 +13,21 @@ from datetime import date, datetime
 
 from pydantic import ValidationError
 
-from ingest.screening.extraction.parts import sentences_in
 from ingest.screening.features import Conversation
+from ingest.screening.parts import sentences_in
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
 from ingest.screening.submission import ReviewMode, Said, Submission, UntypedDraft, as_invalid
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
+from memtypes.conversation_context import CAPTURED
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import MAX_CONTENT, Label, Model, Source, printable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 
-CALLER = "session-stop"
 EMPTY = "empty"
 
 MAX_PARTS = 12
@@ -135,7 +135,7 @@ class _Session:
         fields = {
             "session_id": self.id,
             "created_at": _as_utc(message.timestamp),
-            "source": Source(thread_id=self.id, turns=[index], caller=CALLER),
+            "source": Source(thread_id=self.id, turns=[index], caller=CAPTURED),
         }
         for piece in _pieces(rest):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
@@ -144,7 +144,7 @@ class _Session:
             sentences = [sentence for sentence in sentences_in(piece) if len(sentence) >= MIN_PART]
             if self.review is ReviewMode.AUTO and 1 < len(sentences) <= MAX_PARTS:
                 for sentence in sentences:
-                    part = UntypedDraft.model_validate({**fields, "content": sentence})
+                    part = UntypedDraft.model_validate({**fields, "content": sentence, "seq": 0})
                     yield Submission(part, self.review, replace(said, part=True))
 
 

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from ingest.screening.classifier import Classifier
-from ingest.screening.extraction.parts import sentences_in
+from ingest.screening.parts import sentences_in
 from ingest.screening.prefilter import SURE
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel, ReviewRequest

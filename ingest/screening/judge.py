@@ -17,7 +17,7 @@ from memtypes.search.vectors import Embedding
 PACKAGE = "ingest.screening"
 TYPES_FILE, FIRST_FILE, WORTH_FILE, IMPORTANCE_FILE = "types.npz", "first.npz", "worth.npz", "importance.npz"
 
-WORTH_KEEPING = 0.45
+WORTH_KEEPING = 0.5
 """Probability of being worth keeping from which a message is kept: loses 5 % of what other authors marked to keep."""
 
 TRIVIAL = 0.25

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 
-from ingest.screening.extraction.parts import steps_in
 from ingest.screening.features import is_machine
 from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement
+from ingest.screening.parts import steps_in
 from ingest.screening.submission import (
     Classification,
     Rejection,

@@ -167,7 +167,8 @@ def fill(
     first, unlisted = basis or DemandBasis(demand_window(plan, entries), {})
     demand = demand_of(plan.types, entries.take(slice(first)), overheads)
     demand = {kind: tokens + unlisted.get(kind, 0) for kind, tokens in demand.items()}
-    filling = _Filling(plan, entries, overheads, {kind: min(shifted[kind], demand[kind]) for kind in plan.types})
+    reserved = {kind: min(shifted[kind], demand[kind]) if kind in _wanted(plan) else 0 for kind in plan.types}
+    filling = _Filling(plan, entries, overheads, reserved)
     if plan.oversize == "excerpt" and plan.types == (MemoryType.WORKING,):
         filling.take_excerpts()
     else:
@@ -178,6 +179,12 @@ def fill(
     room = sum(initial.values()) - sum(used.values())
     chosen = tuple(filling.chosen[index] for index in sorted(filling.chosen))
     return BudgetFill(plan, entries, overheads, chosen, used, initial, shifted, dict(used), room, first, demand)
+
+
+def _wanted(plan: BudgetPlan) -> set[MemoryType]:
+    """The types whose share is kept for them: those that the query asks for."""
+    wanted = {MemoryType.PROCEDURAL} if plan.how_to else set()
+    return wanted | {MemoryType.PROSPECTIVE} if plan.task_like or plan.due_tokens else wanted
 
 
 def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:

@@ -198,8 +198,12 @@ class ContextWriter:
         return self._filled(replace(plan, due_tokens=due_tokens), entries, BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
-        """Positions of the hits that are tasks which are overdue or due on the day of the request."""
-        tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)
+        """Positions of the hits that are tasks which are overdue or due on the day of the request.
+
+        They come first for a prompt and for a question about tasks; for other questions a task is a hit like any other.
+        """
+        asked = self._request.include_due or self._wish is Wish.TASKS
+        tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)[: None if asked else 0]
         return tasks[due_today(self._ranked.candidates.take(tasks), self._as_of)]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -12,13 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.model.policy import MemoryType
+from memtypes.model.policy import LONG_TERM
 from memtypes.search.candidates import TYPES, Candidates
 
-ORDERED = frozenset({MemoryType.EPISODIC, MemoryType.SEMANTIC})
-"""Types whose memories follow each other in a session: turns, and facts learnt from them in order."""
+_IS_ORDERED = np.array([kind in LONG_TERM for kind in TYPES])
+"""Whether memories of a type follow each other in a session: turns of any type, and facts learnt from them in order."""
 
-_IS_ORDERED = np.array([kind in ORDERED for kind in TYPES])
 _GAP = 3  # numbers that differ by this much or more are no neighbours
 
 
@@ -72,7 +71,7 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
     ordered = columns.take(positions)
-    sessions = ordered.column("session_id").astype(np.int64) * len(TYPES) + candidates.kinds[positions]
+    sessions = ordered.column("session_id").astype(np.int64)
     keys, width = _keys(sessions, ordered.column("seq"))
     order = np.argsort(keys, kind="stable")
     keys, positions = keys[order], positions[order]

@@ -16,7 +16,7 @@ from memtypes.model.memory import LinkType, Memory
 from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import TERMS, Columns
+from memtypes.search.columns import NONE, TERMS, ColumnKind, Columns
 from memtypes.search.vectors import NUMBERS, Numbers
 from retrieval.query.windows import Window
 from retrieval.ranking.neighbours import Neighbours
@@ -213,20 +213,21 @@ def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.f
 def update_boosts(candidates: Candidates, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """What to add to each score so that an update stands above the facts that it replaces, shape (candidates,).
 
-    An update is a later statement of the same speaker and type, said in a session, that gives a value. Only the best
-    UPDATE_WINDOW candidates are compared, so the order of the rest stays. candidates: in the order of their ids.
+    An update is a later statement, said in a session, that gives a value, by the same speaker as far as both are known.
+    Only the best UPDATE_WINDOW candidates are compared, so the order of the rest stays. candidates: in the order of
+    their ids.
     """
     positions = top_positions(scores, UPDATE_WINDOW)
     positions = positions[candidates.columns.take(positions).known("session_id")]
-    columns, types = candidates.columns.take(positions), candidates.kinds[positions]
+    columns = candidates.columns.take(positions)
     speakers, gives_value = columns.column("speaker"), columns.column("gives_value") == 1
     by_time = np.lexsort((columns.column("seq"), columns.column("created_at"))).tolist()
     boosted = scores.copy()
     for later_place, later in enumerate(by_time):
         if gives_value[later]:
             for earlier in by_time[:later_place]:
-                comparable = speakers[earlier] == speakers[later] and types[earlier] == types[later]
-                if comparable and scores[positions[later]] >= UPDATE_MIN_RATIO * scores[positions[earlier]]:
+                named = {int(speakers[earlier]), int(speakers[later])} - {NONE[ColumnKind.TEXT]}
+                if len(named) < 2 and scores[positions[later]] >= UPDATE_MIN_RATIO * scores[positions[earlier]]:
                     boosted[positions[later]] = max(boosted[positions[later]], boosted[positions[earlier]] + _MARGIN)
     return boosted - scores
 

@@ -38,7 +38,7 @@ CORPUS: tuple[dict[str, Any], ...] = (
         "id": "c1:3",
         "conversation": "c1",
         "session": "s2",
-        "timestamp": "2024-01-03T09:00:00Z",
+        "timestamp": "2024-01-02T19:00:00Z",
         "speaker": "Ada",
         "text": "The harbour  crane was painted yellow",
         "memory_type": "episodic",

@@ -23,7 +23,7 @@ from tests.fakes_memories import InMemoryStore
 
 TOLD = datetime(2026, 3, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"\d+")
-_TEXTS = [row["text"] for name in ("captured", "types", "facts", "due") for row in rows(name)]
+_TEXTS = [row["text"] for name in ("captured", "types", "due") for row in rows(name)]
 
 
 def test_only_pairs_with_the_same_meaning_are_duplicates() -> None:

@@ -92,7 +92,9 @@ def plain_fill(
     shifted = shifted_shares(plan, initial_shares(plan, spendable))
     seen = plain_window(plan, entries)
     demand = {kind: plain_demand(kind, seen, overheads) for kind in plan.types}
-    reserved = {kind: min(shifted[kind], demand[kind]) for kind in plan.types}
+    wanted_types = [MemoryType.PROCEDURAL] if plan.how_to else []
+    wanted_types += [MemoryType.PROSPECTIVE] if plan.task_like or plan.due_tokens else []
+    reserved = {kind: min(shifted[kind], demand[kind]) if kind in wanted_types else 0 for kind in plan.types}
     parts: dict[MemoryType, PlainPart] = {}
     for kind in plan.types:
         cap = min(spendable, plan.caps.get(kind, plan.total))

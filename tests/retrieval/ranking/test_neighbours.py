@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from memtypes.model.policy import MemoryType
+from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.search.candidates import Candidate, Candidates
-from retrieval.ranking.neighbours import ORDERED, neighbours_of
+from retrieval.ranking.neighbours import neighbours_of
 
 KINDS = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.PROCEDURAL)
 NUMBERS = st.sampled_from([-(2**62), -3, -2, -1, 0, 1, 2, 3, 4, 5, 2**62, 2**62 + 1, 2**63 - 1])
@@ -32,10 +32,10 @@ def plain_neighbour(candidates: list[Candidate], one: Candidate, offset: int) ->
     matching = [
         position
         for position, other in enumerate(candidates)
-        if one.type in ORDERED
+        if one.type in LONG_TERM
         and (session is not None and number is not None)
-        and (other.type, other.payload.get("session_id"), other.payload.get("seq"))
-        == (one.type, session, number + offset)
+        and other.type in LONG_TERM
+        and (other.payload.get("session_id"), other.payload.get("seq")) == (session, number + offset)
     ]
     return matching[-1] if matching else None
 
@@ -52,9 +52,9 @@ def plain_side(candidates: list[Candidate], values: NDArray[np.float64], offset:
 def plain_session(candidates: list[Candidate], values: NDArray[np.float64]) -> list[float]:
     """The largest value in each candidate's session; the candidate's value if it has no session."""
 
-    def session(one: Candidate) -> tuple[MemoryType, str] | None:
-        has = one.type in ORDERED and {"seq", "session_id"} <= one.payload.keys()
-        return (one.type, one.payload["session_id"]) if has else None
+    def session(one: Candidate) -> str | None:
+        has = one.type in LONG_TERM and {"seq", "session_id"} <= one.payload.keys()
+        return one.payload["session_id"] if has else None
 
     sessions = [session(one) for one in candidates]
     return [
@@ -92,12 +92,18 @@ def test_a_matrix_is_widened_column_by_column(count: int, width: int) -> None:
     assert (neighbours.widened(rows, 0.8, 0.5, 0.4) == np.column_stack(by_column)).all()
 
 
-def test_only_memories_of_one_ordered_type_in_one_session_are_neighbours() -> None:
-    """Memories without a session have no neighbours."""
-    candidates = [turn(1), turn(2, "other"), turn(2, kind=MemoryType.SEMANTIC), turn(0, None), turn(7, kind=KINDS[2])]
-    neighbours = neighbours_of(Candidates.of([*candidates, turn(8, kind=KINDS[2])]))
-    assert neighbours.next_to(np.ones(6)).tolist() == neighbours.two_away(np.ones(6)).tolist() == [0.0] * 6
-    assert neighbours.widened(np.arange(6.0), 1.0, 1.0, 1.0).tolist() == list(range(6))
+def test_only_memories_of_one_session_are_neighbours() -> None:
+    """Memories without a session, and working memory, have no neighbours."""
+    candidates = [turn(1), turn(2, "other"), turn(2, kind=MemoryType.WORKING), turn(0, None)]
+    neighbours = neighbours_of(Candidates.of(candidates))
+    assert neighbours.next_to(np.ones(4)).tolist() == neighbours.two_away(np.ones(4)).tolist() == [0.0] * 4
+    assert neighbours.widened(np.arange(4.0), 1.0, 1.0, 1.0).tolist() == list(range(4))
+
+
+def test_turns_of_different_types_are_neighbours() -> None:
+    """The messages of a session follow each other, whatever their types."""
+    neighbours = neighbours_of(Candidates.of([turn(1), turn(2, kind=MemoryType.PROSPECTIVE)]))
+    assert neighbours.next_to(np.array([0.5, 1.0])).tolist() == [1.0, 0.5]
 
 
 def test_the_largest_value_of_a_session_reaches_all_of_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.extraction.parts import MAX_STEPS, sentences_in, steps_in
+from ingest.screening.parts import MAX_STEPS, sentences_in, steps_in
 
 
 @pytest.mark.parametrize(
