@@ -25,7 +25,7 @@ from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory
 from retrieval.query.intent import Wish
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.signals import due_today
+from retrieval.ranking.signals import comes_first
 
 DEFAULT_PRIORITY = 3
 """Priority of a working item without one."""
@@ -198,13 +198,10 @@ class ContextWriter:
         return self._filled(replace(plan, due_tokens=due_tokens), entries, BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
-        """Positions of the hits that are tasks which are overdue or due on the day of the request.
-
-        They come first for a prompt and for a question about tasks; for other questions a task is a hit like any other.
-        """
+        """Positions of the hits that are tasks which come first."""
+        tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)
         asked = self._request.include_due or self._wish is Wish.TASKS
-        tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)[: None if asked else 0]
-        return tasks[due_today(self._ranked.candidates.take(tasks), self._as_of)]
+        return tasks[comes_first(self._ranked.candidates.take(tasks), self._as_of, asked=asked)]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Sort keys of hits, the weaker first: tasks that are due come first, then other tasks if `every_task`."""

@@ -29,6 +29,9 @@ TURN_CONTEXT = 0.5
 FULL_ACCESS = 100
 """Access count at which the access signal reaches 1."""
 
+LONG_OVERDUE = timedelta(days=7)
+"""Time after which an overdue task no longer stands in the context of every question."""
+
 NEAR = timedelta(days=7)
 """Distance from a named time at which half of the signal is left: events are often told of a few days later."""
 
@@ -166,6 +169,15 @@ def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
     tomorrow = to_datetime64(as_of).astype("datetime64[D]") + 1
     mask: NDArray[np.bool_] = candidates.columns.column("due_at") < tomorrow
     return mask & candidates.columns.where("status", OPEN.__contains__)
+
+
+def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
+    """Which candidates are tasks that come before others of their type: overdue, or due on the day of `as_of`.
+
+    asked: for a prompt or a question about tasks. For other questions, those overdue by more than LONG_OVERDUE do not.
+    """
+    due = due_today(candidates, as_of)
+    return due if asked else due & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
 
 
 def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:

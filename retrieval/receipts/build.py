@@ -30,7 +30,7 @@ from retrieval.context.writer import Fills
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome, RankedCandidates
-from retrieval.ranking.signals import due_today
+from retrieval.ranking.signals import comes_first
 from retrieval.receipts.model import SHORT_ID
 
 VERSION = 1
@@ -206,7 +206,8 @@ def _hit_rows(retrieval: Retrieval, hits: _HitColumns) -> list[_CandidateRow]:
     """Rows of the listed hits, in order of rank."""
     positions = np.flatnonzero(hits.listed)
     rows = _rows(retrieval.ranked, positions)
-    is_due = due_today(retrieval.ranked.candidates.take(positions), retrieval.as_of).tolist()
+    asked = retrieval.request.include_due or retrieval.fills.long_term.plan.task_like
+    is_due = comes_first(retrieval.ranked.candidates.take(positions), retrieval.as_of, asked=asked).tolist()
     columns = (hits.tokens, hits.groups, hits.places, hits.fits)
     chosen = {entry.rank: entry for part in retrieval.fills for entry in part.chosen}
     shown = {memory.rank: memory for memory in retrieval.shown}

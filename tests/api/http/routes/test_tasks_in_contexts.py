@@ -75,6 +75,16 @@ async def test_what_is_due_is_not_crowded_out_of_a_small_budget(client: httpx.As
     assert answer["metadata"]["total_tokens"] <= 150
 
 
+async def test_what_is_long_overdue_does_not_stand_in_every_context(client: httpx.AsyncClient) -> None:
+    """A task that was due weeks ago has no place of its own in the context of a question about other things."""
+    for fact in FACTS:
+        await write(client, "semantic", fact)
+    due = (NOW - timedelta(days=20)).isoformat()
+    await write(client, "prospective", "pay the rent", due_at=due, created_at="2026-01-01T00:00:00Z")
+    answer = await ask(client, "deploy service build server", budget=150)
+    assert "pay the rent" not in answer["context"]
+
+
 async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Path) -> None:
     """The tasks are the first part of the context and the first items; another question keeps the usual order."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
