@@ -272,7 +272,7 @@ def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -
     """
     least: dict[str, float] = {}
     for memory_id, memory in memories.items():
-        for link in memory.links:
+        for link in (each for each in memory.links if each.type is not LinkType.CONTRADICTS):
             least[link.to] = max(least.get(link.to, 0.0), LINK_SHARE * link.strength * scores[memory_id])
     return least
 
