@@ -141,7 +141,7 @@ def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring
         boosts = signals.update_boosts(candidates, scores)
         table[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
         scores = weights @ table
-    if scoring.weights["link"] and scoring.links:
+    if scoring.weights["link"] and (scoring.links or scoring.contested):
         least = np.array(
             [scoring.links.get(memory_id, -np.inf) for memory_id in candidates.ids.astype(np.str_).tolist()]
         )
