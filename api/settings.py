@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         None, description="YAML with redaction rules by kind and tenant, custom patterns, and texts never to store."
     )
     reviewer_url: str | None = Field(
-        None, description="OpenAI-compatible endpoint for reviews; by default local rules review."
+        None, description="OpenAI-compatible endpoint for reviews; by default local models review."
     )
     reviewer_model: str = Field("default", min_length=1, description="Model for reviews.")
     reviewer_key: SecretStr | None = Field(None, description="API key of the review endpoint.")

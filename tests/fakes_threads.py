@@ -72,7 +72,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return stored
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         for key, stored in self._threads.items():
             same = (stored.thread.resource, stored.thread.key) == (new.resource, new.key)
             if key[:2] == (scope.tenant, scope.namespace) and new.key is not None and same:
@@ -93,7 +93,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return new.thread_id
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored, limits = self._get(scope, append.thread_id), append.limits
         self._check(stored, append.expected)
         turns, evicted = [*stored.turns, append.turn], []
@@ -117,28 +117,28 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         )
 
     async def get(self, scope: Scope, thread_id: str) -> Thread:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         return self._get(scope, thread_id).thread
 
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored = self._get(scope, thread_id)
         return ThreadContent(stored.thread, tuple(stored.turns), dict(stored.used))
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored = self._get(scope, thread_id)
         shown = tuple(stored.turns[offset : offset + limit])
         stored.use([turn.index for turn in shown])
         return ThreadContent(stored.thread, shown, dict(stored.used))
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored = self._get(scope, thread_id)
         stored.use([turn.index for turn in stored.turns if turn.index in indices])
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored = self._get(scope, removal.thread_id)
         evicted = [turn for turn in stored.turns if turn.index in removal.indices]
         if len(evicted) < len(removal.indices):
@@ -153,7 +153,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored = self._get(scope, thread_id)
         self._check(stored, expected)
         numbered = [stored.number(turn, rank) for turn, rank in turns]
@@ -162,7 +162,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return stored.thread.version
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored = self._get(scope, thread_id)
         count = len(stored.turns)
         if backup_id is not None:
@@ -171,39 +171,39 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return count
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         found = self._backups.get((scope.tenant, scope.namespace, backup_id))
         if found is None:
             raise NotFound(f"there is no backup {backup_id!r}")
         return found
 
     async def delete(self, scope: Scope, thread_id: str) -> None:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         self._get(scope, thread_id)
         del self._threads[scope.tenant, scope.namespace, thread_id]
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         return self._evicted.get((scope.tenant, scope.namespace), [])[:limit]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         self._evicted[scope.tenant, scope.namespace].remove(batch)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         queue = self._evicted[scope.tenant, scope.namespace]
         queue.remove(batch)
         queue.append(replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         self._evicted[scope.tenant, scope.namespace].remove(batch)
         batches = self._set_aside.setdefault((scope.tenant, scope.namespace, batch.thread_id), [])
         batches.append(replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at))
 
     async def requeue(self, at: datetime | None) -> int:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         recalled = [(key, one) for key, queue in self._set_aside.items() for one in queue if one.due(at)]
         for key, one in recalled:
             self._set_aside[key].remove(one)
@@ -211,12 +211,12 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return len(recalled)
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         batches = self._set_aside.get((scope.tenant, scope.namespace, thread_id or ""), ())
         return EvictedBacklog(len(self._evicted.get((scope.tenant, scope.namespace), ())), tuple(batches))
 
     async def scopes(self) -> AsyncIterator[Scope]:
-        """See the port."""
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
         for (tenant, namespace), queue in list(self._evicted.items()):
             if queue:
                 yield Scope(tenant, namespace)

@@ -220,7 +220,7 @@ class Workflows:
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
     async def _snapshot(self, scope: Scope, workflow_id: str, version: int) -> None:
-        """Store a snapshot of the state. A failure costs only a longer fold, so it does not fail the event."""
+        """Store a snapshot of the state. If that fails, the event still counts: the next read replays more events."""
         try:
             log = await self.store.load(scope, workflow_id, version)
             await self.store.snapshot(scope, workflow_id, log.state)

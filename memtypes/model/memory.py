@@ -21,7 +21,6 @@ from pydantic import (
     Strict,
     StringConstraints,
     field_validator,
-    model_validator,
 )
 
 from memtypes.model.ids import normalise
@@ -131,14 +130,6 @@ class Link(Model):
     type: LinkType
     strength: Number = Field(default=1.0, ge=0.0, le=1.0)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _stored_before(cls, value: object) -> object:
-        """`value` with `to` for `id`, its name in stores and exports of earlier versions."""
-        if isinstance(value, dict) and "id" in value and "to" not in value:
-            return {"to" if name == "id" else name: member for name, member in value.items()}
-        return value
-
 
 class State(StrEnum):
     """State of a memory in the current view.
@@ -221,7 +212,7 @@ class Reviewed(Model):
 
 
 _LATER_FIELDS = frozenset({"state", "state_until", "state_reason", "dated", "earlier", "sources", "upkeep"})
-"""Fields of memories whose names callers may use in metadata: they did so before there were these fields."""
+"""Fields of memories whose names are common words, so callers may use them in metadata."""
 
 
 def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:

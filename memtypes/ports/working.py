@@ -32,7 +32,7 @@ class LiveItem:
     revision: str = ""
 
     def is_over(self, at: datetime) -> bool:
-        """Whether the item is cleared or expired at `at`. created_at does not matter: clocks can be set back."""
+        """Whether the item is cleared or expired at `at`. created_at is ignored: the clock may have been set back."""
         memory = self.memory
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 

@@ -268,12 +268,14 @@ def newest_first(
 def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
     """The least score of every memory that `memories` link to, by id: a share of the linking hit's by link strength.
 
-    scores: of the linking hits, by id.
+    A contradiction raises no score: it says nothing of what helps, and `newest_first` orders it. scores: of the linking
+    hits, by id.
     """
     least: dict[str, float] = {}
     for memory_id, memory in memories.items():
-        for link in (each for each in memory.links if each.type is not LinkType.CONTRADICTS):
-            least[link.to] = max(least.get(link.to, 0.0), LINK_SHARE * link.strength * scores[memory_id])
+        for link in memory.links:
+            if link.type is not LinkType.CONTRADICTS:
+                least[link.to] = max(least.get(link.to, 0.0), LINK_SHARE * link.strength * scores[memory_id])
     return least
 
 

@@ -52,7 +52,7 @@ class GraphWriter:
         return self.constant(name, np.array(values, np.int64))
 
     def node(self, op: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        """Write an operator with one output."""
+        """Add the ONNX operator `op`, with one output, to the graph; return the output's name, which is `name`."""
         self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
         return name
 

@@ -52,7 +52,7 @@ class RedisWorking(LiveItemStore):
         return sorted(map(_item, records), key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the items' time to live; see `LiveItemStore`. Waits for the disk: call it after answering."""
+        """Restart the items' time to live; see `LiveItemStore`. It waits for the disk, so call it after answering."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope), *ids]
         if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
             await self._set_due(scope, _milliseconds(at))

@@ -56,7 +56,7 @@ async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet
     assert [list(score.own_types.contexts) for score in some] == [list(RECALL_BUDGETS)] * 3
 
 
-async def test_slices_make_up_the_whole(small: EvaluationSet) -> None:
+async def test_questions_evaluated_in_slices_score_as_unsliced(small: EvaluationSet) -> None:
     """The slices together have each question once, with the same scores as unsliced."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)

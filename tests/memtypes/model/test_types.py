@@ -15,8 +15,6 @@ from memtypes.model.memory import (
     MAX_CONTENT,
     MAX_EARLIER,
     Draft,
-    Link,
-    LinkType,
     Memory,
     State,
     TokenCount,
@@ -184,12 +182,6 @@ def test_the_day_is_part_of_an_events_identity() -> None:
     for kind, same in (("episodic", False), ("semantic", True)):
         first, other = (memory(kind, created_at=at) for at in (AT, AT + timedelta(days=1)))
         assert (first.identity() == other.identity()) is same
-
-
-def test_links_of_earlier_versions_are_read() -> None:
-    """Their end was called `id`, and they had no strength."""
-    payload = memory("semantic").to_payload() | {"links": [{"type": "extends", "id": "m-1"}]}
-    assert from_payload(payload).links == [Link(to="m-1", type=LinkType.EXTENDS)]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memtypes.model.memory import Link, LinkType
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import TYPES, Candidate, Candidates
@@ -24,6 +25,7 @@ from retrieval.ranking.signals import (
     decay,
     due,
     importance,
+    linked_scores,
     mention,
     named_time,
     names,
@@ -31,6 +33,7 @@ from retrieval.ranking.signals import (
     recency,
     reference_times,
 )
+from tests.builders import make_memory
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -200,3 +203,15 @@ def test_named_time_compares_the_reference_time_of_each_memory() -> None:
     candidates = Candidates.of([event, Candidate("b", MemoryType.PROSPECTIVE, None, None, task_times)])
     assert list(named_time(time_windows("what was yesterday?", NOW), candidates)) == [1.0, 1.0]
     assert list(named_time(time_windows("what was it?", NOW), candidates)) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "strength", "least"),
+    [(LinkType.EXTENDS, 1.0, {"b": 0.4}), (LinkType.EXTENDS, 0.5, {"b": 0.2}), (LinkType.CONTRADICTS, 1.0, {})],
+)
+def test_links_raise_scores_by_their_strength_and_contradictions_do_not(
+    kind: LinkType, strength: float, least: dict[str, float]
+) -> None:
+    """A linked memory has a share of the hit's score; a contradicted one must be found by itself."""
+    hit = make_memory(MemoryType.SEMANTIC, "The queue is Kafka.", links=[Link(to="b", type=kind, strength=strength)])
+    assert linked_scores({hit.id: 0.5}, {hit.id: hit}) == pytest.approx(least)
