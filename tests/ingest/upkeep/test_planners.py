@@ -129,7 +129,7 @@ def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
 def test_a_promoted_event_is_not_promoted_again() -> None:
     """An event that a fact is derived from is skipped."""
     seen = memory("e", content="tea at four", source_sessions=["a", "b", "c"])
-    fact = memory("f", "semantic", content="tea at four", links=[{"type": "derived_from", "id": "e"}])
+    fact = memory("f", "semantic", content="tea at four", links=[{"type": "derived_from", "to": "e"}])
     assert promotions([seen], {}, JobRequest(), NOW).created
     assert not promotions([seen, fact], {}, JobRequest(), NOW).reasons
 
