@@ -78,13 +78,15 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
             if key[:2] == (scope.tenant, scope.namespace) and new.key is not None and same:
                 if new.parent_id not in (None, stored.thread.parent_id):
                     raise Conflict("it has another parent")
+                if new.workflow_id not in (None, stored.thread.workflow_id):
+                    raise Conflict("it belongs to another workflow")
                 return stored.thread.id
         ancestors: tuple[str, ...] = ()
         if new.parent_id is not None:
             ancestors = (*self._get(scope, new.parent_id).thread.ancestors, new.parent_id)
         if len(ancestors) >= MAX_CHAIN:
             raise InvalidRequest("the chain is too deep", path="parent_id")
-        names = ("parent_id", "resource", "key", "agent_id", "initial_context")
+        names = ("parent_id", "resource", "key", "agent_id", "initial_context", "workflow_id")
         fields = {name: getattr(new, name) for name in names}
         thread = Thread(
             new.thread_id, 0, 0, 0, new.ttl_s, new.created_at, **fields, ttl_left_s=new.ttl_s, ancestors=ancestors
@@ -177,9 +179,10 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
             raise NotFound(f"there is no backup {backup_id!r}")
         return found
 
-    async def delete(self, scope: Scope, thread_id: str) -> None:
+    async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
         """See the port `ThreadStore` or `EvictedTurnStore`."""
-        self._get(scope, thread_id)
+        turns = self._get(scope, thread_id).turns
+        self._queue(scope, thread_id, turns if flush else [])
         del self._threads[scope.tenant, scope.namespace, thread_id]
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from memtypes.live.workflows import STATUS_AFTER, Event, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import STATUS_AFTER, Event, OnEnd, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import (
@@ -17,6 +17,7 @@ from memtypes.ports.workflows import (
     IdempotentAnswer,
     NewWorkflow,
     WorkflowLog,
+    WorkflowMembers,
     WorkflowStore,
 )
 
@@ -31,6 +32,9 @@ class _Workflow:
     events: list[Event] = field(default_factory=list)
     answers: dict[str, tuple[IdempotentAnswer, int]] = field(default_factory=dict)
     log_expired: bool = False
+    on_end: OnEnd = OnEnd.FLUSH
+    threads: list[str] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
 
 
 class FakeWorkflows(WorkflowStore):
@@ -73,7 +77,9 @@ class FakeWorkflows(WorkflowStore):
             ancestors = (*self._get(scope, new.parent_id).ancestors, new.parent_id)
         if new.workflow_id in ancestors or len(ancestors) >= MAX_CHAIN:
             raise InvalidRequest("its own ancestor, or too deep", path="parent_id")
-        self._workflows[_key(scope, new.workflow_id)] = _Workflow(new.parent_id, ancestors, new.base, new.base)
+        self._workflows[_key(scope, new.workflow_id)] = _Workflow(
+            new.parent_id, ancestors, new.base, new.base, on_end=new.on_end
+        )
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
         """See the port."""
@@ -108,7 +114,14 @@ class FakeWorkflows(WorkflowStore):
         if workflow.log_expired and events:
             raise NotFound("its events have expired")
         return WorkflowLog(
-            workflow_id, workflow.parent_id, version, workflow.ancestors, base, events, workflow.log_expired
+            workflow_id,
+            workflow.parent_id,
+            version,
+            workflow.ancestors,
+            base,
+            events,
+            workflow.log_expired,
+            workflow.on_end,
         )
 
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
@@ -134,6 +147,22 @@ class FakeWorkflows(WorkflowStore):
         if workflow is None:
             return ChainLink(workflow_id)
         return ChainLink(workflow_id, workflow.parent_id, workflow.status, len(workflow.events))
+
+    async def join(
+        self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
+    ) -> None:
+        """See the port."""
+        workflow = self._get(scope, workflow_id)
+        if workflow.status.ended:
+            raise Conflict("it has ended")
+        for name, names in ((thread, workflow.threads), (session, workflow.sessions)):
+            if name is not None and name not in names:
+                names.append(name)
+
+    async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
+        """See the port."""
+        workflow = self._get(scope, workflow_id)
+        return WorkflowMembers(tuple(workflow.threads), tuple(workflow.sessions))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
         """See the port."""

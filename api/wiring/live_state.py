@@ -15,10 +15,12 @@ from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, RuleS
 from ingest.conversations.threads import Threads
 from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from ingest.screening.redaction.redactor import Redactor
+from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.engine import Workflows
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
+from memtypes.ports.workflows import WorkflowStore
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
@@ -48,11 +50,12 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
 
     ingestor: stores evicted turns and ended workflows as memories. redactor: removes secrets from what is written.
     """
-    locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
+    locks, items, logs = RedisLocks(resources.live), RedisWorking(resources.live), RedisWorkflows(resources.live)
     todo_life = timedelta(hours=resources.settings.todo_hours)
-    working = WorkingMemory(items, ingestor, resources.store, system_clock, todo_life)
-    workflows = Workflows(RedisWorkflows(resources.live), ingestor, resources.tokenizer, system_clock, redactor)
-    threads = threads_of(resources, ingestor, locks, redactor)
+    working = WorkingMemory(items, ingestor, resources.store, system_clock, logs, todo_life)
+    threads = threads_of(resources, ingestor, locks, redactor, logs)
+    ended = EndedWorkflows(logs, ingestor, threads, working)
+    workflows = Workflows(logs, ended, resources.tokenizer, system_clock, redactor)
     jobs = (
         BackgroundJob("working", SWEEP_S, working.sync.sweep),
         BackgroundJob("workflow records", RECORDING_S, lambda _: workflows.ended.record_all()),
@@ -61,14 +64,16 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
     return LiveServices(items, working, threads, workflows, BackgroundJobs(locks, jobs))
 
 
-def threads_of(resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor) -> Threads:
+def threads_of(
+    resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor, workflows: WorkflowStore
+) -> Threads:
     """The threads, with the policies of the policy file and the configured summariser."""
     store, tokenizer, clock = RedisThreads(resources.live), resources.tokenizer, system_clock
     policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers)
     screen = TurnScreen(redactor, policies, tokenizer, clock)
     flusher = Flusher(store, policies, summariser_of(resources), tokenizer, locks, clock)
     evicted_turns = EvictedTurnWriter(RedisEvictedTurns(resources.live), ingestor, clock)
-    return Threads(store, policies, screen, flusher, evicted_turns, clock)
+    return Threads(store, policies, screen, flusher, evicted_turns, clock, workflows)
 
 
 def summariser_of(resources: Resources) -> Summariser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,8 +22,8 @@ from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn, TurnText
-from memtypes.live.workflows import JsonObject
-from memtypes.model.errors import InvalidRequest, NotFound
+from memtypes.live.workflows import JsonObject, WorkflowId
+from memtypes.model.errors import Conflict, InvalidRequest, NotFound
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
@@ -33,19 +34,26 @@ from memtypes.ports.threads import (
     ThreadContent,
     ThreadStore,
 )
+from memtypes.ports.workflows import WorkflowStore
+
+_log = logging.getLogger(__name__)
 
 _CACHED_RESOURCES = 100_000
 """Maximum number of threads whose resource is cached."""
 
 
 class OpenRequest(Model):
-    """A thread to create or to find by its resource and key. variables: values for the key's template."""
+    """A thread to create or to find by its resource and key. variables: values for the key's template.
+
+    workflow_id: the workflow that it belongs to, and whose end it does not outlive unless the workflow says so.
+    """
 
     key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
     parent_id: Name | None = None
     resource: Name | None = None
     agent_id: Name | None = None
     initial_context: TurnText | None = None
+    workflow_id: WorkflowId | None = None
     variables: JsonObject = Field(default_factory=dict)
 
 
@@ -88,6 +96,7 @@ class Threads:
     flusher: Flusher
     evicted_turns: EvictedTurnWriter
     clock: Clock
+    workflows: WorkflowStore
     _resources: LRUCache[tuple[str, str, str], str | None] = field(default_factory=lambda: LRUCache(_CACHED_RESOURCES))
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
@@ -98,8 +107,9 @@ class Threads:
         """The thread with the request's resource and key, created if there is none; a new thread without a key."""
         policy = self.policies.requested(request.resource)
         key = _key(request.key or policy.key, request)
-        ids = {"parent_id": request.parent_id, "resource": request.resource, "agent_id": request.agent_id, "key": key}
-        self.screen.redactor.check_ids(scope.tenant, ids)
+        names = ("parent_id", "resource", "agent_id", "workflow_id")
+        ids = {name: getattr(request, name) for name in names}
+        self.screen.redactor.check_ids(scope.tenant, {**ids, "key": key})
         context = RedactedValue(None, {})
         if request.initial_context is not None:
             self.policies.check_write(request.resource, request.agent_id)
@@ -108,14 +118,14 @@ class Threads:
             thread_id=str(uuid.uuid4()),
             ttl_s=round(policy.ttl),
             created_at=to_utc(self.clock()),
-            parent_id=request.parent_id,
-            resource=request.resource,
             key=key,
-            agent_id=request.agent_id,
             initial_context=context.value,
             lru=policy.eviction.policy is EvictionPolicy.LRU,
+            **ids,
         )
         thread_id = await self.store.create(scope, new)
+        if request.workflow_id is not None:
+            await self._join(scope, request.workflow_id, thread_id, created=thread_id == new.thread_id)
         thread = await self.store.get(scope, thread_id)
         created = thread_id == new.thread_id
         return OpenedThread(thread, created, redactions=context.counts if created else {})
@@ -196,10 +206,32 @@ class Threads:
         with time_limit(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id
 
+    async def end(self, scope: Scope, thread_ids: Sequence[str], *, flush: bool) -> int:
+        """Delete threads, and store their turns as memories if `flush`; return how many of them still existed."""
+        ended = 0
+        for thread_id in thread_ids:
+            try:
+                await self.store.delete(scope, thread_id, flush=flush)
+                ended += 1
+            except NotFound:
+                _log.debug("a thread of an ended workflow has expired")
+        if ended and flush:
+            await self.evicted_turns.persist(scope)
+        return ended
+
     async def check_write(self, scope: Scope, thread_id: str, agent_id: str | None) -> None:
         """Raise ReadOnly if `agent_id` may not change the thread, NotFound if there is no such thread."""
         if agent_id is not None:
             self.policies.check_write(await self._resource(scope, thread_id), agent_id)
+
+    async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
+        """Add a thread to its workflow. If there is none or it has ended, a new thread is deleted; raises the error."""
+        try:
+            await self.workflows.join(scope, workflow_id, thread=thread_id)
+        except (NotFound, Conflict):
+            if created:
+                await self.end(scope, [thread_id], flush=True)
+            raise
 
     def _append(self, policy: ThreadPolicy, thread_id: str, turn: Turn, expected: int | None) -> AppendTurn:
         limits = self.policies.limits(policy)

@@ -1,13 +1,19 @@
-"""Records ended workflows as memories: an episode, and a procedure if a complex task succeeded."""
+"""Ends workflows: what belongs to one is flushed or deleted, and its record is written as memories.
+
+The record is an episode, and a procedure if a complex task succeeded.
+"""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from ingest.conversations.threads import Threads
 from ingest.workflows.history import value_text
+from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.workflows import Step, StepStatus, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import OnEnd, Step, StepStatus, WorkflowState, WorkflowStatus
 from memtypes.model.episodic import EpisodicDraft, EventType
 from memtypes.model.errors import NotFound, RemembrancerError
 from memtypes.model.memory import MAX_LABEL, Source
@@ -15,7 +21,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.scope import Scope
 from memtypes.model.types import AnyDraft
-from memtypes.ports.workflows import WorkflowStore
+from memtypes.ports.workflows import WorkflowLog, WorkflowStore
 
 COMPLEX = 5
 """A successful workflow with more completed steps than this is also recorded as a procedure."""
@@ -30,37 +36,61 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class EndRecord:
+    """What was done for an ended workflow: ids of its memories by type, threads gone and working items ended."""
+
+    memories: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 0
+    items: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EndedWorkflows:
-    """Writes ended workflows as memories. Writing a workflow twice gives the same memories."""
+    """Cleans up after ended workflows and writes them as memories. Doing it twice gives the same memories."""
 
     store: WorkflowStore
     ingestor: Ingestor
+    threads: Threads
+    working: WorkingMemory
 
-    async def record(self, scope: Scope, workflow_id: str) -> dict[str, str]:
-        """Write the memories of an ended workflow; return their ids by type.
+    async def record(self, scope: Scope, workflow_id: str) -> EndRecord:
+        """Clean up after an ended workflow and write its memories.
 
-        Empty if another process writes them, or if writing fails: then `record_all` tries again.
+        Nothing is done if another process does it. If it fails, `record_all` continues.
         """
         try:
             if not await self.store.claim(scope, workflow_id):
-                return {}
+                return EndRecord()
             log = await self.store.load(scope, workflow_id)
+            threads, items = await self._clean_up(scope, log)
             memory_ids = await self._write(scope, workflow_id, log.state)
             await self.store.recorded(scope, workflow_id)
         except NotFound:
             await self.store.recorded(scope, workflow_id)
-            return {}
+            return EndRecord()
         except RemembrancerError as error:
             _log.warning("an ended workflow is not recorded yet: %s", type(error).__name__)
-            return {}
-        return memory_ids
+            return EndRecord()
+        return EndRecord(memory_ids, threads, items)
 
     async def record_all(self) -> int:
-        """Write the memories of all ended workflows that have none; return the number of workflows written."""
+        """Do what is left to do for all ended workflows; return the number of workflows written."""
         done = 0
         async for scope, workflow_id in self.store.unrecorded():
-            done += bool(await self.record(scope, workflow_id))
+            done += bool((await self.record(scope, workflow_id)).memories)
         return done
+
+    async def _clean_up(self, scope: Scope, log: WorkflowLog) -> tuple[int, int]:
+        """Flush or delete the workflow's threads and end its working items; return the number of both."""
+        if log.on_end is OnEnd.KEEP:
+            return 0, 0
+        delete, members = log.on_end is OnEnd.DELETE, await self.store.members(scope, log.workflow_id)
+        threads = await self.threads.end(scope, members.threads, flush=not delete)
+        items = 0
+        for session in members.sessions:
+            session_scope = replace(scope, session_id=session)
+            items += await self.working.end_workflow(session_scope, log.workflow_id, delete=delete)
+        return threads, items
 
     async def _write(self, scope: Scope, workflow_id: str, state: WorkflowState) -> dict[str, str]:
         memory_ids: dict[str, str] = {}

@@ -18,12 +18,12 @@ from pydantic import AfterValidator, Field
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.history import MIN_EVENT_TOKENS, events_of_state, history
-from ingest.writing.pipeline import Ingestor
 from memtypes.live.workflows import (
     STATUS_AFTER,
     Event,
     JsonObject,
     NewEvent,
+    OnEnd,
     ResourceValue,
     WorkflowEventType,
     WorkflowId,
@@ -52,12 +52,14 @@ _log = logging.getLogger(__name__)
 class WorkflowRequest(Model):
     """A workflow to create. workflow_id: random by default. parent_id: the workflow that it continues.
 
-    data: of its first state.
+    data: of its first state. on_end: what becomes of its threads and working items when it ends: they stay for their
+    time to live (keep), threads become memories and items end (flush), or all are deleted (delete).
     """
 
     workflow_id: WorkflowId | None = None
     parent_id: WorkflowId | None = None
     data: JsonObject = Field(default_factory=dict)
+    on_end: OnEnd = OnEnd.FLUSH
 
 
 def _not_blank_json(value: object) -> object:
@@ -79,10 +81,15 @@ class ResumeRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """Result of an append. memories: ids by type, if it ended the workflow. redactions: secrets removed, by kind."""
+    """Result of an append. redactions: secrets removed, by kind. The others are set if it ended the workflow.
+
+    memories: ids by type. threads, items: how many threads were flushed or deleted, how many working items ended.
+    """
 
     version: int
     memories: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 0
+    items: int = 0
     redactions: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -137,15 +144,10 @@ class Workflows:
     """
 
     store: WorkflowStore
-    ingestor: Ingestor
+    ended: EndedWorkflows
     tokenizer: Tokenizer
     clock: Clock
     redactor: Redactor
-
-    @property
-    def ended(self) -> EndedWorkflows:
-        """Writes ended workflows of this store as memories."""
-        return EndedWorkflows(self.store, self.ingestor)
 
     async def create(self, scope: Scope, request: WorkflowRequest) -> tuple[str, Mapping[str, int]]:
         """Create a workflow; return its id, and the number of secrets removed from its data, by kind."""
@@ -154,7 +156,8 @@ class Workflows:
         workflow_id = request.workflow_id or str(uuid.uuid4())
         cleaned = await self._clean(scope, dict(request.data))
         base = WorkflowState(data=cleaned.value)
-        await self.store.create(scope, NewWorkflow(workflow_id, request.parent_id, base, to_utc(self.clock())))
+        new = NewWorkflow(workflow_id, request.parent_id, base, to_utc(self.clock()), request.on_end)
+        await self.store.create(scope, new)
         return workflow_id, cleaned.counts
 
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
@@ -166,8 +169,10 @@ class Workflows:
         status = STATUS_AFTER.get(event.type, WorkflowStatus.PENDING)
         if needs_snapshot(appended.version, status):
             await self._snapshot(scope, workflow_id, appended.version)
-        memories = await self.ended.record(scope, workflow_id) if status.ended else {}
-        return EventResult(appended.version, memories, cleaned.counts)
+        if not status.ended:
+            return EventResult(appended.version, redactions=cleaned.counts)
+        record = await self.ended.record(scope, workflow_id)
+        return EventResult(appended.version, record.memories, record.threads, record.items, cleaned.counts)
 
     async def chain(self, scope: Scope, workflow_id: str) -> WorkflowChain:
         """The workflow and its ancestors. There are no cycles: a parent is fixed when its child is created."""

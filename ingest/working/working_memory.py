@@ -22,6 +22,7 @@ from pydantic import Field
 from ingest.screening.redaction.redactor import RedactedValue
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
+from memtypes.live.workflows import WorkflowId
 from memtypes.model.errors import InvalidRequest, RemembrancerError, Unavailable
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, ends_after
 from memtypes.model.memory import Model, Text, Whole
@@ -30,6 +31,7 @@ from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.model.working import ContextType, LiveDraft, Working, WorkingScope
 from memtypes.ports.memory_store import Listing, MemoryStore
+from memtypes.ports.workflows import WorkflowStore
 from memtypes.ports.working import ItemSelection, LiveItem, LiveItemStore
 
 TTL_S = 300
@@ -61,6 +63,7 @@ class NewItem(Model):
 
     content: Text
     todo_id: Name | None = None
+    workflow_id: WorkflowId | None = Field(default=None, description="The workflow that it belongs to and ends with.")
     context_type: ContextType = ContextType.TASK_CONTEXT
     scope: WorkingScope = WorkingScope.TASK
     priority: Whole = Field(default=3, ge=1, le=5)
@@ -80,6 +83,7 @@ class NewItem(Model):
             agent_id=scope.agent_id,
             expires_at=_whole_ms(now + ttl),
             todo_id=self.todo_id,
+            workflow_id=self.workflow_id,
             context_type=self.context_type,
             scope=self.scope,
             priority=self.priority,
@@ -137,6 +141,7 @@ class WorkingMemory:
     ingestor: Ingestor
     store: MemoryStore
     clock: Clock
+    workflows: WorkflowStore
     todo_life: timedelta = TODO_LIFE
     ended: dict[tuple[Scope, str], None] = field(default_factory=dict)
 
@@ -146,8 +151,13 @@ class WorkingMemory:
         return WorkingMemorySync(self.items, self.store, self.clock)
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
-        """Create a live item, or renew the session's item with the same content. Raises InvalidRequest."""
+        """Create a live item, or renew the session's item with the same content.
+
+        Raises InvalidRequest; NotFound for a workflow that does not exist, and Conflict for one that has ended.
+        """
         now, ttl = self.clock(), self._ttl(new)
+        if new.workflow_id is not None:
+            await self.workflows.join(scope, new.workflow_id, session=scope.session_id)
         draft = new.draft(scope, now, ttl)
         outcome = await self.ingestor.write_one(scope, draft)
         return await self._put(scope, LiveItem(_item_of(outcome, draft, now), ttl), outcome)
@@ -209,6 +219,20 @@ class WorkingMemory:
         for oldest in list(self.ended)[: max(0, len(self.ended) - MAX_ENDED)]:
             del self.ended[oldest]
         return cleared
+
+    async def end_workflow(self, scope: Scope, workflow_id: str, *, delete: bool) -> int:
+        """Clear the session's items of an ended workflow, or delete them; return their number.
+
+        When deleting, items that were cleared before go too: nothing of them is kept.
+        """
+        live = [item.memory.id for item in await self.live_items(scope) if item.memory.workflow_id == workflow_id]
+        if not delete:
+            return await self._clear_live(scope, [ItemSelection(id=item_id) for item_id in live])
+        for item_id in live:
+            await self.forget(scope, item_id)
+        session = Compare("session_id", Op.EQ, scope.session_id)
+        where = all_of(session, Compare("workflow_id", Op.EQ, workflow_id))
+        return await self.ingestor.remove_where(scope, (MemoryType.WORKING,), where)
 
     async def stop_session(self, scope: Scope) -> None:
         """Pause the items of the session's to-dos until its next prompt; they expire if there is none.
@@ -278,7 +302,7 @@ def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
         raise Unavailable(f"the item was not stored: {outcome.reason}")
     if outcome.status is WriteStatus.REJECTED or not isinstance(outcome.memory, Working):
         raise InvalidRequest(f"not stored: {outcome.reason}", path="content")
-    names = ("context_type", "scope", "priority", "expires_at", "agent_id")
+    names = ("context_type", "scope", "priority", "expires_at", "agent_id", "workflow_id")
     fields = {name: getattr(draft, name) for name in names}
     fields |= {"updated_at": now, "accessed_at": None, "cleared_at": None, "live": True, "fence": 0}
     return outcome.memory.model_copy(update=fields)

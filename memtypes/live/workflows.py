@@ -147,6 +147,18 @@ class WorkflowStatus(StrEnum):
         return self not in (WorkflowStatus.PENDING, WorkflowStatus.RUNNING)
 
 
+class OnEnd(StrEnum):
+    """What becomes of a workflow's threads and working items when it ends.
+
+    KEEP: they live for their time to live. FLUSH: the threads' turns become memories, and the items
+    end. DELETE: everything is deleted.
+    """
+
+    KEEP = "keep"
+    FLUSH = "flush"
+    DELETE = "delete"
+
+
 class StepStatus(StrEnum):
     """The status of a step."""
 

@@ -47,16 +47,17 @@ class WorkingDraft(WorkingFields, Draft):
 
 
 class LiveDraft(WorkingDraft):
-    """The draft of the embedded copy of a live item; callers can't send one."""
+    """The draft of the embedded copy of a live item; callers can't send one. workflow_id: as in `Working`."""
 
     live: Flag = True
+    workflow_id: Name | None = None
 
 
 class Working(WorkingFields, Memory):
     """A stored working item.
 
     live: whether it is the embedded copy of a live item; contexts show the live item instead. fence: of the
-    lock (see `Lease`) under which this copy was last written.
+    lock (see `Lease`) under which this copy was last written. workflow_id: the workflow with which a live item ends.
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)
@@ -64,6 +65,7 @@ class Working(WorkingFields, Memory):
     type: Literal[MemoryType.WORKING] = MemoryType.WORKING
     live: Flag = False
     fence: Whole = Field(default=0, ge=0)
+    workflow_id: Name | None = None
 
     def identity(self) -> tuple[str | None, ...]:
         """The common identity and the to-do: the same note for another task is another item."""

@@ -17,7 +17,10 @@ MAX_CHAIN = 20
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
-    """A thread to create. resource, key: its name, together. lru: evict the least recently used turn first."""
+    """A thread to create. resource, key: its name, together. lru: evict the least recently used turn first.
+
+    workflow_id: the workflow that it belongs to.
+    """
 
     thread_id: str
     ttl_s: int
@@ -28,6 +31,7 @@ class NewThread:
     agent_id: str | None = None
     initial_context: str | None = None
     lru: bool = False
+    workflow_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Thread:
     last_flush_at: str | None = None
     ttl_left_s: int = 0
     ancestors: tuple[str, ...] = ()
+    workflow_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,7 @@ class ThreadStore(ABC):
         """Create a thread unless one with its resource and key exists; return the id of the new or existing one.
 
         Raises NotFound for an unknown parent, InvalidRequest for a chain that would be a cycle or too deep, Conflict
-        if the existing thread has another parent.
+        if the existing thread has another parent or belongs to another workflow.
         """
 
     @abstractmethod
@@ -153,8 +158,8 @@ class ThreadStore(ABC):
         """Return the turns that `clear` stored under `backup_id`."""
 
     @abstractmethod
-    async def delete(self, scope: Scope, thread_id: str) -> None:
-        """Delete the thread."""
+    async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
+        """Delete the thread. flush: its turns are added to the `EvictedTurnStore` first."""
 
 
 @dataclass(frozen=True, slots=True)

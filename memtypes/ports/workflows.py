@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from memtypes.live.workflows import Event, WorkflowState, WorkflowStatus, fold
+from memtypes.live.workflows import Event, OnEnd, WorkflowState, WorkflowStatus, fold
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
@@ -25,6 +25,7 @@ class NewWorkflow:
     parent_id: str | None
     base: WorkflowState
     created_at: datetime
+    on_end: OnEnd = OnEnd.FLUSH
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class WorkflowLog:
     """A stored workflow. base: state at a snapshot or the start. events: those after it, up to the requested version.
 
     version: newest version. ancestors: ids, oldest first. lost: the events have expired; `base` is the last state.
+    on_end: what becomes of its threads and working items when it ends.
     """
 
     workflow_id: str
@@ -68,6 +70,7 @@ class WorkflowLog:
     base: WorkflowState
     events: tuple[Event, ...]
     lost: bool = False
+    on_end: OnEnd = OnEnd.FLUSH
 
     @property
     def state(self) -> WorkflowState:
@@ -83,6 +86,14 @@ class ChainLink:
     parent_id: str | None = None
     status: WorkflowStatus | None = None
     version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowMembers:
+    """What belongs to a workflow: threads by id, and the sessions that have working items of it. Some may be gone."""
+
+    threads: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
 
 
 class WorkflowStore(ABC):
@@ -126,6 +137,16 @@ class WorkflowStore(ABC):
     @abstractmethod
     async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
         """The ancestors, oldest first, and the workflow itself. Raises NotFound if the workflow does not exist."""
+
+    @abstractmethod
+    async def join(
+        self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
+    ) -> None:
+        """Add a thread or a session to the members of a workflow. Raises NotFound, and Conflict if it has ended."""
+
+    @abstractmethod
+    async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
+        """Return the threads and sessions that have joined the workflow."""
 
     @abstractmethod
     async def claim(self, scope: Scope, workflow_id: str) -> bool:

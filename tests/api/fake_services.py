@@ -19,6 +19,7 @@ from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
 from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep
+from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.engine import Workflows
 from ingest.working.intentions import Intentions
 from ingest.working.working_memory import WorkingMemory
@@ -95,10 +96,12 @@ def fake_services(
     ingestor = Ingestor(stored, embedder, sparse, tokenizer, clock, gates)
     ingestor = replace(ingestor, redactor=screened.redactor, panel=screened.panel)
     ingestor = replace(ingestor, rejections=FakeRejections(clock))
-    live, policies = FakeThreads(), PolicyLookup(Registry)
+    live, logs, policies = FakeThreads(), FakeWorkflows(), PolicyLookup(Registry)
     screen = TurnScreen(screened.redactor, policies, tokenizer, clock)
     flusher = Flusher(live, policies, RuleSummariser(tokenizer), tokenizer, FakeLocks(), clock)
-    threads = Threads(live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock)
+    threads = Threads(live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock, logs)
+    working = WorkingMemory(items, ingestor, stored, clock, logs)
+    ended = EndedWorkflows(logs, ingestor, threads, working)
     return Services(
         store=stored,
         ingestor=ingestor,
@@ -111,7 +114,7 @@ def fake_services(
         clock=clock,
         threads=threads,
         tokenizers=dict.fromkeys(("cl100k_base", "o200k_base"), tokenizer),
-        working=WorkingMemory(items, ingestor, stored, clock),
+        working=working,
         idempotency=IdempotentCalls(answers),
         erasable={
             "memories": ErasableMemories(stored, ingestor),
@@ -119,7 +122,7 @@ def fake_services(
             "receipts": chain,
             "recent": ErasableTexts(screened.recent),
         },
-        workflows=Workflows(FakeWorkflows(), ingestor, tokenizer, clock, screened.redactor),
+        workflows=Workflows(logs, ended, tokenizer, clock, screened.redactor),
         receipts=Receipts(chain, retrieving),
         examiner=screened.examiner,
     )

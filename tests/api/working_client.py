@@ -9,11 +9,16 @@ from typing import Any
 import httpx
 
 from api.wiring.container import Services
+from ingest.screening.redaction.redactor import Redactor
+from ingest.workflows.ended_workflows import EndedWorkflows
+from ingest.workflows.engine import Workflows
 from ingest.working.working_memory import WorkingMemory
 from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.ingest.conversations.builders import threads_over
 
 
 @dataclass
@@ -55,10 +60,20 @@ class WorkingClient:
         self.now += timedelta(seconds=seconds)
 
 
+def with_live_workflows(services: Services, live: LiveClient, redactor: Redactor | None = None) -> Services:
+    """Return `services` with workflows, threads and working memory on the live store `live`."""
+    services, logs = with_live(services, live), RedisWorkflows(live)
+    assert services.working is not None
+    threads = threads_over(live, ingestor=services.ingestor)
+    ended = EndedWorkflows(logs, services.ingestor, threads, services.working)
+    workflows = Workflows(logs, ended, FakeTokenizer(), services.clock, redactor or Redactor())
+    return replace(services, workflows=workflows, threads=threads)
+
+
 def with_live(services: Services, live: LiveClient) -> Services:
     """Return `services` with working memory on the live store `live`."""
     items = RedisWorking(live)
-    working = WorkingMemory(items, services.ingestor, services.store, services.clock)
+    working = WorkingMemory(items, services.ingestor, services.store, services.clock, RedisWorkflows(live))
     tokenizers = {"cl100k_base": FakeTokenizer()}
     parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, services.clock, live=items)
     return replace(services, working=working, retriever=Retriever(parts))

@@ -262,3 +262,31 @@ async def test_concurrent_appends_lose_no_turn(stores: Stores) -> None:
     assert max(held) == 7
     evicted = [index for batch in await stores.evicted_indices() for index in batch]
     assert sorted([*await stores.indices(), *evicted]) == list(range(100))
+
+
+async def test_turns_of_a_deleted_thread_are_flushed_on_request(stores: Stores) -> None:
+    """Deleting with `flush` queues all turns in order; without it none is queued."""
+    for thread_id in ("t", "u", "empty"):
+        await stores.create(thread_id)
+    for content in ("a", "b", "c"):
+        await stores.append(content)
+        await stores.append(content, thread_id="u")
+    await stores.threads.delete(stores.scope, "u")
+    await stores.threads.delete(stores.scope, "empty", flush=True)
+    await stores.threads.delete(stores.scope, "t", flush=True)
+    (batch,) = await stores.evicted.pending(stores.scope, 10)
+    assert (batch.thread_id, [entry.content for entry in batch.turns]) == ("t", ["a", "b", "c"])
+    with pytest.raises(NotFound):
+        await stores.threads.get(stores.scope, "t")
+
+
+async def test_a_thread_of_a_workflow_is_not_opened_for_another(stores: Stores) -> None:
+    """The same name with the same workflow or none is the same thread, with another workflow a conflict."""
+    new = NewThread("t", 60, NOW, resource="r", key="k", workflow_id="w")
+    assert await stores.threads.create(stores.scope, new) == "t"
+    assert (await stores.threads.get(stores.scope, "t")).workflow_id == "w"
+    for workflow_id in ("w", None):
+        again = replace(new, thread_id="t2", workflow_id=workflow_id)
+        assert await stores.threads.create(stores.scope, again) == "t"
+    with pytest.raises(Conflict):
+        await stores.threads.create(stores.scope, replace(new, thread_id="t3", workflow_id="v"))

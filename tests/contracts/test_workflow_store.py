@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import anyio
 import pytest
 
-from memtypes.live.workflows import Event, WorkflowEventType, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import Event, OnEnd, WorkflowEventType, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
-from memtypes.ports.workflows import MAX_CHAIN, AppendEvent, IdempotentAnswer, NewWorkflow, WorkflowStore
+from memtypes.ports.workflows import (
+    MAX_CHAIN,
+    AppendEvent,
+    IdempotentAnswer,
+    NewWorkflow,
+    WorkflowMembers,
+    WorkflowStore,
+)
 from memtypes.stores.redis.workflows import RedisWorkflows
 from tests.fakes_workflows import FakeWorkflows
 from tests.live import LIVE, fresh_scope
@@ -220,6 +228,22 @@ async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope
     await store.recorded(scope, "w")
     assert (scope, "w") not in [entry async for entry in store.unrecorded()]
     assert not await store.claim(scope, "w")
+
+
+async def test_threads_and_sessions_join_a_workflow_until_it_ends(store: WorkflowStore, scope: Scope) -> None:
+    """Each is a member once; a workflow that is unknown or has ended takes none."""
+    await store.create(scope, replace(new_workflow(), on_end=OnEnd.DELETE))
+    for thread in ("t1", "t2", "t1"):
+        await store.join(scope, "w", thread=thread)
+    await store.join(scope, "w", session="s")
+    assert await store.members(scope, "w") == WorkflowMembers(("t1", "t2"), ("s",))
+    with pytest.raises(NotFound):
+        await store.join(scope, "nobody", thread="t1")
+    await store.append(scope, AppendEvent("w", event("completed")))
+    with pytest.raises(Conflict):
+        await store.join(scope, "w", thread="t3")
+    assert await store.members(scope, "w") == WorkflowMembers(("t1", "t2"), ("s",))
+    assert (await store.load(scope, "w")).on_end is OnEnd.DELETE
 
 
 @pytest.mark.parametrize("workflow_id", ["a:log", "a:once:b", "{x}", "*", "日本", 'q"uote', "a b"])

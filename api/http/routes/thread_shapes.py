@@ -93,6 +93,7 @@ class ThreadAnswer(Answer):
     policy: str | None
     key: str | None
     agent_id: str | None
+    workflow_id: str | None
     initial_context: str | None
     summary: str | None
     last_flush_at: str | None

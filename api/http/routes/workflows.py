@@ -15,7 +15,7 @@ from api.http.request import ApiRequest, InNamespace, QueryWhole
 from api.http.routes.memory_shapes import Redactions
 from api.wiring.container import AppServices
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
-from memtypes.live.workflows import NewEvent, WorkflowEventType, WorkflowStatus
+from memtypes.live.workflows import NewEvent, OnEnd, WorkflowEventType, WorkflowStatus
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Name
 from retrieval.answer import Answer
@@ -52,13 +52,16 @@ class BegunAnswer(Answer):
 
 
 class EventAnswer(Answer):
-    """An appended event's version. memories: if it ended the workflow, ids of the memories of it, by type.
+    """An appended event's version. redactions: secrets removed from the event, by kind.
 
-    redactions: secrets removed from the event, by kind.
+    If it ended the workflow: memories, by type the ids of the memories of it; threads and items, the numbers of its
+    threads that were flushed or deleted and of its working items that ended.
     """
 
     version: int
     memories: Mapping[str, str]
+    threads: int
+    items: int
     redactions: Redactions = None
 
 
@@ -80,6 +83,7 @@ class WorkflowAnswer(Answer):
 
     workflow_id: str
     parent_id: str | None
+    on_end: OnEnd
     version: int
     state: WorkflowStateAnswer
 
@@ -192,7 +196,9 @@ async def get_workflow(
     log = await workflows.store.load(scope, workflow_id, params.at_version)
     state = log.state
     answer = WorkflowStateAnswer(**state.members())
-    return WorkflowAnswer(workflow_id=workflow_id, parent_id=log.parent_id, version=state.version, state=answer)
+    return WorkflowAnswer(
+        workflow_id=workflow_id, parent_id=log.parent_id, on_end=log.on_end, version=state.version, state=answer
+    )
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}/chain", "The workflows it continues", errors=_READ_ERRORS)

@@ -70,6 +70,7 @@ class WorkingItemAnswer(Answer):
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    workflow_id: str | None
     content: str
     context_type: ContextType
     scope: WorkingScope
@@ -99,7 +100,7 @@ class WorkingCleared(Answer):
     cleared: int
 
 
-@Endpoint("POST /v1/working", "Create a working item", role=Role.WRITER, status=201, errors=(429, 503))
+@Endpoint("POST /v1/working", "Create a working item", role=Role.WRITER, status=201, errors=(404, 409, 429, 503))
 async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
     """The created item."""
     scope = request.scope_in(data.namespace, data.session_id, data.agent_id)

@@ -51,7 +51,7 @@ class RedisThreads(ThreadStore):
         thread = _key(scope, new.thread_id)
         parent = thread if new.parent_id is None else _key(scope, new.parent_id)
         name = thread if new.key is None else live_key(scope, "thread-name", new.resource or "", new.key)
-        arguments = [new.thread_id, new.parent_id or "", MAX_CHAIN, *_fields(new)]
+        arguments = [new.thread_id, new.parent_id or "", MAX_CHAIN, new.workflow_id or "", *_fields(new)]
         match await self._live.script(_CREATE, [thread, parent, name], arguments, idempotent=False):
             case ["ok", thread_id]:
                 return str(thread_id)
@@ -61,6 +61,9 @@ class RedisThreads(ThreadStore):
                 raise InvalidRequest(f"a chain has at most {MAX_CHAIN} threads", path="parent_id", got=new.parent_id)
             case ["cycle"]:
                 raise InvalidRequest("the thread would be its own ancestor", path="parent_id", got=new.parent_id)
+            case ["workflow", other]:
+                belongs = f"belongs to workflow {other!r}" if other else "belongs to no workflow"
+                raise Conflict(f"a thread with this resource and key exists, and it {belongs}; use another key")
             case _:
                 raise Conflict("a thread with this resource and key exists, and it has another parent")
 
@@ -144,9 +147,10 @@ class RedisThreads(ThreadStore):
             raise NotFound(f"there is no backup {backup_id!r} in this namespace; backups expire after 24 hours")
         return tuple(Turn.from_json(json.dumps(turn), index) for index, turn in json.loads(stored))
 
-    async def delete(self, scope: Scope, thread_id: str) -> None:
-        """Delete the thread with its turns; see `ThreadStore`."""
-        answer = await self._live.script(_DELETE, [_key(scope, thread_id)], [], idempotent=False)
+    async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
+        """Delete the thread with its turns, or move them to the queue of evicted turns; see `ThreadStore`."""
+        keys, head = [_key(scope, thread_id), queue_key(scope)], batch_head(scope, thread_id) if flush else ""
+        answer = await self._live.script(_DELETE, keys, [head], idempotent=False)
         _raise_refusal(thread_id, answer)
 
     async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> ThreadContent:
@@ -198,6 +202,7 @@ def _fields(new: NewThread) -> list[Argument]:
         "ttl": new.ttl_s,
         "created": rfc3339(new.created_at),
         "lru": "1" if new.lru else "0",
+        "workflow_id": new.workflow_id,
     }
     return [part for name, value in fields.items() if value is not None for part in (name, value)]
 
@@ -217,7 +222,10 @@ def _thread(thread_id: str, fields: dict[str, Any]) -> Thread:
         ttl_s=int(fields["ttl"]),
         created_at=datetime.fromisoformat(fields["created"]),
         parent_id=fields["parent"] or None,
-        **{name: fields.get(name) for name in ("resource", "key", "agent_id", "initial_context", "last_flush_at")},
+        **{
+            name: fields.get(name)
+            for name in ("resource", "key", "agent_id", "initial_context", "last_flush_at", "workflow_id")
+        },
         summary=fields.get("summary", ""),
         summary_tokens=int(fields.get("summary_tokens", 0)),
         ttl_left_s=int(fields["left"]),

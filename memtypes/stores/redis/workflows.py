@@ -1,7 +1,8 @@
 """Workflows on Redis: a hash and a list for each workflow; every change is one Lua script and one round trip.
 
 The hash of a workflow holds its version, status, ancestors, initial state and newest snapshot. The list is its event
-log; the event of version v is at index v - 1. An ended workflow keeps its hash for a day and its log for an hour.
+log; the event of version v is at index v - 1. A set has the threads and sessions that belong to it. An ended workflow
+keeps its hash for a day and its log for an hour.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator
 from operator import methodcaller
 from typing import Any
 
-from memtypes.live.workflows import STATUS_AFTER, Event, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import STATUS_AFTER, Event, OnEnd, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
@@ -23,6 +24,7 @@ from memtypes.ports.workflows import (
     EventAppended,
     NewWorkflow,
     WorkflowLog,
+    WorkflowMembers,
     WorkflowStore,
 )
 from memtypes.stores.redis.connection.client import LiveClient
@@ -41,8 +43,8 @@ CLAIM_S = 60
 
 _UNRECORDED = "workflows-ended"
 
-_CREATE, _APPEND, _LOAD, _SNAPSHOT, _CHAIN = (
-    Script.load(f"workflow_{name}") for name in ("create", "append", "load", "snapshot", "chain")
+_CREATE, _APPEND, _LOAD, _SNAPSHOT, _CHAIN, _JOIN = (
+    Script.load(f"workflow_{name}") for name in ("create", "append", "load", "snapshot", "chain", "join")
 )
 
 
@@ -63,6 +65,7 @@ class RedisWorkflows(WorkflowStore):
             rfc3339(new.created_at),
             WORKFLOW_TTL_S,
             MAX_CHAIN,
+            new.on_end,
         ]
         match await self._live.script(_CREATE, [workflow, parent], arguments, idempotent=False):
             case ["taken"]:
@@ -136,6 +139,28 @@ class RedisWorkflows(WorkflowStore):
         ids = [*json.loads(answer[1]), workflow_id]  # Lua encodes an empty list as {}
         return tuple(_link(link_id, fields) for link_id, fields in zip(ids, answer[2], strict=True))
 
+    async def join(
+        self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
+    ) -> None:
+        """Add a thread or a session to the members of a workflow; see `WorkflowStore`."""
+        member = json.dumps([thread, session])
+        keys = [_key(scope, workflow_id), _members_key(scope, workflow_id)]
+        match await self._live.script(_JOIN, keys, [member], idempotent=True):
+            case ["missing"]:
+                raise _unknown(workflow_id)
+            case ["ended", status]:
+                raise Conflict(
+                    f"workflow {workflow_id!r} is {status}; leave out workflow_id, or begin another workflow"
+                )
+
+    async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
+        """Return the threads and sessions of a workflow; see `WorkflowStore`."""
+        key = _members_key(scope, workflow_id)
+        stored: set[str] = await self._live.run(methodcaller("smembers", key), idempotent=True, key=key)
+        members = sorted(stored)
+        threads, sessions = zip(*map(json.loads, members), strict=True) if members else ((), ())
+        return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
+
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
         """Claim the right to record an ended workflow, for CLAIM_S; see `WorkflowStore`."""
         unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
@@ -167,6 +192,10 @@ class RedisWorkflows(WorkflowStore):
 
 def _key(scope: Scope, workflow_id: str) -> str:
     return live_key(scope, "workflow", workflow_id)
+
+
+def _members_key(scope: Scope, workflow_id: str) -> str:
+    return f"{_key(scope, workflow_id)}:members"
 
 
 def _claim_key(scope: Scope, workflow_id: str) -> str:
@@ -218,13 +247,15 @@ def _appended(append: AppendEvent, answer: list[Any]) -> EventAppended:
 
 
 def _log(workflow_id: str, at_version: int | None, answer: list[Any]) -> WorkflowLog:
-    _, newest, parent, ancestors, base, base_version, expired, log = answer
+    _, newest, parent, ancestors, base, base_version, expired, log, on_end = answer
     requested = int(newest) if at_version is None else at_version
     if expired and len(log) < requested - int(base_version):
         raise _log_expired(workflow_id)
     state, events = WorkflowState.from_json(base), _events(log, int(base_version))
     ids = tuple(json.loads(ancestors))  # Lua encodes an empty list as {}
-    return WorkflowLog(workflow_id, parent or None, int(newest), ids, state, events, bool(expired))
+    return WorkflowLog(
+        workflow_id, parent or None, int(newest), ids, state, events, bool(expired), OnEnd(on_end or OnEnd.FLUSH)
+    )
 
 
 def _link(workflow_id: str, fields: list[str | None]) -> ChainLink:

@@ -12,14 +12,11 @@ import pytest
 
 from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
 from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, Treatment
-from ingest.workflows.engine import Workflows
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.workflows import RedisWorkflows
 from tests.api.conftest import NOW, connect
 from tests.api.fake_services import fake_services
-from tests.api.working_client import with_live
-from tests.fakes import FakeTokenizer
+from tests.api.working_client import with_live_workflows
 from tests.live import everything
 
 pytestmark = pytest.mark.anyio
@@ -41,10 +38,9 @@ def space() -> dict[str, str]:
 @pytest.fixture
 async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of a service with three tenants that redact, refuse or allow secrets."""
-    services = with_live(fake_services(lambda: NOW, book=BOOK), live)
-    workflows = Workflows(RedisWorkflows(live), services.ingestor, FakeTokenizer(), lambda: NOW, Redactor(BOOK))
+    services = with_live_workflows(fake_services(lambda: NOW, book=BOOK), live, Redactor(BOOK))
     keys = KeyRing.of([KeyEntry(key=f"{item}-key-of-it", tenant=item, role=Role.ADMIN) for item in TENANTS])
-    async with connect(replace(services, workflows=workflows, keys=KeyBook(keys))) as client:
+    async with connect(replace(services, keys=KeyBook(keys))) as client:
         yield client
 
 

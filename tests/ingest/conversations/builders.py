@@ -12,15 +12,22 @@ from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import Threads
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.submission import ScreeningGate
+from ingest.workflows.ended_workflows import EndedWorkflows
+from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.config import parse_policies
 from memtypes.llms.registry import Registry
+from memtypes.ports.workflows import WorkflowStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
+from memtypes.stores.redis.workflows import RedisWorkflows
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_locks import FakeLocks
 from tests.fakes_memories import InMemoryStore
+from tests.fakes_threads import FakeThreads
+from tests.fakes_working import FakeItems
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -40,4 +47,16 @@ def threads_over(
     flusher = Flusher(store, lookup, RuleSummariser(tokenizer), tokenizer, RedisLocks(live), lambda: NOW)
     ingestor = ingestor or ingestor_over(InMemoryStore())
     evicted_turns = EvictedTurnWriter(RedisEvictedTurns(live), ingestor, lambda: NOW)
-    return Threads(store, lookup, screen, flusher, evicted_turns, lambda: NOW)
+    return Threads(store, lookup, screen, flusher, evicted_turns, lambda: NOW, RedisWorkflows(live))
+
+
+def ended_over(workflows: WorkflowStore, memories: InMemoryStore) -> EndedWorkflows:
+    """What ends workflows, over an in-memory store and fakes of live state."""
+    threads, ingestor, tokenizer = FakeThreads(), ingestor_over(memories), FakeTokenizer()
+    lookup = PolicyLookup(Registry)
+    screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)
+    flusher = Flusher(threads, lookup, RuleSummariser(tokenizer), tokenizer, FakeLocks(), lambda: NOW)
+    evicted_turns = EvictedTurnWriter(threads, ingestor, lambda: NOW)
+    conversations = Threads(threads, lookup, screen, flusher, evicted_turns, lambda: NOW, workflows)
+    working = WorkingMemory(FakeItems(), ingestor, memories, lambda: NOW, workflows)
+    return EndedWorkflows(workflows, ingestor, conversations, working)

@@ -30,6 +30,7 @@ from tests.fakes import FakeTokenizer
 from tests.fakes_locks import FakeLocks
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_threads import FakeThreads
+from tests.fakes_workflows import FakeWorkflows
 from tests.ingest.conversations.builders import ingestor_over
 
 pytestmark = pytest.mark.anyio
@@ -161,7 +162,7 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
     screen = TurnScreen(Redactor(), lookup, FakeTokenizer(), lambda: NOW)
     flusher = Flusher(store, lookup, FixedSummariser(), FakeTokenizer(), FakeLocks(), lambda: NOW)
     evicted_turns = EvictedTurnWriter(store, ingestor_over(InMemoryStore()), lambda: NOW)
-    return Threads(store, lookup, screen, flusher, evicted_turns, lambda: NOW)
+    return Threads(store, lookup, screen, flusher, evicted_turns, lambda: NOW, FakeWorkflows())
 
 
 TURNS = [

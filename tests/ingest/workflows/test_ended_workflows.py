@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.workflows.ended_workflows import COMPLEX, MAX_SHOWN, EndedWorkflows, drafts, episode, procedure
+from ingest.workflows.ended_workflows import COMPLEX, MAX_SHOWN, drafts, episode, procedure
 from memtypes.live.workflows import NewEvent, WorkflowState, fold
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_workflows import FakeWorkflows
-from tests.ingest.conversations.builders import ingestor_over
+from tests.ingest.conversations.builders import ended_over
 from tests.memtypes.live.logs import logged
 
 SCOPE = Scope("t", "n")
@@ -83,7 +83,7 @@ def test_control_characters_and_large_outputs_are_recorded() -> None:
 async def test_a_record_that_is_written_twice_is_the_same_memories() -> None:
     """The second write returns the same ids and adds no evidence."""
     memories, workflows = InMemoryStore(), FakeWorkflows()
-    records = EndedWorkflows(workflows, ingestor_over(memories))
+    records = ended_over(workflows, memories)
     base = WorkflowState(data={"name": "Move house"})
     await workflows.create(SCOPE, NewWorkflow("w", None, base, datetime(2026, 3, 1, tzinfo=UTC)))
     for event in logged(steps_and_end(7)):
@@ -91,7 +91,7 @@ async def test_a_record_that_is_written_twice_is_the_same_memories() -> None:
     first = await records.record(SCOPE, "w")
     workflows.mark_unrecorded(SCOPE, "w")
     assert await records.record(SCOPE, "w") == first
-    assert first.keys() == {"episodic", "procedural"}
-    stored = await memories.get(SCOPE, list(first.values()))
+    assert first.memories.keys() == {"episodic", "procedural"}
+    stored = await memories.get(SCOPE, list(first.memories.values()))
     assert {memory.evidence_count for memory in stored.values()} == {1}
     assert len(stored) == 2

@@ -18,7 +18,7 @@ from memtypes.ports.workflows import AppendEvent, EventAppended
 from tests.fakes import FakeTokenizer
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_workflows import FakeWorkflows
-from tests.ingest.conversations.builders import NOW, ingestor_over
+from tests.ingest.conversations.builders import NOW, ended_over
 
 pytestmark = pytest.mark.anyio
 SCOPE = Scope("t", "n")
@@ -78,8 +78,10 @@ def event(kind: str, **fields: object) -> NewEvent:
 
 def engine_over(store: FakeWorkflows | None = None, memories: InMemoryStore | None = None) -> Workflows:
     """The engine over fakes."""
-    ingestor = ingestor_over(memories or InMemoryStore())
-    return Workflows(store or FakeWorkflows(), ingestor, FakeTokenizer(), SteppingClock(), Redactor())
+    store = store or FakeWorkflows()
+    return Workflows(
+        store, ended_over(store, memories or InMemoryStore()), FakeTokenizer(), SteppingClock(), Redactor()
+    )
 
 
 async def started(engine: Workflows, *kinds: str) -> str:

@@ -16,6 +16,7 @@ from memtypes.model.procedural import Procedural
 from memtypes.model.scope import Scope
 from memtypes.ports.working import ItemSelection
 from tests.fakes_memories import InMemoryStore
+from tests.fakes_workflows import FakeWorkflows
 from tests.fakes_working import FakeItems
 from tests.ingest.conversations.builders import NOW, ingestor_over
 
@@ -44,7 +45,7 @@ class UnpatchableStore(InMemoryStore):
 
 def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:
     """Working memory with a clock that shows `now[0]`."""
-    return WorkingMemory(FakeItems(), ingestor_over(store), store, lambda: now[0])
+    return WorkingMemory(FakeItems(), ingestor_over(store), store, lambda: now[0], FakeWorkflows())
 
 
 async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:

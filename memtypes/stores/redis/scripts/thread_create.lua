@@ -1,10 +1,12 @@
 -- Create a thread, or return the id of the one with the same name. KEYS: thread, parent (or the thread), name (or the
 -- thread).
--- ARGV: id, parent id or '', longest chain, then fields and values.
+-- ARGV: id, parent id or '', longest chain, workflow id or '', then fields and values.
 if KEYS[3] ~= KEYS[1] then
   local id = redis.call('GET', KEYS[3])
   local base = id and string.sub(KEYS[1], 1, #KEYS[1] - #ARGV[1]) .. id
   if id and redis.call('EXISTS', base) == 1 then
+    local workflow = redis.call('HGET', base, 'workflow_id') or ''
+    if ARGV[4] ~= '' and ARGV[4] ~= workflow then return {'workflow', workflow} end
     if ARGV[2] == '' then return {'ok', id} end
     if redis.call('HGET', base, 'parent') == ARGV[2] then return {'ok', id} end
     if ARGV[2] == id then return {'cycle'} end
@@ -24,7 +26,7 @@ if ARGV[2] ~= '' then
 end
 local fields = {'version', 0, 'next', 0, 'tokens', 0, 'parent', ARGV[2],
   'ancestors', cjson.encode(ancestors), 'lineage', cjson.encode(lineage)}
-for place = 4, #ARGV do table.insert(fields, ARGV[place]) end
+for place = 5, #ARGV do table.insert(fields, ARGV[place]) end
 redis.call('HSET', KEYS[1], unpack(fields))
 if KEYS[3] ~= KEYS[1] then
   redis.call('SET', KEYS[3], ARGV[1])

@@ -26,11 +26,13 @@ if ARGV[2] ~= '' then
   end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('EXPIRE', KEYS[1] .. ':members', ARGV[4])
 redis.call('EXPIRE', KEYS[2], log_ttl)
 for _, key in ipairs(cjson.decode(workflow[3])) do
   local status = redis.call('HGET', key, 'status')
   if status then
     redis.call('EXPIRE', key, ARGV[4])
+    redis.call('EXPIRE', key .. ':members', ARGV[4])
     if open(status) then redis.call('EXPIRE', key .. ':log', ARGV[4]) end
   end
 end

@@ -1,5 +1,5 @@
 -- Create a workflow. KEYS: workflow, parent (or the workflow). ARGV: id, parent id or '', initial state, time of
--- creation, TTL, longest chain.
+-- creation, TTL, longest chain, what to do with members at the end.
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'taken'} end
 local ancestors, lineage = {}, {}
 if ARGV[2] ~= '' then
@@ -15,6 +15,6 @@ if ARGV[2] ~= '' then
 end
 redis.call('HSET', KEYS[1], 'version', 0, 'status', 'pending', 'parent', ARGV[2], 'created', ARGV[4],
   'ancestors', cjson.encode(ancestors), 'lineage', cjson.encode(lineage),
-  'initial', ARGV[3], 'snapshot', ARGV[3], 'snapshot_version', 0)
+  'on_end', ARGV[7], 'initial', ARGV[3], 'snapshot', ARGV[3], 'snapshot_version', 0)
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 return {'ok'}

@@ -1,6 +1,6 @@
 -- Return a state and the events from there to a version. KEYS: workflow, log. ARGV: version or ''.
 local workflow = redis.call('HMGET', KEYS[1],
-  'version', 'parent', 'ancestors', 'snapshot_version', 'snapshot', 'initial')
+  'version', 'parent', 'ancestors', 'snapshot_version', 'snapshot', 'initial', 'on_end')
 if not workflow[1] then return {'missing'} end
 local newest, base_version = tonumber(workflow[1]), tonumber(workflow[4])
 local target = newest
@@ -12,4 +12,4 @@ local events = {}
 if target > base_version then events = redis.call('LRANGE', KEYS[2], base_version, target - 1) end
 local expired = 0
 if newest > 0 and redis.call('EXISTS', KEYS[2]) == 0 then expired = 1 end
-return {'ok', newest, workflow[2], workflow[3], base, base_version, expired, events}
+return {'ok', newest, workflow[2], workflow[3], base, base_version, expired, events, workflow[7]}

@@ -11,14 +11,14 @@ import pytest
 from redis.asyncio import Redis
 
 from api.wiring.container import Services
-from ingest.screening.redaction.redactor import Redactor
-from ingest.workflows.engine import Workflows
+from memtypes.live.workflows import NewEvent, WorkflowEventType
 from memtypes.model.scope import Scope
+from memtypes.ports.workflows import AppendEvent
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
-from memtypes.stores.redis.workflows import ENDED_LOG_TTL_S, WORKFLOW_TTL_S, RedisWorkflows
+from memtypes.stores.redis.workflows import ENDED_LOG_TTL_S, WORKFLOW_TTL_S
 from tests.api.conftest import NOW, connect
-from tests.fakes import FakeTokenizer
+from tests.api.working_client import with_live_workflows
 from tests.live import fresh_scope
 
 pytestmark = pytest.mark.anyio
@@ -33,8 +33,7 @@ def scope() -> Scope:
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of a service with workflows on a real live store."""
-    workflows = Workflows(RedisWorkflows(live), services.ingestor, FakeTokenizer(), lambda: NOW, Redactor())
-    async with connect(replace(services, workflows=workflows)) as client:
+    async with connect(with_live_workflows(services, live)) as client:
         yield client
 
 
@@ -59,8 +58,7 @@ async def seconds_left(live: LiveClient, key: str) -> int:
 
 async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
     """End the workflow `w` after some notes."""
-    begun = await client.post("/v1/workflows", json={"namespace": scope.namespace, "workflow_id": "w"})
-    assert begun.status_code == 201, begun.text
+    await begin(client, scope)
     for number in range(events):
         await post(client, scope, "w/events", {"type": "note", "data": {"last": number}})
     end = {"type": "completed", "output": "done", "resources": {"report": "r.pdf"}}
@@ -92,3 +90,124 @@ async def test_child_continues_an_ended_workflow(client: httpx.AsyncClient, scop
     assert (await client.post("/v1/workflows", json=child)).status_code == 201
     onward = (await post(client, scope, "next/continue", {"input": "go on"})).json()
     assert "workflow completed" in onward["history"]
+
+
+async def begin(client: httpx.AsyncClient, scope: Scope, **fields: Any) -> None:
+    """Begin the workflow `w`."""
+    begun = await client.post("/v1/workflows", json={"namespace": scope.namespace, "workflow_id": "w", **fields})
+    assert begun.status_code == 201, begun.text
+
+
+async def joined(client: httpx.AsyncClient, scope: Scope) -> str:
+    """A thread of workflow `w` with two turns, and a working item of it in session `s`; the thread's id."""
+    space = {"namespace": scope.namespace, "workflow_id": "w"}
+    opened = await client.post("/v1/threads", json=space)
+    assert (opened.status_code, opened.json()["workflow_id"]) == (201, "w")
+    thread_id = str(opened.json()["id"])
+    for content in ("ship on Friday", "agreed, on Friday then"):
+        turn = {"role": "user", "content": content}
+        path = f"/v1/threads/{thread_id}/turns"
+        assert (await client.post(path, params={"namespace": scope.namespace}, json=turn)).status_code == 201
+    item = await client.post("/v1/working", json={**space, "session_id": "s", "content": "release notes are open"})
+    assert (item.status_code, item.json()["workflow_id"]) == (201, "w")
+    return thread_id
+
+
+async def memories(client: httpx.AsyncClient, scope: Scope, kind: str) -> list[dict[str, Any]]:
+    """The memories of a type."""
+    answer = await client.get("/v1/memories", params={"namespace": scope.namespace, "type": kind})
+    return list(answer.json()["memories"])
+
+
+async def items(client: httpx.AsyncClient, scope: Scope) -> list[dict[str, Any]]:
+    """The live items of session `s`."""
+    answer = await client.get("/v1/working", params={"namespace": scope.namespace, "session_id": "s"})
+    return list(answer.json()["items"])
+
+
+async def test_end_flushes_threads_and_clears_items(client: httpx.AsyncClient, scope: Scope) -> None:
+    """By default the turns of a workflow's threads become memories, and its working items end."""
+    await begin(client, scope)
+    thread_id = await joined(client, scope)
+    loose = {"namespace": scope.namespace, "session_id": "s", "content": "of no workflow"}
+    assert (await client.post("/v1/working", json=loose)).status_code == 201
+    ended = (await post(client, scope, "w/events", {"type": "completed"})).json()
+    assert (ended["threads"], ended["items"]) == (1, 1)
+    gone = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
+    assert gone.status_code == 404
+    (flushed,) = [memory for memory in await memories(client, scope, "episodic") if "thread" in memory["tags"]]
+    assert "ship on Friday" in flushed["content"]
+    assert (flushed["source"]["thread_id"], flushed["source"]["turns"]) == (thread_id, [0, 1])
+    assert [item["content"] for item in await items(client, scope)] == ["of no workflow"]
+    query = {"namespace": scope.namespace, "session_id": "s", "include_cleared": "true"}
+    cleared = (await client.get("/v1/working", params=query)).json()["items"]
+    assert [item["workflow_id"] for item in cleared if item["cleared_at"]] == ["w"]
+
+
+async def test_end_keeps_threads_and_items_if_the_workflow_says_so(client: httpx.AsyncClient, scope: Scope) -> None:
+    """With on_end keep, threads and items stay for their time to live."""
+    await begin(client, scope, on_end="keep")
+    thread_id = await joined(client, scope)
+    ended = (await post(client, scope, "w/events", {"type": "failed"})).json()
+    assert (ended["threads"], ended["items"]) == (0, 0)
+    thread = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
+    assert thread.json()["total"] == 2
+    assert len(await items(client, scope)) == 1
+
+
+async def test_end_deletes_threads_and_items_if_the_workflow_says_so(client: httpx.AsyncClient, scope: Scope) -> None:
+    """With on_end delete, nothing of threads and items is kept, neither live nor as a memory."""
+    await begin(client, scope, on_end="delete")
+    thread_id = await joined(client, scope)
+    ended = (await post(client, scope, "w/events", {"type": "cancelled"})).json()
+    assert (ended["threads"], ended["items"]) == (1, 1)
+    gone = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
+    assert (gone.status_code, await items(client, scope)) == (404, [])
+    assert await memories(client, scope, "working") == []
+    assert [memory["tags"] for memory in await memories(client, scope, "episodic")] == [["workflow"]]
+
+
+async def test_nothing_joins_a_workflow_that_is_unknown_or_has_ended(client: httpx.AsyncClient, scope: Scope) -> None:
+    """An unknown workflow is a 404, an ended one a 409; no thread and no item is created."""
+    await begin(client, scope, workflow_id="over")
+    await post(client, scope, "over/events", {"type": "completed"})
+    space = {"namespace": scope.namespace, "key": "k", "resource": "r"}
+    for workflow_id, status in (("nobody", 404), ("over", 409)):
+        answer = await client.post("/v1/threads", json={**space, "workflow_id": workflow_id})
+        assert (answer.status_code, workflow_id in answer.json()["detail"]) == (status, True)
+        item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z", "workflow_id": workflow_id}
+        assert (await client.post("/v1/working", json=item)).status_code == status
+    assert await items(client, scope) == await memories(client, scope, "working") == []
+    assert (await client.post("/v1/threads", json=space)).json()["workflow_id"] is None
+
+
+async def test_thread_of_one_workflow_is_not_opened_for_another(client: httpx.AsyncClient, scope: Scope) -> None:
+    """The same resource and key with the same workflow is the same thread; with another one it is a conflict."""
+    await begin(client, scope)
+    await begin(client, scope, workflow_id="v")
+    space = {"namespace": scope.namespace, "key": "k", "resource": "r"}
+    statuses = [
+        (await client.post("/v1/threads", json={**space, "workflow_id": workflow_id})).status_code
+        for workflow_id in ("w", "w", "v")
+    ]
+    assert statuses == [201, 200, 409]
+
+
+async def test_end_that_was_interrupted_is_completed_by_upkeep(
+    live: LiveClient, services: Services, scope: Scope
+) -> None:
+    """A workflow that ended just before the service was killed is cleaned up by the background job."""
+    over_live = with_live_workflows(services, live)
+    assert over_live.workflows is not None
+    async with connect(over_live) as client:
+        await begin(client, scope)
+        thread_id = await joined(client, scope)
+        end = NewEvent(type=WorkflowEventType.COMPLETED).at(NOW)
+        await over_live.workflows.store.append(scope, AppendEvent("w", end))
+        assert len(await items(client, scope)) == 1
+        await over_live.workflows.ended.record_all()
+        assert await items(client, scope) == []
+        tags = sorted(memory["tags"][0] for memory in await memories(client, scope, "episodic"))
+        assert tags == ["thread", "workflow"]
+        gone = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
+        assert gone.status_code == 404

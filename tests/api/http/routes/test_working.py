@@ -26,6 +26,7 @@ async def test_new_item_has_every_field(world: WorkingClient) -> None:
         "session_id": "s 1",
         "agent_id": "a",
         "todo_id": "t1",
+        "workflow_id": None,
         "content": "port the parser",
         "context_type": "task_context",
         "scope": "task",
