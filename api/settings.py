@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +64,27 @@ class Settings(BaseSettings):
     upkeep_minutes: int = Field(60, ge=0, le=525_600, description="Minutes between rounds of upkeep; 0 turns it off.")
     todo_hours: int = Field(
         24, ge=1, le=720, description="Hours without use after which working items of an unfinished to-do expire."
+    )
+    thread_ttl_hours: float = Field(
+        3,
+        gt=0,
+        le=8_760,
+        description="Hours without use after which a thread expires, unless its policy has a ttl.",
+    )
+    workflow_ttl_hours: float = Field(
+        24,
+        gt=0,
+        le=8_760,
+        description="Hours after the last event of it or of a descendant until a workflow expires.",
+    )
+    workflow_snapshot_events: int = Field(
+        50, ge=1, le=1_000, description="Events between two snapshots of a workflow; a read folds at most as many."
+    )
+    ended_log_hours: float = Field(
+        24,
+        gt=0,
+        le=8_760,
+        description="Hours to keep the events of an ended workflow that no live child needs.",
     )
     expired_days: int = Field(
         30, ge=0, le=36_500, description="Days to keep expired memories for `as_of` before upkeep deletes them."
@@ -127,8 +149,14 @@ class Settings(BaseSettings):
 
 
 def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
-    """The settings; flags that are not None take precedence over the environment. Raises BadSettings."""
+    """The settings; flags that are not None take precedence over the environment.
+
+    Raises BadSettings, also for a variable with our prefix that is no setting: it is probably misspelt.
+    """
     overrides = {name: value for name, value in (flags or {}).items() if value is not None}
+    for name in unknown_variables(os.environ):
+        nearest = difflib.get_close_matches(name.upper(), _VARIABLES, n=1, cutoff=0.0)[0]
+        raise BadSettings(f"{name} is not a setting; the nearest is {nearest}; unset or correct it")
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -142,10 +170,16 @@ def secret(name: str) -> str | None:
     return os.environ.get(name)
 
 
+_VARIABLES = tuple(PREFIX + name.upper() for name in Settings.model_fields)
+_CLIENT_VARIABLES = tuple(PREFIX + name for name in ("KEY", "URL", "NAMESPACE"))
+_TEST_PREFIX = PREFIX + "TEST_"
+
+
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Environment variables that have the settings' prefix but are no setting, such as misspelt ones."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    return sorted(name for name in environment if name.startswith(PREFIX) and name.upper() not in known)
+    """Environment variables that have the settings' prefix but are neither a setting nor a client's or a test's."""
+    ours = (name for name in environment if name.upper().startswith(PREFIX))
+    known = {*_VARIABLES, *_CLIENT_VARIABLES}
+    return sorted(name for name in ours if name.upper() not in known and not name.upper().startswith(_TEST_PREFIX))
 
 
 def settings_table() -> str:

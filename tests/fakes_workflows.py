@@ -12,7 +12,6 @@ from memtypes.ports.workflows import (
     MAX_CHAIN,
     MAX_EVENTS,
     AppendEvent,
-    ChainLink,
     EventAppended,
     IdempotentAnswer,
     NewWorkflow,
@@ -136,17 +135,6 @@ class FakeWorkflows(WorkflowStore):
         workflow = self._workflows.get(_key(scope, workflow_id))
         if workflow is not None and workflow.newest.version < state.version:
             workflow.newest = state
-
-    async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
-        """See the port."""
-        ids = (*self._get(scope, workflow_id).ancestors, workflow_id)
-        return tuple(self._link(scope, ancestor) for ancestor in ids)
-
-    def _link(self, scope: Scope, workflow_id: str) -> ChainLink:
-        workflow = self._workflows.get(_key(scope, workflow_id))
-        if workflow is None:
-            return ChainLink(workflow_id)
-        return ChainLink(workflow_id, workflow.parent_id, workflow.status, len(workflow.events))
 
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None

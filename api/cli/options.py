@@ -18,7 +18,7 @@ from api.auth.keys import DEFAULT_TENANT, BadKeys
 from api.cli.backend import Place
 from api.cli.client import Refused
 from api.http.problems import InvalidInput
-from api.settings import BadSettings, Settings, read_settings, unknown_variables
+from api.settings import BadSettings, Settings, read_settings
 from memtypes.config import InvalidConfigFile
 from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse
 
@@ -49,13 +49,10 @@ def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str =
 
 
 def settings_from(flags: Mapping[str, Any]) -> Settings:
-    """The settings, with the flags first. Also configures logging and warns of unknown environment variables."""
+    """The settings, with the flags first. Also configures logging."""
     settings = read_settings(flags)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines contain URLs and so namespaces
-    for name in unknown_variables(os.environ):
-        if name != _KEY_VARIABLE:
-            print(f"{name} is not a setting and is ignored", file=sys.stderr)  # noqa: T201 - a message to the user
     return settings
 
 

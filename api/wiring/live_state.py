@@ -24,7 +24,7 @@ from memtypes.ports.workflows import WorkflowStore
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
-from memtypes.stores.redis.workflows import RedisWorkflows
+from memtypes.stores.redis.workflows import Lifetimes, RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 
 RECORDING_S = 120.0
@@ -50,12 +50,13 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
 
     ingestor: stores evicted turns and ended workflows as memories. redactor: removes secrets from what is written.
     """
-    locks, items, logs = RedisLocks(resources.live), RedisWorking(resources.live), RedisWorkflows(resources.live)
+    locks, items, logs = RedisLocks(resources.live), RedisWorking(resources.live), workflow_logs(resources)
     todo_life = timedelta(hours=resources.settings.todo_hours)
     working = WorkingMemory(items, ingestor, resources.store, system_clock, logs, todo_life)
     threads = threads_of(resources, ingestor, locks, redactor, logs)
     ended = EndedWorkflows(logs, ingestor, threads, working)
-    workflows = Workflows(logs, ended, resources.tokenizer, system_clock, redactor)
+    snapshot_events = resources.settings.workflow_snapshot_events
+    workflows = Workflows(logs, ended, resources.tokenizer, system_clock, redactor, snapshot_events)
     jobs = (
         BackgroundJob("working", SWEEP_S, working.sync.sweep),
         BackgroundJob("workflow records", RECORDING_S, lambda _: workflows.ended.record_all()),
@@ -64,12 +65,19 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
     return LiveServices(items, working, threads, workflows, BackgroundJobs(locks, jobs))
 
 
+def workflow_logs(resources: Resources) -> RedisWorkflows:
+    """The store of workflows, with the lifetimes of the settings."""
+    hours = (resources.settings.workflow_ttl_hours, resources.settings.ended_log_hours)
+    return RedisWorkflows(resources.live, Lifetimes(*(max(1, round(each * 3_600)) for each in hours)))
+
+
 def threads_of(
     resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor, workflows: WorkflowStore
 ) -> Threads:
     """The threads, with the policies of the policy file and the configured summariser."""
     store, tokenizer, clock = RedisThreads(resources.live), resources.tokenizer, system_clock
-    policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers)
+    ttl_s = resources.settings.thread_ttl_hours * 3_600
+    policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers, ttl_s)
     screen = TurnScreen(redactor, policies, tokenizer, clock)
     flusher = Flusher(store, policies, summariser_of(resources), tokenizer, locks, clock)
     evicted_turns = EvictedTurnWriter(RedisEvictedTurns(resources.live), ingestor, clock)

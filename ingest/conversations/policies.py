@@ -22,11 +22,15 @@ _DEFAULT = ThreadPolicy()
 
 @dataclass(frozen=True, slots=True)
 class PolicyLookup:
-    """Answers questions about policies. policies: from the policy file. models: registry. tokenizers: by name."""
+    """Answers questions about policies. policies: from the policy file. models: registry. tokenizers: by name.
+
+    ttl_s: seconds that a thread lives without use where its policy does not say.
+    """
 
     models: Models
     policies: Policies = field(default_factory=Policies)
     tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
+    ttl_s: float = 3 * 3_600.0
 
     def requested(self, resource: str | None) -> ThreadPolicy:
         """The policy for `resource` of a new request. Raises InvalidRequest if the policy file does not define it."""

@@ -116,7 +116,7 @@ class Threads:
             context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
         new = NewThread(
             thread_id=str(uuid.uuid4()),
-            ttl_s=round(policy.ttl),
+            ttl_s=max(1, round(policy.ttl or self.policies.ttl_s)),
             created_at=to_utc(self.clock()),
             key=key,
             initial_context=context.value,

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ingest.conversations.threads import Threads
-from ingest.workflows.history import value_text
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.workflows import OnEnd, Step, StepStatus, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import OnEnd, Step, StepStatus, WorkflowState, WorkflowStatus, value_text
 from memtypes.model.episodic import EpisodicDraft, EventType
 from memtypes.model.errors import NotFound, RemembrancerError
 from memtypes.model.memory import MAX_LABEL, Source
@@ -62,6 +61,7 @@ class EndedWorkflows:
             if not await self.store.claim(scope, workflow_id):
                 return EndRecord()
             log = await self.store.load(scope, workflow_id)
+            await self.store.snapshot(scope, workflow_id, log.state)  # outlives the log
             threads, items = await self._clean_up(scope, log)
             memory_ids = await self._write(scope, workflow_id, log.state)
             await self.store.recorded(scope, workflow_id)
@@ -114,11 +114,15 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
     """Draft of what happened in a workflow: its status, its steps, and its output or error."""
     name = _name(state)
     counts = f"{len(_steps(state, StepStatus.COMPLETED))} of {len(state.steps)} steps completed"
-    results = (("output", state.output), ("error", state.error))
+    values = (("output", state.output), ("error", state.error))
+    results = {label: _short(value) for label, value in values if value is not None}
+    reason = state.changes[-1].reason if state.changes else None
+    if reason is not None and reason not in results.values():
+        results["reason"] = reason
     lines = [
         f"Workflow {workflow_id}{f' ({name})' if name else ''} {state.status}: {counts}",
         *(f"{step_id}: {step.status}{_details(step)}" for step_id, step in list(state.steps.items())[:200]),
-        *(f"{label}: {_short(value)}" for label, value in results if value is not None),
+        *(f"{label}: {value}" for label, value in results.items()),
     ]
     return EpisodicDraft(
         type=MemoryType.EPISODIC,

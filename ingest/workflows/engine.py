@@ -5,6 +5,7 @@ Secrets are removed from everything that a caller sends before it is stored.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -19,17 +20,18 @@ from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.history import MIN_EVENT_TOKENS, events_of_state, history
 from memtypes.live.workflows import (
+    SNAPSHOT_EVENTS,
     STATUS_AFTER,
     Event,
     JsonObject,
     NewEvent,
     OnEnd,
     ResourceValue,
+    StatusChange,
     WorkflowEventType,
     WorkflowId,
     WorkflowState,
     WorkflowStatus,
-    needs_snapshot,
     small_json,
 )
 from memtypes.model.errors import NotFound, RemembrancerError, VersionConflict
@@ -38,7 +40,7 @@ from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.offload import offload
 from memtypes.ports.encoders import Tokenizer
-from memtypes.ports.workflows import AppendEvent, ChainLink, IdempotentAnswer, NewWorkflow, WorkflowLog, WorkflowStore
+from memtypes.ports.workflows import AppendEvent, IdempotentAnswer, NewWorkflow, WorkflowLog, WorkflowStore
 
 _ATTEMPTS = 8
 """Attempts of `resume` while other callers append events."""
@@ -97,7 +99,7 @@ class EventResult:
 class WorkflowChain:
     """A workflow and its ancestors that still exist, oldest first. gap: whether an ancestor has expired."""
 
-    links: tuple[ChainLink, ...]
+    logs: tuple[WorkflowLog, ...]
     gap: bool
 
 
@@ -148,6 +150,7 @@ class Workflows:
     tokenizer: Tokenizer
     clock: Clock
     redactor: Redactor
+    snapshot_events: int = SNAPSHOT_EVENTS
 
     async def create(self, scope: Scope, request: WorkflowRequest) -> tuple[str, Mapping[str, int]]:
         """Create a workflow; return its id, and the number of secrets removed from its data, by kind."""
@@ -155,8 +158,9 @@ class Workflows:
         self.redactor.check_ids(scope.tenant, ids)
         workflow_id = request.workflow_id or str(uuid.uuid4())
         cleaned = await self._clean(scope, dict(request.data))
-        base = WorkflowState(data=cleaned.value)
-        new = NewWorkflow(workflow_id, request.parent_id, base, to_utc(self.clock()), request.on_end)
+        now = to_utc(self.clock())
+        base = WorkflowState(data=cleaned.value, changes=(StatusChange(WorkflowStatus.PENDING, now),))
+        new = NewWorkflow(workflow_id, request.parent_id, base, now, request.on_end)
         await self.store.create(scope, new)
         return workflow_id, cleaned.counts
 
@@ -166,19 +170,16 @@ class Workflows:
         cleaned = await self._clean(scope, new.payload())
         event = new.model_copy(update=cleaned.value).at(to_utc(self.clock()))
         appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
-        status = STATUS_AFTER.get(event.type, WorkflowStatus.PENDING)
-        if needs_snapshot(appended.version, status):
-            await self._snapshot(scope, workflow_id, appended.version)
-        if not status.ended:
+        await self._snapshot_if_due(scope, workflow_id, appended.version)
+        if not STATUS_AFTER.get(event.type, WorkflowStatus.PENDING).ended:
             return EventResult(appended.version, redactions=cleaned.counts)
         record = await self.ended.record(scope, workflow_id)
         return EventResult(appended.version, record.memories, record.threads, record.items, cleaned.counts)
 
     async def chain(self, scope: Scope, workflow_id: str) -> WorkflowChain:
         """The workflow and its ancestors. There are no cycles: a parent is fixed when its child is created."""
-        links = await self.store.chain(scope, workflow_id)
-        existing = tuple(link for link in links if link.status is not None)
-        return WorkflowChain(existing, gap=len(existing) < len(links))
+        *ancestors, log = logs = await self._logs(scope, workflow_id)
+        return WorkflowChain(tuple(logs), gap=len(ancestors) < len(log.ancestors))
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
         """The newest value of each resource in the workflow and its ancestors; newest first."""
@@ -216,16 +217,18 @@ class Workflows:
                     raise
         if appended.answer is not None:
             answer = ResumedWorkflow.from_json(appended.answer)
-        elif needs_snapshot(appended.version, WorkflowStatus.RUNNING):
-            await self._snapshot(scope, workflow_id, appended.version)
+        else:
+            await self._snapshot_if_due(scope, workflow_id, appended.version)
         return replace(answer, version=appended.version, redactions=cleaned.counts)
 
     async def _clean(self, scope: Scope, value: Any) -> RedactedValue[Any]:
         """`value` without secrets."""
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
-    async def _snapshot(self, scope: Scope, workflow_id: str, version: int) -> None:
-        """Store a snapshot of the state. If that fails, the event still counts: the next read replays more events."""
+    async def _snapshot_if_due(self, scope: Scope, workflow_id: str, version: int) -> None:
+        """Store a snapshot every `snapshot_events` events. If that fails, the next read replays more events."""
+        if version % self.snapshot_events:
+            return
         try:
             log = await self.store.load(scope, workflow_id, version)
             await self.store.snapshot(scope, workflow_id, log.state)
@@ -235,13 +238,15 @@ class Workflows:
     async def _logs(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
         """Logs of the chain's workflows that still exist, oldest first."""
         log = await self.store.load(scope, workflow_id)
-        logs: list[WorkflowLog] = []
-        for ancestor in log.ancestors:
-            try:
-                logs.append(await self.store.load(scope, ancestor))
-            except NotFound:
-                _log.debug("an ancestor of a workflow has expired")
-        return [*logs, log]
+        ancestors = await asyncio.gather(*(self._ancestor(scope, ancestor) for ancestor in log.ancestors))
+        return [*(ancestor for ancestor in ancestors if ancestor is not None), log]
+
+    async def _ancestor(self, scope: Scope, workflow_id: str) -> WorkflowLog | None:
+        """The log of an ancestor; None if it has expired."""
+        try:
+            return await self.store.load(scope, workflow_id)
+        except NotFound:
+            return None
 
     async def _history(self, scope: Scope, logs: list[WorkflowLog], budget: int) -> ResumedWorkflow:
         limit = budget // MIN_EVENT_TOKENS

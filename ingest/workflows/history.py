@@ -5,12 +5,10 @@ Every piece ends with a newline and begins with "-", "#" or "<", so token counts
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from memtypes.live.workflows import Event, StepStatus, WorkflowEventType, WorkflowState
+from memtypes.live.workflows import Event, StepStatus, WorkflowEventType, WorkflowState, value_text
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.search.passage import bullet
@@ -124,7 +122,7 @@ def event_text(event: Event) -> str:
     step = f"step {event.step_id} " if event.step_id is not None else ""
     agent = f" by {event.agent}" if event.agent is not None else ""
     lines = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_LABELS[event.type]}{agent}"]
-    for name in ("input", "output", "error"):
+    for name in ("reason", "input", "output", "error"):
         value = getattr(event, name)
         if value is not None:
             lines.append(f"{name}: {value_text(value)}")
@@ -133,11 +131,6 @@ def event_text(event: Event) -> str:
         if members:
             lines.append(f"{name}: " + ", ".join(f"{key} = {value_text(value)}" for key, value in members.items()))
     return "\n".join(lines)
-
-
-def value_text(value: Any) -> str:
-    """`value` itself if it is a string, else its JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def events_of_state(state: WorkflowState) -> list[Event]:

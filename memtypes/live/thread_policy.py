@@ -140,7 +140,10 @@ class Privacy(Model):
 
 
 class ThreadPolicy(Model):
-    """Policy of the threads of one resource: limits, flushing, eviction, key, time to live, privacy."""
+    """Policy of the threads of one resource: limits, flushing, eviction, key, time to live, privacy.
+
+    ttl: seconds; None for the setting of the service.
+    """
 
     type: PolicyType = PolicyType.BUFFER
     max_tokens: Limit | None = None
@@ -149,7 +152,7 @@ class ThreadPolicy(Model):
     max_context_ratio: Positive | None = None
     model: Name | None = None
     allocation: ContextAllocation | None = None
-    ttl: Seconds = 3 * 3_600.0
+    ttl: Seconds | None = None
     key: Template | None = None
     flush: Flush = Flush()
     eviction: Eviction = Eviction()

@@ -5,13 +5,14 @@ Without I/O; reads no clock.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
 from memtypes.model.memory import Model, Whole, check_json
 from memtypes.model.scope import Name
@@ -19,8 +20,11 @@ from memtypes.model.scope import Name
 MAX_EVENT_BYTES = 256 * 1024
 MAX_RESOURCES = 1_000
 
-SNAPSHOT_EVERY = 50
-"""Events between two snapshots; no read folds more."""
+SNAPSHOT_EVENTS = 50
+"""Events between two snapshots, by default; no read folds more."""
+
+MAX_REASON = 400
+"""Maximum characters of the reason of a status; a longer one is cut."""
 
 
 class WorkflowEventType(StrEnum):
@@ -64,8 +68,8 @@ Resources = Annotated[dict[Name, Any], Field(max_length=MAX_RESOURCES), AfterVal
 class NewEvent(Model):
     """An event as a caller sends it.
 
-    input, output, error: any JSON. resources, data: set in the state by key, for events of any type.
-    expected_version: the event is refused if another version is current.
+    input, output, error: any JSON. resources, data: set in the state by key, for events of any type. reason: why the
+    agent reports it. expected_version: the event is refused if another version is current.
     """
 
     type: WorkflowEventType
@@ -76,6 +80,7 @@ class NewEvent(Model):
     error: Json = None
     resources: Resources | None = None
     data: JsonObject | None = None
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] | None = None
     expected_version: Annotated[Whole, Field(ge=0, lt=2**53)] | None = None
 
     @model_validator(mode="after")
@@ -85,17 +90,17 @@ class NewEvent(Model):
         required = _REQUIRED.get(self.type)
         if required and getattr(self, required) is None:
             raise ValueError(f"an event of type {self.type} needs {required}")
-        small_json([self.input, self.output, self.error, self.resources, self.data])
+        small_json(self.payload())
         return self
 
     def payload(self) -> dict[str, Any]:
         """The event's free values, which may contain secrets; None values are left out."""
-        values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data")}
+        values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data", "reason")}
         return {name: value for name, value in values.items() if value is not None}
 
     def at(self, moment: datetime) -> Event:
         """The event for the log, dated `moment`; the log assigns its version."""
-        fields = {name: getattr(self, name) for name in ("step_id", "agent", "input", "output", "error")}
+        fields = {name: getattr(self, name) for name in ("step_id", "agent", "input", "output", "error", "reason")}
         return Event(self.type, moment, **fields, resources=self.resources or {}, data=self.data or {})
 
 
@@ -113,6 +118,7 @@ class Event:
     error: Any = None
     resources: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    reason: str | None = None
 
     def to_json(self) -> bytes:
         """The event as the log stores it: JSON without default values."""
@@ -213,8 +219,39 @@ class ResourceValue:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A status that a workflow had from `at` on. version: of the event that set it. actor: the agent of that event.
+
+    reason: why, in at most MAX_REASON characters: the event's reason, or else its error, its output or its input.
+    """
+
+    status: WorkflowStatus
+    at: datetime
+    version: int = 0
+    actor: str | None = None
+    reason: str | None = None
+
+    @classmethod
+    def by(cls, event: Event, status: WorkflowStatus) -> StatusChange:
+        """The change that `event` makes."""
+        stated = (event.reason, event.data.get("reason"), event.error, event.output, event.input)
+        reason = next((value_text(value) for value in stated if value is not None), None)
+        if reason is not None and len(reason) > MAX_REASON:
+            reason = reason[:MAX_REASON] + " ..."
+        return cls(status, event.at, event.version, event.agent, reason)
+
+
+def value_text(value: Any) -> str:
+    """`value` itself if it is a string, else its JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowState:
-    """State of a workflow after its first `version` events. steps: by id, in order of first appearance."""
+    """State of a workflow after its first `version` events. steps: by id, in order of first appearance.
+
+    changes: every status that it had, the first one first.
+    """
 
     version: int = 0
     status: WorkflowStatus = WorkflowStatus.PENDING
@@ -225,6 +262,7 @@ class WorkflowState:
     error: Any = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    changes: tuple[StatusChange, ...] = ()
 
     def to_json(self) -> bytes:
         """The state as a snapshot stores it."""
@@ -269,11 +307,7 @@ def _apply_status(state: WorkflowState, event: Event) -> WorkflowState:
     status = STATUS_AFTER.get(event.type, state.status)
     if status is state.status:
         return state
+    state = replace(state, status=status, changes=(*state.changes, StatusChange.by(event, status)))
     if status is WorkflowStatus.RUNNING:
-        return replace(state, status=status, started_at=event.at)
-    return replace(state, status=status, ended_at=event.at, output=event.output, error=event.error)
-
-
-def needs_snapshot(version: int, status: WorkflowStatus) -> bool:
-    """Whether a snapshot is due at `version`: every SNAPSHOT_EVERY events, and at the end."""
-    return status.ended or (version > 0 and version % SNAPSHOT_EVERY == 0)
+        return replace(state, started_at=event.at)
+    return replace(state, ended_at=event.at, output=event.output, error=event.error)

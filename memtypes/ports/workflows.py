@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from memtypes.live.workflows import Event, OnEnd, WorkflowState, WorkflowStatus, fold
+from memtypes.live.workflows import Event, OnEnd, WorkflowState, fold
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
@@ -79,16 +79,6 @@ class WorkflowLog:
 
 
 @dataclass(frozen=True, slots=True)
-class ChainLink:
-    """A workflow as a link of its chain of ancestors; status and version are None if it has expired."""
-
-    workflow_id: str
-    parent_id: str | None = None
-    status: WorkflowStatus | None = None
-    version: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class WorkflowMembers:
     """What belongs to a workflow: threads by id, and the sessions that have working items of it. Some may be gone."""
 
@@ -97,14 +87,16 @@ class WorkflowMembers:
 
 
 class WorkflowStore(ABC):
-    """Stores workflows, each for a day after its last event.
+    """Stores workflows, each for its TTL after its last event and as long as a descendant; the TTL is a setting.
+
+    The log of an ended workflow is stored as long as a descendant has not ended, and then for a time of its own.
 
     An id of another scope is unknown. Every call is atomic. Raises Unavailable if the server is away.
     """
 
     @abstractmethod
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
-        """Create a workflow.
+        """Create a workflow; its ancestors are kept as long as it.
 
         Raises Conflict if its id is taken, NotFound for an unknown parent, InvalidRequest if it would be its own
         ancestor or deeper than MAX_CHAIN.
@@ -112,9 +104,9 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append an event and refresh the TTL of the workflow and its ancestors.
+        """Append an event and restart the TTL of the workflow; its ancestors are kept as long.
 
-        An event that ends the workflow shortens the TTL of its log, and lists the workflow as unrecorded. Raises
+        An event that ends the workflow limits the TTL of its log, and lists the workflow as unrecorded. Raises
         NotFound, VersionConflict for another version than expected and for an ended workflow, Conflict for an
         idempotency key with another digest and for a full log.
         """
@@ -133,10 +125,6 @@ class WorkflowStore(ABC):
     @abstractmethod
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
         """Store `state` as snapshot, unless a newer one exists or the workflow has expired."""
-
-    @abstractmethod
-    async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
-        """The ancestors, oldest first, and the workflow itself. Raises NotFound if the workflow does not exist."""
 
     @abstractmethod
     async def join(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.auth.keys import KeyRing
-from api.settings import BadSettings, Settings, read_settings, settings_table, unknown_variables
+from api.settings import BadSettings, Settings, read_settings, settings_table
 from api.wiring import open_services
 
 README = Path(__file__).parents[2] / "README.md"
@@ -63,9 +63,14 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hidden-value" not in repr(read_settings())
 
 
-def test_misspelt_variables_are_reported() -> None:
-    """Environment variables with the prefix that name no setting are reported."""
-    assert unknown_variables({"REMEMBRANCER_PROT": "1", "REMEMBRANCER_PORT": "1", "HOME": "/"}) == ["REMEMBRANCER_PROT"]
+def test_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable with the prefix that is no setting is an error; those of clients and tests are not."""
+    for name in ("KEY", "URL", "NAMESPACE", "TEST_ANYTHING"):
+        monkeypatch.setenv(f"REMEMBRANCER_{name}", "x")
+    read_settings()
+    monkeypatch.setenv("REMEMBRANCER_WORKFLOW_TTL_HOUR", "1")
+    with pytest.raises(BadSettings, match=r"WORKFLOW_TTL_HOUR is not a setting; .+ REMEMBRANCER_WORKFLOW_TTL_HOURS;"):
+        read_settings()
 
 
 def test_table_lists_every_setting() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -18,6 +18,8 @@ from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
 from memtypes.live.workflows import NewEvent, OnEnd, WorkflowEventType, WorkflowStatus
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Name
+from memtypes.model.times import Instant
+from memtypes.ports.workflows import WorkflowLog
 from retrieval.answer import Answer
 
 _READ_ERRORS = (404, 503)
@@ -65,8 +67,18 @@ class EventAnswer(Answer):
     redactions: Redactions = None
 
 
+class StatusAnswer(Answer):
+    """A status of a workflow, and the event that set it: its time, version and agent, and why it was reported."""
+
+    status: WorkflowStatus
+    at: Instant
+    version: int
+    actor: str | None
+    reason: str | None
+
+
 class WorkflowStateAnswer(Answer):
-    """The state of a workflow that results from its events."""
+    """The state of a workflow that results from its events. changes: every status that it had, the first one first."""
 
     status: WorkflowStatus
     steps: dict[str, dict[str, Any]]
@@ -76,6 +88,7 @@ class WorkflowStateAnswer(Answer):
     error: Any
     started_at: str | None
     ended_at: str | None
+    changes: list[StatusAnswer]
 
 
 class WorkflowAnswer(Answer):
@@ -89,12 +102,24 @@ class WorkflowAnswer(Answer):
 
 
 class WorkflowLink(Answer):
-    """One workflow of a chain, with its status and version."""
+    """One workflow of a chain: its status, who reported that and why, and every status before it in `states`."""
 
     workflow_id: str
     parent_id: str | None
     status: WorkflowStatus
     version: int
+    actor: str | None
+    reason: str | None
+    states: list[StatusAnswer]
+
+    @classmethod
+    def of(cls, log: WorkflowLog) -> Self:
+        """The link for a workflow of the chain."""
+        state = log.state
+        states = [StatusAnswer.model_validate(change, from_attributes=True) for change in state.changes]
+        latest = {name: getattr(states[-1], name) if states else None for name in ("actor", "reason")}
+        ids = {"workflow_id": log.workflow_id, "parent_id": log.parent_id}
+        return cls(**ids, status=state.status, version=log.version, **latest, states=states)
 
 
 class WorkflowChainAnswer(Answer):
@@ -205,10 +230,9 @@ async def get_workflow(
 async def get_workflow_chain(
     workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId
 ) -> WorkflowChainAnswer:
-    """The workflows that this one continues and the workflow itself, oldest first."""
+    """The workflows that this one continues and the workflow itself, oldest first, each with its states."""
     chain = await workflows.chain(namespace, workflow_id)
-    links = [WorkflowLink.model_validate(link, from_attributes=True) for link in chain.links]
-    return WorkflowChainAnswer(workflows=links, gap=chain.gap, cycle=False)
+    return WorkflowChainAnswer(workflows=[WorkflowLink.of(log) for log in chain.logs], gap=chain.gap, cycle=False)
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}/resources", "The resources of its chain", errors=_READ_ERRORS)

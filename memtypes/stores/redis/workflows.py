@@ -1,18 +1,19 @@
 """Workflows on Redis: a hash and a list for each workflow; every change is one Lua script and one round trip.
 
 The hash of a workflow holds its version, status, ancestors, initial state and newest snapshot. The list is its event
-log; the event of version v is at index v - 1. A set has the threads and sessions that belong to it. An ended workflow
-keeps its hash for a day and its log for an hour.
+log; the event of version v is at index v - 1. A set has the threads and sessions that belong to it. See
+`Lifetimes` for when they expire.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from operator import methodcaller
 from typing import Any
 
-from memtypes.live.workflows import STATUS_AFTER, Event, OnEnd, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import STATUS_AFTER, Event, OnEnd, WorkflowState
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
@@ -20,7 +21,6 @@ from memtypes.ports.workflows import (
     MAX_CHAIN,
     MAX_EVENTS,
     AppendEvent,
-    ChainLink,
     EventAppended,
     NewWorkflow,
     WorkflowLog,
@@ -32,27 +32,30 @@ from memtypes.stores.redis.connection.topology import Connection
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 
-WORKFLOW_TTL_S = 24 * 3_600
-"""Seconds for which a workflow is stored after its last event, or the last event of its descendants."""
-
-ENDED_LOG_TTL_S = 3_600
-"""Seconds for which the log of an ended workflow is stored; its state stays for WORKFLOW_TTL_S."""
-
 CLAIM_S = 60
 """Seconds after which another process may record an ended workflow that was claimed."""
 
 _UNRECORDED = "workflows-ended"
 
-_CREATE, _APPEND, _LOAD, _SNAPSHOT, _CHAIN, _JOIN = (
-    Script.load(f"workflow_{name}") for name in ("create", "append", "load", "snapshot", "chain", "join")
+_CREATE, _APPEND, _LOAD, _SNAPSHOT, _JOIN = (
+    Script.load("workflow_common", f"workflow_{name}") for name in ("create", "append", "load", "snapshot", "join")
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """Seconds that workflows are stored. workflow: after their last event. ended_log: the log of an ended workflow."""
+
+    workflow: int = 24 * 3_600
+    ended_log: int = 24 * 3_600
 
 
 class RedisWorkflows(WorkflowStore):
     """The `WorkflowStore` on Redis: workflows of all namespaces."""
 
-    def __init__(self, live: LiveClient) -> None:
+    def __init__(self, live: LiveClient, lifetimes: Lifetimes | None = None) -> None:
         self._live = live
+        self._lifetimes = lifetimes or Lifetimes()
 
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
         """Create a workflow; see `WorkflowStore`."""
@@ -63,7 +66,7 @@ class RedisWorkflows(WorkflowStore):
             new.parent_id or "",
             new.base.to_json().decode(),
             rfc3339(new.created_at),
-            WORKFLOW_TTL_S,
+            self._lifetimes.workflow,
             MAX_CHAIN,
             new.on_end,
         ]
@@ -87,12 +90,13 @@ class RedisWorkflows(WorkflowStore):
             append.event.to_json().decode(),
             STATUS_AFTER.get(append.event.type, ""),
             "" if append.expected is None else append.expected,
-            WORKFLOW_TTL_S,
-            ENDED_LOG_TTL_S,
+            self._lifetimes.workflow,
+            self._lifetimes.ended_log,
             MAX_EVENTS,
             _member(scope, append.workflow_id),
             once.digest if once else "",
             once.answer if once else "",
+            rfc3339(append.event.at),
         ]
         keys = [workflow, f"{workflow}:log", live_key(scope, _UNRECORDED), answers]
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
@@ -130,14 +134,6 @@ class RedisWorkflows(WorkflowStore):
         """Store a state, from which later loads start; see `WorkflowStore`."""
         arguments: list[Argument] = [state.version, state.to_json().decode()]
         await self._live.script(_SNAPSHOT, [_key(scope, workflow_id)], arguments, idempotent=True)
-
-    async def chain(self, scope: Scope, workflow_id: str) -> tuple[ChainLink, ...]:
-        """Return parent, status and version of the workflow and its ancestors, oldest first; see `WorkflowStore`."""
-        answer = await self._live.script(_CHAIN, [_key(scope, workflow_id)], [], idempotent=True)
-        if answer[0] == "missing":
-            raise _unknown(workflow_id)
-        ids = [*json.loads(answer[1]), workflow_id]  # Lua encodes an empty list as {}
-        return tuple(_link(link_id, fields) for link_id, fields in zip(ids, answer[2], strict=True))
 
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
@@ -208,9 +204,7 @@ def _member(scope: Scope, workflow_id: str) -> str:
 
 
 def _unknown(workflow_id: str) -> NotFound:
-    return NotFound(
-        f"there is no workflow {workflow_id!r} in this namespace; workflows expire 24 hours after their last event"
-    )
+    return NotFound(f"there is no workflow {workflow_id!r} in this namespace; it may have expired")
 
 
 def _log_expired(workflow_id: str) -> NotFound:
@@ -256,10 +250,3 @@ def _log(workflow_id: str, at_version: int | None, answer: list[Any]) -> Workflo
     return WorkflowLog(
         workflow_id, parent or None, int(newest), ids, state, events, bool(expired), OnEnd(on_end or OnEnd.FLUSH)
     )
-
-
-def _link(workflow_id: str, fields: list[str | None]) -> ChainLink:
-    parent, status, version = fields
-    if status is None or version is None:
-        return ChainLink(workflow_id)
-    return ChainLink(workflow_id, parent or None, WorkflowStatus(status), int(version))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest.workflows.ended_workflows import COMPLEX, MAX_SHOWN, drafts, episode, procedure
-from memtypes.live.workflows import NewEvent, WorkflowState, fold
+from memtypes.live.workflows import NewEvent, WorkflowEventType, WorkflowState, fold
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
 from tests.fakes_memories import InMemoryStore
@@ -44,6 +44,13 @@ def ended(steps: int, end: str = "completed", **data: str) -> WorkflowState:
 def test_only_a_complex_success_becomes_a_procedure(steps: int, end: str, types: list[str]) -> None:
     """Every ended workflow becomes an episode; only a success with more than five steps a procedure."""
     assert [draft.type for draft in drafts("w", ended(steps, end))] == types
+
+
+def test_an_episode_has_the_reason_of_the_end() -> None:
+    """It is left out where it repeats the output or the error."""
+    end = NewEvent(type=WorkflowEventType.CANCELLED, reason="not needed", output="half done")
+    lines = episode("w", fold(WorkflowState(), logged([end]))).content.splitlines()
+    assert lines[1:] == ["output: half done", "reason: not needed"]
 
 
 def test_an_episode_has_the_name_steps_and_output() -> None:

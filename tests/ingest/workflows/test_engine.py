@@ -9,7 +9,7 @@ import pytest
 
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
-from memtypes.live.workflows import SNAPSHOT_EVERY, NewEvent, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import SNAPSHOT_EVENTS, NewEvent, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, NotFound, Unavailable, VersionConflict
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -118,19 +118,19 @@ async def test_a_long_log_is_read_from_its_snapshot() -> None:
     store = FakeWorkflows()
     engine = engine_over(store)
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest(data={"k": 0}))
-    for number in range(2 * SNAPSHOT_EVERY + 3):
+    for number in range(2 * SNAPSHOT_EVENTS + 3):
         await engine.append(SCOPE, workflow_id, event("data_set", data={"k": number}))
     log = await store.load(SCOPE, workflow_id)
-    assert (log.base.version, len(log.events)) == (2 * SNAPSHOT_EVERY, 3)
-    assert (await engine.store.load(SCOPE, workflow_id)).state.data == {"k": 2 * SNAPSHOT_EVERY + 2}
+    assert (log.base.version, len(log.events)) == (2 * SNAPSHOT_EVENTS, 3)
+    assert (await engine.store.load(SCOPE, workflow_id)).state.data == {"k": 2 * SNAPSHOT_EVENTS + 2}
     assert (await engine.store.load(SCOPE, workflow_id, 7)).state.data == {"k": 6}
 
 
 async def test_a_failed_snapshot_does_not_fail_the_event() -> None:
     """The event that triggered the snapshot is stored."""
     engine = engine_over(NoSnapshots())
-    workflow_id = await started(engine, *["note"] * SNAPSHOT_EVERY)
-    assert (await engine.store.load(SCOPE, workflow_id)).state.version == SNAPSHOT_EVERY
+    workflow_id = await started(engine, *["note"] * SNAPSHOT_EVENTS)
+    assert (await engine.store.load(SCOPE, workflow_id)).state.version == SNAPSHOT_EVENTS
 
 
 async def test_an_ended_workflow_is_recorded_once() -> None:
@@ -182,7 +182,7 @@ async def test_an_expired_ancestor_is_reported_as_a_gap() -> None:
     assert not (await engine.chain(SCOPE, "c")).gap
     store.expire(SCOPE, "b")
     chain = await engine.chain(SCOPE, "c")
-    assert ([link.workflow_id for link in chain.links], chain.gap) == (["a", "c"], True)
+    assert ([log.workflow_id for log in chain.logs], chain.gap) == (["a", "c"], True)
     assert (await engine.resume(SCOPE, "c", ResumeRequest(input="on", budget=500))).version == 1
 
 
@@ -222,12 +222,12 @@ async def test_a_long_history_has_the_newest_events() -> None:
     """Older events are left out and counted as omitted."""
     engine = engine_over()
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest())
-    for number in range(3 * SNAPSHOT_EVERY):
+    for number in range(3 * SNAPSHOT_EVENTS):
         await engine.append(SCOPE, workflow_id, event("note", input=f"entry {number}"))
     resumed = await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=200))
-    assert f"entry {3 * SNAPSHOT_EVERY - 1}" in resumed.history
+    assert f"entry {3 * SNAPSHOT_EVENTS - 1}" in resumed.history
     shown = resumed.history.count("entry")
-    assert resumed.omitted == 3 * SNAPSHOT_EVERY - shown > 0
+    assert resumed.omitted == 3 * SNAPSHOT_EVENTS - shown > 0
 
 
 async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None:

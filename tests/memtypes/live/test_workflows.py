@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from pydantic import ValidationError
 
 from memtypes.live.workflows import (
     MAX_EVENT_BYTES,
-    SNAPSHOT_EVERY,
+    MAX_REASON,
     Event,
     NewEvent,
     StepStatus,
@@ -17,7 +19,6 @@ from memtypes.live.workflows import (
     WorkflowState,
     WorkflowStatus,
     fold,
-    needs_snapshot,
 )
 from tests.memtypes.live.logs import LOGS, START, logged
 
@@ -145,9 +146,25 @@ def test_notes_and_data_do_not_start_a_workflow() -> None:
     )
 
 
-def test_snapshots_are_due_at_intervals_and_at_the_end() -> None:
-    """So a read folds at most as many events as an interval has."""
-    assert not needs_snapshot(0, WorkflowStatus.PENDING)
-    assert needs_snapshot(SNAPSHOT_EVERY, WorkflowStatus.RUNNING)
-    assert not needs_snapshot(SNAPSHOT_EVERY + 1, WorkflowStatus.RUNNING)
-    assert needs_snapshot(3, WorkflowStatus.FAILED)
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"reason": "no time", "error": "e"}, "no time"),
+        ({"data": {"reason": "budget"}, "error": "e"}, "budget"),
+        ({"error": {"code": 3}, "output": "o"}, '{"code": 3}'),
+        ({"output": "x" * (MAX_REASON + 1)}, "x" * MAX_REASON + " ..."),
+        ({}, None),
+    ],
+)
+def test_each_status_has_its_actor_and_reason(fields: dict[str, Any], reason: str | None) -> None:
+    """The reason is that of the event, or else what its data, error or output say, in short."""
+    end = NewEvent.model_validate({"type": "failed", "agent": "ci", **fields})
+    state = state_after(
+        NewEvent(type=WorkflowEventType.STARTED, agent="ann"), NewEvent(type=WorkflowEventType.NOTE), end
+    )
+    assert [(change.status, change.version, change.actor) for change in state.changes] == [
+        ("running", 1, "ann"),
+        ("failed", 3, "ci"),
+    ]
+    assert state.changes[-1].reason == reason
+    assert state.changes[-1].at == state.ended_at

@@ -14,7 +14,8 @@ if ARGV[2] ~= '' then
   if #ancestors >= tonumber(ARGV[6]) then return {'deep'} end
 end
 redis.call('HSET', KEYS[1], 'version', 0, 'status', 'pending', 'parent', ARGV[2], 'created', ARGV[4],
-  'ancestors', cjson.encode(ancestors), 'lineage', cjson.encode(lineage),
+  'updated', ARGV[4], 'ancestors', cjson.encode(ancestors), 'lineage', cjson.encode(lineage),
   'on_end', ARGV[7], 'initial', ARGV[3], 'snapshot', ARGV[3], 'snapshot_version', 0)
 redis.call('EXPIRE', KEYS[1], ARGV[5])
+keep_ancestors(KEYS[1], lineage, tonumber(ARGV[5]))
 return {'ok'}

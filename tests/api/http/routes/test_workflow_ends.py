@@ -16,7 +16,6 @@ from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
-from memtypes.stores.redis.workflows import ENDED_LOG_TTL_S, WORKFLOW_TTL_S
 from tests.api.conftest import NOW, connect
 from tests.api.working_client import with_live_workflows
 from tests.live import fresh_scope
@@ -65,21 +64,33 @@ async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
     assert (await post(client, scope, "w/events", end)).status_code == 201
 
 
-async def test_ended_workflow_keeps_its_state_longer_than_its_log(
+async def test_expired_log_leaves_state_chain_and_resources(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """The log is kept an hour, the state a day; chain and resources stay readable."""
+    """The last state of an ended workflow is readable after its events have expired."""
     await ended(client, scope, 20)
     key = live_key(scope, "workflow", "w")
-    log, state = await seconds_left(live, f"{key}:log"), await seconds_left(live, key)
-    assert ENDED_LOG_TTL_S - 60 < log <= ENDED_LOG_TTL_S < WORKFLOW_TTL_S - 60 < state <= WORKFLOW_TTL_S
     assert await live.run(lambda redis: redis.delete(f"{key}:log"), idempotent=True) == 1
     seen = (await get(client, scope)).json()
     assert (seen["version"], seen["state"]["status"], seen["state"]["data"]) == (21, "completed", {"last": 19})
     assert (await get(client, scope, "/resources")).json()["resources"][0]["value"] == "r.pdf"
-    assert (await get(client, scope, "/chain")).json()["workflows"][0]["status"] == "completed"
+    (link,) = (await get(client, scope, "/chain")).json()["workflows"]
+    assert (link["status"], link["version"]) == ("completed", 21)
     assert (await get(client, scope, "/events")).status_code == 404
     assert (await get(client, scope, at_version=3)).status_code == 404
+
+
+async def test_events_of_an_ended_workflow_are_kept_for_its_children(
+    live: LiveClient, client: httpx.AsyncClient, scope: Scope
+) -> None:
+    """The log of a parent that has ended is kept as long as a child lives; see also the store's tests."""
+    await ended(client, scope, 2)
+    key = live_key(scope, "workflow", "w") + ":log"
+    await live.run(lambda redis: redis.expire(key, 60), idempotent=True)
+    child = {"namespace": scope.namespace, "workflow_id": "next", "parent_id": "w"}
+    assert (await client.post("/v1/workflows", json=child)).status_code == 201
+    assert await seconds_left(live, key) > 23 * 3_600
+    assert len((await get(client, scope, "/events")).json()["events"]) == 3
 
 
 async def test_child_continues_an_ended_workflow(client: httpx.AsyncClient, scope: Scope) -> None:

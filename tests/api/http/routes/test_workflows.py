@@ -100,6 +100,22 @@ async def test_chain_and_its_resources(client: httpx.AsyncClient) -> None:
     assert {item["id"]: item["value"] for item in results} == {"x": 2, "y": 1}
 
 
+async def test_chain_gives_states_with_reasons_and_actors(client: httpx.AsyncClient) -> None:
+    """Each workflow of the chain has every status that it had: since when, set by whom, and why."""
+    await begun(client, workflow_id="a")
+    await report(client, "a", "step_started", step_id="build", agent="ci")
+    await report(client, "a", "failed", agent="ci", error="disk full")
+    await begun(client, workflow_id="b", parent_id="a")
+    await report(client, "b", "cancelled", agent="ann", reason="not needed any more")
+    first, second = (await look(client, "b", "/chain")).json()["workflows"]
+    states = [(state["status"], state["version"], state["actor"], state["reason"]) for state in first["states"]]
+    assert states == [("pending", 0, None, None), ("running", 1, "ci", None), ("failed", 2, "ci", "disk full")]
+    assert {state["at"] for state in first["states"]} == {"2026-03-01T12:00:00Z"}
+    assert (second["status"], second["actor"], second["reason"]) == ("cancelled", "ann", "not needed any more")
+    assert (await look(client, "a")).json()["state"]["changes"] == first["states"]
+    assert (await look(client, "b", "/events")).json()["events"][0]["reason"] == "not needed any more"
+
+
 async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
     """An unknown parent, or the workflow itself, is a 404; a chain's twenty-first workflow is a 422."""
     for parent in ("nobody", "me"):

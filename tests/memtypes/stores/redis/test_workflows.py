@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import anyio
 import pytest
 from redis.asyncio import Redis
 
@@ -13,11 +14,13 @@ from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
-from memtypes.stores.redis.workflows import ENDED_LOG_TTL_S, WORKFLOW_TTL_S, RedisWorkflows
+from memtypes.stores.redis.workflows import Lifetimes, RedisWorkflows
 from tests.live import fresh_scope
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = 24 * 3_600
+HOUR = 3_600
 
 
 async def create(store: RedisWorkflows, scope: Scope, workflow_id: str, parent_id: str | None = None) -> None:
@@ -62,7 +65,7 @@ async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) ->
         await shorten(live, scope, workflow_id)
     await append(store, scope, "c")
     for workflow_id in ("a", "b", "c"):
-        assert all(WORKFLOW_TTL_S - 60 < ttl <= WORKFLOW_TTL_S for ttl in await ttls(live, scope, workflow_id))
+        assert all(DAY - 60 < ttl <= DAY for ttl in await ttls(live, scope, workflow_id))
 
 
 async def test_an_event_of_the_parent_leaves_the_childs_ttl(live: LiveClient) -> None:
@@ -75,15 +78,45 @@ async def test_an_event_of_the_parent_leaves_the_childs_ttl(live: LiveClient) ->
     assert max(await ttls(live, scope, "b")) <= 60
 
 
-async def test_an_ended_workflows_log_expires_before_its_state(live: LiveClient) -> None:
-    """The log expires after an hour, even with a running child; the state after a day."""
-    store, scope = RedisWorkflows(live), fresh_scope()
+async def test_an_ended_workflows_log_is_kept_as_long_as_a_live_child_needs_it(live: LiveClient) -> None:
+    """Creating or using a child keeps the logs above it; after the last child's end they are kept for their setting."""
+    store, scope = RedisWorkflows(live, Lifetimes(DAY, HOUR)), fresh_scope()
+    await create(store, scope, "a")
+    await create(store, scope, "b", "a")
+    await append(store, scope, "b", "completed")
+    await append(store, scope, "a", "completed")
+    assert [await is_kept(live, scope, name, DAY, HOUR) for name in ("a", "b")] == [True, True]
+    for child in ("c", "d"):
+        await store.create(scope, NewWorkflow(child, "b", WorkflowState(), NOW))
+    assert [await is_kept(live, scope, name, DAY, DAY) for name in ("a", "b")] == [True, True]
+    await append(store, scope, "c", "completed")
+    assert [await is_kept(live, scope, name, DAY, DAY) for name in ("a", "b")] == [True, True]
+    await append(store, scope, "d", "failed")
+    assert [await is_kept(live, scope, name, DAY, HOUR) for name in ("a", "b", "c", "d")] == [True] * 4
+
+
+async def test_a_child_that_expired_keeps_no_log(live: LiveClient) -> None:
+    """A child that was never ended counts as live for its time to live only."""
+    brief, store, scope = RedisWorkflows(live, Lifetimes(1, HOUR)), RedisWorkflows(live), fresh_scope()
+    await create(store, scope, "a")
+    await create(brief, scope, "lost", "a")
+    await anyio.sleep(1.1)
+    await append(RedisWorkflows(live, Lifetimes(DAY, HOUR)), scope, "a", "completed")
+    assert await is_kept(live, scope, "a", DAY, HOUR)
+
+
+async def test_an_ended_workflow_is_kept_as_long_as_its_log(live: LiveClient) -> None:
+    """A log that is kept for longer than a workflow lives keeps its state too."""
+    store, scope = RedisWorkflows(live, Lifetimes(HOUR, DAY)), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
-    await create(store, scope, "b", "a")
-    state, log = await ttls(live, scope, "a")
-    assert WORKFLOW_TTL_S - 60 < state <= WORKFLOW_TTL_S
-    assert ENDED_LOG_TTL_S - 60 < log <= ENDED_LOG_TTL_S
+    assert await is_kept(live, scope, "a", DAY, DAY)
+
+
+async def is_kept(live: LiveClient, scope: Scope, workflow_id: str, state_s: int, log_s: int) -> bool:
+    """Whether a workflow's state and log expire after these seconds, or up to a minute earlier."""
+    state, log = await ttls(live, scope, workflow_id)
+    return state_s - 60 < state <= state_s and log_s - 60 < log <= log_s
 
 
 async def test_an_expired_log_leaves_the_last_state(live: LiveClient) -> None:
