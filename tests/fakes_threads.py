@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,15 +13,18 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.threads import (
     MAX_CHAIN,
+    MAX_PATHS,
     AppendTurn,
     EvictedBacklog,
     EvictedTurns,
     EvictedTurnStore,
+    Mention,
     NewThread,
     Removal,
     Thread,
     ThreadContent,
     ThreadStore,
+    ThreadTail,
     TurnAppended,
 )
 
@@ -34,6 +37,9 @@ class _StoredThread:
     used: dict[int, int] = field(default_factory=dict)
     clock: int = 0
     next_index: int = 0
+    files: dict[str, Mention] = field(default_factory=dict)
+    images: dict[str, Mention] = field(default_factory=dict)
+    requests: dict[str, tuple[str, TurnAppended]] = field(default_factory=dict)
 
     def use(self, indices: Sequence[int]) -> None:
         """Mark the turns with these indices as just used."""
@@ -44,6 +50,8 @@ class _StoredThread:
     def number(self, turn: Turn, rank: str | None) -> Turn:
         """Return `turn` with the thread's next index."""
         numbered = replace(turn, index=self.next_index)
+        self.files |= {path: Mention(path, self.next_index, turn.at) for path in turn.files}
+        self.images |= {path: Mention(path, self.next_index, turn.at) for path in turn.images}
         self.ranks[self.next_index] = rank
         self.use([self.next_index])
         self.next_index += 1
@@ -97,26 +105,41 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored, limits = self._get(scope, append.thread_id), append.limits
+        request = append.request
+        if request is not None and request.key in stored.requests:
+            digest, appended = stored.requests[request.key]
+            if digest != request.digest:
+                raise Conflict("this Idempotency-Key came with another body")
+            return replace(appended, repeated=True)
         self._check(stored, append.expected)
-        turns, evicted = [*stored.turns, append.turn], []
+        turns, evicted, summary_tokens = [*stored.turns, append.turn], [], stored.thread.summary_tokens
         free = [turn for turn in stored.turns if stored.ranks[turn.index] is not None]
-        while (limits.tokens is not None and _tokens(turns) + stored.thread.summary_tokens > limits.tokens) or (
-            limits.messages is not None and len(turns) > limits.messages
+        while (
+            (limits.tokens is not None and _tokens(turns) + summary_tokens > limits.tokens)
+            or (limits.messages is not None and len(turns) > limits.messages)
+            or len(turns) > limits.turns
         ):
-            if not free:
+            if free:
+                turn = min(free, key=stored.position)
+                free.remove(turn)
+                turns.remove(turn)
+                evicted.append(turn)
+            elif summary_tokens:
+                summary_tokens = 0
+            else:
                 raise InvalidRequest("the turn does not fit", path="content")
-            turn = min(free, key=stored.position)
-            free.remove(turn)
-            turns.remove(turn)
-            evicted.append(turn)
-        if len(turns) > limits.turns:
-            raise InvalidRequest(f"this thread has at most {limits.turns} turns", path="thread_id")
+        if not summary_tokens:
+            stored.thread = replace(stored.thread, summary="", summary_tokens=0)
         turns[-1] = stored.number(append.turn, append.rank)
         self._queue(scope, append.thread_id, evicted)
         self._set(stored, turns)
-        return TurnAppended(
-            stored.next_index - 1, stored.thread.version, stored.thread.tokens, len(turns), len(evicted)
+        thread = stored.thread
+        appended = TurnAppended(
+            stored.next_index - 1, thread.version, thread.tokens, len(turns), len(evicted), append.turn.at
         )
+        if request is not None:
+            stored.requests[request.key] = (request.digest, appended)
+        return appended
 
     async def get(self, scope: Scope, thread_id: str) -> Thread:
         """See the port `ThreadStore` or `EvictedTurnStore`."""
@@ -126,6 +149,15 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored = self._get(scope, thread_id)
         return ThreadContent(stored.thread, tuple(stored.turns), dict(stored.used))
+
+    async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        stored = self._get(scope, thread_id)
+        system = [turn for turn in stored.turns if turn.role == "system"]
+        chosen = {turn.index for turns in (stored.turns, system) for turn in _newest(turns, tokens)}
+        turns = tuple(turn for turn in stored.turns if turn.index in chosen)
+        files, images = _mentions(stored.files), _mentions(stored.images)
+        return ThreadTail(stored.thread, turns, files, images, len(stored.files), len(stored.images))
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
         """See the port `ThreadStore` or `EvictedTurnStore`."""
@@ -158,6 +190,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored = self._get(scope, thread_id)
         self._check(stored, expected)
+        stored.files, stored.images = {}, {}
         numbered = [stored.number(turn, rank) for turn, rank in turns]
         stored.thread = replace(stored.thread, summary="", summary_tokens=0)
         self._set(stored, numbered)
@@ -237,6 +270,20 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         if turns:
             queue = self._evicted.setdefault((scope.tenant, scope.namespace), [])
             queue.append(EvictedTurns(thread_id, tuple(turns), str(next(self._tokens))))
+
+
+def _newest(turns: Sequence[Turn], tokens: int) -> Iterator[Turn]:
+    """The newest of `turns` until they have more than `tokens` tokens."""
+    for turn in reversed(turns):
+        yield turn
+        tokens -= turn.tokens
+        if tokens < 0:
+            return
+
+
+def _mentions(mentions: dict[str, Mention]) -> tuple[Mention, ...]:
+    newest = sorted(mentions.values(), key=lambda mention: (mention.at, mention.turn), reverse=True)
+    return tuple(newest[:MAX_PATHS])
 
 
 def _tokens(turns: Sequence[Turn]) -> int:

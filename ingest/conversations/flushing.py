@@ -65,12 +65,11 @@ class FlushPlan:
     def select(self, content: ThreadContent) -> list[Turn]:
         """The turns to flush, oldest first; none below the threshold."""
         thread = content.thread
-        bounded = self.limits.tokens is not None or self.limits.messages is not None
         due = flush_due(thread.tokens, thread.turns, self.limits, self.settings.threshold)
-        if bounded and not self.force and not due:
+        if not self.force and not due:
             return []
-        size, force = ThreadSize(thread.tokens, thread.turns), self.force or not bounded
-        goal = flush_goal(size, self.limits, self.settings.target, force=force)
+        size = ThreadSize(thread.tokens, thread.turns)
+        goal = flush_goal(size, self.limits, self.settings.target, force=self.force)
         summary = min(self.settings.summary_tokens, goal.tokens // _SUMMARY_SHARE) if self.summarises else 0
         reserved = max(summary, thread.summary_tokens)
         goal = ThreadSize(goal.tokens - reserved, goal.messages)

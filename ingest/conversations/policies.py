@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 import anyio
 
 from memtypes.live.eviction import ThreadLimits
-from memtypes.live.thread_policy import AccessMode, Policies, ResourceReference, ThreadPolicy
+from memtypes.live.thread_policy import (
+    DEFAULT_TURNS,
+    AccessMode,
+    Flush,
+    FlushStrategy,
+    Policies,
+    PolicyType,
+    ResourceReference,
+    ThreadPolicy,
+)
 from memtypes.llms.registry import Models
 from memtypes.model.errors import InvalidRequest, ReadOnly, Unavailable
 from memtypes.ports.encoders import Tokenizer
@@ -17,7 +26,12 @@ from memtypes.ports.encoders import Tokenizer
 UNKNOWN_WINDOW = 8_192
 """Context window assumed for an unknown model, so that a share of it is still a limit."""
 
-_DEFAULT = ThreadPolicy()
+_DEFAULT = ThreadPolicy(
+    type=PolicyType.MESSAGE_COUNT_BASED,
+    max_messages=DEFAULT_TURNS,
+    flush=Flush(strategy=FlushStrategy.HYBRID_SUMMARY),
+)
+"""Policy of threads without a resource, and of those whose resource the policy file does not define."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ class PolicyLookup:
         if share is not None and policy.model is not None:
             share = max(1, int(share / (1.0 + self.models().find(policy.model).margin)))
         tokens = min(filter(None, (policy.max_tokens, share)), default=None)
-        return ThreadLimits(tokens, policy.max_messages, policy.max_turns)
+        return ThreadLimits(tokens, policy.max_messages, policy.most_turns)
 
     def tokenizer(self, policy: ThreadPolicy, default: Tokenizer) -> Tokenizer:
         """The tokenizer that the registry names for the policy's model; `default` if there is none."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest
+from memtypes.live.sentences import most_important, sentences
 from memtypes.live.turns import Turn
 from memtypes.model.memory import readable
 from memtypes.offload import offload
@@ -26,11 +25,6 @@ MAX_TEXT = 48_000
 
 MAX_SENTENCE = 300
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
-_WORD = re.compile(r"\w{3,}")
-_IMPORTANT = re.compile(
-    r"\b(decid|agree|must|should|error|fail|fix|because|need|want|prefer|deadline|todo|never|always)", re.IGNORECASE
-)
 _INSTRUCTIONS = (
     "You summarise turns that are removed from a conversation, so that it can continue without them. Keep decisions, "
     'facts, names, numbers, open questions and errors. Answer with JSON only: {{"summary": "at most {limit} tokens"}}. '
@@ -100,33 +94,12 @@ class EndpointSummariser(Summariser):
 def extract(before: str, turns: Sequence[Turn], limit: int, tokenizer: Tokenizer) -> str:
     """The highest-scoring lines of `before` and sentences of `turns` that fit into `limit` tokens, in order."""
     lines = list(dict.fromkeys([*before.splitlines(), *(line for turn in turns for line in _lines(turn))]))
-    frequency = Counter(word for line in lines for word in set(_words(line)))
-    by_score = sorted(range(len(lines)), key=lambda place: (-_score(lines[place], frequency), -place))
-    selected: list[int] = []
-    room = limit
-    for place in by_score:
-        cost = tokenizer.count(lines[place] + "\n") + 1
-        if cost <= room:
-            selected.append(place)
-            room -= cost
-    text = "\n".join(lines[place] for place in sorted(selected))
-    if not text and lines:
-        text = tokenizer.truncate(lines[by_score[0]], limit).strip()
+    if not lines:
+        return ""
+    selected, best = most_important(lines, lambda line: tokenizer.count(line + "\n") + 1, limit)
+    text = "\n".join(selected) or tokenizer.truncate(best, limit).strip()
     return text if tokenizer.count(text) <= limit else tokenizer.truncate(text, limit)
 
 
 def _lines(turn: Turn) -> list[str]:
-    sentences = [" ".join(sentence.split()) for sentence in _SENTENCE.split(turn.content)]
-    return [f"{turn.role}: {sentence[:MAX_SENTENCE]}" for sentence in sentences if sentence]
-
-
-def _words(line: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(line)]
-
-
-def _score(line: str, frequency: Counter[str]) -> float:
-    """Mean frequency of the words of `line`, plus a bonus if it tells of a decision, requirement or error."""
-    words = set(_words(line))
-    if not words:
-        return 0.0
-    return sum(min(frequency[word], 5) for word in words) / len(words) + (3.0 if _IMPORTANT.search(line) else 0.0)
+    return [f"{turn.role}: {sentence[:MAX_SENTENCE]}" for sentence in sentences(turn.content)]

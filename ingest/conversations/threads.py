@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Generic, TypeVar
 
 import anyio
 from cachetools import LRUCache
@@ -31,12 +32,14 @@ from memtypes.ports.threads import (
     AppendTurn,
     NewThread,
     Thread,
-    ThreadContent,
     ThreadStore,
+    ThreadTail,
 )
 from memtypes.ports.workflows import WorkflowStore
 
 _log = logging.getLogger(__name__)
+
+_ThreadT = TypeVar("_ThreadT")
 
 _CACHED_RESOURCES = 100_000
 """Maximum number of threads whose resource is cached."""
@@ -79,10 +82,10 @@ class TurnResult:
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadChain:
+class ThreadChain(Generic[_ThreadT]):
     """A thread and its ancestors that still exist, oldest first. gap: whether an ancestor has expired."""
 
-    threads: tuple[ThreadContent, ...]
+    threads: tuple[_ThreadT, ...]
     gap: bool
 
 
@@ -184,12 +187,19 @@ class Threads:
             version = await self.store.replace(scope, thread_id, ranked, expected)
         return version, screened.counts
 
-    async def chain(self, scope: Scope, thread_id: str) -> ThreadChain:
-        """The thread and its ancestors with their turns."""
-        content = await self.store.read(scope, thread_id)
-        ancestors = await asyncio.gather(*(self._ancestor(scope, each) for each in content.thread.ancestors))
-        existing = [ancestor for ancestor in ancestors if ancestor is not None]
-        return ThreadChain((*existing, content), gap=len(existing) < len(ancestors))
+    async def chain(self, scope: Scope, thread_id: str) -> ThreadChain[Thread]:
+        """The thread and its ancestors, without their turns."""
+        thread = await self.store.get(scope, thread_id)
+        return await self._chain(thread, thread.ancestors, partial(self.store.get, scope))
+
+    async def tails(self, scope: Scope, thread_id: str, tokens: int) -> ThreadChain[ThreadTail]:
+        """The newest turns and references of the thread and its ancestors; tokens: see `ThreadStore.tail`."""
+        tail = await self.store.tail(scope, thread_id, tokens)
+        return await self._chain(tail, tail.thread.ancestors, partial(self.store.tail, scope, tokens=tokens))
+
+    async def policy(self, scope: Scope, thread_id: str) -> ThreadPolicy:
+        """The policy of the thread."""
+        return self.policies.of(await self._resource(scope, thread_id))
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         """Flush the thread as its policy says, and store the flushed turns as memories."""
@@ -251,12 +261,21 @@ class Threads:
             if limit is not None and count > limit:
                 raise InvalidRequest(f"{count} {unit} exceed the limit of {limit}", path="turns")
 
-    async def _ancestor(self, scope: Scope, thread_id: str) -> ThreadContent | None:
-        """Content of the ancestor `thread_id`; None if it has expired."""
-        try:
-            return await self.store.read(scope, thread_id)
-        except NotFound:
-            return None
+    @staticmethod
+    async def _chain(
+        last: _ThreadT, ancestors: Sequence[str], read: Callable[[str], Awaitable[_ThreadT]]
+    ) -> ThreadChain[_ThreadT]:
+        """The chain of the `ancestors` that `read` returns, and `last`; those that have expired are left out."""
+
+        async def read_if_there(thread_id: str) -> _ThreadT | None:
+            try:
+                return await read(thread_id)
+            except NotFound:
+                return None
+
+        answers = await asyncio.gather(*map(read_if_there, ancestors))
+        existing = [thread for thread in answers if thread is not None]
+        return ThreadChain((*existing, last), gap=len(existing) < len(answers))
 
     async def _resource(self, scope: Scope, thread_id: str) -> str | None:
         """The resource of a thread. It never changes, so it is cached and an append is one round trip."""

@@ -26,6 +26,11 @@ class ThreadLimits:
     messages: int | None
     turns: int
 
+    @property
+    def count(self) -> int:
+        """The smaller of the limits of messages and of stored turns."""
+        return self.turns if self.messages is None else min(self.messages, self.turns)
+
 
 @dataclass(frozen=True, slots=True)
 class ThreadSize:
@@ -56,26 +61,21 @@ def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
 
 def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float) -> bool:
     """Whether a thread of this size needs a flush: `threshold` times one of its limits is reached."""
-    loads = ((tokens, limits.tokens), (messages, limits.messages))
-    return any(limit is not None and count >= threshold * limit for count, limit in loads)
+    too_long = limits.tokens is not None and tokens >= threshold * limits.tokens
+    return too_long or messages >= threshold * limits.count
 
 
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
     """Size that a flush may leave: `target` times each limit; if forced, at most `target` times the present size.
 
-    target: a share, 0-1. A thread without a limit keeps this share of its tokens.
+    target: a share, 0-1.
     """
-    tokens = math.inf if limits.tokens is None else target * limits.tokens
-    messages = math.inf if limits.messages is None else target * limits.messages
-    if force or (limits.tokens is None and limits.messages is None):
-        tokens = min(tokens, target * size.tokens)
+    tokens = size.tokens if limits.tokens is None else math.floor(target * limits.tokens)
+    messages = math.floor(target * limits.count)
     if force:
+        tokens = min(tokens, math.floor(target * size.tokens))
         messages = min(messages, math.ceil(target * size.messages))
-    return ThreadSize(_floor(tokens, size.tokens), _floor(messages, size.messages))
-
-
-def _floor(goal: float, present: int) -> int:
-    return present if math.isinf(goal) else math.floor(goal)
+    return ThreadSize(tokens, messages)
 
 
 def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize) -> list[Turn]:
@@ -97,11 +97,9 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
 
 
 def _candidates(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int]) -> list[Turn]:
-    """The turns that may be flushed, in the order of the strategy. Pinned and system turns always stay."""
-    start, end = 0, len(turns)
-    if flush.strategy is FlushStrategy.HYBRID_SUMMARY:
-        start, end = flush.keep_first, len(turns) - flush.keep_last
-    free = [turn for turn in turns[start : max(end, 0)] if not turn.pinned and turn.role != "system"]
+    """The turns that may be flushed, in the order of the strategy. Pinned, system and newest turns always stay."""
+    first, last = flush.protected
+    free = [turn for turn in turns[first : max(len(turns) - last, 0)] if not turn.pinned and turn.role != "system"]
     if flush.strategy in (FlushStrategy.HYBRID_SUMMARY, FlushStrategy.SIMPLE_FIFO):
         return free
     by_use = sorted(free, key=lambda turn: (used.get(turn.index, -1), turn.index))

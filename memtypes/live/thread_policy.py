@@ -15,6 +15,10 @@ from memtypes.model.memory import Flag, Model, Number, Whole
 from memtypes.model.scope import Name
 
 MAX_PATTERN = 1_000
+
+DEFAULT_TURNS = 50
+"""Most turns of a thread whose policy names no limit of turns or messages."""
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, None: 1}
 
@@ -50,7 +54,10 @@ def checked_pattern(pattern: str) -> str:
 
 
 class PolicyType(StrEnum):
-    """What limits a thread: tokens, messages, or either; a buffer is not flushed automatically."""
+    """What a thread is made for: a limit of tokens, of messages, or a buffer, which is not flushed automatically.
+
+    All limits of a policy hold, whatever its type, and each of them starts a flush.
+    """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
     MESSAGE_COUNT_BASED = "message_count_based"
@@ -106,6 +113,12 @@ class Flush(Model):
     summary_tokens: Annotated[Whole, Field(ge=1, le=100_000)] = 500
     llm: Flag = True
 
+    @property
+    def protected(self) -> tuple[int, int]:
+        """How many of the first and of the last turns always stay. The newest one does."""
+        hybrid = self.strategy is FlushStrategy.HYBRID_SUMMARY
+        return (self.keep_first, max(self.keep_last, 1)) if hybrid else (0, 1)
+
     @model_validator(mode="after")
     def _downwards(self) -> Self:
         if self.target >= self.threshold:
@@ -148,7 +161,7 @@ class ThreadPolicy(Model):
     type: PolicyType = PolicyType.BUFFER
     max_tokens: Limit | None = None
     max_messages: Limit | None = None
-    max_turns: Limit = 50
+    max_turns: Limit | None = None
     max_context_ratio: Positive | None = None
     model: Name | None = None
     allocation: ContextAllocation | None = None
@@ -168,6 +181,32 @@ class ThreadPolicy(Model):
         if self.type is PolicyType.MESSAGE_COUNT_BASED and self.max_messages is None:
             raise ValueError("type message_count_based needs max_messages")
         return self
+
+    @model_validator(mode="after")
+    def _can_flush(self) -> Self:
+        if self.allocation is not None and not self.allocation.short_term:
+            raise ValueError("allocation.short_term must be above 0, because the newest turn is always shown")
+        if self.type is PolicyType.BUFFER:
+            return self
+        turns, messages, kept = self.most_turns, self.max_messages, sum(self.flush.protected)
+        first = self.flush.threshold * messages if messages is not None else 0
+        if self.type is PolicyType.MESSAGE_COUNT_BASED and first > turns:
+            raise ValueError(
+                f"the flush would start at {first:g} messages (threshold {self.flush.threshold:g} of max_messages "
+                f"{messages}), which max_turns {turns} never lets in; raise max_turns or lower max_messages"
+            )
+        most = turns if messages is None else min(turns, messages)
+        if kept >= most:
+            raise ValueError(
+                f"the flush could never remove a turn: {kept} turns always stay (keep_first and keep_last, or the "
+                f"newest), and the thread has at most {most}; raise max_messages and max_turns"
+            )
+        return self
+
+    @property
+    def most_turns(self) -> int:
+        """Most turns of a thread: max_turns, by default 50 or, if that is more, max_messages."""
+        return self.max_turns or max(DEFAULT_TURNS, self.max_messages or 0)
 
 
 class AccessMode(StrEnum):

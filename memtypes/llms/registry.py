@@ -114,9 +114,22 @@ class KnownModel:
         """
         if self.window is None:
             return None
-        content_share, files_share, history_share = (60, 30, 50) if self.window < LARGE_WINDOW else (80, 40, 40)
-        content = self.window * content_share // 100
+        content, files_share, history_share = self._content(self.window)
         return (content - content * files_share // 100 - content * history_share // 100) // 2
+
+    @property
+    def history_budget(self) -> int | None:
+        """Tokens of the window for a conversation's history, see `memory_budget`; None if the window is unknown."""
+        if self.window is None:
+            return None
+        content, _, history_share = self._content(self.window)
+        return content * history_share // 100
+
+    @staticmethod
+    def _content(window: int) -> tuple[int, int, int]:
+        """Tokens of the content of a window, and the percentages of it for files and history."""
+        content_share, files_share, history_share = (60, 30, 50) if window < LARGE_WINDOW else (80, 40, 40)
+        return window * content_share // 100, files_share, history_share
 
 
 @dataclass(frozen=True, slots=True)

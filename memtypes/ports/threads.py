@@ -14,6 +14,12 @@ from memtypes.model.scope import Scope
 MAX_CHAIN = 20
 """Threads in a chain, the youngest included."""
 
+MAX_PATHS = 200
+"""Files, and images, that a `ThreadTail` has at most."""
+
+REMEMBERED_PATHS = 1_000
+"""Files, and images, that a thread remembers: those mentioned last."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
@@ -61,25 +67,42 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestKey:
+    """The idempotency key of an append, remembered for ANSWER_TTL. digest: hash of the request's body."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class AppendTurn:
-    """A turn to append. rank: see `eviction_rank`. expected: the version that must be current; None for any."""
+    """A turn to append. rank: see `eviction_rank`. expected: the version that must be current; None for any.
+
+    request: None for an append that is not repeated.
+    """
 
     thread_id: str
     turn: Turn
     rank: str | None
     limits: ThreadLimits
     expected: int | None = None
+    request: RequestKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TurnAppended:
-    """Result of appending a turn. tokens, turns: in the thread afterwards. evicted: number of turns evicted."""
+    """Result of appending a turn. tokens, turns: in the thread afterwards. evicted: number of turns evicted.
+
+    at: time of the turn. repeated: whether an earlier append with the same key has stored the turn.
+    """
 
     index: int
     version: int
     tokens: int
     turns: int
     evicted: int
+    at: datetime
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +112,36 @@ class ThreadContent:
     thread: Thread
     turns: tuple[Turn, ...]
     used: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Newest mention of a file or an image in a thread. turn: index of the turn, which may have been flushed since."""
+
+    path: str
+    turn: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTail:
+    """What a context needs of a thread: its newest turns and newest system turns, oldest first, and its references.
+
+    files, images: newest mentions, also by turns that have left the thread, newest first; at most MAX_PATHS of each.
+    file_count, image_count: of all of the thread's mentions, at most REMEMBERED_PATHS each.
+    """
+
+    thread: Thread
+    turns: tuple[Turn, ...]
+    files: tuple[Mention, ...] = ()
+    images: tuple[Mention, ...] = ()
+    file_count: int = 0
+    image_count: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all turns of the thread."""
+        return len(self.turns) == self.thread.turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +173,9 @@ class ThreadStore(ABC):
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn, evict others to stay within the limits, and refresh the TTL of the whole chain.
 
-        Raises VersionConflict, and InvalidRequest if the turn cannot fit.
+        A turn that has no room although all others that may go are evicted displaces the summary. A repeated request
+        changes nothing and has the first one's result. Raises VersionConflict, InvalidRequest if the turn cannot fit,
+        and Conflict for a repeated key with another digest.
         """
 
     @abstractmethod
@@ -130,6 +185,13 @@ class ThreadStore(ABC):
     @abstractmethod
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
         """Return the thread with all its turns, oldest first."""
+
+    @abstractmethod
+    async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
+        """Return the newest turns, and the newest system turns, that have more than `tokens` tokens or are all.
+
+        Its cost follows `tokens`, not the length of the thread. Reading does not count as use.
+        """
 
     @abstractmethod
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:

@@ -1,10 +1,14 @@
 """The context of a thread within an exact token budget: selected newest first, shown oldest first.
 
-The context has four parts: system turns, custom (the initial context), long_term (summaries and turns of ancestors) and
-short_term (the thread's own turns). With an allocation, each part has at most its share of the budget, heading
-included; only the list of files uses what is left. Without one, each part leaves the rest to the next: system, own
-turns, ancestors, initial context. Every piece ends with a newline and begins with a character that no tokenizer merges
-with it, so token counts add up; see `memtypes.search.passage`.
+The parts are system turns, custom (the initial context), long_term (summaries and turns of ancestors), short_term (the
+thread's own turns), files and images. Each part has a share of the budget, heading included. With the allocation of a
+policy a share is a limit. Without one, parts hand on what they do not need. Files and images always have their share,
+and what the others leave.
+
+Of turns, the newest are shown up to the first that does not fit; the newest of a part is cut if it must be. Of a
+summary or an initial context that does not fit, the most important sentences are shown. A line at the beginning says
+what was left out. Every piece ends with a newline and begins with a character that no tokenizer merges with it, so
+token counts add up; see `memtypes.search.passage`.
 """
 
 from __future__ import annotations
@@ -12,41 +16,72 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from memtypes.live.thread_policy import ContextAllocation
 from memtypes.ports.encoders import Tokenizer
-from memtypes.ports.threads import ThreadContent
+from memtypes.ports.threads import Mention, ThreadTail
 from memtypes.search.passage import bullet
-
-T = TypeVar("T")
+from retrieval.context.thread_parts import (
+    EarlierPart,
+    FileMention,
+    NotesPart,
+    Piece,
+    ReferencesPart,
+    TurnsPart,
+    allot,
+)
 
 _HEADINGS = {
     "system": "## Instructions\n",
     "custom": "## Given\n",
     "long_term": "## Earlier\n",
     "short_term": "## Now\n",
+    "files": "## Files\n",
+    "images": "## Images\n",
 }
 """The parts in the order in which they are shown."""
 
-_FILL_ORDER = ("system", "short_term", "long_term", "custom")
+_SHARES = {"system": 0.2, "short_term": 0.4, "long_term": 0.1, "custom": 0.1, "files": 0.1, "images": 0.05}
+"""Least shares of the parts without an allocation, in the order in which they get what the others leave."""
 
-_FILES = "## Files\n"
+_LEAST = 24
+"""Least tokens of a part without an allocation, as far as there is room."""
+
+_REFERENCES = 0.1
+"""Share of the budget that files and images have each, if there are any, beside the allocation of a policy."""
+
 _OPENING, _CLOSING = "<memory_thread>\n", "</memory_thread>\n"
 
 
 @dataclass(frozen=True, slots=True)
-class FileMention:
-    """Newest mention of a file or an image. turn: its index in the thread `thread_id`."""
+class OmittedParts:
+    """What a context leaves out: the number of turns, files and images, and whether the notes are incomplete.
 
-    path: str
-    thread_id: str
-    turn: int
+    turns: those still in the threads. summary: of the thread or an ancestor. initial_context: likewise.
+    """
+
+    turns: int = 0
+    files: int = 0
+    images: int = 0
+    summary: bool = False
+    initial_context: bool = False
+
+    def mark(self) -> str:
+        """The line that says what was left out; "" if nothing was."""
+        counts = [(self.turns, "turn"), (self.files, "file"), (self.images, "image")]
+        parts = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+        parts += ["part of the summary"] if self.summary else []
+        parts += ["part of the given context"] if self.initial_context else []
+        return f"- [left out: {', '.join(parts)}]\n" if parts else ""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadContext:
-    """The context of a thread. parts: tokens of each part. turns: (thread id, index) in the order shown."""
+    """The context of a thread. parts: tokens of each part. turns: (thread id, index) in the order shown.
+
+    cut: the turns shown in part. needs_more: whether all turns of a tail that is not whole are shown, so that a longer
+    tail would show more.
+    """
 
     text: str
     tokens: int
@@ -54,19 +89,13 @@ class ThreadContext:
     turns: tuple[tuple[str, int], ...] = ()
     files: tuple[FileMention, ...] = ()
     images: tuple[FileMention, ...] = ()
-    omitted_turns: int = 0
-    omitted_files: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _ThreadPiece:
-    text: str
-    tokens: int
-    source: tuple[str, int] | None = None
+    omitted: OmittedParts = OmittedParts()
+    cut: frozenset[tuple[str, int]] = frozenset()
+    needs_more: bool = False
 
 
 def thread_context(
-    chain: Sequence[ThreadContent],
+    chain: Sequence[ThreadTail],
     budget: int,
     tokenizer: Tokenizer,
     allocation: ContextAllocation | None,
@@ -74,75 +103,148 @@ def thread_context(
     files: bool = True,
 ) -> ThreadContext:
     """The context of the last thread of `chain`, which is oldest first, in at most `budget` tokens."""
-    candidates = _candidates(chain, tokenizer)
-    room = budget - tokenizer.count(_OPENING) - tokenizer.count(_CLOSING)
-    parts = dict.fromkeys(_HEADINGS, 0)
-    selected: dict[str, list[_ThreadPiece]] = {}
-    for name in _FILL_ORDER:
-        share = room if allocation is None else min(room, math.floor(budget * getattr(allocation, name)))
-        heading = tokenizer.count(_HEADINGS[name])
-        selected[name] = _fitting(((piece, piece.tokens) for piece in candidates[name]), share - heading)
-        if selected[name]:
-            parts[name] = heading + sum(piece.tokens for piece in selected[name])
-            room -= parts[name]
-    mentions = _newest_mentions(chain, "files") if files else []
-    costs = ((mention, tokenizer.count(bullet(mention.path))) for mention in mentions)
-    listed = _fitting(costs, room - tokenizer.count(_FILES))
-    shown = {name: selected[name][::-1] for name in _HEADINGS if selected[name]}  # oldest first
-    text = _text(shown, listed)
-    turns = tuple(piece.source for pieces in shown.values() for piece in pieces if piece.source)
+    parts = _Parts.of(chain, tokenizer, files=files)
+    frame = tokenizer.count(_OPENING) + tokenizer.count(_CLOSING)
+    shown = parts.fitting(budget - frame, allocation)
+    omitted = parts.omitted(shown)
+    mark = omitted.mark()
+    if mark and shown:
+        reserve = tokenizer.count(parts.omitted({}).mark())
+        marked = parts.fitting(budget - frame - reserve, allocation)
+        # A budget with no room for the mark and a turn shows the turn.
+        if marked.get("short_term") or not shown.get("short_term"):
+            shown, omitted = marked, parts.omitted(marked)
+            mark = omitted.mark()
+        else:
+            mark = ""
+    text = _text(mark, shown)
+    pieces = [piece for part in shown.values() for piece in part]
+    places = {piece.place for piece in pieces if piece.place is not None}
     return ThreadContext(
         text=text,
         tokens=tokenizer.count(text),
-        parts=parts,
-        turns=turns,
-        files=tuple(listed),
-        images=tuple(_newest_mentions(chain, "images")),
-        omitted_turns=sum(len(content.turns) for content in chain) - len(turns),
-        omitted_files=len(mentions) - len(listed),
+        parts={name: parts.tokens(name, shown.get(name, [])) for name in _HEADINGS},
+        turns=tuple(piece.place for piece in pieces if piece.place is not None),
+        files=tuple(piece.mention for piece in shown.get("files", []) if piece.mention is not None),
+        images=tuple(piece.mention for piece in shown.get("images", []) if piece.mention is not None),
+        omitted=omitted,
+        cut=frozenset(piece.place for piece in pieces if piece.place is not None and piece.cut),
+        needs_more=any(
+            not tail.whole and all((tail.thread.id, turn.index) in places for turn in tail.turns) for tail in chain
+        ),
     )
 
 
-def _candidates(chain: Sequence[ThreadContent], tokenizer: Tokenizer) -> dict[str, list[_ThreadPiece]]:
-    """The pieces that each part of the context may show, newest first."""
-    parts: dict[str, list[_ThreadPiece]] = {name: [] for name in _HEADINGS}
-    for content in reversed(chain):
-        turns_part = "short_term" if content is chain[-1] else "long_term"
-        for turn in reversed(content.turns):
-            speaker = f"{turn.role} ({turn.tool})" if turn.tool else turn.role
-            text = bullet(f"{speaker}: {turn.content}")
-            piece = _ThreadPiece(text, tokenizer.count(text), (content.thread.id, turn.index))
-            parts["system" if turn.role == "system" else turns_part].append(piece)
-        for name, note in (("long_term", content.thread.summary), ("custom", content.thread.initial_context)):
-            if note:
-                parts[name].append(_ThreadPiece(bullet(note), tokenizer.count(bullet(note))))
-    return parts
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What each part of a context may show, and the tokens of its heading. all: counts of what there is."""
+
+    sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]
+    headings: Mapping[str, int]
+    all: OmittedParts
+
+    @classmethod
+    def of(cls, chain: Sequence[ThreadTail], tokenizer: Tokenizer, *, files: bool) -> _Parts:
+        """The parts of a chain, oldest first. files: whether files and images are shown."""
+        last = len(chain) - 1
+        newest = [
+            (position, tail.thread.id, turn)
+            for position, tail in reversed(list(enumerate(chain)))
+            for turn in reversed(tail.turns)
+        ]
+        spoken = [entry for entry in newest if entry[2].role != "system"]
+        summaries = [(position, tail.thread.summary) for position, tail in enumerate(chain) if tail.thread.summary]
+        given = [(place, note) for place, tail in enumerate(chain) if (note := tail.thread.initial_context)]
+        shown = chain if files else []
+        kinds = {"files": _mentions(shown, "files"), "images": _mentions(shown, "images")}
+        sources: dict[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart] = {
+            "system": TurnsPart([entry for entry in newest if entry[2].role == "system"], tokenizer),
+            "custom": NotesPart(given, tokenizer),
+            "long_term": EarlierPart(
+                NotesPart(summaries, tokenizer), TurnsPart([entry for entry in spoken if entry[0] < last], tokenizer)
+            ),
+            "short_term": TurnsPart([entry for entry in spoken if entry[0] == last], tokenizer),
+            **{kind: ReferencesPart(_pieces(mentions, tokenizer)) for kind, mentions in kinds.items()},
+        }
+        unlisted = {kind: sum(_count(tail, kind) - len(getattr(tail, kind)) for tail in shown) for kind in kinds}
+        everything = OmittedParts(
+            turns=sum(tail.thread.turns for tail in chain),
+            files=len(kinds["files"]) + unlisted["files"],
+            images=len(kinds["images"]) + unlisted["images"],
+            summary=bool(summaries),
+            initial_context=bool(given),
+        )
+        return cls(sources, {name: tokenizer.count(heading) for name, heading in _HEADINGS.items()}, everything)
+
+    def fitting(self, room: int, allocation: ContextAllocation | None) -> dict[str, list[Piece]]:
+        """The pieces of each part that fits into `room` tokens, without empty parts, in the order shown."""
+        if room <= 0:
+            return {}
+        wanted = {name: source.demand(room) for name, source in self.sources.items()}
+        wanted = {name: tokens + self.headings[name] if tokens else 0 for name, tokens in wanted.items()}
+        allotted = allot(room, wanted, _SHARES, _LEAST) if allocation is None else _limited(room, wanted, allocation)
+        fitting = {name: self.sources[name].fitting(allotted[name] - self.headings[name]) for name in _HEADINGS}
+        return {name: sorted(pieces, key=lambda piece: piece.order) for name, pieces in fitting.items() if pieces}
+
+    def tokens(self, name: str, pieces: Sequence[Piece]) -> int:
+        """Tokens of a part that shows `pieces`, its heading included."""
+        return self.headings[name] + sum(piece.tokens for piece in pieces) if pieces else 0
+
+    def omitted(self, shown: Mapping[str, Sequence[Piece]]) -> OmittedParts:
+        """What `shown` leaves out."""
+        pieces = [piece for part in shown.values() for piece in part]
+        notes, given = (self.sources[name] for name in ("long_term", "custom"))
+        summaries = len(notes.notes.notes) if isinstance(notes, EarlierPart) else 0
+        contexts = len(given.notes) if isinstance(given, NotesPart) else 0
+        return OmittedParts(
+            turns=self.all.turns - sum(piece.place is not None for piece in pieces),
+            files=self.all.files - len(shown.get("files", ())),
+            images=self.all.images - len(shown.get("images", ())),
+            summary=_whole_notes(shown.get("long_term", ())) < summaries,
+            initial_context=_whole_notes(shown.get("custom", ())) < contexts,
+        )
 
 
-def _newest_mentions(chain: Sequence[ThreadContent], kind: str) -> list[FileMention]:
-    """Each file or image once, by its newest mention; newest first."""
-    mentions: dict[str, FileMention] = {}
-    for content in reversed(chain):
-        for turn in reversed(content.turns):
-            for path in reversed(turn.files if kind == "files" else turn.images):
-                mentions.setdefault(path, FileMention(path, content.thread.id, turn.index))
-    return list(mentions.values())
+def _whole_notes(pieces: Sequence[Piece]) -> int:
+    return sum(piece.place is None and not piece.cut for piece in pieces)
 
 
-def _fitting(costs: Iterable[tuple[T, int]], room: int) -> list[T]:
-    """Items that fit into `room` tokens, taken in order; larger ones are skipped. costs: items with their tokens."""
-    fitting = []
-    for candidate, cost in costs:
-        if cost <= room:
-            fitting.append(candidate)
-            room -= cost
-    return fitting
+def _limited(room: int, wanted: Mapping[str, int], allocation: ContextAllocation) -> dict[str, int]:
+    """Tokens for each part by the allocation of a policy, which limits parts; references have what the others leave."""
+    references = {kind: min(wanted[kind], math.floor(_REFERENCES * room)) for kind in ("files", "images")}
+    left = room - sum(references.values())
+    shares = allocation.model_dump()
+    allotted = {name: min(wanted[name], math.floor(share * left)) for name, share in shares.items()} | references
+    for kind in references:
+        allotted[kind] += min(wanted[kind] - allotted[kind], room - sum(allotted.values()))
+    return allotted
 
 
-def _text(shown: Mapping[str, Sequence[_ThreadPiece]], listed: Sequence[FileMention]) -> str:
-    lines: list[str] = []
-    for name, pieces in shown.items():
-        lines += [_HEADINGS[name], *(piece.text for piece in pieces)]
-    if listed:
-        lines += [_FILES, *(bullet(mention.path) for mention in listed)]
-    return "".join([_OPENING, *lines, _CLOSING]) if lines else ""
+def _count(tail: ThreadTail, kind: str) -> int:
+    return tail.file_count if kind == "files" else tail.image_count
+
+
+def _mentions(chain: Sequence[ThreadTail], kind: str) -> list[FileMention]:
+    """Each file or image once, by its newest mention in any thread of the chain; newest first."""
+    mentions: list[tuple[Mention, int, str]] = [
+        (mention, position, tail.thread.id)
+        for position, tail in enumerate(chain)
+        for mention in (tail.files if kind == "files" else tail.images)
+    ]
+    mentions.sort(key=lambda entry: (entry[0].at, entry[1], entry[0].turn), reverse=True)
+    newest: dict[str, FileMention] = {}
+    for mention, _, thread_id in mentions:
+        newest.setdefault(mention.path, FileMention(mention.path, thread_id, mention.turn))
+    return list(newest.values())
+
+
+def _pieces(mentions: Iterable[FileMention], tokenizer: Tokenizer) -> list[Piece]:
+    texts = [(mention, bullet(mention.path)) for mention in mentions]
+    return [
+        Piece(text, tokenizer.count(text), (place, 0), mention=mention) for place, (mention, text) in enumerate(texts)
+    ]
+
+
+def _text(mark: str, shown: Mapping[str, Sequence[Piece]]) -> str:
+    lines = [line for name, pieces in shown.items() for line in (_HEADINGS[name], *(piece.text for piece in pieces))]
+    return "".join([_OPENING, mark, *lines, _CLOSING]) if lines else ""

@@ -24,7 +24,8 @@ async def served(live: LiveClient, services: Services, policies: str, **parts: A
     store = services.store
     assert isinstance(store, InMemoryStore)
     threads = threads_over(live, policies, **{"ingestor": ingestor_over(store), **parts})
-    wired = replace(services, threads=threads, tokenizers={"cl100k_base": FakeTokenizer()})
+    counters = {"cl100k_base": FakeTokenizer(), "o200k_base": FakeTokenizer()}
+    wired = replace(services, threads=threads, tokenizers=counters, models=threads.policies.models)
     async with connect(wired, params={"namespace": str(uuid.uuid4())}) as client:
         yield client
 

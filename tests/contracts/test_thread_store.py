@@ -12,7 +12,16 @@ from memtypes.live.eviction import USE_ORDER, ThreadLimits
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
-from memtypes.ports.threads import MAX_CHAIN, AppendTurn, EvictedTurnStore, NewThread, Removal, ThreadStore
+from memtypes.ports.threads import (
+    MAX_CHAIN,
+    AppendTurn,
+    EvictedTurnStore,
+    Mention,
+    NewThread,
+    Removal,
+    RequestKey,
+    ThreadStore,
+)
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.threads import RedisThreads
@@ -87,6 +96,7 @@ async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
             stores.threads.append(where, AppendTurn(thread_id, turn(), "0", FREE)),
             stores.threads.get(where, thread_id),
             stores.threads.read(where, thread_id),
+            stores.threads.tail(where, thread_id, 10),
             stores.threads.page(where, thread_id, 0, 1),
             stores.threads.remove(where, Removal(thread_id, (0,), NOW)),
             stores.threads.replace(where, thread_id, ()),
@@ -154,16 +164,82 @@ async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
 
 
 async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
-    """Appends beyond the maximum of turns, or for another version than the present one, are refused."""
+    """Appends to a thread full of turns that must stay, or for another version than the present one, are refused."""
     await stores.create()
     for content in "ab":
-        await stores.append(content)
+        await stores.append(content, rank=None)
     with pytest.raises(InvalidRequest):
         await stores.append("c", ThreadLimits(None, None, 2))
     with pytest.raises(VersionConflict) as raised:
         await stores.threads.append(stores.scope, AppendTurn("t", turn(), "0", ThreadLimits(None, 1, 2), expected=1))
     assert raised.value.current_version == 2
     assert (await stores.indices(), await stores.evicted_indices()) == ([0, 1], [])
+
+
+async def test_the_maximum_of_turns_evicts_too(stores: Stores) -> None:
+    """A turn beyond it displaces the turn of the lowest rank."""
+    await stores.create()
+    for content, rank in (("a", None), ("b", "0")):
+        await stores.append(content, rank=rank)
+    await stores.append("c", ThreadLimits(None, None, 2))
+    assert (await stores.indices(), await stores.evicted_indices()) == ([0, 2], [[1]])
+
+
+async def test_a_turn_displaces_the_summary_if_nothing_else_can_go(stores: Stores) -> None:
+    """The summary is not a reason to refuse a turn that fits the limit."""
+    await stores.create()
+    for content in "abc":
+        await stores.append(content)
+    await stores.threads.remove(stores.scope, Removal("t", (0, 1), NOW, "in short", 5))
+    await stores.threads.append(stores.scope, AppendTurn("t", turn("large", 28), "0", ThreadLimits(40, None, 9)))
+    thread = await stores.threads.get(stores.scope, "t")
+    assert (thread.summary, thread.tokens) == ("in short", 33)
+    await stores.threads.append(stores.scope, AppendTurn("t", turn("larger", 38), "0", ThreadLimits(40, None, 9)))
+    thread = await stores.threads.get(stores.scope, "t")
+    assert (thread.summary, thread.summary_tokens, thread.tokens) == ("", 0, 38)
+
+
+async def test_a_repeated_request_appends_once(stores: Stores) -> None:
+    """It has the first one's result, also after other appends; another body with its key is a conflict."""
+    await stores.create()
+    await stores.create("u")
+    first = AppendTurn("t", turn("a"), "0", FREE, expected=0, request=RequestKey("k", "digest"))
+    appended = await stores.threads.append(stores.scope, first)
+    await stores.append("b")
+    later = replace(first, turn=replace(first.turn, at=NOW + timedelta(seconds=9)))
+    assert await stores.threads.append(stores.scope, later) == replace(appended, repeated=True)
+    assert appended.at == NOW
+    with pytest.raises(Conflict):
+        await stores.threads.append(stores.scope, replace(first, request=RequestKey("k", "other")))
+    assert not (await stores.threads.append(stores.scope, replace(first, thread_id="u"))).repeated
+    assert await stores.indices() == [0, 1]
+
+
+async def test_a_tail_has_the_newest_turns_and_all_references(stores: Stores) -> None:
+    """Turns come until they exceed the tokens asked for, system turns likewise; references of flushed turns stay."""
+    await stores.create()
+    sent = [
+        turn("a", files=["x", "y"], images=["i"]),
+        replace(turn("rule"), role="system"),
+        turn("b", files=["x"]),
+        turn("c"),
+        turn("d"),
+    ]
+    for number, entry in enumerate(sent):
+        dated = replace(entry, at=NOW + timedelta(seconds=number))
+        await stores.threads.append(stores.scope, AppendTurn("t", dated, "0", FREE))
+    tail = await stores.threads.tail(stores.scope, "t", 15)
+    assert [entry.index for entry in tail.turns] == [1, 3, 4]
+    assert (tail.whole, tail.thread.turns) == (False, 5)
+    assert tail.files == (Mention("x", 2, NOW + timedelta(seconds=2)), Mention("y", 0, NOW))
+    assert (tail.images, tail.file_count, tail.image_count) == ((Mention("i", 0, NOW),), 2, 1)
+    assert [entry.index for entry in (await stores.threads.tail(stores.scope, "t", 0)).turns] == [1, 4]
+    await stores.threads.remove(stores.scope, Removal("t", (0, 2), NOW))
+    tail = await stores.threads.tail(stores.scope, "t", 1_000)
+    assert tail.whole
+    assert [(mention.path, mention.turn) for mention in tail.files] == [("x", 2), ("y", 0)]
+    await stores.threads.replace(stores.scope, "t", [(turn("new", files=["z"]), "0")])
+    assert [mention.path for mention in (await stores.threads.tail(stores.scope, "t", 1_000)).files] == ["z"]
 
 
 async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from anyio import to_thread
 from litestar.params import JSONBody
 from pydantic import AfterValidator, Field
 
@@ -17,7 +16,7 @@ from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
 from api.http.routes.memory_shapes import Redactions, StatusCounts
 from api.http.routes.retrieval import redact_query
-from api.http.routes.threads import live_threads
+from api.http.routes.threads import live_threads, thread_part
 from api.http.routes.working import InSession, working_memory
 from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import MessageOutcome, SessionMessage, SessionWriter
@@ -31,7 +30,7 @@ from memtypes.model.memory import Line, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from retrieval.answer import Answer, OmittedIfNone, RetrieveAnswer
-from retrieval.context.thread import ThreadContext, thread_context
+from retrieval.context.thread import ThreadContext
 from retrieval.query.request import (
     DEFAULT_FLOOR,
     DEFAULT_TOKENIZER,
@@ -251,13 +250,10 @@ async def _thread_part(
         return None, ()
     threads, counter = live_threads(services), services.tokenizers[DEFAULT_TOKENIZER]
     try:
-        chain = await threads.chain(scope, data.thread_id)
-        policy = threads.policies.of(chain.threads[-1].thread.resource)
         total = data.budget.total if isinstance(data.budget, Budget) else data.budget
-        window = threads.policies.window_share(policy)
+        window = threads.policies.window_share(await threads.policy(scope, data.thread_id))
         share = math.floor(total * THREAD_SHARE) if window is None else min(math.floor(total * THREAD_SHARE), window)
-        part = await to_thread.run_sync(lambda: thread_context(chain.threads, share, counter, policy.allocation))
-        await threads.store.use(scope, data.thread_id, [at for owner, at in part.turns if owner == data.thread_id])
+        part, _ = await thread_part(threads, scope, data.thread_id, share, counter)
     except Unavailable as error:
         _log.warning("a prompt's context has no thread: %s", error)
         return None, ("threads",)

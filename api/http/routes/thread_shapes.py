@@ -18,7 +18,8 @@ from memtypes.model.scope import Name
 from memtypes.model.times import Instant, rfc3339
 from memtypes.ports.threads import EvictedBacklog, EvictedTurns, Thread, ThreadContent
 from retrieval.answer import Answer, OmittedIfNone
-from retrieval.context.thread import FileMention
+from retrieval.context.thread import OmittedParts
+from retrieval.context.thread_parts import FileMention
 
 MAX_BUDGET = 1_000_000
 MAX_TURNS = 1_000
@@ -44,9 +45,12 @@ class ReplacePost(Model):
 
 
 class ContextPost(Model):
-    """A context in `budget` tokens. model: its tokenizer counts, unless `tokenizer` names another."""
+    """A context in `budget` tokens. model: its tokenizer counts, unless `tokenizer` names another.
 
-    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
+    budget: by default from the window of the model, or of the policy's model.
+    """
+
+    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] | None = None
     tokenizer: Literal["cl100k_base", "o200k_base"] | None = None
     model: Name | None = None
     include_files: Flag = True
@@ -162,17 +166,11 @@ class ThreadChainAnswer(Answer):
 
 
 class TurnPlace(Answer):
-    """Where a turn is: its thread in the chain, and its index in that thread."""
+    """Where a turn is: its thread in the chain, and its index in that thread. cut: only its beginning is shown."""
 
     thread_id: str
     index: int
-
-
-class OmittedCounts(Answer):
-    """How many turns and files did not fit into the context."""
-
-    turns: int
-    files: int
+    cut: OmittedIfNone[bool] = None
 
 
 class ThreadContextMetadata(Answer):
@@ -186,13 +184,13 @@ class ThreadContextMetadata(Answer):
 
 
 class ContextAnswer(Answer):
-    """A context, the turns, files and images in it, and how many were omitted."""
+    """A context, the turns, files and images in it, and what was left out."""
 
     context: str
     turns: list[TurnPlace]
     files: Sequence[FileMention]
     images: Sequence[FileMention]
-    omitted: OmittedCounts
+    omitted: OmittedParts
     metadata: ThreadContextMetadata
 
 
@@ -248,8 +246,8 @@ class ThreadStatsAnswer(Answer):
         limits = threads.policies.limits(policy)
         bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
         threshold = policy.flush.threshold
-        distances = [max(0, math.ceil(threshold * limit) - used) for used, limit in bounds[:2] if limit is not None]
-        flushes = policy.type is not PolicyType.BUFFER and bool(distances)
+        distances = [max(0, math.ceil(threshold * limit) - used) for used, limit in bounds if limit is not None]
+        flushes = policy.type is not PolicyType.BUFFER
         return cls(
             turns=thread.turns,
             tokens=thread.tokens,

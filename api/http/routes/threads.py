@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import partial
 from typing import TypeAlias
 
 from anyio import to_thread
@@ -14,6 +15,7 @@ from litestar.params import JSONBody
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope
+from api.http.problems import InvalidInput
 from api.http.request import ApiRequest, MaybeNamespace
 from api.http.routes.thread_shapes import (
     AgentQuery,
@@ -22,7 +24,6 @@ from api.http.routes.thread_shapes import (
     ContextAnswer,
     ContextPost,
     FlushAnswer,
-    OmittedCounts,
     PageAnswer,
     PageQuery,
     ReferenceAnswer,
@@ -45,6 +46,7 @@ from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import Threads
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.scope import Scope, clean_name
+from memtypes.ports.encoders import Tokenizer
 from retrieval.context.thread import ThreadContext, thread_context
 
 _READ_ERRORS = (404, 503)
@@ -131,8 +133,25 @@ async def put_turns(
 async def get_chain(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadChainAnswer:
     """The threads that this one continues and the thread itself, oldest first."""
     chain = await threads.chain(namespace, thread_id)
-    answers = [ThreadAnswer.of(threads, content.thread) for content in chain.threads]
+    answers = [ThreadAnswer.of(threads, thread) for thread in chain.threads]
     return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=False)
+
+
+async def thread_part(
+    threads: Threads, scope: Scope, thread_id: str, budget: int, counter: Tokenizer, *, files: bool = True
+) -> tuple[ThreadContext, bool]:
+    """The context of a thread in `budget` tokens, whose turns count as used, and whether its chain has a gap."""
+    policy = await threads.policy(scope, thread_id)
+    tokens = budget
+    while True:
+        chain = await threads.tails(scope, thread_id, tokens)
+        build = partial(thread_context, chain.threads, budget, counter, policy.allocation, files=files)
+        built = await to_thread.run_sync(build)
+        if not built.needs_more:
+            break
+        tokens = 4 * max(tokens, 1)  # the stored counts are those of another tokenizer
+    await threads.store.use(scope, thread_id, [index for owner, index in built.turns if owner == thread_id])
+    return built, chain.gap
 
 
 @Endpoint("POST /v1/threads/{thread_id}/context", "The thread's context in a budget", errors=_WRITE_ERRORS)
@@ -141,34 +160,34 @@ async def post_context(
 ) -> ContextAnswer:
     """The context as text, and the turns and files in it; its turns count as used.
 
+    Without a budget, the share of the window that the policy allows, else the history's share of the model's window.
     If the model's tokenizer is an approximation, the margin that the registry gives for it is left free.
     """
-    chain = await threads.chain(namespace, thread_id)
-    model = None if data.model is None else services.models().find(data.model)
+    policy = await threads.policy(namespace, thread_id)
+    name = data.model or policy.model
+    model = None if name is None else services.models().find(name)
     tokenizer = data.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
     margin = model.margin if model and data.tokenizer is None else 0.0
-    policy = threads.policies.of(chain.threads[-1].thread.resource)
     window = threads.policies.window_share(policy)
-    budget = math.floor((data.budget if window is None else min(data.budget, window)) / (1.0 + margin))
-
-    def build() -> ThreadContext:
-        counter = services.tokenizers[tokenizer]
-        return thread_context(chain.threads, budget, counter, policy.allocation, files=data.include_files)
-
-    built = await to_thread.run_sync(build)
-    await threads.store.use(namespace, thread_id, [index for owner, index in built.turns if owner == thread_id])
+    budget = data.budget if data.budget is not None else window or (None if model is None else model.history_budget)
+    if budget is None:
+        unknown = "" if model is None else f"; the window of {name!r} is unknown"
+        raise InvalidInput.at("budget", f"is required without a model whose window is known{unknown}")
+    allowed = math.floor((budget if window is None else min(budget, window)) / (1.0 + margin))
+    counter = services.tokenizers[tokenizer]
+    built, gap = await thread_part(threads, namespace, thread_id, allowed, counter, files=data.include_files)
     return ContextAnswer(
         context=built.text,
-        turns=[TurnPlace(thread_id=owner, index=index) for owner, index in built.turns],
+        turns=[TurnPlace(thread_id=at[0], index=at[1], cut=at in built.cut or None) for at in built.turns],
         files=built.files,
-        images=built.images if data.include_files else (),
-        omitted=OmittedCounts(turns=built.omitted_turns, files=built.omitted_files),
+        images=built.images,
+        omitted=built.omitted,
         metadata=ThreadContextMetadata(
             total_tokens=math.ceil(built.tokens * (1.0 + margin)),
-            budget=data.budget,
+            budget=budget,
             tokenizer=tokenizer,
             allocation=dict(built.parts),
-            gap=chain.gap,
+            gap=gap,
         ),
     )
 

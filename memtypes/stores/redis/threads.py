@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
+from memtypes.ports.answers import ANSWER_TTL
 from memtypes.ports.threads import (
     MAX_CHAIN,
+    MAX_PATHS,
     AppendTurn,
+    Mention,
     NewThread,
     Removal,
     Thread,
     ThreadContent,
     ThreadStore,
+    ThreadTail,
     TurnAppended,
 )
 from memtypes.stores.redis.connection.client import LiveClient
@@ -31,12 +35,16 @@ from memtypes.stores.redis.evicted_turns import batch_head, queue_key
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 
+_MICROSECONDS = 1_000_000
+
+_RECORD_S = round(ANSWER_TTL.total_seconds())
+
 BACKUP_S = 24 * 3_600
 """Seconds for which the turns of a cleared thread are stored as a backup."""
 
-_CREATE, _APPEND, _READ, _REMOVE, _REPLACE, _USE, _DELETE = (
+_CREATE, _APPEND, _READ, _TAIL, _REMOVE, _REPLACE, _USE, _DELETE = (
     Script.load("thread_common", f"thread_{name}")
-    for name in ("create", "append", "read", "remove", "replace", "use", "delete")
+    for name in ("create", "append", "read", "tail", "remove", "replace", "use", "delete")
 )
 
 
@@ -69,7 +77,8 @@ class RedisThreads(ThreadStore):
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn, evicting others if limits require it; see `ThreadStore`."""
-        limits = append.limits
+        limits, request = append.limits, append.request
+        thread = _key(scope, append.thread_id)
         arguments = [
             append.turn.to_json(),
             append.turn.tokens,
@@ -77,15 +86,25 @@ class RedisThreads(ThreadStore):
             *map(_or_empty, (append.expected, limits.tokens, limits.messages)),
             limits.turns,
             batch_head(scope, append.thread_id),
+            _marks(append.turn),
+            "" if request is None else request.digest,
+            rfc3339(append.turn.at),
+            _RECORD_S,
         ]
-        keys = [_key(scope, append.thread_id), queue_key(scope)]
-        answer = await self._live.script(_APPEND, keys, arguments, idempotent=False)
+        record = thread if request is None else live_key(scope, "thread-request", append.thread_id, request.key)
+        # With a key, a call whose connection broke is sent again: the script does nothing the second time.
+        keys = [thread, queue_key(scope), record]
+        answer = await self._live.script(_APPEND, keys, arguments, idempotent=request is not None)
         _raise_refusal(append.thread_id, answer)
-        if answer[0] == "turns":
-            raise InvalidRequest(f"this thread has at most {limits.turns} turns; flush or clear it", path="thread_id")
-        if answer[0] == "full":
-            raise InvalidRequest("the turn does not fit: what stays in this thread fills its limits", path="content")
-        return TurnAppended(*map(int, answer[1:]))
+        match answer:
+            case ["full"]:
+                stays = "the turn does not fit: the pinned and system turns of this thread fill its limits"
+                raise InvalidRequest(stays, path="content")
+            case ["repeated", digest, at, *counts]:
+                if request is None or digest != request.digest:
+                    raise Conflict("this Idempotency-Key came with another body in the last 24 hours; use a new key")
+                return _appended(counts, datetime.fromisoformat(at), repeated=True)
+        return _appended(answer[1:], append.turn.at)
 
     async def get(self, scope: Scope, thread_id: str) -> Thread:
         """Return the thread without its turns; see `ThreadStore`."""
@@ -94,6 +113,20 @@ class RedisThreads(ThreadStore):
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
         """Return the thread and all its turns; see `ThreadStore`."""
         return await self._read(scope, thread_id, 0, -1)
+
+    async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
+        """Return the newest turns and references of a thread; see `ThreadStore`."""
+        answer = await self._live.script(_TAIL, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True)
+        _raise_refusal(thread_id, answer)
+        _, fields, turns, (files, file_count), (images, image_count) = answer
+        return ThreadTail(
+            _thread(thread_id, dict(zip(fields[::2], fields[1::2], strict=True))),
+            tuple(sorted(map(_turn, turns), key=lambda turn: turn.index)),
+            _mentions(files),
+            _mentions(images),
+            file_count,
+            image_count,
+        )
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
         """Return the thread and `limit` turns from `offset`, which count as used now; see `ThreadStore`."""
@@ -125,7 +158,7 @@ class RedisThreads(ThreadStore):
         """Replace all turns of a thread; see `ThreadStore`."""
         arguments: list[Argument] = [_or_empty(expected), BACKUP_S]
         for turn, rank in turns:
-            arguments += [turn.to_json(), turn.tokens, _rank(rank)]
+            arguments += [turn.to_json(), turn.tokens, _rank(rank), _marks(turn)]
         thread = _key(scope, thread_id)
         answer = await self._live.script(_REPLACE, [thread, thread], arguments, idempotent=False)
         _raise_refusal(thread_id, answer)
@@ -190,6 +223,28 @@ def _or_empty(value: int | None) -> str | int:
 def _rank(rank: str | None) -> str:
     """The eviction rank as the scripts read it: "never" for None, "use" (by last use) for "", else `rank`."""
     return "never" if rank is None else rank or "use"
+
+
+def _appended(counts: Sequence[Any], at: datetime, *, repeated: bool = False) -> TurnAppended:
+    index, version, tokens, turns, evicted = map(int, counts)
+    return TurnAppended(index, version, tokens, turns, evicted, at, repeated)
+
+
+def _marks(turn: Turn) -> str:
+    """The references of a turn, and whether it is a system turn, as JSON for the scripts; "" without any."""
+    if not turn.files and not turn.images and turn.role != "system":
+        return ""
+    at = round(turn.at.timestamp() * _MICROSECONDS)
+    return json.dumps({"at": at, "files": turn.files, "images": turn.images, "system": turn.role == "system"})
+
+
+def _mentions(fields: Sequence[str]) -> tuple[Mention, ...]:
+    """The mentions that a script returned as a flat list of paths, times and turn indices."""
+    triples = zip(fields[::3], fields[1::3], fields[2::3], strict=True)
+    mentions = (
+        Mention(path, int(index), datetime.fromtimestamp(float(at) / _MICROSECONDS, UTC)) for path, at, index in triples
+    )
+    return tuple(sorted(mentions, key=lambda mention: (mention.at, mention.turn), reverse=True))
 
 
 def _fields(new: NewThread) -> list[Argument]:

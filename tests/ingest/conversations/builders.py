@@ -16,7 +16,7 @@ from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.config import parse_policies
-from memtypes.llms.registry import Registry
+from memtypes.llms.registry import Models, Registry
 from memtypes.ports.workflows import WorkflowStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
@@ -38,11 +38,15 @@ def ingestor_over(store: InMemoryStore, *gates: ScreeningGate) -> Ingestor:
 
 
 def threads_over(
-    live: LiveClient, policies: str = "", ingestor: Ingestor | None = None, redactor: Redactor | None = None
+    live: LiveClient,
+    policies: str = "",
+    ingestor: Ingestor | None = None,
+    redactor: Redactor | None = None,
+    models: Models = Registry,
 ) -> Threads:
     """Threads whose policies are parsed from a YAML text."""
     store, tokenizer = RedisThreads(live), FakeTokenizer()
-    lookup = PolicyLookup(Registry, parse_policies(policies, "test.yaml"))
+    lookup = PolicyLookup(models, parse_policies(policies, "test.yaml"))
     screen = TurnScreen(redactor or Redactor(), lookup, tokenizer, lambda: NOW)
     flusher = Flusher(store, lookup, RuleSummariser(tokenizer), tokenizer, RedisLocks(live), lambda: NOW)
     ingestor = ingestor or ingestor_over(InMemoryStore())

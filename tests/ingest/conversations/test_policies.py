@@ -64,7 +64,7 @@ def test_an_unknown_resource_or_agent_is_refused_in_a_request() -> None:
         lookup.requested("lost")
     with pytest.raises(InvalidRequest, match="no agent 'nobody'; there are: reader, writer"):
         lookup.references("nobody")
-    assert lookup.of("lost") == ThreadPolicy()
+    assert lookup.of("lost") == lookup.requested(None)
     assert lookup.name("lost") is None
 
 

@@ -24,7 +24,7 @@ from memtypes.live.turns import NewTurn, Turn
 from memtypes.llms.registry import Registry, default_file
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import Scope
-from memtypes.ports.threads import AppendTurn, Removal, ThreadContent, TurnAppended
+from memtypes.ports.threads import AppendTurn, Removal, TurnAppended
 from retrieval.context.thread import thread_context
 from tests.fakes import FakeTokenizer
 from tests.fakes_locks import FakeLocks
@@ -192,12 +192,12 @@ async def run(policy: str) -> list[object]:
         else:
             results.append((appended.turn.content, appended.flushed, appended.evicted))
             await store.use(SCOPE, thread.id, [1])
-    content = await threads.store.read(SCOPE, thread.id)
-    earlier = ThreadContent(replace(thread, id="earlier"), content.turns)
+    tail = await threads.store.tail(SCOPE, thread.id, 1_000)
+    earlier = replace(tail, thread=replace(thread, id="earlier", turns=len(tail.turns)))
     allocation = threads.policies.of("r").allocation
-    shown = thread_context([earlier, content], 90, FakeTokenizer(), allocation)
-    indices = [turn.index for turn in content.turns]
-    return [*results, indices, content.thread.summary, shown.text.replace(thread.id, "")]
+    shown = thread_context([earlier, tail], 90, FakeTokenizer(), allocation)
+    indices = [turn.index for turn in tail.turns]
+    return [*results, indices, tail.thread.summary, shown.text.replace(thread.id, "")]
 
 
 async def slow_change(policy: str, setting: str) -> str | None:

@@ -149,7 +149,7 @@ async def test_an_expired_ancestor_is_reported_as_a_gap(live: LiveClient, thread
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 0, ids[1])
     chain = await threads.chain(scope, ids[3])
-    assert [content.thread.id for content in chain.threads] == [ids[0], ids[2], ids[3]]
+    assert [thread.id for thread in chain.threads] == [ids[0], ids[2], ids[3]]
     assert chain.gap
     await expire(live, scope, 100)
     await threads.append(scope, ids[3], turn("on"), None)

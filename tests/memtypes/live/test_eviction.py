@@ -65,9 +65,11 @@ def test_pinned_turns_are_never_evicted(policy: EvictionPolicy, ranks: tuple[str
 
 
 def test_a_flush_is_due_exactly_at_the_threshold() -> None:
-    """At a threshold of 80 % of 2,000 tokens a flush is due from 1,600, not at 1,599."""
+    """At a threshold of 80 % of 2,000 tokens a flush is due from 1,600, not at 1,599; so for messages and turns."""
     limits = ThreadLimits(2_000, None, 50)
     assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [False, False, True]
+    assert [flush_due(1, messages, limits, 0.8) for messages in (39, 40)] == [False, True]
+    assert [flush_due(1, messages, ThreadLimits(None, 30, 50), 0.8) for messages in (23, 24)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -75,9 +77,10 @@ def test_a_flush_is_due_exactly_at_the_threshold() -> None:
     [
         (1_000, 20, False, ThreadSize(500, 10)),
         (1_000, 20, True, ThreadSize(300, 4)),
-        (1_000, None, False, ThreadSize(500, 7)),
+        (1_000, None, False, ThreadSize(500, 25)),
         (None, 20, False, ThreadSize(600, 10)),
-        (None, None, False, ThreadSize(300, 7)),
+        (None, None, False, ThreadSize(600, 25)),
+        (None, 80, False, ThreadSize(600, 25)),
         (None, None, True, ThreadSize(300, 4)),
         (400, 2, True, ThreadSize(200, 1)),
     ],
@@ -88,7 +91,7 @@ def test_a_flush_leaves_half_of_each_limit(
     force: bool,  # noqa: FBT001 - a case
     goal: ThreadSize,
 ) -> None:
-    """Without a limit, or if forced, it leaves half of the present size; odd messages round up."""
+    """The limit of turns is one too. If forced, it leaves half of the present size; odd messages round up."""
     limits = ThreadLimits(tokens, messages, 50)
     assert flush_goal(ThreadSize(600, 7), limits, 0.5, force=force) == goal
 
@@ -114,11 +117,12 @@ def test_token_aware_lru_prefers_large_turns() -> None:
 def test_a_flush_reaches_its_goal_or_takes_every_turn_it_may(
     sizes: list[int], strategy: FlushStrategy, goal: int
 ) -> None:
-    """The first and the last turn stay in a hybrid flush. The selected turns are distinct and in order."""
+    """The newest turn always stays, in a hybrid flush also the first. The selected turns are distinct and in order."""
     turns = turns_of(sizes)
     selected = turns_to_flush(Flush(strategy=strategy), turns, {}, ThreadSize(goal, 1_000))
     indices = [turn.index for turn in selected]
     assert indices == sorted(set(indices))
     remaining = sum(sizes) - sum(turn.tokens for turn in selected)
-    protected = 2 if strategy is FlushStrategy.HYBRID_SUMMARY else 0
+    protected = 2 if strategy is FlushStrategy.HYBRID_SUMMARY else 1
+    assert turns[-1] not in selected
     assert remaining <= goal or len(turns) - len(selected) <= protected

@@ -52,6 +52,19 @@ MISTAKES = [
     ("threads: {a: {key: '{{ session }}'}}", "not a whole variable"),
     ("threads: {a: {}}\nagents: {x: {}}", "agents.x: must have either memory"),
     ("threads: {a: {}}\nagents: {x: {memories: []}}", "agents.x.memories"),
+    (
+        "threads: {a: {type: message_count_based, max_messages: 100, max_turns: 50}}",
+        "would start at 80 messages (threshold 0.8 of max_messages 100), which max_turns 50 never lets in",
+    ),
+    (
+        "threads: {a: {type: message_count_based, max_messages: 2, flush: {strategy: hybrid_summary}}}",
+        "could never remove a turn: 2 turns always stay",
+    ),
+    (
+        "threads: {a: {type: token_based, max_tokens: 9, max_turns: 1}}",
+        "could never remove a turn: 1 turns always stay",
+    ),
+    ("threads: {a: {allocation: {system: 1}}}", "allocation.short_term must be above 0"),
     ("threads: {a: {}}\nagents: {x: {memories: [a, a]}}", "must name each resource once"),
     ("threads: {a: {}}\nagents: {x: {memories: [{id: a, mode: readonly}]}}", "'read-write' or 'read-only'"),
 ]

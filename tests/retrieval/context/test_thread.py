@@ -1,9 +1,9 @@
-"""The context rendered from a thread chain: shares of the budget, files and images."""
+"""The context rendered from a thread chain: shares of the budget, files and images, and what is left out."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -11,19 +11,31 @@ from hypothesis import strategies as st
 
 from memtypes.live.thread_policy import ContextAllocation
 from memtypes.live.turns import Turn
-from memtypes.ports.threads import Thread, ThreadContent
-from retrieval.context.thread import ThreadContext, thread_context
+from memtypes.ports.threads import Mention, Thread, ThreadTail
+from retrieval.context.thread import OmittedParts, ThreadContext, thread_context
 from tests.fakes import FakeTokenizer
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SHARES = ContextAllocation(system=0.1, long_term=0.3, short_term=0.5, custom=0.1)
 PARTS = ("system", "long_term", "short_term", "custom")
+ENOUGH = 80
+"""Tokens that suffice to show something of the newest turn and to mark what was left out."""
 
 
-def thread(name: str, *turns: Turn, summary: str = "", initial: str | None = None) -> ThreadContent:
-    """A thread with these turns, numbered in order."""
-    numbered = tuple(replace(turn, index=index) for index, turn in enumerate(turns))
-    return ThreadContent(Thread(name, 0, 0, len(turns), 60, NOW, summary=summary, initial_context=initial), numbered)
+def thread(name: str, *turns: Turn, summary: str = "", initial: str | None = None, day: int = 0) -> ThreadTail:
+    """A thread with these turns, numbered in order, one a second from midnight of `day` on."""
+    numbered = tuple(
+        replace(turn, index=index, at=NOW + timedelta(days=day, seconds=index)) for index, turn in enumerate(turns)
+    )
+    state = Thread(name, 0, 0, len(turns), 60, NOW, summary=summary, initial_context=initial)
+    files, images = mentions(numbered, "files"), mentions(numbered, "images")
+    return ThreadTail(state, numbered, files, images, len(files), len(images))
+
+
+def mentions(turns: tuple[Turn, ...], kind: str) -> tuple[Mention, ...]:
+    """The newest mention of each path, newest first."""
+    newest = {path: Mention(path, turn.index, turn.at) for turn in turns for path in getattr(turn, kind)}
+    return tuple(sorted(newest.values(), key=lambda mention: mention.at, reverse=True))
 
 
 def turn(content: str, role: str = "user", files: list[str] | None = None, images: list[str] | None = None) -> Turn:
@@ -36,24 +48,25 @@ def mentioning(kind: str, *paths: str) -> Turn:
     return turn("look", files=list(paths)) if kind == "files" else turn("look", images=list(paths))
 
 
-def full_chain(words: int = 6) -> list[ThreadContent]:
+def full_chain(words: int = 6) -> list[ThreadTail]:
     """A thread chain in which every part is larger than any share."""
     text = " ".join(["word"] * words)
-    old = [turn(f"old {number} {text}") for number in range(40)]
+    old = [turn(f"old {number} {text}", files=[f"o{number}"]) for number in range(40)]
     rules = [turn(f"rule {number} {text}", "system") for number in range(40)]
-    new = [turn(f"new {number} {text}") for number in range(40)]
-    initial = " ".join(["given"] * 30)
-    own = thread("own", *rules, *new, summary=f"in short {text}", initial=initial)
+    new = [turn(f"new {number} {text}", files=[f"n{number}"], images=[f"i{number}"]) for number in range(40)]
+    initial = " ".join(["given. We agreed."] * 60)
+    summary = "\n".join(f"user: point {number} {text}." for number in range(60))
+    own = thread("own", *rules, *new, summary=summary, initial=initial)
     return [thread("parent", *old, initial=initial), own]
 
 
-def context_of(chain: list[ThreadContent], budget: int, allocation: ContextAllocation | None = None) -> ThreadContext:
+def context_of(chain: list[ThreadTail], budget: int, allocation: ContextAllocation | None = None) -> ThreadContext:
     """The context rendered from the chain."""
     return thread_context(chain, budget, FakeTokenizer(), allocation)
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 900), st.integers(1, 30), st.sampled_from([None, SHARES, ContextAllocation(short_term=1.0)]))
+@given(st.integers(0, 900), st.integers(1, 60), st.sampled_from([None, SHARES, ContextAllocation(short_term=1.0)]))
 def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
     budget: int, words: int, allocation: ContextAllocation | None
 ) -> None:
@@ -65,63 +78,106 @@ def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
             assert context.parts[name] <= budget * getattr(allocation, name)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=12), st.integers(ENOUGH, 400), st.sampled_from([None, SHARES])
+)
+def test_the_newest_turn_is_always_shown(sizes: list[int], budget: int, allocation: ContextAllocation | None) -> None:
+    """It is cut, with a mark, if it does not fit; what is left out is counted and marked in the text."""
+    turns = [turn(f"turn {number} {' '.join(['word'] * size)}") for number, size in enumerate(sizes)]
+    rules = turn("rule " * 500, "system")
+    context = context_of([thread("own", rules, *turns, summary="In short. " * 200)], budget, allocation)
+    own = [index for _, index in context.turns if index]
+    assert own == list(range(len(sizes) + 1))[-len(own) :]
+    assert f"turn {len(sizes) - 1}" in context.text
+    assert (("own", len(sizes)) in context.cut) == (f"{'word ' * sizes[-1]}".strip() not in context.text)
+    assert context.omitted.turns == 1 + len(sizes) - len(context.turns)
+    assert context.omitted.mark() in context.text
+
+
+def test_filling_stops_at_the_first_turn_that_does_not_fit() -> None:
+    """No older, smaller turn takes its place, so that the turns shown follow each other."""
+    chain = [thread("own", turn("small"), turn("word " * 200), turn("newer"), turn("newest"))]
+    assert context_of(chain, 120).turns == (("own", 2), ("own", 3))
+
+
 def test_every_part_gets_its_share_if_all_are_full() -> None:
-    """Turns of the thread itself do not displace instructions and ancestors."""
-    context = context_of(full_chain(), 400, SHARES)
-    assert all(context.parts[name] > 0 for name in PARTS)
-    assert context.parts["long_term"] > 0.7 * 0.3 * 400
-    assert context.parts["short_term"] > 0.7 * 0.5 * 400
+    """Turns of the thread itself do not displace instructions, ancestors and references."""
+    context = context_of(full_chain(), 600, SHARES)
+    assert all(context.parts[name] > 0 for name in (*PARTS, "files", "images"))
+    assert context.parts["long_term"] > 0.7 * 0.3 * 0.8 * 550
+    assert context.parts["short_term"] > 0.7 * 0.5 * 0.8 * 550
 
 
 def test_an_unused_share_is_not_given_to_other_parts() -> None:
     """The share of a part is its upper limit; without shares it may use more."""
     alone = thread("own", *[turn(f"turn {number} of words") for number in range(100)])
     assert context_of([alone], 200, SHARES).parts["short_term"] <= 100
-    assert context_of([alone], 200).parts["short_term"] > 180
+    assert context_of([alone], 200).parts["short_term"] > 150
 
 
-def test_without_an_allocation_each_part_leaves_the_rest_to_the_next() -> None:
-    """The order is instructions, own turns, ancestors, initial context."""
+def test_without_an_allocation_each_part_leaves_the_rest_to_the_others() -> None:
+    """Each part shows something; what a part does not need, others use."""
     chain = full_chain()
-    tight = context_of(chain, 120)
-    assert tight.parts["system"] > 0
-    assert tight.parts["long_term"] == tight.parts["custom"] == 0
+    full = context_of(chain, 500)
+    assert all(tokens > 0 for tokens in full.parts.values())
     chain[-1] = thread("own", turn("only this"))
-    roomy = context_of(chain, 120)
+    roomy = context_of(chain, 500)
     assert roomy.parts["short_term"] < 20
-    assert roomy.parts["long_term"] > 80
+    assert roomy.parts["long_term"] > 200
+
+
+@pytest.mark.parametrize("allocation", [None, SHARES])
+def test_a_summary_that_is_too_large_is_shown_in_part(allocation: ContextAllocation | None) -> None:
+    """Its most important and newest sentences are shown with a mark; the same holds for the given context."""
+    lines = [f"user: We talked about topic {number}." for number in range(80)]
+    lines[7] = "user: We decided to use Valkey."
+    initial = "The sky is blue. " * 80 + "You must never delete anything. " + "The sea is blue. " * 20
+    own = thread("own", *[turn(f"turn {number}") for number in range(90)], summary="\n".join(lines), initial=initial)
+    context = context_of([own], 300, allocation)
+    assert "We decided to use Valkey." in context.text
+    assert "topic 3." not in context.text
+    assert "You must never delete anything." in context.text
+    assert context.omitted == OmittedParts(90 - len(context.turns), summary=True, initial_context=True)
+    assert (
+        f"- [left out: {context.omitted.turns} turns, part of the summary, part of the given context]" in context.text
+    )
+    assert context.text.count("[cut]") == 2
 
 
 def test_the_newest_own_turns_are_shown_in_order() -> None:
     """They follow the turns of the ancestors."""
     chain = [
         thread("parent", *[turn(f"p{number}") for number in range(3)]),
-        thread("own", *[turn(f"o{number}") for number in range(9)]),
+        thread("own", *[turn(f"o{number}") for number in range(19)]),
     ]
-    context = context_of(chain, 75)
+    context = context_of(chain, 110)
     own = [index for name, index in context.turns if name == "own"]
-    assert own == list(range(9))[-len(own) :]
-    assert context.text.index("p2") < context.text.index("o8")
-    assert context.omitted_turns == 12 - len(context.turns) > 0
+    assert own == list(range(19))[-len(own) :]
+    assert context.text.index("p2") < context.text.index("o18")
+    assert context.omitted.turns == 22 - len(context.turns) > 0
 
 
 @pytest.mark.parametrize("kind", ["files", "images"])
 def test_a_file_is_listed_once_by_its_newest_mention(kind: str) -> None:
-    """Files are listed newest first, whichever thread of the chain mentions them."""
-    parent = thread("parent", mentioning(kind, "x", "y"), mentioning(kind, "y", "z"))
-    own = thread("own", mentioning(kind, "x"), turn("d"))
-    mentions = getattr(context_of([parent, own], 1_000), kind)
-    assert [(mention.path, mention.thread_id, mention.turn) for mention in mentions] == [
-        ("x", "own", 0),
+    """Files are listed newest first, whichever thread mentions them; a parent may be used after its child."""
+    own = thread("own", mentioning(kind, "x", "w"), turn("d"))
+    parent = thread("parent", mentioning(kind, "x", "y"), mentioning(kind, "z"), mentioning(kind, "y"), day=1)
+    context = context_of([parent, own], 1_000)
+    assert [(mention.path, mention.thread_id, mention.turn) for mention in getattr(context, kind)] == [
+        ("y", "parent", 2),
         ("z", "parent", 1),
-        ("y", "parent", 1),
+        ("x", "parent", 0),
+        ("w", "own", 0),
     ]
+    assert context.text.index("- y") < context.text.index("- w")
 
 
 def test_files_that_do_not_fit_are_counted_as_omitted() -> None:
-    """The newest files are listed, the others only counted."""
-    own = thread("own", *[turn("t", files=[f"file-{number}"]) for number in range(50)])
-    context = context_of([own], 90, ContextAllocation(short_term=0.5, long_term=0.5))
-    assert 0 < len(context.files) < 50
-    assert context.omitted_files == 50 - len(context.files)
-    assert context.files[0].path == "file-49"
+    """The newest files are listed in their share of the budget, the others are only counted."""
+    own = thread("own", *[turn("t" * 30, files=[f"file-{number}"]) for number in range(50)])
+    for allocation in (None, ContextAllocation(short_term=0.5, long_term=0.5)):
+        context = context_of([own], 120, allocation)
+        assert 0 < len(context.files) < 50
+        assert context.omitted.files == 50 - len(context.files)
+        assert context.files[0].path == "file-49"

@@ -1,6 +1,10 @@
--- Shared by the scripts of threads. A thread has seven keys; KEYS[1] is the base of them.
+-- Shared by the scripts of threads. KEYS[1] is the base of a thread's keys: its hash, and PARTS.
+-- Files and images are sorted sets of paths by the time of their newest mention; 'mentions' has the turn of it. Turns
+-- that leave stay mentioned. A turn's marks: JSON of its time in microseconds, files, images, and whether it is a
+-- system turn; '' without any.
 local function part(base, name) return base .. ':' .. name end
-local PARTS = {'turns', 'sizes', 'places', 'order', 'used'}
+local PARTS = {'turns', 'sizes', 'places', 'order', 'used', 'system', 'files', 'images', 'mentions'}
+local REMEMBERED = 1000
 local function refresh(base)
   local fields = redis.call('HMGET', base, 'ttl', 'name')
   if not fields[1] then return end
@@ -16,10 +20,23 @@ local function take(base, index)
   local raw = redis.call('HGET', part(base, 'turns'), index)
   redis.call('HDEL', part(base, 'turns'), index)
   redis.call('HDEL', part(base, 'sizes'), index)
-  for _, name in ipairs({'places', 'order', 'used'}) do redis.call('ZREM', part(base, name), index) end
+  for _, name in ipairs({'places', 'order', 'used', 'system'}) do redis.call('ZREM', part(base, name), index) end
   return '[' .. index .. ',' .. raw .. ']'
 end
-local function put(base, index, raw, size, rank)
+local function mention(base, kind, paths, at, index)
+  for _, path in ipairs(paths) do
+    redis.call('ZADD', part(base, kind), at, path)
+    redis.call('HSET', part(base, 'mentions'), kind .. path, index)
+  end
+  local surplus = redis.call('ZCARD', part(base, kind)) - REMEMBERED
+  if surplus > 0 then
+    for _, path in ipairs(redis.call('ZRANGE', part(base, kind), 0, surplus - 1)) do
+      redis.call('ZREM', part(base, kind), path)
+      redis.call('HDEL', part(base, 'mentions'), kind .. path)
+    end
+  end
+end
+local function put(base, index, raw, size, rank, marks)
   local clock = redis.call('HINCRBY', base, 'clock', 1)
   redis.call('HSET', part(base, 'turns'), index, raw)
   redis.call('HSET', part(base, 'sizes'), index, size)
@@ -27,6 +44,11 @@ local function put(base, index, raw, size, rank)
   redis.call('ZADD', part(base, 'used'), clock, index)
   if rank == 'use' then redis.call('ZADD', part(base, 'order'), clock, index)
   elseif rank ~= 'never' then redis.call('ZADD', part(base, 'order'), tonumber(rank) + index, index) end
+  if marks == '' then return end
+  local marked = cjson.decode(marks)
+  if marked.system then redis.call('ZADD', part(base, 'system'), index, index) end
+  mention(base, 'files', marked.files, marked.at, index)
+  mention(base, 'images', marked.images, marked.at, index)
 end
 local function use(base, indices)
   local lru = redis.call('HGET', base, 'lru') == '1'

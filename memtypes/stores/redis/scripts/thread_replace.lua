@@ -1,5 +1,5 @@
 -- Replace all turns. KEYS: thread, backup (or the thread for none). ARGV: expected version or '', TTL of the backup,
--- then turn, tokens and rank of each new turn.
+-- then turn, tokens, rank and marks of each new turn.
 local base = KEYS[1]
 local thread = redis.call('HMGET', base, 'version', 'next')
 if not thread[1] then return {'missing'} end
@@ -11,8 +11,8 @@ end
 empty(base)
 redis.call('HDEL', base, 'summary', 'summary_tokens')
 local index, tokens = tonumber(thread[2]), 0
-for place = 3, #ARGV, 3 do
-  put(base, index, ARGV[place], ARGV[place + 1], ARGV[place + 2])
+for place = 3, #ARGV, 4 do
+  put(base, index, ARGV[place], ARGV[place + 1], ARGV[place + 2], ARGV[place + 3])
   tokens = tokens + ARGV[place + 1]
   index = index + 1
 end

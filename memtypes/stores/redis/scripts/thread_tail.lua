@@ -1,0 +1,35 @@
+-- Return a thread's fields, its newest turns and system turns until their tokens exceed a number, and its newest
+-- references. KEYS: thread. ARGV: tokens, most paths of each kind.
+local base = KEYS[1]
+if redis.call('EXISTS', base) == 0 then return {'missing'} end
+local step, chosen = 64, {}
+local function choose(name)
+  local tokens, from = 0, 0
+  while true do
+    local indices = redis.call('ZREVRANGE', part(base, name), from, from + step - 1)
+    for _, index in ipairs(indices) do
+      chosen[index] = true
+      tokens = tokens + redis.call('HGET', part(base, 'sizes'), index)
+      if tokens > tonumber(ARGV[1]) then return end
+    end
+    if #indices < step then return end
+    from = from + step
+  end
+end
+choose('places')
+choose('system')
+local turns = {}
+for index in pairs(chosen) do
+  table.insert(turns, '[' .. index .. ',' .. redis.call('HGET', part(base, 'turns'), index) .. ']')
+end
+local function mentions(kind)
+  local paths = redis.call('ZREVRANGE', part(base, kind), 0, ARGV[2] - 1, 'WITHSCORES')
+  local fields = {}
+  for place = 1, #paths, 2 do
+    table.insert(fields, paths[place])
+    table.insert(fields, paths[place + 1])
+    table.insert(fields, redis.call('HGET', part(base, 'mentions'), kind .. paths[place]))
+  end
+  return {fields, redis.call('ZCARD', part(base, kind))}
+end
+return {'ok', meta(base), turns, mentions('files'), mentions('images')}

@@ -1,0 +1,185 @@
+"""The parts of a thread's context: what each may show, how many tokens it wants, and what fits into its share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from memtypes.live.sentences import most_important, sentences
+from memtypes.live.turns import Turn
+from memtypes.ports.encoders import Tokenizer
+from memtypes.search.passage import bullet
+from retrieval.context.render import CUT_MARK
+
+_MIN_CUT = 12
+"""Least tokens of a turn or summary that is shown in part."""
+
+_Name = TypeVar("_Name")
+
+
+@dataclass(frozen=True, slots=True)
+class FileMention:
+    """Newest mention of a file or an image. turn: its index in the thread `thread_id`."""
+
+    path: str
+    thread_id: str
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """An entry of a part. order: where in its part. place, mention: the turn or reference that it shows."""
+
+    text: str
+    tokens: int
+    order: tuple[int, int] = (0, 0)
+    place: tuple[str, int] | None = None
+    mention: FileMention | None = None
+    cut: bool = False
+
+
+@dataclass(slots=True)
+class TurnsPart:
+    """Turns of a part, newest first, which are counted only as far as they are needed."""
+
+    turns: Sequence[tuple[int, str, Turn]]
+    tokenizer: Tokenizer
+    pieces: list[Piece] = field(default_factory=list)
+
+    def demand(self, room: int) -> int:
+        """Tokens of all the turns, or some number above `room`."""
+        total = 0
+        for place in range(len(self.turns)):
+            total += self._piece(place).tokens
+            if total > room:
+                break
+        return total
+
+    def fitting(self, room: int) -> list[Piece]:
+        """The newest turns in `room` tokens up to the first that does not fit; the newest is cut if it must be."""
+        pieces: list[Piece] = []
+        for place in range(len(self.turns)):
+            piece = self._piece(place)
+            if piece.tokens > room:
+                break
+            pieces.append(piece)
+            room -= piece.tokens
+        if not pieces and self.turns and room >= _MIN_CUT:
+            position, thread_id, turn = self.turns[0]
+            text, tokens = _cut(_line(turn), room, self.tokenizer)
+            pieces.append(Piece(text, tokens, (position, turn.index), (thread_id, turn.index), cut=True))
+        return pieces
+
+    def _piece(self, place: int) -> Piece:
+        if place == len(self.pieces):
+            position, thread_id, turn = self.turns[place]
+            text = bullet(_line(turn))
+            order, source = (position, turn.index), (thread_id, turn.index)
+            self.pieces.append(Piece(text, self.tokenizer.count(text), order, source))
+        return self.pieces[place]
+
+
+@dataclass(frozen=True, slots=True)
+class NotesPart:
+    """Summaries or initial contexts of the threads of a chain: position in the chain, and text."""
+
+    notes: Sequence[tuple[int, str]]
+    tokenizer: Tokenizer
+
+    def demand(self, _room: int) -> int:
+        """Tokens of all the notes."""
+        return sum(self._tokens().values())
+
+    def fitting(self, room: int) -> list[Piece]:
+        """Each note in its share of `room` tokens: whole, or its most important sentences."""
+        allotted = allot(room, self._tokens(), {place: 1 / len(self.notes) for place in range(len(self.notes))})
+        pieces = [self._piece(*note, allotted[place]) for place, note in enumerate(self.notes)]
+        return [piece for piece in pieces if piece.tokens]
+
+    def _tokens(self) -> dict[int, int]:
+        return {place: self.tokenizer.count(bullet(text)) for place, (_, text) in enumerate(self.notes)}
+
+    def _piece(self, position: int, text: str, room: int) -> Piece:
+        order, count = (position, -1), self.tokenizer.count
+        tokens = count(bullet(text))
+        if tokens <= room:
+            return Piece(bullet(text), tokens, order)
+        if room < _MIN_CUT:
+            return Piece("", 0, order, cut=True)
+        limit = room - count(CUT_MARK) - 2
+        while True:
+            selected, best = most_important(sentences(text), lambda line: count(f"\n  {line}"), limit)
+            shown = bullet("\n".join(selected) + CUT_MARK)
+            tokens = count(shown)
+            if not selected:
+                return Piece(*_cut(best, room, self.tokenizer), order, cut=True)
+            if tokens <= room:
+                return Piece(shown, tokens, order, cut=True)
+            limit -= tokens - room
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierPart:
+    """Summaries and turns of ancestors, which share a part; what one does not need the other has."""
+
+    notes: NotesPart
+    turns: TurnsPart
+
+    def demand(self, room: int) -> int:
+        """Tokens of all of them, or some number above `room`."""
+        return self.notes.demand(room) + self.turns.demand(room)
+
+    def fitting(self, room: int) -> list[Piece]:
+        """What fits of each in its half of `room` tokens."""
+        halves = allot(room, {0: self.notes.demand(room), 1: self.turns.demand(room)}, {0: 0.5, 1: 0.5})
+        return self.notes.fitting(halves[0]) + self.turns.fitting(halves[1])
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencesPart:
+    """Files or images, newest first, as pieces."""
+
+    pieces: Sequence[Piece]
+
+    def demand(self, _room: int) -> int:
+        """Tokens of all of them."""
+        return sum(piece.tokens for piece in self.pieces)
+
+    def fitting(self, room: int) -> list[Piece]:
+        """Those that fit into `room` tokens, taken in order."""
+        fitting = []
+        for piece in self.pieces:
+            if piece.tokens <= room:
+                fitting.append(piece)
+                room -= piece.tokens
+        return fitting
+
+
+def allot(room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float], least: int = 0) -> dict[_Name, int]:
+    """Tokens for each part: at least its share and `least` if it wants that much; the rest in the order of `shares`."""
+    allotted: dict[_Name, int] = {}
+    for name, share in shares.items():
+        assured = max(math.floor(share * room), least)
+        allotted[name] = max(min(wanted[name], assured, room - sum(allotted.values())), 0)
+    for name in shares:
+        allotted[name] += min(wanted[name] - allotted[name], room - sum(allotted.values()))
+    return allotted
+
+
+def _line(turn: Turn) -> str:
+    speaker = f"{turn.role} ({turn.tool})" if turn.tool else turn.role
+    return f"{speaker}: {turn.content}"
+
+
+def _cut(line: str, room: int, tokenizer: Tokenizer) -> tuple[str, int]:
+    """The beginning of `line` as a piece of at most `room` tokens, marked as cut, and its tokens."""
+    limit = room
+    while limit > 0:
+        text = bullet(tokenizer.truncate(line, limit) + CUT_MARK)
+        tokens = tokenizer.count(text)
+        if tokens <= room:
+            return text, tokens
+        limit -= tokens - room
+    return "", 0

@@ -1,0 +1,109 @@
+"""Contexts of threads over HTTP: the newest turn, summaries in part, references of flushed turns, default budgets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from memtypes.llms.registry import Registry, default_file
+from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.thread_client import begun, say, served, words
+
+pytestmark = pytest.mark.anyio
+
+POLICIES = """
+threads:
+  brief: {type: token_based, max_tokens: 400, flush: {strategy: hybrid_summary, summary_tokens: 100}}
+  modelled: {model: gpt-4o}
+  shared: {model: gpt-4o, max_context_ratio: 0.001}
+"""
+
+
+@pytest.fixture
+async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of a service with thread policies, in a new namespace."""
+    registry = Registry.of(default_file())
+    async with served(live, services, POLICIES, models=lambda: registry) as client:
+        yield client
+
+
+async def context(client: httpx.AsyncClient, thread: str, status: int = 200, **body: Any) -> dict[str, Any]:
+    """The answer to a request for the thread's context."""
+    answer = await client.post(f"/v1/threads/{thread}/context", json=body)
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncClient) -> None:
+    """What is left out is counted, and the text says so."""
+    thread = (await begun(client))["id"]
+    await say(client, thread, "what came before")
+    await say(client, thread, f"the newest turn {words(500)}", files=["a.py"])
+    shown = await context(client, thread, budget=100)
+    assert shown["turns"] == [{"thread_id": thread, "index": 1, "cut": True}]
+    assert "user: the newest turn word" in shown["context"]
+    assert "[cut]" in shown["context"]
+    assert "- [left out: 1 turn]\n" in shown["context"]
+    assert shown["omitted"] == {"turns": 1, "files": 0, "images": 0, "summary": False, "initial_context": False}
+    assert shown["metadata"]["total_tokens"] <= 100
+
+
+async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.AsyncClient) -> None:
+    """Their most important sentences remain; `omitted` and the text say that there is more."""
+    given = f"{'The sky is blue. ' * 60}You must never delete anything."
+    thread = (await begun(client, resource="brief", initial_context=given))["id"]
+    for number in range(60):
+        await say(client, thread, f"step {number}. We decided on {number}. {words(3)}.")
+    shown = await context(client, thread, budget=150)
+    assert shown["omitted"]["summary"]
+    assert shown["omitted"]["initial_context"]
+    assert "You must never delete anything." in shown["context"]
+    assert "## Earlier\n- user: We decided on" in shown["context"]
+    assert "part of the summary, part of the given context]" in shown["context"]
+
+
+async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> None:
+    """They have a share of the budget beside the turns; the newest mention of a path counts."""
+    thread = (await begun(client, resource="brief"))["id"]
+    for number in range(80):
+        files = [f"file-{number % 30}.py"]
+        await say(client, thread, f"turn {number} {words(12)}", files=files, images=files if number < 3 else [])
+    assert (await client.get(f"/v1/threads/{thread}/stats")).json()["turns"] < 30
+    shown = await context(client, thread, budget=10_000)
+    assert len(shown["files"]) == 30
+    assert shown["files"][0] == {"path": "file-19.py", "thread_id": thread, "turn": 79}
+    assert shown["files"][-1] == {"path": "file-20.py", "thread_id": thread, "turn": 50}
+    assert [image["turn"] for image in shown["images"]] == [2, 1, 0]
+    tight = await context(client, thread, budget=120)
+    assert 0 < len(tight["files"]) < 30
+    assert tight["omitted"]["files"] == 30 - len(tight["files"])
+    assert f"{tight['omitted']['files']} files" in tight["context"]
+    hidden = await context(client, thread, budget=10_000, include_files=False)
+    assert (hidden["files"], hidden["images"], hidden["omitted"]["files"]) == ([], [], 0)
+
+
+async def test_a_model_is_enough_to_set_the_budget(client: httpx.AsyncClient) -> None:
+    """The request's model or the policy's: the history's part of its window. Without a known window 422."""
+    plain, modelled = (await begun(client))["id"], (await begun(client, resource="modelled"))["id"]
+    shared = (await begun(client, resource="shared"))["id"]
+    for thread in (plain, modelled, shared):
+        await say(client, thread, "hello")
+    assert (await context(client, plain, model="gpt-4o"))["metadata"]["budget"] == 128_000 * 60 // 100 * 50 // 100
+    assert (await context(client, modelled))["metadata"]["budget"] == 38_400
+    assert (await context(client, shared))["metadata"]["budget"] == 128
+    for body in ({}, {"model": "nobody"}):
+        problem = await context(client, plain, 422, **body)
+        assert problem["errors"][0]["path"] == "budget"
+        assert "is required without a model whose window is known" in problem["errors"][0]["message"]
+
+
+async def test_a_longer_part_is_read_if_the_budget_has_room(client: httpx.AsyncClient) -> None:
+    """Stored counts of another tokenizer do not shorten the context."""
+    thread = (await begun(client))["id"]
+    for number in range(30):
+        await say(client, thread, f"turn {number}")
+    assert len((await context(client, thread, budget=1_000))["turns"]) == 30
