@@ -40,7 +40,9 @@ class Settings(BaseSettings):
         description="Folder of memories, the encoder and import journals; in XDG_DATA_HOME if that is set.",
         json_schema_extra={"shown": "~/.remembrancer"},
     )
-    keys: Path | None = Field(None, description='JSON list of {"key", "tenant", "role"}. Without it no key is needed.')
+    keys: Path | None = Field(
+        None, description='JSON list of {"key", "tenant", "role", "agents"?}. Without it no key is needed.'
+    )
     models: Path | None = Field(None, description="YAML registry of models, in addition to the built-in one.")
     policies: Path | None = Field(None, description="YAML file of thread policies and agents.")
     calls_per_minute: int = Field(0, ge=0, le=1_000_000, description="Calls per minute and key; 0 sets no limit.")

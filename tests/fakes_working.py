@@ -21,7 +21,10 @@ class FakeItems(LiveItemStore):
     def _session(self, scope: Scope) -> dict[str, LiveItem]:
         if self.away:
             raise Unavailable("the live store is away")
-        return self.sessions.setdefault(replace(scope, agent_id=None), {})
+        return self.sessions.setdefault(replace(scope, agent_id=None, agents=()), {})
+
+    def _reachable(self, scope: Scope) -> list[LiveItem]:
+        return [item for item in self._session(scope).values() if scope.reaches(item.memory.agent_id)]
 
     def _change(self, scope: Scope, item: LiveItem, **fields: datetime) -> None:
         changed = replace(item, memory=item.memory.model_copy(update=fields), unsynced=True)
@@ -30,7 +33,7 @@ class FakeItems(LiveItemStore):
     async def put(self, scope: Scope, item: LiveItem) -> None:
         """Store an item; see the port LiveItemStore."""
         await self.set_paused(scope, item.memory.updated_at, paused=False)
-        todos = (other for other in list(self._session(scope).values()) if other.is_todo and item.is_todo)
+        todos = (other for other in self._reachable(scope) if other.is_todo and item.is_todo)
         for other in todos:
             if other.memory.todo_id == item.memory.todo_id and not other.is_over(item.memory.updated_at):
                 self._change(scope, other, cleared_at=item.memory.updated_at)
@@ -38,7 +41,7 @@ class FakeItems(LiveItemStore):
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:  # noqa: ARG002 - the port
         """Return the items of the session; see the port LiveItemStore."""
-        return sorted(self._session(scope).values(), key=lambda item: (item.memory.created_at, item.memory.id))
+        return sorted(self._reachable(scope), key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Restart the time to live of the items; see the port LiveItemStore."""
@@ -48,7 +51,7 @@ class FakeItems(LiveItemStore):
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
         """Clear the selected items; see the port LiveItemStore."""
-        alive = [item for item in self._session(scope).values() if not item.is_over(at)]
+        alive = [item for item in self._reachable(scope) if not item.is_over(at)]
         selected = [item for item in alive if _selects(selection, item)]
         for item in selected:
             self._change(scope, item, cleared_at=at)
@@ -58,7 +61,7 @@ class FakeItems(LiveItemStore):
         """Pause the items of to-dos, or end the pause of all; see the port LiveItemStore."""
         changed = [
             item
-            for item in self._session(scope).values()
+            for item in self._reachable(scope)
             if item.paused != paused and not item.is_over(at) and (item.memory.todo_id is not None or not paused)
         ]
         self._session(scope).update({item.memory.id: replace(item, paused=paused) for item in changed})

@@ -15,15 +15,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import anyio
-from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from memtypes.config import message_of
-from memtypes.model.errors import Conflict, NotFound, RemembrancerError, Unavailable
+from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFound, RemembrancerError, Unavailable
 from memtypes.model.memory import Model
-from memtypes.model.scope import Name
+from memtypes.model.scope import Name, Scope
 from memtypes.model.strict_json import strict_json
 from memtypes.model.times import Clock, Instant, rfc3339, to_utc
 from memtypes.stores.files import holder_of, locked_by, replace_file
@@ -53,21 +53,70 @@ class Role(StrEnum):
         return order.index(self) >= order.index(needed)
 
 
-class KeyEntry(Model):
-    """An entry of the keys file: a key with its tenant and role."""
+class KeyRights(Model):
+    """Tenant and role of a key. agents: those that it may act as; empty for a key that is not bound to agents."""
 
-    key: Annotated[str, StringConstraints(min_length=8, max_length=512, pattern=r"^[\x21-\x7e]+$")]
     tenant: Name
     role: Role
+    agents: list[Name] = Field(default_factory=list, max_length=64)
+
+    @model_validator(mode="after")
+    def _bound(self) -> Self:
+        if self.agents and self.role is Role.ADMIN:
+            raise ValueError("an admin reaches everything: a key with agents has the role reader or writer")
+        return self
+
+
+class KeyEntry(KeyRights):
+    """An entry of the keys file."""
+
+    key: Annotated[str, StringConstraints(min_length=8, max_length=512, pattern=r"^[\x21-\x7e]+$")]
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Tenant and role of a call. key_id: start of the key's hash, used in limits and logs; empty without keys."""
+    """Tenant and role of a call. key_id: start of the key's hash, used in limits and logs; empty without keys.
+
+    agents: those that the key is bound to; empty for a key that may act as any.
+    """
 
     tenant: str
     role: Role
     key_id: str = ""
+    agents: tuple[str, ...] = ()
+
+    def agent(self, agent_id: str | None) -> str | None:
+        """The agent that a call acts as if it names `agent_id`: the key's only one where it names none.
+
+        Raises AccessDenied for an agent that the key is not bound to.
+        """
+        if not self.agents:
+            return agent_id
+        if agent_id is None:
+            return self.agents[0] if len(self.agents) == 1 else None
+        if agent_id not in self.agents:
+            raise AccessDenied(f"this key acts as {_listed(self.agents)}, not as {agent_id!r}")
+        return agent_id
+
+    def required_agent(self, agent_id: str | None) -> str | None:
+        """`agent(agent_id)`. Raises InvalidRequest if the key is bound to several agents and none is named."""
+        acting = self.agent(agent_id)
+        if self.agents and acting is None:
+            raise InvalidRequest(f"is required with this key: one of {_listed(self.agents)}", path="agent_id")
+        return acting
+
+    def scope(self, namespace: str, session_id: str | None, acting: str | None) -> Scope:
+        """The scope of a call that acts as the agent `acting`."""
+        agents = self.agents if acting is None else (acting,) if self.agents else ()
+        return Scope(self.tenant, namespace, session_id, acting, agents)
+
+
+def _listed(agents: Sequence[str]) -> str:
+    return ", ".join(map(repr, agents))
+
+
+def _caller(rights: KeyRights, key_id: str) -> Caller:
+    return Caller(rights.tenant, rights.role, key_id, tuple(rights.agents))
 
 
 def _sha256(key: str) -> str:
@@ -91,7 +140,7 @@ class KeyRing:
     def of(cls, entries: Sequence[KeyEntry]) -> KeyRing:
         """The ring of the keys file's `entries`, with their keys hashed."""
         hashed = ((_sha256(entry.key), entry) for entry in entries)
-        return cls(tuple((digest, Caller(entry.tenant, entry.role, digest[:12])) for digest, entry in hashed))
+        return cls(tuple((digest, _caller(entry, digest[:12])) for digest, entry in hashed))
 
     def caller(self, key: str | None) -> Caller | None:
         """The caller that `key` identifies; None if the key is unknown."""
@@ -119,7 +168,8 @@ def _checked(path: Path, listed: object) -> list[KeyEntry]:
         index, *field = first["loc"] or ("",)
         where = "".join((f"entry {index}" if first["loc"] else "the file", *(f", {name}" for name in field)))
         raise BadKeys(
-            f'keys file {path}: {where}: {message_of(first)}; it must be a JSON list of {{"key", "tenant", "role"}}'
+            f"keys file {path}: {where}: {message_of(first)}; "
+            'it must be a JSON list of {"key", "tenant", "role", "agents"?}'
         ) from None  # pydantic's own text would show the key
     if not entries:
         raise BadKeys(f"keys file {path}: it has no keys; leave out --keys to run without keys on loopback")
@@ -128,13 +178,11 @@ def _checked(path: Path, listed: object) -> list[KeyEntry]:
     return entries
 
 
-class StoredKey(Model):
+class StoredKey(KeyRights):
     """A key that an admin created, as stored. id: start of its hash, which names it in lists, limits and logs."""
 
     id: str
     sha256: str
-    tenant: Name
-    role: Role
     created_at: Instant
 
 
@@ -148,6 +196,7 @@ class KnownKey:
     id: str
     tenant: str
     role: Role
+    agents: tuple[str, ...] = ()
     created_at: str | None = None
 
 
@@ -172,22 +221,31 @@ class KeyBook:
     def caller(self, key: str | None) -> Caller | None:
         """The caller of `key`, or None. Without a keys file, any other key is the default tenant's admin."""
         self._refresh()
-        created = ((stored.sha256, Caller(stored.tenant, stored.role, stored.id)) for stored in self._stored)
+        created = ((stored.sha256, _caller(stored, stored.id)) for stored in self._stored)
         caller = _matching(created, key) if key and self._stored else None
         return caller or self._ring.caller(key)
 
     def known(self) -> list[KnownKey]:
         """Every key without its secret: those of the keys file, then created ones in order of creation."""
         self._refresh()
-        fixed = [KnownKey(caller.key_id, caller.tenant, caller.role) for _, caller in self._ring.entries]
-        created = [KnownKey(key.id, key.tenant, key.role, rfc3339(key.created_at)) for key in self._stored]
+        fixed = [KnownKey(caller.key_id, caller.tenant, caller.role, caller.agents) for _, caller in self._ring.entries]
+        created = [
+            KnownKey(key.id, key.tenant, key.role, tuple(key.agents), rfc3339(key.created_at)) for key in self._stored
+        ]
         return [*fixed, *created]
 
-    async def create(self, tenant: str, role: Role, clock: Clock) -> tuple[str, str]:
+    async def create(self, rights: KeyRights, clock: Clock) -> tuple[str, str]:
         """Create a key; returns (id, key). Only its hash is stored, so the key cannot be shown again."""
         key = f"rm_{secrets.token_urlsafe(32)}"
         digest = _sha256(key)
-        created = StoredKey(id=digest[:12], sha256=digest, tenant=tenant, role=role, created_at=to_utc(clock()))
+        created = StoredKey(
+            id=digest[:12],
+            sha256=digest,
+            tenant=rights.tenant,
+            role=rights.role,
+            agents=rights.agents,
+            created_at=to_utc(clock()),
+        )
         async with self._exclusive():
             await self._store([*self._stored, created])
         return created.id, key

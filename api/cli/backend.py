@@ -19,7 +19,7 @@ from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Model
 from memtypes.model.scope import Scope
-from retrieval.query.request import RetrieveRequest, SearchRequest
+from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,11 @@ class LocalBackend:
 
     async def search(self, request: SearchRequest) -> dict[str, Any]:
         """Search the store; the answer is that of POST /v1/search."""
-        return (await run_search(self.services, self.tenant, request)).model_dump(mode="json")
+        return (await run_search(self.services, self._scope(request), request)).model_dump(mode="json")
 
     async def retrieve(self, request: RetrieveRequest) -> dict[str, Any]:
         """Retrieve a context from the store; the answer is that of POST /v1/retrieve."""
-        return (await run_retrieve(self.services, self.tenant, request)).model_dump(mode="json")
+        return (await run_retrieve(self.services, self._scope(request), request)).model_dump(mode="json")
 
     async def job(self, job: UpkeepJob, request: JobRequest) -> dict[str, Any]:
         """Run the upkeep job `job`; the answer is that of POST /v1/admin/jobs/NAME."""
@@ -70,6 +70,9 @@ class LocalBackend:
     def sink(self, namespace: str) -> Sink:
         """Writes the items of an import into `namespace` with this process's ingestor."""
         return LocalSink(self.services.ingestor, Scope(self.tenant, namespace))
+
+    def _scope(self, request: RankedRequest) -> Scope:
+        return Scope(self.tenant, request.namespace, request.session_id, request.agent_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from pydantic import BaseModel, ValidationError
 from ingest.screening.redaction.scan import redact
 from memtypes.config import message_of
 from memtypes.model.errors import (
+    AccessDenied,
     Conflict,
     InvalidRequest,
     NotFound,
     Overloaded,
-    ReadOnly,
     RemembrancerError,
     StoreInUse,
     Unavailable,
@@ -98,8 +98,8 @@ class TooMany(Overloaded):
 STATUS: dict[type[RemembrancerError], int] = {
     MalformedJson: 400,
     Unauthorized: 401,
+    AccessDenied: 403,
     Forbidden: 403,
-    ReadOnly: 403,
     NotFound: 404,
     TooSlow: 408,
     Conflict: 409,

@@ -58,8 +58,12 @@ class ApiRequest(Request[Any, Caller, State]):
     """A Litestar request whose `auth` is the Caller, with strict parsing of its body."""
 
     def scope_in(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope made of the caller's tenant and these names."""
-        return Scope(self.auth.tenant, namespace, session_id, agent_id)
+        """The scope made of the caller's tenant and these names. Raises AccessDenied for an agent of another key."""
+        return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
+
+    def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
+        """The scope of a call on what belongs to agents: a key that is bound to several must name one."""
+        return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
 
     async def body(self) -> bytes:
         """The raw body; `{}` for a request that has neither a body nor a Content-Type. Raises MalformedJson."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from memtypes.live.eviction import ThreadLimits
+from memtypes.live.templates import is_key_of
 from memtypes.live.thread_policy import (
     DEFAULT_TURNS,
     AccessMode,
@@ -20,7 +21,8 @@ from memtypes.live.thread_policy import (
     ThreadPolicy,
 )
 from memtypes.llms.registry import Models
-from memtypes.model.errors import InvalidRequest, ReadOnly, Unavailable
+from memtypes.model.errors import AccessDenied, InvalidRequest, ReadOnly, Unavailable
+from memtypes.model.scope import Scope
 from memtypes.ports.encoders import Tokenizer
 
 UNKNOWN_WINDOW = 8_192
@@ -105,22 +107,34 @@ class PolicyLookup:
             )
         return agents[agent_id].references()
 
-    def check_write(self, resource: str | None, agent_id: str | None) -> None:
-        """Raise ReadOnly if `agent_id` may not write to `resource`.
+    def access(self, scope: Scope, resource: str | None, key: str | None) -> AccessMode | None:
+        """How the agent of `scope` may use a thread of `resource` and `key`; None if not at all.
 
-        A resource that agents of the policy file refer to is writable only by those that refer to it for writing.
-        An agent of the file writes to no other resource. Everything else is allowed.
+        An agent of the policy file uses the resources that it refers to, each in its mode, and a resource that agents
+        refer to is used by them alone. A scope that is bound to agents uses nothing else, and of a resource whose key
+        has the agent's id only the threads of its own agent. Without an agent and without a bound, everything is used.
         """
-        modes = {
-            name: reference.mode
-            for name, agent in self.policies.agents.items()
-            for reference in agent.references()
-            if reference.id == resource
-        }
-        governed = modes or agent_id in self.policies.agents
-        if resource is None or agent_id is None or not governed or modes.get(agent_id) is AccessMode.READ_WRITE:
-            return
-        raise ReadOnly(f"agent {agent_id!r} may not write to {resource!r}")
+        agents, agent_id, bound = self.policies.agents, scope.agent_id, bool(scope.agents)
+        if agent_id is None:
+            return None if bound else AccessMode.READ_WRITE
+        references = agents[agent_id].references() if agent_id in agents else ()
+        reference = next((each for each in references if each.id == resource), None)
+        if reference is None:
+            owned = any(each.id == resource for agent in agents.values() for each in agent.references())
+            governed = resource is not None and (owned or agent_id in agents)
+            return None if bound or governed else AccessMode.READ_WRITE
+        template = reference.key or self.of(resource).key
+        theirs = not bound or template is None or is_key_of(template, key or "", agent_id)
+        return reference.mode if theirs else None
+
+    def check_access(self, scope: Scope, resource: str | None, key: str | None, *, write: bool) -> None:
+        """Raise AccessDenied or ReadOnly if the agent of `scope` may not use such a thread, or may not write to it."""
+        mode = self.access(scope, resource, key)
+        if mode is None:
+            which = "a thread of no resource" if resource is None else f"this thread of {resource!r}"
+            raise AccessDenied(f"agent {scope.agent_id!r} has no access to {which}; it needs a reference to its memory")
+        if write and mode is AccessMode.READ_ONLY:
+            raise ReadOnly(f"agent {scope.agent_id!r} may not write to {resource!r}")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn, TurnText
 from memtypes.live.workflows import JsonObject, WorkflowId
-from memtypes.model.errors import Conflict, InvalidRequest, NotFound
+from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFound
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
@@ -41,8 +41,8 @@ _log = logging.getLogger(__name__)
 
 _ThreadT = TypeVar("_ThreadT")
 
-_CACHED_RESOURCES = 100_000
-"""Maximum number of threads whose resource is cached."""
+_CACHED_PLACES = 100_000
+"""Maximum number of threads whose resource and key are cached."""
 
 
 class OpenRequest(Model):
@@ -83,7 +83,7 @@ class TurnResult:
 
 @dataclass(frozen=True, slots=True)
 class ThreadChain(Generic[_ThreadT]):
-    """A thread and its ancestors that still exist, oldest first. gap: whether an ancestor has expired."""
+    """A thread and its ancestors that can be read, oldest first. gap: whether one has expired or may not be read."""
 
     threads: tuple[_ThreadT, ...]
     gap: bool
@@ -100,7 +100,9 @@ class Threads:
     evicted_turns: EvictedTurnWriter
     clock: Clock
     workflows: WorkflowStore
-    _resources: LRUCache[tuple[str, str, str], str | None] = field(default_factory=lambda: LRUCache(_CACHED_RESOURCES))
+    _places: LRUCache[tuple[str, str, str], tuple[str | None, str | None]] = field(
+        default_factory=lambda: LRUCache(_CACHED_PLACES)
+    )
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
         """Whether `request` opens all resources of its agent: it names no resource, and the policy file has agents."""
@@ -110,12 +112,15 @@ class Threads:
         """The thread with the request's resource and key, created if there is none; a new thread without a key."""
         policy = self.policies.requested(request.resource)
         key = _key(request.key or policy.key, request)
+        scope = replace(scope, agent_id=scope.agent_id or request.agent_id)
+        self.policies.check_access(scope, request.resource, key, write=request.initial_context is not None)
+        if request.parent_id is not None:
+            await self.check_access(scope, request.parent_id, write=False)
         names = ("parent_id", "resource", "agent_id", "workflow_id")
         ids = {name: getattr(request, name) for name in names}
         self.screen.redactor.check_ids(scope.tenant, {**ids, "key": key})
         context = RedactedValue(None, {})
         if request.initial_context is not None:
-            self.policies.check_write(request.resource, request.agent_id)
             context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
         new = NewThread(
             thread_id=str(uuid.uuid4()),
@@ -152,7 +157,7 @@ class Threads:
         """Append a turn within the limits, flush at the threshold, and store evicted turns as memories."""
         resource = await self._resource(scope, thread_id)
         policy = self.policies.of(resource)
-        self.policies.check_write(resource, new.agent_id)
+        self._check_speakers(scope, resource, [new])
         deadline = anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, [new])
@@ -178,8 +183,7 @@ class Threads:
         """
         resource = await self._resource(scope, thread_id)
         policy = self.policies.of(resource)
-        for agent_id in {turn.agent_id for turn in turns}:
-            self.policies.check_write(resource, agent_id)
+        self._check_speakers(scope, resource, turns)
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, turns)
             self._check_limits(policy, screened.value)
@@ -190,12 +194,12 @@ class Threads:
     async def chain(self, scope: Scope, thread_id: str) -> ThreadChain[Thread]:
         """The thread and its ancestors, without their turns."""
         thread = await self.store.get(scope, thread_id)
-        return await self._chain(thread, thread.ancestors, partial(self.store.get, scope))
+        return await self._chain(scope, thread, thread.ancestors, partial(self.store.get, scope))
 
     async def tails(self, scope: Scope, thread_id: str, tokens: int) -> ThreadChain[ThreadTail]:
         """The newest turns and references of the thread and its ancestors; tokens: see `ThreadStore.tail`."""
         tail = await self.store.tail(scope, thread_id, tokens)
-        return await self._chain(tail, tail.thread.ancestors, partial(self.store.tail, scope, tokens=tokens))
+        return await self._chain(scope, tail, tail.thread.ancestors, partial(self.store.tail, scope, tokens=tokens))
 
     async def policy(self, scope: Scope, thread_id: str) -> ThreadPolicy:
         """The policy of the thread."""
@@ -211,7 +215,7 @@ class Threads:
 
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
         """Remove all turns of the thread; return their number, and the id of the backup copy if one was requested."""
-        backup_id = str(uuid.uuid4()) if backup else None
+        backup_id = f"{thread_id}.{uuid.uuid4()}" if backup else None  # so that it says whose turns these are
         policy = self.policies.of(await self._resource(scope, thread_id))
         with time_limit(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id
@@ -229,10 +233,16 @@ class Threads:
             await self.evicted_turns.persist(scope)
         return ended
 
-    async def check_write(self, scope: Scope, thread_id: str, agent_id: str | None) -> None:
-        """Raise ReadOnly if `agent_id` may not change the thread, NotFound if there is no such thread."""
-        if agent_id is not None:
-            self.policies.check_write(await self._resource(scope, thread_id), agent_id)
+    async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
+        """Raise AccessDenied or ReadOnly if the scope's agent may not read, or write to, the thread; NotFound."""
+        if scope.agent_id is not None or scope.agents:
+            self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
+
+    def _check_speakers(self, scope: Scope, resource: str | None, turns: Sequence[NewTurn]) -> None:
+        """Raise AccessDenied or ReadOnly if an agent that a turn names may not write to `resource`."""
+        for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
+            speaker = replace(scope.unbound, agent_id=agent_id)
+            self.policies.check_access(speaker, resource, None, write=True)
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
         """Add a thread to its workflow. If there is none or it has ended, a new thread is deleted; raises the error."""
@@ -261,16 +271,19 @@ class Threads:
             if limit is not None and count > limit:
                 raise InvalidRequest(f"{count} {unit} exceed the limit of {limit}", path="turns")
 
-    @staticmethod
     async def _chain(
-        last: _ThreadT, ancestors: Sequence[str], read: Callable[[str], Awaitable[_ThreadT]]
+        self, scope: Scope, last: _ThreadT, ancestors: Sequence[str], read: Callable[[str], Awaitable[_ThreadT]]
     ) -> ThreadChain[_ThreadT]:
-        """The chain of the `ancestors` that `read` returns, and `last`; those that have expired are left out."""
+        """The chain of the `ancestors` that `read` returns, and `last`.
+
+        Those that have expired, or that the scope's agent may not read, are left out.
+        """
 
         async def read_if_there(thread_id: str) -> _ThreadT | None:
             try:
+                await self.check_access(scope, thread_id, write=False)
                 return await read(thread_id)
-            except NotFound:
+            except (NotFound, AccessDenied):
                 return None
 
         answers = await asyncio.gather(*map(read_if_there, ancestors))
@@ -278,13 +291,21 @@ class Threads:
         return ThreadChain((*existing, last), gap=len(existing) < len(answers))
 
     async def _resource(self, scope: Scope, thread_id: str) -> str | None:
-        """The resource of a thread. It never changes, so it is cached and an append is one round trip."""
-        key = (scope.tenant, scope.namespace, thread_id)
-        if key not in self._resources:
-            self._resources[key] = (await self.store.get(scope, thread_id)).resource
-        return self._resources[key]
+        return (await self._place(scope, thread_id))[0]
+
+    async def _place(self, scope: Scope, thread_id: str) -> tuple[str | None, str | None]:
+        """Resource and key of a thread. They never change, so they are cached and an append is one round trip."""
+        cached = (scope.tenant, scope.namespace, thread_id)
+        if cached not in self._places:
+            thread = await self.store.get(scope, thread_id)
+            self._places[cached] = thread.resource, thread.key
+        return self._places[cached]
 
 
 def _key(template: str | None, request: OpenRequest) -> str | None:
-    """`template` with the request's variables filled in; None without a template."""
-    return None if template is None else rendered_key(template, request.variables)
+    """`template` with the request's variables filled in; None without a template. agent.id is the request's agent."""
+    agent = request.variables.get("agent", {})
+    if request.agent_id is None or not isinstance(agent, Mapping):
+        return None if template is None else rendered_key(template, request.variables)
+    variables = {**request.variables, "agent": {"id": request.agent_id, **agent}}
+    return None if template is None else rendered_key(template, variables)

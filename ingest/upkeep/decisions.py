@@ -18,7 +18,7 @@ from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, AnyOf, Compare, Not, Op
 from memtypes.model.memory import LinkType, Memory, State
-from memtypes.model.policy import Visibility
+from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
@@ -74,7 +74,8 @@ class Decisions:
         texts = [text async for memory in listed if (text := _decided(memory.at(now))) is not None]
         rejections = self.ingestor.rejections
         if rejections is not None and kind in (None, DecisionKind.REJECTED):
-            texts += map(_rejected, await rejections.latest(scope, limit))
+            rejected = await rejections.latest(scope, limit)
+            texts += [_rejected(text) for text in rejected if _is_reachable(scope, text)]
         wanted = (text for text in texts if kind in (None, text.kind))
         return sorted(wanted, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
@@ -132,13 +133,18 @@ class Decisions:
         """Store a rejected text as a memory after all; return its id. Raises NotFound."""
         rejections = self.ingestor.rejections
         text = None if rejections is None else await rejections.get(scope, rejected_id)
-        if text is None or rejections is None:
+        if text is None or rejections is None or not _is_reachable(scope, text):
             raise NotFound(f"there is no memory and no rejected text {rejected_id}")
         outcome = await self.ingestor.write_one(scope, Submission(draft_of(text.fields)))
         if outcome.id is None:
             raise Conflict(f"the text was rejected again: {outcome.reason}")
         await rejections.remove(scope, rejected_id)
         return outcome.id
+
+
+def _is_reachable(scope: Scope, text: RejectedText) -> bool:
+    """Whether the caller may see a rejected text: a working item of another agent is hidden from a bound key."""
+    return text.fields.get("type") != MemoryType.WORKING or scope.reaches(text.fields.get("agent_id"))
 
 
 def _into(memory: Memory) -> str | None:

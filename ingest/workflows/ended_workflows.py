@@ -57,6 +57,7 @@ class EndedWorkflows:
 
         Nothing is done if another process does it. If it fails, `record_all` continues.
         """
+        scope = scope.unbound  # whoever ends a workflow, all that belongs to it ends
         try:
             if not await self.store.claim(scope, workflow_id):
                 return EndRecord()

@@ -115,6 +115,7 @@ class WorkingMemorySync:
 
     async def sync_session(self, scope: Scope, fence: int | None = None) -> int:
         """Copy changed live items of a session to the memory store, delete ended ones; return the number of both."""
+        scope = scope.unbound
         now = self.clock()
         items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
         cleared = [item for item in items if item.memory.cleared_at is not None]

@@ -15,6 +15,8 @@ VARIABLES = ("workflow", "user", "session", "project", "agent")
 MAX_TEMPLATE = 2_000
 _KEY = re.compile(r"[A-Za-z0-9_.:@-]{1,256}")
 
+_AGENT_ID = ("agent", "id")
+
 _Piece: TypeAlias = str | tuple[str, ...]
 """Text, or the path of a member, such as ("session", "id")."""
 
@@ -70,6 +72,17 @@ def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
     if key.startswith("__") or key.endswith("__"):
         raise InvalidRequest("a key must not begin or end with __", path="key", got=key)
     return key
+
+
+def is_key_of(template: str, key: str, agent_id: str) -> bool:
+    """Whether `template` may give `key` for the agent `agent_id`, whatever its other variables are."""
+    pattern = ""
+    for piece in _pieces(template):
+        if piece == _AGENT_ID:
+            pattern += re.escape(rendered_key("{{ agent.id }}", {"agent": {"id": agent_id}}))
+        else:
+            pattern += re.escape(piece) if isinstance(piece, str) else ".+"
+    return re.fullmatch(pattern, key) is not None
 
 
 def _members(name: str, value: object) -> dict[str, Any]:

@@ -5,7 +5,8 @@ Adapters translate a vendor's errors into these once, at their edge; nothing abo
     RemembrancerError
     ├── InvalidRequest          the request is invalid; `path` names the field
     ├── NotFound                no such thing in this tenant and namespace
-    ├── ReadOnly                the caller may read this, not write it
+    ├── AccessDenied            the caller's agent may not use this
+    │   └── ReadOnly            the caller may read this, not write it
     ├── Conflict                the request conflicts with stored data
     │   ├── VersionConflict     another version is current; `current_version` says which
     │   └── LockLost            the lock of this write has a new holder; nothing was changed
@@ -36,7 +37,11 @@ class NotFound(RemembrancerError):
     """The requested item does not exist in this tenant and namespace."""
 
 
-class ReadOnly(RemembrancerError):
+class AccessDenied(RemembrancerError):
+    """The agent that the caller acts as may not use this."""
+
+
+class ReadOnly(AccessDenied):
     """The caller may read this but not write it; nothing was changed."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
@@ -33,13 +33,15 @@ class Scope:
     """Where a call reads and writes: a tenant's namespace, with the session and agent of the caller.
 
     tenant and namespace bound every read and every write. session_id adds the session's private memories to searches;
-    it does not hide others. agent_id is recorded in memories that are written.
+    it does not hide others. agent_id is the agent that the caller acts as; it is recorded in memories that are written.
+    agents: those that the caller's key is bound to: of working items it reaches theirs only. Empty for other keys.
     """
 
     tenant: str
     namespace: str
     session_id: str | None = None
     agent_id: str | None = None
+    agents: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("tenant", "namespace", "session_id", "agent_id"):
@@ -50,3 +52,12 @@ class Scope:
                 clean_name(value)
             except ValueError as error:
                 raise InvalidRequest(f"{field} {error}", path=field, got=value) from error
+
+    def reaches(self, agent_id: str | None) -> bool:
+        """Whether the caller may reach a working item of the agent `agent_id`."""
+        return not self.agents or agent_id in self.agents
+
+    @property
+    def unbound(self) -> Scope:
+        """The same scope without a bound on agents, for work that a call leaves to the service."""
+        return replace(self, agents=())

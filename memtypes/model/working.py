@@ -68,5 +68,6 @@ class Working(WorkingFields, Memory):
     workflow_id: Name | None = None
 
     def identity(self) -> tuple[str | None, ...]:
-        """The common identity and the to-do: the same note for another task is another item."""
-        return (*super().identity(), self.todo_id)
+        """The common identity, the to-do and the agent: the same note for another task is another item."""
+        agent = () if self.agent_id is None else (self.agent_id,)
+        return (*super().identity(), self.todo_id, *agent)

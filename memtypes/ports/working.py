@@ -58,7 +58,10 @@ class DueNamespace:
 
 
 class LiveItemStore(ABC):
-    """Live items by session. Scopes must name a session. Raises Unavailable when the store is away."""
+    """Live items by session. Scopes must name a session; one that is bound to agents reaches their items alone.
+
+    Raises Unavailable when the store is away.
+    """
 
     @abstractmethod
     async def put(self, scope: Scope, item: LiveItem) -> None:

@@ -66,11 +66,15 @@ class Receipts:
         contents = await self._contents(tenant, receipt, tokenizer)
         return verify(raw, contents, counter_for(str(receipt.request["format"]), tokenizer))
 
-    async def replay(self, tenant: str, receipt_id: str) -> ReplayAnswer:
-        """Repeat the request of a receipt as of its time, with its recorded access counts; compare the results."""
+    async def replay(self, tenant: str, receipt_id: str, *, bound: bool = False) -> ReplayAnswer:
+        """Repeat the request of a receipt as of its time, with its recorded access counts; compare the results.
+
+        bound: reach the working items of the request's agent only.
+        """
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)
-        scope = Scope(tenant, request.namespace, request.session_id, request.agent_id)
+        agents = (request.agent_id,) if bound and request.agent_id else ()
+        scope = Scope(tenant, request.namespace, request.session_id, request.agent_id, agents)
         retriever = Retriever(replace(self.parts, adjust=with_recorded_access(before), on_timings=None))
         retrieval = await retriever.run(scope, request.model_copy(update={"as_of": before.as_of}), with_ended=True)
         body = receipt_body(retrieval, before.id, rfc3339(before.created_at))

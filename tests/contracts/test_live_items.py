@@ -180,3 +180,17 @@ async def test_a_namespace_is_due_until_its_items_are_synced(redis_items: RedisW
     await items.reschedule(later)
     assert await items.due_sessions(due.scope, second, 10) == ["s"]
     assert scope.namespace in [one.scope.namespace for one in await items.due_namespaces(second, 10_000)]
+
+
+async def test_a_scope_bound_to_agents_reaches_their_items_alone(items: LiveItemStore, scope: Scope) -> None:
+    """Items of others are not listed, cleared, paused, resumed or replaced."""
+    bound = replace(scope, agent_id="ann", agents=("ann",))
+    for agent in ("ann", "bob", None):
+        item = make_item(scope, f"of {agent}", todo_id="t")
+        memory = item.memory.model_copy(update={"agent_id": agent})
+        await items.put(replace(bound, agents=(str(agent),)), replace(item, memory=memory, is_todo=True))
+    assert list(await by_content(items, bound)) == ["of ann"]
+    assert await items.set_paused(bound, NOW, paused=True) == 1
+    assert {content for content, item in (await by_content(items, scope)).items() if item.paused} == {"of ann"}
+    assert len(await items.clear(bound, ItemSelection(todo_id="t"), NOW)) == 1
+    assert {content for content, item in (await by_content(items, scope)).items() if item.is_over(NOW)} == {"of ann"}

@@ -8,7 +8,7 @@ import pytest
 
 from memtypes.model.filters import AnyOf, Compare, Filter, Not, Op
 from memtypes.model.memory import Memory
-from memtypes.model.policy import MemoryType
+from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from memtypes.search.candidates import Candidate
@@ -77,7 +77,9 @@ async def test_no_write_reaches_another_scope(store: MemoryStore, other: tuple[s
     fixed = uuid.uuid4().hex
     mine = Scope(f"{fixed}t", f"{fixed}n")
     theirs = (
-        Scope(*(f"{fixed}{name}".strip() for name in other)) if other[0] != "t " else Scope(f"{fixed}tt", f"{fixed}n")
+        Scope(f"{fixed}{other[0]}", f"{fixed}{other[1]}".strip())
+        if other[0] != "t "
+        else Scope(f"{fixed}tt", f"{fixed}n")
     )
     memory = make_memory(MemoryType.EPISODIC, "mine", mine)
     await keep(store, mine, memory)
@@ -132,3 +134,28 @@ async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
     assert await store.namespaces(tenant) == ["b", "名前空間"]
     await store.delete_where(Scope(tenant, "b"), tuple(MemoryType), None)
     assert await store.namespaces(tenant) == ["名前空間"]
+
+
+async def test_a_scope_bound_to_agents_has_only_their_working_items(store: MemoryStore) -> None:
+    """Other types are shared in the namespace; no read, change or removal reaches another agent's working item."""
+    scope = Scope(uuid.uuid4().hex, "n")
+    bound = Scope(scope.tenant, scope.namespace, agent_id="ann", agents=("ann",))
+    owners = {"fact": "bob", "theirs": "ann", "other": "bob", "nobody's": None}
+    kinds = {content: MemoryType.SEMANTIC if content == "fact" else MemoryType.WORKING for content in owners}
+    shown = {"visibility": Visibility.NAMESPACE}
+    memories = {
+        content: make_memory(kinds[content], content, scope, agent_id=owner, **shown)
+        for content, owner in owners.items()
+    }
+    for memory in memories.values():
+        await keep(store, scope, memory)
+    ids = {content: memory.id for content, memory in memories.items()}
+    assert set(await store.get(bound, list(ids.values()))) == {ids["fact"], ids["theirs"]}
+    assert {candidate.id for candidate in await visible(store, bound)} == {ids["fact"], ids["theirs"]}
+    assert {memory.id for memory in await listed(store, bound, limit=9)} == {ids["fact"], ids["theirs"]}
+    await store.patch(bound, {each: {"importance": 1} for each in ids.values()})
+    assert await store.delete(bound, [ids["other"], ids["nobody's"]]) == 0
+    unchanged = await store.get(scope, [ids["other"], ids["nobody's"]])
+    assert {memory.importance for memory in unchanged.values()} == {memories["other"].importance}
+    assert await store.delete_where(bound, (), EVERYTHING) == 2
+    assert set(await store.get(scope, list(ids.values()))) == {ids["other"], ids["nobody's"]}

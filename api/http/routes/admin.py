@@ -8,7 +8,7 @@ import msgspec
 from litestar.params import JSONBody, RawBody
 from litestar.response import Stream
 
-from api.auth.keys import KnownKey, Role
+from api.auth.keys import KeyRights, KnownKey, Role
 from api.http.endpoint import Endpoint, Params, PathId, RawBodies
 from api.http.problems import InvalidInput
 from api.http.request import NDJSON, ApiRequest, InNamespace, parse_body
@@ -28,11 +28,8 @@ from retrieval.answer import Answer
 MAX_LINES = 50_000
 
 
-class KeyPost(Model):
-    """Tenant and role of a key to create."""
-
-    tenant: Name
-    role: Role
+class KeyPost(KeyRights):
+    """A key to create."""
 
 
 class NewKey(Answer):
@@ -42,6 +39,7 @@ class NewKey(Answer):
     key: str
     tenant: str
     role: Role
+    agents: list[str]
 
 
 class KeysAnswer(Answer):
@@ -67,8 +65,8 @@ class ErasePost(Model):
 @Endpoint("POST /v1/admin/keys", "Create a key; it is shown once", role=Role.ADMIN, status=201, errors=(503,))
 async def post_key(services: AppServices, data: JSONBody[KeyPost]) -> NewKey:
     """Create a key; the answer has the key itself."""
-    key_id, key = await services.keys.create(data.tenant, data.role, services.clock)
-    return NewKey(id=key_id, key=key, tenant=data.tenant, role=data.role)
+    key_id, key = await services.keys.create(data, services.clock)
+    return NewKey(id=key_id, key=key, tenant=data.tenant, role=data.role, agents=data.agents)
 
 
 @Endpoint("GET /v1/admin/keys", "List keys without their secrets", role=Role.ADMIN)

@@ -220,7 +220,7 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     in at most half of the budget; the receipt covers the memories alone. Without the live store the context has neither
     working memory nor thread, and the answer says so.
     """
-    scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
+    scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     await _submit_todos(services, scope, data.todos)
     thread, degraded = await _thread_part(services, scope, data)
     query = await redact_query(services, scope.tenant, data.request(thread.tokens if thread else 0))
@@ -250,6 +250,7 @@ async def _thread_part(
         return None, ()
     threads, counter = live_threads(services), services.tokenizers[DEFAULT_TOKENIZER]
     try:
+        await threads.check_access(scope, data.thread_id, write=False)
         total = data.budget.total if isinstance(data.budget, Budget) else data.budget
         window = threads.policies.window_share(await threads.policy(scope, data.thread_id))
         share = math.floor(total * THREAD_SHARE) if window is None else min(math.floor(total * THREAD_SHARE), window)
@@ -266,7 +267,7 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
 
     It is cleared when the to-do is completed.
     """
-    scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
+    scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     new = NewItem(content=data.content, todo_id=data.todo_id, ttl_s=data.ttl_s)
     created = await Todos(working_memory(services)).create(scope, new)
     return TodoCreatedAnswer(working_id=created.value.id, redactions=created.counts)
@@ -277,6 +278,6 @@ async def todo_completed(
     request: ApiRequest, services: AppServices, data: JSONBody[TodoCompleted]
 ) -> TodoCompletedAnswer:
     """How many of the to-do's working items, live and stored, were cleared; the id of the procedure of its steps."""
-    scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
+    scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     completed = await Todos(working_memory(services)).complete(scope, data.todo_id, data.steps)
     return TodoCompletedAnswer.model_validate(completed, from_attributes=True)

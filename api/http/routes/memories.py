@@ -77,6 +77,8 @@ async def post_batch(
     key = _idempotency_key(request)
     batch = await parse_body(body, lambda: read_batch(body, kind, params.namespace))
     scope = request.scope_in(batch.namespace)
+    for agent_id in {item.agent_id for item in batch.items}:
+        request.auth.agent(agent_id)
     if key is None:
         return _encoded(await _write(services, scope, batch))
     digest = hashlib.sha256(f"{kind}\n{batch.namespace}\n".encode() + body).hexdigest()

@@ -15,7 +15,7 @@ from api.http.endpoint import Endpoint, Params, PathId
 from api.http.request import JSON, ApiRequest, QueryFlag
 from api.wiring.container import AppServices, Services
 from ingest.screening.redaction.redactor import ID_FIELDS
-from memtypes.model.errors import Unavailable
+from memtypes.model.errors import AccessDenied, Unavailable
 from memtypes.model.filters import parse_filter
 from memtypes.model.memory import Model
 from memtypes.model.scope import Scope
@@ -31,30 +31,29 @@ RequestT = TypeVar("RequestT", bound=RankedRequest)
 @Endpoint("POST /v1/search", "The best memories for a query, ranked", errors=(503,))
 async def post_search(request: ApiRequest, services: AppServices, data: JSONBody[SearchRequest]) -> SearchAnswer:
     """The hits, best first."""
-    return await run_search(services, request.auth.tenant, data)
+    return await run_search(services, _scope(request, data), data)
 
 
 @Endpoint("POST /v1/retrieve", "A context for a query that fits a budget of tokens", errors=(503,))
 async def post_retrieve(request: ApiRequest, services: AppServices, data: JSONBody[RetrieveRequest]) -> RetrieveAnswer:
     """The context, the memories in it, and their tokens."""
-    return await run_retrieve(services, request.auth.tenant, data)
+    return await run_retrieve(services, _scope(request, data), data)
 
 
-async def run_search(services: Services, tenant: str, request: SearchRequest) -> SearchAnswer:
+async def run_search(services: Services, scope: Scope, request: SearchRequest) -> SearchAnswer:
     """Search with the secrets in the query redacted. Raises InvalidRequest or Unavailable."""
-    redacted = await redact_query(services, tenant, request)
-    return await services.retriever.search(_scope(tenant, redacted), redacted)
+    return await services.retriever.search(scope, await redact_query(services, scope.tenant, request))
 
 
-async def run_retrieve(services: Services, tenant: str, request: RetrieveRequest) -> RetrieveAnswer:
+async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
     """Retrieve with a redacted query; count tokens at the model's provider. Raises InvalidRequest or Unavailable."""
-    redacted = await redact_query(services, tenant, request)
-    answer = await services.retriever.retrieve(_scope(tenant, redacted), redacted)
+    redacted = await redact_query(services, scope.tenant, request)
+    answer = await services.retriever.retrieve(scope, redacted)
     return await count_by_provider(services, redacted.model, answer)
 
 
-def _scope(tenant: str, request: RankedRequest) -> Scope:
-    return Scope(tenant, request.namespace, request.session_id, request.agent_id)
+def _scope(request: ApiRequest, asked: RankedRequest) -> Scope:
+    return request.agent_scope(asked.namespace, asked.session_id, asked.agent_id)
 
 
 async def redact_query(services: Services, tenant: str, request: RequestT) -> RequestT:
@@ -134,7 +133,7 @@ async def get_receipt(
     request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
     """The exact text of the receipt that was sealed, with its contents if asked for."""
-    receipts = _receipts(services)
+    receipts = await _receipts_with(request, services, receipt_id)
     text = await receipts.text(request.auth.tenant, receipt_id)
     if params.contents:
         text = await receipts.with_contents(request.auth.tenant, text)
@@ -144,7 +143,8 @@ async def get_receipt(
 @Endpoint("POST /v1/receipts/{receipt_id}/verify", "Check a receipt", errors=(404, 503))
 async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReceiptVerdict:
     """Each check of the receipt, and whether all passed."""
-    return await _receipts(services).verify(request.auth.tenant, receipt_id)
+    receipts = await _receipts_with(request, services, receipt_id)
+    return await receipts.verify(request.auth.tenant, receipt_id)
 
 
 @Endpoint(
@@ -154,10 +154,20 @@ async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id:
 )
 async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReplayAnswer:
     """Whether the repeated retrieval gives the same context, and what changed."""
-    return await _receipts(services).replay(request.auth.tenant, receipt_id)
+    receipts = await _receipts_with(request, services, receipt_id)
+    return await receipts.replay(request.auth.tenant, receipt_id, bound=bool(request.auth.agents))
 
 
-def _receipts(services: Services) -> Receipts:
+async def _receipts_with(request: ApiRequest, services: Services, receipt_id: str) -> Receipts:
+    """The service's receipts, of which the caller may read this one.
+
+    Raises Unavailable, NotFound, or AccessDenied if the caller's key is bound to other agents than the receipt's.
+    """
     if services.receipts is None:
         raise Unavailable("receipts need the live store, and this service has none")
+    if request.auth.agents:
+        text = await services.receipts.text(request.auth.tenant, receipt_id)
+        asked_by = Receipt.model_validate_json(text).request.get("agent_id")
+        if asked_by not in request.auth.agents:
+            raise AccessDenied("this receipt is of a retrieval by another agent")
     return services.receipts

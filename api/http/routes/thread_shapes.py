@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.http.request import InNamespace, QueryWhole
+from api.http.request import InNamespace, MaybeNamespace, QueryWhole
 from api.http.routes.memory_shapes import Redactions
 from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
 from memtypes.live.thread_policy import AccessMode, PolicyType
@@ -70,12 +70,18 @@ class ClearPost(Model):
 
 
 class AgentQuery(InNamespace):
-    """agent_id: the agent that calls; a thread that it may only read refuses its changes."""
+    """agent_id: the agent that calls, if not the only one of its key; it reaches the resources that it refers to."""
 
     agent_id: Name | None = None
 
 
-class PageQuery(InNamespace):
+class BackupQuery(MaybeNamespace):
+    """agent_id: the agent that calls, which must be able to read the thread."""
+
+    agent_id: Name | None = None
+
+
+class PageQuery(AgentQuery):
     """Which turns of a thread to return, counted from the oldest."""
 
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100

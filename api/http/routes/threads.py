@@ -14,12 +14,13 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from api.auth.keys import Role
-from api.http.endpoint import Endpoint, Params, PathId, QueryScope
+from api.http.endpoint import Endpoint, Params, PathId
 from api.http.problems import InvalidInput
-from api.http.request import ApiRequest, MaybeNamespace
+from api.http.request import ApiRequest
 from api.http.routes.thread_shapes import (
     AgentQuery,
     BackupAnswer,
+    BackupQuery,
     ClearPost,
     ContextAnswer,
     ContextPost,
@@ -49,7 +50,7 @@ from memtypes.model.scope import Scope, clean_name
 from memtypes.ports.encoders import Tokenizer
 from retrieval.context.thread import ThreadContext, thread_context
 
-_READ_ERRORS = (404, 503)
+_READ_ERRORS = (403, 404, 503)
 _WRITE_ERRORS = (403, 404, 409, 429, 503)
 _DEFAULT_TOKENIZER = "cl100k_base"
 
@@ -64,10 +65,22 @@ def live_threads(services: AppServices) -> Threads:
     return services.threads
 
 
-async def _writable(request: ApiRequest, threads: Threads, params: AgentQuery, thread_id: str) -> Scope:
-    """The scope of a call that changes a thread. Raises ReadOnly if the calling agent may only read the thread."""
-    scope = request.scope_in(params.namespace)
-    await threads.check_write(scope, thread_id, params.agent_id)
+async def _readable(request: ApiRequest, threads: Threads, params: AgentQuery, thread_id: str) -> Scope:
+    """The scope of a call that reads a thread. Raises AccessDenied if the calling agent may not read it."""
+    scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
+    await threads.check_access(scope, thread_id, write=False)
+    return scope
+
+
+async def _writable(
+    request: ApiRequest, threads: Threads, params: AgentQuery, thread_id: str, speaker: str | None = None
+) -> Scope:
+    """The scope of a call that changes a thread. Raises AccessDenied, or ReadOnly if its agent may only read it.
+
+    speaker: agent of the turn; the calling one if the query names none.
+    """
+    scope = request.agent_scope(params.namespace, agent_id=params.agent_id or request.auth.agent(speaker))
+    await threads.check_access(scope, thread_id, write=True)
     return scope
 
 
@@ -83,7 +96,8 @@ async def post_thread(
     request: ApiRequest, threads: LiveThreads, data: JSONBody[ThreadPost]
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
     """The thread, or the threads of the agent's resources: 201 if one was created, 200 if all existed."""
-    scope = request.scope_in(data.namespace)
+    scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
+    data = data.model_copy(update={"agent_id": scope.agent_id})
     if not threads.opens_for_agent(data):
         opened = await threads.open(scope, data)
         return Response(ThreadAnswer.opened(threads, opened), status_code=201 if opened.created else 200)
@@ -101,7 +115,8 @@ async def get_thread(
     request: ApiRequest, threads: LiveThreads, params: Params[PageQuery], thread_id: PathId
 ) -> PageAnswer:
     """A page of the thread's turns, which counts as use of them."""
-    content = await threads.store.page(request.scope_in(params.namespace), thread_id, params.offset, params.limit)
+    scope = await _readable(request, threads, params, thread_id)
+    content = await threads.store.page(scope, thread_id, params.offset, params.limit)
     return PageAnswer(thread=ThreadAnswer.of(threads, content.thread), turns=content.turns, total=content.thread.turns)
 
 
@@ -110,8 +125,9 @@ async def post_turn(
     request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[TurnPost]
 ) -> SaidAnswer:
     """The appended turn with its index."""
-    scope = await _writable(request, threads, params, thread_id)
-    said = await threads.append(scope, thread_id, data, data.expected_version)
+    scope = await _writable(request, threads, params, thread_id, data.agent_id)
+    turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
+    said = await threads.append(scope, thread_id, turn, data.expected_version)
     return SaidAnswer.model_validate(said, from_attributes=True)
 
 
@@ -130,9 +146,11 @@ async def put_turns(
 
 
 @Endpoint("GET /v1/threads/{thread_id}/chain", "The threads it continues", errors=_READ_ERRORS)
-async def get_chain(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadChainAnswer:
+async def get_chain(
+    request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId
+) -> ThreadChainAnswer:
     """The threads that this one continues and the thread itself, oldest first."""
-    chain = await threads.chain(namespace, thread_id)
+    chain = await threads.chain(await _readable(request, threads, params, thread_id), thread_id)
     answers = [ThreadAnswer.of(threads, thread) for thread in chain.threads]
     return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=False)
 
@@ -156,14 +174,20 @@ async def thread_part(
 
 @Endpoint("POST /v1/threads/{thread_id}/context", "The thread's context in a budget", errors=_WRITE_ERRORS)
 async def post_context(
-    services: AppServices, threads: LiveThreads, namespace: QueryScope, thread_id: PathId, data: JSONBody[ContextPost]
+    request: ApiRequest,
+    services: AppServices,
+    threads: LiveThreads,
+    params: Params[AgentQuery],
+    thread_id: PathId,
+    data: JSONBody[ContextPost],
 ) -> ContextAnswer:
     """The context as text, and the turns and files in it; its turns count as used.
 
     Without a budget, the share of the window that the policy allows, else the history's share of the model's window.
     If the model's tokenizer is an approximation, the margin that the registry gives for it is left free.
     """
-    policy = await threads.policy(namespace, thread_id)
+    scope = await _readable(request, threads, params, thread_id)
+    policy = await threads.policy(scope, thread_id)
     name = data.model or policy.model
     model = None if name is None else services.models().find(name)
     tokenizer = data.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
@@ -175,7 +199,7 @@ async def post_context(
         raise InvalidInput.at("budget", f"is required without a model whose window is known{unknown}")
     allowed = math.floor((budget if window is None else min(budget, window)) / (1.0 + margin))
     counter = services.tokenizers[tokenizer]
-    built, gap = await thread_part(threads, namespace, thread_id, allowed, counter, files=data.include_files)
+    built, gap = await thread_part(threads, scope, thread_id, allowed, counter, files=data.include_files)
     return ContextAnswer(
         context=built.text,
         turns=[TurnPlace(thread_id=at[0], index=at[1], cut=at in built.cut or None) for at in built.turns],
@@ -217,17 +241,23 @@ async def post_clear(
 
 
 @Endpoint("GET /v1/threads/{thread_id}/stats", "A thread's load", errors=_READ_ERRORS)
-async def get_stats(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadStatsAnswer:
+async def get_stats(
+    request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId
+) -> ThreadStatsAnswer:
     """The thread's tokens, limits, time to live, and evicted turns that are not stored yet."""
-    thread = await threads.store.get(namespace, thread_id)
-    return ThreadStatsAnswer.of(threads, thread, await threads.evicted_turns.store.backlog(namespace, thread_id))
+    scope = await _readable(request, threads, params, thread_id)
+    thread = await threads.store.get(scope, thread_id)
+    return ThreadStatsAnswer.of(threads, thread, await threads.evicted_turns.store.backlog(scope, thread_id))
 
 
 @Endpoint("GET /v1/threads/{thread_id}/health", "Checks of a thread", errors=_READ_ERRORS)
-async def get_health(threads: LiveThreads, namespace: QueryScope, thread_id: PathId) -> ThreadHealthAnswer:
+async def get_health(
+    request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId
+) -> ThreadHealthAnswer:
     """Whether the thread is within its limits and its evicted turns were stored."""
-    content = await threads.store.read(namespace, thread_id)
-    return ThreadHealthAnswer.of(threads, content, await threads.evicted_turns.store.backlog(namespace, thread_id))
+    scope = await _readable(request, threads, params, thread_id)
+    content = await threads.store.read(scope, thread_id)
+    return ThreadHealthAnswer.of(threads, content, await threads.evicted_turns.store.backlog(scope, thread_id))
 
 
 @Endpoint("DELETE /v1/threads/{thread_id}", "Delete a thread", role=Role.WRITER, status=204, errors=_WRITE_ERRORS)
@@ -241,13 +271,15 @@ async def delete_thread(
 
 @Endpoint("GET /v1/threads/backups/{backup_id}", "The turns of a cleared thread", errors=_READ_ERRORS)
 async def get_backup(
-    request: ApiRequest, threads: LiveThreads, params: Params[MaybeNamespace], backup_id: PathId
+    request: ApiRequest, threads: LiveThreads, params: Params[BackupQuery], backup_id: PathId
 ) -> BackupAnswer:
     """The turns that the thread had before it was cleared."""
     namespace, local_id = _backup_place(backup_id)
     if not local_id or params.namespace not in (None, namespace):
         raise _no_backup()
-    turns = await threads.store.backup(request.scope_in(namespace), local_id)
+    scope = request.agent_scope(namespace, agent_id=params.agent_id)
+    await threads.check_access(scope, local_id.rpartition(".")[0], write=False)
+    turns = await threads.store.backup(scope, local_id)
     return BackupAnswer(turns=turns)
 
 

@@ -205,9 +205,10 @@ async def post_workflow(request: ApiRequest, workflows: LiveWorkflows, data: JSO
     errors=_WRITE_ERRORS,
 )
 async def post_event(
-    workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId, data: JSONBody[NewEvent]
+    request: ApiRequest, workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId, data: JSONBody[NewEvent]
 ) -> EventAnswer:
     """The version of the appended event."""
+    request.auth.agent(data.agent)
     reported = await workflows.append(namespace, workflow_id, data)
     return EventAnswer.model_validate(reported, from_attributes=True)
 

@@ -36,15 +36,23 @@ class WorkingIn(NewItem, InSession):
 
 
 class WorkingQuery(InSession):
-    """Which items of a session to list: those of a to-do or all, with or without cleared ones."""
+    """Which items of a session to list: those of a to-do or all, with or without cleared ones.
 
+    agent_id: the agent that calls with a key of several agents; it lists its own items.
+    """
+
+    agent_id: Name | None = None
     todo_id: Name | None = None
     include_cleared: QueryFlag = False
 
 
 class ClearIn(InSession):
-    """Which items to clear: those of a to-do, one item, or all of the session."""
+    """Which items to clear: those of a to-do, one item, or all of the session.
 
+    agent_id: the agent that calls with a key of several agents; it clears its own items.
+    """
+
+    agent_id: Name | None = None
     todo_id: Name | None = None
     id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
 
@@ -103,7 +111,7 @@ class WorkingCleared(Answer):
 @Endpoint("POST /v1/working", "Create a working item", role=Role.WRITER, status=201, errors=(404, 409, 429, 503))
 async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
     """The created item."""
-    scope = request.scope_in(data.namespace, data.session_id, data.agent_id)
+    scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     created = await working_memory(services).create(scope, data)
     return WorkingCreated(**dict(_shown(created.value)), redactions=created.counts)
 
@@ -111,7 +119,7 @@ async def post_working(request: ApiRequest, services: AppServices, data: JSONBod
 @Endpoint("GET /v1/working", "List working items; this does not count as use", errors=(503,))
 async def list_working(request: ApiRequest, services: AppServices, params: Params[WorkingQuery]) -> ItemsAnswer:
     """The items of the session that match the query, oldest first."""
-    scope = request.scope_in(params.namespace, params.session_id)
+    scope = request.agent_scope(params.namespace, params.session_id, params.agent_id)
     items = await working_memory(services).list_items(scope, params.todo_id, include_cleared=params.include_cleared)
     return ItemsAnswer(items=[_shown(item) for item in items])
 
@@ -119,7 +127,7 @@ async def list_working(request: ApiRequest, services: AppServices, params: Param
 @Endpoint("POST /v1/working/clear", "Clear working items", role=Role.WRITER, errors=(503,))
 async def clear_working(request: ApiRequest, services: AppServices, data: JSONBody[ClearIn]) -> WorkingCleared:
     """How many items of the session were cleared."""
-    scope = request.scope_in(data.namespace, data.session_id)
+    scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     return WorkingCleared(cleared=await working_memory(services).clear(scope, ItemSelection(data.todo_id, data.id)))
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Filter, Kind, Not, Op
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 
@@ -30,9 +31,22 @@ _LINKS = "links."
 
 
 def within(scope: Scope, *conditions: Condition) -> Condition:
-    """Memories of the scope's namespace that meet all `conditions`. Every operation on memories uses this."""
+    """Memories of the scope's namespace that meet all `conditions`. Every operation on memories uses this.
+
+    A scope that is bound to agents has only theirs of the working items.
+    """
     bounds = [_match("tenant", scope.tenant), _match("namespace", scope.namespace)]
+    if scope.agents:
+        theirs = {"key": "agent_id", "match": {"any": list(scope.agents)}}
+        bounds.append({"should": [negated(_match("type", MemoryType.WORKING)), theirs]})
     return {"must": [*bounds, *(condition for condition in conditions if condition)]}
+
+
+def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
+    """Whether `within(scope)` holds for the memory with this payload, for reads without a condition."""
+    if (payload["tenant"], payload["namespace"]) != (scope.tenant, scope.namespace):
+        return False
+    return payload["type"] != MemoryType.WORKING or scope.reaches(payload.get("agent_id"))
 
 
 def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]:

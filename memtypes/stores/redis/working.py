@@ -38,7 +38,7 @@ class RedisWorking(LiveItemStore):
         """Store an item of the session and set its session due for syncing now; see `LiveItemStore`."""
         at = _milliseconds(item.memory.updated_at)
         await self._live.script(
-            _PUT, _keys(scope), (item.memory.id, _record(item), _session(scope), at), idempotent=True
+            _PUT, _keys(scope), (item.memory.id, _record(item), _session(scope), at, _agents(scope)), idempotent=True
         )
         await self._set_due(scope, at)
 
@@ -49,7 +49,8 @@ class RedisWorking(LiveItemStore):
         records: list[str] = await self._live.run(
             lambda redis: redis.hvals(key), idempotent=not optional, workload=workload, key=key
         )
-        return sorted(map(_item, records), key=lambda item: (item.memory.created_at, item.memory.id))
+        items = [item for item in map(_item, records) if scope.reaches(item.memory.agent_id)]
+        return sorted(items, key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Restart the items' time to live; see `LiveItemStore`. It waits for the disk, so call it after answering."""
@@ -59,7 +60,7 @@ class RedisWorking(LiveItemStore):
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
         """Mark the selected items as cleared; their ids. See `LiveItemStore`."""
-        arguments = (_milliseconds(at), _session(scope), selection.todo_id or "", selection.id or "")
+        arguments = (_milliseconds(at), _session(scope), selection.todo_id or "", selection.id or "", _agents(scope))
         ids: list[str] = await self._live.script(_CLEAR, _keys(scope), arguments, idempotent=False)
         if ids:
             await self._set_due(scope, _milliseconds(at))
@@ -67,7 +68,7 @@ class RedisWorking(LiveItemStore):
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
         """Pause the items of to-dos, or end the pause of all; see `LiveItemStore`."""
-        arguments = (_milliseconds(at), int(paused))
+        arguments = (_milliseconds(at), int(paused), _agents(scope))
         changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
         return changed
 
@@ -127,6 +128,10 @@ def _session(scope: Scope) -> str:
     return scope.session_id
 
 
+def _agents(scope: Scope) -> str:
+    return json.dumps(scope.agents)
+
+
 def _member(scope: Scope) -> str:
     return json.dumps([scope.tenant, scope.namespace])
 
@@ -138,6 +143,7 @@ def _record(item: LiveItem) -> str:
         {
             "memory": json.dumps(memory.to_payload()),
             "todo": memory.todo_id or "",
+            "agent": memory.agent_id or "",
             "ttl": round(item.ttl.total_seconds() * 1000),
             "expires": _milliseconds(memory.expires_at or memory.updated_at + item.ttl),
             "accessed": 0 if memory.accessed_at is None else _milliseconds(memory.accessed_at),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.auth.keys import BadKeys, Caller, KeyBook, KeyEntry, KeyRing, Role, load_keys
+from api.auth.keys import BadKeys, Caller, KeyBook, KeyEntry, KeyRights, KeyRing, Role, load_keys
 from api.wiring.container import Services
 from memtypes.model.errors import Conflict, NotFound, Unavailable
 from memtypes.stores.files import locked
@@ -112,7 +112,7 @@ async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     other = KeyBook(KeyRing(), path)
     book = KeyBook(KeyRing(), path)
-    key_id, key = await book.create("acme", Role.WRITER, clock)
+    key_id, key = await book.create(KeyRights(tenant="acme", role=Role.WRITER), clock)
     for item in (book, other, KeyBook(KeyRing(), path)):
         assert item.caller(key) == Caller("acme", Role.WRITER, key_id)
     await book.remove(key_id)
@@ -126,7 +126,7 @@ async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
 async def test_key_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
     """The file contains no key, and only its owner can read it."""
     path = tmp_path / "keys.json"
-    _, key = await KeyBook(KeyRing(), path).create("acme", Role.READER, clock)
+    _, key = await KeyBook(KeyRing(), path).create(KeyRights(tenant="acme", role=Role.READER), clock)
     assert key not in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
 
@@ -136,7 +136,7 @@ async def test_failed_write_of_keys_is_unavailable(tmp_path: Path) -> None:
     """If the key file cannot be written, creating a key fails with the cause and adds no key."""
     book = KeyBook(KeyRing(), tmp_path / "gone" / "keys.json")
     with pytest.raises(Unavailable, match="cannot be written: No such file"):
-        await book.create("acme", Role.READER, clock)
+        await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
     assert book.known() == []
 
 
@@ -148,7 +148,9 @@ async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processe
     books = [KeyBook(KeyRing(), path) for _ in range(processes)]
     async with anyio.create_task_group() as tasks:
         for number in range(12):
-            tasks.start_soon(books[number % processes].create, f"tenant {number}", Role.READER, clock)
+            tasks.start_soon(
+                books[number % processes].create, KeyRights(tenant=f"tenant {number}", role=Role.READER), clock
+            )
     assert len(KeyBook(KeyRing(), path).known()) == 12
 
 
@@ -157,7 +159,7 @@ async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> 
     """If the file lock is not released in time, Unavailable names the process that holds it."""
     book = KeyBook(KeyRing(), tmp_path / "keys.json", wait_s=0.05)
     with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"):
-        await book.create("acme", Role.READER, clock)
+        await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
 
 
 @pytest.mark.anyio
@@ -165,7 +167,7 @@ async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, cap
     """A damaged file stops a start; a running service keeps its keys and logs the error."""
     path = tmp_path / "keys.json"
     book = KeyBook(KeyRing(), path)
-    _, key = await book.create("acme", Role.READER, clock)
+    _, key = await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
     path.write_text("[{]")
     with caplog.at_level(logging.ERROR):
         assert book.caller(key) == Caller("acme", Role.READER, book.known()[0].id)
@@ -196,7 +198,13 @@ async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
         assert (await client.get("/v1/memories?namespace=n", headers=admin)).json()["total"] == 0
         listed = await client.get("/v1/admin/keys", headers=admin)
         assert created["key"] not in listed.text
-        shown = {"id": created["id"], "tenant": "new", "role": "writer", "created_at": "2026-03-01T12:00:00Z"}
+        shown = {
+            "id": created["id"],
+            "tenant": "new",
+            "role": "writer",
+            "agents": [],
+            "created_at": "2026-03-01T12:00:00Z",
+        }
         assert listed.json()["keys"][-1] == shown
         path = f"/v1/admin/keys/{created['id']}"
         assert (await client.delete(path, headers=admin)).status_code == 204

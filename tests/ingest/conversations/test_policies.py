@@ -9,9 +9,10 @@ import pytest
 
 from ingest.conversations.policies import UNKNOWN_WINDOW, PolicyLookup, time_limit
 from memtypes.config import parse_policies
-from memtypes.live.thread_policy import FlushStrategy, Policies, ThreadPolicy
+from memtypes.live.thread_policy import AccessMode, FlushStrategy, Policies, ThreadPolicy
 from memtypes.llms.registry import ModelEntry, Registry, RegistryFile
-from memtypes.model.errors import InvalidRequest, ReadOnly, Unavailable
+from memtypes.model.errors import AccessDenied, InvalidRequest, Unavailable
+from memtypes.model.scope import Scope
 
 AGENTS = """
 threads: {notes: {}, quiet: {}, open: {}}
@@ -88,12 +89,41 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     allowed: bool,  # noqa: FBT001 - a case
 ) -> None:
     """A listed agent writes only to its resources; unlisted agents write to those of no agent."""
-    lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
+    lookup, scope = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml")), Scope("t", "n", agent_id=agent)
     if allowed:
-        lookup.check_write(resource, agent)
+        lookup.check_access(scope, resource, "k", write=True)
     else:
-        with pytest.raises(ReadOnly):
-            lookup.check_write(resource, agent)
+        with pytest.raises(AccessDenied):
+            lookup.check_access(scope, resource, "k", write=True)
+
+
+@pytest.mark.parametrize(
+    ("resource", "agent", "mode"),
+    [
+        ("notes", "writer", AccessMode.READ_WRITE),
+        ("notes", "reader", AccessMode.READ_ONLY),
+        ("quiet", "writer", None),
+        ("open", "stranger", None),
+        (None, "reader", None),
+        ("notes", None, None),
+    ],
+)
+def test_a_bound_agent_uses_only_what_it_refers_to(resource: str | None, agent: str | None, mode: object) -> None:
+    """Neither resources of no agent nor threads of no resource."""
+    lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
+    scope = Scope("t", "n", agent_id=agent, agents=("reader", "writer", "stranger"))
+    assert lookup.access(scope, resource, "k") is mode
+
+
+@pytest.mark.parametrize(("key", "theirs"), [("box:ann:7", True), ("box:bob:7", False), ("box:ann", False)])
+def test_a_key_with_the_agents_id_belongs_to_that_agent(key: str, *, theirs: bool) -> None:
+    """Of a shared resource a bound agent uses the threads whose key has its own id."""
+    text = """
+    threads: {box: {key: "box:{{ agent.id }}:{{ user.id }}"}}
+    agents: {ann: {memory: box}, bob: {memory: box}}
+    """
+    lookup = PolicyLookup(Registry, parse_policies(text, "p.yaml"))
+    assert (lookup.access(Scope("t", "n", agent_id="ann", agents=("ann",)), "box", key) is not None) is theirs
 
 
 @pytest.mark.anyio

@@ -217,7 +217,7 @@ async def test_an_agent_may_not_write_to_a_read_only_resource(live: LiveClient, 
     for call in (
         threads.append(scope, thread_id, new, None),
         threads.replace(scope, thread_id, [new], None),
-        threads.check_write(scope, thread_id, "helper"),
+        threads.check_access(replace(scope, agent_id="helper"), thread_id, write=True),
         threads.open(scope, request.model_copy(update={"agent_id": "helper", "initial_context": "x"})),
     ):
         with pytest.raises(ReadOnly):

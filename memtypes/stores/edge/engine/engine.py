@@ -29,7 +29,7 @@ from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.edge.sidecar.token_vectors import Matcher
 from memtypes.stores.files import sync_directory
-from memtypes.stores.operations.conditions import Condition
+from memtypes.stores.operations.conditions import Condition, in_scope
 from memtypes.stores.operations.engine import (
     Change,
     EngineOperations,
@@ -121,11 +121,12 @@ class EdgeEngine(EngineOperations):
             for kind, few in ids.items():
                 shard = self._shards[kind]
                 payloads += shard.reader.payloads(shard.slots.known(few)).values()
-        bounds = (scope.tenant, scope.namespace)
-        return [payload for payload in payloads if (payload["tenant"], payload["namespace"]) == bounds]
+        return [payload for payload in payloads if in_scope(scope, payload)]
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
         """The passages of those `ids` that exist in the scope."""
+        if scope.agents and MemoryType.WORKING in ids:  # the file of passages does not have their agents
+            return await super().passages(scope, ids)
         passages: list[Passage] = []
         with translated():
             for kind, few in ids.items():

@@ -1,10 +1,11 @@
--- Clear items. KEYS: session, due sessions. ARGV: now, session id, to-do id or '', item id or ''. Returns their ids.
+-- Clear items. KEYS: session, due sessions. ARGV: now, session id, to-do id or '', item id or '',
+-- agents. Returns their ids.
 local now, ids = tonumber(ARGV[1]), {}
 local all = redis.call('HGETALL', session)
 for index = 1, #all, 2 do
   local item = cjson.decode(all[index + 1])
   local selected = (ARGV[3] == '' or item.todo == ARGV[3]) and (ARGV[4] == '' or all[index] == ARGV[4])
-  if selected and alive(item, now) then
+  if selected and alive(item, now) and reachable(item, ARGV[5]) then
     item.cleared = now
     save(all[index], item)
     ids[#ids + 1] = all[index]

@@ -1,11 +1,12 @@
--- Pause the items of to-dos, or end the pause of all. KEYS: session, due sessions. ARGV: now, 1 or 0 to end the pause.
+-- Pause the items of to-dos, or end the pause of all. KEYS: session, due sessions. ARGV: now, 1 or 0 to end the
+-- pause, agents.
 -- Returns how many changed. The copies in the memory store do not have this flag, so nothing is due for syncing.
 local now, pause, changed = tonumber(ARGV[1]), ARGV[2] == '1', 0
 local all = redis.call('HGETALL', session)
 for index = 1, #all, 2 do
   local item = cjson.decode(all[index + 1])
   local selected = item.todo ~= '' or not pause
-  if selected and alive(item, now) and (item.paused or false) ~= pause then
+  if selected and alive(item, now) and reachable(item, ARGV[3]) and (item.paused or false) ~= pause then
     item.paused, item.revision = pause, item.revision + 1
     redis.call('HSET', session, all[index], cjson.encode(item))
     changed = changed + 1

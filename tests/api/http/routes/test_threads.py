@@ -93,7 +93,8 @@ async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClien
         {"path": "agent_id", "message": "there is no agent 'four'; there are: three; or name a resource", "got": "four"}
     ]
     assert "there are: brief, notes" in (await begun(client, status=422, resource="suport"))["errors"][0]["message"]
-    notes = await begun(client, resource="notes", key="k", agent_id="four")
+    await begun(client, status=403, resource="notes", key="k", agent_id="four")
+    notes = await begun(client, resource="notes", key="k")
     await say(client, notes["id"], "no", agent_id="four", status=403)
     await say(client, notes["id"], "nobody in particular")
     short = await begun(client, resource="quiet", agent_id="four")

@@ -1,0 +1,324 @@
+"""Keys bound to agents: what they act as, and that no call of the OpenAPI document gives them what is not theirs."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.wiring.container import Services
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.working import RedisWorking
+from retrieval.receipts.service import Receipts
+from retrieval.retriever import Retriever
+from tests.api.conftest import connect, problem
+from tests.api.working_client import with_live
+from tests.fakes_memories import InMemoryStore
+from tests.ingest.conversations.builders import ingestor_over, threads_over
+
+pytestmark = pytest.mark.anyio
+
+POLICIES = """
+threads:
+  shared: {key: "shared:{{ session.id }}"}
+  secret: {}
+  boxes: {key: "box:{{ agent.id }}:{{ session.id }}"}
+agents:
+  ann: {memories: [{id: shared, mode: read-only}, boxes]}
+  bob: {memories: [shared, secret, boxes]}
+  cat: {memory: boxes}
+"""
+KEYS = {"host": [], "ann": ["ann"], "bob": ["bob"], "both": ["ann", "cat"]}
+MARK = "zanzibar"
+SESSION = {"session": {"id": "s1"}}
+
+
+class World:
+    """Clients of one service by key, and a namespace."""
+
+    def __init__(self, client: httpx.AsyncClient, namespace: str) -> None:
+        self.client, self.namespace = client, namespace
+
+    async def call(self, key: str, method: str, path: str, body: Any = None, **query: Any) -> httpx.Response:
+        """Send a call with a key; with its namespace in the body if it has one, else in the query."""
+        if isinstance(body, dict):
+            body = {"namespace": self.namespace, **body}
+        else:
+            query = {"namespace": self.namespace, **query}
+        return await self.client.request(method, path, json=body, params=query, headers=key_header(key))
+
+    async def on_thread(
+        self, key: str, method: str, path: str, body: Any = None, agent_id: str | None = None
+    ) -> httpx.Response:
+        """Send a call on a thread, whose namespace is in the query."""
+        query = {"namespace": self.namespace} | ({"agent_id": agent_id} if agent_id else {})
+        return await self.client.request(method, f"/v1/threads{path}", json=body, params=query, headers=key_header(key))
+
+    async def thread(self, caller: str, /, status: int = 201, **fields: Any) -> str:
+        """Create a thread and return its id, or "" if that was refused."""
+        answer = await self.call(caller, "POST", "/v1/threads", fields)
+        assert answer.status_code == status, answer.text
+        return str(answer.json().get("id", ""))
+
+
+def key_header(key: str) -> dict[str, str]:
+    """The header that sends the key of this name."""
+    return {"X-API-Key": f"key-of-{key}"}
+
+
+@pytest.fixture
+async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
+    """A service with keys that are bound to agents, on a real live store."""
+    async with serving(live, services) as client:
+        yield World(client, f"n {uuid.uuid4()}")
+
+
+@asynccontextmanager
+async def serving(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the service."""
+    assert isinstance(services.store, InMemoryStore)
+    assert services.receipts is not None
+    wired = with_live(services, live)
+    parts = replace(services.receipts.parts, live=RedisWorking(live))
+    wired = replace(wired, retriever=Retriever(parts), receipts=Receipts(services.receipts.queue, parts))
+    threads = threads_over(live, POLICIES, ingestor=ingestor_over(services.store))
+    entries = [
+        KeyEntry(key=f"key-of-{name}", tenant="t", role=Role.WRITER, agents=agents) for name, agents in KEYS.items()
+    ]
+    admin = KeyEntry(key="key-of-admin", tenant="t", role=Role.ADMIN)
+    keys = KeyBook(KeyRing.of([*entries, admin]))
+    async with connect(replace(wired, threads=threads, keys=keys)) as client:
+        yield client
+
+
+async def test_a_key_of_one_agent_acts_as_it(world: World) -> None:
+    """It need not name the agent; naming another one is refused."""
+    box = await world.thread("ann", resource="boxes", variables=SESSION)
+    turn = {"role": "user", "content": "hello"}
+    said = await world.on_thread("ann", "POST", f"/{box}/turns", turn)
+    assert said.json()["turn"]["agent_id"] == "ann"
+    assert "acts as 'ann'" in problem(await world.on_thread("ann", "GET", f"/{box}", agent_id="bob"), 403)["detail"]
+    problem(await world.on_thread("ann", "POST", f"/{box}/turns", {**turn, "agent_id": "bob"}), 403)
+    for path in ("/v1/memories", "/v1/working", "/v1/search", "/v1/threads"):
+        body = {"type": "semantic", "content": "x", "session_id": "s", "query": "x", "agent_id": "bob"}
+        fields = {
+            "/v1/memories": ("type", "content", "agent_id"),
+            "/v1/working": ("content", "session_id", "agent_id"),
+            "/v1/search": ("query", "agent_id"),
+            "/v1/threads": ("agent_id",),
+        }[path]
+        problem(await world.call("ann", "POST", path, {name: body[name] for name in fields}), 403)
+    await world.call("host", "POST", "/v1/workflows", {"workflow_id": "w"})
+    events, query = "/v1/workflows/w/events", {"namespace": world.namespace}
+    for agent, status in (("bob", 403), ("ann", 201)):
+        step = {"type": "step_started", "step_id": "s", "agent": agent}
+        answer = await world.client.post(events, json=step, params=query, headers=key_header("ann"))
+        assert answer.status_code == status
+    batch = {"items": [{"type": "semantic", "content": "x", "agent_id": "bob"}]}
+    problem(await world.call("ann", "POST", "/v1/memories/batch", batch), 403)
+
+
+async def test_a_key_of_several_agents_must_name_one(world: World) -> None:
+    """Threads and working items are refused without an agent; long-term memory is not."""
+    box = await world.thread("both", resource="boxes", variables=SESSION, agent_id="cat")
+    missing = problem(await world.on_thread("both", "GET", f"/{box}"), 422)
+    assert missing["errors"][0]["path"] == "agent_id"
+    assert "'ann', 'cat'" in missing["detail"]
+    problem(await world.call("both", "POST", "/v1/working", {"content": "x", "session_id": "s"}), 422)
+    assert (await world.on_thread("both", "GET", f"/{box}", agent_id="cat")).status_code == 200
+    problem(await world.on_thread("both", "GET", f"/{box}", agent_id="ann"), 403)
+    fact = {"type": "semantic", "content": "The build runs on Friday."}
+    assert (await world.call("both", "POST", "/v1/memories", fact)).status_code == 201
+
+
+async def test_a_read_only_reference_is_read_and_not_written(world: World) -> None:
+    """Every call that changes the thread is refused to the agent."""
+    shared = await world.thread("bob", resource="shared", variables=SESSION)
+    assert await world.thread("ann", status=200, resource="shared", variables=SESSION) == shared
+    for path in ("", "/chain", "/stats", "/health"):
+        assert (await world.on_thread("ann", "GET", f"/{shared}{path}")).status_code == 200
+    turn = {"role": "user", "content": "x"}
+    changes: list[tuple[str, str, Any]] = [
+        ("POST", "/turns", turn),
+        ("PUT", "/turns", {"turns": [turn]}),
+        ("POST", "/flush", {}),
+        ("POST", "/clear", {"confirm": True}),
+        ("DELETE", "", None),
+    ]
+    for method, path, body in changes:
+        refused = problem(await world.on_thread("ann", method, f"/{shared}{path}", body), 403)
+        assert "may not write to 'shared'" in refused["detail"]
+    await world.thread("ann", status=403, resource="shared", variables=SESSION, initial_context="x")
+
+
+async def test_an_agent_is_refused_threads_that_it_does_not_refer_to(world: World) -> None:
+    """Reads as well as writes, by key or by agent_id; by its key also threads of no resource."""
+    secret = await world.thread("host", resource="secret")
+    loose = await world.thread("host", key="loose")
+    for key, agent_id in (("ann", None), ("host", "ann")):
+        for path in ("", "/chain", "/stats", "/health"):
+            problem(await world.on_thread(key, "GET", f"/{secret}{path}", agent_id=agent_id), 403)
+    await world.thread("host", status=403, resource="secret", agent_id="ann")
+    await world.thread("ann", status=403, resource="secret")
+    await world.thread("ann", status=403, resource="boxes", variables=SESSION, parent_id=secret)
+    await world.thread("ann", status=403, resource="boxes", variables={**SESSION, "agent": {"id": "bob"}})
+    await world.thread("bob", status=403, resource="boxes", key="box:ann:s1")
+    problem(await world.on_thread("ann", "GET", f"/{loose}"), 403)
+    assert (await world.on_thread("host", "GET", f"/{loose}", agent_id="ann")).status_code == 200
+
+
+async def test_admin_keys_are_not_bound(world: World) -> None:
+    """An admin reaches everything, so such a key is refused; a created key is bound as asked for."""
+    made = {"tenant": "t", "role": "reader", "agents": ["ann"]}
+    refused = await world.client.post("/v1/admin/keys", json={**made, "role": "admin"}, headers=key_header("admin"))
+    assert "reader or writer" in problem(refused, 422)["detail"]
+    created = (await world.client.post("/v1/admin/keys", json=made, headers=key_header("admin"))).json()
+    assert created["agents"] == ["ann"]
+    listed = (await world.client.get("/v1/admin/keys", headers=key_header("admin"))).json()["keys"]
+    assert [key["agents"] for key in listed if key["id"] == created["id"]] == [["ann"]]
+    secret = await world.thread("host", resource="secret")
+    query = {"namespace": world.namespace}
+    headers = {"X-API-Key": created["key"]}
+    problem(await world.client.get(f"/v1/threads/{secret}", params=query, headers=headers), 403)
+
+
+async def plant(world: World) -> dict[str, list[str]]:
+    """Store what is bob's, each with the mark, and return the ids by path parameter."""
+    secret = await world.thread("bob", resource="secret", initial_context=f"The plan is {MARK}")
+    box = await world.thread("bob", resource="boxes", variables=SESSION, initial_context=f"The plan is {MARK}")
+    loose = await world.thread("host", key="loose", initial_context=f"The plan is {MARK}")
+    for thread in (secret, box, loose):
+        turn = {"role": "user", "content": f"The plan is {MARK}", "files": [f"{MARK}.py"]}
+        await world.on_thread("host", "POST", f"/{thread}/turns", turn)
+    child = await world.thread("host", resource="shared", variables=SESSION, parent_id=secret)
+    await world.on_thread("host", "POST", f"/{child}/turns", {"role": "user", "content": "What is the plan?"})
+    backup = await world.thread("bob", resource="secret", key="cleared")
+    await world.on_thread("bob", "POST", f"/{backup}/turns", {"role": "user", "content": f"The plan was {MARK}"})
+    cleared = await world.on_thread("bob", "POST", f"/{backup}/clear", {"confirm": True, "backup": True})
+    note = {"content": f"The plan is {MARK}, which nobody else may know", "session_id": "s1"}
+    item = (await world.call("bob", "POST", "/v1/working", {**note, "todo_id": "t1"})).json()["id"]
+    other = (await world.call("host", "POST", "/v1/working", {**note, "content": f"Nobody's {MARK}"})).json()["id"]
+    stored = {"type": "working", "content": f"A stored plan of {MARK} for the weekend", "session_id": "s1"}
+    stored_id = (await world.call("bob", "POST", "/v1/memories", stored)).json()["id"]
+    asked = await world.call("bob", "POST", "/v1/retrieve", {"query": "what is the plan?", "session_id": "s1"})
+    assert MARK in asked.json()["context"]
+    return {
+        "thread_id": [secret, box, loose, child],
+        "memory_id": [item, other, stored_id],
+        "receipt_id": [asked.json()["receipt_id"]],
+        "backup_id": [cleared.json()["backup_id"]],
+        "workflow_id": ["w"],
+        "agent_id": ["bob"],
+        "job": ["expire"],
+        "key_id": ["k"],
+    }
+
+
+class Walk:
+    """Calls every operation of the OpenAPI document, with bodies and queries made of its schemas."""
+
+    def __init__(self, document: dict[str, Any], world: World, ids: dict[str, list[str]]) -> None:
+        self._document, self._world, self._ids = document, world, ids
+
+    async def leaks(self, key: str, **named: str) -> list[str]:
+        """The operations whose answer to a call with `key` contains the mark. named: fields that every call has."""
+        found = []
+        for method, path, operation in self._operations():
+            for target in self._targets(path):
+                for thread_id in [None, *self._ids["thread_id"]] if path == "/v1/hooks/prompt-submit" else [None]:
+                    values = {**named, **({"thread_id": thread_id} if thread_id else {})}
+                    answer = await self._call(key, method, target, operation, values)
+                    assert answer.status_code != 500, f"{method} {path}: {answer.text}"
+                    if MARK in answer.text:
+                        found.append(f"{method} {path}")
+        return found
+
+    def _operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Every operation; those that delete come last."""
+        operations = [
+            (method.upper(), path, operation)
+            for path, methods in self._document["paths"].items()
+            for method, operation in methods.items()
+        ]
+        yield from sorted(operations, key=lambda each: (each[0] == "DELETE", "clear" in each[1], each[1]))
+
+    def _targets(self, path: str) -> list[str]:
+        for name, ids in self._ids.items():
+            if f"{{{name}}}" in path:
+                return [path.replace(f"{{{name}}}", value) for value in ids]
+        assert "{" not in path, f"the walk has no value for a parameter of {path}"
+        return [path]
+
+    async def _call(
+        self, key: str, method: str, path: str, operation: dict[str, Any], named: dict[str, str]
+    ) -> httpx.Response:
+        query = {
+            each["name"]: self._value(each["name"], each["schema"], named)
+            for each in operation.get("parameters", [])
+            if each["in"] == "query" and (each.get("required") or each["name"] in {**self._known(), **named})
+        }
+        content = operation.get("requestBody", {}).get("content", {})
+        schema = content.get("application/json", {}).get("schema")
+        body = self._value("", schema, named) if schema else None
+        headers = key_header(key) | ({"content-type": "application/json"} if schema else {})
+        text = json.dumps(body) if schema else None
+        return await self._world.client.request(method, path, params=query, content=text, headers=headers)
+
+    def _known(self) -> dict[str, Any]:
+        return {
+            "namespace": self._world.namespace,
+            "session_id": "s1",
+            "query": "what is the plan?",
+            "prompt": "what is the plan?",
+            "budget": 2000,
+            "contents": "true",
+            "include_cleared": "true",
+            "include_flushed": "true",
+            "include_expired": "true",
+            "explain": True,
+            "confirm": "true",
+        }
+
+    def _value(self, name: str, schema: dict[str, Any], named: dict[str, str]) -> Any:
+        """A value for the field `name` of this schema: a known one, else the simplest that the schema allows."""
+        if "$ref" in schema:
+            schema = self._document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        known = {**self._known(), **named}
+        kind = schema.get("type")
+        if name in known:
+            return True if kind == "boolean" and known[name] == "true" else known[name]
+        for branch in ("anyOf", "oneOf", "allOf"):
+            if branch in schema:
+                return self._value(name, schema[branch][0], named)
+        if "enum" in schema or "const" in schema:
+            return schema.get("const", schema.get("enum", [None])[0])
+        if kind == "object":
+            properties, required = schema.get("properties", {}), schema.get("required", [])
+            wanted = {each: part for each, part in properties.items() if each in required or each in known}
+            return {each: self._value(each, part, named) for each, part in wanted.items()}
+        simple: dict[str, Any] = {"array": [], "integer": 1, "number": 0.5, "boolean": True}
+        return simple.get(str(kind), "some text that is long enough")
+
+
+async def test_no_call_of_the_document_gives_an_agent_what_is_not_its_own(world: World) -> None:
+    """The same walk with a key of no agent finds the mark in many answers, so the walk does reach it."""
+    ids = await plant(world)
+    document = (await world.client.get("/openapi.json")).json()
+    walk = Walk(document, world, ids)
+    assert await walk.leaks("ann") == []
+    assert await walk.leaks("ann", agent_id="bob") == []
+    assert await walk.leaks("both", agent_id="ann") == []
+    left = [await world.on_thread("host", "GET", f"/{thread}") for thread in ids["thread_id"]]
+    assert [answer.json()["total"] for answer in left] == [1, 1, 1, 1]
+    listed = (await world.call("bob", "GET", "/v1/working", session_id="s1")).json()["items"]
+    assert [item["id"] for item in listed] == ids["memory_id"][:1]
+    assert (await world.call("bob", "GET", f"/v1/memories/{ids['memory_id'][2]}")).status_code == 200
+    reached = {operation.split("?")[0] for operation in await walk.leaks("host")}
+    assert len(reached) >= 12, reached
