@@ -11,14 +11,25 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Self
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from anyio import to_thread
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
-from ingest.workflows.history import MIN_EVENT_TOKENS, events_of_state, history
+from ingest.workflows.history import (
+    SHORTEST_EVENT_TOKENS,
+    ChainResource,
+    HistoryView,
+    LoggedWorkflow,
+    Versions,
+    WorkflowHistory,
+    current_resources,
+    events_of_state,
+    history,
+)
 from memtypes.live.workflows import (
     SNAPSHOT_EVENTS,
     STATUS_AFTER,
@@ -26,7 +37,6 @@ from memtypes.live.workflows import (
     JsonObject,
     NewEvent,
     OnEnd,
-    ResourceValue,
     StatusChange,
     WorkflowEventType,
     WorkflowId,
@@ -47,6 +57,8 @@ _ATTEMPTS = 8
 
 MAX_BUDGET = 1_000_000
 DEFAULT_BUDGET = 8_000
+
+_HISTORY = TypeAdapter(WorkflowHistory)
 
 _log = logging.getLogger(__name__)
 
@@ -73,11 +85,14 @@ def _not_blank_json(value: object) -> object:
 class ResumeRequest(Model):
     """The next input of a workflow: any JSON, which becomes its next event. budget: tokens of the history.
 
-    idempotency_key: the same key and request get the same answer.
+    model: counts the tokens. versions: the values of resources to show, the newest or all. idempotency_key: the same
+    key and request get the same answer.
     """
 
     input: Annotated[Any, AfterValidator(_not_blank_json)]
-    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] = DEFAULT_BUDGET
+    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] | None = None
+    model: Name | None = None
+    versions: Versions = Versions.NEWEST
     idempotency_key: Name | None = None
 
 
@@ -104,38 +119,12 @@ class WorkflowChain:
 
 
 @dataclass(frozen=True, slots=True)
-class ChainResource:
-    """The newest value of a resource in a workflow and its ancestors. workflow_id: the workflow that set it."""
-
-    id: str
-    resource: ResourceValue
-    workflow_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class ResumedWorkflow:
-    """The history of a resumed workflow as text. omitted: events that are cut or left out. version: of the input.
+    """The history of a workflow before its input. version: of the input. redactions: secrets removed, by kind."""
 
-    redactions: secrets removed from the input, by kind.
-    """
-
-    history: str
-    total_tokens: int
-    budget: int
-    tokenizer: str
-    omitted: int
-    version: int = 0
-    redactions: Mapping[str, int] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """The answer as stored for repeated calls with the same idempotency key: all but version and redactions."""
-        names = ("history", "total_tokens", "budget", "tokenizer", "omitted")
-        return json.dumps({name: getattr(self, name) for name in names})
-
-    @classmethod
-    def from_json(cls, stored: str) -> Self:
-        """The answer that `to_json` wrote as `stored`."""
-        return cls(**json.loads(stored))
+    history: WorkflowHistory
+    version: int
+    redactions: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,19 +172,20 @@ class Workflows:
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
         """The newest value of each resource in the workflow and its ancestors; newest first."""
-        newest: dict[str, ChainResource] = {}
-        for log in await self._logs(scope, workflow_id):
-            for name, value in log.state.resources.items():
-                older = newest.get(name)
-                if older is None or older.resource.at <= value.at:
-                    newest[name] = ChainResource(name, value, log.workflow_id)
-        return sorted(newest.values(), key=lambda entry: (entry.resource.at, entry.resource.version), reverse=True)
+        return current_resources((log.workflow_id, log.state) for log in await self._logs(scope, workflow_id))
 
-    async def resume(self, scope: Scope, workflow_id: str, request: ResumeRequest) -> ResumedWorkflow:
+    async def history(self, scope: Scope, workflow_id: str, view: HistoryView) -> tuple[WorkflowHistory, int]:
+        """The history of the workflow and its ancestors, and the version up to which it goes. Changes nothing."""
+        logs = await self._logs(scope, workflow_id)
+        return await self._history(scope, logs, view), logs[-1].version
+
+    async def resume(
+        self, scope: Scope, workflow_id: str, request: ResumeRequest, view: HistoryView
+    ) -> ResumedWorkflow:
         """Append the input as the next event; return the history of the workflow and its ancestors before it.
 
         With an idempotency key, a repeated call gets the first answer again and appends nothing. When other callers
-        append events meanwhile, the history is read again.
+        append events meanwhile, the history is read again. view: how to write the history that `request` asks for.
         """
         self.redactor.check_ids(scope.tenant, {"idempotency_key": request.idempotency_key})
         cleaned = await self._clean(scope, request.input)
@@ -205,7 +195,7 @@ class Workflows:
             attempt += 1
             logs = await self._logs(scope, workflow_id)
             version = logs[-1].version
-            answer = await self._history(scope, logs, request.budget)
+            answer = await self._history(scope, logs, view)
             kind = WorkflowEventType.NOTE if version else WorkflowEventType.STARTED
             event = Event(kind, to_utc(self.clock()), input=request.input)
             once = _idempotent_answer(request, answer)
@@ -216,10 +206,10 @@ class Workflows:
                 if attempt == _ATTEMPTS or conflict.current_version == version:
                     raise
         if appended.answer is not None:
-            answer = ResumedWorkflow.from_json(appended.answer)
+            answer = _HISTORY.validate_json(appended.answer)
         else:
             await self._snapshot_if_due(scope, workflow_id, appended.version)
-        return replace(answer, version=appended.version, redactions=cleaned.counts)
+        return ResumedWorkflow(answer, appended.version, cleaned.counts)
 
     async def _clean(self, scope: Scope, value: Any) -> RedactedValue[Any]:
         """`value` without secrets."""
@@ -248,12 +238,11 @@ class Workflows:
         except NotFound:
             return None
 
-    async def _history(self, scope: Scope, logs: list[WorkflowLog], budget: int) -> ResumedWorkflow:
-        limit = budget // MIN_EVENT_TOKENS
-        chain = {log.workflow_id: await self._newest(scope, log, limit) for log in logs}
-        written = history(chain, budget, self.tokenizer)
-        unread = sum(max(0, log.version - len(chain[log.workflow_id])) for log in logs)
-        return ResumedWorkflow(written.text, written.tokens, budget, self.tokenizer.name, written.omitted + unread)
+    async def _history(self, scope: Scope, logs: list[WorkflowLog], view: HistoryView) -> WorkflowHistory:
+        limit = view.budget // SHORTEST_EVENT_TOKENS
+        events = await asyncio.gather(*(self._newest(scope, log, limit) for log in logs))
+        chain = [LoggedWorkflow(log, log.state, newest) for log, newest in zip(logs, events, strict=True)]
+        return await to_thread.run_sync(history, chain, view)
 
     async def _newest(self, scope: Scope, log: WorkflowLog, limit: int) -> tuple[Event, ...]:
         """The workflow's newest `limit` events; if its log has expired, events reconstructed from its last state."""
@@ -268,8 +257,9 @@ class Workflows:
         return tuple(events_of_state(log.state))
 
 
-def _idempotent_answer(request: ResumeRequest, answer: ResumedWorkflow) -> IdempotentAnswer | None:
+def _idempotent_answer(request: ResumeRequest, answer: WorkflowHistory) -> IdempotentAnswer | None:
     if request.idempotency_key is None:
         return None
-    digest = hashlib.sha256(json.dumps([request.input, request.budget], sort_keys=True).encode()).hexdigest()
-    return IdempotentAnswer(request.idempotency_key, digest, answer.to_json())
+    asked = [request.input, request.budget, request.model, request.versions]
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return IdempotentAnswer(request.idempotency_key, digest, _HISTORY.dump_json(answer).decode())

@@ -1,23 +1,36 @@
-"""The history of a workflow chain as text within a token budget.
+"""The history of a workflow chain as text within a token budget: the current values, then the newest events.
 
 Every piece ends with a newline and begins with "-", "#" or "<", so token counts add up; see `memtypes.search.passage`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum, auto
+from typing import Any
 
-from memtypes.live.workflows import Event, StepStatus, WorkflowEventType, WorkflowState, value_text
+from memtypes.live.workflows import Event, ResourceValue, StepStatus, WorkflowEventType, WorkflowState, value_text
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
+from memtypes.ports.workflows import WorkflowLog
 from memtypes.search.passage import bullet
 
 OPENING = "<memories>\n"
 CLOSING = "</memories>\n"
+VALUES_HEADING = "# Current values\n"
 CUT_MARK = " [cut]"
+VALUES_MARK = "- [more values are left out]\n"
+EVENTS_MARK = "- [older events are left out]\n"
 MIN_EVENT_TOKENS = 24
-"""Tokens of the shortest cut event that still says something: its time takes 15, the mark 3."""
+"""Tokens of the shortest cut piece that still says something: the time of an event takes 15, the mark 3."""
+
+SHORTEST_EVENT_TOKENS = 16
+"""Tokens of the shortest whole event: no more events than fit by this are read."""
+
+_VALUE_SHARE = 4
+"""A value takes at most a quarter of the room of all values."""
 
 _LABELS = {
     WorkflowEventType.STARTED: "workflow started",
@@ -38,87 +51,248 @@ _STEP_EVENTS = {
 }
 
 
+class Versions(StrEnum):
+    """Which values of a resource a history shows: the current one, or also those that it replaced."""
+
+    NEWEST = "newest"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryView:
+    """How to write a history. budget: of tokens by the caller's model.
+
+    margin: share by which that model may count more than `tokenizer`; it is left free.
+    """
+
+    budget: int
+    tokenizer: Tokenizer
+    margin: float = 0.0
+    versions: Versions = Versions.NEWEST
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedWorkflow:
+    """A workflow of a chain with its newest events, oldest first."""
+
+    log: WorkflowLog
+    state: WorkflowState
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainResource:
+    """The newest value of a resource in a workflow and its ancestors. workflow_id: the workflow that set it."""
+
+    id: str
+    resource: ResourceValue
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryOmissions:
+    """What a history leaves out or cuts: events, values of resources, values of data.
+
+    older_values: those of the resources' values that were replaced since.
+    """
+
+    events: int = 0
+    resources: int = 0
+    data: int = 0
+    older_values: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class WorkflowHistory:
-    """The history of a workflow chain as text. omitted: number of events that are cut or left out."""
+    """The history of a workflow chain as text. total_tokens: as the caller's model may count, the margin included."""
 
     text: str
-    tokens: int
-    omitted: int
+    total_tokens: int
+    omitted: HistoryOmissions
 
 
-def history(chain: Mapping[str, Sequence[Event]], budget: int, tokenizer: Tokenizer) -> WorkflowHistory:
-    """The events of each workflow of `chain` by its id, all oldest first, in at most `budget` tokens.
+def history(chain: Sequence[LoggedWorkflow], view: HistoryView) -> WorkflowHistory:
+    """The current values and the newest events of `chain`, oldest workflow first, in the view's budget.
 
-    Events are collected newest first and shown oldest first. An event that takes more than half of the budget is cut.
-    Collecting stops at the first event that does not fit, so the history has no gap.
+    Values take up to half of the budget, or what the events leave free. One that does not fit is passed over. Events
+    are collected newest first and shown oldest first, without a gap. A value that takes more than a quarter of the room
+    of values is cut, and an event that takes more than half of the room of events.
     """
-    builder = _HistoryBuilder(tokenizer, budget)
-    for workflow_id, events in reversed(list(chain.items())):
-        builder.add(workflow_id, events)
-    text, total = builder.text(), sum(map(len, chain.values()))
-    return WorkflowHistory(text, tokenizer.count(text), total - builder.whole_events)
+    return _HistoryWriter(chain, view).write()
 
 
-class _HistoryBuilder:
-    def __init__(self, tokenizer: Tokenizer, budget: int) -> None:
-        self._tokenizer = tokenizer
-        self._budget = budget
-        self._room = budget - tokenizer.count(OPENING) - tokenizer.count(CLOSING)
-        self._sections: list[tuple[str, list[str]]] = []
-        self.whole_events = 0
+def current_resources(chain: Iterable[tuple[str, WorkflowState]]) -> list[ChainResource]:
+    """The newest value of each resource in the workflows of `chain`, given with their ids; newest first."""
+    newest: dict[str, ChainResource] = {}
+    for workflow_id, state in chain:
+        for name, value in state.resources.items():
+            older = newest.get(name)
+            if older is None or older.resource.at <= value.at:
+                newest[name] = ChainResource(name, value, workflow_id)
+    return sorted(newest.values(), key=lambda entry: (entry.resource.at, entry.resource.version), reverse=True)
 
-    def add(self, workflow_id: str, events: Sequence[Event]) -> None:
-        """Add the workflow's newest events that fit; after one that does not, nothing older is added."""
-        heading = "#" + bullet(f"Workflow {workflow_id}")[1:]
-        heading_tokens = self._tokenizer.count(heading)
-        pieces: list[str] = []
-        for event in reversed(events):
-            room = self._room - (0 if pieces else heading_tokens)
-            piece, cut = self._fit(event_text(event), room)
-            if piece is None:
-                self._room = 0  # leave out everything older, so the history has no gap
-                break
-            self._room = room - self._tokenizer.count(piece)
-            self.whole_events += not cut
-            pieces.append(piece)
-        if pieces:
-            self._sections.append((heading, pieces))
 
-    def _fit(self, text: str, room: int) -> tuple[str | None, bool]:
-        """`text` as a bullet of at most `room` tokens, and whether it was cut; None if it does not fit."""
-        limit = self._budget // 2
+class _Kind(StrEnum):
+    HEADING = auto()
+    RESOURCE = auto()
+    DATA = auto()
+    EVENT = auto()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """A piece of the text. whole: not cut. older: number of replaced values of resources in it."""
+
+    kind: _Kind
+    text: str
+    tokens: int
+    whole: bool = True
+    older: int = 0
+
+
+class _HistoryWriter:
+    def __init__(self, chain: Sequence[LoggedWorkflow], view: HistoryView) -> None:
+        self._chain, self._view, self._tokenizer = chain, view, view.tokenizer
+        self._counts: dict[str, int] = {}
+        self._budget = math.floor(view.budget / (1.0 + view.margin))
+        self._current = current_resources((workflow.log.workflow_id, workflow.state) for workflow in chain)
+        self._sources = {(one.id, one.workflow_id, one.resource.version) for one in self._current}
+        self._data: dict[str, Any] = {}
+        for workflow in chain:
+            self._data |= workflow.state.data
+
+    def write(self) -> WorkflowHistory:
+        """Fill the budget. If the text exceeds it after all, the oldest events are dropped, then the last values."""
+        room = self._budget - self._count(OPENING) - self._count(CLOSING)
+        values = self._values(room // 2)
+        events = self._events(room - _tokens(values))
+        shown = sum(piece.kind is not _Kind.HEADING and piece.whole for piece in values)
+        if shown < len(self._current) + len(self._data):
+            values = self._values(room - _tokens(events))
+        pieces = [*values, *events]
+        while pieces and self._tokenizer.count(_text(pieces)) > self._budget:
+            pieces.remove(next((piece for piece in pieces if piece.kind is _Kind.EVENT), pieces[-1]))
+        text = _text(pieces) if any(piece.kind is not _Kind.HEADING for piece in pieces) else ""
+        tokens = math.ceil(self._tokenizer.count(text) * (1.0 + self._view.margin))
+        return WorkflowHistory(text, tokens, self._omitted(pieces if text else []))
+
+    def _values(self, room: int) -> list[_Piece]:
+        """The current values, newest first, in at most `room` tokens, with their heading and a mark."""
+        entries = [(_Kind.RESOURCE, entry.id, entry.resource.value) for entry in self._current]
+        entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
+        heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
+        pieces: list[_Piece] = []
+        left, limit = room - heading.tokens - mark.tokens, room // _VALUE_SHARE
+        for kind, name, value in entries:
+            text = f"{name} = {value_text(value)}"
+            fits = left >= limit or self._count(bullet(text)) <= left  # a cut value must not fill the room of others
+            piece = self._fit(kind, text, left, limit) if fits else None
+            if piece is not None:
+                pieces.append(piece)
+                left -= piece.tokens
+        if not pieces:
+            return []
+        return [heading, *pieces, *([] if len(pieces) == len(entries) else [mark])]
+
+    def _events(self, room: int) -> list[_Piece]:
+        """The newest events in at most `room` tokens, oldest first; a mark if older ones are left out."""
+        events = self._newest_events(room)
+        shown = sum(piece.kind is _Kind.EVENT for piece in events)
+        if shown == sum(workflow.log.version for workflow in self._chain):
+            return events
+        mark = self._heading(EVENTS_MARK)
+        events = self._newest_events(room - mark.tokens)
+        return [mark, *events] if events else []
+
+    def _newest_events(self, room: int) -> list[_Piece]:
+        """The newest events up to one that does not fit, oldest first, under a heading for each workflow."""
+        limit, pieces = room // 2, list[_Piece]()
+        for workflow in reversed(self._chain):
+            title = f"Workflow {workflow.log.workflow_id} ({workflow.state.status})"
+            heading = self._heading("#" + bullet(title)[1:])
+            left, shown = room - _tokens(pieces) - heading.tokens, 0
+            for event in reversed(workflow.events):
+                text, older = self._event_text(workflow.log.workflow_id, event)
+                piece = self._fit(_Kind.EVENT, text, left, limit, older)
+                if piece is None:
+                    return [*([heading] if shown else []), *reversed(pieces)]
+                pieces.append(piece)
+                left, shown = left - piece.tokens, shown + 1
+            if shown:
+                pieces.append(heading)
+            if len(workflow.events) < workflow.log.version and not workflow.log.lost:
+                break  # older events were not read: what is older still would leave a gap
+        return list(reversed(pieces))
+
+    def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
+        """`event` as text, and the number of replaced values of resources in it. Current values are named only."""
+        all_versions = self._view.versions is Versions.ALL
+        replaced = {name for name in event.resources if (name, workflow_id, event.version) not in self._sources}
+        lines = [event_text(event)]
+        if event.resources:
+            lines.append("resources: " + _names(event.resources, replaced, values=all_versions))
+        if event.data:
+            changed = {name for name, value in event.data.items() if self._data.get(name) != value}
+            lines.append("data: " + _names(event.data, changed, values=all_versions))
+        return "\n".join(lines), len(replaced) if all_versions else 0
+
+    def _fit(self, kind: _Kind, text: str, room: int, limit: int, older: int = 0) -> _Piece | None:
+        """`text` as a bullet of at most `room` tokens, cut if it has more than `limit`; None if it does not fit."""
         allowed = min(room, limit)
         if allowed <= 0:
-            return None, False
+            return None
         piece = bullet(text)
-        tokens = self._tokenizer.count(piece)
+        tokens = self._count(piece)
         if tokens <= allowed:
-            return piece, False
+            return _Piece(kind, piece, tokens, older=older)
         if tokens <= limit or allowed < MIN_EVENT_TOKENS:
-            return None, False
+            return None
         while allowed > 0:
             piece = bullet(self._tokenizer.truncate(text, allowed) + CUT_MARK)
-            over = self._tokenizer.count(piece) - min(room, limit)
-            if over <= 0:
-                return piece, True
-            allowed -= over
-        return None, False
+            tokens = self._tokenizer.count(piece)
+            if tokens <= min(room, limit):
+                return _Piece(kind, piece, tokens, whole=False)
+            allowed -= tokens - min(room, limit)
+        return None
 
-    def text(self) -> str:
-        """The whole history, oldest first. If it exceeds the budget after all, the oldest events are dropped."""
-        while self._sections:
-            body = "".join(heading + "".join(reversed(pieces)) for heading, pieces in reversed(self._sections))
-            text = OPENING + body + CLOSING
-            if self._tokenizer.count(text) <= self._budget:
-                return text
-            self._sections[-1][1].pop()
-            self._sections = [section for section in self._sections if section[1]]
-        return ""
+    def _heading(self, text: str) -> _Piece:
+        return _Piece(_Kind.HEADING, text, self._count(text))
+
+    def _count(self, text: str) -> int:
+        """Tokens of `text`, counted once: the same pieces are tried in different rooms."""
+        if text not in self._counts:
+            self._counts[text] = self._tokenizer.count(text)
+        return self._counts[text]
+
+    def _omitted(self, pieces: Sequence[_Piece]) -> HistoryOmissions:
+        whole = {kind: sum(piece.kind is kind and piece.whole for piece in pieces) for kind in _Kind}
+        events = sum(workflow.log.version for workflow in self._chain)
+        values = sum(value.values for workflow in self._chain for value in workflow.state.resources.values())
+        older = values - len(self._current) - sum(piece.older for piece in pieces)
+        resources = len(self._current) - whole[_Kind.RESOURCE] + older
+        return HistoryOmissions(
+            max(0, events - whole[_Kind.EVENT]), resources, len(self._data) - whole[_Kind.DATA], older
+        )
+
+
+def _tokens(pieces: Sequence[_Piece]) -> int:
+    return sum(piece.tokens for piece in pieces)
+
+
+def _text(pieces: Sequence[_Piece]) -> str:
+    return OPENING + "".join(piece.text for piece in pieces) + CLOSING
+
+
+def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
+    """The names of `members`; those in `replaced` marked so, and with their values if `values`."""
+    return ", ".join(
+        (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)") if name in replaced else name
+        for name, value in members.items()
+    )
 
 
 def event_text(event: Event) -> str:
-    """`event` as text: time (to the second), step, type, agent and values."""
+    """`event` as text without resources and data: time (to the second), step, type, agent, reason and values."""
     step = f"step {event.step_id} " if event.step_id is not None else ""
     agent = f" by {event.agent}" if event.agent is not None else ""
     lines = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_LABELS[event.type]}{agent}"]
@@ -126,10 +300,6 @@ def event_text(event: Event) -> str:
         value = getattr(event, name)
         if value is not None:
             lines.append(f"{name}: {value_text(value)}")
-    for name in ("resources", "data"):
-        members = getattr(event, name)
-        if members:
-            lines.append(f"{name}: " + ", ".join(f"{key} = {value_text(value)}" for key, value in members.items()))
     return "\n".join(lines)
 
 

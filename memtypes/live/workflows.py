@@ -211,11 +211,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ResourceValue:
-    """The newest value of a resource. version, at: version and time of the event that set it."""
+    """The newest value of a resource. version, at: version and time of the event that set it.
+
+    values: how many values the workflow has set for it, this one included.
+    """
 
     value: Any
     version: int
     at: datetime
+    values: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +292,9 @@ def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
     version = state.version
     for event in events:
         version = event.version
-        resources |= {name: ResourceValue(value, version, event.at) for name, value in event.resources.items()}
+        for name, value in event.resources.items():
+            before = resources[name].values if name in resources else 0
+            resources[name] = ResourceValue(value, version, event.at, before + 1)
         data |= event.data
         if event.step_id is not None:
             _apply_to_step(steps, event, event.step_id)

@@ -13,8 +13,9 @@ from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.request import ApiRequest, InNamespace, QueryWhole
 from api.http.routes.memory_shapes import Redactions
-from api.wiring.container import AppServices
-from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
+from api.wiring.container import AppServices, Services
+from ingest.workflows.engine import DEFAULT_BUDGET, MAX_BUDGET, ResumeRequest, WorkflowRequest, Workflows
+from ingest.workflows.history import HistoryView, Versions, WorkflowHistory
 from memtypes.live.workflows import NewEvent, OnEnd, WorkflowEventType, WorkflowStatus
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Name
@@ -43,6 +44,14 @@ class EventsQuery(InNamespace):
 
     after: Annotated[QueryWhole, Field(ge=0)] = 0
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 500
+
+
+class HistoryQuery(InNamespace):
+    """How to write a history: in how many tokens, counted for which model, with which values of resources."""
+
+    budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] | None = None
+    model: Name | None = None
+    versions: Versions = Versions.NEWEST
 
 
 class BegunAnswer(Answer):
@@ -162,21 +171,45 @@ class EventsAnswer(Answer):
     next_after: int
 
 
-class ContinueMetadata(Answer):
-    """The cost of the history. omitted: number of events that are shortened or left out."""
+class OmittedFromHistory(Answer):
+    """What the history leaves out or cuts: events, values of resources, and values of the data.
+
+    older_values: those of the resources' values that were replaced since; `versions=all` shows them.
+    """
+
+    events: int
+    resources: int
+    data: int
+    older_values: int
+
+
+class HistoryMetadata(Answer):
+    """The cost of a history. tokenizer: the one that counted; total_tokens includes a margin for the model."""
 
     total_tokens: int
     budget: int
     tokenizer: str
-    omitted: int
 
 
-class ContinueAnswer(Answer):
-    """The history before the input, and the input's version. redactions: secrets removed from the input, by kind."""
+class WorkflowHistoryAnswer(Answer):
+    """The history of a workflow and those that it continues, up to the event `version`."""
 
     history: str
     version: int
-    metadata: ContinueMetadata
+    omitted: OmittedFromHistory
+    metadata: HistoryMetadata
+
+    @classmethod
+    def of(cls, written: WorkflowHistory, view: HistoryView, version: int, **fields: Any) -> Self:
+        """The answer with a history that was written for `view`."""
+        metadata = HistoryMetadata(total_tokens=written.total_tokens, budget=view.budget, tokenizer=view.tokenizer.name)
+        omitted = OmittedFromHistory.model_validate(written.omitted, from_attributes=True)
+        return cls(history=written.text, version=version, omitted=omitted, metadata=metadata, **fields)
+
+
+class ContinueAnswer(WorkflowHistoryAnswer):
+    """The history before the input, and the input's version. redactions: secrets removed from the input, by kind."""
+
     redactions: Redactions = None
 
 
@@ -263,17 +296,47 @@ async def get_events(
 
 
 @Endpoint(
+    "GET /v1/workflows/{workflow_id}/history",
+    "The current values and the newest events of its chain, in a budget",
+    errors=_READ_ERRORS,
+)
+async def get_workflow_history(
+    request: ApiRequest,
+    services: AppServices,
+    workflows: LiveWorkflows,
+    params: Params[HistoryQuery],
+    workflow_id: PathId,
+) -> WorkflowHistoryAnswer:
+    """The history in the budget, as `continue` gives it; nothing is appended."""
+    view = _view(services, workflows, params)
+    written, version = await workflows.history(request.scope_in(params.namespace), workflow_id, view)
+    return WorkflowHistoryAnswer.of(written, view, version)
+
+
+@Endpoint(
     "POST /v1/workflows/{workflow_id}/continue",
     "Continue: the history in a budget, and the input as the next event",
     role=Role.WRITER,
     errors=_WRITE_ERRORS,
 )
 async def post_continue(
-    workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId, data: JSONBody[ResumeRequest]
+    services: AppServices,
+    workflows: LiveWorkflows,
+    namespace: QueryScope,
+    workflow_id: PathId,
+    data: JSONBody[ResumeRequest],
 ) -> ContinueAnswer:
     """The history in the budget, and the version of the input, which was appended as an event."""
-    resumed = await workflows.resume(namespace, workflow_id, data)
-    metadata = ContinueMetadata.model_validate(resumed, from_attributes=True)
-    return ContinueAnswer(
-        history=resumed.history, version=resumed.version, metadata=metadata, redactions=resumed.redactions
-    )
+    view = _view(services, workflows, data)
+    resumed = await workflows.resume(namespace, workflow_id, data, view)
+    return ContinueAnswer.of(resumed.history, view, resumed.version, redactions=resumed.redactions)
+
+
+def _view(services: Services, workflows: Workflows, asked: HistoryQuery | ResumeRequest) -> HistoryView:
+    """How to write the history that a call asks for: in its budget, counted for its model."""
+    budget = DEFAULT_BUDGET if asked.budget is None else asked.budget
+    if asked.model is None:
+        return HistoryView(budget, workflows.tokenizer, versions=asked.versions)
+    model = services.models().find(asked.model)
+    tokenizer = services.tokenizers.get(model.tokenizer, workflows.tokenizer)
+    return HistoryView(budget, tokenizer, model.margin, asked.versions)

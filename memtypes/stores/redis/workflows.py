@@ -235,7 +235,7 @@ def _appended(append: AppendEvent, answer: list[Any]) -> EventAppended:
         case ["full", *_]:
             raise Conflict(f"a workflow has at most {MAX_EVENTS} events; create another with parent_id to go on")
         case ["other"]:
-            raise Conflict("this idempotency_key was used with another input or budget; use a new one")
+            raise Conflict("this idempotency_key was used with another request; use a new one")
         case _:
             raise _unknown(append.workflow_id)
 

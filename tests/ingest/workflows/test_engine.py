@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from ingest.screening.redaction.redactor import Redactor
-from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
+from ingest.workflows.engine import ResumedWorkflow, ResumeRequest, WorkflowRequest, Workflows
+from ingest.workflows.history import HistoryOmissions, HistoryView
 from memtypes.live.workflows import SNAPSHOT_EVENTS, NewEvent, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, NotFound, Unavailable, VersionConflict
 from memtypes.model.policy import MemoryType
@@ -90,6 +91,14 @@ async def started(engine: Workflows, *kinds: str) -> str:
     for kind in kinds:
         await engine.append(SCOPE, workflow_id, event(kind))
     return workflow_id
+
+
+async def resume(
+    engine: Workflows, workflow_id: str, text: str, *, budget: int, key: str | None = None
+) -> ResumedWorkflow:
+    """Resume a workflow with a history in `budget` tokens."""
+    request = ResumeRequest(input=text, budget=budget, idempotency_key=key)
+    return await engine.resume(SCOPE, workflow_id, request, HistoryView(budget, FakeTokenizer()))
 
 
 async def episodes(memories: InMemoryStore) -> int:
@@ -183,7 +192,7 @@ async def test_an_expired_ancestor_is_reported_as_a_gap() -> None:
     store.expire(SCOPE, "b")
     chain = await engine.chain(SCOPE, "c")
     assert ([log.workflow_id for log in chain.logs], chain.gap) == (["a", "c"], True)
-    assert (await engine.resume(SCOPE, "c", ResumeRequest(input="on", budget=500))).version == 1
+    assert (await resume(engine, "c", "on", budget=500)).version == 1
 
 
 async def test_the_newest_value_of_a_chains_resource_wins() -> None:
@@ -208,14 +217,14 @@ async def test_resuming_returns_the_history_before_the_input() -> None:
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
     await engine.append(SCOPE, "parent", event("step_completed", step_id="dig", output="a hole"))
     await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
-    first = await engine.resume(SCOPE, "child", ResumeRequest(input="fill it", budget=500))
-    assert "a hole" in first.history
-    assert "fill it" not in first.history
+    first = await resume(engine, "child", "fill it", budget=500)
+    assert "a hole" in first.history.text
+    assert "fill it" not in first.history.text
     assert (await engine.store.load(SCOPE, "child")).state.status is WorkflowStatus.RUNNING
-    second = await engine.resume(SCOPE, "child", ResumeRequest(input="and plant", budget=500))
-    assert "fill it" in second.history
-    assert (first.version, second.version, second.omitted) == (1, 2, 0)
-    assert second.total_tokens == FakeTokenizer().count(second.history) <= 500
+    second = await resume(engine, "child", "and plant", budget=500)
+    assert "fill it" in second.history.text
+    assert (first.version, second.version, second.history.omitted) == (1, 2, HistoryOmissions())
+    assert second.history.total_tokens == FakeTokenizer().count(second.history.text) <= 500
 
 
 async def test_a_long_history_has_the_newest_events() -> None:
@@ -224,10 +233,10 @@ async def test_a_long_history_has_the_newest_events() -> None:
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest())
     for number in range(3 * SNAPSHOT_EVENTS):
         await engine.append(SCOPE, workflow_id, event("note", input=f"entry {number}"))
-    resumed = await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=200))
-    assert f"entry {3 * SNAPSHOT_EVENTS - 1}" in resumed.history
-    shown = resumed.history.count("entry")
-    assert resumed.omitted == 3 * SNAPSHOT_EVENTS - shown > 0
+    resumed = await resume(engine, workflow_id, "on", budget=200)
+    assert f"entry {3 * SNAPSHOT_EVENTS - 1}" in resumed.history.text
+    shown = resumed.history.text.count("entry")
+    assert resumed.history.omitted.events == 3 * SNAPSHOT_EVENTS - shown > 0
 
 
 async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None:
@@ -239,7 +248,7 @@ async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None
     await engine.append(SCOPE, "parent", event("completed"))
     await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
     store.expire_log(SCOPE, "parent")
-    assert "a hole" in (await engine.resume(SCOPE, "child", ResumeRequest(input="on", budget=500))).history
+    assert "a hole" in (await resume(engine, "child", "on", budget=500)).history.text
     assert (await engine.store.load(SCOPE, "parent")).state.status is WorkflowStatus.COMPLETED
     with pytest.raises(NotFound):
         await engine.store.load(SCOPE, "parent", 1)
@@ -249,32 +258,27 @@ async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
     """The input is appended once, even if the workflow ends meanwhile; another input is a conflict."""
     engine = engine_over()
     workflow_id = await started(engine, "started")
-    request = ResumeRequest(input="on", budget=500, idempotency_key="key")
-    first = await engine.resume(SCOPE, workflow_id, request)
+    first = await resume(engine, workflow_id, "on", budget=500, key="key")
     await engine.append(SCOPE, workflow_id, event("note", input="meanwhile"))
-    assert (
-        await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500, idempotency_key="key")) == first
-    )
+    assert await resume(engine, workflow_id, "on", budget=500, key="key") == first
     assert len(await engine.store.events(SCOPE, workflow_id, 0, 100)) == 3
     with pytest.raises(Conflict):
-        await engine.resume(SCOPE, workflow_id, ResumeRequest(input="off", budget=500, idempotency_key="key"))
+        await resume(engine, workflow_id, "off", budget=500, key="key")
     await engine.append(SCOPE, workflow_id, event("completed"))
-    assert (
-        await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500, idempotency_key="key")) == first
-    )
+    assert await resume(engine, workflow_id, "on", budget=500, key="key") == first
 
 
 async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
     """The history has the events of other callers; the eighth conflict is raised."""
     engine = engine_over(ContestedWorkflows(3))
     workflow_id = await started(engine, "started")
-    resumed = await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500))
+    resumed = await resume(engine, workflow_id, "on", budget=500)
     assert resumed.version == 5
-    assert resumed.history.count("note") == 3
+    assert resumed.history.text.count("note") == 3
     busy = engine_over(ContestedWorkflows(1_000))
     workflow_id = await started(busy)
     with pytest.raises(VersionConflict):
-        await busy.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500))
+        await resume(busy, workflow_id, "on", budget=500)
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
@@ -283,4 +287,4 @@ async def test_an_ended_workflow_cannot_be_resumed(end: str) -> None:
     engine = engine_over()
     workflow_id = await started(engine, end)
     with pytest.raises(VersionConflict):
-        await engine.resume(SCOPE, workflow_id, ResumeRequest(input="on", budget=500))
+        await resume(engine, workflow_id, "on", budget=500)

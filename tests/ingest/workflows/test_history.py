@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.workflows.history import CUT_MARK, event_text, events_of_state, history
+from ingest.workflows.history import (
+    CUT_MARK,
+    EVENTS_MARK,
+    VALUES_MARK,
+    HistoryOmissions,
+    HistoryView,
+    LoggedWorkflow,
+    Versions,
+    WorkflowHistory,
+    event_text,
+    events_of_state,
+    history,
+)
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.workflows import Event, NewEvent, WorkflowEventType, WorkflowState, fold
 from memtypes.ports.encoders import Tokenizer
+from memtypes.ports.workflows import WorkflowLog
 from tests.fakes import FakeTokenizer
 from tests.memtypes.live.logs import LOGS, START, logged
 
@@ -25,18 +42,118 @@ class NonAdditiveTokenizer(FakeTokenizer):
         return super().count(text) + len(text) // 100
 
 
+def write(
+    chain: Mapping[str, Sequence[Event]], budget: int, tokenizer: Tokenizer | None = None, **view: Any
+) -> WorkflowHistory:
+    """The history of a chain of workflows, given by the events of each."""
+    view_of = HistoryView(budget, tokenizer or FakeTokenizer(), **view)
+    return history([workflow(workflow_id, events) for workflow_id, events in chain.items()], view_of)
+
+
+def workflow(workflow_id: str, events: Sequence[Event]) -> LoggedWorkflow:
+    """A workflow with these events."""
+    log = WorkflowLog(workflow_id, None, len(events), (), WorkflowState(), tuple(events))
+    return LoggedWorkflow(log, log.state, log.events)
+
+
+def changes(*values: Mapping[str, object]) -> list[Event]:
+    """Events that set resources."""
+    return logged([NewEvent(type=WorkflowEventType.RESOURCE_CHANGED, resources=dict(value)) for value in values])
+
+
 def notes(*texts: str) -> list[Event]:
     """Note events with these texts."""
     return logged([NewEvent(type=WorkflowEventType.NOTE, input=text) for text in texts])
 
 
-@given(log=LOGS, budget=st.integers(0, 400), cut=st.integers(0, 30))
+@given(
+    log=LOGS,
+    budget=st.integers(0, 400),
+    cut=st.integers(0, 30),
+    margin=st.sampled_from([0.0, 0.5]),
+    versions=st.sampled_from(list(Versions)),
+)
 @pytest.mark.parametrize("tokenizer", [FakeTokenizer(), NonAdditiveTokenizer()])
-def test_a_history_never_exceeds_its_budget(tokenizer: Tokenizer, log: list[Event], budget: int, cut: int) -> None:
-    """For any budget the text fits into it, and the reported tokens are those of the text."""
-    result = history({"parent": log[:cut], "child": log[cut:]}, budget, tokenizer)
-    assert result.tokens == tokenizer.count(result.text) <= budget
-    assert 0 <= result.omitted <= len(log)
+def test_a_history_never_exceeds_its_budget(
+    tokenizer: Tokenizer, log: list[Event], budget: int, cut: int, margin: float, versions: Versions
+) -> None:
+    """For any budget the text fits into it, margin included, and nothing is omitted more often than it exists."""
+    chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
+    result = write(chain, budget, tokenizer, margin=margin, versions=versions)
+    assert result.total_tokens == ceil(tokenizer.count(result.text) * (1 + margin)) <= budget
+    values = [(name, value) for event in log for name, value in event.resources.items()]
+    assert 0 <= result.omitted.events <= len(log)
+    assert 0 <= result.omitted.older_values <= result.omitted.resources <= len(values)
+    assert 0 <= result.omitted.data <= len({name for event in log for name in event.data})
+
+
+@given(log=LOGS, cut=st.integers(0, 30))
+def test_a_history_with_room_leaves_out_only_replaced_values(log: list[Event], cut: int) -> None:
+    """With all versions nothing is left out at all."""
+    chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
+    values = [name for event in log for name in event.resources]
+    replaced = len(values) - len(set(values))
+    newest, every = (write(chain, 100_000, versions=versions).omitted for versions in Versions)
+    assert newest == HistoryOmissions(resources=replaced, older_values=replaced)
+    assert every == HistoryOmissions()
+
+
+def renumbered(log: Sequence[Event]) -> list[Event]:
+    """The events with versions from 1, as those of a log of their own, an hour later."""
+    return [replace(event, version=version, at=event.at + timedelta(hours=1)) for version, event in enumerate(log, 1)]
+
+
+def test_of_a_resource_only_the_newest_value_is_shown() -> None:
+    """It is shown once, however long ago it was set; older values are counted, and shown on request."""
+    chain = {"parent": [*changes({"plan": "draft 1"}, {"plan": "draft 2", "old": "set long ago"})], "child": []}
+    chain["child"] = renumbered([*changes({"plan": "final"}), *notes(*(f"note {number}" for number in range(30)))])
+    text = write(chain, 200).text
+    assert "# Current values\n- plan = final\n- old = set long ago\n" in text
+    assert "draft" not in text
+    result = write(chain, 2_000)
+    assert result.omitted == HistoryOmissions(resources=2, older_values=2)
+    assert "resources: plan (replaced), old\n" in result.text
+    every = write(chain, 2_000, versions=Versions.ALL)
+    assert "resources: plan = draft 1 (replaced)\n" in every.text
+    assert every.text.count("final") == 1
+    assert every.omitted == HistoryOmissions()
+
+
+def test_data_is_shown_as_it_is_now() -> None:
+    """The newest value of each key of the chain, also one that was given when the workflow was created."""
+    log = logged([NewEvent(type=WorkflowEventType.DATA_SET, data={"step": step}) for step in (1, 2)])
+    base = WorkflowState(data={"goal": "ship"})
+    parent = WorkflowLog("w", None, 2, (), base, tuple(log))
+    result = history([LoggedWorkflow(parent, parent.state, parent.events)], HistoryView(500, FakeTokenizer()))
+    assert "- goal = ship\n- step = 2\n" in result.text
+    assert "data: step (replaced)\n" in result.text
+
+
+def test_values_that_do_not_fit_are_passed_over_and_counted() -> None:
+    """A large value is cut; smaller and older ones are still shown, and a mark says that some are left out."""
+    log = changes({"small": "s"}, *({f"file {number}": "word " * 12} for number in range(20)), {"huge": "word " * 900})
+    result = write({"w": log}, 300)
+    assert "- small = s\n" in result.text
+    assert "- huge = word word" in result.text
+    assert CUT_MARK in result.text
+    assert VALUES_MARK in result.text
+    shown = result.text.count("- file ")
+    assert result.omitted.resources == 21 - shown
+    assert result.omitted.older_values == 0
+
+
+def test_values_take_what_events_leave_free() -> None:
+    """Without many events the values get more than half of the budget."""
+    log = changes({f"file {number}": "word " * 20 for number in range(10)})
+    result = write({"w": log}, 400)
+    assert result.omitted == HistoryOmissions()
+
+
+def test_left_out_events_are_marked() -> None:
+    """The mark comes before the oldest event that is shown; a whole history has none."""
+    log = notes(*(f"event number {number}" for number in range(40)))
+    assert EVENTS_MARK + "# Workflow w (pending)\n" in write({"w": log}, 200).text
+    assert EVENTS_MARK not in write({"w": log}, 10_000).text
 
 
 @pytest.mark.anyio
@@ -50,8 +167,8 @@ async def test_special_tokens_and_other_scripts_stay_within_the_budget(tmp_path:
         budget=st.integers(0, 300),
     )
     def check(texts: list[str], budget: int) -> None:
-        result = history({"w": notes(*texts)}, budget, tokenizer)
-        assert tokenizer.count(result.text) == result.tokens <= budget
+        result = write({"w": notes(*texts)}, budget, tokenizer)
+        assert tokenizer.count(result.text) == result.total_tokens <= budget
         assert result.text.count("</memories>") <= 1
 
     check()
@@ -60,25 +177,35 @@ async def test_special_tokens_and_other_scripts_stay_within_the_budget(tmp_path:
 def test_the_newest_events_are_kept_and_shown_in_order() -> None:
     """The oldest events are left out and counted."""
     log = notes(*(f"event number {number}" for number in range(40)))
-    result = history({"w": log}, 200, FakeTokenizer())
+    result = write({"w": log}, 200)
     shown = [number for number in range(40) if f"number {number}\n" in result.text]
     assert shown == list(range(40 - len(shown), 40))
-    assert result.omitted == 40 - len(shown) > 0
+    assert result.omitted.events == 40 - len(shown) > 0
 
 
 def test_a_history_has_no_gaps() -> None:
     """A short old event is left out if a newer one did not fit."""
     log = notes("short", "a longer entry " * 25, *(f"entry {number}" for number in range(6)))
-    result = history({"parent": notes("short"), "w": log}, 200, FakeTokenizer())
+    result = write({"parent": notes("short"), "w": log}, 200)
     assert "entry 0" in result.text
     assert "short" not in result.text
-    assert result.omitted == 3
+    assert result.omitted.events == 3
+
+
+def test_a_history_has_no_gap_where_events_were_not_read() -> None:
+    """Of a long log only the newest events are read; nothing of its parents is shown then."""
+    child = workflow("child", notes(*(f"entry {number}" for number in range(30))))
+    unread = replace(child, events=child.events[-10:])
+    result = history([workflow("parent", notes("older")), unread], HistoryView(5_000, FakeTokenizer()))
+    assert "entry 20" in result.text
+    assert "older" not in result.text.replace(EVENTS_MARK, "")
+    assert result.omitted.events == 21
 
 
 def test_parents_come_before_their_children() -> None:
     """The heading and events of the parent precede those of the child."""
     chain = {"parent": notes("first"), "child": notes("second")}
-    result = history(chain, 500, FakeTokenizer())
+    result = write(chain, 500)
     places = [result.text.index(part) for part in ("# Workflow parent", "first", "# Workflow child", "second")]
     assert places == sorted(places)
 
@@ -86,10 +213,10 @@ def test_parents_come_before_their_children() -> None:
 def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
     """It ends with a mark and counts as omitted; the other half is left for other events."""
     log = notes("the beginning", "word " * 1_000)
-    result = history({"w": log}, 200, FakeTokenizer())
+    result = write({"w": log}, 200)
     assert CUT_MARK in result.text
     assert "the beginning" in result.text
-    assert result.omitted == 1
+    assert result.omitted.events == 1
 
 
 @pytest.mark.anyio
@@ -97,15 +224,15 @@ async def test_a_cut_event_shows_part_of_its_value(tmp_path: Path) -> None:
     """An event of which only the time and the mark would fit is left out."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
     events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
-    texts = [history({"w": events}, budget, tokenizer).text for budget in range(150)]
+    texts = [write({"w": events}, budget, tokenizer).text for budget in range(150)]
     assert sum(CUT_MARK in text for text in texts) > 90
     assert all("note\n  input: word" in text for text in texts if CUT_MARK in text)
 
 
 def test_an_events_text_has_all_its_values() -> None:
-    """It has the event's time, step, type, agent, output and data."""
-    event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output={"n": 1}, data={"k": "v"})
-    text = '2026-03-01T12:00:00Z step s completed by ann\noutput: {"n": 1}\ndata: k = v'
+    """It has the event's time, step, type, agent, reason and output; resources and data depend on the history."""
+    event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output={"n": 1}, reason="asked")
+    text = '2026-03-01T12:00:00Z step s completed by ann\nreason: asked\noutput: {"n": 1}'
     assert event_text(event.at(START)) == text
 
 

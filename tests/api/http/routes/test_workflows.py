@@ -154,6 +154,63 @@ async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> No
     assert "entry 0" in outcome["history"]
 
 
+async def test_continue_shows_the_newest_value_of_each_resource(client: httpx.AsyncClient) -> None:
+    """Once, also if it was set long ago; what is left out is counted, and older values are shown on request."""
+    await begun(client, workflow_id="a", data={"goal": "ship it"})
+    await report(client, "a", "resource_changed", resources={"plan": "draft one", "spec": "as agreed"})
+    await report(client, "a", "resource_changed", resources={"plan": "draft two"})
+    await begun(client, workflow_id="b", parent_id="a")
+    await report(client, "b", "resource_changed", resources={"plan": "final"})
+    for number in range(60):
+        await report(client, "b", "note", input=f"entry {number}")
+    path = "/v1/workflows/b/continue"
+    answer = (await client.post(path, params=IN, json={"input": "go on", "budget": 300})).json()
+    for current in ("plan = final", "spec = as agreed", "goal = ship it", "entry 59"):
+        assert answer["history"].count(current) == 1
+    assert "draft" not in answer["history"]
+    omitted, shown = answer["omitted"], answer["history"].count("entry ")
+    assert (omitted["resources"], omitted["older_values"], omitted["data"]) == (2, 2, 0)
+    assert omitted["events"] == 63 - shown > 0
+    assert "older events are left out" in answer["history"]
+    every = {"input": "go on", "budget": 5_000, "versions": "all"}
+    answer = (await client.post(path, params=IN, json=every)).json()
+    assert "plan = draft one (replaced)" in answer["history"]
+    assert answer["omitted"] == {"events": 0, "resources": 0, "data": 0, "older_values": 0}
+
+
+async def test_history_is_read_without_an_event(guarded: Services) -> None:
+    """A reader gets what `continue` would show, nothing is appended, and an ended workflow can be read too."""
+    writer, reader = bearer("acme", Role.WRITER), bearer("acme", Role.READER)
+    async with connect(guarded, headers=writer) as client:
+        await begun(client, workflow_id="w")
+        await report(client, "w", "step_failed", step_id="build", error="disk full")
+        path = "/v1/workflows/w/history"
+        read = await client.get(path, params={**IN, "budget": 500}, headers=reader)
+        assert read.status_code == 200
+        assert "step build failed" in read.json()["history"]
+        assert read.json()["omitted"] == {"events": 0, "resources": 0, "data": 0, "older_values": 0}
+        assert read.json()["metadata"]["total_tokens"] == FakeTokenizer().count(read.json()["history"])
+        assert (read.json()["version"], (await look(client, "w")).json()["version"]) == (1, 1)
+        onward = await client.post("/v1/workflows/w/continue", params=IN, json={"input": "again", "budget": 500})
+        assert onward.json()["history"] == read.json()["history"]
+        await report(client, "w", "completed")
+        ended = await client.get(path, params=IN, headers=reader)
+        assert "workflow completed" in ended.json()["history"]
+        for query in ({"versions": "some"}, {"budget": "-1"}, {"model": ""}):
+            assert (await client.get(path, params={**IN, **query}, headers=reader)).status_code == 422
+
+
+async def test_history_leaves_the_margin_of_its_model_free(client: httpx.AsyncClient) -> None:
+    """A model that may count more than our tokenizer gets a history that fits even then."""
+    workflow_id = await begun(client)
+    for number in range(60):
+        await report(client, workflow_id, "note", input=f"entry {number}")
+    exact = (await look(client, workflow_id, "/history", budget=300)).json()
+    unknown = (await look(client, workflow_id, "/history", budget=300, model="of-nobody")).json()
+    assert unknown["omitted"]["events"] > exact["omitted"]["events"] > 0
+    assert FakeTokenizer().count(unknown["history"]) < unknown["metadata"]["total_tokens"] <= 300
+
+
 async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClient) -> None:
     """The same idempotency key and body append one event; another body is a 409."""
     workflow_id = await begun(client)
@@ -210,7 +267,7 @@ async def test_workflows_are_isolated(guarded: Services) -> None:
             (local, "n", "nobody"),
         ):
             query = {"namespace": namespace}
-            for part in ("", "/chain", "/resources", "/events"):
+            for part in ("", "/chain", "/resources", "/events", "/history"):
                 answer = await client.get(f"/v1/workflows/{name}{part}", params=query, headers=headers)
                 assert answer.status_code == 404
             for part, sent in (("events", {"type": "note"}), ("continue", {"input": "x"})):
