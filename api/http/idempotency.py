@@ -11,9 +11,21 @@ from weakref import WeakValueDictionary
 
 import anyio
 
+from api.http.problems import InvalidInput
+from api.http.request import ApiRequest
 from memtypes.model.errors import Conflict
 from memtypes.model.scope import Scope
 from memtypes.ports.answers import AnswerStore, StoredAnswer
+
+MAX_KEY = 256
+
+
+def idempotency_key(request: ApiRequest) -> str | None:
+    """The Idempotency-Key header of a request; None without one. Raises InvalidInput."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (1 <= len(key) <= MAX_KEY and key.isprintable()):
+        raise InvalidInput.at("Idempotency-Key", f"must have 1 to {MAX_KEY} printable characters")
+    return key
 
 
 class IdempotentCalls:

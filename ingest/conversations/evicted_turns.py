@@ -8,19 +8,17 @@ the redaction rules may have changed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import ValidationError
 
+from ingest.conversations.transcript import LeftTurn, draft_of_turns, memories_of_thread, split, turns_of
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
-from memtypes.live.turns import MAX_TURN, Turn
-from memtypes.model.episodic import EpisodicDraft, EventType
+from memtypes.live.turns import Turn
+from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
-from memtypes.model.memory import Source
-from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339, to_utc
 from memtypes.ports.threads import EvictedTurns, EvictedTurnStore
@@ -31,12 +29,6 @@ TRIES = 3
 FIRST_PAUSE = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(days=1)
 """Pause before a batch that was set aside is retried: the first one, and the upper bound."""
-
-MAX_CHARACTERS = 2 * MAX_TURN
-"""Limit of the characters of all turns in one memory."""
-
-MAX_TURNS = 1_000
-"""Turns in one memory: the limit of `Source.turns`."""
 
 _PAGE = 32
 
@@ -92,6 +84,19 @@ class EvictedTurnWriter:
         scopes = [scope async for scope in self.store.scopes()]
         return sum([len(ids) for scope in scopes for ids in (await self.persist(scope)).values()])
 
+    async def turns(self, scope: Scope, thread_id: str) -> list[LeftTurn]:
+        """The turns that left the thread, in order: waiting, set aside or stored as memories.
+
+        Read what is still in the thread first: turns go from the thread to the queue, and from there to memories.
+        """
+        backlog = await self.store.backlog(scope, thread_id)
+        pending = await self.store.pending(scope, backlog.waiting) if backlog.waiting else []
+        batches = [batch for batch in pending if batch.thread_id == thread_id]
+        left = {turn.index: LeftTurn(turn) for batch in (*batches, *backlog.set_aside) for turn in batch.turns}
+        memories = self._ingestor.store.list_all(scope, memories_of_thread(thread_id))
+        left |= {turn.index: LeftTurn(turn, memory.id) async for memory in memories for turn in turns_of(memory)}
+        return [left[index] for index in sorted(left)]
+
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Write and unqueue `batch`; return its memory ids, none if rejected. Raises Unavailable and Overloaded."""
         try:
@@ -114,7 +119,7 @@ class EvictedTurnWriter:
     async def _write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Write `batch` as one or more memories, each turn in exactly one; return their ids."""
         memory_ids: list[str] = []
-        for turns in _split(sorted(batch.turns, key=lambda turn: turn.index)):  # eviction order may differ
+        for turns in split(sorted(batch.turns, key=lambda turn: turn.index)):  # eviction order may differ
             outcome = await self._ingestor.write_one(scope, self._draft(batch.thread_id, turns))
             memory_id = outcome.merged_into or outcome.id
             if memory_id is None:
@@ -125,7 +130,7 @@ class EvictedTurnWriter:
     def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
         """Event draft of `turns`, never dated after now, even if the clock was set back. Raises InvalidRequest."""
         try:
-            draft = evicted_turns_draft(thread_id, turns)
+            draft = draft_of_turns(thread_id, turns)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise InvalidRequest(f"evicted turns do not form a valid memory: {first['msg']}") from error
@@ -154,32 +159,3 @@ def pause(rounds: int) -> timedelta:
     """Pause before the next retry of a batch that has been set aside `rounds` times before."""
     doubled: int = 2 ** min(rounds, 20)
     return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)
-
-
-def evicted_turns_draft(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-    """Event draft with one line per turn. The last line names thread and turns, so no two batches are duplicates."""
-    numbers = ", ".join(str(turn.index) for turn in turns[:20]) + (" ..." if len(turns) > 20 else "")
-    first, last = turns[0].index, turns[-1].index
-    lines = [f"{turn.role}: {turn.content}" for turn in turns]
-    return EpisodicDraft(
-        type=MemoryType.EPISODIC,
-        content="\n".join([*lines, f"(thread {thread_id}, turns {first} to {last}: {numbers})"]),
-        event_type=EventType.OBSERVATION,
-        tags=["thread"],
-        source=Source(thread_id=thread_id, turns=[turn.index for turn in turns], caller="thread"),
-        created_at=turns[-1].at,
-    )
-
-
-def _split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
-    """`turns` in groups that fit into one memory each."""
-    group: list[Turn] = []
-    size = 0
-    for turn in turns:
-        if group and (size + len(turn.content) > MAX_CHARACTERS or len(group) == MAX_TURNS):
-            yield tuple(group)
-            group, size = [], 0
-        group.append(turn)
-        size += len(turn.content) + len(turn.role) + 3
-    if group:
-        yield tuple(group)

@@ -18,6 +18,7 @@ from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup, time_limit
+from ingest.conversations.transcript import LeftTurn
 from ingest.screening.redaction.redactor import RedactedValue
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
@@ -31,6 +32,7 @@ from memtypes.model.times import Clock, to_utc
 from memtypes.ports.threads import (
     AppendTurn,
     NewThread,
+    RequestKey,
     Thread,
     ThreadStore,
     ThreadTail,
@@ -153,8 +155,13 @@ class Threads:
         opened = [await self.open(scope, each) for each in requests]
         return [replace(thread, mode=each.mode) for thread, each in zip(opened, references, strict=True)]
 
-    async def append(self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None) -> TurnResult:
-        """Append a turn within the limits, flush at the threshold, and store evicted turns as memories."""
+    async def append(
+        self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None, request: RequestKey | None = None
+    ) -> TurnResult:
+        """Append a turn within the limits, flush at the threshold, and store evicted turns as memories.
+
+        request: see `ThreadStore.append`.
+        """
         resource = await self._resource(scope, thread_id)
         policy = self.policies.of(resource)
         self._check_speakers(scope, resource, [new])
@@ -162,7 +169,8 @@ class Threads:
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, [new])
             (turn,) = screened.value
-            appended = await self.store.append(scope, self._append(policy, thread_id, turn, expected))
+            append = replace(self._append(policy, thread_id, turn, expected), request=request)
+            appended = await self.store.append(scope, append)
         flushed = 0
         # The turn is stored: what is not done in time is done after the next one.
         with anyio.CancelScope(deadline=deadline):
@@ -171,7 +179,7 @@ class Threads:
                 flushed = await self.flusher.try_flush(scope, thread_id)
             if appended.evicted or flushed:
                 await self.evicted_turns.persist(scope)
-        turn = replace(turn, index=appended.index)
+        turn = replace(turn, index=appended.index, at=appended.at)
         return TurnResult(turn, appended.version, flushed, appended.evicted, screened.counts)
 
     async def replace(
@@ -204,6 +212,13 @@ class Threads:
     async def policy(self, scope: Scope, thread_id: str) -> ThreadPolicy:
         """The policy of the thread."""
         return self.policies.of(await self._resource(scope, thread_id))
+
+    async def turns(self, scope: Scope, thread_id: str, *, include_flushed: bool) -> list[LeftTurn | Turn]:
+        """The turns of the thread, in order; with `include_flushed` also those that have left it."""
+        live = {turn.index: turn for turn in (await self.store.read(scope, thread_id)).turns}
+        left = await self.evicted_turns.turns(scope, thread_id) if include_flushed else []
+        turns: dict[int, LeftTurn | Turn] = {entry.turn.index: entry for entry in left} | live
+        return [turns[index] for index in sorted(turns)]
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         """Flush the thread as its policy says, and store the flushed turns as memories."""

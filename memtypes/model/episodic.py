@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Required
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from memtypes.model.memory import Draft, Label, Line, Memory, Whole
 from memtypes.model.policy import MemoryType
@@ -21,6 +22,26 @@ class EventType(StrEnum):
     OBSERVATION = "observation"
 
 
+class SpokenTurn(TypedDict, total=False):
+    """A turn of a thread that an event was made of, without its text. characters: length of its text in the content.
+
+    The other fields are those of a turn; those that it did not have are left out.
+    """
+
+    index: Required[int]
+    role: Required[str]
+    at: Required[str]
+    tokens: Required[int]
+    characters: Required[int]
+    agent_id: str
+    files: list[str]
+    images: list[str]
+    tool: str
+    model: str
+    metadata: dict[str, Any]
+    pinned: bool
+
+
 class EpisodicFields(BaseModel):
     """The fields that only an event has."""
 
@@ -29,6 +50,9 @@ class EpisodicFields(BaseModel):
     context: Line | None = None
     emotional_valence: Whole = Field(default=0, ge=-2, le=2)
     speaker: Label | None = None
+    turns: list[SpokenTurn] = Field(
+        default_factory=list, max_length=1_000, description="The turns of a thread that became this event."
+    )
 
 
 class EpisodicDraft(EpisodicFields, Draft):

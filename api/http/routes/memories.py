@@ -13,6 +13,7 @@ from litestar.params import JSONBody, RawBody
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope, RawBodies
+from api.http.idempotency import idempotency_key
 from api.http.problems import InvalidInput, checked
 from api.http.request import JSON, NDJSON, ApiRequest, MaybeNamespace, parse_body
 from api.http.routes.memory_shapes import (
@@ -44,7 +45,6 @@ from memtypes.model.working import Working
 from memtypes.ports.memory_store import Listing
 
 BATCH_BYTES = 32 * 1024 * 1024
-MAX_KEY = 256
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -74,7 +74,7 @@ async def post_batch(
 ) -> Response[BatchAnswer]:
     """Write the items; a result for each, in order."""
     kind = request.require_media_type(JSON, NDJSON)
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     batch = await parse_body(body, lambda: read_batch(body, kind, params.namespace))
     scope = request.scope_in(batch.namespace)
     for agent_id in {item.agent_id for item in batch.items}:
@@ -93,13 +93,6 @@ async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
 def _encoded(answer: bytes) -> Response[Any]:
     """A JSON response from bytes, so that a call repeated with its idempotency key gets the same bytes."""
     return Response(answer, media_type=JSON)
-
-
-def _idempotency_key(request: ApiRequest) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not (1 <= len(key) <= MAX_KEY and key.isprintable()):
-        raise InvalidInput.at("Idempotency-Key", f"must have 1 to {MAX_KEY} printable characters")
-    return key
 
 
 def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.http.request import InNamespace, MaybeNamespace, QueryWhole
+from api.http.request import InNamespace, MaybeNamespace, QueryFlag, QueryWhole
 from api.http.routes.memory_shapes import Redactions
 from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
+from ingest.conversations.transcript import LeftTurn
 from memtypes.live.thread_policy import AccessMode, PolicyType
 from memtypes.live.turns import NewTurn, Turn, Version
 from memtypes.model.memory import Flag, Model, Whole
@@ -88,6 +90,14 @@ class PageQuery(AgentQuery):
     offset: Annotated[QueryWhole, Field(ge=0, le=10_000_000)] = 0
 
 
+class TurnsQuery(AgentQuery):
+    """Which turns to list. include_flushed: also those that have left the thread. after: index of the turn before."""
+
+    include_flushed: QueryFlag = False
+    after: Annotated[QueryWhole, Field(ge=-1, le=2**53)] = -1
+    limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
+
+
 class ThreadAnswer(Answer):
     """A thread without its turns. redactions: secrets removed from its initial context, by kind.
 
@@ -144,6 +154,41 @@ class PageAnswer(Answer):
     thread: ThreadAnswer
     turns: Sequence[Turn]
     total: int
+
+
+class ListedTurn(Answer):
+    """A turn of a thread. flushed: whether it has left the thread. memory_id: of the memory that has it then.
+
+    Until a turn that left is stored as a memory, it has no memory_id.
+    """
+
+    index: int
+    role: str
+    content: str
+    tokens: int
+    at: Instant
+    agent_id: str | None
+    files: list[str]
+    images: list[str]
+    tool: str | None
+    model: str | None
+    metadata: dict[str, Any]
+    pinned: bool
+    flushed: bool
+    memory_id: OmittedIfNone[str] = None
+
+    @classmethod
+    def of(cls, entry: Turn | LeftTurn) -> Self:
+        """The answer for a turn that is in the thread, or for one that left it."""
+        turn, memory_id = (entry.turn, entry.memory_id) if isinstance(entry, LeftTurn) else (entry, None)
+        return cls(**asdict(turn), flushed=entry is not turn, memory_id=memory_id)
+
+
+class TurnsAnswer(Answer):
+    """Turns of a thread in order. next_after: `after` of the next page; null on the last one."""
+
+    turns: list[ListedTurn]
+    next_after: int | None
 
 
 class SaidAnswer(Answer):

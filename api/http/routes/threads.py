@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import hashlib
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import partial
@@ -15,6 +16,7 @@ from litestar.params import JSONBody
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId
+from api.http.idempotency import idempotency_key
 from api.http.problems import InvalidInput
 from api.http.request import ApiRequest
 from api.http.routes.thread_shapes import (
@@ -25,6 +27,7 @@ from api.http.routes.thread_shapes import (
     ContextAnswer,
     ContextPost,
     FlushAnswer,
+    ListedTurn,
     PageAnswer,
     PageQuery,
     ReferenceAnswer,
@@ -40,6 +43,8 @@ from api.http.routes.thread_shapes import (
     ThreadStatsAnswer,
     TurnPlace,
     TurnPost,
+    TurnsAnswer,
+    TurnsQuery,
     VersionAnswer,
 )
 from api.wiring.container import AppServices
@@ -48,6 +53,7 @@ from ingest.conversations.threads import Threads
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.scope import Scope, clean_name
 from memtypes.ports.encoders import Tokenizer
+from memtypes.ports.threads import RequestKey
 from retrieval.context.thread import ThreadContext, thread_context
 
 _READ_ERRORS = (403, 404, 503)
@@ -120,14 +126,36 @@ async def get_thread(
     return PageAnswer(thread=ThreadAnswer.of(threads, content.thread), turns=content.turns, total=content.thread.turns)
 
 
-@Endpoint("POST /v1/threads/{thread_id}/turns", "Append a turn", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
+@Endpoint("GET /v1/threads/{thread_id}/turns", "All turns of a thread, in order", errors=_READ_ERRORS)
+async def get_turns(
+    request: ApiRequest, threads: LiveThreads, params: Params[TurnsQuery], thread_id: PathId
+) -> TurnsAnswer:
+    """A page of the thread's turns, those that became memories included if asked for. It does not count as use."""
+    scope = await _readable(request, threads, params, thread_id)
+    turns = await threads.turns(scope, thread_id, include_flushed=params.include_flushed)
+    later = [turn for turn in map(ListedTurn.of, turns) if turn.index > params.after]
+    page = later[: params.limit]
+    return TurnsAnswer(turns=page, next_after=page[-1].index if len(page) < len(later) else None)
+
+
+@Endpoint(
+    "POST /v1/threads/{thread_id}/turns",
+    "Append a turn",
+    role=Role.WRITER,
+    status=201,
+    errors=_WRITE_ERRORS,
+    headers={"Idempotency-Key": "The same key and body within 24 hours append one turn; another body is a 409."},
+)
 async def post_turn(
     request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[TurnPost]
 ) -> SaidAnswer:
-    """The appended turn with its index."""
+    """The appended turn with its index. A turn that was kept although its request failed is not appended again."""
     scope = await _writable(request, threads, params, thread_id, data.agent_id)
     turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
-    said = await threads.append(scope, thread_id, turn, data.expected_version)
+    key = idempotency_key(request)
+    digest = hashlib.sha256(turn.model_dump_json().encode()).hexdigest()
+    repeatable = None if key is None else RequestKey(key, digest)
+    said = await threads.append(scope, thread_id, turn, data.expected_version, repeatable)
     return SaidAnswer.model_validate(said, from_attributes=True)
 
 

@@ -248,7 +248,8 @@ def _truncated(name: str, value: Any) -> Any:
         return value[:MAX_LABEL]
     if name == "tags":
         return list(dict.fromkeys(tag[:MAX_TAG] for tag in value))
-    return [line[:_MAX_LINE] for line in value] if isinstance(value, list) else value
+    lines = isinstance(value, list) and all(isinstance(line, str) for line in value)
+    return [line[:_MAX_LINE] for line in value] if lines else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,153 @@
+"""Turns of threads over HTTP: what leaves is kept whole, repeated requests, and limits that a flush makes room for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
+from memtypes.llms.registry import Registry, default_file
+from memtypes.model.policy import MemoryType
+from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.thread_client import begun, say, served, words
+from tests.fakes_memories import InMemoryStore
+from tests.ingest.conversations.builders import ingestor_over
+
+pytestmark = pytest.mark.anyio
+
+STRATEGIES = ("simple_fifo", "lru", "token_aware_lru", "hybrid_summary")
+LIMITS = {
+    "tokens": "type: token_based, max_tokens: 200",
+    "messages": "type: message_count_based, max_messages: 10",
+    "turns": "type: token_based, max_tokens: 100000, max_turns: 12",
+    "all": "type: token_based, max_tokens: 200, max_messages: 100, max_turns: 15",
+    "buffer": "type: buffer, max_tokens: 200, max_turns: 12",
+}
+POLICIES = "threads:\n" + "\n".join(
+    f"  {limit}-{strategy}: {{{policy}, flush: {{strategy: {strategy}}}}}"
+    for limit, policy in LIMITS.items()
+    for strategy in STRATEGIES
+)
+README = Path(__file__).parents[4] / "ingest" / "conversations" / "README.md"
+
+
+@pytest.fixture
+async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of a service with a policy for each limit and strategy, in a new namespace."""
+    async with served(live, services, POLICIES) as client:
+        yield client
+
+
+def turn_of(number: int) -> dict[str, Any]:
+    """The body of a turn that uses every field, different for each number."""
+    return {
+        "role": "system" if number % 37 == 5 else ("user", "assistant", "tool")[number % 3],
+        "content": f'turn {number}:\nuser: "quoted"\n\n(thread of thought) {"ä" * (number % 7)} {words(number % 9)} ',
+        "agent_id": f"agent {number % 3}" if number % 2 else None,
+        "tool": "search" if number % 5 == 0 else None,
+        "model": "gpt-4o" if number % 3 == 0 else None,
+        "files": [f"src/{number % 11}.py", "README.md"] if number % 4 == 0 else [],
+        "images": [f"{number}.png"] if number % 6 == 0 else [],
+        "metadata": {"number": number, "nested": {"list": [1, None, "ü"]}} if number % 2 == 0 else {},
+    }
+
+
+async def all_turns(client: httpx.AsyncClient, thread: str, limit: int = 37) -> list[dict[str, Any]]:
+    """All turns of the thread, live and flushed, read in pages."""
+    turns: list[dict[str, Any]] = []
+    after: int | None = -1
+    while after is not None:
+        params: dict[str, Any] = {**client.params, "include_flushed": True, "after": after, "limit": limit}
+        page = (await client.get(f"/v1/threads/{thread}/turns", params=params)).raise_for_status().json()
+        turns += page["turns"]
+        after = page["next_after"]
+    return turns
+
+
+@pytest.mark.parametrize("resource", [None, *(f"{limit}-{strategy}" for limit in LIMITS for strategy in STRATEGIES)])
+async def test_a_long_thread_is_read_back_whole(client: httpx.AsyncClient, resource: str | None) -> None:
+    """No turn is refused, and each is read as it was appended, with its place, whether it was flushed or not."""
+    thread = (await begun(client, resource=resource))["id"]
+    number_of_turns = 300 if resource is None else 80
+    said = [await say(client, thread, **turn_of(number)) for number in range(number_of_turns)]
+    turns = await all_turns(client, thread)
+    flushed = [turn.pop("flushed") for turn in turns]
+    memory_ids = [turn.pop("memory_id", None) for turn in turns]
+    assert turns == [answer["turn"] for answer in said]
+    sent = [{name: turn[name] for name in turn_of(0)} for turn in turns]
+    assert sent == [turn_of(number) for number in range(number_of_turns)]
+    assert sum(flushed) > number_of_turns / 2
+    assert [memory_id is not None for memory_id in memory_ids] == flushed
+    live = (await client.get(f"/v1/threads/{thread}/turns", params={**client.params, "limit": 1_000})).json()
+    assert [turn["index"] for turn in live["turns"]] == [index for index, left in enumerate(flushed) if not left]
+
+
+async def test_turns_that_wait_to_be_stored_are_read_too(live: LiveClient, services: Services) -> None:
+    """Turns whose memory was refused are set aside, and they are still listed, without the id of a memory."""
+    rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
+    rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
+    async with served(live, services, POLICIES, ingestor=rejecting) as client:
+        thread = (await begun(client, resource="messages-simple_fifo"))["id"]
+        for number in range(40):
+            await say(client, thread, f"turn {number}")
+        turns = await all_turns(client, thread)
+    assert [turn["content"] for turn in turns] == [f"turn {number}" for number in range(40)]
+    assert sum(turn["flushed"] for turn in turns) > 20
+    assert not any("memory_id" in turn for turn in turns)
+
+
+async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) -> None:
+    """The least recently used turn stays the same; a reader may list."""
+    thread = (await begun(client, resource="messages-lru"))["id"]
+    for number in range(7):
+        await say(client, thread, f"turn {number}")
+    await client.get(f"/v1/threads/{thread}/turns", params={**client.params, "limit": 1})
+    await say(client, thread, "turn 7")
+    turns = (await client.get(f"/v1/threads/{thread}/turns")).json()["turns"]
+    assert turns[0]["index"] > 0
+
+
+async def test_the_policy_of_the_readme_runs_for_500_turns(live: LiveClient, services: Services) -> None:
+    """No turn is refused, and the thread stays within its limits."""
+    text = README.read_text(encoding="utf-8")
+    example = next(block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
+    registry = Registry.of(default_file())
+    async with served(live, services, example, models=lambda: registry) as client:
+        thread = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
+        for number in range(500):
+            await say(client, thread, f"turn {number} {words(number % 90)}", role=("user", "assistant")[number % 2])
+        stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
+        assert (stats["turns"] <= 50, stats["tokens"] <= 2_000) == (True, True)
+        assert [turn["index"] for turn in await all_turns(client, thread, 500)] == list(range(500))
+
+
+async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClient) -> None:
+    """With the same Idempotency-Key and body the answer is the same, also after other turns; another body is a 409."""
+    thread, other = (await begun(client))["id"], (await begun(client))["id"]
+
+    async def append(content: str, where: str = thread, **fields: Any) -> httpx.Response:
+        body = {"role": "user", "content": content, **fields}
+        return await client.post(f"/v1/threads/{where}/turns", json=body, headers={"Idempotency-Key": "k 1"})
+
+    first = await append("hello", expected_version=0)
+    await say(client, thread, "something else")
+    again = await append("hello", expected_version=0)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    conflict = await append("goodbye")
+    assert conflict.status_code == 409
+    assert "Idempotency-Key" in conflict.json()["detail"]
+    assert (await append("hello", other)).json()["turn"]["index"] == 0
+    turns = (await client.get(f"/v1/threads/{thread}/turns")).json()["turns"]
+    assert [turn["content"] for turn in turns] == ["hello", "something else"]
+    long = await client.post(
+        f"/v1/threads/{thread}/turns",
+        json={"role": "user", "content": "x"},
+        headers={"Idempotency-Key": "k" * 257},
+    )
+    assert long.status_code == 422
