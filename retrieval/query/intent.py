@@ -28,17 +28,8 @@ _LATEST = re.compile(
     r"\b(latest|newest|most recent(ly)?|currently|right now|these days|nowadays|as of (now|today)|up[- ]to[- ]date)\b",
     re.IGNORECASE,
 )
-_ATTRIBUTES = (
-    "date day time deadline number amount total budget price cost rate percentage size length address version limit "
-    "target score status schedule year month"
-).replace(" ", "|")
-_VALUE = re.compile(
-    rf"\b(how (many|much|old|long|often|far)\b|(what|which) (\w+ ){{0,2}}({_ATTRIBUTES})\b"
-    rf"|(when|where)('s| is| are| am| do| does)\b"
-    rf"|(what|which|who)('s| is| are) (my|our|his|her|their|\w+'s)\b"
-    rf"|(what|which)('s| is| are) the (\w+ ){{0,3}}({_ATTRIBUTES})\b)",
-    re.IGNORECASE,
-)
+_VALUE = re.compile(r"\b(what|which|when|where|who|whom|whose|how (many|much|old|long|often|far))\b", re.IGNORECASE)
+_WHY = re.compile(r"\bwhy\b", re.IGNORECASE)
 _PAST = re.compile(
     r"\b(did|was|were|had|first|originally|initially|before|after|between|passed|ago|order|sequence|summar\w*|over time"
     r"|throughout|progress\w*|evolv\w*|across|different)\b",
@@ -76,5 +67,5 @@ def asks_for_latest(query: str) -> bool:
 
 
 def asks_for_value(query: str) -> bool:
-    """Whether `query` asks for a value as it is now: a number, a time, a place, or a possession of somebody."""
-    return _VALUE.search(query) is not None and _PAST.search(query) is None
+    """Whether `query` asks what somebody or something is now: for a name, a number, a time or a place."""
+    return _VALUE.search(query) is not None and not (_PAST.search(query) or _WHY.search(query))

@@ -34,14 +34,14 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
     # separate near-equals: a weight of recency or importance that can outvote similarity costs recall. `due` raises
     # what is due and `link` what a good hit links to; both leave all other order as it was.
     DEFAULT_PROFILE: _weights(
-        similarity=0.533,
-        context=0.107,
-        mention=0.143,
-        expansion=0.133,
+        similarity=0.452,
+        context=0.175,
+        mention=0.121,
+        expansion=0.181,
         recency=0.002,
-        importance=0.024,
-        access=0.008,
-        due=0.05,
+        importance=0.02,
+        access=0.007,
+        due=0.042,
         link=1.0,
     ),
     "balanced": _weights(similarity=0.4, recency=0.2, importance=0.3, access=0.1),

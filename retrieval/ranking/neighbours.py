@@ -49,6 +49,22 @@ class Neighbours:
         """For each candidate the larger value of those two places away; 0 without."""
         return _raised(np.zeros_like(values), values, self.far)
 
+    def session_sums(self, values: NDArray[np.float64], best: int) -> NDArray[np.float64]:
+        """For each candidate the sum of the `best` largest values in its session; its own value without a session.
+
+        values: shape (candidates,).
+        """
+        sums = values.copy()
+        if len(self.in_sessions):
+            grouped = values[self.in_sessions]
+            sizes = np.diff(self.starts, append=len(grouped))
+            sessions = np.arange(len(sizes)).repeat(sizes)
+            largest_first = grouped[np.lexsort((-grouped, sessions))]
+            places = np.arange(len(grouped)) - self.starts.repeat(sizes)
+            totals = np.add.reduceat(np.where(places < best, largest_first, 0.0), self.starts)
+            sums[self.in_sessions] = totals.repeat(sizes)
+        return sums
+
     def widened(
         self, values: NDArray[np.float64], next_to: float, two_away: float, in_session: float
     ) -> NDArray[np.float64]:

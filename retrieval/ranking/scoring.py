@@ -114,7 +114,7 @@ def _signal_table(candidates: Candidates, scoring: Scoring) -> NDArray[np.float6
     similar = similarity(_leg(candidates.dense), _leg(candidates.sparse), late_similarity(candidates, neighbours))
     table = {
         "similarity": similar,
-        "context": signals.context(similar, neighbours, candidates),
+        "context": signals.context(similar, neighbours),
         "mention": signals.mention(scoring.query, candidates),
         "time": signals.named_time(scoring.windows, candidates),
         "recency": signals.recency(candidates, scoring.as_of),

@@ -23,8 +23,11 @@ from retrieval.ranking.neighbours import Neighbours
 from retrieval.ranking.similarity import token_weights
 from retrieval.ranking.sorting import text_order, top_positions
 
-TURN_CONTEXT = 0.5
-"""Weight of the context signal for turns relative to facts: turns are embedded together with the turns before them."""
+SESSION_SHARE = 0.48
+"""Share of the session in the context signal; the neighbours have the rest."""
+
+SESSION_BEST = 3
+"""Best candidates of a session that tell how well it matches; 2 to 4 do about equally well."""
 
 FULL_ACCESS = 100
 """Access count at which the access signal reaches 1."""
@@ -56,14 +59,16 @@ LINKING_HITS = 5
 LINK_SHARE = 0.8
 """Score of a memory relative to the hit that links to it with strength 1."""
 
-UPDATE_WINDOW = 5
+UPDATE_WINDOW = 6
 """Best candidates among which updates are looked for. A larger window costs precision where no fact was updated."""
 
 UPDATE_MIN_RATIO = 0.4
 """Least score of an update relative to the earlier statement; below it the two are about different things."""
 
+UPDATE_LENGTH = 200
+"""Tokens that an update has at most. A longer text tells of much else, and would push other hits out of a context."""
+
 _MARGIN = 1e-6
-_EPISODIC = TYPES.index(MemoryType.EPISODIC)
 _REFERENCE_FIELDS = {MemoryType.PROSPECTIVE: "due_at", MemoryType.PROCEDURAL: "last_used_at"}
 _HALF_LIVES = np.array(
     [life.total_seconds() if (life := POLICIES[kind].half_life) else np.inf for kind in TYPES], dtype=np.float64
@@ -71,10 +76,16 @@ _HALF_LIVES = np.array(
 """Recency half-life of each of TYPES, in seconds; infinite for types that do not age."""
 
 
-def context(similarity: NDArray[np.float64], neighbours: Neighbours, candidates: Candidates) -> NDArray[np.float64]:
-    """Similarity of neighbouring turns: 3/4 the better direct neighbour's, 1/4 the better one's two places away."""
-    around: NDArray[np.float64] = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
-    return np.minimum(around * np.where(candidates.kinds == _EPISODIC, TURN_CONTEXT, 1.0), 1.0)
+def context(similarity: NDArray[np.float64], neighbours: Neighbours) -> NDArray[np.float64]:
+    """Similarity of what surrounds each candidate: its neighbouring turns, and the best of its session.
+
+    Of the neighbours, 3/4 is the better direct one's and 1/4 the better one's two places away. A session counts
+    with the mean of its SESSION_BEST best candidates, itself included, and with 0 for each that it has less.
+    """
+    around = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
+    in_session = neighbours.session_sums(similarity, SESSION_BEST) / SESSION_BEST
+    signal: NDArray[np.float64] = (1.0 - SESSION_SHARE) * around + SESSION_SHARE * in_session
+    return np.minimum(signal, 1.0)
 
 
 def mention(query: str, candidates: Candidates) -> NDArray[np.float64]:
@@ -225,14 +236,16 @@ def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.f
 def update_boosts(candidates: Candidates, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """What to add to each score so that an update stands above the facts that it replaces, shape (candidates,).
 
-    An update is a later statement, said in a session, that gives a value, by the same speaker as far as both are known.
+    An update is a short later statement, said in a session, that gives a value, by the same speaker as far as both are
+    known.
     Only the best UPDATE_WINDOW candidates are compared, so the order of the rest stays. candidates: in the order of
     their ids.
     """
     positions = top_positions(scores, UPDATE_WINDOW)
     positions = positions[candidates.columns.take(positions).known("session_id")]
     columns = candidates.columns.take(positions)
-    speakers, gives_value = columns.column("speaker"), columns.column("gives_value") == 1
+    speakers, short = columns.column("speaker"), columns.wholes("tokens.count", 0) <= UPDATE_LENGTH
+    gives_value = short & (columns.column("gives_value") == 1)
     by_time = np.lexsort((columns.column("seq"), columns.column("created_at"))).tolist()
     boosted = scores.copy()
     for later_place, later in enumerate(by_time):

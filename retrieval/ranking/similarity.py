@@ -22,7 +22,7 @@ class LegShares(NamedTuple):
     late: float
 
 
-SHARES = LegShares(dense=0.2, sparse=0.3, late=0.5)
+SHARES = LegShares(dense=0.3, sparse=0.3, late=0.4)
 SHARES_WITHOUT_LATE = LegShares(dense=0.5, sparse=0.5, late=0.0)
 
 SHARPNESS = 2.0
@@ -31,7 +31,7 @@ SHARPNESS = 2.0
 RARITY = 1.5
 """Exponent of a query token's IDF, which is estimated from the candidates."""
 
-NEXT, TWO_AWAY, IN_SESSION = 0.8, 0.5, 0.35
+NEXT, TWO_AWAY, IN_SESSION = 0.8, 0.5, 0.4
 """Weight of a token match in the neighbouring turn, in the turn after that, and elsewhere in the session: an answer
 often omits the words of its question, and the topic of a talk is named once."""
 

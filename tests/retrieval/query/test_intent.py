@@ -56,6 +56,9 @@ def test_without_a_vector_a_query_asks_for_nothing_special() -> None:
         ("How many days passed between the two trips?", False),
         ("Where did we go?", False),
         ("Why does the build fail?", False),
+        ("Who maintains the front end?", True),
+        ("On which port do clients connect?", True),
+        ("Explain the release process", False),
     ],
 )
 def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> None:  # noqa: FBT001

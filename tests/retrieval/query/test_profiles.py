@@ -38,8 +38,8 @@ def test_weights_in_the_request_replace_those_of_the_profile() -> None:
 
 def test_a_query_for_the_latest_raises_recency() -> None:
     """Only the default profile changes, and the sum of its weights stays 1."""
-    _, plain = weights_for(request())
-    _, latest = weights_for(request("what is the latest plan"))
+    _, plain = weights_for(request("the plan"))
+    _, latest = weights_for(request("the latest plan"))
     assert latest["recency"] == pytest.approx(plain["recency"] + LATEST_RECENCY)
     assert sum(latest.values()) - latest["link"] == pytest.approx(1.0)
     assert weights_for(request("the latest plan", profile="balanced"))[1] == dict(PROFILES["balanced"])

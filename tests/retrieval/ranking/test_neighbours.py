@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -49,14 +50,15 @@ def plain_side(candidates: list[Candidate], values: NDArray[np.float64], offset:
     ]
 
 
+def session_of(candidate: Candidate) -> str | None:
+    """The session in which the candidate has a place, if any."""
+    has_place = candidate.type in LONG_TERM and {"seq", "session_id"} <= candidate.payload.keys()
+    return candidate.payload["session_id"] if has_place else None
+
+
 def plain_session(candidates: list[Candidate], values: NDArray[np.float64]) -> list[float]:
     """The largest value in each candidate's session; the candidate's value if it has no session."""
-
-    def session(one: Candidate) -> str | None:
-        has = one.type in LONG_TERM and {"seq", "session_id"} <= one.payload.keys()
-        return one.payload["session_id"] if has else None
-
-    sessions = [session(one) for one in candidates]
+    sessions = [session_of(candidate) for candidate in candidates]
     return [
         float(
             max(
@@ -81,6 +83,18 @@ def test_neighbours_are_those_of_the_definition(candidates: list[Candidate], see
     shares = zip(next_to, two_away, plain_session(candidates, values), strict=True)
     widest = [max(part * value for part, value in zip(parts, three, strict=True)) for three in shares]
     assert neighbours.widened(values, *parts).tolist() == np.maximum(values, widest or 0.0).tolist()
+
+
+@given(TURNS, st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_session_sums_add_the_best_of_each_session(candidates: list[Candidate], seed: int, best: int) -> None:
+    """Every candidate of a session has the same sum; one without a session has its own value."""
+    values = np.random.default_rng(seed).random(len(candidates))
+    sessions = [session_of(candidate) or f"alone {place}" for place, candidate in enumerate(candidates)]
+    grouped = {
+        name: [float(v) for v, other in zip(values, sessions, strict=True) if other == name] for name in sessions
+    }
+    expected = [sum(sorted(grouped[name], reverse=True)[:best]) for name in sessions]
+    assert neighbours_of(Candidates.of(candidates)).session_sums(values, best).tolist() == pytest.approx(expected)
 
 
 @given(st.integers(2, 40), st.integers(1, 6))

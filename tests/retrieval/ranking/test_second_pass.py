@@ -130,11 +130,12 @@ def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
         turn("b", 5, speaker="Bob"),
         turn("b", 5, gives_value=False),
         turn("b", 5, session_id=None),
+        turn("b", 5, tokens={"count": 201}),
     ],
-    ids=["another speaker", "no value", "no session"],
+    ids=["another speaker", "no value", "no session", "a long text"],
 )
 def test_other_later_statements_are_not_boosted(later: Candidate) -> None:
-    """Only one of the same speaker, said in a session, that gives a value is an update."""
+    """Only a short one of the same speaker, said in a session, that gives a value is an update."""
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,12 +13,14 @@ from hypothesis import strategies as st
 from memtypes.model.memory import Link, LinkType
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
-from memtypes.search.candidates import TYPES, Candidate, Candidates
+from memtypes.search.candidates import Candidate, Candidates
 from memtypes.search.columns import Columns
 from retrieval.query.named_times import time_windows
 from retrieval.query.windows import Window
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.signals import (
+    SESSION_BEST,
+    SESSION_SHARE,
     access,
     context,
     decay,
@@ -149,17 +150,21 @@ def turns(count: int) -> Candidates:
 def test_context_is_between_0_and_1(similarity: list[float]) -> None:
     """Any similarity of the neighbouring turns gives a signal in that range."""
     candidates = turns(len(similarity))
-    signal = context(np.array(similarity), neighbours_of(candidates), candidates)
+    signal = context(np.array(similarity), neighbours_of(candidates))
     assert ((signal >= 0) & (signal <= 1)).all()
 
 
-def test_context_of_a_turn_counts_half_of_that_of_a_fact() -> None:
-    """A turn is embedded together with the turns before it."""
-    episodic = turns(3)
-    semantic = replace(episodic, kinds=np.full(3, TYPES.index(MemoryType.SEMANTIC), dtype=np.int8))
-    similarity, neighbours = np.array([0.4, 0.0, 0.8]), neighbours_of(episodic)
-    assert context(similarity, neighbours, semantic).tolist() == pytest.approx([0.2, 0.6, 0.1])
-    assert context(similarity, neighbours, episodic).tolist() == pytest.approx([0.1, 0.3, 0.05])
+def test_context_joins_the_neighbours_and_the_session() -> None:
+    """The neighbours' 3/4 and 1/4, and the mean of the three best of the session, by their shares."""
+    signal = context(np.array([0.4, 0.0, 0.8, 0.0]), neighbours_of(turns(4)))
+    around, session = np.array([0.2, 0.6, 0.1, 0.6]), (0.4 + 0.8 + 0.0) / 3
+    assert signal == pytest.approx((1 - SESSION_SHARE) * around + SESSION_SHARE * session)
+
+
+def test_a_memory_without_a_session_is_its_own_context() -> None:
+    """It counts as the only candidate of a session, so that it is not behind where no other has a session."""
+    candidates = Candidates.of([Candidate("a", MemoryType.SEMANTIC, 0.5, None, {})])
+    assert context(np.array([0.6]), neighbours_of(candidates)) == pytest.approx([SESSION_SHARE * 0.6 / SESSION_BEST])
 
 
 @pytest.mark.parametrize(
