@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from memtypes.live.workflows import STATUS_AFTER, Event, OnEnd, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
@@ -15,9 +16,12 @@ from memtypes.ports.workflows import (
     EventAppended,
     IdempotentAnswer,
     NewWorkflow,
+    WorkflowListing,
     WorkflowLog,
     WorkflowMembers,
+    WorkflowPage,
     WorkflowStore,
+    WorkflowSummary,
 )
 
 
@@ -31,6 +35,7 @@ class _Workflow:
     events: list[Event] = field(default_factory=list)
     answers: dict[str, tuple[IdempotentAnswer, int]] = field(default_factory=dict)
     log_expired: bool = False
+    created_at: datetime = datetime(2026, 3, 1, tzinfo=UTC)
     on_end: OnEnd = OnEnd.FLUSH
     threads: list[str] = field(default_factory=list)
     sessions: list[str] = field(default_factory=list)
@@ -77,7 +82,7 @@ class FakeWorkflows(WorkflowStore):
         if new.workflow_id in ancestors or len(ancestors) >= MAX_CHAIN:
             raise InvalidRequest("its own ancestor, or too deep", path="parent_id")
         self._workflows[_key(scope, new.workflow_id)] = _Workflow(
-            new.parent_id, ancestors, new.base, new.base, on_end=new.on_end
+            new.parent_id, ancestors, new.base, new.base, on_end=new.on_end, created_at=new.created_at
         )
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
@@ -136,6 +141,21 @@ class FakeWorkflows(WorkflowStore):
         if workflow is not None and workflow.newest.version < state.version:
             workflow.newest = state
 
+    async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
+        """See the port. The cursor is the number of workflows before the page."""
+        if listing.cursor is not None and not listing.cursor.isdigit():
+            raise InvalidRequest("no cursor", path="cursor")
+        own = [(key[2], each) for key, each in self._workflows.items() if key[:2] == (scope.tenant, scope.namespace)]
+        own.sort(key=lambda pair: (pair[1].created_at, pair[0]), reverse=True)
+        wanted = [
+            _summary(workflow_id, workflow)
+            for workflow_id, workflow in own
+            if listing.status in (None, workflow.status) and listing.parent_id in (None, workflow.parent_id)
+        ]
+        first = int(listing.cursor or 0)
+        end = first + listing.limit
+        return WorkflowPage(tuple(wanted[first:end]), str(end) if end < len(wanted) else None)
+
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
     ) -> None:
@@ -168,6 +188,13 @@ class FakeWorkflows(WorkflowStore):
         """See the port."""
         for tenant, namespace, workflow_id in sorted(self._unrecorded):
             yield Scope(tenant, namespace), workflow_id
+
+
+def _summary(workflow_id: str, workflow: _Workflow) -> WorkflowSummary:
+    updated_at = workflow.events[-1].at if workflow.events else workflow.created_at
+    version = len(workflow.events)
+    fields = (workflow.parent_id, workflow.status, version, workflow.on_end, workflow.created_at, updated_at)
+    return WorkflowSummary(workflow_id, *fields)
 
 
 def _key(scope: Scope, workflow_id: str) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from memtypes.live.workflows import Event, OnEnd, WorkflowState, fold
+from memtypes.live.workflows import Event, OnEnd, WorkflowState, WorkflowStatus, fold
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
@@ -86,6 +86,37 @@ class WorkflowMembers:
     sessions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class WorkflowListing:
+    """Which workflows to list: of a status, or the children of one. cursor: `next_cursor` of the page before."""
+
+    status: WorkflowStatus | None = None
+    parent_id: str | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowSummary:
+    """A workflow in a list. updated_at: time of its last event, or of its creation."""
+
+    workflow_id: str
+    parent_id: str | None
+    status: WorkflowStatus
+    version: int
+    on_end: OnEnd
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowPage:
+    """A page of workflows, latest created first. next_cursor: None on the last page."""
+
+    workflows: tuple[WorkflowSummary, ...]
+    next_cursor: str | None
+
+
 class WorkflowStore(ABC):
     """Stores workflows, each for its TTL after its last event and as long as a descendant; the TTL is a setting.
 
@@ -125,6 +156,13 @@ class WorkflowStore(ABC):
     @abstractmethod
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
         """Store `state` as snapshot, unless a newer one exists or the workflow has expired."""
+
+    @abstractmethod
+    async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
+        """Return a page of the workflows of the namespace. A page may be short, even empty, and not the last.
+
+        Raises InvalidRequest for a cursor that is none of the store's.
+        """
 
     @abstractmethod
     async def join(

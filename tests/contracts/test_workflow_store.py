@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -16,8 +16,11 @@ from memtypes.ports.workflows import (
     AppendEvent,
     IdempotentAnswer,
     NewWorkflow,
+    WorkflowListing,
     WorkflowMembers,
+    WorkflowPage,
     WorkflowStore,
+    WorkflowSummary,
 )
 from memtypes.stores.redis.workflows import RedisWorkflows
 from tests.fakes_workflows import FakeWorkflows
@@ -222,6 +225,38 @@ async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope
     await store.recorded(scope, "w")
     assert (scope, "w") not in [entry async for entry in store.unrecorded()]
     assert not await store.claim(scope, "w")
+
+
+async def test_workflows_are_listed_latest_first_in_pages(store: WorkflowStore, scope: Scope) -> None:
+    """All pages together list each workflow of the namespace once, also those created at the same time."""
+    ids = [f"w {number}/é" for number in range(7)]
+    for number, workflow_id in enumerate(ids):
+        await store.create(scope, replace(new_workflow(workflow_id), created_at=NOW + timedelta(seconds=number // 2)))
+    await store.create(fresh_scope(), new_workflow("elsewhere"))
+    listed, listing = [], WorkflowListing(limit=3)
+    while True:
+        page = await store.page(scope, listing)
+        listed += [workflow.workflow_id for workflow in page.workflows]
+        if page.next_cursor is None:
+            break
+        listing = replace(listing, cursor=page.next_cursor)
+    assert listed == ids[::-1]
+    with pytest.raises(InvalidRequest):
+        await store.page(scope, WorkflowListing(cursor="from elsewhere"))
+
+
+async def test_workflows_are_listed_by_status_and_parent(store: WorkflowStore, scope: Scope) -> None:
+    """Each has its parent, status, version, and the times of its creation and last event."""
+    await store.create(scope, new_workflow("a"))
+    await store.create(scope, replace(new_workflow("b", "a"), on_end=OnEnd.KEEP))
+    await store.create(scope, new_workflow("c", "b"))
+    later = NOW + timedelta(hours=1)
+    await store.append(scope, AppendEvent("b", replace(event("failed"), at=later)))
+    (failed,) = (await store.page(scope, WorkflowListing(WorkflowStatus.FAILED))).workflows
+    assert failed == WorkflowSummary("b", "a", WorkflowStatus.FAILED, 1, OnEnd.KEEP, NOW, later)
+    children = (await store.page(scope, WorkflowListing(parent_id="b"))).workflows
+    assert [workflow.workflow_id for workflow in children] == ["c"]
+    assert await store.page(scope, WorkflowListing(WorkflowStatus.FAILED, "b")) == WorkflowPage((), None)
 
 
 async def test_threads_and_sessions_join_a_workflow_until_it_ends(store: WorkflowStore, scope: Scope) -> None:

@@ -20,7 +20,7 @@ from memtypes.live.workflows import NewEvent, OnEnd, WorkflowEventType, Workflow
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
-from memtypes.ports.workflows import WorkflowLog
+from memtypes.ports.workflows import WorkflowListing, WorkflowLog
 from retrieval.answer import Answer
 
 _READ_ERRORS = (404, 503)
@@ -52,6 +52,15 @@ class HistoryQuery(InNamespace):
     budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] | None = None
     model: Name | None = None
     versions: Versions = Versions.NEWEST
+
+
+class WorkflowsQuery(InNamespace):
+    """Which workflows to list: those with a status, or those that continue `parent_id`."""
+
+    status: WorkflowStatus | None = None
+    parent_id: Name | None = None
+    limit: Annotated[QueryWhole, Field(ge=1, le=500)] = 50
+    cursor: Annotated[str, Field(min_length=1, max_length=2_048)] | None = None
 
 
 class BegunAnswer(Answer):
@@ -108,6 +117,25 @@ class WorkflowAnswer(Answer):
     on_end: OnEnd
     version: int
     state: WorkflowStateAnswer
+
+
+class ListedWorkflow(Answer):
+    """A workflow in a list. updated_at: time of its last event, or of its creation."""
+
+    workflow_id: str
+    parent_id: str | None
+    status: WorkflowStatus
+    version: int
+    on_end: OnEnd
+    created_at: Instant
+    updated_at: Instant
+
+
+class WorkflowsAnswer(Answer):
+    """A page of workflows, latest created first. It may be short before the last one, where next_cursor is null."""
+
+    workflows: list[ListedWorkflow]
+    next_cursor: str | None
 
 
 class WorkflowLink(Answer):
@@ -228,6 +256,17 @@ async def post_workflow(request: ApiRequest, workflows: LiveWorkflows, data: JSO
     """The id of the new workflow and its version, 0."""
     workflow_id, redactions = await workflows.create(request.scope_in(data.namespace), data)
     return BegunAnswer(workflow_id=workflow_id, version=0, redactions=redactions)
+
+
+@Endpoint("GET /v1/workflows", "List workflows, latest created first", errors=(503,))
+async def list_workflows(
+    request: ApiRequest, workflows: LiveWorkflows, params: Params[WorkflowsQuery]
+) -> WorkflowsAnswer:
+    """A page of the namespace's workflows that match the query."""
+    listing = WorkflowListing(params.status, params.parent_id, params.limit, params.cursor)
+    page = await workflows.store.page(request.scope_in(params.namespace), listing)
+    listed = [ListedWorkflow.model_validate(workflow, from_attributes=True) for workflow in page.workflows]
+    return WorkflowsAnswer(workflows=listed, next_cursor=page.next_cursor)
 
 
 @Endpoint(

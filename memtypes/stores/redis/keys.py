@@ -10,24 +10,25 @@ from urllib.parse import quote
 
 from memtypes.model.scope import Scope
 
-_part = partial(quote, safe="", errors="surrogatepass")
+live_part = partial(quote, safe="", errors="surrogatepass")
+"""An id as a part of a key."""
 
 
 def scope_prefix(scope: Scope) -> str:
     """Prefix of every key of the namespace, and of no other key. The braces are the cluster's hash tag."""
-    return f"rm:{{{_part(scope.tenant)}/{_part(scope.namespace)}}}:"
+    return f"rm:{{{live_part(scope.tenant)}/{live_part(scope.namespace)}}}:"
 
 
 def live_key(scope: Scope, kind: str, *parts: str) -> str:
     """Key of an object in a namespace. kind: such as "thread". parts: the ids that identify the object."""
-    return scope_prefix(scope) + ":".join([kind, *map(_part, parts)])
+    return scope_prefix(scope) + ":".join([kind, *map(live_part, parts)])
 
 
 def tenant_key(tenant: str, kind: str, *parts: str) -> str:
     """Key of an object of a tenant that belongs to none of its namespaces; kind and parts as in `live_key`."""
-    return f"rm:{{{_part(tenant)}}}:" + ":".join([kind, *map(_part, parts)])
+    return f"rm:{{{live_part(tenant)}}}:" + ":".join([kind, *map(live_part, parts)])
 
 
 def service_key(kind: str, *parts: str) -> str:
     """Key of an object of the whole service. Its hash tag `/` is no namespace's, whose parts are never empty."""
-    return "rm:{/}:" + ":".join([kind, *map(_part, parts)])
+    return "rm:{/}:" + ":".join([kind, *map(live_part, parts)])

@@ -1,19 +1,23 @@
 """Workflows on Redis: a hash and a list for each workflow; every change is one Lua script and one round trip.
 
 The hash of a workflow holds its version, status, ancestors, initial state and newest snapshot. The list is its event
-log; the event of version v is at index v - 1. A set has the threads and sessions that belong to it. See
+log; the event of version v is at index v - 1. A set has the threads and sessions that belong to it. A sorted set of the
+namespace is the index of its workflows by creation. See
 `Lifetimes` for when they expire.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from operator import methodcaller
 from typing import Any
+from urllib.parse import unquote
 
-from memtypes.live.workflows import STATUS_AFTER, Event, OnEnd, WorkflowState
+from memtypes.live.workflows import STATUS_AFTER, Event, OnEnd, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
@@ -23,19 +27,32 @@ from memtypes.ports.workflows import (
     AppendEvent,
     EventAppended,
     NewWorkflow,
+    WorkflowListing,
     WorkflowLog,
     WorkflowMembers,
+    WorkflowPage,
     WorkflowStore,
+    WorkflowSummary,
 )
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.connection.topology import Connection
-from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.keys import live_key, live_part
 from memtypes.stores.redis.scripts import Argument, Script
 
 CLAIM_S = 60
 """Seconds after which another process may record an ended workflow that was claimed."""
 
 _UNRECORDED = "workflows-ended"
+_INDEX = "workflows"
+
+_PLACE = 17
+"""Digits of the microseconds since 1970 at which a workflow was created, which begin its member of the index."""
+
+_CHUNK = 200
+_MAX_SCANNED = 2_000
+"""Members of the index that one page looks at, so that a rare status costs many short calls instead of a long one."""
+
+_SUMMARY = ("place", "parent", "status", "version", "on_end", "created", "updated")
 
 _CREATE, _APPEND, _LOAD, _SNAPSHOT, _JOIN = (
     Script.load("workflow_common", f"workflow_{name}") for name in ("create", "append", "load", "snapshot", "join")
@@ -69,8 +86,11 @@ class RedisWorkflows(WorkflowStore):
             self._lifetimes.workflow,
             MAX_CHAIN,
             new.on_end,
+            f"{_microseconds(new.created_at):0{_PLACE}d}:{live_part(new.workflow_id)}",
+            max(self._lifetimes.workflow, self._lifetimes.ended_log),
         ]
-        match await self._live.script(_CREATE, [workflow, parent], arguments, idempotent=False):
+        keys = [workflow, parent, live_key(scope, _INDEX)]
+        match await self._live.script(_CREATE, keys, arguments, idempotent=False):
             case ["taken"]:
                 raise Conflict(f"workflow {new.workflow_id!r} exists; leave out workflow_id to get a new one")
             case ["no_parent"]:
@@ -98,7 +118,7 @@ class RedisWorkflows(WorkflowStore):
             once.answer if once else "",
             rfc3339(append.event.at),
         ]
-        keys = [workflow, f"{workflow}:log", live_key(scope, _UNRECORDED), answers]
+        keys = [workflow, f"{workflow}:log", live_key(scope, _UNRECORDED), live_key(scope, _INDEX), answers]
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
@@ -134,6 +154,40 @@ class RedisWorkflows(WorkflowStore):
         """Store a state, from which later loads start; see `WorkflowStore`."""
         arguments: list[Argument] = [state.version, state.to_json().decode()]
         await self._live.script(_SNAPSHOT, [_key(scope, workflow_id)], arguments, idempotent=True)
+
+    async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
+        """Return the workflows after the cursor that match, in the order of the index; see `WorkflowStore`."""
+        index, last = live_key(scope, _INDEX), _checked_cursor(listing.cursor)
+        workflows: list[WorkflowSummary] = []
+        for _ in range(_MAX_SCANNED // _CHUNK):
+            members, fields = await self._scan(scope, index, last)
+            for member, stored in zip(members, fields, strict=True):
+                last = member
+                summary = _summary(member, stored)
+                if summary is not None and _is_listed(summary, listing):
+                    workflows.append(summary)
+                if len(workflows) == listing.limit:
+                    return WorkflowPage(tuple(workflows), last)
+            if len(members) < _CHUNK:
+                return WorkflowPage(tuple(workflows), None)
+        return WorkflowPage(tuple(workflows), last)
+
+    async def _scan(self, scope: Scope, index: str, after: str | None) -> tuple[list[str], list[list[str | None]]]:
+        """The next members of the index, and the fields of their workflows; members of expired ones are removed."""
+        start = "+" if after is None else f"({after}"
+
+        async def read(redis: Connection) -> tuple[list[str], list[list[str | None]]]:
+            members: list[str] = await redis.zrevrangebylex(index, start, "-", start=0, num=_CHUNK)
+            async with redis.pipeline(transaction=True) as pipeline:
+                for member in members:
+                    pipeline.hmget(_key(scope, _name(member)), _SUMMARY)
+                fields = await pipeline.execute() if members else []
+            expired = [member for member, stored in zip(members, fields, strict=True) if stored[0] != member]
+            if expired:
+                await redis.zrem(index, *expired)
+            return members, fields
+
+        return await self._live.run(read, idempotent=True, key=index)
 
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
@@ -188,6 +242,34 @@ class RedisWorkflows(WorkflowStore):
 
 def _key(scope: Scope, workflow_id: str) -> str:
     return live_key(scope, "workflow", workflow_id)
+
+
+def _microseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1_000_000)
+
+
+def _name(member: str) -> str:
+    """The id of the workflow with this member of the index."""
+    return unquote(member[_PLACE + 1 :], errors="surrogatepass")
+
+
+def _checked_cursor(cursor: str | None) -> str | None:
+    if cursor is not None and not re.fullmatch(rf"[0-9]{{{_PLACE}}}:.+", cursor):
+        raise InvalidRequest("must be the next_cursor of the page before", path="cursor", got=cursor)
+    return cursor
+
+
+def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
+    """The workflow of a member of the index; None if it has expired, or another one has its id now."""
+    place, parent, status, version, on_end, created, updated = fields
+    if place != member or not (status and version and on_end and created and updated):
+        return None
+    times = (datetime.fromisoformat(created), datetime.fromisoformat(updated))
+    return WorkflowSummary(_name(member), parent or None, WorkflowStatus(status), int(version), OnEnd(on_end), *times)
+
+
+def _is_listed(workflow: WorkflowSummary, listing: WorkflowListing) -> bool:
+    return listing.status in (None, workflow.status) and listing.parent_id in (None, workflow.parent_id)
 
 
 def _members_key(scope: Scope, workflow_id: str) -> str:

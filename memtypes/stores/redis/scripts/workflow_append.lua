@@ -1,11 +1,11 @@
 -- Append an event, or return the stored answer of the first call with the same idempotency key.
--- KEYS: workflow, log, unrecorded workflows, stored answer (or the workflow). ARGV: event, status or '', expected
+-- KEYS: workflow, log, unrecorded workflows, index, stored answer (or the workflow). ARGV: event, status or '', expected
 -- version or '', TTL, TTL of an ended log, most events, member of the unrecorded workflows, digest or '', answer, time.
 local base, ttl, log_ttl = KEYS[1], tonumber(ARGV[4]), tonumber(ARGV[5])
 local workflow = redis.call('HMGET', base, 'version', 'status', 'lineage')
 if not workflow[1] then return {'missing'} end
 if ARGV[8] ~= '' then
-  local stored = redis.call('HMGET', KEYS[4], 'digest', 'version', 'answer')
+  local stored = redis.call('HMGET', KEYS[5], 'digest', 'version', 'answer')
   if stored[1] and stored[1] ~= ARGV[8] then return {'other'} end
   if stored[1] then return {'again', tonumber(stored[2]), stored[3]} end
 end
@@ -20,6 +20,7 @@ local status, lineage = ARGV[2] ~= '' and ARGV[2] or workflow[2], cjson.decode(w
 if status ~= workflow[2] then redis.call('HSET', base, 'status', status) end
 for _, part in ipairs(PARTS) do redis.call('EXPIRE', base .. part, ttl) end
 keep_ancestors(base, lineage, ttl)
+keep(KEYS[4], math.max(ttl, log_ttl))
 if not is_open(status) then
   redis.call('SADD', KEYS[3], ARGV[7])
   limit_log(base, log_ttl)
@@ -30,7 +31,7 @@ if not is_open(status) then
   end
 end
 if ARGV[8] ~= '' then
-  redis.call('HSET', KEYS[4], 'digest', ARGV[8], 'version', version, 'answer', ARGV[9])
-  redis.call('EXPIRE', KEYS[4], ttl)
+  redis.call('HSET', KEYS[5], 'digest', ARGV[8], 'version', version, 'answer', ARGV[9])
+  redis.call('EXPIRE', KEYS[5], ttl)
 end
 return {'ok', version}

@@ -1,5 +1,5 @@
--- Create a workflow. KEYS: workflow, parent (or the workflow). ARGV: id, parent id or '', initial state, time of
--- creation, TTL, longest chain, what to do with members at the end.
+-- Create a workflow. KEYS: workflow, parent (or the workflow), index. ARGV: id, parent id or '', initial state, time of
+-- creation, TTL, longest chain, what to do with members at the end, member of the index, TTL of the index.
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'taken'} end
 local ancestors, lineage = {}, {}
 if ARGV[2] ~= '' then
@@ -15,7 +15,17 @@ if ARGV[2] ~= '' then
 end
 redis.call('HSET', KEYS[1], 'version', 0, 'status', 'pending', 'parent', ARGV[2], 'created', ARGV[4],
   'updated', ARGV[4], 'ancestors', cjson.encode(ancestors), 'lineage', cjson.encode(lineage),
-  'on_end', ARGV[7], 'initial', ARGV[3], 'snapshot', ARGV[3], 'snapshot_version', 0)
+  'on_end', ARGV[7], 'place', ARGV[8], 'initial', ARGV[3], 'snapshot', ARGV[3], 'snapshot_version', 0)
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 keep_ancestors(KEYS[1], lineage, tonumber(ARGV[5]))
+-- Three random members of the index are removed if their workflow has expired, so that at most about a third are gone.
+local name = string.len('00000000000000000:') + 1
+local prefix = string.sub(KEYS[1], 1, #KEYS[1] - #string.sub(ARGV[8], name))
+for _, member in ipairs(redis.call('ZRANDMEMBER', KEYS[3], 3)) do
+  if redis.call('HGET', prefix .. string.sub(member, name), 'place') ~= member then
+    redis.call('ZREM', KEYS[3], member)
+  end
+end
+redis.call('ZADD', KEYS[3], 0, ARGV[8])
+keep(KEYS[3], tonumber(ARGV[9]))
 return {'ok'}

@@ -116,6 +116,41 @@ async def test_chain_gives_states_with_reasons_and_actors(client: httpx.AsyncCli
     assert (await look(client, "b", "/events")).json()["events"][0]["reason"] == "not needed any more"
 
 
+async def test_workflows_are_listed_with_filters_and_cursor(guarded: Services) -> None:
+    """A reader lists a namespace's workflows by status or parent, page by page."""
+    async with connect(guarded, headers=bearer("acme", Role.WRITER)) as client:
+        await begun(client, workflow_id="a", on_end="keep")
+        for name in ("b", "c", "d"):
+            await begun(client, workflow_id=name, parent_id="a")
+        await report(client, "b", "failed")
+        await client.post("/v1/workflows", json={"namespace": "another", "workflow_id": "x"})
+    async with connect(guarded, headers=bearer("acme", Role.READER)) as client:
+        listed = (await client.get("/v1/workflows", params=IN)).json()
+        assert ([item["workflow_id"] for item in listed["workflows"]], listed["next_cursor"]) == (list("dcba"), None)
+        assert listed["workflows"][-1] == {
+            "workflow_id": "a",
+            "parent_id": None,
+            "status": "pending",
+            "version": 0,
+            "on_end": "keep",
+            "created_at": "2026-03-01T12:00:00Z",
+            "updated_at": "2026-03-01T12:00:00Z",
+        }
+        for query, expected in (
+            ({"status": "failed"}, ["b"]),
+            ({"parent_id": "a"}, ["d", "c", "b"]),
+            ({"parent_id": "a", "status": "pending"}, ["d", "c"]),
+            ({"parent_id": "nobody"}, []),
+        ):
+            answer = (await client.get("/v1/workflows", params={**IN, **query})).json()
+            assert [item["workflow_id"] for item in answer["workflows"]] == expected
+        first = (await client.get("/v1/workflows", params={**IN, "limit": 3})).json()
+        second = (await client.get("/v1/workflows", params={**IN, "cursor": first["next_cursor"]})).json()
+        assert [item["workflow_id"] for item in second["workflows"]] == ["a"]
+        for query in ({"status": "asleep"}, {"cursor": "nonsense"}, {"limit": "0"}):
+            assert (await client.get("/v1/workflows", params={**IN, **query})).status_code == 422
+
+
 async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
     """An unknown parent, or the workflow itself, is a 404; a chain's twenty-first workflow is a 422."""
     for parent in ("nobody", "me"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import anyio
 import pytest
@@ -11,7 +12,7 @@ from redis.asyncio import Redis
 from memtypes.live.workflows import Event, WorkflowEventType, WorkflowState
 from memtypes.model.errors import NotFound
 from memtypes.model.scope import Scope
-from memtypes.ports.workflows import AppendEvent, NewWorkflow
+from memtypes.ports.workflows import AppendEvent, NewWorkflow, WorkflowListing
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.workflows import Lifetimes, RedisWorkflows
@@ -113,6 +114,33 @@ async def test_an_ended_workflow_is_kept_as_long_as_its_log(live: LiveClient) ->
     assert await is_kept(live, scope, "a", DAY, DAY)
 
 
+async def test_expired_workflows_leave_the_list(live: LiveClient) -> None:
+    """Listing removes them from the index; another workflow with the id of an expired one is listed once."""
+    store, scope = RedisWorkflows(live), fresh_scope()
+    for number in range(10):
+        await store.create(scope, NewWorkflow(f"w{number}", None, WorkflowState(), NOW + timedelta(seconds=number)))
+    for number in range(6):
+        key = live_key(scope, "workflow", f"w{number}")
+        await live.run(partial(_delete, key=key), idempotent=True)
+    await store.create(scope, NewWorkflow("w0", None, WorkflowState(), NOW + timedelta(hours=1)))
+    page = await store.page(scope, WorkflowListing())
+    assert [workflow.workflow_id for workflow in page.workflows] == ["w0", "w9", "w8", "w7", "w6"]
+    assert await live.run(lambda redis: redis.zcard(live_key(scope, "workflows")), idempotent=True) == 5
+
+
+async def test_the_index_of_expired_workflows_does_not_grow(live: LiveClient) -> None:
+    """Creating workflows removes expired ones from the index, without any listing."""
+    store, scope = RedisWorkflows(live), fresh_scope()
+    for number in range(300):
+        await store.create(scope, NewWorkflow(f"w{number}", None, WorkflowState(), NOW + timedelta(seconds=number)))
+        await live.run(partial(_delete, key=live_key(scope, "workflow", f"w{number}")), idempotent=True)
+    assert await live.run(lambda redis: redis.zcard(live_key(scope, "workflows")), idempotent=True) < 30
+
+
+async def _delete(redis: Redis, key: str) -> int:
+    return int(await redis.delete(key))
+
+
 async def is_kept(live: LiveClient, scope: Scope, workflow_id: str, state_s: int, log_s: int) -> bool:
     """Whether a workflow's state and log expire after these seconds, or up to a minute earlier."""
     state, log = await ttls(live, scope, workflow_id)
@@ -167,5 +195,6 @@ async def test_every_key_is_under_the_prefix_of_its_namespace(live: LiveClient) 
         "workflow:a",
         "workflow:a:log",
         "workflow:a:recording",
+        "workflows",
         "workflows-ended",
     ]
