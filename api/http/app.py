@@ -21,6 +21,7 @@ from api.http.problems import answer_problem
 from api.http.request import ApiRequest
 from api.http.routes import (
     admin,
+    agents,
     decisions,
     examination,
     hooks,
@@ -47,6 +48,7 @@ ROUTES: Mapping[str, ModuleType] = {
     "Working memory": working,
     "Threads": threads,
     "Workflows": workflows,
+    "Models and agents": agents,
     "Admin": admin,
     "Service": service,
 }

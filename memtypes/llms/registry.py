@@ -1,19 +1,25 @@
 """The registry of language models: provider, names, context window and tokenizer.
 
-A model that is not listed is recognised by its provider's naming scheme. An unrecognised one gets the widest safety
-margin. An operator's YAML file overrides the default registry and is read again when it changes.
+An entry is a model, or a family of models by a pattern of their names. A name that no entry matches is recognised by
+its provider's naming scheme; an unrecognised one gets the widest safety margin. An operator's YAML file overrides the
+default registry and is read again when it changes.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Self, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+import re2
+from cachetools import LRUCache
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from memtypes.config import InvalidConfigFile, parse_yaml, read_text
 from memtypes.model.memory import Model, Number, Whole
@@ -27,18 +33,47 @@ WIDEST_MARGIN = 0.5
 LARGE_WINDOW = 300_000
 """Tokens from which a smaller share of a context window is left to the response."""
 
+_FOUND = 1_000
+"""Names of models whose entry is cached."""
+
 _log = logging.getLogger(__name__)
+
+
+def _valid_pattern(pattern: str) -> str:
+    try:
+        re2.compile(pattern)
+    except re2.error as error:
+        raise ValueError(f"{pattern!r} is not a valid RE2 pattern: {error}") from error
+    return pattern
+
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$")]
 Margin = Annotated[Number, Field(ge=0.0, le=4.0)]
 Window = Annotated[Whole, Field(ge=256, le=100_000_000)]
 
 
+class Category(StrEnum):
+    """What a model is chosen for: quick answers, long contexts, or code."""
+
+    FAST = "fast"
+    LONG = "long"
+    CODE = "code"
+
+
+class CountKind(StrEnum):
+    """The API of an endpoint that counts tokens. openai: the tokenizer route of a server with OpenAI's API."""
+
+    ANTHROPIC = "anthropic"
+    GOOGLE = "google"
+    COHERE = "cohere"
+    OPENAI = "openai"
+
+
 class CountEndpoint(Model):
     """A provider's endpoint that counts tokens. key_env: environment variable with the API key."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
-    kind: Annotated[str, StringConstraints(pattern="^(anthropic|google)$")]
+    kind: CountKind
     key_env: Word | None = None
 
 
@@ -64,18 +99,32 @@ class ProviderEntry(Model):
 
 
 class ModelEntry(Model):
-    """A model in a registry file. names: its name, then aliases. tokenizer: None for the provider's stand-in."""
+    """A model, or a family of models, in a registry file.
+
+    names: its name, then aliases. pattern: an RE2 pattern that further names of the family begin with, in lower case
+    and without the provider's prefix. window: tokens of input and output together. max_input, max_output: most tokens
+    of each; None if only the window limits them. tokenizer: None for the provider's stand-in. source: where the
+    figures come from, and of when they are.
+    """
 
     provider: Word
     names: list[Word] = Field(min_length=1)
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_valid_pattern)] | None = (
+        None
+    )
     window: Window
+    max_input: Window | None = None
+    max_output: Window | None = None
+    categories: list[Category] = Field(default_factory=list)
     tokenizer: Word | None = None
     margin: Margin | None = None
+    source: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
 
 
 class RegistryFile(Model):
-    """The content of a registry file."""
+    """The content of a registry file. sources: by the names that entries give for their source."""
 
+    sources: dict[Word, str] = Field(default_factory=dict)
     providers: dict[Word, ProviderEntry] = Field(default_factory=dict)
     models: list[ModelEntry] = Field(default_factory=list)
 
@@ -90,12 +139,22 @@ class RegistryFile(Model):
         return self
 
 
+class Allocation(Model):
+    """Tokens of a model's context window for each part of a call; together they are at most the window."""
+
+    system: int
+    history: int
+    files: int
+    memory: int
+    response: int
+
+
 @dataclass(frozen=True, slots=True)
 class KnownModel:
     """What the registry knows about a model named in a request.
 
     window: None if unknown. tokenizer: the available one that counts. margin: 0 if it counts exactly, else the share
-    by which the model's own count may be higher. endpoint: the provider's, which counts tokens.
+    by which the model's own count may be higher. endpoint: the provider's, which counts tokens. Others: see ModelEntry.
     """
 
     name: str
@@ -104,68 +163,90 @@ class KnownModel:
     tokenizer: str
     margin: float
     endpoint: CountEndpoint | None = None
+    max_input: int | None = None
+    max_output: int | None = None
+    categories: tuple[Category, ...] = ()
+    source: str | None = None
 
     @property
-    def memory_budget(self) -> int | None:
-        """Tokens of the window for recalled memories; None if the window is unknown.
+    def allocation(self) -> Allocation | None:
+        """The parts of the window; None if it is unknown.
 
         Below LARGE_WINDOW 60 % of the window are content, of which files take 30 % and history 50 %; from there on
-        80 %, 40 % and 40 %. Memories get half of the remaining content: 7,680 tokens of a window of 128,000.
+        80 %, 40 % and 40 %. The rest of the content is shared by system and memory: 7,680 tokens each of a window of
+        128,000. The rest of the window is the response; what exceeds the model's largest answer goes to the history.
+        The content is at most the model's largest input.
         """
         if self.window is None:
             return None
-        content, files_share, history_share = self._content(self.window)
-        return (content - content * files_share // 100 - content * history_share // 100) // 2
-
-    @property
-    def history_budget(self) -> int | None:
-        """Tokens of the window for a conversation's history, see `memory_budget`; None if the window is unknown."""
-        if self.window is None:
-            return None
-        content, _, history_share = self._content(self.window)
-        return content * history_share // 100
-
-    @staticmethod
-    def _content(window: int) -> tuple[int, int, int]:
-        """Tokens of the content of a window, and the percentages of it for files and history."""
-        content_share, files_share, history_share = (60, 30, 50) if window < LARGE_WINDOW else (80, 40, 40)
-        return window * content_share // 100, files_share, history_share
+        content_share, files_share, history_share = (60, 30, 50) if self.window < LARGE_WINDOW else (80, 40, 40)
+        largest = min(self.max_input or self.window, self.window)
+        content = min(self.window * content_share // 100, largest)
+        files, history = content * files_share // 100, content * history_share // 100
+        memory = (content - files - history) // 2
+        response = min(self.window - content, self.max_output or self.window)
+        system = content - files - history - memory
+        history = min(self.window - response, largest) - files - memory - system
+        return Allocation(system=system, history=history, files=files, memory=memory, response=response)
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Models by lower-case name, and providers."""
+    """Models, the operator's first, and providers."""
 
-    models: Mapping[str, ModelEntry] = field(default_factory=dict)
+    models: tuple[ModelEntry, ...] = ()
     providers: Mapping[str, ProviderEntry] = field(default_factory=dict)
+    _patterns: tuple[tuple[Any, ModelEntry], ...] = ()
+    _found: LRUCache[str, ModelEntry | None] = field(default_factory=lambda: LRUCache(_FOUND))
 
     @classmethod
     def of(cls, *files: RegistryFile) -> Registry:
         """Registry of all `files`; models and providers of later files replace those of earlier ones."""
-        models: dict[str, ModelEntry] = {}
+        models: list[ModelEntry] = []
         providers: dict[str, ProviderEntry] = {}
         for file in files:
-            models |= {name.lower(): entry for entry in file.models for name in entry.names}
+            replaced = {name.lower() for entry in file.models for name in entry.names}
+            models = [*map(partial(_with_source, file), file.models), *_without_names(models, replaced)]
             providers |= file.providers
-        return cls(models, providers)
+        return cls(tuple(models), providers, tuple((_compiled(entry), entry) for entry in models))
 
     def find(self, name: str) -> KnownModel:
         """Return the model for `name`, listed or not.
 
         A provider prefix ("openai/gpt-4o") and suffixes of a listed name ("gpt-4o-2024-11-20") are ignored; the longest
-        listed name wins.
+        match of a name or pattern wins, the operator's in case of a tie.
         """
-        bare = name.lower().rsplit("/", 1)[-1]
-        entry = self.models.get(name.lower()) or self._listed(bare)
+        if name not in self._found:
+            self._found[name] = self._listed(name.lower())
+        entry = self._found[name]
         provider = entry.provider if entry else self._provider_of(name)
         defaults = self.providers.get(provider, ProviderEntry())
         if entry is None:
             return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
+        return self.known(entry)
+
+    def known(self, entry: ModelEntry) -> KnownModel:
+        """The model or family of `entry`, with its provider's defaults."""
+        defaults = self.providers.get(entry.provider, ProviderEntry())
         tokenizer, margin = defaults.tokenizer, defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
             tokenizer, margin = entry.tokenizer, 0.0
-        margin = margin if entry.margin is None else entry.margin
-        return KnownModel(entry.names[0], provider, entry.window, tokenizer, margin, defaults.count)
+        return KnownModel(
+            name=entry.names[0],
+            provider=entry.provider,
+            window=entry.window,
+            tokenizer=tokenizer,
+            margin=margin if entry.margin is None else entry.margin,
+            endpoint=defaults.count,
+            max_input=entry.max_input,
+            max_output=entry.max_output,
+            categories=tuple(entry.categories),
+            source=entry.source,
+        )
+
+    def listed(self, category: Category | None = None) -> list[KnownModel]:
+        """The models of a category, or all, the operator's first."""
+        return [self.known(entry) for entry in self.models if category is None or category in entry.categories]
 
     def _provider_of(self, name: str) -> str:
         """Return the provider of a model name by its prefix or its first letters, or "unknown"."""
@@ -181,10 +262,38 @@ class Registry:
         ]
         return max(matches)[1] if matches else "unknown"
 
-    def _listed(self, bare: str) -> ModelEntry | None:
-        """The model with the longest listed name that `bare` equals or continues after a separator; None without."""
-        ends = [len(bare), *(index for index, sign in enumerate(bare) if sign in "-:@._")]
-        return next((self.models[bare[:end]] for end in sorted(ends, reverse=True) if bare[:end] in self.models), None)
+    def _listed(self, name: str) -> ModelEntry | None:
+        """The entry with the longest match in the last part of `name`, in all of it if its names have parts."""
+        bare = name.rsplit("/", 1)[-1]
+        matches = [
+            (match.end(1) - match.start(1), entry)
+            for pattern, entry in self._patterns
+            if (match := pattern.search(name if "/" in "".join(entry.names) else bare)) is not None
+        ]
+        return max(matches, key=lambda match: match[0])[1] if matches else None
+
+
+def _compiled(entry: ModelEntry) -> Any:
+    """The pattern of all names of an entry: each begins a word, and ends where no letter or digit follows."""
+    names = [re.escape(name.lower()) for name in sorted(entry.names, key=len, reverse=True)]
+    anything = "|".join([*([f"(?:{entry.pattern})"] if entry.pattern else []), *names])
+    options = re2.Options()
+    options.longest_match = True
+    return re2.compile(f"(?:^|[.:_-])({anything})(?:$|[^a-z0-9])", options)
+
+
+def _with_source(file: RegistryFile, entry: ModelEntry) -> ModelEntry:
+    return entry.model_copy(update={"source": file.sources.get(entry.source or "", entry.source)})
+
+
+def _without_names(entries: list[ModelEntry], names: set[str]) -> list[ModelEntry]:
+    """`entries` without those names; one that has none left goes."""
+    remaining = []
+    for entry in entries:
+        left = [name for name in entry.names if name.lower() not in names]
+        if left:
+            remaining.append(entry.model_copy(update={"names": left}))
+    return remaining
 
 
 Models: TypeAlias = Callable[[], Registry]

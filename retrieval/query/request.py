@@ -173,6 +173,6 @@ def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
     names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set
     )
-    if names_total or model.memory_budget is None:
+    if names_total or model.allocation is None:
         return budget
-    return Budget(total=min(model.memory_budget, MAX_BUDGET), per_type=budget.per_type)
+    return Budget(total=min(model.allocation.memory, MAX_BUDGET), per_type=budget.per_type)

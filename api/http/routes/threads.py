@@ -221,7 +221,8 @@ async def post_context(
     tokenizer = data.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
     margin = model.margin if model and data.tokenizer is None else 0.0
     window = threads.policies.window_share(policy)
-    budget = data.budget if data.budget is not None else window or (None if model is None else model.history_budget)
+    share = None if model is None or model.allocation is None else model.allocation.history
+    budget = data.budget if data.budget is not None else window or share
     if budget is None:
         unknown = "" if model is None else f"; the window of {name!r} is unknown"
         raise InvalidInput.at("budget", f"is required without a model whose window is known{unknown}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from memtypes.llms.registry import (
     EXACT_TOKENIZERS,
     LARGE_WINDOW,
     WIDEST_MARGIN,
+    Allocation,
     KnownModel,
     Registry,
     RegistrySource,
@@ -67,14 +69,14 @@ def test_an_unlisted_model_of_a_known_provider_has_a_margin(name: str, provider:
     assert model.provider == provider
     assert model.tokenizer in EXACT_TOKENIZERS
     assert 0 < model.margin < WIDEST_MARGIN
-    assert model.memory_budget is not None
+    assert model.allocation is not None
 
 
 def test_an_unknown_model_has_the_widest_margin_and_no_window() -> None:
     """Without a window it has no budget for memories either."""
     model = DEFAULT.find("some-model-nobody-lists")
     assert (model.name, model.provider, model.window) == ("some-model-nobody-lists", "unknown", None)
-    assert (model.margin, model.memory_budget) == (WIDEST_MARGIN, None)
+    assert (model.margin, model.allocation) == (WIDEST_MARGIN, None)
 
 
 def test_a_listed_name_must_end_at_a_separator() -> None:
@@ -84,7 +86,7 @@ def test_a_listed_name_must_end_at_a_separator() -> None:
 
 def test_every_provider_of_the_default_models_is_described() -> None:
     """No listed model has the defaults of an unknown provider."""
-    assert {entry.provider for entry in DEFAULT.models.values()} <= DEFAULT.providers.keys()
+    assert {entry.provider for entry in DEFAULT.models} <= DEFAULT.providers.keys()
 
 
 def test_a_file_overrides_the_default_registry(tmp_path: Path) -> None:
@@ -156,23 +158,84 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         RegistrySource(tmp_path / "none.yaml")
 
 
-def budget_of(window: int) -> int:
-    """The tokens for memories in a context window of this size."""
-    budget = KnownModel("m", "p", window, "cl100k_base", 0.0).memory_budget
-    assert budget is not None
-    return budget
+@pytest.mark.parametrize(
+    ("name", "family", "window", "max_output"),
+    [
+        ("codellama-13b", "codellama", 16_384, None),
+        ("TheBloke/CodeLlama-13B-Instruct-GGUF", "codellama", 16_384, None),
+        ("Meta-Llama-3.1-8B", "llama-3.3", 131_072, None),
+        ("hf.co/bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M", "llama-3.3", 131_072, None),
+        ("accounts/fireworks/models/llama-v3p1-8b-instruct", "llama-3.3", 131_072, None),
+        ("llama3:8b", "llama-3", 8_192, None),
+        ("us.anthropic.claude-opus-4-6-v1:0", "claude-opus-4-8", 1_000_000, 128_000),
+        ("claude-sonnet-4-5-20250929", "claude-opus-4-5", 200_000, 64_000),
+        ("gpt-5.1-codex-max", "gpt-5-codex", 400_000, 128_000),
+        ("gemini-3-pro-preview", "gemini-3.1-pro", 1_048_576, 65_536),
+        ("mistralai/Mistral-7B-Instruct-v0.3", "mistral-7b", 32_768, None),
+        ("deepseek-r1:14b", "deepseek-reasoner", 131_072, 65_536),
+        ("Qwen/Qwen3-8B", "qwen3", 40_960, None),
+        ("qwen2.5-coder:7b", "qwen2.5-coder", 32_768, None),
+        ("gpt-oss:20b", "gpt-oss-120b", 131_072, None),
+    ],
+)
+def test_names_of_a_family_are_recognised(name: str, family: str, window: int, max_output: int | None) -> None:
+    """Of local servers and of other hosts, too."""
+    model = DEFAULT.find(name)
+    assert (model.name, model.window, model.max_output) == (family, window, max_output)
+
+
+def test_every_default_model_names_its_source_and_date() -> None:
+    """The source ends with a date; a model that is listed is found by each of its names."""
+    for entry in DEFAULT.models:
+        assert re.search(r"20\d\d-\d\d-\d\d$", entry.source or ""), entry.names
+        assert {DEFAULT.find(name).name for name in entry.names} == {entry.names[0]}
+
+
+def test_a_pattern_of_the_operator_wins_over_the_default() -> None:
+    """Of two matches of one length; its source may be a text of its own."""
+    text = "models: [{provider: meta, names: [ours], pattern: 'llama-?3[.]1', window: 9000, source: our wiki}]"
+    model = Registry.of(default_file(), parse_registry(text, "own.yaml")).find("llama3.1:8b")
+    assert (model.name, model.window, model.source) == ("ours", 9_000, "our wiki")
+
+
+def allocation_of(window: int, **limits: int) -> Allocation:
+    """The parts of a context window of this size."""
+    allocation = KnownModel("m", "p", window, "cl100k_base", 0.0, **limits).allocation  # type: ignore[arg-type]
+    assert allocation is not None
+    return allocation
 
 
 @pytest.mark.parametrize(
-    ("window", "budget"), [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)]
+    ("window", "memory"), [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)]
 )
-def test_memories_get_half_of_what_files_and_history_leave(window: int, budget: int) -> None:
+def test_memories_get_half_of_what_files_and_history_leave(window: int, memory: int) -> None:
     """Small windows: 10 % of a content of 60 %; large ones: 10 % of 80 %."""
-    assert budget_of(window) == budget
+    assert allocation_of(window).memory == memory
 
 
-@given(window=st.integers(0, 20_000_000))
-def test_the_memory_budget_is_a_tenth_of_the_content(window: int) -> None:
-    """Rounding changes the budget by less than two tokens."""
-    content = window * (60 if window < LARGE_WINDOW else 80) / 100
-    assert abs(budget_of(window) - content / 10) < 2
+def test_what_the_largest_answer_leaves_goes_to_the_history() -> None:
+    """A model that answers at most 16,384 tokens has no use for 51,200; gpt-5 takes 272,000 of its 400,000 as input."""
+    full, short = allocation_of(128_000), allocation_of(128_000, max_output=16_384)
+    assert (full.response, short.response) == (51_200, 16_384)
+    assert short.history == full.history + 51_200 - 16_384
+    large = allocation_of(400_000, max_input=272_000, max_output=128_000)
+    assert large.response == 128_000
+    assert large.system + large.history + large.files + large.memory == 272_000
+
+
+@given(
+    window=st.integers(0, 20_000_000),
+    max_input=st.none() | st.integers(256, 1_000_000),
+    max_output=st.none() | st.integers(256, 1_000_000),
+)
+def test_the_parts_of_a_window_never_exceed_it(window: int, max_input: int | None, max_output: int | None) -> None:
+    """Neither the window nor the largest input and answer; without these two they are the whole window."""
+    limits = {"max_input": max_input, "max_output": max_output}
+    parts = allocation_of(window, **{name: limit for name, limit in limits.items() if limit is not None})
+    values = parts.model_dump()
+    assert all(tokens >= 0 for tokens in values.values())
+    assert sum(values.values()) <= window
+    assert parts.response <= (max_output or window)
+    assert sum(values.values()) - parts.response <= (max_input or window)
+    if max_input is None:
+        assert sum(values.values()) == window

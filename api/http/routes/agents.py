@@ -1,0 +1,103 @@
+"""Calls on language models and on agents: the registry of models, and an agent's whole context in one budget."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from litestar.params import JSONBody
+from pydantic import Field, model_validator
+
+from api.http.endpoint import Endpoint, Params
+from api.wiring.container import AppServices
+from memtypes.llms.registry import Allocation, Category, KnownModel
+from memtypes.model.errors import NotFound
+from memtypes.model.memory import Model
+from memtypes.model.scope import Name
+from retrieval.answer import Answer
+
+
+class ModelsQuery(Model):
+    """category: list the models of this category alone."""
+
+    category: Category | None = None
+
+
+class ResolvePost(Model):
+    """A model to choose by task (a category: fast, long or code), or to look up by name."""
+
+    task: Category | None = None
+    name: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.task is None) == (self.name is None):
+            raise ValueError("name a task (fast, long or code) or the name of a model, one of both")
+        return self
+
+
+class ModelAnswer(Answer):
+    """A model, or a family of models, of the registry.
+
+    context_window: tokens of input and output; null for an unknown model. max_output: null if only the window limits
+    it. tokenizer: counts for the model. margin: share by which the model's own count may be higher. source: of the
+    figures, with its date.
+    """
+
+    name: str
+    provider: str
+    context_window: int | None
+    max_output: int | None
+    categories: list[Category]
+    tokenizer: str
+    margin: float
+    source: str | None
+
+    @classmethod
+    def of(cls, model: KnownModel) -> Self:
+        """The answer for `model`."""
+        return cls(
+            name=model.name,
+            provider=model.provider,
+            context_window=model.window,
+            max_output=model.max_output,
+            categories=list(model.categories),
+            tokenizer=model.tokenizer,
+            margin=model.margin,
+            source=model.source,
+        )
+
+
+class ModelsAnswer(Answer):
+    """The models of the registry, the operator's first."""
+
+    models: list[ModelAnswer]
+
+
+class ResolvedModel(Answer):
+    """The chosen model, and the tokens of its window by part; null if its window is unknown."""
+
+    model: ModelAnswer
+    allocation: Allocation | None = Field(description="Tokens for each part; null if the window is unknown.")
+
+
+@Endpoint("GET /v1/models", "The language models of the registry")
+async def get_models(services: AppServices, params: Params[ModelsQuery]) -> ModelsAnswer:
+    """Every model, or those of a category; the registry is read again when its file changes."""
+    return ModelsAnswer(models=[ModelAnswer.of(model) for model in services.models().listed(params.category)])
+
+
+@Endpoint("POST /v1/models/resolve", "A model for a task or by name, and the parts of its window", errors=(404,))
+async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> ResolvedModel:
+    """The first model of the task's category, the operator's before those that are built in; or the named one.
+
+    An unknown name answers the defaults of its provider, if its form is known.
+    """
+    registry = services.models()
+    if data.name is not None:
+        chosen = registry.find(data.name)
+    else:
+        models = registry.listed(data.task)
+        if not models:
+            raise NotFound(f"the registry has no model of the category {data.task}")
+        chosen = models[0]
+    return ResolvedModel(model=ModelAnswer.of(chosen), allocation=chosen.allocation)
