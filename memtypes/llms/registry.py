@@ -174,19 +174,17 @@ class KnownModel:
 
         Below LARGE_WINDOW 60 % of the window are content, of which files take 30 % and history 50 %; from there on
         80 %, 40 % and 40 %. The rest of the content is shared by system and memory: 7,680 tokens each of a window of
-        128,000. The rest of the window is the response; what exceeds the model's largest answer goes to the history.
-        The content is at most the model's largest input.
+        128,000. The rest of the window is the response. The content is at most the model's largest input, the response
+        at most its largest answer.
         """
         if self.window is None:
             return None
         content_share, files_share, history_share = (60, 30, 50) if self.window < LARGE_WINDOW else (80, 40, 40)
-        largest = min(self.max_input or self.window, self.window)
-        content = min(self.window * content_share // 100, largest)
+        content = min(self.window * content_share // 100, self.max_input or self.window)
         files, history = content * files_share // 100, content * history_share // 100
         memory = (content - files - history) // 2
         response = min(self.window - content, self.max_output or self.window)
         system = content - files - history - memory
-        history = min(self.window - response, largest) - files - memory - system
         return Allocation(system=system, history=history, files=files, memory=memory, response=response)
 
 

@@ -213,11 +213,11 @@ def test_memories_get_half_of_what_files_and_history_leave(window: int, memory: 
     assert allocation_of(window).memory == memory
 
 
-def test_what_the_largest_answer_leaves_goes_to_the_history() -> None:
+def test_an_allocation_keeps_to_the_largest_input_and_answer() -> None:
     """A model that answers at most 16,384 tokens has no use for 51,200; gpt-5 takes 272,000 of its 400,000 as input."""
     full, short = allocation_of(128_000), allocation_of(128_000, max_output=16_384)
     assert (full.response, short.response) == (51_200, 16_384)
-    assert short.history == full.history + 51_200 - 16_384
+    assert (short.history, short.files) == (full.history, full.files) == (38_400, 23_040)
     large = allocation_of(400_000, max_input=272_000, max_output=128_000)
     assert large.response == 128_000
     assert large.system + large.history + large.files + large.memory == 272_000
@@ -237,5 +237,5 @@ def test_the_parts_of_a_window_never_exceed_it(window: int, max_input: int | Non
     assert sum(values.values()) <= window
     assert parts.response <= (max_output or window)
     assert sum(values.values()) - parts.response <= (max_input or window)
-    if max_input is None:
+    if max_input is max_output is None:
         assert sum(values.values()) == window
