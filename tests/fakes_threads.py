@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,11 +19,13 @@ from memtypes.ports.threads import (
     EvictedBacklog,
     EvictedTurns,
     EvictedTurnStore,
-    Mention,
     NewThread,
+    PathMention,
     Removal,
     Thread,
     ThreadContent,
+    ThreadPage,
+    ThreadQuery,
     ThreadStore,
     ThreadTail,
     TurnAppended,
@@ -37,8 +40,9 @@ class _StoredThread:
     used: dict[int, int] = field(default_factory=dict)
     clock: int = 0
     next_index: int = 0
-    files: dict[str, Mention] = field(default_factory=dict)
-    images: dict[str, Mention] = field(default_factory=dict)
+    used_at: int = 0
+    files: dict[str, PathMention] = field(default_factory=dict)
+    images: dict[str, PathMention] = field(default_factory=dict)
     requests: dict[str, tuple[str, TurnAppended]] = field(default_factory=dict)
 
     def use(self, indices: Sequence[int]) -> None:
@@ -50,8 +54,8 @@ class _StoredThread:
     def number(self, turn: Turn, rank: str | None) -> Turn:
         """Return `turn` with the thread's next index."""
         numbered = replace(turn, index=self.next_index)
-        self.files |= {path: Mention(path, self.next_index, turn.at) for path in turn.files}
-        self.images |= {path: Mention(path, self.next_index, turn.at) for path in turn.images}
+        self.files |= {path: PathMention(path, self.next_index, turn.at) for path in turn.files}
+        self.images |= {path: PathMention(path, self.next_index, turn.at) for path in turn.images}
         self.ranks[self.next_index] = rank
         self.use([self.next_index])
         self.next_index += 1
@@ -72,6 +76,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         self._evicted: dict[tuple[str, str], list[EvictedTurns]] = {}
         self._set_aside: dict[tuple[str, str, str], list[EvictedTurns]] = {}
         self._tokens = itertools.count()
+        self._uses = itertools.count(1)
 
     def _get(self, scope: Scope, thread_id: str) -> _StoredThread:
         stored = self._threads.get((scope.tenant, scope.namespace, thread_id))
@@ -99,7 +104,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         thread = Thread(
             new.thread_id, 0, 0, 0, new.ttl_s, new.created_at, **fields, ttl_left_s=new.ttl_s, ancestors=ancestors
         )
-        self._threads[scope.tenant, scope.namespace, new.thread_id] = _StoredThread(thread)
+        self._threads[scope.tenant, scope.namespace, new.thread_id] = _StoredThread(thread, used_at=next(self._uses))
         return new.thread_id
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
@@ -131,6 +136,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         if not summary_tokens:
             stored.thread = replace(stored.thread, summary="", summary_tokens=0)
         turns[-1] = stored.number(append.turn, append.rank)
+        stored.used_at = next(self._uses)
         self._queue(scope, append.thread_id, evicted)
         self._set(stored, turns)
         thread = stored.thread
@@ -144,6 +150,16 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
     async def get(self, scope: Scope, thread_id: str) -> Thread:
         """See the port `ThreadStore` or `EvictedTurnStore`."""
         return self._get(scope, thread_id).thread
+
+    async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        where = [stored for key, stored in self._threads.items() if key[:2] == (scope.tenant, scope.namespace)]
+        newest = sorted(where, key=lambda stored: -stored.used_at)
+        before = math.inf if query.cursor is None else int(query.cursor)
+        matching = [stored for stored in newest if stored.used_at < before and query.matches(stored.thread)]
+        page = matching[: query.limit]
+        cursor = str(page[-1].used_at) if len(page) < len(matching) else None
+        return ThreadPage(tuple(stored.thread for stored in page), cursor)
 
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
         """See the port `ThreadStore` or `EvictedTurnStore`."""
@@ -191,6 +207,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         stored = self._get(scope, thread_id)
         self._check(stored, expected)
         stored.files, stored.images = {}, {}
+        stored.used_at = next(self._uses)
         numbered = [stored.number(turn, rank) for turn, rank in turns]
         stored.thread = replace(stored.thread, summary="", summary_tokens=0)
         self._set(stored, numbered)
@@ -281,7 +298,7 @@ def _newest(turns: Sequence[Turn], tokens: int) -> Iterator[Turn]:
             return
 
 
-def _mentions(mentions: dict[str, Mention]) -> tuple[Mention, ...]:
+def _mentions(mentions: dict[str, PathMention]) -> tuple[PathMention, ...]:
     newest = sorted(mentions.values(), key=lambda mention: (mention.at, mention.turn), reverse=True)
     return tuple(newest[:MAX_PATHS])
 

@@ -13,7 +13,7 @@ from memtypes.model.errors import InvalidRequest
 
 VARIABLES = ("workflow", "user", "session", "project", "agent")
 MAX_TEMPLATE = 2_000
-_KEY = re.compile(r"[A-Za-z0-9_.:@-]{1,256}")
+MAX_KEY = 256
 
 _AGENT_ID = ("agent", "id")
 
@@ -58,31 +58,59 @@ def _path(node: nodes.Node) -> tuple[str, ...]:
 
 
 def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
-    """The thread key of `template` with the values of `variables`. Raises InvalidRequest if it gives no valid key."""
+    """The thread key of `template` with the values of `variables`. Raises InvalidRequest if it gives no valid key.
+
+    Different values give different keys: in a value, "%", control characters, blanks at its ends, and the character
+    that separates it from the next member are percent-encoded.
+    """
     try:
         pieces = _pieces(template)
     except ValueError as error:
         raise InvalidRequest(str(error), path="key", got=template) from error
     members = {name: _members(name, variables[name]) for name in VARIABLES if name in variables}
-    values = {path: _value(template, path, members) for path in pieces if isinstance(path, tuple)}
-    _check_separators(pieces, values)
-    key = "".join(piece if isinstance(piece, str) else values[piece] for piece in pieces)
-    if not _KEY.fullmatch(key):
-        raise InvalidRequest("a key has 1 to 256 letters, digits or characters of _ . : @ -", path="key", got=key[:300])
-    if key.startswith("__") or key.endswith("__"):
-        raise InvalidRequest("a key must not begin or end with __", path="key", got=key)
+    key = "".join(
+        piece if isinstance(piece, str) else _encoded(_value(template, piece, members), separator)
+        for piece, separator in zip(pieces, _separators(pieces), strict=True)
+    )
+    if not 1 <= len(key) <= MAX_KEY:
+        raise InvalidRequest(f"a key has 1 to {MAX_KEY} characters, not {len(key)}", path="key", got=key[:300])
+    if key != key.strip() or not key.isprintable():
+        raise InvalidRequest("a key has no control characters and no blanks at its ends", path="key", got=key)
     return key
 
 
 def is_key_of(template: str, key: str, agent_id: str) -> bool:
     """Whether `template` may give `key` for the agent `agent_id`, whatever its other variables are."""
-    pattern = ""
-    for piece in _pieces(template):
+    pattern, pieces = "", _pieces(template)
+    for piece, separator in zip(pieces, _separators(pieces), strict=True):
         if piece == _AGENT_ID:
-            pattern += re.escape(rendered_key("{{ agent.id }}", {"agent": {"id": agent_id}}))
+            pattern += re.escape(_encoded(agent_id, separator))
+        elif isinstance(piece, str):
+            pattern += re.escape(piece)
         else:
-            pattern += re.escape(piece) if isinstance(piece, str) else ".+"
+            pattern += f"[^{re.escape(separator)}]+" if separator else ".+"
     return re.fullmatch(pattern, key) is not None
+
+
+def _separators(pieces: list[_Piece]) -> list[str]:
+    """For each piece: of a member that another one follows, the first character of the text between; else ""."""
+    last = max((place for place, piece in enumerate(pieces) if isinstance(piece, tuple)), default=0)
+    follows = [*pieces[1:], ""]
+    return [
+        text[0] if isinstance(piece, tuple) and isinstance(text, str) and place < last else ""
+        for place, (piece, text) in enumerate(zip(pieces, follows, strict=True))
+    ]
+
+
+def _encoded(value: str, separator: str) -> str:
+    """`value` with percent-encoded characters where it would be ambiguous or no part of a key."""
+    start, end = len(value) - len(value.lstrip()), len(value.rstrip())
+    return "".join(
+        char
+        if char.isprintable() and char not in ("%", separator) and start <= place < end
+        else "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+        for place, char in enumerate(value)
+    )
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
@@ -107,14 +135,3 @@ def _value(template: str, path: tuple[str, ...], members: Mapping[str, Any]) -> 
     if not isinstance(value, str):
         raise InvalidRequest(f"the key {template!r} does not resolve: there is no {'.'.join(path)}", path="variables")
     return value
-
-
-def _check_separators(pieces: list[_Piece], values: Mapping[tuple[str, ...], str]) -> None:
-    """Raise InvalidRequest if a value contains a separator: "a:b" and "c" must not give the key of "a" and "b:c"."""
-    places = [place for place, piece in enumerate(pieces) if isinstance(piece, tuple)]
-    between = pieces[places[0] : places[-1]] if places else []
-    separators = {char for piece in between if isinstance(piece, str) for char in piece}
-    for value in values.values():
-        if clash := sorted(set(value) & separators):
-            message = f"a value in this key must not contain {clash[0]!r}, which separates it from the next"
-            raise InvalidRequest(message, path="variables", got=value)

@@ -44,6 +44,8 @@ class NewThread:
 class Thread:
     """State of a thread, without its turns. tokens: of turns and summary. ttl_left_s: seconds until it expires.
 
+    used_at: of the last append or replacement, else of its creation.
+
     ancestors: their ids, oldest first, including expired ones.
     """
 
@@ -64,6 +66,7 @@ class Thread:
     ttl_left_s: int = 0
     ancestors: tuple[str, ...] = ()
     workflow_id: str | None = None
+    used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,38 @@ class RequestKey:
 
     key: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadQuery:
+    """Which threads to list, newest use first: those with all the given values. key_prefix: the beginning of the key.
+
+    cursor: `next_cursor` of the page before; None for the first page.
+    """
+
+    limit: int
+    cursor: str | None = None
+    key_prefix: str = ""
+    resource: str | None = None
+    agent_id: str | None = None
+    parent_id: str | None = None
+    workflow_id: str | None = None
+
+    def matches(self, thread: Thread) -> bool:
+        """Whether the thread is one of those asked for."""
+        names = ("resource", "agent_id", "parent_id", "workflow_id")
+        values = [(getattr(self, name), getattr(thread, name)) for name in names]
+        return (thread.key or "").startswith(self.key_prefix) and all(
+            wanted is None or wanted == value for wanted, value in values
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadPage:
+    """A page of threads. next_cursor: None on the last one."""
+
+    threads: tuple[Thread, ...]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +150,7 @@ class ThreadContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Mention:
+class PathMention:
     """Newest mention of a file or an image in a thread. turn: index of the turn, which may have been flushed since."""
 
     path: str
@@ -133,8 +168,8 @@ class ThreadTail:
 
     thread: Thread
     turns: tuple[Turn, ...]
-    files: tuple[Mention, ...] = ()
-    images: tuple[Mention, ...] = ()
+    files: tuple[PathMention, ...] = ()
+    images: tuple[PathMention, ...] = ()
     file_count: int = 0
     image_count: int = 0
 
@@ -181,6 +216,13 @@ class ThreadStore(ABC):
     @abstractmethod
     async def get(self, scope: Scope, thread_id: str) -> Thread:
         """Return the thread without its turns."""
+
+    @abstractmethod
+    async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
+        """Return threads that exist, the last used first: created, appended to or replaced. Not a use.
+
+        A thread that is used between two pages may be on both. Raises InvalidRequest for a malformed cursor.
+        """
 
     @abstractmethod
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from memtypes.live.thread_policy import ContextAllocation
 from memtypes.ports.encoders import Tokenizer
-from memtypes.ports.threads import Mention, ThreadTail
+from memtypes.ports.threads import PathMention, ThreadTail
 from memtypes.search.passage import bullet
 from retrieval.context.thread_parts import (
     EarlierPart,
@@ -226,7 +226,7 @@ def _count(tail: ThreadTail, kind: str) -> int:
 
 def _mentions(chain: Sequence[ThreadTail], kind: str) -> list[FileMention]:
     """Each file or image once, by its newest mention in any thread of the chain; newest first."""
-    mentions: list[tuple[Mention, int, str]] = [
+    mentions: list[tuple[PathMention, int, str]] = [
         (mention, position, tail.thread.id)
         for position, tail in enumerate(chain)
         for mention in (tail.files if kind == "files" else tail.images)

@@ -16,10 +16,11 @@ from memtypes.ports.threads import (
     MAX_CHAIN,
     AppendTurn,
     EvictedTurnStore,
-    Mention,
     NewThread,
+    PathMention,
     Removal,
     RequestKey,
+    ThreadQuery,
     ThreadStore,
 )
 from memtypes.stores.redis.connection.client import LiveClient
@@ -134,6 +135,41 @@ async def test_a_chain_has_a_maximum_depth(stores: Stores) -> None:
     assert (await stores.threads.get(stores.scope, "3")).ancestors == ("0", "1", "2")
 
 
+async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
+    """In pages, the last used first; deleted ones and those of other namespaces are not listed."""
+    await stores.create("root")
+    new = NewThread("", 60, NOW, "root", "r", agent_id="a", workflow_id="w")
+    for number in range(7):
+        await stores.threads.create(stores.scope, replace(new, thread_id=f"t {number}", key=f"k{number % 2}:{number}"))
+    await stores.append("used again", thread_id="t 2")
+    await stores.threads.delete(stores.scope, "t 4")
+    await stores.threads.use(stores.scope, "root", [0])
+    newest = ["t 2", "t 6", "t 5", "t 3", "t 1", "t 0", "root"]
+
+    async def listed(scope: Scope = stores.scope, query: ThreadQuery | None = None) -> list[str]:
+        ids: list[str] = []
+        query = query or ThreadQuery(2)
+        while True:
+            page = await stores.threads.page_of_threads(scope, query)
+            assert len(page.threads) <= 2
+            ids += [thread.id for thread in page.threads]
+            if page.next_cursor is None:
+                return ids
+            query = replace(query, cursor=page.next_cursor)
+
+    assert await listed() == newest
+    assert await listed(fresh_scope()) == []
+    for query in (
+        ThreadQuery(2, parent_id="root"),
+        ThreadQuery(2, resource="r"),
+        ThreadQuery(2, agent_id="a"),
+        ThreadQuery(2, workflow_id="w"),
+    ):
+        assert await listed(query=query) == newest[:-1]
+    assert await listed(query=ThreadQuery(2, key_prefix="k1:")) == ["t 5", "t 3", "t 1"]
+    assert await listed(query=ThreadQuery(2, key_prefix="k1:", parent_id="t 0")) == []
+
+
 async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
     """Of equal ranks the oldest turn goes first, one without a rank never; each append makes one batch."""
     await stores.create()
@@ -231,8 +267,8 @@ async def test_a_tail_has_the_newest_turns_and_all_references(stores: Stores) ->
     tail = await stores.threads.tail(stores.scope, "t", 15)
     assert [entry.index for entry in tail.turns] == [1, 3, 4]
     assert (tail.whole, tail.thread.turns) == (False, 5)
-    assert tail.files == (Mention("x", 2, NOW + timedelta(seconds=2)), Mention("y", 0, NOW))
-    assert (tail.images, tail.file_count, tail.image_count) == ((Mention("i", 0, NOW),), 2, 1)
+    assert tail.files == (PathMention("x", 2, NOW + timedelta(seconds=2)), PathMention("y", 0, NOW))
+    assert (tail.images, tail.file_count, tail.image_count) == ((PathMention("i", 0, NOW),), 2, 1)
     assert [entry.index for entry in (await stores.threads.tail(stores.scope, "t", 0)).turns] == [1, 4]
     await stores.threads.remove(stores.scope, Removal("t", (0, 2), NOW))
     tail = await stores.threads.tail(stores.scope, "t", 1_000)

@@ -90,6 +90,21 @@ class PageQuery(AgentQuery):
     offset: Annotated[QueryWhole, Field(ge=0, le=10_000_000)] = 0
 
 
+class ThreadsQuery(InNamespace):
+    """Which threads to list: those with all the given values. key_prefix: the beginning of their keys.
+
+    agent_id: of the agent that opened them. parent_id: of the thread that they continue.
+    """
+
+    key_prefix: Annotated[str, Field(max_length=256)] = ""
+    agent_id: Name | None = None
+    resource: Name | None = None
+    parent_id: Name | None = None
+    workflow_id: Name | None = None
+    limit: Annotated[QueryWhole, Field(ge=1, le=500)] = 50
+    cursor: Annotated[str, Field(max_length=64)] | None = None
+
+
 class TurnsQuery(AgentQuery):
     """Which turns to list. include_flushed: also those that have left the thread. after: index of the turn before."""
 
@@ -119,6 +134,7 @@ class ThreadAnswer(Answer):
     last_flush_at: str | None
     ttl_s: int
     created_at: Instant
+    used_at: Instant | None
     redactions: Redactions = None
 
     @classmethod
@@ -132,6 +148,13 @@ class ThreadAnswer(Answer):
     def opened(cls, threads: Threads, opened: OpenedThread) -> Self:
         """The answer for a thread that was created or found, with its redactions."""
         return cls.of(threads, opened.thread).model_copy(update={"redactions": opened.redactions})
+
+
+class ThreadsAnswer(Answer):
+    """Threads, the last used first. next_cursor: null on the last page."""
+
+    threads: list[ThreadAnswer]
+    next_cursor: str | None
 
 
 class ReferenceAnswer(Answer):

@@ -40,6 +40,8 @@ from api.http.routes.thread_shapes import (
     ThreadContextMetadata,
     ThreadHealthAnswer,
     ThreadPost,
+    ThreadsAnswer,
+    ThreadsQuery,
     ThreadStatsAnswer,
     TurnPlace,
     TurnPost,
@@ -53,7 +55,7 @@ from ingest.conversations.threads import Threads
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.scope import Scope, clean_name
 from memtypes.ports.encoders import Tokenizer
-from memtypes.ports.threads import RequestKey
+from memtypes.ports.threads import RequestKey, ThreadQuery
 from retrieval.context.thread import ThreadContext, thread_context
 
 _READ_ERRORS = (403, 404, 503)
@@ -114,6 +116,19 @@ async def post_thread(
     ]
     created = any(opened.created for opened in all_opened)
     return Response(ReferencesAnswer(threads=references), status_code=201 if created else 200)
+
+
+@Endpoint("GET /v1/threads", "List threads, the last used first", errors=_READ_ERRORS)
+async def list_threads(request: ApiRequest, threads: LiveThreads, params: Params[ThreadsQuery]) -> ThreadsAnswer:
+    """A page of the namespace's threads that match the query and that the caller may read. It does not count as use.
+
+    `agent_id` lists the threads that this agent opened.
+    """
+    scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
+    query = ThreadQuery(**params.model_dump(exclude={"namespace"}))
+    page = await threads.store.page_of_threads(scope, query)
+    readable = [each for each in page.threads if threads.policies.access(scope, each.resource, each.key) is not None]
+    return ThreadsAnswer(threads=[ThreadAnswer.of(threads, each) for each in readable], next_cursor=page.next_cursor)
 
 
 @Endpoint("GET /v1/threads/{thread_id}", "A thread and its turns", errors=_READ_ERRORS, head=False)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
@@ -21,11 +22,13 @@ from memtypes.ports.threads import (
     MAX_CHAIN,
     MAX_PATHS,
     AppendTurn,
-    Mention,
     NewThread,
+    PathMention,
     Removal,
     Thread,
     ThreadContent,
+    ThreadPage,
+    ThreadQuery,
     ThreadStore,
     ThreadTail,
     TurnAppended,
@@ -37,14 +40,17 @@ from memtypes.stores.redis.scripts import Argument, Script
 
 _MICROSECONDS = 1_000_000
 
+_LOOKED_AT = 1_000
+"""Threads that one call of the list script looks at."""
+
 _RECORD_S = round(ANSWER_TTL.total_seconds())
 
 BACKUP_S = 24 * 3_600
 """Seconds for which the turns of a cleared thread are stored as a backup."""
 
-_CREATE, _APPEND, _READ, _TAIL, _REMOVE, _REPLACE, _USE, _DELETE = (
+_CREATE, _LIST, _APPEND, _READ, _TAIL, _REMOVE, _REPLACE, _USE, _DELETE = (
     Script.load("thread_common", f"thread_{name}")
-    for name in ("create", "append", "read", "tail", "remove", "replace", "use", "delete")
+    for name in ("create", "list", "append", "read", "tail", "remove", "replace", "use", "delete")
 )
 
 
@@ -109,6 +115,26 @@ class RedisThreads(ThreadStore):
     async def get(self, scope: Scope, thread_id: str) -> Thread:
         """Return the thread without its turns; see `ThreadStore`."""
         return (await self._read(scope, thread_id, 1, 0)).thread
+
+    async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
+        """Return threads, the last used first; see `ThreadStore`."""
+        names = {"resource": "resource", "agent_id": "agent_id", "parent_id": "parent", "workflow_id": "workflow_id"}
+        conditions = [
+            part for name, stored in names.items() if (value := getattr(query, name)) for part in (stored, value)
+        ]
+        before, threads = query.cursor, list[Thread]()
+        if before is not None and not before.isdecimal():
+            raise InvalidRequest("is not the cursor of a page", path="cursor", got=before)
+        while True:
+            highest = "+inf" if before is None else f"({before}"
+            arguments = [highest, query.limit - len(threads), _LOOKED_AT, query.key_prefix, *conditions]
+            entries, before = await self._live.script(_LIST, [_key(scope, "")], arguments, idempotent=True)
+            threads += [
+                _thread(unquote(thread_id), dict(zip(fields[::2], fields[1::2], strict=True)))
+                for thread_id, fields in entries
+            ]
+            if not before or len(threads) >= query.limit:
+                return ThreadPage(tuple(threads), before or None)
 
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
         """Return the thread and all its turns; see `ThreadStore`."""
@@ -238,12 +264,10 @@ def _marks(turn: Turn) -> str:
     return json.dumps({"at": at, "files": turn.files, "images": turn.images, "system": turn.role == "system"})
 
 
-def _mentions(fields: Sequence[str]) -> tuple[Mention, ...]:
+def _mentions(fields: Sequence[str]) -> tuple[PathMention, ...]:
     """The mentions that a script returned as a flat list of paths, times and turn indices."""
     triples = zip(fields[::3], fields[1::3], fields[2::3], strict=True)
-    mentions = (
-        Mention(path, int(index), datetime.fromtimestamp(float(at) / _MICROSECONDS, UTC)) for path, at, index in triples
-    )
+    mentions = (PathMention(path, int(index), _instant(at)) for path, at, index in triples)
     return tuple(sorted(mentions, key=lambda mention: (mention.at, mention.turn), reverse=True))
 
 
@@ -268,6 +292,10 @@ def _turn(stored: str) -> Turn:
     return Turn.from_json(turn, int(index))
 
 
+def _instant(microseconds: str) -> datetime:
+    return datetime.fromtimestamp(float(microseconds) / _MICROSECONDS, UTC)
+
+
 def _thread(thread_id: str, fields: dict[str, Any]) -> Thread:
     return Thread(
         id=thread_id,
@@ -284,5 +312,6 @@ def _thread(thread_id: str, fields: dict[str, Any]) -> Thread:
         summary=fields.get("summary", ""),
         summary_tokens=int(fields.get("summary_tokens", 0)),
         ttl_left_s=int(fields["left"]),
+        used_at=_instant(fields["used_at"]) if fields["used_at"] else None,
         ancestors=tuple(json.loads(fields["ancestors"])),  # Lua encodes an empty list as {}
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memtypes.live.thread_policy import ContextAllocation
 from memtypes.live.turns import Turn
-from memtypes.ports.threads import Mention, Thread, ThreadTail
+from memtypes.ports.threads import PathMention, Thread, ThreadTail
 from retrieval.context.thread import OmittedParts, ThreadContext, thread_context
 from tests.fakes import FakeTokenizer
 
@@ -32,9 +32,9 @@ def thread(name: str, *turns: Turn, summary: str = "", initial: str | None = Non
     return ThreadTail(state, numbered, files, images, len(files), len(images))
 
 
-def mentions(turns: tuple[Turn, ...], kind: str) -> tuple[Mention, ...]:
+def mentions(turns: tuple[Turn, ...], kind: str) -> tuple[PathMention, ...]:
     """The newest mention of each path, newest first."""
-    newest = {path: Mention(path, turn.index, turn.at) for turn in turns for path in getattr(turn, kind)}
+    newest = {path: PathMention(path, turn.index, turn.at) for turn in turns for path in getattr(turn, kind)}
     return tuple(sorted(newest.values(), key=lambda mention: mention.at, reverse=True))
 
 

@@ -12,9 +12,25 @@ local function refresh(base)
   for _, name in ipairs(PARTS) do redis.call('EXPIRE', part(base, name), fields[1]) end
   if fields[2] and fields[2] ~= '' then redis.call('EXPIRE', fields[2], fields[1]) end
 end
+local function place_of(base)
+  local prefix, id = string.match(base, '^(rm:{.-}:)thread:(.*)$')
+  return prefix, prefix .. 'threads', id
+end
+-- Note in the namespace's index of threads that this one is used now, and drop the entries that expired first.
+local function touch(base)
+  local prefix, index, id = place_of(base)
+  local now = redis.call('TIME')
+  redis.call('ZADD', index, now[1] .. string.format('%06d', now[2]), id)
+  for _, oldest in ipairs(redis.call('ZRANGE', index, 0, 1)) do
+    if redis.call('EXISTS', prefix .. 'thread:' .. oldest) == 0 then redis.call('ZREM', index, oldest) end
+  end
+  local ttl = tonumber(redis.call('HGET', base, 'ttl'))
+  if redis.call('TTL', index) < ttl then redis.call('EXPIRE', index, ttl) end
+end
 local function refresh_chain(base)
   for _, key in ipairs(cjson.decode(redis.call('HGET', base, 'lineage'))) do refresh(key) end
   refresh(base)
+  touch(base)
 end
 local function take(base, index)
   local raw = redis.call('HGET', part(base, 'turns'), index)
@@ -74,5 +90,8 @@ local function meta(base)
   table.insert(fields, redis.call('ZCARD', part(base, 'places')))
   table.insert(fields, 'left')
   table.insert(fields, redis.call('TTL', base))
+  local _, index, id = place_of(base)
+  table.insert(fields, 'used_at')
+  table.insert(fields, redis.call('ZSCORE', index, id) or '')
   return fields
 end

@@ -6,5 +6,7 @@ local turns = ARGV[1] ~= '' and all(KEYS[1]) or {}
 if #turns > 0 then redis.call('RPUSH', KEYS[2], ARGV[1] .. table.concat(turns, ',') .. ']}') end
 if thread[2] and thread[2] ~= '' then redis.call('DEL', thread[2]) end
 empty(KEYS[1])
+local _, index, id = place_of(KEYS[1])
+redis.call('ZREM', index, id)
 redis.call('DEL', KEYS[1])
 return {'ok'}

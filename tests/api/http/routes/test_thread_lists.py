@@ -1,0 +1,80 @@
+"""Lists of threads over HTTP: by key, agent, resource, parent and workflow, the last used first; keys from any ids."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import combinations
+from typing import Any
+
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.thread_client import begun, say, served
+
+pytestmark = pytest.mark.anyio
+
+POLICIES = """
+threads:
+  notes: {key: "notes:{{ user.id }}-{{ session.id }}"}
+  facts: {}
+"""
+
+
+@pytest.fixture
+async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of a service with thread policies, in a new namespace."""
+    async with served(live, services, POLICIES) as client:
+        yield client
+
+
+async def listed(client: httpx.AsyncClient, **query: str) -> list[str]:
+    """The ids of all the threads that match the query, read in pages of two."""
+    ids: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        params: dict[str, Any] = {**client.params, **query, "limit": 2, **cursor}
+        answer = (await client.get("/v1/threads", params=params)).raise_for_status().json()
+        ids += [thread["id"] for thread in answer["threads"]]
+        if answer["next_cursor"] is None:
+            return ids
+        cursor = {"cursor": answer["next_cursor"]}
+
+
+async def test_threads_are_listed_by_last_use(client: httpx.AsyncClient) -> None:
+    """By the beginning of the key, agent, resource and parent; a thread that gets a turn comes first."""
+    root = (await begun(client))["id"]
+    facts = [(await begun(client, resource="facts", key=f"team/{n % 2}/{n}", parent_id=root))["id"] for n in range(5)]
+    own = (await begun(client, agent_id="helper"))["id"]
+    await say(client, facts[1], "used")
+    newest = [facts[1], own, *reversed(facts[2:]), facts[0], root]
+    assert await listed(client) == newest
+    assert await listed(client, parent_id=root) == [facts[1], facts[4], facts[3], facts[2], facts[0]]
+    assert await listed(client, resource="facts", key_prefix="team/1") == [facts[1], facts[3]]
+    assert await listed(client, agent_id="helper") == [own]
+    assert await listed(client, agent_id="nobody") == []
+    before = (await client.get("/v1/threads", params={**client.params, "key_prefix": "team/0/4"})).json()
+    again = (await client.get("/v1/threads", params={**client.params, "key_prefix": "team/0/4"})).json()
+    assert again == before
+    assert before["threads"][0]["parent_id"] == root
+    assert before["threads"][0]["used_at"].endswith("Z")
+    await client.delete(f"/v1/threads/{facts[0]}")
+    assert facts[0] not in await listed(client)
+    assert (await client.get("/v1/threads", params={**client.params, "cursor": "x"})).status_code == 422
+
+
+async def test_ids_from_the_world_are_taken_as_they_are(client: httpx.AsyncClient) -> None:
+    """Identity providers' ids, addresses and UUIDs give a thread each, whatever separates them in the template."""
+    users = ("auth0|123", "josé@x.org", "550e8400-e29b-41d4-a716-446655440000", "a", "a-b", "a%2Db", "名前", "a b", "b")
+    sessions = ("s", "b-s", "-", "550e8400-e29b-41d4-a716-446655440001")
+    threads: dict[tuple[str, str], str] = {}
+    for user in users:
+        for session in sessions:
+            variables = {"user": {"id": user}, "session": {"id": session}}
+            thread = await begun(client, resource="notes", variables=variables)
+            assert (await begun(client, 200, resource="notes", variables=variables))["id"] == thread["id"]
+            threads[user, session] = thread["id"]
+    assert all(threads[left] != threads[right] for left, right in combinations(threads, 2))
+    assert len(await listed(client, key_prefix="notes:auth0|123")) == len(sessions)
+    assert (await begun(client, key="auth0|123/josé"))["key"] == "auth0|123/josé"
