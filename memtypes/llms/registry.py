@@ -52,7 +52,7 @@ Margin = Annotated[Number, Field(ge=0.0, le=4.0)]
 Window = Annotated[Whole, Field(ge=256, le=100_000_000)]
 
 
-class Category(StrEnum):
+class ModelCategory(StrEnum):
     """What a model is chosen for: quick answers, long contexts, or code."""
 
     FAST = "fast"
@@ -115,7 +115,7 @@ class ModelEntry(Model):
     window: Window
     max_input: Window | None = None
     max_output: Window | None = None
-    categories: list[Category] = Field(default_factory=list)
+    categories: list[ModelCategory] = Field(default_factory=list)
     tokenizer: Word | None = None
     margin: Margin | None = None
     source: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
@@ -165,7 +165,7 @@ class KnownModel:
     endpoint: CountEndpoint | None = None
     max_input: int | None = None
     max_output: int | None = None
-    categories: tuple[Category, ...] = ()
+    categories: tuple[ModelCategory, ...] = ()
     source: str | None = None
 
     @property
@@ -242,7 +242,7 @@ class Registry:
             source=entry.source,
         )
 
-    def listed(self, category: Category | None = None) -> list[KnownModel]:
+    def listed(self, category: ModelCategory | None = None) -> list[KnownModel]:
         """The models of a category, or all, the operator's first."""
         return [self.known(entry) for entry in self.models if category is None or category in entry.categories]
 

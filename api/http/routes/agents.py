@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from api.http.endpoint import Endpoint, Params
 from api.wiring.container import AppServices
-from memtypes.llms.registry import Allocation, Category, KnownModel
+from memtypes.llms.registry import Allocation, KnownModel, ModelCategory
 from memtypes.model.errors import NotFound
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name
@@ -19,13 +19,13 @@ from retrieval.answer import Answer
 class ModelsQuery(Model):
     """category: list the models of this category alone."""
 
-    category: Category | None = None
+    category: ModelCategory | None = None
 
 
 class ResolvePost(Model):
     """A model to choose by task (a category: fast, long or code), or to look up by name."""
 
-    task: Category | None = None
+    task: ModelCategory | None = None
     name: Name | None = None
 
     @model_validator(mode="after")
@@ -47,7 +47,7 @@ class ModelAnswer(Answer):
     provider: str
     context_window: int | None
     max_output: int | None
-    categories: list[Category]
+    categories: list[ModelCategory]
     tokenizer: str
     margin: float
     source: str | None
