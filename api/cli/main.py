@@ -6,6 +6,7 @@ import typer
 
 from api.cli.importing import ingest
 from api.cli.maintenance import doctor, jobs, reembed
+from api.cli.policies import policies
 from api.cli.query import retrieve, search, verify
 from api.cli.serving import run_samples, serve, settings
 
@@ -20,3 +21,4 @@ app.command("serve")(serve)
 app.command("run")(run_samples)
 for command in (ingest, search, retrieve, verify, jobs, doctor, reembed, settings):
     app.command()(command)
+app.add_typer(policies, name="policies")

@@ -1,0 +1,191 @@
+"""The command `remembrancer policies convert`: memory resources of a workflow project as a policy file.
+
+The input is YAML as Compozy projects have it: `resource: memory` files, or lists of `memories` and `agents`, with
+Go-style placeholders such as `{{ .workflow.id }}`. What has no equivalent is named on stderr.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from api.cli.options import end
+from memtypes.config import InvalidConfigFile, parse_policies, read_text
+
+policies = typer.Typer(help="Thread policies.", no_args_is_help=True)
+
+_FLUSHING = {
+    "type": "flush.strategy",
+    "threshold": "flush.threshold",
+    "summarize_threshold": "flush.threshold",
+    "summary_tokens": "flush.summary_tokens",
+    "summarize_oldest_percent": "flush.oldest",
+}
+_FIELDS: Mapping[str, str] = {
+    **{name: name for name in ("type", "max_tokens", "max_messages", "max_context_ratio", "model", "key")},
+    **{f"{part}.{name}": field for part in ("flushing_strategy", "flushing") for name, field in _FLUSHING.items()},
+    **{f"token_allocation.{name}": f"allocation.{name}" for name in ("system", "short_term", "long_term")},
+    **{f"locking.{name}_ttl": f"locks.{name}" for name in ("append", "clear", "flush")},
+    "message_limit": "max_messages",
+    "token_provider.model": "model",
+    "token_allocation.user_defined": "allocation.custom",
+    "eviction_policy.type": "eviction.policy",
+    "eviction_policy.priority_keywords": "eviction.keywords",
+    "persistence.ttl": "ttl",
+    "privacy_policy.redact_patterns": "privacy.redact",
+    "privacy_policy.non_persistable_message_types": "privacy.never_keep_roles",
+    "default_key_template": "key",
+}
+"""Fields of a memory resource, and of a thread policy."""
+
+_SILENT = {"resource", "id", "description", "version", "persistence.type", "token_provider.provider"}
+"""Fields that a policy does not need."""
+
+_PLACEHOLDER = re.compile(r"\{\{-?\s*\.([A-Za-z_][\w.]*)\s*-?\}\}")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+@policies.command("convert")
+def convert(
+    files: Annotated[list[Path], typer.Argument(help="YAML files of memory resources and agents.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; by default stdout.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model of resources with a ratio of a context window only.")] = None,
+) -> None:
+    """Convert memory resources and agents of a workflow project into a policy file."""
+    try:
+        converted, left_out = converted_policies([_document(file) for file in files], model)
+        text = yaml.safe_dump(converted, sort_keys=False, allow_unicode=True)
+        parse_policies(text, "that would be written")
+    except InvalidConfigFile as error:
+        end(error)
+    for path in left_out:
+        print(f"not converted: {path}", file=sys.stderr)  # noqa: T201 - a message to the user
+    if output is None:
+        print(text, end="")  # noqa: T201 - the command's output
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+def _document(file: Path) -> Mapping[str, Any]:
+    try:
+        document = yaml.safe_load(read_text(file, "resource file"))
+    except yaml.YAMLError as error:
+        raise InvalidConfigFile(f"resource file {file}: not YAML: {error}") from error
+    if not isinstance(document, Mapping):
+        raise InvalidConfigFile(f"resource file {file}: must be an object")
+    return document
+
+
+def converted_policies(
+    documents: Sequence[Mapping[str, Any]], model: str | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The policy file of the memories and agents in `documents`, and the paths of fields that have no equivalent.
+
+    model: for memories limited by a share of a context window whose agents name no model. Raises InvalidConfigFile.
+    """
+    memories = [memory for document in documents for memory in _memories(document)]
+    if not memories:
+        raise InvalidConfigFile("no memory resource: none with `resource: memory`, nor a list of `memories`")
+    described = [agent for document in documents for agent in _listed(document.get("agents"))]
+    agents = {str(agent.get("id")): policy for agent in described if (policy := _agent(agent))}
+    models = {each["id"]: name for agent in described if (name := _model(agent)) for each in _references(agent)}
+    left_out: list[str] = []
+    threads = {}
+    for memory in memories:
+        threads[str(memory.get("id"))] = _policy(memory, models.get(memory.get("id"), model))
+        known = _FIELDS.keys() | _SILENT
+        left_out += [f"memories.{memory.get('id')}.{path}" for path, _ in _flat(memory) if path not in known]
+    return {"threads": threads, **({"agents": agents} if agents else {})}, left_out
+
+
+def _memories(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [document] if document.get("resource") == "memory" else _listed(document.get("memories"))
+
+
+def _listed(value: Any) -> list[Mapping[str, Any]]:
+    """The entries of a list, or of an object by id."""
+    if isinstance(value, Mapping):
+        return [{"id": name, **entry} for name, entry in value.items() if isinstance(entry, Mapping)]
+    return [entry for entry in value or [] if isinstance(entry, Mapping)]
+
+
+def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
+    """The thread policy of a memory resource. model: that of an agent which uses it."""
+    policy: dict[str, Any] = {}
+    for path, value in _flat(memory):
+        if (field := _FIELDS.get(path)) is not None and value is not None:
+            part, _, name = field.rpartition(".")
+            (policy.setdefault(part, {}) if part else policy)[name] = _value(field, value)
+    if "max_context_ratio" in policy and model is not None:
+        policy.setdefault("model", model)
+    if policy.get("type") == "token_based" and not policy.keys() & {"max_tokens", "max_context_ratio"}:
+        policy["type"] = "message_count_based"
+    flush = policy.get("flush", {})
+    if flush.get("threshold", 1) <= 0.5:  # the default of its target
+        flush["target"] = flush["threshold"] / 2
+    return policy
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted paths and values of the fields of an object; those of shares for own parts stay together."""
+    for name, inner in value.items():
+        path = f"{prefix}{name}"
+        if isinstance(inner, Mapping) and path != "token_allocation.user_defined":
+            yield from _flat(inner, f"{path}.")
+        else:
+            yield path, inner
+
+
+def _value(field: str, value: Any) -> Any:
+    """`value` as the policy's `field` takes it."""
+    if field == "key":
+        return _template(value)
+    if field == "flush.oldest":
+        return value / 100 if isinstance(value, int | float) and value > 1 else value
+    if field == "flush.strategy":
+        return "simple_fifo" if value == "fifo" else value
+    if field == "allocation.custom" and isinstance(value, Mapping):
+        return round(sum(value.values()), 6)
+    if field == "ttl" or field.startswith("locks."):
+        parts = _DURATION.findall(str(value))
+        return sum(float(number) * _SECONDS[unit] for number, unit in parts) if len(parts) > 1 else value
+    return value
+
+
+def _template(value: Any) -> Any:
+    """A key template with Go-style placeholders as Jinja's; `{{ .user.id }}` becomes `{{ user.id }}`."""
+    return _PLACEHOLDER.sub(r"{{ \1 }}", value) if isinstance(value, str) else value
+
+
+def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy of an agent; empty without memories. A single id, several with one key, or each with key and mode."""
+    references = _references(agent)
+    key = _template(agent.get("memory_key") or agent.get("key"))
+    shared = {"key": key} if key else {}
+    if isinstance(agent.get("memory"), str):
+        return {"memory": agent["memory"], **shared}
+    fields = ("id", "key", "mode")
+    memories = [{name: _template(each[name]) for name in fields if name in each} for each in references]
+    return {"memories": memories, **shared} if memories else {}
+
+
+def _references(agent: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The memories that an agent uses, each at least with its id."""
+    memory = agent.get("memory")
+    entries = [memory] if isinstance(memory, str) else memory if isinstance(memory, list) else agent.get("memories")
+    return [entry if isinstance(entry, Mapping) else {"id": entry} for entry in entries or []]
+
+
+def _model(agent: Mapping[str, Any]) -> str | None:
+    """The model of an agent, its provider before a slash; None if it names none."""
+    config = agent.get("config")
+    name = config.get("model") if isinstance(config, Mapping) else None
+    name = name or agent.get("model")
+    return str(name).replace(":", "/", 1) if isinstance(name, str) else None

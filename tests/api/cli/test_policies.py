@@ -1,0 +1,140 @@
+"""`remembrancer policies convert`: memory resources of a workflow project become a policy file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli.main import app
+from memtypes.config import parse_policies
+from memtypes.live.templates import rendered_key
+from memtypes.live.thread_policy import AccessMode, EvictionPolicy, FlushStrategy, PolicyType
+
+PROJECT = r"""
+name: support
+memories:
+  - id: customer-support-context
+    resource: memory
+    description: Shared history
+    type: token_based
+    max_context_ratio: 0.8
+    priority_blocks: [{priority: 0, content_types: [system_prompt], max_tokens: 500}]
+    token_allocation: {short_term: 0.7, long_term: 0.2, system: 0.1}
+    flushing_strategy: {type: hybrid_summary, summarize_threshold: 0.8, summary_tokens: 500,
+      summarize_oldest_percent: 30}
+    eviction_policy: {type: priority, priority_keywords: [error]}
+    persistence: {type: redis, ttl: "24h", circuit_breaker: {timeout: 100ms}}
+    locking: {append_ttl: 30s, clear_ttl: 10s, flush_ttl: 1m30s}
+    privacy_policy: {redact_patterns: ['\b\d{3}-\d{2}-\d{4}\b'], non_persistable_message_types: [tool]}
+  - {id: user-preferences, resource: memory, type: token_based, max_tokens: 2000, persistence: {ttl: "30d"}}
+  - {id: research-findings, resource: memory, type: token_based, message_limit: 100}
+agents:
+  - id: simple
+    config: {provider: openai, model: gpt-4-turbo}
+    memory: customer-support-context
+    memory_key: "support-{{ .workflow.input.conversationId }}"
+  - {id: several, memory: true, memories: [customer-support-context, user-preferences], memory_key: "{{.user.id}}"}
+  - id: advanced
+    memories:
+      - {id: user-preferences, mode: read-only, key: "prefs-{{ .user.id }}"}
+      - {id: research-findings, key: "research-{{ .workflow.id }}"}
+  - {id: forgetful, instructions: none}
+"""
+RESOURCE = """
+resource: memory
+id: user_memory
+key: "user:{{.workflow.input.user_id}}"
+type: token_based
+max_tokens: 2000
+flushing: {type: fifo, threshold: 0.4}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project file with memories and agents."""
+    path = tmp_path / "project.yaml"
+    path.write_text(PROJECT, encoding="utf-8")
+    return path
+
+
+def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> None:
+    """Limits, shares, flushing, times, patterns, key templates and the three forms of references are kept."""
+    resource, output = tmp_path / "user.yaml", tmp_path / "policies.yaml"
+    resource.write_text(RESOURCE, encoding="utf-8")
+    answer = CliRunner().invoke(app, ["policies", "convert", str(project), str(resource), "-o", str(output)])
+    assert answer.exit_code == 0, answer.output
+    assert answer.stderr.splitlines() == [
+        "not converted: memories.customer-support-context.priority_blocks",
+        "not converted: memories.customer-support-context.persistence.circuit_breaker.timeout",
+    ]
+    policies = parse_policies(output.read_text(encoding="utf-8"), "policies.yaml")
+    support = policies.threads["customer-support-context"]
+    assert (support.max_context_ratio, support.model, support.ttl) == (0.8, "gpt-4-turbo", 86_400)
+    assert support.allocation is not None
+    assert (support.allocation.short_term, support.allocation.long_term, support.allocation.system) == (0.7, 0.2, 0.1)
+    assert (support.flush.strategy, support.flush.threshold) == (FlushStrategy.HYBRID_SUMMARY, 0.8)
+    assert (support.flush.oldest, support.flush.summary_tokens, support.locks.flush) == (0.3, 500, 90)
+    assert (support.eviction.policy, support.eviction.keywords) == (EvictionPolicy.PRIORITY, ["error"])
+    assert (support.privacy.redact, support.privacy.never_keep_roles) == ([r"\b\d{3}-\d{2}-\d{4}\b"], ["tool"])
+    assert policies.threads["user-preferences"].ttl == 30 * 86_400
+    research = policies.threads["research-findings"]
+    assert (research.type, research.max_messages) == (PolicyType.MESSAGE_COUNT_BASED, 100)
+    user = policies.threads["user_memory"]
+    assert (user.flush.strategy, user.flush.threshold, user.flush.target) == (FlushStrategy.SIMPLE_FIFO, 0.4, 0.2)
+    variables = {"workflow": {"id": "w", "input": {"user_id": "ann", "conversationId": "c"}}, "user": {"id": "bob"}}
+    assert rendered_key(user.key or "", variables) == "user:ann"
+    assert {
+        name: [(each.id, rendered_key(each.key or "", variables), each.mode) for each in agent.references()]
+        for name, agent in policies.agents.items()
+    } == {
+        "simple": [("customer-support-context", "support-c", AccessMode.READ_WRITE)],
+        "several": [
+            ("customer-support-context", "bob", AccessMode.READ_WRITE),
+            ("user-preferences", "bob", AccessMode.READ_WRITE),
+        ],
+        "advanced": [
+            ("user-preferences", "prefs-bob", AccessMode.READ_ONLY),
+            ("research-findings", "research-w", AccessMode.READ_WRITE),
+        ],
+    }
+
+
+def test_the_policy_file_is_printed_without_an_output_file(project: Path) -> None:
+    """It is valid as printed."""
+    answer = CliRunner().invoke(app, ["policies", "convert", str(project)])
+    assert parse_policies(answer.stdout, "printed").threads.keys() == {
+        "customer-support-context",
+        "user-preferences",
+        "research-findings",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", "max_context_ratio needs model"),
+        ("memories: [{id: a, key: '{{ .timestamp }}'}]", "not 'timestamp'"),
+        ("name: nothing", "no memory resource"),
+        ("[1]", "must be an object"),
+        ("{", "not YAML"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
+    """The command ends with exit code 2 and writes no file."""
+    source, output = tmp_path / "a.yaml", tmp_path / "out.yaml"
+    source.write_text(text, encoding="utf-8")
+    answer = CliRunner().invoke(app, ["policies", "convert", str(source), "-o", str(output)])
+    assert answer.exit_code == 2
+    assert message in answer.stderr
+    assert not output.exists()
+
+
+def test_a_model_can_be_named_for_a_ratio_of_its_window(tmp_path: Path) -> None:
+    """It is used where no agent names one."""
+    source = tmp_path / "a.yaml"
+    source.write_text("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8")
+    answer = CliRunner().invoke(app, ["policies", "convert", str(source), "--model", "gpt-4o"])
+    assert parse_policies(answer.stdout, "printed").threads["a"].model == "gpt-4o"
