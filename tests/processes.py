@@ -28,11 +28,15 @@ def free_port() -> int:
 
 
 class Process:
-    """A `python -m api` child process on a free port with its data in `home`. log: file with its output."""
+    """A `python -m api` child process on a free port with its data in `home`. log: file with its output.
 
-    def __init__(self, home: Path, encoder: Path, *arguments: str) -> None:
+    settings: by name, as environment variables.
+    """
+
+    def __init__(self, home: Path, encoder: Path, *arguments: str, **settings: str) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         environment = os.environ | {"REMEMBRANCER_ENCODER_DIR": str(encoder)}
+        environment |= {f"REMEMBRANCER_{name.upper()}": value for name, value in settings.items()}
         command = [sys.executable, "-m", "api", *arguments, "--port", str(port), "--data-dir", str(home / "data")]
         with (home / "log").open("ab") as log:
             self.child = subprocess.Popen(

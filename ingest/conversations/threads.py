@@ -214,8 +214,16 @@ class Threads:
         return self.policies.of(await self._resource(scope, thread_id))
 
     async def turns(self, scope: Scope, thread_id: str, *, include_flushed: bool) -> list[LeftTurn | Turn]:
-        """The turns of the thread, in order; with `include_flushed` also those that have left it."""
-        live = {turn.index: turn for turn in (await self.store.read(scope, thread_id)).turns}
+        """The turns of the thread, in order; with `include_flushed` also those that have left it.
+
+        Those that have left it can be read after the thread itself is gone.
+        """
+        try:
+            live = {turn.index: turn for turn in (await self.store.read(scope, thread_id)).turns}
+        except NotFound:
+            if not include_flushed or not (gone := await self.evicted_turns.turns(scope, thread_id)):
+                raise
+            return [*gone]
         left = await self.evicted_turns.turns(scope, thread_id) if include_flushed else []
         turns: dict[int, LeftTurn | Turn] = {entry.turn.index: entry for entry in left} | live
         return [turns[index] for index in sorted(turns)]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,35 @@ def test_port_in_use_is_one_line_with_exit_code_2(process: Process, tmp_path: Pa
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_misspelt_variable_is_refused_at_start(tmp_path: Path, onnx_directory: Path) -> None:
+    """The service ends with exit code 2 and the nearest name."""
+    refused = Process(tmp_path, onnx_directory, workflow_ttl_hour="1")
+    assert refused.child.wait(timeout=60) == 2
+    assert "the nearest is REMEMBRANCER_WORKFLOW_TTL_HOURS" in refused.log.read_text()
+
+
+def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Path) -> None:
+    """Threads, workflows and the logs of ended workflows expire after the hours of their settings."""
+    two_seconds, space = str(2 / 3_600), {"namespace": "n"}
+    hours = {"thread_ttl_hours": two_seconds, "ended_log_hours": two_seconds}
+    started = Process(tmp_path, onnx_directory, **hours, workflow_ttl_hours=str(30 / 3_600))
+    try:
+        started.wait_until_ready()
+        with httpx.Client(base_url=started.url, timeout=10) as client:
+            thread = client.post("/v1/threads", json=space).json()
+            assert thread["ttl_s"] == 2
+            for name in ("open", "ended"):
+                client.post("/v1/workflows", json={**space, "workflow_id": name})
+                client.post(f"/v1/workflows/{name}/events", params=space, json={"type": "started"})
+            client.post("/v1/workflows/ended/events", params=space, json={"type": "completed"})
+            time.sleep(3)
+            paths = (f"/v1/threads/{thread['id']}", "/v1/workflows/ended/events", "/v1/workflows/open/events")
+            assert [client.get(path, params=space).status_code for path in paths] == [404, 404, 200]
+            assert client.get("/v1/workflows/ended", params=space).json()["state"]["status"] == "completed"
+    finally:
+        assert started.stop() == 0
 
 
 def test_commands_work_with_url(process: Process, tmp_path: Path) -> None:

@@ -372,10 +372,10 @@ async def post_continue(
 
 
 def _view(services: Services, workflows: Workflows, asked: HistoryQuery | ResumeRequest) -> HistoryView:
-    """How to write the history that a call asks for: in its budget, counted for its model."""
-    budget = DEFAULT_BUDGET if asked.budget is None else asked.budget
-    if asked.model is None:
-        return HistoryView(budget, workflows.tokenizer, versions=asked.versions)
-    model = services.models().find(asked.model)
-    tokenizer = services.tokenizers.get(model.tokenizer, workflows.tokenizer)
-    return HistoryView(budget, tokenizer, model.margin, asked.versions)
+    """How to write the history that a call asks for: in its budget, or its model's share for history."""
+    tokenizer, margin, budget = workflows.tokenizer, 0.0, DEFAULT_BUDGET
+    if asked.model is not None:
+        model = services.models().find(asked.model)
+        tokenizer, margin = services.tokenizers.get(model.tokenizer, tokenizer), model.margin
+        budget = model.allocation.history if model.allocation else budget
+    return HistoryView(budget if asked.budget is None else asked.budget, tokenizer, margin, asked.versions)

@@ -146,6 +146,12 @@ async def test_end_flushes_threads_and_clears_items(client: httpx.AsyncClient, s
     assert (ended["threads"], ended["items"]) == (1, 1)
     gone = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
     assert gone.status_code == 404
+    query = {"namespace": scope.namespace, "include_flushed": "true"}
+    turns = (await client.get(f"/v1/threads/{thread_id}/turns", params=query)).json()["turns"]
+    assert [(turn["index"], turn["content"], turn["flushed"]) for turn in turns] == [
+        (0, "ship on Friday", True),
+        (1, "agreed, on Friday then", True),
+    ]
     (flushed,) = [memory for memory in await memories(client, scope, "episodic") if "thread" in memory["tags"]]
     assert "ship on Friday" in flushed["content"]
     assert (flushed["source"]["thread_id"], flushed["source"]["turns"]) == (thread_id, [0, 1])

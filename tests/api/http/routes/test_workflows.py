@@ -10,6 +10,7 @@ import pytest
 
 from api.auth.keys import Role
 from api.wiring.container import Services
+from memtypes.llms.registry import Registry, default_file
 from tests.api.conftest import bearer, connect
 from tests.fakes import FakeTokenizer
 
@@ -244,6 +245,16 @@ async def test_history_leaves_the_margin_of_its_model_free(client: httpx.AsyncCl
     unknown = (await look(client, workflow_id, "/history", budget=300, model="of-nobody")).json()
     assert unknown["omitted"]["events"] > exact["omitted"]["events"] > 0
     assert FakeTokenizer().count(unknown["history"]) < unknown["metadata"]["total_tokens"] <= 300
+
+
+async def test_history_has_the_budget_of_its_model(services: Services) -> None:
+    """Without a budget it is the part of the model's window that is for history."""
+    async with connect(replace(services, models=lambda: Registry.of(default_file()))) as client:
+        workflow_id = await begun(client)
+        allocation = (await client.post("/v1/models/resolve", json={"name": "gpt-4o"})).json()["allocation"]
+        metadata = (await look(client, workflow_id, "/history", model="gpt-4o")).json()["metadata"]
+        assert metadata["budget"] == allocation["history"] > 0
+        assert (await look(client, workflow_id, "/history")).json()["metadata"]["budget"] == 8_000
 
 
 async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClient) -> None:
