@@ -107,6 +107,11 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         self._threads[scope.tenant, scope.namespace, new.thread_id] = _StoredThread(thread, used_at=next(self._uses))
         return new.thread_id
 
+    async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        stored = (each.thread for place, each in self._threads.items() if place[:2] == (scope.tenant, scope.namespace))
+        return next((thread.id for thread in stored if (thread.resource, thread.key) == (resource, key)), None)
+
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """See the port `ThreadStore` or `EvictedTurnStore`."""
         stored, limits = self._get(scope, append.thread_id), append.limits

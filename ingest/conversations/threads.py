@@ -113,7 +113,7 @@ class Threads:
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
         """The thread with the request's resource and key, created if there is none; a new thread without a key."""
         policy = self.policies.requested(request.resource)
-        key = _key(request.key or policy.key, request)
+        key = thread_key(request.key or policy.key, request)
         scope = replace(scope, agent_id=scope.agent_id or request.agent_id)
         self.policies.check_access(scope, request.resource, key, write=request.initial_context is not None)
         if request.parent_id is not None:
@@ -148,7 +148,7 @@ class Threads:
         references = self.policies.references(request.agent_id or "")
         requests = []
         for reference in references:
-            key = _key(request.key or reference.key or self.policies.requested(reference.id).key, request)
+            key = thread_key(request.key or reference.key or self.policies.requested(reference.id).key, request)
             context = request.initial_context if reference.mode is AccessMode.READ_WRITE else None
             changes = {"key": key, "resource": reference.id, "initial_context": context}
             requests.append(request.model_copy(update=changes))
@@ -325,7 +325,7 @@ class Threads:
         return self._places[cached]
 
 
-def _key(template: str | None, request: OpenRequest) -> str | None:
+def thread_key(template: str | None, request: OpenRequest) -> str | None:
     """`template` with the request's variables filled in; None without a template. agent.id is the request's agent."""
     agent = request.variables.get("agent", {})
     if request.agent_id is None or not isinstance(agent, Mapping):

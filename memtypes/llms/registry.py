@@ -142,11 +142,11 @@ class RegistryFile(Model):
 class Allocation(Model):
     """Tokens of a model's context window for each part of a call; together they are at most the window."""
 
-    system: int
-    history: int
-    files: int
-    memory: int
-    response: int
+    system: int = 0
+    history: int = 0
+    files: int = 0
+    memory: int = 0
+    response: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,14 +34,15 @@ class Scope:
 
     tenant and namespace bound every read and every write. session_id adds the session's private memories to searches;
     it does not hide others. agent_id is the agent that the caller acts as; it is recorded in memories that are written.
-    agents: those that the caller's key is bound to: of working items it reaches theirs only. Empty for other keys.
+    agents: those that the caller is bound to: of working items it reaches theirs only, with None also those of no
+    agent. Empty for a caller that is not bound.
     """
 
     tenant: str
     namespace: str
     session_id: str | None = None
     agent_id: str | None = None
-    agents: tuple[str, ...] = ()
+    agents: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("tenant", "namespace", "session_id", "agent_id"):

@@ -225,6 +225,10 @@ class ThreadStore(ABC):
         """
 
     @abstractmethod
+    async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
+        """Return the id of the thread with this resource and key; None if there is none. It does not count as use."""
+
+    @abstractmethod
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
         """Return the thread with all its turns, oldest first."""
 

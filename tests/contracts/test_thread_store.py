@@ -402,3 +402,12 @@ async def test_a_thread_of_a_workflow_is_not_opened_for_another(stores: Stores) 
         assert await stores.threads.create(stores.scope, again) == "t"
     with pytest.raises(Conflict):
         await stores.threads.create(stores.scope, replace(new, thread_id="t3", workflow_id="v"))
+
+
+async def test_a_thread_is_found_by_its_resource_and_key(stores: Stores) -> None:
+    """Both must be the same; a deleted thread is not found."""
+    await stores.threads.create(stores.scope, NewThread("t", 60, NOW, resource="notes", key="k"))
+    found = [await stores.threads.find(stores.scope, *name) for name in (("notes", "k"), ("notes", "x"), (None, "k"))]
+    assert found == ["t", None, None]
+    await stores.threads.delete(stores.scope, "t")
+    assert await stores.threads.find(stores.scope, "notes", "k") is None

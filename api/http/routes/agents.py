@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 from litestar.params import JSONBody
 from pydantic import Field, model_validator
 
-from api.http.endpoint import Endpoint, Params
+from api.http.agent_contexts import AgentContextAnswer, AgentContextPost, AgentContexts
+from api.http.endpoint import Endpoint, Params, PathId
+from api.http.request import ApiRequest
 from api.wiring.container import AppServices
 from memtypes.llms.registry import Allocation, KnownModel, ModelCategory
 from memtypes.model.errors import NotFound
@@ -101,3 +104,15 @@ async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> R
             raise NotFound(f"the registry has no model of the category {data.task}")
         chosen = models[0]
     return ResolvedModel(model=ModelAnswer.of(chosen), allocation=chosen.allocation)
+
+
+@Endpoint("POST /v1/agents/{agent_id}/context", "An agent's whole context in one budget", errors=(503,))
+async def post_agent_context(
+    request: ApiRequest, services: AppServices, agent_id: PathId, data: JSONBody[AgentContextPost]
+) -> AgentContextAnswer:
+    """Working memory, due intentions, long-term memory and the threads of the agent's references, each part counted.
+
+    Of working memory it has the agent's items and those of no agent; with a key that is bound to agents its own alone.
+    """
+    scope = request.agent_scope(data.namespace, data.session_id, agent_id)
+    return await AgentContexts(services).build(scope if scope.agents else replace(scope, agents=(agent_id, None)), data)

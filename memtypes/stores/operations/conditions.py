@@ -37,8 +37,9 @@ def within(scope: Scope, *conditions: Condition) -> Condition:
     """
     bounds = [_match("tenant", scope.tenant), _match("namespace", scope.namespace)]
     if scope.agents:
-        theirs = {"key": "agent_id", "match": {"any": list(scope.agents)}}
-        bounds.append({"should": [negated(_match("type", MemoryType.WORKING)), theirs]})
+        theirs = {"key": "agent_id", "match": {"any": [agent for agent in scope.agents if agent is not None]}}
+        nobodys = [{"is_empty": {"key": "agent_id"}}] if None in scope.agents else []
+        bounds.append({"should": [negated(_match("type", MemoryType.WORKING)), theirs, *nobodys]})
     return {"must": [*bounds, *(condition for condition in conditions if condition)]}
 
 

@@ -64,7 +64,7 @@ class RedisThreads(ThreadStore):
         """Create a thread, or find the one with the same resource and key; its id. See `ThreadStore`."""
         thread = _key(scope, new.thread_id)
         parent = thread if new.parent_id is None else _key(scope, new.parent_id)
-        name = thread if new.key is None else live_key(scope, "thread-name", new.resource or "", new.key)
+        name = thread if new.key is None else _name(scope, new.resource, new.key)
         arguments = [new.thread_id, new.parent_id or "", MAX_CHAIN, new.workflow_id or "", *_fields(new)]
         match await self._live.script(_CREATE, [thread, parent, name], arguments, idempotent=False):
             case ["ok", thread_id]:
@@ -115,6 +115,17 @@ class RedisThreads(ThreadStore):
     async def get(self, scope: Scope, thread_id: str) -> Thread:
         """Return the thread without its turns; see `ThreadStore`."""
         return (await self._read(scope, thread_id, 1, 0)).thread
+
+    async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
+        """Return the id of the thread with this resource and key; see `ThreadStore`."""
+        name = _name(scope, resource, key)
+        thread_id: str | None = await self._live.run(lambda redis: redis.get(name), idempotent=True, key=name)
+        if thread_id is None:
+            return None
+        thread = _key(scope, thread_id)
+        return (
+            thread_id if await self._live.run(lambda redis: redis.exists(thread), idempotent=True, key=name) else None
+        )
 
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
         """Return threads, the last used first; see `ThreadStore`."""
@@ -226,6 +237,10 @@ class RedisThreads(ThreadStore):
 
 def _key(scope: Scope, thread_id: str) -> str:
     return live_key(scope, "thread", thread_id)
+
+
+def _name(scope: Scope, resource: str | None, key: str) -> str:
+    return live_key(scope, "thread-name", resource or "", key)
 
 
 def _backup_key(scope: Scope, backup_id: str) -> str:

@@ -129,7 +129,7 @@ def _session(scope: Scope) -> str:
 
 
 def _agents(scope: Scope) -> str:
-    return json.dumps(scope.agents)
+    return json.dumps([agent or "" for agent in scope.agents])
 
 
 def _member(scope: Scope) -> str:

@@ -5,72 +5,17 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
 from api.wiring.container import Services
 from memtypes.stores.redis.connection.client import LiveClient
-from memtypes.stores.redis.working import RedisWorking
-from retrieval.receipts.service import Receipts
-from retrieval.retriever import Retriever
-from tests.api.conftest import connect, problem
-from tests.api.working_client import with_live
-from tests.fakes_memories import InMemoryStore
-from tests.ingest.conversations.builders import ingestor_over, threads_over
+from tests.api.agents_client import MARK, SESSION, World, key_header, serving
+from tests.api.conftest import problem
 
 pytestmark = pytest.mark.anyio
-
-POLICIES = """
-threads:
-  shared: {key: "shared:{{ session.id }}"}
-  secret: {}
-  boxes: {key: "box:{{ agent.id }}:{{ session.id }}"}
-agents:
-  ann: {memories: [{id: shared, mode: read-only}, boxes]}
-  bob: {memories: [shared, secret, boxes]}
-  cat: {memory: boxes}
-"""
-KEYS = {"host": [], "ann": ["ann"], "bob": ["bob"], "both": ["ann", "cat"]}
-MARK = "zanzibar"
-SESSION = {"session": {"id": "s1"}}
-
-
-class World:
-    """Clients of one service by key, and a namespace."""
-
-    def __init__(self, client: httpx.AsyncClient, namespace: str) -> None:
-        self.client, self.namespace = client, namespace
-
-    async def call(self, key: str, method: str, path: str, body: Any = None, **query: Any) -> httpx.Response:
-        """Send a call with a key; with its namespace in the body if it has one, else in the query."""
-        if isinstance(body, dict):
-            body = {"namespace": self.namespace, **body}
-        else:
-            query = {"namespace": self.namespace, **query}
-        return await self.client.request(method, path, json=body, params=query, headers=key_header(key))
-
-    async def on_thread(
-        self, key: str, method: str, path: str, body: Any = None, agent_id: str | None = None
-    ) -> httpx.Response:
-        """Send a call on a thread, whose namespace is in the query."""
-        query = {"namespace": self.namespace} | ({"agent_id": agent_id} if agent_id else {})
-        return await self.client.request(method, f"/v1/threads{path}", json=body, params=query, headers=key_header(key))
-
-    async def thread(self, caller: str, /, status: int = 201, **fields: Any) -> str:
-        """Create a thread and return its id, or "" if that was refused."""
-        answer = await self.call(caller, "POST", "/v1/threads", fields)
-        assert answer.status_code == status, answer.text
-        return str(answer.json().get("id", ""))
-
-
-def key_header(key: str) -> dict[str, str]:
-    """The header that sends the key of this name."""
-    return {"X-API-Key": f"key-of-{key}"}
 
 
 @pytest.fixture
@@ -78,24 +23,6 @@ async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
     """A service with keys that are bound to agents, on a real live store."""
     async with serving(live, services) as client:
         yield World(client, f"n {uuid.uuid4()}")
-
-
-@asynccontextmanager
-async def serving(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of the service."""
-    assert isinstance(services.store, InMemoryStore)
-    assert services.receipts is not None
-    wired = with_live(services, live)
-    parts = replace(services.receipts.parts, live=RedisWorking(live))
-    wired = replace(wired, retriever=Retriever(parts), receipts=Receipts(services.receipts.queue, parts))
-    threads = threads_over(live, POLICIES, ingestor=ingestor_over(services.store))
-    entries = [
-        KeyEntry(key=f"key-of-{name}", tenant="t", role=Role.WRITER, agents=agents) for name, agents in KEYS.items()
-    ]
-    admin = KeyEntry(key="key-of-admin", tenant="t", role=Role.ADMIN)
-    keys = KeyBook(KeyRing.of([*entries, admin]))
-    async with connect(replace(wired, threads=threads, keys=keys)) as client:
-        yield client
 
 
 async def test_a_key_of_one_agent_acts_as_it(world: World) -> None:

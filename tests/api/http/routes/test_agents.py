@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from api.wiring.container import Services
 from memtypes.llms.registry import RegistrySource
+from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.agents_client import SESSION, World, serving
 from tests.api.conftest import connect, problem
 
 pytestmark = pytest.mark.anyio
@@ -62,3 +67,99 @@ async def test_a_model_is_resolved_by_task_or_name(services: Services, tmp_path:
         problem(await resolve(task="poetry"), 422)
         problem(await resolve(), 422)
         problem(await resolve(task="fast", name="gpt-4o"), 422)
+
+
+@pytest.fixture
+async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
+    """A service with agents in its policy file, on a real live store."""
+    async with serving(live, replace(services, models=RegistrySource())) as client:
+        yield World(client, f"n {uuid.uuid4()}")
+
+
+async def context_of(world: World, agent: str, key: str = "host", status: int = 200, **body: Any) -> dict[str, Any]:
+    """The answer to a request for an agent's context."""
+    answer = await world.call(key, "POST", f"/v1/agents/{agent}/context", body)
+    assert answer.status_code == status, answer.text
+    return dict(answer.json())
+
+
+async def furnish(world: World) -> dict[str, str]:
+    """Give the agents long-term memory, two threads, working items and a due task; the ids of the threads."""
+    await world.call("host", "POST", "/v1/memories", {"type": "semantic", "content": "The ledger runs on Postgres."})
+    due = {"type": "prospective", "content": "Rotate the ledger password", "due_at": "2026-02-28T09:00:00Z"}
+    await world.call("host", "POST", "/v1/memories", due)
+    shared = await world.thread("bob", resource="shared", variables=SESSION)
+    box = await world.thread("ann", resource="boxes", variables=SESSION)
+    for number in range(6):
+        turn = {"role": "user", "content": f"Message {number} about the ledger"}
+        await world.on_thread("bob", "POST", f"/{shared}/turns", turn)
+        await world.on_thread("ann", "POST", f"/{box}/turns", {**turn, "content": f"Note {number} to myself"})
+    for key, text in (("ann", "Ann checks the ledger"), ("bob", "Bob paints the fence"), ("host", "The desk is open")):
+        await world.call(key, "POST", "/v1/working", {"content": text, "session_id": "s1"})
+    return {"shared": shared, "boxes": box}
+
+
+async def test_one_call_gives_an_agents_whole_context(world: World) -> None:
+    """Memory, threads by reference, working memory and due tasks, whose tokens add up and stay in the budget."""
+    threads = await furnish(world)
+    answer = await context_of(world, "ann", query="where does the ledger run?", session_id="s1", budget=2_000, floor=0)
+    parts, metadata, text = answer["parts"], answer["metadata"], answer["context"]
+    assert [item["content"] for item in parts["memory"]["items"]] == ["The ledger runs on Postgres."]
+    assert [item["content"] for item in parts["due"]["items"]] == ["Rotate the ledger password"]
+    assert {item["content"] for item in parts["working"]["items"]} == {"Ann checks the ledger", "The desk is open"}
+    shown = {item["resource"]: (item["thread_id"], item["mode"]) for item in parts["threads"]["items"]}
+    assert shown == {"shared": (threads["shared"], "read-only"), "boxes": (threads["boxes"], "read-write")}
+    for words in ("Postgres", "Rotate the ledger", "Ann checks", "Message 5", "Note 5 to myself", "## Thread shared"):
+        assert words in text
+    assert sum(part["tokens"] for part in parts.values()) == metadata["total_tokens"] <= 2_000
+    assert len(text.split()) <= metadata["total_tokens"]
+    assert (await world.call("host", "GET", "/v1/prospective/due")).json()["due"], "nothing was delivered"
+
+
+async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
+    """Not another's, and of the session's working items only its own."""
+    await furnish(world)
+    mine = await context_of(world, "ann", key="ann", query="ledger", session_id="s1", floor=0)
+    assert [item["content"] for item in mine["parts"]["working"]["items"]] == ["Ann checks the ledger"]
+    await context_of(world, "bob", key="ann", status=403, query="ledger", session_id="s1")
+
+
+@pytest.mark.parametrize("budget", [0, 7, 40, 90, 200, 500])
+async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: int) -> None:
+    """From 0 up; the newest turns are shown as soon as there is room."""
+    await furnish(world)
+    answer = await context_of(world, "ann", query="ledger", session_id="s1", budget=budget, floor=0)
+    assert answer["metadata"]["total_tokens"] <= budget
+    assert len(answer["context"].split()) <= answer["metadata"]["total_tokens"]
+    if budget >= 200:
+        assert "Message 5" in answer["context"]
+
+
+async def test_the_models_allocation_divides_an_agents_context(world: World) -> None:
+    """Without a budget it has the window but its response; a stand-in tokenizer leaves its margin free."""
+    await furnish(world)
+    answer = await context_of(world, "ann", query="ledger", session_id="s1", model="claude-haiku-4-5", floor=0)
+    metadata = answer["metadata"]
+    allotted = metadata["allocation"]
+    assert (metadata["budget"], metadata["margin"], allotted["response"]) == (120_000, 0.4, 64_000)
+    assert sum(allotted.values()) - allotted["response"] == int(120_000 / 1.4)
+    assert allotted["history"] == pytest.approx(int(120_000 / 1.4) / 2, abs=2)
+
+
+async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> None:
+    """An agent without threads and query gets its working memory and what is due."""
+    await furnish(world)
+    asked = await context_of(world, "ann", session_id="s1", floor=0)
+    assert [item["content"] for item in asked["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
+    idle = await context_of(world, "bob", session_id="s2", variables={"session": {"id": "s2"}})
+    assert idle["parts"]["threads"]["items"] == []
+    assert [item["content"] for item in idle["parts"]["due"]["items"]] == ["Rotate the ledger password"]
+    assert idle["parts"]["memory"]["items"] == []
+
+
+async def test_a_key_that_does_not_resolve_and_an_unknown_agent_are_refused(world: World) -> None:
+    """The problem names what is missing."""
+    missing = await context_of(world, "ann", status=422, query="x")
+    assert "session.id" in missing["detail"]
+    unknown = await context_of(world, "zed", status=422, query="x")
+    assert "there are: ann, bob, cat" in unknown["detail"]

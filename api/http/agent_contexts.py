@@ -1,0 +1,296 @@
+"""An agent's whole context: working memory, due intentions, long-term memory and its threads, in one token budget.
+
+The budget is divided like a model's window: `system` goes to working memory, `memory` to long-term memory and what is
+due, `history` and `files` to the threads. What one part does not need goes to the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import Field
+
+from api.http.routes.retrieval import redact_query
+from api.http.routes.thread_shapes import TurnPlace
+from api.http.routes.threads import live_threads, thread_part
+from api.wiring.container import Services
+from ingest.conversations.references import AgentThread, threads_of_agent
+from ingest.working.intentions import DueRequest
+from memtypes.live.thread_policy import AccessMode
+from memtypes.live.workflows import JsonObject
+from memtypes.llms.registry import Allocation, KnownModel
+from memtypes.model.errors import Unavailable
+from memtypes.model.memory import Model
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Name, Scope
+from memtypes.model.times import Instant
+from memtypes.ports.encoders import Tokenizer
+from memtypes.search.passage import bullet
+from retrieval.answer import Answer, ContextItem, OmittedIfNone, RetrieveAnswer
+from retrieval.context.thread import OmittedParts, ThreadContext
+from retrieval.query.request import (
+    DEFAULT_BUDGET,
+    DEFAULT_FLOOR,
+    DEFAULT_TOKENIZER,
+    MAX_BUDGET,
+    Floor,
+    Query,
+    RetrieveRequest,
+    Tokens,
+    reduced,
+)
+
+DEFAULT_WINDOW = 128_000
+"""Window whose parts divide the budget where the model's window is unknown."""
+
+MAX_WORDS = 2_000
+"""Characters of the newest turn that stand for a query."""
+
+_NO_QUERY = "what is due"
+"""Query of an agent without threads that asks nothing: only tasks that are due pass the floor."""
+
+_log = logging.getLogger(__name__)
+
+
+class AgentContextPost(Model):
+    """What an agent's context is for. query: by default what the newest turn of its threads says.
+
+    variables: values for the keys of its references; session.id is the session_id and agent.id the agent, unless they
+    are given. budget: tokens of everything; by default the model's window without its response, or 8,000.
+    """
+
+    namespace: Name
+    query: Query | None = None
+    session_id: Name | None = None
+    variables: JsonObject = Field(default_factory=dict)
+    model: Name | None = None
+    budget: Tokens | None = None
+    floor: Floor = DEFAULT_FLOOR
+
+
+class AgentThreadItem(Answer):
+    """A thread in an agent's context. turns: those shown. omitted: what was left out of it."""
+
+    thread_id: str
+    resource: str
+    key: str | None
+    mode: AccessMode
+    tokens: int
+    turns: list[TurnPlace]
+    omitted: OmittedParts
+
+
+class MemoryPart(Answer):
+    """A part of an agent's context that consists of memories, and its tokens."""
+
+    tokens: int
+    items: list[ContextItem]
+
+
+class ThreadsPart(Answer):
+    """The threads in an agent's context, and their tokens."""
+
+    tokens: int
+    items: list[AgentThreadItem]
+
+
+class AgentContextParts(Answer):
+    """The parts of an agent's context, whose tokens add up to the total. memory: with the headings of what is due."""
+
+    memory: MemoryPart
+    threads: ThreadsPart
+    working: MemoryPart
+    due: MemoryPart
+
+
+class AgentContextMetadata(Answer):
+    """Size of an agent's context and where it comes from.
+
+    total_tokens: at most the budget; so is the model's own count if it exceeds the tokenizer's by no more than
+    `margin`. allocation: tokens that each part was allotted. degraded: parts that did not answer.
+    """
+
+    total_tokens: int
+    budget: int
+    tokenizer: str
+    model: OmittedIfNone[str] = None
+    margin: float
+    allocation: Allocation
+    as_of: Instant
+    receipt_id: OmittedIfNone[str] = None
+    degraded: list[str]
+
+
+class AgentContextAnswer(Answer):
+    """An agent's whole context as text, its parts, and its size."""
+
+    context: str
+    parts: AgentContextParts
+    metadata: AgentContextMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class AgentBudget:
+    """A budget in tokens of the model, and its parts in tokens of the tokenizer, which count `margin` less."""
+
+    total: int
+    margin: float
+    tokenizer: str
+    parts: Allocation
+
+    @classmethod
+    def of(cls, budget: int | None, model: KnownModel | None) -> Self:
+        """`budget` tokens, or those of the model's window without its response, divided as the window is."""
+        window = None if model is None else model.allocation
+        shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
+        content = shares.system + shares.history + shares.files + shares.memory
+        total = budget if budget is not None else min(content, MAX_BUDGET) if window else DEFAULT_BUDGET
+        margin = model.margin if model else 0.0
+        allowed = reduced(total, margin)
+        system, history, files = (allowed * part // content for part in (shares.system, shares.history, shares.files))
+        parts = Allocation(
+            system=system,
+            history=history,
+            files=files,
+            memory=allowed - system - history - files,
+            response=window.response if window else 0,
+        )
+        return cls(total, margin, model.tokenizer if model else DEFAULT_TOKENIZER, parts)
+
+    @property
+    def allowed(self) -> int:
+        """Tokens of the tokenizer for all parts together."""
+        return reduced(self.total, self.margin)
+
+
+@dataclass(frozen=True, slots=True)
+class _ShownThread:
+    thread: AgentThread
+    context: ThreadContext
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentContexts:
+    """Builds the contexts of agents."""
+
+    services: Services
+
+    async def build(self, scope: Scope, asked: AgentContextPost) -> AgentContextAnswer:
+        """The context that was asked for. Nothing is marked as delivered. Raises InvalidRequest and Unavailable."""
+        model = None if asked.model is None else self.services.models().find(asked.model)
+        budget = AgentBudget.of(asked.budget, model)
+        counter = self.services.tokenizers[budget.tokenizer]
+        threads, degraded = await self._threads(scope, asked)
+        try:
+            shown = await self._shown(scope, threads, budget.parts.history + budget.parts.files, counter)
+            query = asked.query or await self._last_words(scope, threads)
+            memories = await self._memories(scope, asked, query, budget, sum(each.tokens for each in shown))
+            free = budget.allowed - memories.metadata.total_tokens
+            if any(each.context.omitted.turns for each in shown) and free > sum(each.tokens for each in shown):
+                shown = await self._shown(scope, threads, free, counter)
+        except Unavailable:
+            if not threads:
+                raise
+            shown, degraded = [], ["threads"]
+            memories = await self._memories(scope, asked, asked.query, budget, 0)
+        now = DueRequest(self.services.clock(), context=asked.query, session_id=scope.session_id)
+        due = {memory.id for memory in await self.services.intentions.due(scope, now)}
+        parts = _parts(memories, due, shown)
+        metadata = AgentContextMetadata(
+            total_tokens=math.ceil(
+                (memories.metadata.total_tokens + parts.threads.tokens) * (1.0 + budget.margin) - 1e-9
+            ),
+            budget=budget.total,
+            tokenizer=budget.tokenizer,
+            model=asked.model,
+            margin=budget.margin,
+            allocation=budget.parts,
+            as_of=memories.metadata.as_of,
+            receipt_id=memories.receipt_id,
+            degraded=[*degraded, *memories.metadata.degraded],
+        )
+        text = "".join([str(memories.context), *(each.text for each in shown)])
+        return AgentContextAnswer(context=text, parts=parts, metadata=metadata)
+
+    async def _threads(self, scope: Scope, asked: AgentContextPost) -> tuple[list[AgentThread], list[str]]:
+        """The agent's threads, and the names of parts that did not answer."""
+        if self.services.threads is None:
+            return [], []
+        session = {} if asked.session_id is None else {"session": {"id": asked.session_id}}
+        try:
+            return await threads_of_agent(self.services.threads, scope, {**session, **asked.variables}), []
+        except Unavailable as error:
+            _log.warning("an agent's context has no threads: %s", error)
+            return [], ["threads"]
+
+    async def _shown(
+        self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
+    ) -> list[_ShownThread]:
+        """The threads in `budget` tokens: each has an equal share of what those before it leave."""
+        shown: list[_ShownThread] = []
+        for place, thread in enumerate(threads):
+            heading = f"## Thread {bullet(thread.resource)[2:]}"
+            room = budget // (len(threads) - place) - counter.count(heading)
+            context, _ = await thread_part(live_threads(self.services), scope, thread.thread_id, max(0, room), counter)
+            if context.text:
+                text = heading + context.text
+                shown.append(_ShownThread(thread, context, text, counter.count(text)))
+                budget -= shown[-1].tokens
+        return shown
+
+    async def _last_words(self, scope: Scope, threads: Sequence[AgentThread]) -> str | None:
+        """The beginning of the newest turn of the threads; None without turns."""
+        tails = [await live_threads(self.services).store.tail(scope, each.thread_id, 1) for each in threads]
+        turns = [turn for tail in tails for turn in tail.turns if turn.content.strip()]
+        return max(turns, key=lambda turn: turn.at).content[:MAX_WORDS] if turns else None
+
+    async def _memories(
+        self, scope: Scope, asked: AgentContextPost, query: str | None, budget: AgentBudget, taken: int
+    ) -> RetrieveAnswer:
+        """Working, due and long-term memory in what `taken` tokens leave; without a query only what is due."""
+        request = RetrieveRequest(
+            query=query or _NO_QUERY,
+            namespace=asked.namespace,
+            types=None if query else [MemoryType.PROSPECTIVE, MemoryType.WORKING],
+            session_id=asked.session_id,
+            agent_id=scope.agent_id,
+            budget=max(0, budget.allowed - taken - budget.parts.system),
+            working_budget=budget.parts.system,
+            tokenizer="o200k_base" if budget.tokenizer == "o200k_base" else "cl100k_base",
+            floor=asked.floor if query else 1.0,
+            include_due=True,
+        )
+        return await self.services.retriever.retrieve(scope, await redact_query(self.services, scope.tenant, request))
+
+
+def _parts(memories: RetrieveAnswer, due_ids: set[str], shown: Sequence[_ShownThread]) -> AgentContextParts:
+    """The parts of a context; the tokens of headings count to long-term memory, or to working memory above it."""
+    working = [item for item in memories.items if item.type is MemoryType.WORKING]
+    due = [item for item in memories.items if item.id in due_ids and item.type is MemoryType.PROSPECTIVE]
+    memory = [item for item in memories.items if item not in working and item not in due]
+    metadata, due_tokens = memories.metadata, sum(item.tokens for item in due)
+    memory_tokens = metadata.total_tokens - metadata.working_tokens - due_tokens
+    items = [
+        AgentThreadItem(
+            thread_id=each.thread.thread_id,
+            resource=each.thread.resource,
+            key=each.thread.key,
+            mode=each.thread.mode,
+            tokens=each.tokens,
+            turns=[TurnPlace(thread_id=owner, index=index) for owner, index in each.context.turns],
+            omitted=each.context.omitted,
+        )
+        for each in shown
+    ]
+    return AgentContextParts(
+        memory=MemoryPart(tokens=memory_tokens, items=memory),
+        threads=ThreadsPart(tokens=sum(each.tokens for each in shown), items=items),
+        working=MemoryPart(tokens=metadata.working_tokens, items=working),
+        due=MemoryPart(tokens=due_tokens, items=due),
+    )
