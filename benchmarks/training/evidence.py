@@ -31,6 +31,8 @@ from memtypes.linear_model import LinearModel, from_binary
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.model.semantic import SemanticDraft
+from memtypes.model.types import AnyDraft
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import numbered
 from retrieval.query.profiles import SIGNALS
@@ -45,8 +47,11 @@ TEXTS = ROOT / "tests" / "data" / "training" / "questions.jsonl"
 TOGETHER = "all of them"
 """Namespace with the memories of all authored worlds, where each question has many memories of other topics."""
 
-STRENGTH, HIT_STRENGTH = 1e-3, 0.1
-"""Inverse L2 penalties; 0.0003 to 0.003 do about equally well on unseen projects."""
+FACTS = "all of them, as facts"
+"""Namespace like TOGETHER whose memories are facts, which are embedded without the turns before them."""
+
+STRENGTH, HIT_STRENGTH = 3e-4, 0.1
+"""Inverse L2 penalties; 0.0001 to 0.001 do about equally well on unseen projects."""
 
 WITHOUT_EVIDENCE, DATED = 0.15, 0.5
 """Weight of a question whose evidence was taken away, and of one with a date added."""
@@ -75,7 +80,7 @@ class World:
 
     group: str
     namespace: str
-    drafts: tuple[tuple[str, EpisodicDraft], ...]
+    drafts: tuple[tuple[str, AnyDraft], ...]
     questions: tuple[Asked, ...]
 
 
@@ -116,11 +121,11 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """The worlds in the file `path`, each alone, then again among the memories of all others."""
+    """The worlds in the file `path`: each alone, among the memories of all others, and the same as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    for namespace in (None, TOGETHER):
+    for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
-            drafts = tuple(_numbered(row, number))
+            drafts = tuple(_numbered(row, number, as_facts=as_facts))
             asked = [_asked(row, each) for each in row["questions"]]
             if namespace is None:
                 choice = random.Random(row["world"])  # noqa: S311 - not for security
@@ -128,11 +133,11 @@ def authored(path: Path) -> Iterator[World]:
             yield World(row["world"], namespace or row["world"], drafts, tuple(asked))
 
 
-def _numbered(row: Mapping[str, Any], number: int) -> Iterator[tuple[str, EpisodicDraft]]:
+def _numbered(row: Mapping[str, Any], number: int, *, as_facts: bool) -> Iterator[tuple[str, AnyDraft]]:
     for index, message in enumerate(row["messages"]):
         session = index // 8
         at = _START + timedelta(days=3 * session, hours=7 * number, minutes=index)
-        yield f"{row['world']}/{index}", _draft(f"{row['world']}/{session}", message, at)
+        yield f"{row['world']}/{index}", _draft(f"{row['world']}/{session}", message, at, as_fact=as_facts)
 
 
 def _asked(row: Mapping[str, Any], question: Mapping[str, Any]) -> Asked:
@@ -144,8 +149,10 @@ def _dated(text: str, choice: random.Random) -> str:
     return f"{text.rstrip('? ')} {choice.choice(_DATES)}?"
 
 
-def _draft(session: str, message: Mapping[str, Any], at: datetime) -> EpisodicDraft:
+def _draft(session: str, message: Mapping[str, Any], at: datetime, *, as_fact: bool = False) -> AnyDraft:
     speaker, content = message["role"], message["content"]
+    if as_fact:
+        return SemanticDraft(type=MemoryType.SEMANTIC, content=content, session_id=session, created_at=at)
     return EpisodicDraft(type=MemoryType.EPISODIC, content=content, speaker=speaker, session_id=session, created_at=at)
 
 
@@ -153,12 +160,12 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
     """Examples of all questions of `worlds`, whose memories are written to a temporary store first."""
     with tempfile.TemporaryDirectory() as folder:
         async with open_parts(settings_in(Path(folder))) as opened:
-            ids: dict[str, dict[str, str]] = {}
+            ids: dict[tuple[str, str], dict[str, str]] = {}
             for world in worlds:
                 scope = Scope(TENANT, world.namespace)
                 outcomes = await opened.ingestor.write(scope, [draft for _, draft in world.drafts])
                 names = (name for name, _ in world.drafts)
-                ids[world.group] = {
+                ids[world.group, world.namespace] = {
                     name: one.merged_into or str(one.id) for name, one in zip(names, outcomes, strict=True)
                 }
             return [
@@ -167,7 +174,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
 
 
 async def _of(
-    opened: Opened, world: World, asked: Asked, ids: Mapping[str, Mapping[str, str]]
+    opened: Opened, world: World, asked: Asked, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> AsyncIterator[Example]:
     """The example of one question, and that of the question without its evidence."""
     found: list[Candidates] = []
@@ -181,7 +188,7 @@ async def _of(
     terms = numbered(opened.sparse.encode_query(asked.text).indices)
     tokens = (await opened.embedder.embed_query(asked.text)).tokens
     scoring = Scoring(answer.weights, asked.at, asked.text, terms=terms, tokens=tokens)
-    evidence = np.array([ids[world.group][name].encode() for name in asked.evidence], dtype="S36")
+    evidence = np.array([ids[world.group, world.namespace][name].encode() for name in asked.evidence], dtype="S36")
     yield _example(Example.of(world.group, asked.weight, real=True), found[-1], scoring, evidence)
     if asked.evidence:
         without = found[-1].take(np.flatnonzero(~np.isin(found[-1].ids, evidence)))
