@@ -226,7 +226,8 @@ class ResourceValue:
 class StatusChange:
     """A status that a workflow had from `at` on. version: of the event that set it. actor: the agent of that event.
 
-    reason: why, in at most MAX_REASON characters: the event's reason, or else its error, its output or its input.
+    reason: why, in at most MAX_REASON characters: the event's reason, or that in its data; for an end without one, the
+    event's error, output or input.
     """
 
     status: WorkflowStatus
@@ -238,7 +239,9 @@ class StatusChange:
     @classmethod
     def by(cls, event: Event, status: WorkflowStatus) -> StatusChange:
         """The change that `event` makes."""
-        stated = (event.reason, event.data.get("reason"), event.error, event.output, event.input)
+        stated = [event.reason, event.data.get("reason")]
+        if status.ended:
+            stated += [event.error, event.output, event.input]
         reason = next((value_text(value) for value in stated if value is not None), None)
         if reason is not None and len(reason) > MAX_REASON:
             reason = reason[:MAX_REASON] + " ..."

@@ -160,11 +160,13 @@ def test_each_status_has_its_actor_and_reason(fields: dict[str, Any], reason: st
     """The reason is that of the event, or else what its data, error or output say, in short."""
     end = NewEvent.model_validate({"type": "failed", "agent": "ci", **fields})
     state = state_after(
-        NewEvent(type=WorkflowEventType.STARTED, agent="ann"), NewEvent(type=WorkflowEventType.NOTE), end
+        NewEvent(type=WorkflowEventType.STEP_FAILED, step_id="s", agent="ann", error="of a step"),
+        NewEvent(type=WorkflowEventType.NOTE),
+        end,
     )
     assert [(change.status, change.version, change.actor) for change in state.changes] == [
         ("running", 1, "ann"),
         ("failed", 3, "ci"),
     ]
-    assert state.changes[-1].reason == reason
+    assert [change.reason for change in state.changes] == [None, reason]
     assert state.changes[-1].at == state.ended_at
