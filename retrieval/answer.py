@@ -124,6 +124,18 @@ class RetrieveAnswer(Answer):
     metadata: ContextMetadata
     receipt_id: OmittedIfNone[str] = None
 
+    @property
+    def text(self) -> str:
+        """The context as one text."""
+        context = self.context
+        return context if isinstance(context, str) else "\n".join(message.content for message in context)
+
+    def counted(self, model_tokens: int | None) -> RetrieveAnswer:
+        """The same answer with the count of the model's provider; unchanged without one."""
+        if model_tokens is None:
+            return self
+        return self.model_copy(update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})})
+
     def with_thread(self, text: str, tokens: int) -> RetrieveAnswer:
         """The same answer with the context of a thread after the memories, and its tokens counted to the budget."""
         whole = self.context + text if isinstance(self.context, str) else [*self.context, ContextMessage(content=text)]

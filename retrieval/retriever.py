@@ -6,6 +6,7 @@ embed the query -> candidates of all types -> signals and scores -> budget -> te
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from memtypes.llms.counting import ProviderCounter
 from memtypes.llms.registry import Models, Registry
 from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.model.filters import Compare, Op, all_of
@@ -28,6 +30,7 @@ from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.passage import passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
 from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
+from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextQuestion, ContextWriter
@@ -58,9 +61,9 @@ OnTimings: TypeAlias = Callable[[Mapping[str, float]], None]
 class RetrieverParts:
     """Stores, encoders and settings that retrieval needs.
 
-    tokenizers: by name. live: live working memory, where there is any. use_counts, receipts: write uses and
-    receipts after an answer. on_timings: called at the end of each retrieval. adjust: changes candidates before they
-    are ranked, for a replay.
+    tokenizers: by name. counter: counts at a model's provider. live: live working memory, where there is any.
+    use_counts, receipts: write uses and receipts after an answer. on_timings: called at the end of each retrieval.
+    adjust: changes candidates before they are ranked, for a replay.
     """
 
     store: MemoryStore
@@ -70,6 +73,7 @@ class RetrieverParts:
     clock: Clock
     depth: int = DEPTH
     models: Models = Registry
+    counter: ProviderCounter | None = None
     live: LiveItemStore | None = None
     use_counts: UseCounts | None = None
     receipts: ReceiptRecorder | None = None
@@ -172,7 +176,7 @@ class Retriever:
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
         """Return a context within its token budget; queue the use counts of its memories, and its receipt."""
         records = self._parts.receipts is not None and request.receipt
-        retrieval = await self.run(scope, request, with_ended=records)
+        retrieval = await self._counted(scope, request, with_ended=records)
         passages, now = [memory.passage for memory in retrieval.shown], self._parts.clock()
         if request.as_of is None:
             self.live_uses.note(scope, passages, now)
@@ -182,13 +186,30 @@ class Retriever:
             return retrieval.answer
         return await self._parts.receipts.record(retrieval)
 
-    async def run(self, scope: Scope, request: RetrieveRequest, *, with_ended: bool) -> Retrieval:
+    async def _counted(self, scope: Scope, request: RetrieveRequest, *, with_ended: bool) -> Retrieval:
+        """Retrieve a context that is within its budgets by the count of the model's provider, where one is asked."""
+
+        async def build(margin: float) -> BuiltContext[Retrieval]:
+            retrieval = await self.run(scope, request, with_ended=with_ended, least_margin=margin)
+            answer = retrieval.answer
+            whole, text = answer.metadata.budget + request.working_budget, answer.text
+            limit = sys.maxsize if "tokenizer" in request.model_fields_set else whole
+            return BuiltContext(retrieval, text, answer.metadata.total_tokens, limit)
+
+        counted = await within_model_budget(self._parts.counter, request.model, 0.0, build)
+        answer = counted.value.answer.counted(counted.model_tokens).degraded_by(*counted.degraded)
+        return replace(counted.value, answer=answer)
+
+    async def run(
+        self, scope: Scope, request: RetrieveRequest, *, with_ended: bool, least_margin: float = 0.0
+    ) -> Retrieval:
         """Retrieve a context without counting uses or recording a receipt.
 
-        with_ended: also search for memories that are no longer valid, which a receipt lists.
+        with_ended: also search for memories that are no longer valid, which a receipt lists. least_margin: see
+        `settle`.
         """
         timings, as_of = StageTimings(), self._as_of(request)
-        settled = settle(request, self._parts.models())
+        settled = settle(request, self._parts.models(), least_margin)
         request, renderer = settled.request, self._renderer(settled.request)
         _, weights = weights_for(request)
         filters = context_filters(request, as_of)

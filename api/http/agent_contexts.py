@@ -31,6 +31,7 @@ from memtypes.model.times import Instant
 from memtypes.ports.encoders import Tokenizer
 from memtypes.search.passage import bullet
 from retrieval.answer import Answer, ContextItem, OmittedIfNone, RetrieveAnswer
+from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.thread import OmittedParts, ThreadContext
 from retrieval.query.request import (
     DEFAULT_BUDGET,
@@ -111,7 +112,8 @@ class AgentContextMetadata(Answer):
     """Size of an agent's context and where it comes from.
 
     total_tokens: at most the budget; so is the model's own count if it exceeds the tokenizer's by no more than
-    `margin`. allocation: tokens that each part was allotted. degraded: parts that did not answer.
+    `margin`. model_tokens: the count of the model's provider, where one is configured. allocation: tokens that each
+    part was allotted. degraded: parts that did not answer.
     """
 
     total_tokens: int
@@ -119,6 +121,7 @@ class AgentContextMetadata(Answer):
     tokenizer: str
     model: OmittedIfNone[str] = None
     margin: float
+    model_tokens: OmittedIfNone[int] = None
     allocation: Allocation
     as_of: Instant
     receipt_id: OmittedIfNone[str] = None
@@ -143,13 +146,12 @@ class AgentBudget:
     parts: Allocation
 
     @classmethod
-    def of(cls, budget: int | None, model: KnownModel | None) -> Self:
+    def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
         """`budget` tokens, or those of the model's window without its response, divided as the window is."""
         window = None if model is None else model.allocation
         shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
         content = shares.system + shares.history + shares.files + shares.memory
         total = budget if budget is not None else min(content, MAX_BUDGET) if window else DEFAULT_BUDGET
-        margin = model.margin if model else 0.0
         allowed = reduced(total, margin)
         system, history, files = (allowed * part // content for part in (shares.system, shares.history, shares.files))
         parts = Allocation(
@@ -184,7 +186,19 @@ class AgentContexts:
     async def build(self, scope: Scope, asked: AgentContextPost) -> AgentContextAnswer:
         """The context that was asked for. Nothing is marked as delivered. Raises InvalidRequest and Unavailable."""
         model = None if asked.model is None else self.services.models().find(asked.model)
-        budget = AgentBudget.of(asked.budget, model)
+
+        async def build(margin: float) -> BuiltContext[AgentContextAnswer]:
+            answer = await self._answer(scope, asked, AgentBudget.of(asked.budget, model, margin))
+            tokens = sum(part.tokens for part in (answer.parts.memory, answer.parts.working, answer.parts.due))
+            return BuiltContext(answer, answer.context, tokens + answer.parts.threads.tokens, answer.metadata.budget)
+
+        margin = model.margin if model else 0.0
+        counted = await within_model_budget(self.services.counter, asked.model, margin, build)
+        metadata = counted.value.metadata
+        changes = {"model_tokens": counted.model_tokens, "degraded": [*metadata.degraded, *counted.degraded]}
+        return counted.value.model_copy(update={"metadata": metadata.model_copy(update=changes)})
+
+    async def _answer(self, scope: Scope, asked: AgentContextPost, budget: AgentBudget) -> AgentContextAnswer:
         counter = self.services.tokenizers[budget.tokenizer]
         threads, degraded = await self._threads(scope, asked)
         try:

@@ -86,7 +86,8 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     screened = screening_of(rules, panel_of(store, settings, resources.http), embedder)
     ingestor = ingestor_of(resources, screened)
     live = live_services(resources, ingestor, screened.redactor)
-    retrieving = retriever_parts(resources, live.items, use_counts)
+    counter = ProviderCounter(resources.http, resources.models, secret)
+    retrieving = retriever_parts(resources, live.items, use_counts, counter)
     answers = RedisAnswers(resources.live, system_clock)
     upkeep = Upkeep(store, embedder, ingestor, system_clock)
     return Services(
@@ -101,7 +102,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         keys=keys,
         rate=RateLimit(settings.calls_per_minute),
         models=resources.models,
-        counter=ProviderCounter(resources.http, resources.models, secret),
+        counter=counter,
         workflows=live.workflows,
         working=live.working,
         threads=live.threads,
@@ -167,7 +168,9 @@ def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
     )
 
 
-def retriever_parts(resources: Resources, items: LiveItemStore, use_counts: UseCounts) -> RetrieverParts:
+def retriever_parts(
+    resources: Resources, items: LiveItemStore, use_counts: UseCounts, counter: ProviderCounter
+) -> RetrieverParts:
     """The parts that the retriever is built of; `use_counts` counts the uses of memories that it returns."""
     return RetrieverParts(
         resources.store,
@@ -178,6 +181,7 @@ def retriever_parts(resources: Resources, items: LiveItemStore, use_counts: UseC
         depth=resources.settings.candidate_depth,
         use_counts=use_counts,
         models=resources.models,
+        counter=counter,
         live=items,
         receipts=ReceiptRecorder(resources.receipts, system_clock),
     )

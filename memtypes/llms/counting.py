@@ -1,21 +1,37 @@
 """Token counts from the API of a model's provider.
 
-The text is sent to the provider, so it is asked only if a registry file names its endpoint.
+The text is sent to the provider, so it is asked only if a registry file names its endpoint. A count has one deadline
+from the first byte sent to the last byte read, and an endpoint that fails is not asked again for some seconds.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import json
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import httpx
+from cachetools import LRUCache
 
-from memtypes.llms.registry import CountEndpoint, Models
+from memtypes.circuit_breaker import BreakerState, CircuitBreaker
+from memtypes.llms.registry import CountEndpoint, CountKind, Models
 
-TIMEOUT_S = 5.0
-"""Seconds for the whole call of an endpoint."""
+COUNT_S = 1.0
+"""Seconds for all counts of one answer."""
+
+MIN_CALLS = 3
+"""Calls of an endpoint before its breaker may open: each of them holds up an answer."""
+
+MAX_ANSWER = 8 * 1024 * 1024
+"""Bytes of an endpoint's answer; some list every token."""
+
+_CACHED = 2_000
+"""Counts that are remembered, by endpoint, model and text."""
 
 ReadVariable: TypeAlias = Callable[[str], str | None]
 """Returns the value of an environment variable."""
@@ -25,47 +41,103 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProviderCounter:
-    """Counts the tokens of a text for a model at the endpoint of its provider."""
+    """Counts the tokens of a text for a model at the endpoint of its provider. clock: monotonic seconds."""
 
     client: httpx.AsyncClient
     models: Models
     read_variable: ReadVariable
+    clock: Callable[[], float] = time.monotonic
+    _breakers: dict[str, CircuitBreaker] = field(default_factory=dict)
+    _counts: LRUCache[tuple[str, str, bytes], int] = field(default_factory=lambda: LRUCache(_CACHED))
 
-    async def count(self, text: str, model: str) -> int | None:
+    def counts(self, model: str) -> bool:
+        """Whether the registry names an endpoint that counts for `model`."""
+        return self.models().find(model).endpoint is not None
+
+    async def count(self, text: str, model: str, within_s: float = COUNT_S) -> int | None:
         """Tokens of `text` by the provider of `model`; None without endpoint or if the call fails, which is logged."""
-        known = self.models().find(model)
-        if known.endpoint is None:
+        endpoint = self.models().find(model).endpoint
+        if endpoint is None:
             return None
+        bare = model.rsplit("/", 1)[-1]
+        cached = (endpoint.url, bare, hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+        if cached in self._counts:
+            return self._counts[cached]
+        breaker = self._breakers.setdefault(endpoint.url, CircuitBreaker(self.clock, MIN_CALLS))
+        if within_s <= 0 or not breaker.allow():
+            return None
+        tokens = None
         try:
-            return await self._ask(known.endpoint, text, model.rsplit("/", 1)[-1])
-        except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
-            _log.warning("%s did not count tokens: %s", known.provider, type(error).__name__)
-            return None
+            async with asyncio.timeout(within_s):
+                tokens = self._counts[cached] = await self._ask(endpoint, text, bare)
+        except (httpx.HTTPError, TimeoutError, KeyError, TypeError, ValueError) as error:
+            _log.warning("%s did not count tokens: %s", endpoint.kind, type(error).__name__)
+        breaker.record(success=tokens is not None)
+        return tokens
+
+    def states(self) -> dict[str, BreakerState]:
+        """The state of each endpoint that was asked, by the host of its URL."""
+        return {httpx.URL(url).host: breaker.state for url, breaker in self._breakers.items()}
 
     async def _ask(self, endpoint: CountEndpoint, text: str, model: str) -> int:
         key = self.read_variable(endpoint.key_env) if endpoint.key_env else None
-        headers, body, answer_field = _REQUESTS[endpoint.kind](text, model, key)
-        url = endpoint.url.replace("{model}", model)
-        response = await self.client.post(url, headers=headers, json=body, timeout=TIMEOUT_S)
-        response.raise_for_status()
-        tokens = response.json()[answer_field]
-        if not isinstance(tokens, int) or tokens < 0:
-            raise ValueError(f"{answer_field} is {tokens!r}")
-        return tokens
+        headers, body = _REQUESTS[endpoint.kind](text, model, key)
+        if endpoint.kind is CountKind.OPENAI and endpoint.url.endswith("/input_tokens"):  # OpenAI's own route
+            body = {"model": model, "input": text}
+        url, received = endpoint.url.replace("{model}", model), bytearray()
+        async with self.client.stream("POST", url, headers=headers, json=body) as response:
+            response.raise_for_status()
+            async for part in response.aiter_bytes():
+                received += part
+                if len(received) > MAX_ANSWER:
+                    raise ValueError(f"more than {MAX_ANSWER} bytes")
+        return _tokens(json.loads(received))
 
 
-_Request: TypeAlias = tuple[dict[str, str], dict[str, Any], str]
-"""Headers, body, and the field of the answer that has the count."""
+_COUNT_FIELDS = ("input_tokens", "totalTokens", "total_tokens", "count")
+
+
+def _tokens(answer: Any) -> int:
+    """The count in an endpoint's answer: a number, or the length of its list of tokens. Raises ValueError."""
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is no object")  # noqa: TRY004 - what a server sends is a value
+    count = next((answer[name] for name in _COUNT_FIELDS if name in answer), None)
+    if count is None and isinstance(answer.get("tokens"), list):
+        return len(answer["tokens"])
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise ValueError(f"the count is {count!r}")
+    return count
+
+
+_Request: TypeAlias = tuple[dict[str, str], dict[str, Any]]
+"""Headers and body."""
 
 
 def _anthropic(text: str, model: str, key: str | None) -> _Request:
     headers = {"anthropic-version": "2023-06-01", **({"x-api-key": key} if key else {})}
-    return headers, {"model": model, "messages": [{"role": "user", "content": text}]}, "input_tokens"
+    return headers, {"model": model, "messages": [{"role": "user", "content": text}]}
 
 
 def _google(text: str, _model: str, key: str | None) -> _Request:
-    headers = {"x-goog-api-key": key} if key else {}
-    return headers, {"contents": [{"parts": [{"text": text}]}]}, "totalTokens"
+    return {"x-goog-api-key": key} if key else {}, {"contents": [{"parts": [{"text": text}]}]}
 
 
-_REQUESTS: dict[str, Callable[[str, str, str | None], _Request]] = {"anthropic": _anthropic, "google": _google}
+def _cohere(text: str, model: str, key: str | None) -> _Request:
+    return _bearer(key), {"model": model, "text": text}
+
+
+def _openai(text: str, model: str, key: str | None) -> _Request:
+    """The tokenizer route of servers with OpenAI's API, such as vLLM, SGLang and LiteLLM."""
+    return _bearer(key), {"model": model, "prompt": text}
+
+
+def _bearer(key: str | None) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"} if key else {}
+
+
+_REQUESTS: dict[CountKind, Callable[[str, str, str | None], _Request]] = {
+    CountKind.ANTHROPIC: _anthropic,
+    CountKind.GOOGLE: _google,
+    CountKind.COHERE: _cohere,
+    CountKind.OPENAI: _openai,
+}

@@ -140,18 +140,19 @@ class SettledRequest:
     margin: float
 
 
-def settle(request: RetrieveRequest, registry: Registry) -> SettledRequest:
+def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
     """`request` with the tokenizer of its model, and budgets in tokens of that tokenizer.
 
     A tokenizer in the request is used without a margin; a total in the request stays. A model without a local tokenizer
     is counted with another one, in budgets that are reduced by a margin: a context that fits by that count also fits by
-    the model's own, as long as the two differ by no more than the margin.
+    the model's own, as long as the two differ by no more than the margin. least_margin: of a request that names no
+    tokenizer, where the model was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
     model = registry.find(request.model)
     names_tokenizer = "tokenizer" in request.model_fields_set
-    margin = 0.0 if names_tokenizer else model.margin
+    margin = 0.0 if names_tokenizer else max(model.margin, least_margin)
     budget = _model_budget(request, model)
     caps = budget.per_type and {kind: reduced(tokens, margin) for kind, tokens in budget.per_type.items()}
     changes = {

@@ -46,10 +46,8 @@ async def run_search(services: Services, scope: Scope, request: SearchRequest) -
 
 
 async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-    """Retrieve with a redacted query; count tokens at the model's provider. Raises InvalidRequest or Unavailable."""
-    redacted = await redact_query(services, scope.tenant, request)
-    answer = await services.retriever.retrieve(scope, redacted)
-    return await count_by_provider(services, redacted.model, answer)
+    """Retrieve with the secrets in the query redacted. Raises InvalidRequest or Unavailable."""
+    return await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
 
 
 def _scope(request: ApiRequest, asked: RankedRequest) -> Scope:
@@ -98,22 +96,6 @@ def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
             yield from _filtered_ids(part, inside=inside)
     elif inside and isinstance(value, str):
         yield value
-
-
-async def count_by_provider(services: Services, model: str | None, answer: RetrieveAnswer) -> RetrieveAnswer:
-    """`answer` with `model_tokens`, the tokens of its context as counted by the model's provider.
-
-    Unchanged if the registry names no counting endpoint for the model, or the provider does not answer.
-    """
-    if model is None or services.counter is None:
-        return answer
-    context = answer.context
-    text = context if isinstance(context, str) else "\n".join(message.content for message in context)
-    tokens = await services.counter.count(text, model)
-    if tokens is None:
-        return answer
-    metadata = answer.metadata.model_copy(update={"model_tokens": tokens})
-    return answer.model_copy(update={"metadata": metadata})
 
 
 class ReceiptQuery(Model):

@@ -248,13 +248,18 @@ class TurnPlace(Answer):
 
 
 class ThreadContextMetadata(Answer):
-    """The cost of a context. allocation: tokens of each of its parts, headings included."""
+    """The cost of a context. allocation: tokens of each of its parts, headings included.
+
+    model_tokens: the count of the model's provider, where one is configured. degraded: parts that did not answer.
+    """
 
     total_tokens: int
+    model_tokens: OmittedIfNone[int] = None
     budget: int
     tokenizer: str
     allocation: dict[str, int]
     gap: bool
+    degraded: list[str] = Field(default_factory=list)
 
 
 class ContextAnswer(Answer):

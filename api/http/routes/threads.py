@@ -52,11 +52,14 @@ from api.http.routes.thread_shapes import (
 from api.wiring.container import AppServices
 from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import Threads
+from memtypes.llms.registry import KnownModel
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.scope import Scope, clean_name
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import RequestKey, ThreadQuery
+from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.thread import ThreadContext, thread_context
+from retrieval.query.request import MAX_BUDGET, reduced
 
 _READ_ERRORS = (403, 404, 503)
 _WRITE_ERRORS = (403, 404, 409, 429, 503)
@@ -236,14 +239,16 @@ async def post_context(
     tokenizer = data.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
     margin = model.margin if model and data.tokenizer is None else 0.0
     window = threads.policies.window_share(policy)
-    share = None if model is None or model.allocation is None else model.allocation.history
-    budget = data.budget if data.budget is not None else window or share
-    if budget is None:
-        unknown = "" if model is None else f"; the window of {name!r} is unknown"
-        raise InvalidInput.at("budget", f"is required without a model whose window is known{unknown}")
-    allowed = math.floor((budget if window is None else min(budget, window)) / (1.0 + margin))
-    counter = services.tokenizers[tokenizer]
-    built, gap = await thread_part(threads, scope, thread_id, allowed, counter, files=data.include_files)
+    budget = _context_budget(data.budget, window, model)
+    most = budget if window is None else min(budget, window)
+
+    async def build(margin: float) -> BuiltContext[tuple[ThreadContext, bool]]:
+        part = partial(thread_part, threads, scope, thread_id, reduced(most, margin), services.tokenizers[tokenizer])
+        built, gap = await part(files=data.include_files)
+        return BuiltContext((built, gap), built.text, built.tokens, most if data.tokenizer is None else MAX_BUDGET)
+
+    counted = await within_model_budget(services.counter, name, margin, build)
+    built, gap = counted.value
     return ContextAnswer(
         context=built.text,
         turns=[TurnPlace(thread_id=at[0], index=at[1], cut=at in built.cut or None) for at in built.turns],
@@ -251,13 +256,25 @@ async def post_context(
         images=built.images,
         omitted=built.omitted,
         metadata=ThreadContextMetadata(
-            total_tokens=math.ceil(built.tokens * (1.0 + margin)),
+            total_tokens=math.ceil(built.tokens * (1.0 + counted.margin)),
+            model_tokens=counted.model_tokens,
             budget=budget,
             tokenizer=tokenizer,
             allocation=dict(built.parts),
             gap=gap,
+            degraded=list(counted.degraded),
         ),
     )
+
+
+def _context_budget(asked: int | None, window: int | None, model: KnownModel | None) -> int:
+    """The budget that was asked for, else the policy's `window`, else the share of the model. Raises InvalidInput."""
+    share = None if model is None or model.allocation is None else model.allocation.history
+    budget = asked if asked is not None else window or share
+    if budget is None:
+        unknown = "" if model is None else f"; the window of {model.name!r} is unknown"
+        raise InvalidInput.at("budget", f"is required without a model whose window is known{unknown}")
+    return budget
 
 
 @Endpoint("POST /v1/threads/{thread_id}/flush", "Flush a thread", role=Role.WRITER, errors=_WRITE_ERRORS)

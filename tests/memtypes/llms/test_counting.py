@@ -54,12 +54,11 @@ def serving(provider: Provider) -> Iterator[str]:
         thread.join()
 
 
-async def count_four_words(url: str, kind: str, model: str) -> int | None:
+async def count_four_words(url: str, kind: str, model: str, route: str = "/{model}") -> int | None:
     """Count four words, with the provider's endpoint at `url`."""
-    name = {"anthropic": "anthropic", "google": "google"}[kind]
     file = parse_registry(
-        f"providers: {{{name}: {{margin: 0.4, detect: [claude, gemini], count: "
-        f"{{url: '{url}/{{model}}', kind: {kind}, key_env: KEY}}}}}}",
+        f"providers: {{house: {{margin: 0.4, detect: [house-, claude-x, gemini-x], count: "
+        f"{{url: '{url}{route}', kind: {kind}, key_env: KEY}}}}}}",
         "models.yaml",
     )
     registry = Registry.of(default_file(), file)
@@ -72,9 +71,9 @@ async def test_anthropic_counts_exactly() -> None:
     """The count is the provider's; the API key is read from the variable that the registry names."""
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
-        assert await count_four_words(url, "anthropic", "anthropic/claude-sonnet-4-5") == 11
+        assert await count_four_words(url, "anthropic", "house/claude-x-5") == 11
     path, headers, body = provider.requests[0]
-    assert (path, headers["x-api-key"]) == ("/claude-sonnet-4-5", "the secret")
+    assert (path, headers["x-api-key"]) == ("/claude-x-5", "the secret")
     assert body["messages"] == [{"role": "user", "content": "one two three four"}]
 
 
@@ -82,8 +81,27 @@ async def test_google_counts_exactly() -> None:
     """The count is the provider's, requested in Google's format."""
     provider = Provider(200, {"totalTokens": 5})
     with serving(provider) as url:
-        assert await count_four_words(url, "google", "gemini-2.5-pro") == 5
+        assert await count_four_words(url, "google", "gemini-x-pro") == 5
     assert provider.requests[0][2] == {"contents": [{"parts": [{"text": "one two three four"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "route", "answer", "sent"),
+    [
+        ("cohere", "", {"tokens": [1, 2, 3], "token_strings": ["a", "b", "c"]}, "text"),
+        ("openai", "/tokenize", {"count": 3, "max_model_len": 4096, "tokens": [1, 2, 3]}, "prompt"),
+        ("openai", "/tokenize", {"tokens": [1, 2, 3]}, "prompt"),
+        ("openai", "/v1/responses/input_tokens", {"object": "response.input_tokens", "input_tokens": 3}, "input"),
+    ],
+)
+async def test_tokenizer_routes_count_exactly(kind: str, route: str, answer: Any, sent: str) -> None:
+    """Cohere's, that of servers with OpenAI's API, and OpenAI's own; each with a bearer key."""
+    provider = Provider(200, answer)
+    with serving(provider) as url:
+        assert await count_four_words(url, kind, "house-one", route) == 3
+    _, headers, body = provider.requests[0]
+    assert headers["authorization"] == "Bearer the secret"
+    assert body == {"model": "house-one", sent: "one two three four"}
 
 
 @pytest.mark.parametrize(

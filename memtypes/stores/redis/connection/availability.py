@@ -12,25 +12,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from memtypes.circuit_breaker import MIN_CALLS, OPEN_S, CircuitBreaker
 from memtypes.model.errors import Unavailable
 
 T = TypeVar("T")
-
-FAILURE_WINDOW = 20
-"""Number of latest calls whose outcomes a circuit breaker remembers."""
-
-MIN_CALLS = 10
-"""A circuit breaker with fewer remembered outcomes stays closed."""
-
-FAILURE_RATIO = 0.5
-OPEN_S = 5.0
-"""Seconds for which an open circuit breaker refuses calls."""
 
 MAX_QUEUE_S = 5.0
 """Seconds that a call waits for a slot."""
@@ -92,46 +82,6 @@ async def with_deadline(call: Coroutine[Any, Any, T], timeout_s: float) -> T:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, or asyncio logs it
             await asyncio.wait({task}, timeout=CANCEL_S)
     return task.result()
-
-
-@dataclass(slots=True)
-class CircuitBreaker:
-    """Opens when at least half of the last calls failed; closes after a successful one.
-
-    clock: monotonic seconds.
-    """
-
-    clock: Callable[[], float]
-    _outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=FAILURE_WINDOW))
-    _opened_at: float | None = None
-
-    @property
-    def tripped(self) -> bool:
-        """Whether the breaker has opened and no call has succeeded since."""
-        return self._opened_at is not None
-
-    @property
-    def open(self) -> bool:
-        """Whether calls are refused now."""
-        return self._opened_at is not None and self.clock() - self._opened_at < OPEN_S
-
-    def allow(self) -> bool:
-        """Whether a call may be tried. After OPEN_S one call may; its outcome decides about the others."""
-        if self.open:
-            return False
-        if self._opened_at is not None:
-            self._opened_at = self.clock()
-        return True
-
-    def record(self, *, success: bool) -> None:
-        """Record whether a call succeeded; opens or closes the breaker accordingly."""
-        if success and self._opened_at is not None:
-            self._opened_at = None
-            self._outcomes.clear()
-        self._outcomes.append(success)
-        failures = self._outcomes.count(False)
-        if len(self._outcomes) >= MIN_CALLS and failures >= FAILURE_RATIO * len(self._outcomes):
-            self._opened_at = self.clock()
 
 
 class HealthProbe:

@@ -1,20 +1,27 @@
-"""Exact token counts, requested from the provider of a model."""
+"""Exact token counts, requested from the provider of a model, and contexts that are cut to them."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
+import anyio
 import httpx
 import pytest
 
 from api.wiring.container import Services
-from memtypes.llms.counting import ProviderCounter
+from memtypes.llms.counting import COUNT_S, ProviderCounter
 from memtypes.llms.registry import Registry, default_file, parse_registry
+from retrieval.retriever import Retriever
 from tests.api.conftest import connect
 
 pytestmark = pytest.mark.anyio
 OWN = parse_registry("providers: {anthropic: {detect: [claude], count: {url: 'http://x/', kind: anthropic}}}", "own")
+FACTS = [f"Fact {number}: the tide at pier {number} is low in the morning." for number in range(12)]
 
 
 def length_of(request: httpx.Request) -> httpx.Response:
@@ -28,6 +35,107 @@ def refusal(_request: httpx.Request) -> httpx.Response:
     return httpx.Response(500)
 
 
+async def drip(_request: httpx.Request) -> httpx.Response:
+    """An answer that would take a minute, a byte at a time."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(600):
+            yield b" "
+            await anyio.sleep(0.1)
+
+    return httpx.Response(200, content=body())
+
+
+@asynccontextmanager
+async def counted(services: Services, provider: Callable[[httpx.Request], Any]) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service whose registry names a counting endpoint, with some facts stored."""
+    assert services.receipts is not None
+    registry = Registry.of(default_file(), OWN)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(provider)) as transport:
+        counter = ProviderCounter(transport, lambda: registry, lambda _: None)
+        tokenizers = services.tokenizers
+        parts = replace(services.receipts.parts, counter=counter, models=lambda: registry, tokenizers=tokenizers)
+        wired = replace(services, counter=counter, models=lambda: registry, retriever=Retriever(parts))
+        async with connect(wired) as client:
+            for fact in FACTS:
+                await client.post("/v1/memories", json={"namespace": "n", "type": "semantic", "content": fact})
+            yield client
+
+
+async def retrieve(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    """The answer to a retrieval for Claude."""
+    request = {"namespace": "n", "query": "tide", "model": "claude-x", "floor": 0, **body}
+    answer = await client.post("/v1/retrieve", json=request)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+@pytest.mark.parametrize("budget", [0, 30, 100, 400, 900])
+async def test_a_context_is_cut_to_the_providers_count(services: Services, budget: int) -> None:
+    """The provider counts five times what the margin allows; its count is within the budget all the same."""
+    async with counted(services, length_of) as client:
+        answer = await retrieve(client, budget=budget, working_budget=0)
+    assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= budget
+    assert answer["metadata"]["budget"] == budget
+    if budget >= 400:
+        assert len(answer["items"]) >= 2
+
+
+async def test_a_provider_that_always_counts_more_gets_an_empty_context(services: Services) -> None:
+    """Whatever it is sent, so no context fits; the answer says how many tokens it has."""
+    async with counted(services, lambda _: httpx.Response(200, json={"input_tokens": 5_000})) as client:
+        answer = await retrieve(client, budget=400)
+    assert (answer["context"], answer["metadata"]["model_tokens"]) == ("", 0)
+
+
+@pytest.mark.parametrize("provider", [refusal, drip])
+async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services: Services, provider: Any) -> None:
+    """One deadline holds for all of it; after three failures the endpoint is not asked for a while."""
+    async with counted(services, provider) as client:
+        for _ in range(3):
+            began = time.monotonic()
+            answer = await retrieve(client, budget=300)
+            assert time.monotonic() - began < COUNT_S + 1.0
+            assert answer["metadata"]["degraded"] == ["token_count"]
+            assert "model_tokens" not in answer["metadata"]
+            assert answer["items"]
+        began = time.monotonic()
+        assert (await retrieve(client, budget=301))["metadata"]["degraded"] == ["token_count"]
+    assert time.monotonic() - began < COUNT_S
+
+
+async def test_the_same_context_is_counted_once(services: Services) -> None:
+    """Counts are remembered by model and text."""
+    asked: list[httpx.Request] = []
+
+    def provider(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"input_tokens": 7})
+
+    async with counted(services, provider) as client:
+        for _ in range(3):
+            assert (await retrieve(client, budget=300))["metadata"]["model_tokens"] == 7
+    assert len(asked) == 1
+
+
+async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(services: Services) -> None:
+    """They say so in the same members."""
+    async with counted(services, length_of) as client:
+        thread = (await client.post("/v1/threads", json={"namespace": "n"})).json()["id"]
+        for number in range(10):
+            turn = {"role": "user", "content": f"Message {number} about the tide and the pier"}
+            await client.post(f"/v1/threads/{thread}/turns", params={"namespace": "n"}, json=turn)
+        body = {"budget": 200, "model": "claude-x"}
+        shown = (await client.post(f"/v1/threads/{thread}/context", params={"namespace": "n"}, json=body)).json()
+        agent = (
+            await client.post("/v1/agents/ann/context", json={"namespace": "n", "query": "tide", "floor": 0, **body})
+        ).json()
+    assert "Message 9" in shown["context"]
+    for answer in (shown, agent):
+        assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= 200
+        assert answer["metadata"]["degraded"] == []
+
+
 @pytest.mark.parametrize(
     ("model", "who", "told"),
     [("claude-x", "provider", True), ("claude-x", "nobody", False), ("gpt-4o", "provider", False)],
@@ -37,12 +145,15 @@ async def test_only_the_providers_count_is_reported(
     services: Services, model: str, who: str, told: object, form: str
 ) -> None:
     """If the provider has no endpoint or does not answer, the exact count is absent."""
-    registry = Registry.of(default_file(), OWN)
-    provider = httpx.AsyncClient(transport=httpx.MockTransport(length_of if who == "provider" else refusal))
-    counter = ProviderCounter(provider, lambda: registry, lambda _: None)
-    async with provider, connect(replace(services, counter=counter, models=lambda: registry)) as client:
-        await client.post("/v1/memories", json={"namespace": "n", "type": "semantic", "content": "the tide is low"})
-        request = {"namespace": "n", "query": "tide", "model": model, "format": form, "budget": 200}
-        answer = (await client.post("/v1/retrieve", json=request)).json()
+    async with counted(services, length_of if who == "provider" else refusal) as client:
+        answer = await retrieve(client, model=model, format=form, budget=200)
     texts = answer["context"] if isinstance(answer["context"], str) else answer["context"][0]["content"]
     assert answer["metadata"].get("model_tokens") == (len(texts) if told else None)
+    assert answer["metadata"]["degraded"] == (["token_count"] if who == "nobody" else [])
+
+
+async def test_a_tokenizer_that_is_named_is_the_one_that_counts(services: Services) -> None:
+    """The budget is in its tokens; the provider's count is told and nothing is cut."""
+    async with counted(services, length_of) as client:
+        answer = await retrieve(client, budget=60, tokenizer="cl100k_base")
+    assert answer["metadata"]["model_tokens"] > 60

@@ -1,0 +1,73 @@
+"""A circuit breaker by share of failures, for calls to another server. It does no I/O and knows no server.
+
+The libraries that were looked at (pybreaker 1.4, aiobreaker 1.2, purgatory 3.0) open after a number of failures in a
+row, so a server that answers every other call never opens them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+FAILURE_WINDOW = 20
+"""Number of latest calls whose outcomes a circuit breaker remembers."""
+
+MIN_CALLS = 10
+"""A circuit breaker with fewer remembered outcomes stays closed."""
+
+FAILURE_RATIO = 0.5
+OPEN_S = 5.0
+"""Seconds for which an open circuit breaker refuses calls."""
+
+
+class BreakerState(StrEnum):
+    """closed: calls pass. open: they are refused. half_open: the next call decides."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(slots=True)
+class CircuitBreaker:
+    """Opens when at least half of the last calls failed; closes after a successful one.
+
+    clock: monotonic seconds. min_calls: outcomes that it needs before it opens.
+    """
+
+    clock: Callable[[], float]
+    min_calls: int = MIN_CALLS
+    _outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=FAILURE_WINDOW))
+    _opened_at: float | None = None
+
+    @property
+    def state(self) -> BreakerState:
+        """What happens to the next call."""
+        if self._opened_at is None:
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if self.clock() - self._opened_at < OPEN_S else BreakerState.HALF_OPEN
+
+    @property
+    def tripped(self) -> bool:
+        """Whether the breaker has opened and no call has succeeded since."""
+        return self._opened_at is not None
+
+    def allow(self) -> bool:
+        """Whether a call may be tried. After OPEN_S one call may; its outcome decides about the others."""
+        if self.state is BreakerState.OPEN:
+            return False
+        if self._opened_at is not None:
+            self._opened_at = self.clock()
+        return True
+
+    def record(self, *, success: bool) -> None:
+        """Record whether a call succeeded; opens or closes the breaker accordingly."""
+        if success and self._opened_at is not None:
+            self._opened_at = None
+            self._outcomes.clear()
+        self._outcomes.append(success)
+        failures = self._outcomes.count(False)
+        if len(self._outcomes) >= self.min_calls and failures >= FAILURE_RATIO * len(self._outcomes):
+            self._opened_at = self.clock()

@@ -1,0 +1,75 @@
+"""Keeps a context within its budget as the provider of its model counts it.
+
+A context is built in tokens of a tokenizer that is available, in a budget that is smaller by a margin. Where the
+provider counts more than that margin allows, the context is built again with the margin that its count shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import anyio
+
+from memtypes.llms.counting import COUNT_S, ProviderCounter
+
+COUNT_DEGRADED = "token_count"
+"""The name in `degraded` for an endpoint that did not count."""
+
+ATTEMPTS = 4
+"""Contexts that are counted; if the last one is too large the context is empty."""
+
+_SLACK = 1.02
+"""Factor on the margin that a count shows: a shorter text may have more tokens a word."""
+
+_NOTHING = 1e9
+"""A margin that leaves no tokens of any budget."""
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltContext(Generic[_Value]):
+    """A context. tokens: by its tokenizer. limit: tokens that it may have by the provider's count."""
+
+    value: _Value
+    text: str
+    tokens: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountedContext(Generic[_Value]):
+    """A context that fits. model_tokens: the provider's count, None without one. margin: the one that it needed."""
+
+    value: _Value
+    margin: float
+    model_tokens: int | None = None
+    degraded: tuple[str, ...] = ()
+
+
+async def within_model_budget(
+    counter: ProviderCounter | None,
+    model: str | None,
+    margin: float,
+    build: Callable[[float], Awaitable[BuiltContext[_Value]]],
+) -> CountedContext[_Value]:
+    """The context that `build` makes for a margin, first for `margin`, cut until the provider's count fits.
+
+    All counts together have COUNT_S. When they fail, the context built last is returned, and is degraded.
+    """
+    built = await build(margin)
+    if counter is None or model is None or not counter.counts(model):
+        return CountedContext(built.value, margin)
+    end = anyio.current_time() + COUNT_S
+    for attempt in range(ATTEMPTS):
+        tokens = await counter.count(built.text, model, end - anyio.current_time()) if built.text else 0
+        if tokens is None:
+            return CountedContext(built.value, margin, None, (COUNT_DEGRADED,))
+        if tokens <= built.limit:
+            return CountedContext(built.value, margin, tokens)
+        shown = tokens / built.tokens * _SLACK - 1.0 if built.tokens else margin
+        margin = max(shown, 2.0 * margin + 0.1) if attempt else max(shown, margin)
+        built = await build(margin if attempt < ATTEMPTS - 1 else _NOTHING)
+    return CountedContext(built.value, margin, 0)
