@@ -3,8 +3,8 @@
     python -m benchmarks.training.evidence --data ../shared/data/behaviour [--save]
 
 Questions with and without an answer: tests/data/training/questions.jsonl, and projects/*.json of `--data`. Each
-answered question is used a second time without its evidence, as one that nothing answers. --save trains on all and
-writes answerable.npz and helps.npz beside the module that reads them. Needs scikit-learn.
+answered question is used again without its evidence, as one that nothing answers, and each with few memories. --save
+trains on all and writes answerable.npz and helps.npz beside the module that reads them. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ STRENGTH, HIT_STRENGTH = 3e-4, 0.1
 """Inverse L2 penalties; 0.0001 to 0.001 do about equally well on unseen projects."""
 
 WITHOUT_EVIDENCE, DATED = 0.15, 0.5
-"""Weight of a question whose evidence was taken away, and of one with a date added."""
+"""Weight of a question some of whose memories were taken away, and of one with a date added."""
+
+FEW = 8
+"""Most other memories of a question that is asked of a small store."""
 
 SHARE_ANSWERED = 0.9
 """Share of questions that something answers, for the calibration; training weighs both kinds equally."""
@@ -176,7 +179,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
 async def _of(
     opened: Opened, world: World, asked: Asked, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> AsyncIterator[Example]:
-    """The example of one question, and that of the question without its evidence."""
+    """The examples of one question: as it is, without its evidence, and with few other memories."""
     found: list[Candidates] = []
 
     def keep(candidates: Candidates) -> Candidates:
@@ -189,11 +192,18 @@ async def _of(
     tokens = (await opened.embedder.embed_query(asked.text)).tokens
     scoring = Scoring(answer.weights, asked.at, asked.text, terms=terms, tokens=tokens)
     evidence = np.array([ids[world.group, world.namespace][name].encode() for name in asked.evidence], dtype="S36")
-    yield _example(Example.of(world.group, asked.weight, real=True), found[-1], scoring, evidence)
+    candidates = found[-1]
+    yield _example(Example.of(world.group, asked.weight, real=True), candidates, scoring, evidence)
+    changed = Example.of(world.group, WITHOUT_EVIDENCE * asked.weight, real=False)
+    helps = np.isin(candidates.ids, evidence)
+    others = np.flatnonzero(~helps)
     if asked.evidence:
-        without = found[-1].take(np.flatnonzero(~np.isin(found[-1].ids, evidence)))
-        weight = WITHOUT_EVIDENCE * asked.weight
-        yield _example(Example.of(world.group, weight, real=False), without, scoring, evidence)
+        yield _example(changed, candidates.take(others), scoring, evidence)
+    choice = random.Random(asked.text)  # noqa: S311 - not for security
+    few = np.array(choice.sample(others.tolist(), min(choice.randint(1, FEW), len(others))), np.intp)
+    yield _example(changed, candidates.take(few), scoring, evidence)
+    if helps.any():
+        yield _example(changed, candidates.take(np.concatenate([np.flatnonzero(helps), few])), scoring, evidence)
 
 
 def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence: NDArray[np.bytes_]) -> Example:
