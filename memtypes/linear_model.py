@@ -54,10 +54,19 @@ class LinearModel:
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """Probability of each class, (texts, classes); `features` is (texts, features). Rows sum to 1."""
-        scores = features @ self.weights.T + self.bias
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        probabilities: FloatArray = powers / powers.sum(axis=1, keepdims=True)
-        return probabilities
+        return softmax(self.scores(features))
+
+    def scores(self, features: FloatArray) -> FloatArray:
+        """Logarithm of the probability of each class up to a constant, (texts, classes)."""
+        scores: FloatArray = features @ self.weights.T + self.bias
+        return scores
+
+
+def softmax(scores: FloatArray) -> FloatArray:
+    """The probabilities for rows of scores."""
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities: FloatArray = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def from_binary(classes: Sequence[str], weights: FloatArray, bias: float) -> LinearModel:

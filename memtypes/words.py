@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -44,6 +44,8 @@ _RULES: Final = frozenset((
     "auxiliary", "after_verb",
 ))  # fmt: skip
 """Rows of a language that are not phrases."""
+_CUES: Final = frozenset(("present", "order", "taste", "promise", "trait"))
+"""Kinds of phrases that say nothing about times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,12 @@ class Words:
         return self.get(kind, position) is not None
 
     def has_meaning(self, position: int) -> bool:
-        """Whether a number or a known phrase begins at `position`."""
-        return self.kind(position) not in ("word", "mark", "") or any(self._meanings[position : position + 1])
+        """Whether a number or a phrase of times begins at `position`."""
+        return self.kind(position) not in ("word", "mark", "") or not _CUES.issuperset(self.kinds_at(position))
+
+    def kinds_at(self, position: int) -> Collection[str]:
+        """The kinds of the phrases that begin at `position`."""
+        return self._meanings[position].keys() if 0 <= position < len(self._meanings) else ()
 
     def after(self, kind: str, position: int) -> int:
         """The position after the phrase of that kind at `position`; `position` if there is none."""
@@ -226,6 +232,12 @@ def _meanings(tokens: Sequence[Token], start: int, language: Language) -> Mappin
 def lexicon() -> Mapping[str, Any]:
     """The words of all languages, the places and the zones."""
     return tomllib.loads(files(__package__).joinpath("lexicon.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def phrase_kinds() -> Sequence[str]:
+    """The kinds of phrases that any language has, sorted."""
+    return sorted({kind for each in languages().values() for known in each.phrases.values() for kind, _, _ in known})
 
 
 @cache

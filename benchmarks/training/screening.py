@@ -4,15 +4,16 @@
 
 Trains on tests/data/training/{types,conversations,importance}.jsonl alone. --data: types*.jsonl and capture*.jsonl by
 other authors, to measure on; the models never see them. --save writes the files beside `ingest.screening.judge`.
-Needs scikit-learn.
+Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +23,46 @@ from sklearn.linear_model import LogisticRegression
 
 from api.settings import read_settings
 from api.wiring.resources import open_embedder
-from ingest.screening.features import Conversation, text_features
-from ingest.screening.judge import FIRST_FILE, IMPORTANCE_FILE, TRIVIAL, TYPES_FILE, WORTH_FILE, WORTH_KEEPING
+from benchmarks.training.attention import Target, fit_attention
+from ingest.screening.features import AHEAD, Conversation, Later, is_machine, read
+from ingest.screening.judge import (
+    ALONE,
+    BY_MACHINE,
+    BY_PERSON,
+    TRIVIAL,
+    WORTH_KEEPING,
+    Judge,
+    Position,
+)
 from memtypes.linear_model import FloatArray, LinearModel, from_binary
+from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ROOT / "tests" / "data" / "training"
 PACKAGE = ROOT / "ingest" / "screening"
-OURS, PERSON = "ours", "user"
+OURS = "ours"
+KINDS = sorted(MemoryType)
+CLASSES = (*KINDS, ALONE, BY_PERSON, BY_MACHINE)
 
-APART = 0.2
-"""Weight of a text without the states of the encoder, which is there so that other encoders may be used."""
-
-TYPES_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.1, 0.1
+TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.1, 0.05, 0.1
 """Inverse of the L2 penalty: of 0.03, 0.1 and 0.3 it makes little difference on other authors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A labelled text. labels: any of them is right. features: what the model reads. weight: in training."""
+    """Features of a text, and its labels, any of which is right."""
 
-    author: str
-    language: str
-    labels: tuple[str, ...]
     features: FloatArray
-    weight: float = 1.0
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A labelled message. keep: whether it is worth keeping; None where both are right. types: of its memory."""
+    """A labelled message. keep: whether it is worth keeping; None where both are right.
+
+    types: of its memory; none if it is noise, or not labelled.
+    """
 
     role: str
     text: str
@@ -85,7 +95,10 @@ def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]
         yield (
             OURS,
             row["lang"],
-            [Message(m["role"], m["content"], m["keep"], tuple(m.get("types", ()))) for m in row["messages"]],
+            [
+                Message(m["role"], m["content"], m["keep"], tuple(m.get("types", ()) if m["keep"] else ()))
+                for m in row["messages"]
+            ],
         )
     for path in sorted(data.glob("capture*.jsonl")) if data else ():
         for row in rows_of(path):
@@ -110,70 +123,62 @@ async def embeddings_of(texts: Sequence[str]) -> dict[str, Embedding]:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSet:
-    """The examples of the models."""
+class Examples:
+    """What the models learn from."""
 
-    types: list[Example]
-    first: list[Example]
-    worth: list[Example]
-    importance: list[Example]
+    known: dict[str, Embedding]
+    types: list[Example] = field(default_factory=list)
+    first: list[Example] = field(default_factory=list)
+    worth: list[Example] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
 
-    @classmethod
-    def read(cls, data: Path | None) -> TrainingSet:
-        """The examples of this repository and of the folder `data`, embedded."""
-        typed, talks = list(type_rows(data)), list(conversations(data))
-        rated = rows_of(TEXTS / "importance.jsonl")
-        texts = [text for *_, text in typed] + [row["text"] for row in rated]
-        texts += [casual(text) for text in texts]
-        said = [message.text for *_, messages in talks for message in messages]
-        known = anyio.run(embeddings_of, [*texts, *said])
-        types = [Example(who, lang, labels, text_features(text, known[text])) for who, lang, labels, text in typed]
-        types += [
-            Example(who, lang, labels, text_features(text, None), APART)
-            for who, lang, labels, text in typed
-            if who == OURS
-        ]
-        worth: list[Example] = []
-        first = [
-            Example(who, lang, ("keep",), Conversation().features(PERSON, written, states))
-            for who, lang, labels, text in typed
-            if who == OURS and labels != ("working",)
-            for written in (text, casual(text))
-            for states in (known[written], None)
-        ]
-        for author, language, messages in talks:
-            before, bare = Conversation(), Conversation()
-            for message in messages:
-                embedding = known[message.text]
-                features = before.features(message.role, message.text, embedding)
-                stateless = bare.features(message.role, message.text, None)
-                before.add(message.role, message.text, embedding)
-                bare.add(message.role, message.text, None)
-                if message.keep is not None:
-                    labels = ("keep" if message.keep else "noise",)
-                    worth.append(Example(author, language, labels, features))
-                    worth += [Example(author, language, labels, stateless, APART)] if author == OURS else []
-                if message.keep is False and author == OURS:
-                    for states in (embedding, None):
-                        alone = Conversation().features(message.role, message.text, states)
-                        first.append(Example(author, language, ("noise",), alone))
-                if message.keep:
-                    types.append(Example(author, language, message.types, text_features(message.text, embedding)))
-        importance = [
-            Example(OURS, "", (row["importance"],), text_features(row["text"], known[row["text"]])) for row in rated
-        ]
-        return cls(types, first, worth, importance)
+    def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
+        """A text with its types; by itself it is worth keeping, unless it belongs to the task at hand."""
+        self.types.append(Example(read(text).features, labels))
+        lasting = MemoryType.WORKING not in labels
+        self._aim(text, labels, {ALONE: True} if lasting else {})
+        if lasting:
+            self.first.extend(Example(read(written).features, ("keep",)) for written in (text, casual(text)))
+
+    def add_conversation(self, messages: Sequence[Message]) -> None:
+        """The messages of a conversation; noise is noise by itself too."""
+        for message, place in places_of(messages, self.known):
+            text, keep, reading = message.text, message.keep, read(message.text)
+            if keep is None:
+                continue
+            if not place.is_alone:
+                features = place.features(reading.features, text, self.known[text])
+                self.worth.append(Example(features, ("keep" if keep else "noise",)))
+            answers = {} if place.is_alone else {BY_MACHINE if is_machine(message.role) else BY_PERSON: keep}
+            if place.is_alone or not keep:
+                self.first.append(Example(reading.features, ("keep" if keep else "noise",)))
+                answers[ALONE] = keep
+            if message.types:
+                self.types.append(Example(reading.features, message.types))
+            self._aim(text, message.types, answers)
+
+    def _aim(self, text: str, labels: tuple[str, ...], answers: dict[str, bool]) -> None:
+        shares = np.array([(kind in labels) / max(1, len(labels)) for kind in KINDS], dtype=np.float32)
+        states, english = self.known[text].states, read(text).english
+        if states is not None:
+            wanted = {CLASSES.index(name): yes for name, yes in answers.items()}
+            self.targets.append(Target(states, english, shares, wanted))
+
+
+def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Iterator[tuple[Message, Position]]:
+    """Each message of a conversation with its place in it."""
+    before, typical = Conversation(), statistics.median(len(message.text) for message in messages)
+    for at, message in enumerate(messages):
+        following = [(later.role, later.text) for later in messages[at + 1 : at + 1 + AHEAD]]
+        yield message, Position(message.role, before, Later(following, len(messages) - at - 1, typical))
+        before.add(message.role, message.text, known[message.text])
 
 
 def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = False) -> LinearModel:
     """A model of the examples; one with several labels counts in part for each."""
-    rows = [
-        (example.features, label, example.weight / len(example.labels))
-        for example in examples
-        for label in example.labels
-    ]
+    rows = [(example.features, label, 1 / len(example.labels)) for example in examples for label in example.labels]
     features, labels, weights = (list(column) for column in zip(*rows, strict=True))
-    model = LogisticRegression(C=strength, max_iter=3_000, class_weight="balanced" if balanced else None)
+    model = LogisticRegression(C=strength, max_iter=1_000, tol=1e-3, class_weight="balanced" if balanced else None)
     model.fit(np.stack(features), labels, sample_weight=weights)
     classes = [str(name) for name in model.classes_]
     if len(classes) == 2:
@@ -181,52 +186,52 @@ def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = Fal
     return LinearModel(tuple(classes), model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
 
 
-def report(examples: TrainingSet, types: LinearModel, worth: LinearModel) -> Iterator[str]:
-    """Lines of the table: the models on other authors, which they have not seen."""
-    judged = list(judged_by(types, examples.types))
-    for author in sorted({example.author for example, _ in judged}):
-        for name, foreign in (("English", False), ("other languages", True)):
-            chosen = [(e, s) for e, s in judged if e.author == author and (e.language != "en") == foreign]
-            lasting = [
-                (e, {k: v for k, v in s.items() if k != "working" or author.startswith("types")}) for e, s in chosen
-            ]
-            right = [max(shares, key=shares.__getitem__) in example.labels for example, shares in lasting]
-            if right:
-                yield f"{author}, {name}: type right {np.mean(right):.3f} of {len(right)}"
-    worths = [(example, shares["keep"]) for example, shares in judged_by(worth, examples.worth)]
-    for author in sorted({example.author for example, _ in worths}):
-        for bound in (TRIVIAL, WORTH_KEEPING):
-            keep = np.array(
-                [value for example, value in worths if example.author == author and example.labels == ("keep",)]
-            )
-            noise = np.array(
-                [value for example, value in worths if example.author == author and example.labels != ("keep",)]
-            )
-            below = np.mean([value < bound for example, value in worths if example.author == author])
-            yield (
-                f"{author}, worth from {bound:g}: kept {np.mean(keep >= bound):.3f}, "
-                f"noise dropped {np.mean(noise < bound):.3f}, of all dropped {below:.3f}"
-            )
-    rated = list(by_fifths(examples.importance))
-    right = [max(shares, key=shares.__getitem__) in example.labels for example, shares in rated]
-    yield f"importance, in fifths: level right {np.mean(right):.3f} of {len(right)}"
+def trained(examples: Examples) -> Judge:
+    """The models of the examples."""
+    rated = [Example(read(row["text"]).features, (row["importance"],)) for row in rows_of(TEXTS / "importance.jsonl")]
+    return Judge(
+        types=fitted(examples.types, TYPES_STRENGTH),
+        first=fitted(examples.first, FIRST_STRENGTH),
+        worth=fitted(examples.worth, WORTH_STRENGTH, balanced=True),
+        importance=fitted(rated, IMPORTANCE_STRENGTH),
+        states=fit_attention(CLASSES, len(KINDS), examples.targets),
+    )
 
 
-def judged_by(model: LinearModel, examples: Sequence[Example]) -> Iterator[tuple[Example, Mapping[str, float]]]:
-    """Each example of another author with the probabilities of its classes."""
-    for example in examples:
-        if example.author != OURS:
-            (row,) = model.probabilities(example.features[None])
-            yield example, dict(zip(model.classes, map(float, row), strict=True))
+def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
+    """Lines of the table: types right, by author and language."""
+    right: dict[tuple[str, str], list[bool]] = {}
+    for author, language, labels, text in type_rows(data):
+        kinds = judge.kinds(text, known[text])
+        group = author, "English" if language == "en" else "other languages"
+        right.setdefault(group, []).append(max(kinds, key=kinds.__getitem__) in labels)
+    for (author, name), hits in sorted(right.items()):
+        yield f"{author}, {name}: type right {np.mean(hits):.3f} of {len(hits)}"
 
 
-def by_fifths(examples: Sequence[Example]) -> Iterator[tuple[Example, Mapping[str, float]]]:
-    """Each example with the probabilities from a model trained on the other four fifths."""
-    for fifth in range(5):
-        model = fitted([e for at, e in enumerate(examples) if at % 5 != fifth], IMPORTANCE_STRENGTH)
-        for example in examples[fifth::5]:
-            (row,) = model.probabilities(example.features[None])
-            yield example, dict(zip(model.classes, map(float, row), strict=True))
+def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
+    """Lines of the table: kept and dropped at each bound, and types of what is worth keeping, by author."""
+    worths: dict[str, list[tuple[bool, float]]] = {}
+    right: dict[str, list[bool]] = {}
+    for author, _, messages in conversations(data):
+        for message, place in places_of(messages, known):
+            if message.keep is None:
+                continue
+            embedding = known[message.text]
+            worth = judge.judged(message.text, embedding, place).worth
+            worths.setdefault(author, []).append((message.keep, worth))
+            if message.keep and message.types:
+                kinds = judge.kinds(message.text, embedding)
+                del kinds[MemoryType.WORKING]
+                right.setdefault(author, []).append(max(kinds, key=kinds.__getitem__) in message.types)
+    worths["all but ours"] = [pair for author, pairs in worths.items() if author != OURS for pair in pairs]
+    for author, pairs in sorted(worths.items()):
+        keep, noise = (np.array([worth for kept, worth in pairs if kept is wanted]) for wanted in (True, False))
+        for bound in (TRIVIAL, WORTH_KEEPING, float(np.quantile(keep, 0.07))):
+            kept, dropped = np.mean(keep >= bound), np.mean(noise < bound)
+            yield f"{author}, worth from {bound:.2f}: kept {kept:.3f}, noise dropped {dropped:.3f}"
+    for author, hits in sorted(right.items()):
+        yield f"{author}, messages: type right {np.mean(hits):.3f} of {len(hits)}"
 
 
 def main() -> None:
@@ -235,16 +240,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--save", action="store_true")
     parsed = parser.parse_args()
-    examples = TrainingSet.read(parsed.data)
-    types = fitted([example for example in examples.types if example.author == OURS], TYPES_STRENGTH)
-    worth = fitted([example for example in examples.worth if example.author == OURS], WORTH_STRENGTH, balanced=True)
-    for line in report(examples, types, worth):
-        print(line)
+    texts = [text for *_, text in type_rows(parsed.data)]
+    texts += [message.text for *_, messages in conversations(parsed.data) for message in messages]
+    examples = Examples(anyio.run(embeddings_of, texts))
+    for _, _, labels, text in type_rows(None):
+        examples.add_typed(text, labels)
+    for _, _, messages in conversations(None):
+        examples.add_conversation(messages)
+    judge = trained(examples)
+    if parsed.data:
+        for report in (type_report, worth_report):
+            print("\n".join(report(judge, parsed.data, examples.known)))
     if parsed.save:
-        types.save(PACKAGE / TYPES_FILE)
-        worth.save(PACKAGE / WORTH_FILE)
-        fitted(examples.first, WORTH_STRENGTH, balanced=True).save(PACKAGE / FIRST_FILE)
-        fitted(examples.importance, IMPORTANCE_STRENGTH).save(PACKAGE / IMPORTANCE_FILE)
+        for name in ("types", "first", "worth", "importance", "states"):
+            getattr(judge, name).save(PACKAGE / f"{name}.npz")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ their own. Its source is its position in the session, so a session that is sent 
 
 from __future__ import annotations
 
+import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from datetime import date, datetime
 
 from pydantic import ValidationError
 
-from ingest.screening.features import Conversation
+from ingest.screening.features import AHEAD, Conversation, Later
 from ingest.screening.parts import sentences_in
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
@@ -78,7 +79,9 @@ class SessionWriter:
         refused = await offload(contents, lambda: [_refusal(content) for content in contents])
         readable = ["" if reason else content for content, reason in zip(contents, refused, strict=True)]
         rests = await self.guard.without_recalled(scope, readable)
-        session = _Session(scope.session_id or "", review, self.ingestor.clock())
+        said = [(message.role, text) for message, text in zip(messages, readable, strict=True)]
+        typical = statistics.median([len(text) for text in readable if text.strip()] or [0])
+        session = _Session(scope.session_id or "", review, self.ingestor.clock(), said, typical)
         prepared = await offload(
             contents,
             lambda: [
@@ -109,11 +112,16 @@ def _refusal(content: str) -> MessageOutcome | None:
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """Makes submissions of the messages of one session. Those of one day are a conversation."""
+    """Makes submissions of the messages of one session. Those of one day are a conversation.
+
+    messages: role and text of each. typical: median number of characters of those with text.
+    """
 
     id: str
     review: ReviewMode
     now: datetime
+    messages: Sequence[tuple[str, str]]
+    typical: float
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
 
     def prepare(self, index: int, message: SessionMessage, rest: str) -> list[Submission] | MessageOutcome:
@@ -139,13 +147,19 @@ class _Session:
         }
         for piece in _pieces(rest):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
-            said = Said(message.role, self.conversations[(draft.created_at or self.now).date()])
+            conversation = self.conversations[(draft.created_at or self.now).date()]
+            said = Said(message.role, conversation, later=self._after(index))
             yield Submission(draft, self.review, said)
             sentences = [sentence for sentence in sentences_in(piece) if len(sentence) >= MIN_PART]
             if self.review is ReviewMode.AUTO and 1 < len(sentences) <= MAX_PARTS:
                 for sentence in sentences:
                     part = UntypedDraft.model_validate({**fields, "content": sentence, "seq": 0})
                     yield Submission(part, self.review, replace(said, part=True))
+
+    def _after(self, index: int) -> Later:
+        """What follows the message at `index`."""
+        following = [message for message in self.messages[index + 1 :] if message[1].strip()]
+        return Later(following[:AHEAD], len(following), self.typical)
 
 
 def _as_utc(value: str | None) -> str | None:

@@ -1,14 +1,14 @@
 """Numbers that describe a text and its place in a conversation, for the learnt judgements of screening.
 
-They are the encoder's states (dense vector, and token vectors at the ends and pooled), hashed words and letters, which
-also work in languages that the encoder does not know, and the form of the text: length, punctuation, figures.
+They work in any language and without an encoder: hashed words and letters, the form of the text (length, punctuation,
+figures), and the kinds of words in it by the lexicon, which mean the same in each of its languages.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,10 +16,8 @@ import numpy as np
 
 from memtypes.linear_model import FloatArray, hashed
 from memtypes.model.policy import MemoryType
-from memtypes.search.vectors import TOKEN_DIMENSIONS, DenseVector, Embedding
-
-DENSE = 384
-"""Dimensions of the default encoder, which the models were trained with. Other encoders' states are not read."""
+from memtypes.search.vectors import DenseVector, Embedding
+from memtypes.words import Words, languages, phrase_kinds, read_words
 
 BUCKETS = 4_096
 MAX_READ = 1_000
@@ -28,9 +26,14 @@ MAX_READ = 1_000
 REACH = 12
 """Earlier messages that a message is compared with."""
 
-_STATES = DENSE + 5 * TOKEN_DIMENSIONS
-_STATES_WEIGHT, _HASHES_WEIGHT = 3.0, 4.0
-"""Scales of vectors of length 1 beside the form, whose numbers are around 1: regularisation spares what is large."""
+AHEAD = 5
+"""Later messages that a message is compared with."""
+
+EARLY = 2
+"""Words at the beginning of a text whose kinds count once more."""
+
+_HASHES_WEIGHT, _KINDS_WEIGHT = 4.0, 2.0
+"""Scales of the hashes, of length 1, and of kinds of words: regularisation spares what is large."""
 
 _MACHINES = frozenset(("assistant", "agent", "model", "tool", "function", "system", "developer"))
 """Roles of messages that no person wrote."""
@@ -45,6 +48,7 @@ _SIGNS = (
 )  # fmt: skip
 _FORMS = tuple(re.compile(sign) for sign in _SIGNS)
 _RATES = ",;:."
+_FORM_SIZE = 6 + len(_RATES) + 3 + len(_FORMS)
 
 
 def is_machine(role: str) -> bool:
@@ -57,13 +61,52 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(_DIGIT.sub("0", text[:MAX_READ].lower().replace("\u2019", "'")))
 
 
-def text_features(text: str, embedding: Embedding | None) -> FloatArray:
-    """The features of a text by itself: states of the encoder (zeros without an embedding), hashes, form."""
-    words = words_of(text)
-    spaced = f" {' '.join(words)} "
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A text as the models read it. english: share of English, 0-1, by frequent words and letters."""
+
+    features: FloatArray
+    english: float
+
+
+def read(text: str) -> Reading:
+    """The features of a text by itself: hashes, form, kinds of words, share of English."""
+    terms, words = words_of(text), read_words(text[:MAX_READ])
+    spaced = f" {' '.join(terms)} "
     letters = (spaced[at : at + size] for size in (2, 3, 4, 5) for at in range(len(spaced) - size + 1))
-    hashes = np.concatenate([hashed(_terms(words), BUCKETS), hashed(letters, BUCKETS)])
-    return np.concatenate([_states(embedding), _HASHES_WEIGHT * hashes, _form(text, words)]).astype(np.float32)
+    hashes = np.concatenate([hashed(_terms(terms), BUCKETS), hashed(letters, BUCKETS)])
+    english = _english(words)
+    kinds = _KINDS_WEIGHT * _kinds(words)
+    share = np.array([english], dtype=np.float32)
+    features = np.concatenate((_HASHES_WEIGHT * hashes, _form(text, terms), kinds, share))
+    return Reading(features.astype(np.float32), english)
+
+
+def form_of(features: FloatArray) -> FloatArray:
+    """The features of the form among those of a text."""
+    return features[2 * BUCKETS : 2 * BUCKETS + _FORM_SIZE]
+
+
+def _english(words: Words) -> float:
+    """A logistic function of how many more frequent words are English than of any other language."""
+    counts = {name: sum(t.plain in each.stops for t in words.tokens) for name, each in languages().items()}
+    own = counts.pop("en")
+    foreign = sum(letter > "\x7f" and letter.isalpha() for letter in words.text)
+    return float(1 / (1 + np.exp(-(1 + 1.5 * (own - max(counts.values())) - min(foreign, 3)))))
+
+
+def _kinds(words: Words) -> FloatArray:
+    """For each kind of phrase: how many there are, up to 3, and whether the text begins with one; then of endings."""
+    places = [words.kinds_at(at) for at in range(len(words.tokens))]
+    counts = Counter(itertools.chain.from_iterable(places))
+    early = {kind for kinds in places[:EARLY] for kind in kinds}
+    numbers = [number for kind in phrase_kinds() for number in (min(counts[kind], 3) / 2, kind in early)]
+    plain = [token.plain for token in words.tokens if token.kind == "word"]
+    for rule in ("past_endings", "infinitive"):
+        endings = tuple(filter(None, words.language.listed(rule)))
+        ended = [word.endswith(endings) for word in plain]
+        numbers += [min(sum(ended), 3) / 2, bool(ended) and ended[0]]
+    return np.array(numbers, dtype=np.float32)
 
 
 def _terms(words: Sequence[str]) -> Iterator[str]:
@@ -72,15 +115,6 @@ def _terms(words: Sequence[str]) -> Iterator[str]:
     around = ["^", *words, "$"]
     yield from (f"{first} {second}" for first, second in itertools.pairwise(around))
     yield from (f"{place}: {word}" for place, word in enumerate(words[:3]))
-
-
-def _states(embedding: Embedding | None) -> FloatArray:
-    """The dense vector, then the first, mean, highest, lowest and last of the token vectors."""
-    if embedding is None or embedding.tokens is None or len(embedding.dense) != DENSE or not len(embedding.tokens):
-        return np.zeros(_STATES, dtype=np.float32)
-    tokens = embedding.tokens.astype(np.float32) / 127
-    pooled = [tokens[0], tokens.mean(axis=0), tokens.max(axis=0), tokens.min(axis=0), tokens[-1]]
-    return np.concatenate([_STATES_WEIGHT * embedding.dense, *pooled])
 
 
 def _form(text: str, words: Sequence[str]) -> FloatArray:
@@ -96,14 +130,27 @@ def _form(text: str, words: Sequence[str]) -> FloatArray:
     return np.array([*lengths, *rates, *shares, *signs], dtype=np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What follows a message in its session. messages: role and text of the next ones. count: of all that follow.
+
+    typical: median number of characters of the session's messages.
+    """
+
+    messages: Sequence[tuple[str, str]] = ()
+    count: int = 0
+    typical: float = 80.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Heard:
-    """A message of a conversation."""
+    """A message of a conversation. size: number of its characters."""
 
     machine: bool
     words: frozenset[str]
     asks: bool
-    dense: DenseVector | None
+    size: int
+    dense: DenseVector | None = None
 
 
 @dataclass(slots=True)
@@ -118,12 +165,28 @@ class Conversation:
     last_type: MemoryType | None = None
     _recent: deque[_Heard] = field(default_factory=lambda: deque(maxlen=REACH))
 
-    def features(self, role: str, text: str, embedding: Embedding | None) -> FloatArray:
-        """The features of the next message: of its text, again if a machine wrote it, and of what it adds."""
+    def place(self, role: str, text: str, embedding: Embedding | None, later: Later) -> FloatArray:
+        """Numbers that tell what the next message adds to the conversation, what it follows, and what follows it."""
         message = _heard(role, text, embedding)
-        by_text, by_place = text_features(text, embedding), self._place(message)
-        machine = np.float32(message.machine)
-        return np.concatenate([by_text, machine * by_text, by_place, machine * by_place, [machine]])
+        others = [heard for heard in self._recent if heard.machine != message.machine]
+        last = self._recent[-1] if self._recent else None
+        said = frozenset().union(*(heard.words for heard in self._recent))
+        following = [_heard(*each, None) for each in later.messages[:AHEAD]]
+        taken_up = frozenset().union(*(heard.words for heard in following))
+        place = [
+            max((_cosine(heard, message) for heard in self._recent), default=0),
+            max((_cosine(heard, message) for heard in others), default=0),
+            max((_repeated(message, heard.words) for heard in self._recent), default=0),
+            _repeated(message, said),
+            bool(others) and others[-1].asks,
+            min(self.count, 10) / 10,
+            *_neighbour(message, last),
+            np.log((message.size + 5) / (later.typical + 5)),
+            *_neighbour(message, following[0] if following else None),
+            _repeated(message, taken_up),
+            min(later.count + 1, 10) / 10,
+        ]
+        return np.array(place, dtype=np.float32)
 
     def add(self, role: str, text: str, embedding: Embedding | None) -> None:
         """Add a message, which later ones are compared with."""
@@ -135,32 +198,24 @@ class Conversation:
         """Whether the last message has a question."""
         return bool(self._recent) and self._recent[-1].asks
 
-    def _place(self, message: _Heard) -> FloatArray:
-        """How much of the message was said before, by whom, and what the message follows."""
-        others = [heard for heard in self._recent if heard.machine != message.machine]
-        last = self._recent[-1] if self._recent else None
-        said = frozenset().union(*(heard.words for heard in self._recent))
-        place = [
-            max((_cosine(heard, message) for heard in self._recent), default=0),
-            max((_cosine(heard, message) for heard in others), default=0),
-            max((_repeated(message, heard.words) for heard in self._recent), default=0),
-            _repeated(message, said),
-            last is None,
-            last is not None and last.machine == message.machine,
-            last is not None and last.asks,
-            bool(others) and others[-1].asks,
-            min(self.count, 10) / 10,
-        ]
-        return np.array(place, dtype=np.float32)
+
+def _neighbour(message: _Heard, other: _Heard | None) -> Sequence[float]:
+    """How the message before or after relates to `message`."""
+    if other is None:
+        return [1, 0, 0, 0, 0, 0, 0, 0]
+    same_role = other.machine == message.machine
+    shared = [_repeated(message, other.words), _repeated(other, message.words)]
+    return [0, same_role, other.machine, other.asks, min(other.size, 300) / 300, *shared, len(other.words) < 5]
 
 
 def _heard(role: str, text: str, embedding: Embedding | None) -> _Heard:
     asks = "?" in text or "\uff1f" in text
-    return _Heard(is_machine(role), frozenset(words_of(text)), asks, None if embedding is None else embedding.dense)
+    dense = None if embedding is None else embedding.dense
+    return _Heard(is_machine(role), frozenset(words_of(text)), asks, len(text), dense)
 
 
 def _cosine(first: _Heard, second: _Heard) -> float:
-    if first.dense is None or second.dense is None or len(first.dense) != DENSE:
+    if first.dense is None or second.dense is None:
         return 0.0
     return float(first.dense @ second.dense)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from pydantic import ValidationError
 
-from ingest.screening.features import Conversation
+from ingest.screening.features import Conversation, Later
 from ingest.screening.judge import Judgement
 from memtypes.config import message_of
 from memtypes.model.errors import InvalidRequest
@@ -75,6 +75,7 @@ class Said:
     role: str
     conversation: Conversation
     part: bool = False
+    later: Later = field(default_factory=Later)
 
 
 @dataclass(frozen=True, slots=True)

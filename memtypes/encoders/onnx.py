@@ -24,11 +24,20 @@ from tokenizers import Tokenizer
 
 from memtypes.encoders.batching import BatchedEmbedder, BatchSettings, truncated
 from memtypes.model.errors import SetupRequired, Unavailable
-from memtypes.search.vectors import TOKEN_DIMENSIONS, Embedding, InContext, TokenVectors
+from memtypes.search.vectors import TOKEN_DIMENSIONS, Embedding, InContext, TokenStates, TokenVectors
 
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 MANIFEST_FILE = "manifest.json"
+
+SENTENCE, TOKENS = "sentence", "tokens"
+"""Outputs of the graph: the vector of the text, and the states of its tokens after the last layer."""
+
+MIDDLE_STATES = "layer3_states"
+"""Node of the graph that computes the token states after the fourth of six layers."""
+
+MAX_STATES = 64
+"""Tokens of a text whose states are returned."""
 
 CONTEXT_TOKENS = 128
 """A text with fewer tokens is embedded together with the end of its context, up to this number."""
@@ -99,7 +108,10 @@ def read_manifest(directory: Path) -> Manifest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OnnxModel:
-    """A loaded encoder; several threads may embed at once. start, end: special tokens around every text."""
+    """A loaded encoder; several threads may embed at once. start, end: special tokens around every text.
+
+    outputs: of the graph; a smaller one has no middle states.
+    """
 
     session: onnxruntime.InferenceSession
     tokenizer: Tokenizer
@@ -107,6 +119,7 @@ class _OnnxModel:
     end: int
     manifest: Manifest
     projection: NDArray[np.float32] | None
+    outputs: Sequence[str]
 
     @classmethod
     def load(cls, settings: OnnxSettings) -> _OnnxModel:
@@ -116,9 +129,11 @@ class _OnnxModel:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only, which are raised too
-        path = str(settings.directory / MODEL_FILE)
+        graph = (settings.directory / MODEL_FILE).read_bytes()
+        outputs = [SENTENCE, TOKENS, *([MIDDLE_STATES] if MIDDLE_STATES.encode() in graph else [])]
+        graph = with_output(graph, MIDDLE_STATES) if MIDDLE_STATES in outputs else graph
         try:
-            session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except _ORT_ERRORS as error:
             raise SetupRequired(f"the encoder failed: {error}; {prepare_command(settings.directory)}") from error
         tokenizer = Tokenizer.from_file(str(settings.directory / TOKENIZER_FILE))
@@ -126,7 +141,7 @@ class _OnnxModel:
         tokenizer.no_truncation()  # contexts are cut at the start, texts at the end
         start, end = tokenizer.encode("").ids
         projection = token_projection(manifest.dimensions) if settings.token_vectors else None
-        return cls(session, tokenizer, start, end, manifest, projection)
+        return cls(session, tokenizer, start, end, manifest, projection, outputs)
 
     @property
     def fingerprint(self) -> str:
@@ -148,26 +163,51 @@ class _OnnxModel:
         context = []
         if context_room > 0:
             context = self._tokenize(truncated(text.before[-_CONTEXT_CHARACTERS:], CONTEXT_TOKENS))[-context_room:]
-        sentence, states = self._run([*context, *tokens])
+        sentence, states, middle = self._run([*context, *tokens])
         if context:
             states = states[len(context) :]
             sentence = states.sum(axis=0)
             sentence /= np.linalg.norm(sentence)
+        vectors = None if self.projection is None else _project(states, self.projection)
         sentence.setflags(write=False)
-        return Embedding(sentence, None if self.projection is None else _project(states, self.projection))
+        return Embedding(sentence, vectors, None if middle is None else _beginning(middle[len(context) :]))
 
     def _tokenize(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def _run(self, tokens: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the sentence vector and the states of `tokens`, all of unit length."""
+    def _run(
+        self, tokens: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return the sentence vector and the last states of `tokens`, of unit length, and their middle states."""
         ids = np.array([[self.start, *tokens, self.end]], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         try:
-            sentence, states = self.session.run(["sentence", "tokens"], inputs)
+            sentence, states, *middle = self.session.run(list(self.outputs), inputs)
         except _ORT_ERRORS as error:
             raise Unavailable(f"the encoder failed: {error}") from error
-        return sentence[0], states[0][1:-1]
+        return sentence[0], states[0][1:-1], middle[0][0][1:-1] if middle else None
+
+
+def _beginning(states: NDArray[np.float32]) -> TokenStates:
+    """The first of the states, in half precision."""
+    beginning = states[:MAX_STATES].astype(np.float16)
+    beginning.setflags(write=False)
+    return beginning
+
+
+def with_output(model: bytes, name: str) -> bytes:
+    """The ONNX model with the float32 tensor `name` of its graph among the graph's outputs.
+
+    Protobuf joins the repeated fields of messages that follow each other, so the output is appended: ModelProto.graph
+    is field 7, GraphProto.output 12, ValueInfoProto.name 1 and type 2, and the type says element type 1, float32.
+    """
+    value = _field(1, name.encode()) + _field(2, _field(1, b"\x08\x01"))
+    return model + _field(7, _field(12, value))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A length-delimited protobuf field of less than 128 bytes."""
+    return bytes([number << 3 | 2, len(content)]) + content
 
 
 def _project(states: NDArray[np.float32], projection: NDArray[np.float32]) -> TokenVectors:

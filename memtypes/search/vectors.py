@@ -22,6 +22,9 @@ TokenVectors: TypeAlias = NDArray[np.int8]
 
 TOKEN_DIMENSIONS = 128
 
+TokenStates: TypeAlias = NDArray[np.float16]
+"""Shape (tokens, dimensions): states of the encoder's tokens in a middle layer, of the beginning of a text."""
+
 TokenMaxima: TypeAlias = NDArray[np.float32]
 """The best cosine, -1..1, of each query token with any token of a memory (MaxSim); shape (memories, query tokens).
 
@@ -47,10 +50,14 @@ class InContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """Dense vector of a text and, from some models, its token vectors: the result of one forward pass."""
+    """The result of one forward pass: the dense vector of a text and, from some models, vectors and states of tokens.
+
+    states: middle layers tell better than the last one what form of speech a text is.
+    """
 
     dense: DenseVector
     tokens: TokenVectors | None = None
+    states: TokenStates | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,36 +3,60 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.features import Conversation, text_features
-from memtypes.search.vectors import Embedding
+from ingest.screening.features import BUCKETS, Conversation, Later, form_of, read
 
-SIZE = len(text_features("x", None))
+SIZE = len(read("x").features)
 
 
 @given(st.text(max_size=300))
 def test_any_text_has_finite_features_of_one_size(text: str) -> None:
     """Empty texts, signs and other scripts included."""
-    features = text_features(text, None)
-    assert features.shape == (SIZE,)
-    assert np.isfinite(features).all()
+    reading = read(text)
+    assert reading.features.shape == (SIZE,)
+    assert np.isfinite(reading.features).all()
+    assert 0 <= reading.english <= 1
+    assert len(form_of(reading.features)) < SIZE - 2 * BUCKETS
 
 
-def test_states_of_another_encoder_are_not_read() -> None:
-    """The models were trained with the default encoder; other dimensions count as no embedding."""
-    other = Embedding(np.ones(16, dtype=np.float32), np.ones((3, 128), dtype=np.int8))
-    np.testing.assert_array_equal(text_features("a text", other), text_features("a text", None))
+@pytest.mark.parametrize(
+    ("english", "other"),
+    [
+        ("We have to call the plumber on Monday.", "Wir müssen am Montag den Klempner anrufen."),
+        ("She was not at the meeting.", "Elle n'était pas à la réunion."),
+    ],
+)
+def test_the_share_of_english_is_told_by_frequent_words(english: str, other: str) -> None:
+    """The encoder knows English only, so its states count as much as a text is English."""
+    assert read(english).english > 0.9
+    assert read(other).english < 0.1
+
+
+def test_kinds_of_words_are_the_same_in_each_language() -> None:
+    """A promise for tomorrow has the same kinds of words in English and in German; the hashes differ."""
+    first, second = (read(text).features for text in ("I promised it for tomorrow", "versprochen für morgen"))
+    kinds = slice(2 * BUCKETS + len(form_of(first)), -1)
+    assert (first[kinds] * second[kinds]).sum() > 0
 
 
 def test_a_message_is_compared_with_what_was_said_before() -> None:
-    """The same text has other features once it was said, and others again for a machine."""
+    """The same text has another place once it was said."""
     fresh, later = Conversation(), Conversation()
     later.add("user", "we ship on Friday", None)
-    first, repeated = (talk.features("user", "we ship on Friday", None) for talk in (fresh, later))
+    first, repeated = (talk.place("user", "we ship on Friday", None, Later()) for talk in (fresh, later))
     assert not np.array_equal(first, repeated)
-    assert not np.array_equal(first, fresh.features("assistant", "we ship on Friday", None))
     assert not fresh.asks
     later.add("user", "do we?", None)
     assert later.asks
+
+
+def test_a_message_is_compared_with_what_is_said_later() -> None:
+    """An answer that takes a message up changes its place; one that is about something else changes it less."""
+    alone, answered, ignored = (
+        Conversation().place("user", "we ship on Friday", None, Later(messages, 1))
+        for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])
+    )
+    assert len({place.tobytes() for place in (alone, answered, ignored)}) == 3

@@ -122,3 +122,18 @@ def test_dimensions_must_be_a_multiple_of_128(dimensions: int) -> None:
     """Other dimensions are refused, because the projection mixes whole blocks of 128."""
     with pytest.raises(ValueError, match="multiple of 128"):
         token_projection(dimensions)
+
+
+@pytest.mark.anyio
+async def test_the_middle_states_of_the_beginning_are_returned(onnx_directory: Path) -> None:
+    """One for each token of the text itself, up to 64; they do not change the vectors."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(directory=onnx_directory))
+    try:
+        short, long = await embedder.embed_documents(["a small text", "word " * 200])
+        (in_context,) = await embedder.embed_in_context([InContext("a small text", "said before")])
+    finally:
+        await embedder.aclose()
+    assert short.states is not None
+    assert long.states is not None
+    assert in_context.states is not None
+    assert (short.states.shape, long.states.shape, in_context.states.shape) == ((3, 384), (64, 384), (3, 384))

@@ -1,0 +1,110 @@
+"""Fits the model over the encoder's token states for several targets at once. Needs torch.
+
+A text may have a distribution over the classes of `kinds`, and a yes or no for some of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ingest.screening.attention import AttentionModel
+from memtypes.linear_model import FloatArray
+from memtypes.search.vectors import TokenStates
+
+QUERIES, VALUES = 8, 24
+DROPOUT, SCALE = 0.3, 0.3
+EPOCHS, BATCH, RATE, DECAY = 5, 48, 2e-3, 0.1
+SMOOTHING = 0.05
+POSITIVE_WEIGHT = 2.2
+"""Weight of a yes: in conversations there are about that many messages of noise to one that is worth keeping."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What to learn from a text. kinds: a share for each kind, or zeros. answers: class -> whether it is so."""
+
+    states: TokenStates
+    english: float
+    kinds: FloatArray
+    answers: dict[int, bool]
+
+
+class _Network(nn.Module):  # type: ignore[misc]  # torch has no types here
+    """As AttentionModel, on standardised states, with dropout."""
+
+    def __init__(self, dimensions: int, classes: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(dimensions, QUERIES + QUERIES * VALUES)
+        self.out, self.mean = nn.Linear(QUERIES * VALUES, classes), nn.Linear(dimensions, classes)
+        self.foreign, self.dropout = nn.Parameter(torch.zeros(classes)), nn.Dropout(DROPOUT)
+        with torch.no_grad():
+            self.read.weight[:QUERIES] = 0
+            self.mean.weight.zero_()
+
+    def forward(self, states: torch.Tensor, present: torch.Tensor, english: torch.Tensor) -> torch.Tensor:
+        states = self.dropout(states) * SCALE
+        seen = self.read(states)
+        weights = seen[..., :QUERIES].masked_fill(~present[..., None], -1e9).softmax(1)
+        values = torch.tanh(seen[..., QUERIES:].view(*states.shape[:2], QUERIES, VALUES))
+        pooled = torch.einsum("nth,nthd->nhd", weights, values).flatten(1)
+        mean = (states * present[..., None]).sum(1) / present.sum(1, keepdim=True)
+        scores = self.out(self.dropout(pooled)) + self.mean(mean)
+        return english[:, None] * scores + (1 - english[:, None]) * self.foreign
+
+
+def fit_attention(classes: Sequence[str], kinds: int, targets: Sequence[Target], seed: int = 0) -> AttentionModel:
+    """The model of `targets`; the first `kinds` of the classes exclude each other, the others are yes or no."""
+    torch.manual_seed(seed)
+    generator = np.random.default_rng(seed)
+    targets = [target for target in targets if len(target.states)]
+    everything = np.concatenate([target.states for target in targets]).astype(np.float32)
+    centre, spread = everything.mean(axis=0), everything.std(axis=0) + 1e-3
+    states = [torch.from_numpy((target.states.astype(np.float32) - centre) / spread) for target in targets]
+    lengths = np.array([len(each) for each in states])
+    network = _Network(len(centre), len(classes))
+    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
+    batches = len(targets) // BATCH + 1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, EPOCHS * batches, pct_start=0.1)
+    for _ in range(EPOCHS):
+        order = np.argsort(lengths + generator.random(len(lengths)) * 6)
+        parts = np.array_split(order, batches)
+        for part in generator.permutation(batches):
+            rows = [targets[at] for at in parts[part]]
+            padded = nn.utils.rnn.pad_sequence([states[at] for at in parts[part]], batch_first=True)
+            sizes = torch.from_numpy(lengths[parts[part]])
+            present = torch.arange(padded.shape[1])[None] < sizes[:, None]
+            english = torch.tensor([row.english for row in rows], dtype=torch.float32)
+            loss = _loss(network(padded, present, english), rows, kinds)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return _exported(network, classes, centre, spread)
+
+
+def _loss(scores: torch.Tensor, rows: Sequence[Target], kinds: int) -> torch.Tensor:
+    shares = torch.from_numpy(np.stack([row.kinds for row in rows]))
+    typed = nn.functional.cross_entropy(scores[:, :kinds], shares, label_smoothing=SMOOTHING, reduction="none")
+    total = (typed * (shares.sum(1) > 0)).sum()
+    for at, row in enumerate(rows):
+        for place, yes in row.answers.items():
+            wanted = torch.tensor(1 - SMOOTHING / 2 if yes else SMOOTHING / 2)
+            answer = nn.functional.binary_cross_entropy_with_logits(scores[at, place], wanted)
+            total = total + answer * (POSITIVE_WEIGHT if yes else 1.0)
+    return total / len(rows)
+
+
+def _exported(network: _Network, classes: Sequence[str], centre: FloatArray, spread: FloatArray) -> AttentionModel:
+    """The model on plain states: the standardisation and the scale go into its weights."""
+    arrays = {name: value.detach().numpy().astype(np.float32) for name, value in network.state_dict().items()}
+    read, mean = (SCALE * arrays[f"{name}.weight"].T / spread[:, None] for name in ("read", "mean"))
+    bias = arrays["out.bias"] + arrays["mean.bias"] - centre @ mean
+    read_bias = arrays["read.bias"] - centre @ read
+    return AttentionModel(
+        tuple(classes), QUERIES, read, read_bias, arrays["out.weight"].T, mean, bias, arrays["foreign"]
+    )

@@ -1,0 +1,80 @@
+"""A learnt model over the token states of the encoder: a few queries attend to them, and a linear layer reads the rest.
+
+Trained by `benchmarks.training.screening` together with all its outputs; at run time it needs numpy alone.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memtypes.linear_model import FloatArray
+from memtypes.search.vectors import Embedding, TokenStates
+
+_INT8_MAX = 127
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttentionModel:
+    """Scores of a text from its token states.
+
+    classes: names of the scores. read: (dimensions, queries + queries x values), the attention of each query and what
+    it reads at a token. out: (queries x values, classes). mean: (dimensions, classes), for the mean state. foreign:
+    scores of a text without English, which the encoder does not know.
+    """
+
+    classes: tuple[str, ...]
+    queries: int
+    read: FloatArray
+    read_bias: FloatArray
+    out: FloatArray
+    mean: FloatArray
+    bias: FloatArray
+    foreign: FloatArray
+
+    @classmethod
+    def load(cls, package: str, name: str) -> AttentionModel:
+        """The model stored as the file `name` of `package`. Raises FileNotFoundError."""
+        with np.load(io.BytesIO(files(package).joinpath(name).read_bytes()), allow_pickle=False) as arrays:
+            matrices = (arrays[key].astype(np.float32) * arrays[f"{key}_scale"] for key in ("read", "out", "mean"))
+            read, out, mean = matrices
+            classes, queries = tuple(map(str, arrays["classes"])), int(arrays["queries"])
+            return cls(classes, queries, read, arrays["read_bias"], out, mean, arrays["bias"], arrays["foreign"])
+
+    def save(self, path: Path) -> None:
+        """Write the model to `path` with matrices rounded to int8, each column at its own scale."""
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "classes": np.array(self.classes),
+            "queries": np.array(self.queries),
+            "read_bias": self.read_bias,
+            "bias": self.bias,
+            "foreign": self.foreign,
+        }
+        for key, matrix in (("read", self.read), ("out", self.out), ("mean", self.mean)):
+            scale = np.maximum(np.abs(matrix).max(axis=0), 1e-9) / _INT8_MAX
+            arrays |= {key: np.rint(matrix / scale).astype(np.int8), f"{key}_scale": scale.astype(np.float32)}
+        np.savez_compressed(path, allow_pickle=False, **arrays)
+
+    def scores(self, embedding: Embedding | None, english: float) -> FloatArray:
+        """The score of each class; zeros without token states of the encoder that the model was trained with."""
+        states = None if embedding is None else embedding.states
+        if states is None or not len(states) or states.shape[1] != len(self.read):
+            return np.zeros(len(self.classes), dtype=np.float32)
+        scores: FloatArray = english * self._scores(states) + (1 - english) * self.foreign
+        return scores
+
+    def _scores(self, states: TokenStates) -> FloatArray:
+        tokens = states.astype(np.float32)
+        seen = tokens @ self.read + self.read_bias
+        weights = np.exp(seen[:, : self.queries] - seen[:, : self.queries].max(axis=0))
+        weights /= weights.sum(axis=0)
+        values = np.tanh(seen[:, self.queries :]).reshape(len(tokens), self.queries, -1)
+        pooled = np.einsum("tq,tqv->qv", weights, values).ravel()
+        scores: FloatArray = pooled @ self.out + tokens.mean(axis=0) @ self.mean + self.bias
+        return scores

@@ -1,0 +1,54 @@
+"""The model over the encoder's token states."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingest.screening.attention import AttentionModel
+from ingest.screening.judge import PACKAGE, STATES_FILE
+from memtypes.search.vectors import Embedding
+
+MODEL = AttentionModel.load(PACKAGE, STATES_FILE)
+STATES = np.random.default_rng(1).normal(size=(7, len(MODEL.read))).astype(np.float16)
+EMBEDDING = Embedding(np.ones(4, np.float32), states=STATES)
+
+
+def test_a_text_without_english_has_the_scores_of_foreign_texts() -> None:
+    """The encoder does not know other languages, so its states say nothing about them."""
+    np.testing.assert_allclose(MODEL.scores(EMBEDDING, 0.0), MODEL.foreign)
+    assert not np.allclose(MODEL.scores(EMBEDDING, 1.0), MODEL.foreign)
+
+
+@pytest.mark.parametrize(
+    "embedding",
+    [
+        None,
+        Embedding(np.ones(4, np.float32)),
+        replace(EMBEDDING, states=STATES[:0]),
+        replace(EMBEDDING, states=STATES[:, :16]),
+    ],
+    ids=["none", "no states", "no tokens", "another encoder"],
+)
+def test_without_states_of_the_encoder_all_scores_are_zero(embedding: Embedding | None) -> None:
+    """Other encoders, and texts without tokens, are judged by the linear models alone."""
+    assert not MODEL.scores(embedding, 1.0).any()
+
+
+def test_states_far_out_of_range_give_finite_scores() -> None:
+    """The weights of tokens do not overflow."""
+    assert np.isfinite(MODEL.scores(replace(EMBEDDING, states=STATES * np.float16(1_000)), 1.0)).all()
+
+
+def test_a_saved_model_scores_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that are on the grid of int8 already are stored exactly."""
+    package = tmp_path / "stored_model"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    MODEL.save(package / "again.npz")
+    again = AttentionModel.load("stored_model", "again.npz")
+    np.testing.assert_allclose(again.scores(EMBEDDING, 1.0), MODEL.scores(EMBEDDING, 1.0), rtol=1e-4, atol=1e-4)
