@@ -155,7 +155,8 @@ def _value(field: str, value: Any) -> Any:
         return round(sum(value.values()), 6)
     if field == "ttl" or field.startswith("locks."):
         parts = _DURATION.findall(str(value))
-        return sum(float(number) * _SECONDS[unit] for number, unit in parts) if len(parts) > 1 else value
+        short = len(parts) == 1 and parts[0][1] != "ms"
+        return value if short or not parts else sum(float(number) * _SECONDS[unit] for number, unit in parts)
     return value
 
 

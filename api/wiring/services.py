@@ -65,7 +65,10 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         resources = await open_resources(settings, opened)
         use_counts = await opened.enter_async_context(UseCounts(resources.store).running())
         freeze_loaded_objects()
-        yield assemble(resources, book, use_counts)
+        services = assemble(resources, book, use_counts)
+        if services.threads is not None:
+            opened.push_async_callback(services.threads.evicted_turns.settled)
+        yield services
 
 
 def make_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ the redaction rules may have changed.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
@@ -46,7 +47,7 @@ class EvictedTurnCounts:
 
 
 class EvictedTurnWriter:
-    """Writes evicted turns as memories.
+    """Writes evicted turns as memories, in the background of the appends that evict them.
 
     In one process, one `persist` runs at a time for each namespace. Several processes may run it at once: memory ids
     follow from the turns, so a batch that is written twice is one memory.
@@ -59,6 +60,23 @@ class EvictedTurnWriter:
         self._clock = clock
         self._locks = ScopeLocks()
         self._started = False
+        self._due: set[Scope] = set()
+        self._persisting: asyncio.Task[None] | None = None
+
+    def persist_soon(self, scope: Scope) -> None:
+        """Have the waiting batches of `scope` written in the background: no append waits for an encoder."""
+        self._due.add(Scope(scope.tenant, scope.namespace))
+        if self._persisting is None or self._persisting.done():
+            self._persisting = asyncio.create_task(self._persist_due())
+
+    async def settled(self) -> None:
+        """Return when what was asked for by `persist_soon` has been tried."""
+        while self._persisting is not None and not self._persisting.done():
+            await asyncio.wait({self._persisting})
+
+    async def _persist_due(self) -> None:
+        while self._due:
+            await self.persist(self._due.pop())
 
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
         """Write each waiting batch of `scope` once; return memory ids by thread id. Failed batches stay queued."""

@@ -158,7 +158,7 @@ class Threads:
     async def append(
         self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None, request: RequestKey | None = None
     ) -> TurnResult:
-        """Append a turn within the limits, flush at the threshold, and store evicted turns as memories.
+        """Append a turn within the limits, and flush at the threshold; evicted turns are stored in the background.
 
         request: see `ThreadStore.append`.
         """
@@ -177,8 +177,8 @@ class Threads:
             due = flush_due(appended.tokens, appended.turns, self.policies.limits(policy), policy.flush.threshold)
             if due and policy.type is not PolicyType.BUFFER:
                 flushed = await self.flusher.try_flush(scope, thread_id)
-            if appended.evicted or flushed:
-                await self.evicted_turns.persist(scope)
+        if appended.evicted or flushed:
+            self.evicted_turns.persist_soon(scope)
         turn = replace(turn, index=appended.index, at=appended.at)
         return TurnResult(turn, appended.version, flushed, appended.evicted, screened.counts)
 

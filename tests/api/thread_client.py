@@ -20,13 +20,21 @@ from tests.ingest.conversations.builders import ingestor_over, threads_over
 
 @asynccontextmanager
 async def served(live: LiveClient, services: Services, policies: str, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of an application with the thread `policies`. parts: see `threads_over`."""
+    """An HTTP client of an application with the thread `policies`. parts: see `threads_over`.
+
+    Each call returns once the turns that it evicted have become memories.
+    """
     store = services.store
     assert isinstance(store, InMemoryStore)
     threads = threads_over(live, policies, **{"ingestor": ingestor_over(store), **parts})
     counters = {"cl100k_base": FakeTokenizer(), "o200k_base": FakeTokenizer()}
     wired = replace(services, threads=threads, tokenizers=counters, models=threads.policies.models)
     async with connect(wired, params={"namespace": str(uuid.uuid4())}) as client:
+
+        async def settle(_: httpx.Response) -> None:
+            await threads.evicted_turns.settled()
+
+        client.event_hooks = {"request": [], "response": [settle]}
         yield client
 
 

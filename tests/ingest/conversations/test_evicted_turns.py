@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
+import anyio
 import pytest
 
 from ingest.conversations.evicted_turns import FIRST_PAUSE, LONGEST_PAUSE, TRIES, EvictedTurnWriter
@@ -40,6 +41,18 @@ class PoisonGate:
         """Return the submission unchanged, or raise for "poison"."""
         if self.error is not None and "poison" in submission.draft.content:
             raise self.error
+        return submission
+
+
+class SlowGate:
+    """A gate that lets drafts pass once it is opened."""
+
+    def __init__(self) -> None:
+        self.opened = anyio.Event()
+
+    async def examine(self, _scope: Scope, submission: Submission) -> Submission:
+        """Return the submission unchanged after `opened` is set."""
+        await self.opened.wait()
         return submission
 
 
@@ -94,6 +107,21 @@ async def test_a_rejected_batch_is_set_aside_after_three_tries(
     assert "after 3 tries" in caplog.text
     assert "poison" not in caplog.text
     assert writer.counts.set_aside == 1
+
+
+async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: LiveClient) -> None:
+    """They are listed as turns that left, and have a memory once it is written."""
+    gate, scope = SlowGate(), fresh_scope()
+    threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(InMemoryStore(), gate))
+    thread = (await threads.open(scope, OpenRequest(resource="r"))).thread
+    with anyio.fail_after(5):
+        for number in range(4):
+            await threads.append(scope, thread.id, NewTurn(role="user", content=f"turn {number}"), None)
+        left = await threads.evicted_turns.turns(scope, thread.id)
+        assert [(entry.turn.content, entry.memory_id) for entry in left] == [("turn 0", None), ("turn 1", None)]
+        gate.opened.set()
+        await threads.evicted_turns.settled()
+    assert all(entry.memory_id for entry in await threads.evicted_turns.turns(scope, thread.id))
 
 
 async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
@@ -217,3 +245,4 @@ async def flush_once(threads: Threads, scope: Scope) -> None:
     turn = NewTurn(role="user", content="poison")
     appended = [await threads.append(scope, opened.thread.id, turn, None) for _ in range(8)]
     assert appended[-1].flushed == 3
+    await threads.evicted_turns.settled()

@@ -1,0 +1,112 @@
+"""Random policies and turns: no turn is refused that flushing could have made room for, and none is lost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest.conversations.evicted_turns import EvictedTurnWriter
+from ingest.conversations.flushing import Flusher
+from ingest.conversations.incoming import TurnScreen
+from ingest.conversations.policies import PolicyLookup
+from ingest.conversations.summary import RuleSummariser
+from ingest.conversations.threads import OpenRequest, Threads
+from ingest.screening.redaction.redactor import Redactor
+from memtypes.live.eviction import ThreadLimits
+from memtypes.live.thread_policy import EvictionPolicy, FlushStrategy, Policies, PolicyType, ThreadPolicy
+from memtypes.live.turns import NewTurn, Turn
+from memtypes.llms.registry import Registry
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.scope import Scope
+from tests.fakes import FakeTokenizer
+from tests.fakes_locks import FakeLocks
+from tests.fakes_memories import InMemoryStore
+from tests.fakes_threads import FakeThreads
+from tests.fakes_workflows import FakeWorkflows
+from tests.ingest.conversations.builders import ingestor_over
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SCOPE = Scope("acme", "n")
+TURNS = 500
+
+
+@st.composite
+def thread_policies(draw: st.DrawFn) -> ThreadPolicy:
+    """Any policy that a service would start with, whose limits 500 turns exceed."""
+    few = {"max_tokens": st.integers(20, 400), "max_messages": st.integers(2, 40), "max_turns": st.integers(2, 60)}
+    many = {"max_tokens": [None, 100, 5_000], "max_messages": [None, 20, 100], "max_turns": [None, 30, 600]}
+    limit = draw(st.sampled_from(list(few)))
+    threshold = draw(st.floats(0.1, 1.0))
+    fields: dict[str, Any] = {
+        "type": draw(st.sampled_from(PolicyType)),
+        **{name: draw(few[name] if name == limit else st.sampled_from(many[name])) for name in few},
+        "flush": {
+            "strategy": draw(st.sampled_from(FlushStrategy)),
+            "threshold": threshold,
+            "target": draw(st.floats(0.0, 0.99)) * threshold,
+            "keep_first": draw(st.integers(0, 4)),
+            "keep_last": draw(st.integers(0, 4)),
+            "oldest": draw(st.floats(0.1, 1.0)),
+            "summary_tokens": draw(st.integers(1, 200)),
+        },
+        "eviction": {"policy": draw(st.sampled_from(EvictionPolicy)), "keywords": ["error"]},
+    }
+    try:
+        return ThreadPolicy.model_validate(fields)
+    except ValueError:
+        return ThreadPolicy.model_validate({**fields, "type": "buffer"})
+
+
+def threads_with(policy: ThreadPolicy, store: FakeThreads) -> Threads:
+    """Threads whose resource `r` has the policy. The turns that leave stay in the queue of `store`."""
+    lookup = PolicyLookup(Registry, Policies(threads={"r": policy}))
+    tokenizer = FakeTokenizer()
+    screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)
+    flusher = Flusher(store, lookup, RuleSummariser(tokenizer), tokenizer, FakeLocks(), lambda: NOW)
+    writer = EvictedTurnWriter(FakeThreads(), ingestor_over(InMemoryStore()), lambda: NOW)
+    return Threads(store, lookup, screen, flusher, writer, lambda: NOW, FakeWorkflows())
+
+
+def stays(policy: ThreadPolicy, turn: Turn) -> bool:
+    """Whether neither a flush nor an eviction may remove the turn."""
+    return turn.pinned or (turn.role == "system" and policy.eviction.policy is EvictionPolicy.PRIORITY)
+
+
+def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
+    """Whether a turn of this size fits beside the turns that must stay."""
+    total = sum(turn.tokens for turn in staying) + tokens
+    return (limits.tokens is None or total <= limits.tokens) and len(staying) + 1 <= limits.count
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(thread_policies(), st.integers(0, 10**9))
+async def test_no_turn_is_refused_that_flushing_could_have_taken(policy: ThreadPolicy, seed: int) -> None:
+    """Of 500 turns, those refused have no room beside turns that must stay; the others are there or left whole."""
+    store, random = FakeThreads(), Random(seed)  # noqa: S311 - test data
+    threads = threads_with(policy, store)
+    limits = threads.policies.limits(policy)
+    thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread
+    largest = min(limits.tokens or 80, 80)
+    said: list[Turn] = []
+    for number in range(TURNS):
+        role = random.choices(["user", "assistant", "tool", "system"], [10, 10, 5, 1])[0]
+        text = " ".join(["word"] * random.choice([1, 3, largest, random.randint(1, largest)]))
+        new = NewTurn(role=role, content=text, pinned=random.random() < 0.01, metadata={"number": number})
+        before = list((await store.read(SCOPE, thread.id)).turns)
+        try:
+            said.append((await threads.append(SCOPE, thread.id, new, None)).turn)
+        except InvalidRequest:
+            size = FakeTokenizer().count(text)
+            assert not has_room(limits, [turn for turn in before if stays(policy, turn)], size)
+        content = await store.read(SCOPE, thread.id)
+        assert limits.tokens is None or content.thread.tokens <= limits.tokens
+        assert len(content.turns) <= limits.count
+    left = [turn for batch in await store.pending(SCOPE, TURNS) for turn in batch.turns]
+    live = (await store.read(SCOPE, thread.id)).turns
+    assert sorted([*left, *live], key=lambda turn: turn.index) == said
