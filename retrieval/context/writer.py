@@ -30,6 +30,9 @@ from retrieval.ranking.signals import comes_first
 DEFAULT_PRIORITY = 3
 """Priority of a working item without one."""
 
+TASKS_SHARE = 0.3
+"""Share of the budget in which tasks come first for a question about tasks: whether one is done, an event may tell."""
+
 LONG_TEXT = 100_000
 """Characters that are tokenized in some 10 ms; more are tokenized in a thread."""
 
@@ -204,9 +207,14 @@ class ContextWriter:
         return tasks[comes_first(self._ranked.candidates.take(tasks), self._as_of, asked=asked)]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Sort keys of hits, the weaker first: tasks that are due come first, then other tasks if `every_task`."""
+        """Sort keys of hits, the weaker first: tasks that are due come first, then other tasks if `every_task`.
+
+        Of these, the best that take TASKS_SHARE of the budget together; the rest are chosen by their scores.
+        """
         is_task = self._kinds[positions] == _PROSPECTIVE
-        return ~(is_task & every_task), ~np.isin(positions, self._due())
+        counts = self._ranked.candidates.columns.take(positions).wholes("tokens.count", 0)
+        is_first = is_task & (np.cumsum(counts * is_task) <= TASKS_SHARE * self._request.allowance.total)
+        return ~(is_first & every_task), ~np.isin(positions, self._due())
 
     def _shown(self, chosen: Sequence[ChosenEntry], texts: Mapping[str, Passage]) -> list[ShownMemory]:
         shown = [self._part(entry, texts.get(self._ids[entry.rank - 1])) for entry in chosen]
