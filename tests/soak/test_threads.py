@@ -1,20 +1,24 @@
-"""Many concurrent writers on many threads, with the service killed by SIGKILL meanwhile."""
+"""Many concurrent writers on many threads, with the service and the live server killed or stopped meanwhile."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
 
 import httpx
 import pytest
 
 from api.settings import Settings
-from benchmarks.harness.service import running, start
-from tests.soak.service import TIMEOUT_S, Sizes, listed, with_policies
+from benchmarks.harness.service import Service, kill, processes_of, running, start
+from tests.soak.service import TIMEOUT_S, Sizes, listed, seeded, with_policies
 
 pytestmark = pytest.mark.soak
 
@@ -84,6 +88,110 @@ def test_acknowledged_turns_are_stored_once(settings: Settings, sizes: Sizes) ->
     assert [mark for mark in acknowledged if not stored[mark]] == []
     assert [mark for mark, count in stored.items() if count > 1] == []
     assert sum(writer.violations for writer in writers) == 0
+
+
+@dataclass(slots=True)
+class Place:
+    """Where the service is now; it changes when the service is started again."""
+
+    service: Service
+
+
+@dataclass(slots=True)
+class RetryingWriter:
+    """Appends turns, each with a key of its own, and repeats a request until it is answered with 201.
+
+    retries: requests that were repeated. refusals: answers that no retry can mend.
+    """
+
+    place: Place
+    thread_id: str
+    contents: list[str]
+    retries: int = 0
+    refusals: list[str] = field(default_factory=list)
+
+    def write(self) -> None:
+        """Append all turns, one after the other."""
+        with httpx.Client(timeout=5.0, params={"namespace": _NAMESPACE}) as client:
+            for content in self.contents:
+                while (status := self._append(client, content)) != httpx.codes.CREATED:
+                    if status is not None and status < httpx.codes.INTERNAL_SERVER_ERROR:
+                        self.refusals.append(f"{status} for {content}")
+                        return
+                    self.retries += 1
+                    time.sleep(0.05)
+
+    def _append(self, client: httpx.Client, content: str) -> int | None:
+        """Status of the answer; None without one."""
+        url = f"{self.place.service.url}/v1/threads/{self.thread_id}/turns"
+        turn = {"role": "user", "content": content, "metadata": {"mark": _mark(content)}}
+        try:
+            return client.post(url, json=turn, headers={"Idempotency-Key": _mark(content)}).status_code
+        except httpx.TransportError:
+            return None
+
+
+def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: Sizes) -> None:
+    """Service and live server are killed, and the live server is stopped: no turn is lost or doubled."""
+    load, rng = sizes.of(Load(5, 4, 80), Load(100, 10, 500)), seeded()
+    settings = with_policies(settings, "threads: {log: {type: message_count_based, max_messages: 40, ttl: 7d}}\n")
+    place = Place(start(settings))
+    try:
+        with httpx.Client(base_url=place.service.url, timeout=TIMEOUT_S) as client:
+            writers = [
+                RetryingWriter(place, writer.thread_id, writer.contents)
+                for number in range(load.threads)
+                for writer in _writers(client, number, load)
+            ]
+        threads = [threading.Thread(target=writer.write, daemon=True) for writer in writers]
+        for thread in threads:
+            thread.start()
+        faults = cycle(("stop the live server", "kill the live server", "kill the service"))
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(rng.uniform(0.3, 1.5))
+            _inflict(next(faults), place, settings)
+        stored = _read_back(place.service.url, {writer.thread_id for writer in writers})
+    finally:
+        place.service.stop()
+    assert [refusal for writer in writers for refusal in writer.refusals] == []
+    assert sum(writer.retries for writer in writers) > 0
+    assert sorted(stored) == sorted(content for writer in writers for content in writer.contents)
+
+
+def _inflict(fault: str, place: Place, settings: Settings) -> None:
+    """Kill the service and start it again, kill the live server, or stop it for longer than calls wait."""
+    live = processes_of(settings.live_path, exclude={os.getpid()})
+    if fault == "kill the service":
+        place.service.kill([place.service.child.pid])
+        place.service = start(settings)
+    elif fault == "kill the live server":
+        kill(live)
+    else:
+        for pid in live:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(3.0)
+        for pid in live:
+            os.kill(pid, signal.SIGCONT)
+
+
+def _read_back(url: str, thread_ids: set[str]) -> list[str]:
+    """The contents of all turns of the threads, live and flushed; each has the metadata that it was sent with."""
+    contents: list[str] = []
+    with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
+        for thread_id in thread_ids:
+            after: int | None = -1
+            while after is not None:
+                query: dict[str, Any] = {
+                    "namespace": _NAMESPACE,
+                    "include_flushed": True,
+                    "limit": 1_000,
+                    "after": after,
+                }
+                page = client.get(f"/v1/threads/{thread_id}/turns", params=query).raise_for_status().json()
+                assert all(turn["metadata"] == {"mark": _mark(turn["content"])} for turn in page["turns"])
+                contents += [turn["content"] for turn in page["turns"]]
+                after = page["next_after"]
+    return contents
 
 
 def _killed_on_the_way(settings: Settings, load: Load) -> list[Writer]:
