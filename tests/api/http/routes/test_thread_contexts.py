@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +21,7 @@ POLICIES = """
 threads:
   brief: {type: token_based, max_tokens: 400, flush: {strategy: hybrid_summary, summary_tokens: 100}}
   modelled: {model: gpt-4o}
+  long: {max_turns: 2000}
   shared: {model: gpt-4o, max_context_ratio: 0.001}
 """
 
@@ -99,6 +102,27 @@ async def test_a_model_is_enough_to_set_the_budget(client: httpx.AsyncClient) ->
         problem = await context(client, plain, 422, **body)
         assert problem["errors"][0]["path"] == "budget"
         assert "is required without a model whose window is known" in problem["errors"][0]["message"]
+
+
+async def test_a_long_thread_costs_by_what_it_shows(client: httpx.AsyncClient) -> None:
+    """A context of 1,000 turns takes about as long as one of 50 turns."""
+    threads = []
+    for count in (50, 1_000):
+        threads.append((await begun(client, resource="long"))["id"])
+        turns = [
+            {"role": "user", "content": f"turn {number} {words(20)}", "files": ["a.py"]} for number in range(count)
+        ]
+        answer = await client.put(f"/v1/threads/{threads[-1]}/turns", json={"turns": turns})
+        assert answer.status_code == 200, answer.text
+    seconds: dict[str, list[float]] = {thread: [] for thread in threads}
+    for _ in range(15):
+        for thread in threads:
+            began = time.perf_counter()
+            shown = await context(client, thread, budget=500)
+            seconds[thread].append(time.perf_counter() - began)
+            assert 10 < len(shown["turns"]) < 50
+    short, long = (statistics.median(seconds[thread]) for thread in threads)
+    assert long < 2.5 * short
 
 
 async def test_a_longer_part_is_read_if_the_budget_has_room(client: httpx.AsyncClient) -> None:
