@@ -1,4 +1,4 @@
-"""`throughput`: retrievals a second of several clients in this process, over HTTP, and while a batch is written.
+"""`throughput`: calls of several clients at once: retrievals in this process and over HTTP, turns, workflow events.
 
 All retrievals write receipts and count uses. The three sides take turns, each with a service or an engine started for
 the round, so that all see the same machine and equally cold caches.
@@ -7,6 +7,7 @@ the round, so that all see the same machine and equally cold caches.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -30,6 +31,11 @@ from retrieval.query.request import RetrieveRequest
 
 _BATCH = 100
 DIRECT, HTTP, WRITING = "in process", "HTTP", "HTTP while a batch is written"
+TURNS, EVENTS = "turns appended over HTTP", "workflow events over HTTP"
+_SENT = {
+    TURNS: {"role": "user", "content": "The build is green."},
+    EVENTS: {"type": "note", "output": "all tests pass"},
+}
 
 Ask: TypeAlias = Callable[[int, str, str], Awaitable[object]]
 """A function that retrieves: called with the client's number, the namespace and the question."""
@@ -57,15 +63,15 @@ class Side:
 
 async def measure_throughput(request: ThroughputRequest) -> Report:
     """The report on all sides and rounds."""
-    sides = {name: Side() for name in (DIRECT, HTTP, WRITING)}
+    sides = {name: Side() for name in (DIRECT, HTTP, WRITING, TURNS, EVENTS)}
     with data_directory(request.store and request.store / str(request.size)) as directory:
         settings = settings_in(directory)
         await filled(settings, request.size, request.namespaces)
         for number in range(request.rounds):
             await _in_process(request, settings, number, sides[DIRECT])
-            await _over_http(request, settings, number, sides[HTTP])
+            await _over_http(request, settings, number, sides)
         for number in range(request.rounds):  # last, because they add memories
-            await _over_http(request, settings, number, sides[WRITING], writing=True)
+            await _over_http(request, settings, number, sides, writing=True)
     return _report(request, sides)
 
 
@@ -80,7 +86,7 @@ async def _in_process(request: ThroughputRequest, settings: Settings, number: in
 
 
 async def _over_http(
-    request: ThroughputRequest, settings: Settings, number: int, side: Side, *, writing: bool = False
+    request: ThroughputRequest, settings: Settings, number: int, sides: dict[str, Side], *, writing: bool = False
 ) -> None:
     with running(settings) as service:
         async with AsyncExitStack() as stack:
@@ -93,7 +99,19 @@ async def _over_http(
             async def ask(client: int, namespace: str, question: str) -> object:
                 return await clients[client].post("/v1/retrieve", {"query": question, "namespace": namespace})
 
-            await _measure(request, ask, number, side)
+            await _measure(request, ask, number, sides[WRITING if writing else HTTP])
+            if not writing:
+                await asyncio.gather(*(_live_state(each, request.queries // len(clients), sides) for each in clients))
+
+
+async def _live_state(client: KeepAliveClient, count: int, sides: dict[str, Side]) -> None:
+    """Append turns to a thread, then events to a workflow, both of this client alone."""
+    for call, key, part, name in (("threads", "id", "turns", TURNS), ("workflows", "workflow_id", "events", EVENTS)):
+        created = json.loads(await client.post(f"/v1/{call}", {"namespace": "live"}))[key]
+        for _ in range(count):
+            began = time.perf_counter()
+            await client.post(f"/v1/{call}/{created}/{part}?namespace=live", _SENT[name])
+            sides[name].ms.append((time.perf_counter() - began) * 1e3)
 
 
 @asynccontextmanager
@@ -141,12 +159,10 @@ async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[s
 def _report(request: ThroughputRequest, sides: dict[str, Side]) -> Report:
     ratios = [http / direct for http, direct in zip(sides[HTTP].rates, sides[DIRECT].rates, strict=True)]
     ms = {name: percentiles(side.ms) for name, side in sides.items()}
-    rates = {name: side.rates for name, side in sides.items()}
+    rates = {name: side.rates for name, side in sides.items() if side.rates}
     tables = (
         spread_table("Retrievals a second", {**rates, "HTTP over in process": ratios}),
-        Table(
-            "Milliseconds of a retrieval", ("", "p50", "p95", "p99"), tuple((name, *ms[name].values()) for name in ms)
-        ),
+        Table("Milliseconds of a call", ("", "p50", "p95", "p99"), tuple((name, *ms[name].values()) for name in ms)),
     )
     notes = (
         f"{request.clients} clients at once, {request.size} memories in {request.namespaces} namespaces.",
