@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 # On Linux the child asks the kernel to kill it when its parent ends (prctl, PR_SET_PDEATHSIG = 1, SIGKILL = 9), then
 # checks that the parent has not ended before that. SIGKILL, because a stopped process takes no other signal.
@@ -22,3 +25,23 @@ os.execvp(sys.argv[2], sys.argv[2:])
 def dies_with_parent(command: Sequence[str]) -> list[str]:
     """Return a command line that runs `command` and, on Linux, is killed when the thread that started it ends."""
     return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
+
+
+def is_listening(address: Path) -> bool | None:
+    """Whether the process that listens on a Unix socket runs: False if it is gone or stopped by a signal.
+
+    None where the system does not tell: not Linux, or a process of another container.
+    """
+    if sys.platform != "linux":
+        return None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(address))
+            (pid,) = struct.unpack("i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4))
+            state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2][:1]
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return None
+    return state not in "TtZX"

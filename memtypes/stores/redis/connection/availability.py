@@ -17,7 +17,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from memtypes.circuit_breaker import MIN_CALLS, OPEN_S, CircuitBreaker
+from redis.backoff import FullJitterBackoff
+
+from memtypes.circuit_breaker import MIN_CALLS, OPEN_S, BreakerState, CircuitBreaker
 from memtypes.model.errors import Unavailable
 
 T = TypeVar("T")
@@ -27,6 +29,18 @@ MAX_QUEUE_S = 5.0
 
 PROBE_INTERVAL_S = 0.02
 """Seconds between the first MIN_CALLS pings of a health probe; later pings are OPEN_S apart."""
+
+SILENCE_S = 0.04
+"""Seconds without an answer after which a call asks whether the server is there at all."""
+
+PING_S = 0.04
+"""Seconds that a server has to answer that question, so that callers of one that is away know within 100 ms."""
+
+TRIES = 3
+"""Attempts of an idempotent call whose connection breaks."""
+
+JITTER = FullJitterBackoff(cap=0.02, base=0.004)
+"""Pauses between these attempts: random, so that the callers of a server that is back do not come all at once."""
 
 GRACE_ROUNDS = 10
 """Rounds of the event loop after a call's deadline, in which an answer that has arrived is still read."""
@@ -62,19 +76,24 @@ RECEIPT = Workload("receipt", 1.0, 16, optional=True)
 MAX_CONNECTIONS = COMMAND.max_concurrent + READ.max_concurrent + RECEIPT.max_concurrent
 
 
-async def with_deadline(call: Coroutine[Any, Any, T], timeout_s: float) -> T:
+class ServerAwayError(Exception):
+    """A call was given up before its deadline, because the server is not there."""
+
+
+async def with_deadline(
+    call: Coroutine[Any, Any, T], timeout_s: float, is_away: Callable[[], Awaitable[bool]] | None = None
+) -> T:
     """Return the result of `call`. Raises TimeoutError after `timeout_s` seconds and cancels the call.
 
-    A busy event loop may pass the deadline while the answer waits in the socket, so the loop runs a few more rounds
-    before the call is cancelled. That takes microseconds on an idle loop.
+    is_away: asked after SILENCE_S; if it is true the call is cancelled then, and ServerAwayError raised.
     """
     task = asyncio.ensure_future(call)
     try:
-        await asyncio.wait({task}, timeout=timeout_s)
-        for _ in range(GRACE_ROUNDS):
-            if not task.done():
-                await asyncio.sleep(0)
-        if not task.done():
+        if is_away is not None and timeout_s > SILENCE_S:
+            timeout_s -= SILENCE_S
+            if not await _is_done(task, SILENCE_S) and await is_away() and not task.done():
+                raise ServerAwayError
+        if not await _is_done(task, timeout_s):
             raise TimeoutError
     finally:
         if not task.done():
@@ -82,6 +101,19 @@ async def with_deadline(call: Coroutine[Any, Any, T], timeout_s: float) -> T:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, or asyncio logs it
             await asyncio.wait({task}, timeout=CANCEL_S)
     return task.result()
+
+
+async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
+    """Whether `task` is done within so many seconds.
+
+    A busy event loop may pass the time while the answer waits in the socket, so the loop runs a few more rounds before
+    the verdict. That takes microseconds on an idle loop.
+    """
+    await asyncio.wait({task}, timeout=within_s)
+    for _ in range(GRACE_ROUNDS):
+        if not task.done():
+            await asyncio.sleep(0)
+    return task.done()
 
 
 class HealthProbe:
@@ -140,6 +172,11 @@ class Bulkhead:
         self._breaker = CircuitBreaker(clock)
         self._probe = probe
         self._slots = asyncio.Semaphore(workload.max_concurrent)
+
+    @property
+    def state(self) -> BreakerState:
+        """The state of the workload's circuit breaker."""
+        return self._breaker.state
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

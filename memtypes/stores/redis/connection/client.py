@@ -18,10 +18,23 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from memtypes.circuit_breaker import BreakerState
 from memtypes.model.errors import SetupRequired, StoreInUse, Unavailable
 from memtypes.model.scope import Scope
+from memtypes.platform import is_listening
 from memtypes.stores.redis.connection import topology
-from memtypes.stores.redis.connection.availability import COMMAND, Bulkhead, HealthProbe, Workload, with_deadline
+from memtypes.stores.redis.connection.availability import (
+    CANCEL_S,
+    COMMAND,
+    JITTER,
+    PING_S,
+    TRIES,
+    Bulkhead,
+    HealthProbe,
+    ServerAwayError,
+    Workload,
+    with_deadline,
+)
 from memtypes.stores.redis.connection.server import EmbeddedServer
 from memtypes.stores.redis.connection.topology import Connection
 from memtypes.stores.redis.keys import scope_prefix
@@ -48,6 +61,7 @@ class LiveClient:
         self._bulkheads: dict[tuple[str, Workload], Bulkhead] = {}
         self._probes: dict[str, HealthProbe] = {}
         self._reconnecting: asyncio.Task[None] | None = None
+        self._pings: dict[str, asyncio.Task[bool]] = {}
         self._answered_at = -math.inf
 
     @property
@@ -77,14 +91,14 @@ class LiveClient:
         workload: Workload = COMMAND,
         key: str | None = None,
     ) -> T:
-        """Return the result of `call`. An idempotent call is retried once if the connection breaks.
+        """Return the result of `call`. An idempotent call is tried TRIES times if the connection breaks.
 
         key: a key that the call uses, so that only the health of its cluster node matters.
 
         Raises Unavailable when the server is away or too slow.
         """
         async with self._bulkhead(workload, key).slot():
-            return await self._run(call, workload.timeout_s, tries=2 if idempotent else 1)
+            return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
 
     async def script(
         self,
@@ -134,6 +148,10 @@ class LiveClient:
         if self._server is not None:
             await self._server.stop()
 
+    def breakers(self) -> dict[tuple[str, str], BreakerState]:
+        """The state of each circuit breaker, by node ("" for a single server) and workload."""
+        return {(node, workload.name): each.state for (node, workload), each in self._bulkheads.items()}
+
     def _bulkhead(self, workload: Workload, key: str | None) -> Bulkhead:
         node = topology.node_of(self._redis, key)
         if (node, workload) not in self._bulkheads:
@@ -143,12 +161,17 @@ class LiveClient:
 
     async def _probe(self, key: str | None) -> None:
         """Ping the node of `key`, not limited by bulkheads, with the longest deadline, as no caller waits for it."""
-        await self._run(partial(topology.ping_node, key=key), COMMAND.timeout_s, tries=2)
+        await self._run(partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key)
 
-    async def _run(self, call: Callable[[Connection], Awaitable[T]], timeout_s: float, tries: int) -> T:
-        for remaining in reversed(range(tries)):
+    async def _run(
+        self, call: Callable[[Connection], Awaitable[T]], timeout_s: float, tries: int, key: str | None
+    ) -> T:
+        for attempt in range(1, tries + 1):
             try:
-                answer = await with_deadline(self._call(call), timeout_s)
+                answer = await with_deadline(self._call(call), timeout_s, partial(self._is_away, key))
+            except ServerAwayError as error:
+                self._answered_at = -math.inf
+                raise Unavailable("the live store is away") from error
             except TimeoutError as error:
                 if self._clock() - self._answered_at >= timeout_s:  # no other call was answered meanwhile
                     self._answered_at = -math.inf
@@ -156,12 +179,38 @@ class LiveClient:
             except _ConnectionLostError as error:
                 self._answered_at = -math.inf
                 await self._reconnect(timeout_s)
-                if not remaining:
+                if attempt == tries:
                     raise Unavailable(f"the connection to the live store was lost: {error}") from error
+                await asyncio.sleep(JITTER.compute(attempt))
             else:
                 self._answered_at = self._clock()
                 return answer
         raise AssertionError("a call is tried at least once")
+
+    async def _is_away(self, key: str | None) -> bool:
+        """Whether the server of `key` does not run or, where the system does not tell, does not answer a ping.
+
+        A server that runs and is slow, for example because its disk is, is not away. Concurrent callers share a ping.
+        """
+        path = topology.socket_of(self._redis)
+        if path is not None and (running := is_listening(path)) is not None:
+            return not running
+        node = topology.node_of(self._redis, key)
+        if node not in self._pings or self._pings[node].done():
+            self._pings[node] = asyncio.create_task(self._answers(key))
+        return not await asyncio.shield(self._pings[node])
+
+    async def _answers(self, key: str | None) -> bool:
+        """Whether the node of `key` answers a ping within PING_S; also if this process is too busy to tell."""
+        began = self._clock()
+        try:
+            await with_deadline(self._call(partial(topology.ping_node, key=key)), PING_S)
+        except TimeoutError:
+            return self._clock() - began > PING_S + CANCEL_S
+        except (_ConnectionLostError, Unavailable):
+            return False
+        self._answered_at = self._clock()
+        return True
 
     async def _call(self, call: Callable[[Connection], Awaitable[T]]) -> T:
         try:

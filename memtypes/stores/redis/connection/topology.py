@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -62,7 +63,7 @@ def _client(url: str, options: dict[str, Any]) -> Connection:
         return RedisCluster(
             host=parts.hostname or "localhost", port=parts.port or 6_379, require_full_coverage=False, **options
         )
-    return Redis.from_pool(ConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS, **options))
+    return Redis.from_pool(ConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS + 1, **options))
 
 
 async def disconnect(redis: Connection) -> None:
@@ -86,6 +87,13 @@ async def discover_nodes(redis: Redis) -> None:
         discovery = asyncio.ensure_future(redis.initialize())
         discovery.add_done_callback(lambda done: done.cancelled() or done.exception())  # every caller may be gone
         await asyncio.shield(discovery)
+
+
+def socket_of(redis: Redis) -> Path | None:
+    """The Unix socket that a client connects to; None for a client of another kind."""
+    pool = getattr(redis, "connection_pool", None)
+    path = None if pool is None else pool.connection_kwargs.get("path")
+    return None if path is None else Path(path)
 
 
 def node_of(redis: Redis, key: str | None) -> str:

@@ -26,6 +26,7 @@ from memtypes.stores.redis.scripts import Script
 from memtypes.stores.redis.working import RedisWorking
 from tests.builders import make_memory
 from tests.live import fresh_scope, running_server
+from tests.servers import free_ports, running
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -170,3 +171,44 @@ async def test_keys_of_lists_every_key_of_the_namespace_and_no_other(live: LiveC
     for key in (*keys, live_key(other, "thread", "1")):
         await live.run(lambda redis, name=key: redis.set(name, "x"), idempotent=True)  # type: ignore[misc]
     assert {key async for key in live.keys_of(scope)} == keys
+
+
+@pytest.mark.parametrize("by_socket", [True, False])
+async def test_a_stopped_server_is_known_within_100_ms(tmp_path: Path, *, by_socket: bool) -> None:
+    """On a Unix socket by the state of its process, at a port by a ping."""
+    (port,) = free_ports(1)
+    with running(tmp_path / "server", port, ("--unixsocket", str(tmp_path / "s"))) as server:
+        live = await LiveClient.open(tmp_path, f"unix://{tmp_path / 's'}" if by_socket else f"redis://127.0.0.1:{port}")
+        await live.ping()
+        server.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="away"):
+            await live.run(lambda redis: redis.get("a"), idempotent=True)
+        took = time.monotonic() - began
+        server.process.send_signal(signal.SIGCONT)
+        await live.aclose()
+    assert took < 0.15
+
+
+async def test_a_slow_server_that_runs_is_waited_for(live: LiveClient) -> None:
+    """It answers nothing for 300 ms and is not away."""
+    await live.run(lambda redis: redis.client_pause(300, all=True), idempotent=False)
+    assert await live.run(lambda redis: redis.get("a"), idempotent=True) is None
+
+
+async def test_an_idempotent_call_is_tried_three_times(tmp_path: Path) -> None:
+    """Another one once; the pauses between are random and short."""
+    tries: list[float] = []
+
+    async def call(redis: Redis) -> object:
+        tries.append(time.monotonic())
+        return await redis.ping()
+
+    client = LiveClient(connect(f"unix://{tmp_path / 'missing'}"), None, time.monotonic)
+    for idempotent, expected in ((True, 3), (False, 1)):
+        tries.clear()
+        with pytest.raises(Unavailable, match="lost"):
+            await client.run(call, idempotent=idempotent)
+        assert len(tries) == expected
+    assert tries[-1] - tries[0] < 0.1
+    await client.aclose()
