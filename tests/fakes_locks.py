@@ -18,6 +18,7 @@ class FakeLocks(Locks):
     """The holder of each lock and the time at which its lease expires. Waiters are not queued."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._holders: dict[tuple[str, ...], tuple[str, float]] = {}
         self._fences = itertools.count(1)
 

@@ -196,7 +196,9 @@ class AgentContexts:
         counted = await within_model_budget(self.services.counter, asked.model, margin, build)
         metadata = counted.value.metadata
         changes = {"model_tokens": counted.model_tokens, "degraded": [*metadata.degraded, *counted.degraded]}
-        return counted.value.model_copy(update={"metadata": metadata.model_copy(update=changes)})
+        whole = counted.value.model_copy(update={"metadata": metadata.model_copy(update=changes)})
+        self.services.metrics.note_context("agent", metadata.total_tokens, whole.metadata.degraded)
+        return whole
 
     async def _answer(self, scope: Scope, asked: AgentContextPost, budget: AgentBudget) -> AgentContextAnswer:
         counter = self.services.tokenizers[budget.tokenizer]

@@ -6,7 +6,7 @@ Not Litestar's own middleware: it fixes other metric names and shares them betwe
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
@@ -16,6 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ingest.conversations.evicted_turns import EvictedTurnCounts
+from ingest.conversations.flushing import ThreadCounts
+from memtypes.circuit_breaker import BreakerState
+from memtypes.ports.locks import LockCounts
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -36,6 +39,21 @@ class Metrics(Collector):
             buckets=BUCKETS_S,
             registry=self._registry,
         )
+        self.degraded = Counter(
+            "remembrancer_degraded_answers",
+            "Answers without a part that did not respond.",
+            ("part",),
+            registry=self._registry,
+        )
+        self.tokens = Counter(
+            "remembrancer_context_tokens", "Tokens of contexts in answers.", ("kind",), registry=self._registry
+        )
+
+    def note_context(self, kind: str, tokens: int, degraded: Iterable[str]) -> None:
+        """Count the tokens of a context, and the parts that it lacks because they did not respond."""
+        self.tokens.labels(kind).inc(tokens)
+        for part in degraded:
+            self.degraded.labels(part).inc()
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, without prometheus_client's `_created` samples."""
@@ -71,8 +89,37 @@ class CountCalls(ASGIMiddleware):
             self._metrics.seconds.labels(method, route).observe(time.perf_counter() - started)
 
 
-def evicted_turn_metrics(counts: EvictedTurnCounts) -> Iterator[Metric]:
-    """Number of batches of turns evicted from threads, by what became of them."""
+def breaker_metrics(states: Mapping[tuple[str, str], BreakerState]) -> Iterator[Metric]:
+    """The state of each circuit breaker, by the server and the kind of calls to it: 1 for the state that it is in."""
+    family = GaugeMetricFamily(
+        "remembrancer_breaker_state", "State of circuit breakers.", labels=("server", "workload", "state")
+    )
+    for (server, workload), state in states.items():
+        for each in BreakerState:
+            family.add_metric((server, workload, each), float(each is state))
+    yield family
+
+
+def lock_metrics(counts: LockCounts) -> Iterator[Metric]:
+    """Locks by outcome, and the time that was waited for them."""
+    family = CounterMetricFamily("remembrancer_locks", "Locks between processes, by outcome.", labels=("outcome",))
+    for outcome in ("acquired", "refused", "lost"):
+        family.add_metric((outcome,), getattr(counts, outcome))
+    yield family
+    yield CounterMetricFamily("remembrancer_lock_wait_seconds", "Time waited for locks.", value=counts.wait_seconds)
+
+
+def thread_metrics(counts: ThreadCounts) -> Iterator[Metric]:
+    """Appended, evicted and flushed turns and tokens of threads."""
+    family = CounterMetricFamily("remembrancer_threads", "Turns, tokens and flushes of threads.", labels=("what",))
+    for what in ThreadCounts.__dataclass_fields__:
+        family.add_metric((what,), getattr(counts, what))
+    yield family
+
+
+def evicted_turn_metrics(counts: EvictedTurnCounts, waiting: int) -> Iterator[Metric]:
+    """Number of batches of turns evicted from threads, by what became of them, and of those that wait."""
+    yield GaugeMetricFamily("remembrancer_thread_departures_waiting", "Batches not stored yet.", value=waiting)
     family = CounterMetricFamily(
         "remembrancer_thread_departures", "Batches of evicted turns in this process, by outcome.", labels=("became",)
     )

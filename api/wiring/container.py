@@ -23,6 +23,7 @@ from ingest.workflows.engine import Workflows
 from ingest.working.intentions import Intentions
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
+from memtypes.circuit_breaker import BreakerState
 from memtypes.llms.counting import ProviderCounter
 from memtypes.llms.registry import Models, Registry
 from memtypes.model.times import Clock, system_clock
@@ -40,7 +41,8 @@ class Services:
     """Everything that a call may need. Fields that are None need live state or a part that was not opened.
 
     models: the registry of models. pings: health check of each resource, by name. erasable: stores that an erasure goes
-    through, by name. counter: counts tokens at a model's provider. jobs: background jobs.
+    through, by name. counter: counts tokens at a model's provider. breakers: state of
+    each circuit breaker, by server and workload. jobs: background jobs.
     """
 
     store: MemoryStore
@@ -58,6 +60,7 @@ class Services:
     clock: Clock = system_clock
     models: Models = Registry
     counter: ProviderCounter | None = None
+    breakers: Callable[[], Mapping[tuple[str, str], BreakerState]] = dict
     workflows: Workflows | None = None
     working: WorkingMemory | None = None
     threads: Threads | None = None

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -36,6 +37,7 @@ from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.working.intentions import Intentions
 from ingest.writing.pipeline import Ingestor
+from memtypes.circuit_breaker import BreakerState
 from memtypes.llms.counting import ProviderCounter
 from memtypes.model.times import Clock, system_clock
 from memtypes.ports.encoders import Embedder
@@ -44,6 +46,7 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.redis.answers import RedisAnswers
+from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveLog, LiveState
 from memtypes.stores.redis.rejections import RedisRejections
 from retrieval.receipts.recorder import ReceiptRecorder
@@ -106,6 +109,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         rate=RateLimit(settings.calls_per_minute),
         models=resources.models,
         counter=counter,
+        breakers=partial(breaker_states, resources.live, counter),
         workflows=live.workflows,
         working=live.working,
         threads=live.threads,
@@ -117,6 +121,12 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         receipts=Receipts(resources.receipts, retrieving),
         examiner=screened.examiner,
     )
+
+
+def breaker_states(live: LiveClient, counter: ProviderCounter) -> Mapping[tuple[str, str], BreakerState]:
+    """The circuit breakers of the live store, each node of a cluster, and of counting endpoints, by workload."""
+    states = {(f"live {node}".strip(), workload): state for (node, workload), state in live.breakers().items()}
+    return states | {(host, "count"): state for host, state in counter.states().items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,13 @@ class EvictedTurnWriter:
         self._locks = ScopeLocks()
         self._started = False
         self._due: set[Scope] = set()
+        self._waiting: dict[tuple[str, str], int] = {}
         self._persisting: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Batches that wait in the namespaces that this process has written, as it last saw them."""
+        return sum(self._waiting.values())
 
     def persist_soon(self, scope: Scope) -> None:
         """Have the waiting batches of `scope` written in the background: no append waits for an encoder."""
@@ -83,13 +89,16 @@ class EvictedTurnWriter:
         memory_ids: dict[str, list[str]] = {}
         async with self._locks.of(scope):
             try:
-                left = (await self.store.backlog(scope)).waiting
+                left = self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
                 while left > 0 and (batches := await self.store.pending(scope, min(left, _PAGE))):
                     left -= len(batches)
                     for batch in batches:
                         memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
+                self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
             except RemembrancerError as error:
                 _log.warning("evicted turns are not stored yet: %s", type(error).__name__)
+        if not self._waiting.get((scope.tenant, scope.namespace)):
+            self._waiting.pop((scope.tenant, scope.namespace), None)
         return memory_ids
 
     async def persist_all(self) -> int:

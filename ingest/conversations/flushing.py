@@ -6,7 +6,7 @@ The store queues the removed turns; `ingest.conversations.evicted_turns` stores 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.summary import RuleSummariser, Summariser
@@ -47,6 +47,22 @@ class FlushResult:
     tokens_after: int
     summary: str | None = None
     memory_ids: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class ThreadCounts:
+    """What happened to threads in this process; field names are metric labels.
+
+    turns, tokens: appended. evicted: turns that made room for others. flushes, flushed_turns, flushed_tokens: of
+    flushes; the tokens that the threads have less.
+    """
+
+    turns: int = 0
+    tokens: int = 0
+    evicted: int = 0
+    flushes: int = 0
+    flushed_turns: int = 0
+    flushed_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,7 @@ class Flusher:
     tokenizer: Tokenizer
     locks: Locks
     clock: Clock
+    counts: ThreadCounts = field(default_factory=ThreadCounts)
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         """Flush the thread; a dry run only reports. Raises NotFound, Overloaded, LockLost and Unavailable."""
@@ -119,7 +136,12 @@ class Flusher:
         lock = LockRequest(f"flush {thread_id}", scope, ttl_s=lock_s, wait_s=wait_s)
         async with self.locks.held(lock):
             with time_limit(lock_s, "flush"):
-                return await self._flush(scope, thread_id, request)
+                flushed = await self._flush(scope, thread_id, request)
+        if flushed.flushed:
+            self.counts.flushes += 1
+            self.counts.flushed_turns += flushed.flushed
+            self.counts.flushed_tokens += flushed.tokens_before - flushed.tokens_after
+        return flushed
 
     async def _flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         for attempt in range(_ATTEMPTS):

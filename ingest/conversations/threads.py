@@ -36,6 +36,7 @@ from memtypes.ports.threads import (
     Thread,
     ThreadStore,
     ThreadTail,
+    TurnAppended,
 )
 from memtypes.ports.workflows import WorkflowStore
 
@@ -171,6 +172,7 @@ class Threads:
             (turn,) = screened.value
             append = replace(self._append(policy, thread_id, turn, expected), request=request)
             appended = await self.store.append(scope, append)
+        self._count(turn, appended)
         flushed = 0
         # The turn is stored: what is not done in time is done after the next one.
         with anyio.CancelScope(deadline=deadline):
@@ -266,6 +268,12 @@ class Threads:
         for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
             speaker = replace(scope.unbound, agent_id=agent_id)
             self.policies.check_access(speaker, resource, None, write=True)
+
+    def _count(self, turn: Turn, appended: TurnAppended) -> None:
+        if not appended.repeated:
+            counts = self.flusher.counts
+            counts.turns, counts.tokens = counts.turns + 1, counts.tokens + turn.tokens
+            counts.evicted += appended.evicted
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
         """Add a thread to its workflow. If there is none or it has ended, a new thread is deleted; raises the error."""

@@ -8,6 +8,7 @@ write with a higher fence was seen.
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from memtypes.model.errors import LockLost, Unavailable
+from memtypes.model.errors import LockLost, Overloaded, Unavailable
 from memtypes.model.scope import Scope
 
 RENEWALS = 3
@@ -46,8 +47,25 @@ class Lease:
     fence: int
 
 
+@dataclass(slots=True)
+class LockCounts:
+    """Locks that were held by this process since it started; field names are metric labels.
+
+    acquired: locks. refused: those that another held for longer than the wait. lost: those that expired meanwhile.
+    wait_seconds: time until they were acquired or refused, together.
+    """
+
+    acquired: int = 0
+    refused: int = 0
+    lost: int = 0
+    wait_seconds: float = 0.0
+
+
 class Locks(ABC):
     """Locks by name. Raises Unavailable when their store is away."""
+
+    def __init__(self) -> None:
+        self.counts = LockCounts()
 
     @abstractmethod
     async def acquire(self, request: LockRequest) -> Lease:
@@ -67,7 +85,7 @@ class Locks(ABC):
 
         Raises LockLost at the end of the block if the lock was lost meanwhile; writes under it may have been refused.
         """
-        lease = await self.acquire(request)
+        lease = await self._counted(request)
         released = False
         renewal = asyncio.create_task(self._renew_until_lost(lease))
         try:
@@ -77,7 +95,20 @@ class Locks(ABC):
             with anyio.CancelScope(shield=True), suppress(Unavailable):  # the lock expires by itself then
                 released = await self.release(lease)
         if not released:
+            self.counts.lost += 1
             raise LockLost(f"the lock {request.name!r} was lost before its work was done")
+
+    async def _counted(self, request: LockRequest) -> Lease:
+        began = time.monotonic()
+        try:
+            lease = await self.acquire(request)
+        except Overloaded:
+            self.counts.refused += 1
+            raise
+        finally:
+            self.counts.wait_seconds += time.monotonic() - began
+        self.counts.acquired += 1
+        return lease
 
     async def _renew_until_lost(self, lease: Lease) -> None:
         while True:

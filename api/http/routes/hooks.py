@@ -229,7 +229,9 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     await services.intentions.deliver(
         scope, shown, DueRequest(services.clock(), context=query.query, session_id=data.session_id)
     )
-    return (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
+    whole = (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
+    services.metrics.note_context("prompt", whole.metadata.total_tokens, whole.metadata.degraded)
+    return whole
 
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:

@@ -42,12 +42,16 @@ async def post_retrieve(request: ApiRequest, services: AppServices, data: JSONBo
 
 async def run_search(services: Services, scope: Scope, request: SearchRequest) -> SearchAnswer:
     """Search with the secrets in the query redacted. Raises InvalidRequest or Unavailable."""
-    return await services.retriever.search(scope, await redact_query(services, scope.tenant, request))
+    answer = await services.retriever.search(scope, await redact_query(services, scope.tenant, request))
+    services.metrics.note_context("search", 0, answer.degraded)
+    return answer
 
 
 async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
     """Retrieve with the secrets in the query redacted. Raises InvalidRequest or Unavailable."""
-    return await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
+    answer = await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
+    services.metrics.note_context("retrieve", answer.metadata.total_tokens, answer.metadata.degraded)
+    return answer
 
 
 def _scope(request: ApiRequest, asked: RankedRequest) -> Scope:

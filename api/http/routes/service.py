@@ -12,7 +12,14 @@ from litestar import Response
 from prometheus_client.core import Metric
 
 from api.http.endpoint import Endpoint, Params
-from api.http.metrics import evicted_turn_metrics, exposition, receipt_metrics
+from api.http.metrics import (
+    breaker_metrics,
+    evicted_turn_metrics,
+    exposition,
+    lock_metrics,
+    receipt_metrics,
+    thread_metrics,
+)
 from api.http.openapi import document, page
 from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import AppServices, Ping, Services
@@ -78,7 +85,11 @@ def _metrics(services: Services) -> Iterator[Metric]:
     if services.jobs is not None:
         yield from services.jobs.collect()
     if services.threads is not None:
-        yield from evicted_turn_metrics(services.threads.evicted_turns.counts)
+        departures = services.threads.evicted_turns
+        yield from evicted_turn_metrics(departures.counts, departures.waiting)
+        yield from thread_metrics(services.threads.flusher.counts)
+        yield from lock_metrics(services.threads.flusher.locks.counts)
+    yield from breaker_metrics(services.breakers())
     if services.receipts is not None:
         yield from receipt_metrics(services.receipts.queue.lost, services.receipts.queue.waiting)
 

@@ -249,6 +249,7 @@ async def post_context(
 
     counted = await within_model_budget(services.counter, name, margin, build)
     built, gap = counted.value
+    services.metrics.note_context("thread", built.tokens, counted.degraded)
     return ContextAnswer(
         context=built.text,
         turns=[TurnPlace(thread_id=at[0], index=at[1], cut=at in built.cut or None) for at in built.turns],

@@ -34,6 +34,7 @@ class RedisLocks(Locks):
     """The `Locks` on a Redis server, a Sentinel set or a cluster."""
 
     def __init__(self, live: LiveClient) -> None:
+        super().__init__()
         self._live = live
 
     async def acquire(self, request: LockRequest) -> Lease:

@@ -1,0 +1,118 @@
+"""Calls while the live server is stopped: how soon they are refused, when they are tried again, and what is counted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from api.wiring.services import breaker_states
+from memtypes.circuit_breaker import MIN_CALLS, OPEN_S
+from memtypes.llms.counting import ProviderCounter
+from memtypes.llms.registry import Registry
+from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.thread_client import begun, say, served, words
+from tests.live import running_server
+
+pytestmark = pytest.mark.anyio
+POLICIES = "threads: {small: {type: token_based, max_tokens: 40, flush: {strategy: simple_fifo}}}"
+
+
+@asynccontextmanager
+async def outage_client(directory: Path, services: Services) -> AsyncIterator[tuple[httpx.AsyncClient, LiveClient]]:
+    """A client of a service with a live server of its own."""
+    async with running_server(directory) as live, httpx.AsyncClient() as http:
+        counter = ProviderCounter(http, Registry, lambda _: None)
+        wired = replace(services, breakers=lambda: breaker_states(live, counter))
+        async with served(live, wired, POLICIES) as client:
+            yield client, live
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop the process while the block runs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def metrics_of(client: httpx.AsyncClient) -> list[str]:
+    """The lines of the metrics."""
+    params, client.params = client.params, httpx.QueryParams()
+    lines = (await client.get("/metrics")).text.splitlines()
+    client.params = params
+    return lines
+
+
+async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Services) -> None:
+    """After ten failures the breaker refuses at once; when it is half open and the server is back, calls succeed."""
+    async with outage_client(tmp_path, services) as (client, live):
+        thread = (await begun(client))["id"]
+        await say(client, thread, "before")
+        pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
+        took = []
+        with stopped(pid):
+            for number in range(MIN_CALLS + 5):
+                began = time.monotonic()
+                turn = {"role": "user", "content": f"turn {number}"}
+                answer = await client.post(f"/v1/threads/{thread}/turns", json=turn)
+                took.append(time.monotonic() - began)
+                assert answer.status_code == 503
+                assert int(answer.headers["retry-after"]) >= 1
+            lines = await metrics_of(client)
+        assert 'remembrancer_breaker_state{server="live",state="open",workload="command"} 1.0' in lines
+        assert took[0] < 0.15
+        assert max(took[MIN_CALLS:]) < 0.05
+        began = time.monotonic()
+        while (await client.get(f"/v1/threads/{thread}/stats")).status_code != 200:
+            assert time.monotonic() - began < 2 * OPEN_S + 5.0
+            await anyio.sleep(0.1)
+        lines = await metrics_of(client)
+        assert 'remembrancer_breaker_state{server="live",state="closed",workload="command"} 1.0' in lines
+
+
+async def test_threads_and_locks_are_counted(tmp_path: Path, services: Services) -> None:
+    """Turns, tokens, flushes, evictions, locks and the batches that wait."""
+    async with outage_client(tmp_path, services) as (client, _):
+        thread = (await begun(client, resource="small"))["id"]
+        for _ in range(5):
+            await say(client, thread, words(8))
+        context = (await client.post(f"/v1/threads/{thread}/context", json={"budget": 100})).json()
+        lines = await metrics_of(client)
+    for line in (
+        'remembrancer_threads_total{what="turns"} 5.0',
+        'remembrancer_threads_total{what="tokens"} 40.0',
+        'remembrancer_threads_total{what="flushes"} 1.0',
+        'remembrancer_threads_total{what="evicted"} 0.0',
+        'remembrancer_locks_total{outcome="acquired"} 1.0',
+        'remembrancer_locks_total{outcome="lost"} 0.0',
+        "remembrancer_thread_departures_waiting 0.0",
+        f'remembrancer_context_tokens_total{{kind="thread"}} {context["metadata"]["total_tokens"]}.0',
+    ):
+        assert line in lines
+    assert any(line.startswith("remembrancer_lock_wait_seconds_total 0.") for line in lines)
+    assert float(next(line for line in lines if 'what="flushed_tokens"' in line).split()[-1]) >= 16
+
+
+async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Services) -> None:
+    """Without the live server a prompt's context has no thread, and says so."""
+    async with outage_client(tmp_path, services) as (client, live):
+        thread = (await begun(client))["id"]
+        pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
+        body = {"namespace": client.params["namespace"], "session_id": "s", "prompt": "hello", "thread_id": thread}
+        client.params = httpx.QueryParams()
+        with stopped(pid):
+            answer = await client.post("/v1/hooks/prompt-submit", json=body)
+        assert answer.json()["metadata"]["degraded"] == ["threads"]
+        assert 'remembrancer_degraded_answers_total{part="threads"} 1.0' in await metrics_of(client)
