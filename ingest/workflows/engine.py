@@ -67,7 +67,7 @@ class WorkflowRequest(Model):
     """A workflow to create. workflow_id: random by default. parent_id: the workflow that it continues.
 
     data: of its first state. on_end: what becomes of its threads and working items when it ends: they stay for their
-    time to live (keep), threads become memories and items end (flush), or all are deleted (delete).
+    time to live (keep), threads become memories and items end (flush), or what is live of them is deleted (delete).
     """
 
     workflow_id: WorkflowId | None = None

@@ -156,8 +156,8 @@ class WorkflowStatus(StrEnum):
 class OnEnd(StrEnum):
     """What becomes of a workflow's threads and working items when it ends.
 
-    KEEP: they live for their time to live. FLUSH: the threads' turns become memories, and the items
-    end. DELETE: everything is deleted.
+    KEEP: they live for their time to live. FLUSH: the threads' turns become memories, and the items end. DELETE: both
+    are deleted; turns that had become memories before stay in them.
     """
 
     KEEP = "keep"

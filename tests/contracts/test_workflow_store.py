@@ -241,6 +241,7 @@ async def test_workflows_are_listed_latest_first_in_pages(store: WorkflowStore, 
             break
         listing = replace(listing, cursor=page.next_cursor)
     assert listed == ids[::-1]
+    assert (await store.page(scope, WorkflowListing(limit=7))).next_cursor is None
     with pytest.raises(InvalidRequest):
         await store.page(scope, WorkflowListing(cursor="from elsewhere"))
 

@@ -2,8 +2,7 @@
 
 The hash of a workflow holds its version, status, ancestors, initial state and newest snapshot. The list is its event
 log; the event of version v is at index v - 1. A set has the threads and sessions that belong to it. A sorted set of the
-namespace is the index of its workflows by creation. See
-`Lifetimes` for when they expire.
+namespace is the index of its workflows by creation. See `Lifetimes` for when they expire.
 """
 
 from __future__ import annotations
@@ -162,12 +161,12 @@ class RedisWorkflows(WorkflowStore):
         for _ in range(_MAX_SCANNED // _CHUNK):
             members, fields = await self._scan(scope, index, last)
             for member, stored in zip(members, fields, strict=True):
-                last = member
                 summary = _summary(member, stored)
                 if summary is not None and _is_listed(summary, listing):
+                    if len(workflows) == listing.limit:
+                        return WorkflowPage(tuple(workflows), last)
                     workflows.append(summary)
-                if len(workflows) == listing.limit:
-                    return WorkflowPage(tuple(workflows), last)
+                last = member
             if len(members) < _CHUNK:
                 return WorkflowPage(tuple(workflows), None)
         return WorkflowPage(tuple(workflows), last)
