@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Required
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from memtypes.model.memory import Draft, Label, Line, Memory, Whole
+from memtypes.model.memory import Draft, Flag, Label, Line, Memory, Whole
 from memtypes.model.policy import MemoryType
 
 
@@ -28,18 +28,18 @@ class SpokenTurn(TypedDict, total=False):
     The other fields are those of a turn; those that it did not have are left out.
     """
 
-    index: Required[int]
+    index: Required[Whole]
     role: Required[str]
     at: Required[str]
-    tokens: Required[int]
-    characters: Required[int]
+    tokens: Required[Whole]
+    characters: Required[Whole]
     agent_id: str
     files: list[str]
     images: list[str]
     tool: str
     model: str
     metadata: dict[str, Any]
-    pinned: bool
+    pinned: Flag
 
 
 class EpisodicFields(BaseModel):
