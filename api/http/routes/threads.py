@@ -6,8 +6,9 @@ import binascii
 import hashlib
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from anyio import to_thread
 from litestar import Response
@@ -49,9 +50,10 @@ from api.http.routes.thread_shapes import (
     TurnsQuery,
     VersionAnswer,
 )
-from api.wiring.container import AppServices
+from api.wiring.container import AppServices, Services
 from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import Threads
+from memtypes.live.thread_policy import ThreadPolicy
 from memtypes.llms.registry import KnownModel
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.scope import Scope, clean_name
@@ -233,21 +235,15 @@ async def post_context(
     If the model's tokenizer is an approximation, the margin that the registry gives for it is left free.
     """
     scope = await _readable(request, threads, params, thread_id)
-    policy = await threads.policy(scope, thread_id)
-    name = data.model or policy.model
-    model = None if name is None else services.models().find(name)
-    tokenizer = data.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
-    margin = model.margin if model and data.tokenizer is None else 0.0
-    window = threads.policies.window_share(policy)
-    budget = _context_budget(data.budget, window, model)
-    most = budget if window is None else min(budget, window)
+    terms = _ContextTerms.of(services, threads, await threads.policy(scope, thread_id), data)
 
     async def build(margin: float) -> BuiltContext[tuple[ThreadContext, bool]]:
-        part = partial(thread_part, threads, scope, thread_id, reduced(most, margin), services.tokenizers[tokenizer])
-        built, gap = await part(files=data.include_files)
-        return BuiltContext((built, gap), built.text, built.tokens, most if data.tokenizer is None else MAX_BUDGET)
+        part = partial(thread_part, threads, scope, thread_id, reduced(terms.most, margin))
+        built, gap = await part(services.tokenizers[terms.tokenizer], files=data.include_files)
+        limit = terms.most if data.tokenizer is None else MAX_BUDGET
+        return BuiltContext((built, gap), built.text, built.tokens, limit)
 
-    counted = await within_model_budget(services.counter, name, margin, build)
+    counted = await within_model_budget(services.counter, terms.model, terms.margin, build)
     built, gap = counted.value
     services.metrics.note_context("thread", built.tokens, counted.degraded)
     return ContextAnswer(
@@ -259,13 +255,35 @@ async def post_context(
         metadata=ThreadContextMetadata(
             total_tokens=math.ceil(built.tokens * (1.0 + counted.margin)),
             model_tokens=counted.model_tokens,
-            budget=budget,
-            tokenizer=tokenizer,
+            budget=terms.budget,
+            tokenizer=terms.tokenizer,
             allocation=dict(built.parts),
             gap=gap,
             degraded=list(counted.degraded),
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _ContextTerms:
+    """How a thread's context is counted. most: tokens of the model that it may have, at most the budget."""
+
+    model: str | None
+    tokenizer: str
+    margin: float
+    budget: int
+    most: int
+
+    @classmethod
+    def of(cls, services: Services, threads: Threads, policy: ThreadPolicy, asked: ContextPost) -> Self:
+        """The terms of a request: its model, else the policy's; a tokenizer that it names counts without a margin."""
+        name = asked.model or policy.model
+        model = None if name is None else services.models().find(name)
+        tokenizer = asked.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
+        margin = model.margin if model and asked.tokenizer is None else 0.0
+        window = threads.policies.window_share(policy)
+        budget = _context_budget(asked.budget, window, model)
+        return cls(name, tokenizer, margin, budget, budget if window is None else min(budget, window))
 
 
 def _context_budget(asked: int | None, window: int | None, model: KnownModel | None) -> int:
