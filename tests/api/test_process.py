@@ -79,7 +79,7 @@ def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Pa
     """Threads, workflows and the logs of ended workflows expire after the hours of their settings."""
     two_seconds, space = str(2 / 3_600), {"namespace": "n"}
     hours = {"thread_ttl_hours": two_seconds, "ended_log_hours": two_seconds}
-    started = Process(tmp_path, onnx_directory, **hours, workflow_ttl_hours=str(30 / 3_600))
+    started = Process(tmp_path, onnx_directory, **hours, workflow_ttl_hours=str(8 / 3_600))
     try:
         started.wait_until_ready()
         with httpx.Client(base_url=started.url, timeout=10) as client:
@@ -93,6 +93,10 @@ def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Pa
             paths = (f"/v1/threads/{thread['id']}", "/v1/workflows/ended/events", "/v1/workflows/open/events")
             assert [client.get(path, params=space).status_code for path in paths] == [404, 404, 200]
             assert client.get("/v1/workflows/ended", params=space).json()["state"]["status"] == "completed"
+            deadline = time.monotonic() + 60
+            while client.get("/v1/workflows/open", params=space).is_success:
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
     finally:
         assert started.stop() == 0
 

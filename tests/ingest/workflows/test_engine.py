@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -133,6 +134,14 @@ async def test_a_long_log_is_read_from_its_snapshot() -> None:
     assert (log.base.version, len(log.events)) == (2 * SNAPSHOT_EVENTS, 3)
     assert (await engine.store.load(SCOPE, workflow_id)).state.data == {"k": 2 * SNAPSHOT_EVENTS + 2}
     assert (await engine.store.load(SCOPE, workflow_id, 7)).state.data == {"k": 6}
+
+
+async def test_the_events_between_snapshots_are_a_setting() -> None:
+    """So is how many events a read folds at most."""
+    store = FakeWorkflows()
+    engine = replace(engine_over(store), snapshot_events=3)
+    workflow_id = await started(engine, *["note"] * 7)
+    assert (await store.load(SCOPE, workflow_id)).base.version == 6
 
 
 async def test_a_failed_snapshot_does_not_fail_the_event() -> None:
