@@ -195,7 +195,7 @@ class Registry:
     models: tuple[ModelEntry, ...] = ()
     providers: Mapping[str, ProviderEntry] = field(default_factory=dict)
     _patterns: tuple[tuple[Any, ModelEntry], ...] = ()
-    _found: LRUCache[str, ModelEntry | None] = field(default_factory=lambda: LRUCache(_FOUND))
+    _found: LRUCache[str, tuple[str, ModelEntry] | None] = field(default_factory=lambda: LRUCache(_FOUND))
 
     @classmethod
     def of(cls, *files: RegistryFile) -> Registry:
@@ -216,21 +216,21 @@ class Registry:
         """
         if name not in self._found:
             self._found[name] = self._listed(name.lower())
-        entry = self._found[name]
-        provider = entry.provider if entry else self._provider_of(name)
+        found = self._found[name]
+        if found is not None:
+            return self.known(*found)
+        provider = self._provider_of(name)
         defaults = self.providers.get(provider, ProviderEntry())
-        if entry is None:
-            return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
-        return self.known(entry)
+        return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
-    def known(self, entry: ModelEntry) -> KnownModel:
-        """The model or family of `entry`, with its provider's defaults."""
+    def known(self, name: str, entry: ModelEntry) -> KnownModel:
+        """The model `name` of `entry`, with its provider's defaults."""
         defaults = self.providers.get(entry.provider, ProviderEntry())
         tokenizer, margin = defaults.tokenizer, defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
             tokenizer, margin = entry.tokenizer, 0.0
         return KnownModel(
-            name=entry.names[0],
+            name=name,
             provider=entry.provider,
             window=entry.window,
             tokenizer=tokenizer,
@@ -244,7 +244,8 @@ class Registry:
 
     def listed(self, category: ModelCategory | None = None) -> list[KnownModel]:
         """The models of a category, or all, the operator's first."""
-        return [self.known(entry) for entry in self.models if category is None or category in entry.categories]
+        entries = (entry for entry in self.models if category is None or category in entry.categories)
+        return [self.known(name, entry) for entry in entries for name in entry.names]
 
     def _provider_of(self, name: str) -> str:
         """Return the provider of a model name by its prefix or its first letters, or "unknown"."""
@@ -260,15 +261,26 @@ class Registry:
         ]
         return max(matches)[1] if matches else "unknown"
 
-    def _listed(self, name: str) -> ModelEntry | None:
-        """The entry with the longest match in the last part of `name`, in all of it if its names have parts."""
+    def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
+        """The entry with the longest match in the last part of `name`, in all of it if its names have parts.
+
+        With it the name of the entry that matches; the first one if only the pattern does.
+        """
         bare = name.rsplit("/", 1)[-1]
         matches = [
-            (match.end(1) - match.start(1), entry)
+            (match.end(1) - match.start(1), match.group(1), entry)
             for pattern, entry in self._patterns
             if (match := pattern.search(name if "/" in "".join(entry.names) else bare)) is not None
         ]
-        return max(matches, key=lambda match: match[0])[1] if matches else None
+        if not matches:
+            return None
+        _, text, entry = max(matches, key=lambda match: match[0])
+        names = (listed for listed in entry.names if _letters(listed) == _letters(text))
+        return next(names, entry.names[0]), entry
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _compiled(entry: ModelEntry) -> Any:
