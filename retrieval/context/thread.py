@@ -183,8 +183,14 @@ class _Parts:
         wanted = {name: source.demand(room) for name, source in self.sources.items()}
         wanted = {name: tokens + self.headings[name] if tokens else 0 for name, tokens in wanted.items()}
         allotted = allot(room, wanted, _SHARES, _LEAST) if allocation is None else _limited(room, wanted, allocation)
-        fitting = {name: self.sources[name].fitting(allotted[name] - self.headings[name]) for name in _HEADINGS}
-        return {name: sorted(pieces, key=lambda piece: piece.order) for name, pieces in fitting.items() if pieces}
+        shown: dict[str, list[Piece]] = {}
+        spare = room - sum(allotted.values())
+        for name in _SHARES:  # turns first: what they leave, because the next one does not fit, the others have
+            limited = allocation is not None and name not in ("files", "images")
+            more = 0 if limited else min(wanted[name] - allotted[name], spare)
+            shown[name] = self.sources[name].fitting(allotted[name] + more - self.headings[name])
+            spare += allotted[name] - self.tokens(name, shown[name])
+        return {name: sorted(shown[name], key=lambda piece: piece.order) for name in _HEADINGS if shown[name]}
 
     def tokens(self, name: str, pieces: Sequence[Piece]) -> int:
         """Tokens of a part that shows `pieces`, its heading included."""

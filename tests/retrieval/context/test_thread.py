@@ -101,6 +101,17 @@ def test_filling_stops_at_the_first_turn_that_does_not_fit() -> None:
     assert context_of(chain, 120).turns == (("own", 2), ("own", 3))
 
 
+def test_notes_and_files_have_what_a_turn_that_does_not_fit_leaves() -> None:
+    """A large turn ends the part of turns early; the summary and files fill the rest."""
+    turns = [turn("word " * 300, files=[f"f{number}" for number in range(30)]), turn("newest")]
+    context = context_of([thread("own", *turns, summary="\n".join(f"user: point {n}." for n in range(100)))], 300)
+    assert context.turns == (("own", 1),)
+    assert context.tokens > 280
+    assert context.parts["long_term"] > 100
+    limited = context_of([thread("own", *turns)], 140, SHARES)
+    assert len(limited.files) == 30
+
+
 def test_every_part_gets_its_share_if_all_are_full() -> None:
     """Turns of the thread itself do not displace instructions, ancestors and references."""
     context = context_of(full_chain(), 600, SHARES)
