@@ -44,7 +44,7 @@ _RULES: Final = frozenset((
     "auxiliary", "after_verb",
 ))  # fmt: skip
 """Rows of a language that are not phrases."""
-_CUES: Final = frozenset(("present", "order", "taste", "promise", "trait"))
+_CUES: Final = frozenset(("cause", "present", "order", "taste", "promise", "trait"))
 """Kinds of phrases that say nothing about times."""
 
 

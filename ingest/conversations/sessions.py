@@ -15,7 +15,7 @@ from datetime import date, datetime
 from pydantic import ValidationError
 
 from ingest.screening.features import AHEAD, Conversation, Later
-from ingest.screening.parts import sentences_in
+from ingest.screening.parts import reasons_in, sentences_in
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
 from ingest.screening.submission import ReviewMode, Said, Submission, UntypedDraft, as_invalid
@@ -150,11 +150,9 @@ class _Session:
             conversation = self.conversations[(draft.created_at or self.now).date()]
             said = Said(message.role, conversation, later=self._after(index))
             yield Submission(draft, self.review, said)
-            sentences = [sentence for sentence in sentences_in(piece) if len(sentence) >= MIN_PART]
-            if self.review is ReviewMode.AUTO and 1 < len(sentences) <= MAX_PARTS:
-                for sentence in sentences:
-                    part = UntypedDraft.model_validate({**fields, "content": sentence, "seq": 0})
-                    yield Submission(part, self.review, replace(said, part=True))
+            for content in _parts(piece) if self.review is ReviewMode.AUTO else ():
+                part = UntypedDraft.model_validate({**fields, "content": content, "seq": 0})
+                yield Submission(part, self.review, replace(said, part=True))
 
     def _after(self, index: int) -> Later:
         """What follows the message at `index`."""
@@ -182,6 +180,15 @@ def _pieces(content: str) -> Iterator[str]:
         content = content[end:]
     if content.strip():
         yield content.strip() if len(content) < MAX_CONTENT else content
+
+
+def _parts(content: str) -> list[str]:
+    """The sentences of `content` if it has several, and the reasons in its questions; none of a document."""
+    sentences = [sentence for sentence in sentences_in(content) if len(sentence) >= MIN_PART]
+    if len(sentences) > MAX_PARTS:
+        return []
+    reasons = [reason for sentence in sentences for reason in reasons_in(sentence) if len(reason) >= MIN_PART]
+    return [*(sentences if len(sentences) > 1 else ()), *reasons]
 
 
 def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:

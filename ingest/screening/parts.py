@@ -1,11 +1,14 @@
-"""Sentences of a text, and the steps of a list in it. Pure."""
+"""Sentences of a text, the reasons that its questions give, and the steps of a list in it. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from memtypes.words import Words, read_words
+
 _SENTENCE = re.compile(r"[^.!?\n\u3002\uff01\uff1f]*(?:[.!?](?!\s|$)[^.!?\n]*)*[.!?\u3002\uff01\uff1f]?")
+_CLAUSE_MARKS = frozenset(",;\u2013\u2014-")
 _NUMBER = re.compile(r"(?:^|\s)(?P<number>\d{1,2})[.)]\s+")
 _BULLET = re.compile(r"(?m)^\s*[-*\u2022]\s+(?P<step>\S.*)$")
 _NEXT_SENTENCE = re.compile(r"[.!?]\s+(?=[A-Z])")
@@ -19,6 +22,28 @@ MAX_STEPS = 200
 def sentences_in(text: str) -> Iterator[str]:
     """The sentences of `text`, as written. A period within a number or a name ends none."""
     return (sentence for match in _SENTENCE.finditer(text) if (sentence := match[0].strip()))
+
+
+def reasons_in(sentence: str) -> Iterator[str]:
+    """The clauses of a question that say why it is asked, without the conjunction; nothing for another sentence.
+
+    "Since we're on Postgres 15, can I use MERGE?" gives "we're on Postgres 15".
+    """
+    if not sentence.endswith(("?", "\uff1f")):
+        return
+    words = read_words(sentence)
+    marks = [at for at in range(len(words.tokens)) if _ends_clause(words, at)]
+    for start, end in zip([0, *(mark + 1 for mark in marks)], [*marks, len(words.tokens) - 1], strict=True):
+        reason = words.after("cause", start)
+        if start < reason < end:
+            yield words.span(reason, end)
+
+
+def _ends_clause(words: Words, at: int) -> bool:
+    """Whether a mark between clauses is at this token: a comma, or a dash between blanks."""
+    token = words.tokens[at]
+    dash = token.text in "\u2013\u2014-" and token.glued
+    return token.kind == "mark" and token.text in _CLAUSE_MARKS and not dash
 
 
 def steps_in(text: str) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.parts import MAX_STEPS, sentences_in, steps_in
+from ingest.screening.parts import MAX_STEPS, reasons_in, sentences_in, steps_in
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,29 @@ from ingest.screening.parts import MAX_STEPS, sentences_in, steps_in
 def test_sentences_are_cut_as_written(text: str, sentences: list[str]) -> None:
     """A period within a number or a file name ends no sentence."""
     assert list(sentences_in(text)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reasons"),
+    [
+        ("Since we're on Postgres 15, can I use MERGE?", ["we're on Postgres 15"]),
+        ("Can I use MERGE, given that we're on Postgres 15?", ["we're on Postgres 15"]),
+        ("Now that the office is in Leiden - who has the keys?", ["the office is in Leiden"]),
+        ("Da wir nur Node 18 haben, geht fetch ohne Paket?", ["wir nur Node 18 haben"]),
+        ("If we move to Rust, can I use it?", []),
+        ("Is it a drop-in replacement?", []),
+        ("Since we're on Postgres 15, I use MERGE.", []),
+    ],
+)
+def test_the_reasons_of_a_question_are_its_clauses_with_a_conjunction(sentence: str, reasons: list[str]) -> None:
+    """Conditions are no reasons, and a sentence that asks nothing is stored as it is."""
+    assert list(reasons_in(sentence)) == reasons
+
+
+@given(st.text(max_size=80))
+def test_reasons_are_parts_of_the_question(text: str) -> None:
+    """They are cut out as written."""
+    assert all(reason in text.replace("\u2019", "'") for reason in reasons_in(unicodedata.normalize("NFC", text)))
 
 
 @given(st.text(alphabet="ab .!?\n1", max_size=80))

@@ -107,6 +107,20 @@ async def test_messages_get_the_type_that_they_read_like(client: httpx.AsyncClie
     assert answer["results"][0]["types"][0] == kind
 
 
+@pytest.mark.parametrize(
+    ("question", "fact"),
+    [
+        ("Since our staging cluster is in Frankfurt, can I deploy from here?", "our staging cluster is in Frankfurt"),
+        ("Is the cake ok, given that my son is allergic to nuts?", "my son is allergic to nuts"),
+    ],
+)
+async def test_a_question_gives_up_the_fact_inside_it(client: httpx.AsyncClient, question: str, fact: str) -> None:
+    """The clause that says why it is asked is stored, within the question or by itself."""
+    talk = [{"role": "user", "content": "hey"}, {"role": "user", "content": question}]
+    await _stop(client, [*talk, {"role": "assistant", "content": "Let me look."}])
+    assert any(fact in memory["content"] for memory in await _listed(client, "semantic"))
+
+
 async def test_one_bad_message_does_not_lose_a_conversation(client: httpx.AsyncClient) -> None:
     """An empty one is rejected, a control character or an unreadable time fails its message, and the rest is stored."""
     fact = "The staging database is read-only on Sundays, so exports run on Mondays."
