@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Required
+from typing import Annotated, ClassVar, Literal, Required
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from memtypes.model.memory import Draft, Flag, Label, Line, Memory, Whole
+from memtypes.model.memory import Draft, Flag, Label, Line, Memory, Metadata, Whole
 from memtypes.model.policy import MemoryType
+from memtypes.model.times import Instant
 
 
 class EventType(StrEnum):
@@ -22,23 +24,33 @@ class EventType(StrEnum):
     OBSERVATION = "observation"
 
 
+_Natural = Annotated[Whole, Field(ge=0, lt=2**53)]
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
+
+
+def _moment(value: str) -> str:
+    """`value` itself, if it is a time with an offset."""
+    _INSTANT.validate_python(value)
+    return value
+
+
 class SpokenTurn(TypedDict, total=False):
     """A turn of a thread that an event was made of, without its text. characters: length of its text in the content.
 
     The other fields are those of a turn; those that it did not have are left out.
     """
 
-    index: Required[Whole]
+    index: Required[_Natural]
     role: Required[str]
-    at: Required[str]
-    tokens: Required[Whole]
-    characters: Required[Whole]
+    at: Required[Annotated[str, AfterValidator(_moment)]]
+    tokens: Required[_Natural]
+    characters: Required[_Natural]
     agent_id: str
     files: list[str]
     images: list[str]
     tool: str
     model: str
-    metadata: dict[str, Any]
+    metadata: Metadata
     pinned: Flag
 
 

@@ -101,6 +101,18 @@ async def test_turns_that_wait_to_be_stored_are_read_too(live: LiveClient, servi
     assert not any("memory_id" in turn for turn in turns)
 
 
+@pytest.mark.parametrize("change", [{"at": ""}, {"index": -1}, {"pinned": 0}, {"tokens": None}, {"metadata": [1]}])
+async def test_turns_in_a_memory_are_checked(client: httpx.AsyncClient, change: dict[str, Any]) -> None:
+    """A memory with turns that no thread could have had is refused, so that every listed turn can be read."""
+    turn = {"index": 0, "role": "user", "at": "2026-03-01T12:00:00Z", "tokens": 1, "characters": 1}
+    memory = {"type": "episodic", "namespace": client.params["namespace"], "content": "x"}
+    client.params = httpx.QueryParams()
+    assert (await client.post("/v1/memories", json={**memory, "turns": [turn]})).status_code == 201
+    refused = await client.post("/v1/memories", json={**memory, "turns": [{**turn, **change}]})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["path"].startswith("turns[0]")
+
+
 async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) -> None:
     """The least recently used turn stays the same; a reader may list."""
     thread = (await begun(client, resource="messages-lru"))["id"]
