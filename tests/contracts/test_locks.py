@@ -84,3 +84,17 @@ async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> Non
         await locks.acquire(LockRequest("queue", scope, wait_s=0.05))
     await locks.release(lease)
     assert await locks.release(await locks.acquire(LockRequest("queue", scope, wait_s=0.0)))
+
+
+async def test_held_refused_and_lost_locks_are_counted(locks: Locks) -> None:
+    """With the time that callers waited."""
+    request, counts = LockRequest("counted", fresh_scope(), wait_s=0.0), locks.counts
+    async with locks.held(request):
+        with pytest.raises(Overloaded):
+            async with locks.held(request):
+                pytest.fail("two holders")
+    with pytest.raises(LockLost):
+        async with locks.held(request) as lease:
+            await locks.release(lease)
+    assert (counts.acquired, counts.refused, counts.lost) == (2, 1, 1)
+    assert counts.wait_seconds > 0

@@ -54,7 +54,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]) -> Response[WriteAnswer]:
     """Write the memory: 201 if it was stored, 200 if it was merged into another or rejected."""
     posted = data.root
-    scope = request.scope_in(posted.namespace, posted.session_id, posted.agent_id)
+    scope = request.agent_scope(posted.namespace, posted.session_id, posted.agent_id)
     outcome = await services.ingestor.write_one(scope, posted.submission())
     if outcome.status is WriteStatus.FAILED:
         raise Unavailable(outcome.reason or "the memory was not found after it was written; try again")
@@ -78,7 +78,7 @@ async def post_batch(
     batch = await parse_body(body, lambda: read_batch(body, kind, params.namespace))
     scope = request.scope_in(batch.namespace)
     for agent_id in {item.agent_id for item in batch.items}:
-        request.auth.agent(agent_id)
+        request.auth.required_agent(agent_id)
     if key is None:
         return _encoded(await _write(services, scope, batch))
     digest = hashlib.sha256(f"{kind}\n{batch.namespace}\n".encode() + body).hexdigest()

@@ -53,7 +53,7 @@ async def test_a_key_of_one_agent_acts_as_it(world: World) -> None:
 
 
 async def test_a_key_of_several_agents_must_name_one(world: World) -> None:
-    """Threads and working items are refused without an agent; long-term memory is not."""
+    """What is written or asked without an agent is refused; what has no agent in its request is not."""
     box = await world.thread("both", resource="boxes", variables=SESSION, agent_id="cat")
     missing = problem(await world.on_thread("both", "GET", f"/{box}"), 422)
     assert missing["errors"][0]["path"] == "agent_id"
@@ -62,7 +62,12 @@ async def test_a_key_of_several_agents_must_name_one(world: World) -> None:
     assert (await world.on_thread("both", "GET", f"/{box}", agent_id="cat")).status_code == 200
     problem(await world.on_thread("both", "GET", f"/{box}", agent_id="ann"), 403)
     fact = {"type": "semantic", "content": "The build runs on Friday."}
-    assert (await world.call("both", "POST", "/v1/memories", fact)).status_code == 201
+    for body in (fact, {"items": [fact]}):
+        problem(await world.call("both", "POST", f"/v1/memories{'/batch' if 'items' in body else ''}", body), 422)
+    stored = await world.call("both", "POST", "/v1/memories", {**fact, "agent_id": "cat"})
+    assert stored.json()["memory"]["agent_id"] == "cat"
+    listed = await world.call("both", "GET", "/v1/memories")
+    assert [memory["content"] for memory in listed.json()["memories"]] == [fact["content"]]
 
 
 async def test_a_read_only_reference_is_read_and_not_written(world: World) -> None:

@@ -24,7 +24,11 @@ from tests.api.thread_client import begun, say, served, words
 from tests.live import running_server
 
 pytestmark = pytest.mark.anyio
-POLICIES = "threads: {small: {type: token_based, max_tokens: 40, flush: {strategy: simple_fifo}}}"
+POLICIES = """
+threads:
+  small: {type: token_based, max_tokens: 40, flush: {strategy: simple_fifo}}
+  full: {type: buffer, max_messages: 3}
+"""
 
 
 @asynccontextmanager
@@ -88,13 +92,16 @@ async def test_threads_and_locks_are_counted(tmp_path: Path, services: Services)
         thread = (await begun(client, resource="small"))["id"]
         for _ in range(5):
             await say(client, thread, words(8))
+        full = (await begun(client, resource="full"))["id"]
+        for _ in range(5):
+            await say(client, full, "word")
         context = (await client.post(f"/v1/threads/{thread}/context", json={"budget": 100})).json()
         lines = await metrics_of(client)
     for line in (
-        'remembrancer_threads_total{what="turns"} 5.0',
-        'remembrancer_threads_total{what="tokens"} 40.0',
+        'remembrancer_threads_total{what="turns"} 10.0',
+        'remembrancer_threads_total{what="tokens"} 45.0',
         'remembrancer_threads_total{what="flushes"} 1.0',
-        'remembrancer_threads_total{what="evicted"} 0.0',
+        'remembrancer_threads_total{what="evicted"} 2.0',
         'remembrancer_locks_total{outcome="acquired"} 1.0',
         'remembrancer_locks_total{outcome="lost"} 0.0',
         "remembrancer_thread_departures_waiting 0.0",
