@@ -96,6 +96,17 @@ async def test_an_ended_workflows_log_is_kept_as_long_as_a_live_child_needs_it(l
     assert [await is_kept(live, scope, name, DAY, HOUR) for name in ("a", "b", "c", "d")] == [True] * 4
 
 
+async def test_a_log_is_kept_for_children_that_outlive_their_parent(live: LiveClient) -> None:
+    """A parent that ends while a child goes on keeps its log until the child has ended too."""
+    store, scope = RedisWorkflows(live, Lifetimes(DAY, HOUR)), fresh_scope()
+    await create(store, scope, "a")
+    await create(store, scope, "b", "a")
+    await append(store, scope, "a", "completed")
+    assert await is_kept(live, scope, "a", DAY, DAY)
+    await append(store, scope, "b", "completed")
+    assert await is_kept(live, scope, "a", DAY, HOUR)
+
+
 async def test_a_child_that_expired_keeps_no_log(live: LiveClient) -> None:
     """A child that was never ended counts as live for its time to live only."""
     brief, store, scope = RedisWorkflows(live, Lifetimes(1, HOUR)), RedisWorkflows(live), fresh_scope()
