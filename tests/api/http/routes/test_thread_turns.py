@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from api.wiring.container import Services
 from ingest.screening.redaction.redactor import RedactionGate, RedactionRules, Redactor, RuleBook
 from memtypes.llms.registry import Registry, default_file
+from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
+from memtypes.stores.redis.connection.availability import COMMAND, Workload
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.thread_client import begun, say, served, words
 from tests.fakes_memories import InMemoryStore
 from tests.ingest.conversations.builders import ingestor_over
 
+T = TypeVar("T")
 pytestmark = pytest.mark.anyio
 
 STRATEGIES = ("simple_fifo", "lru", "token_aware_lru", "hybrid_summary")
@@ -136,6 +140,47 @@ async def test_the_policy_of_the_readme_runs_for_500_turns(live: LiveClient, ser
         stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
         assert (stats["turns"] <= 50, stats["tokens"] <= 2_000) == (True, True)
         assert [turn["index"] for turn in await all_turns(client, thread, 500)] == list(range(500))
+
+
+class LosingClient(LiveClient):
+    """A client of the live server that runs calls but, while `loses` is set, never gets an answer."""
+
+    def __init__(self, inner: LiveClient) -> None:
+        self._inner = inner
+        self.loses = False
+
+    async def run(
+        self,
+        call: Callable[[Redis], Awaitable[T]],
+        *,
+        idempotent: bool,
+        workload: Workload = COMMAND,
+        key: str | None = None,
+    ) -> T:
+        """The result of the inner client, or Unavailable after it has run the call."""
+        answer = await self._inner.run(call, idempotent=idempotent, workload=workload, key=key)
+        if self.loses:
+            raise Unavailable("the connection to the live store was lost")
+        return answer
+
+
+async def test_a_turn_that_was_kept_in_spite_of_a_503_is_not_doubled(live: LiveClient, services: Services) -> None:
+    """A retry with the same Idempotency-Key gets the place of the turn that the failed request had stored."""
+    losing = LosingClient(live)
+    async with served(losing, services, POLICIES) as client:
+        thread = (await begun(client))["id"]
+        await say(client, thread, "first")
+        request: dict[str, Any] = {
+            "url": f"/v1/threads/{thread}/turns",
+            "json": {"role": "user", "content": "second"},
+            "headers": {"Idempotency-Key": "k"},
+        }
+        losing.loses = True
+        assert (await client.post(**request)).status_code == 503
+        losing.loses = False
+        assert (await client.post(**request)).json()["turn"]["index"] == 1
+        turns = (await client.get(f"/v1/threads/{thread}/turns")).json()["turns"]
+    assert [turn["content"] for turn in turns] == ["first", "second"]
 
 
 async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClient) -> None:
