@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.service import processes_of
-from memtypes.platform import dies_with_parent
+from memtypes.platform import dies_with_parent, is_listening
 from tests.memtypes.stores.engines import ended, start_python, until
 
 pytestmark = pytest.mark.anyio
-linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills a child when its parent ends")
+linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux kills a child with its parent, and tells who listens"
+)
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 PARENT = f"""
@@ -27,6 +29,14 @@ if sys.argv[2] == "before exec":
 child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(600)
+"""
+LISTENER = """
+import socket, sys, time
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(sys.argv[1])
+listening.listen()
+print("listening", flush=True)
+time.sleep(60)
 """
 
 
@@ -68,3 +78,20 @@ def test_the_exit_code_is_that_of_the_command() -> None:
     """The launcher process is replaced by the command."""
     command = dies_with_parent([sys.executable, "-c", "raise SystemExit(7)"])
     assert subprocess.run(command, check=False).returncode == 7
+
+
+@linux
+def test_a_process_that_listens_is_told_from_one_that_is_stopped_or_gone(tmp_path: Path) -> None:
+    """By its state; a process that never accepts is running all the same."""
+    address = tmp_path / "s"
+    assert is_listening(address) is False
+    with start_python(LISTENER, str(address)) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert is_listening(address) is True
+        os.kill(child.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+        assert is_listening(address) is False
+        child.kill()
+        child.wait()
+    assert is_listening(address) is False

@@ -28,6 +28,8 @@ POLICIES = """
 threads:
   small: {type: token_based, max_tokens: 40, flush: {strategy: simple_fifo}}
   full: {type: buffer, max_messages: 3}
+agents:
+  ann: {memory: small, key: k}
 """
 
 
@@ -123,3 +125,26 @@ async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Se
             answer = await client.post("/v1/hooks/prompt-submit", json=body)
         assert answer.json()["metadata"]["degraded"] == ["threads"]
         assert 'remembrancer_degraded_answers_total{part="threads"} 1.0' in await metrics_of(client)
+
+
+async def test_an_agents_context_goes_on_without_its_threads(tmp_path: Path, services: Services) -> None:
+    """It has the agent's long-term memory within 200 ms, and says what is missing."""
+    async with outage_client(tmp_path, services) as (client, live):
+        space = {"namespace": client.params["namespace"]}
+        fact = {**space, "type": "semantic", "content": "The ledger runs on Postgres."}
+        thread = (await begun(client, agent_id="ann"))["threads"][0]["thread"]["id"]
+        await say(client, thread, "Where does the ledger run?")
+        client.params = httpx.QueryParams()
+        await client.post("/v1/memories", json=fact)
+        asked = {**space, "query": "where does the ledger run?", "floor": 0}
+        whole = (await client.post("/v1/agents/ann/context", json=asked)).json()
+        pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
+        with stopped(pid):
+            began = time.monotonic()
+            rest = (await client.post("/v1/agents/ann/context", json=asked)).json()
+            took = time.monotonic() - began
+    assert (whole["metadata"]["degraded"], rest["metadata"]["degraded"]) == ([], ["threads"])
+    assert [item["thread_id"] for item in whole["parts"]["threads"]["items"]] == [thread]
+    assert rest["parts"]["threads"]["items"] == []
+    assert [item["content"] for item in rest["parts"]["memory"]["items"]] == [fact["content"]]
+    assert took < 0.2
