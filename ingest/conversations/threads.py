@@ -25,7 +25,7 @@ from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn, TurnText
 from memtypes.live.workflows import JsonObject, WorkflowId
-from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFound
+from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
@@ -171,7 +171,7 @@ class Threads:
             screened = await self.screen.turns(scope.tenant, policy, [new])
             (turn,) = screened.value
             append = replace(self._append(policy, thread_id, turn, expected), request=request)
-            appended = await self.store.append(scope, append)
+            appended = await self._append_once(scope, append)
         self._count(turn, appended)
         flushed = 0
         # The turn is stored: what is not done in time is done after the next one.
@@ -268,6 +268,17 @@ class Threads:
         for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
             speaker = replace(scope.unbound, agent_id=agent_id)
             self.policies.check_access(speaker, resource, None, write=True)
+
+    async def _append_once(self, scope: Scope, append: AppendTurn) -> TurnAppended:
+        """Append to the store. Raises Unavailable, which says how to find out whether the turn was kept."""
+        try:
+            return await self.store.append(scope, append)
+        except Unavailable as error:
+            repeat = (
+                "the same Idempotency-Key" if append.request else "an Idempotency-Key next time; read the thread now"
+            )
+            hint = f"{error}; the turn may have been kept: repeat it with {repeat}"
+            raise Unavailable(hint, retry_after_s=error.retry_after_s) from error
 
     def _count(self, turn: Turn, appended: TurnAppended) -> None:
         if not appended.repeated:

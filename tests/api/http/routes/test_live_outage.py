@@ -76,6 +76,8 @@ async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Servi
                 took.append(time.monotonic() - began)
                 assert answer.status_code == 503
                 assert int(answer.headers["retry-after"]) >= 1
+                assert "may have been kept" in answer.json()["detail"]
+                assert "Idempotency-Key" in answer.json()["detail"]
             lines = await metrics_of(client)
         assert 'remembrancer_breaker_state{server="live",state="open",workload="command"} 1.0' in lines
         assert took[0] < 0.15
