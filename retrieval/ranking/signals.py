@@ -62,8 +62,9 @@ LINK_SHARE = 0.8
 UPDATE_WINDOW = 6
 """Best candidates among which updates are looked for. A larger window costs precision where no fact was updated."""
 
-UPDATE_MIN_RATIO = 0.4
-"""Least score of an update relative to the earlier statement; below it the two are about different things."""
+UPDATE_MIN_RATIO, UPDATE_MIN_RATIO_ALONE = 0.4, 0.6
+"""Least score of an update relative to the earlier statement, for two turns of conversations and for other memories;
+below it the two are about different things. Of a turn it is also asked that it gives a value: most do not."""
 
 UPDATE_LENGTH = 200
 """Tokens that an update has at most. A longer text tells of much else, and would push other hits out of a context."""
@@ -236,24 +237,24 @@ def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.f
 def update_boosts(candidates: Candidates, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """What to add to each score so that an update stands above the facts that it replaces, shape (candidates,).
 
-    An update is a short later statement, said in a session, that gives a value, by the same speaker as far as both are
-    known.
-    Only the best UPDATE_WINDOW candidates are compared, so the order of the rest stays. candidates: in the order of
-    their ids.
+    An update is a short later statement by the same speaker, as far as both are known; a turn must give a value. Only
+    the best UPDATE_WINDOW are compared, so the order of the rest stays. candidates: in the order of their ids.
     """
     positions = top_positions(scores, UPDATE_WINDOW)
-    positions = positions[candidates.columns.take(positions).known("session_id")]
     columns = candidates.columns.take(positions)
-    speakers, short = columns.column("speaker"), columns.wholes("tokens.count", 0) <= UPDATE_LENGTH
-    gives_value = short & (columns.column("gives_value") == 1)
-    by_time = np.lexsort((columns.column("seq"), columns.column("created_at"))).tolist()
+    in_session, times, speakers = columns.known("session_id"), columns.column("created_at"), columns.column("speaker")
+    short = columns.wholes("tokens.count", 0) <= UPDATE_LENGTH
+    gives_value = columns.column("gives_value") == 1
+    by_time = np.lexsort((columns.column("seq"), times)).tolist()
     boosted = scores.copy()
     for later_place, later in enumerate(by_time):
-        if gives_value[later]:
-            for earlier in by_time[:later_place]:
-                named = {int(speakers[earlier]), int(speakers[later])} - {NONE[ColumnKind.TEXT]}
-                if len(named) < 2 and scores[positions[later]] >= UPDATE_MIN_RATIO * scores[positions[earlier]]:
-                    boosted[positions[later]] = max(boosted[positions[later]], boosted[positions[earlier]] + _MARGIN)
+        for earlier in by_time[:later_place] if short[later] else ():
+            turns = in_session[later] and in_session[earlier]
+            named = {int(speakers[earlier]), int(speakers[later])} - {NONE[ColumnKind.TEXT]}
+            follows = len(named) < 2 and (gives_value[later] if turns else times[later] > times[earlier])
+            ratio = UPDATE_MIN_RATIO if turns else UPDATE_MIN_RATIO_ALONE
+            if follows and scores[positions[later]] >= ratio * scores[positions[earlier]]:
+                boosted[positions[later]] = max(boosted[positions[later]], boosted[positions[earlier]] + _MARGIN)
     return boosted - scores
 
 

@@ -35,6 +35,10 @@ NEXT, TWO_AWAY, IN_SESSION = 0.8, 0.5, 0.4
 """Weight of a token match in the neighbouring turn, in the turn after that, and elsewhere in the session: an answer
 often omits the words of its question, and the topic of a talk is named once."""
 
+UNRELATED_DENSE, UNRELATED_LATE = 0.0, 0.1
+"""Usual scores of the worst of many candidates, by the default encoder. With few candidates the worst may be a good
+match, so that these count as 0 instead of it."""
+
 UNMET = 0.05
 """Floor of a token's match. Matches are multiplied, so that a memory with a fair match of every token beats one with a
 good match of half of them; the floor keeps one missing token from undoing the others."""
@@ -52,12 +56,12 @@ def similarity(
     parts: list[tuple[float, NDArray[np.float64]]] = []
     shares = SHARES if late is not None else SHARES_WITHOUT_LATE
     if dense is not None:
-        parts.append((shares.dense, normalised(dense)))
+        worst = dense.min(initial=UNRELATED_DENSE if late is not None else np.inf)
+        parts.append((shares.dense, normalised(dense, float(worst))))
     if sparse is not None and (sparse.any() or not parts):  # without any match the leg carries no information
-        parts.append((shares.sparse, normalised(sparse, floor=0.0)))
+        parts.append((shares.sparse, normalised(sparse, 0.0)))
     if late is not None:
-        known = late[late > 0]
-        parts.append((shares.late, normalised(late, floor=float(known.min()) if known.size else None)))
+        parts.append((shares.late, normalised(late, float(late[late > 0].min(initial=UNRELATED_LATE)))))
     if not parts:
         raise ValueError("similarity needs the scores of at least one leg")
     weights = np.array([share for share, _ in parts])
@@ -65,16 +69,13 @@ def similarity(
     return fused
 
 
-def normalised(scores: NDArray[np.float64], floor: float | None = None) -> NDArray[np.float64]:
-    """Min-max normalised scores, in [0, 1]: 1 for the best, 0 for `floor` or, without one, for the worst.
+def normalised(scores: NDArray[np.float64], low: float) -> NDArray[np.float64]:
+    """Min-max normalised scores, in [0, 1]: 1 for the best, 0 for those that are `low` or less.
 
     Candidates of all types are normalised together, so a type whose best match is poor gets low values. Scores that are
     all equal are clipped to [0, 1].
     """
-    if scores.size == 0:
-        return scores
-    low = float(scores.min()) if floor is None else floor
-    high = float(scores.max())
+    high = float(scores.max(initial=-np.inf))
     if high - low <= 1e-9:
         return np.clip(scores, 0.0, 1.0)
     return np.clip((scores - low) / (high - low), 0.0, 1.0)

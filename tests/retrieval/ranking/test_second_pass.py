@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -129,14 +130,22 @@ def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
     [
         turn("b", 5, speaker="Bob"),
         turn("b", 5, gives_value=False),
-        turn("b", 5, session_id=None),
         turn("b", 5, tokens={"count": 201}),
     ],
-    ids=["another speaker", "no value", "no session", "a long text"],
+    ids=["another speaker", "no value", "a long text"],
 )
 def test_other_later_statements_are_not_boosted(later: Candidate) -> None:
-    """Only a short one of the same speaker, said in a session, that gives a value is an update."""
+    """Only a short one of the same speaker that gives a value is an update."""
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
+
+
+def test_a_memory_without_a_session_is_an_update_whatever_it_says() -> None:
+    """It was written by itself, unlike most turns; but it must score nearly as well."""
+    earlier = turn("a", 1, session_id=None)
+    later = turn("b", 5, session_id=None, gives_value=False)
+    assert boosted_order([0.6, 0.4], earlier, later) == ["b", "a"]
+    assert boosted_order([0.6, 0.3], earlier, later) == ["a", "b"]
+    assert boosted_order([0.6, 0.5], replace(later, id="c"), later) == ["c", "b"], "of the same time"
 
 
 def test_a_much_lower_score_is_no_update() -> None:

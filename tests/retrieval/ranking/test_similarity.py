@@ -34,7 +34,7 @@ def test_each_leg_counts_by_its_share() -> None:
     """The best candidate of all searches has 1, the worst 0, the best of one search that search's share."""
     fused = similarity(np.array([0.9, 0.1, 0.9]), np.array([12.0, 0.0, 0.0]))
     assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_WITHOUT_LATE.dense])
-    late = similarity(np.array([0.9, 0.1, 0.1]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
+    late = similarity(np.array([0.9, 0.0, 0.0]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
     assert late.tolist() == pytest.approx(list(SHARES))
 
 
@@ -63,7 +63,7 @@ def test_similarity_needs_a_leg() -> None:
 
 def test_normalising_an_empty_array_gives_an_empty_array() -> None:
     """An empty array stays empty."""
-    assert normalised(np.array([])).size == 0
+    assert normalised(np.array([]), 0.0).size == 0
 
 
 @given(pairs)
@@ -88,8 +88,8 @@ def test_normalised_scores_do_not_depend_on_the_order(scores: list[float], chanc
     """Each candidate keeps its score when the candidates are shuffled."""
     order = list(range(len(scores)))
     chance.shuffle(order)  # type: ignore[attr-defined]
-    straight = normalised(np.array(scores))
-    assert normalised(np.array(scores)[order]).tolist() == straight[order].tolist()
+    straight = normalised(np.array(scores), 0.0)
+    assert normalised(np.array(scores)[order], 0.0).tolist() == straight[order].tolist()
 
 
 def candidate(
@@ -149,3 +149,10 @@ def test_token_weights_are_a_distribution(cosines: NDArray[np.float64]) -> None:
     weights = token_weights(cosines)
     assert (weights >= 0).all()
     assert weights.sum() == pytest.approx(1.0)
+
+
+def test_of_a_few_candidates_the_worst_may_be_a_good_match() -> None:
+    """With token vectors, scores count from those of unrelated memories, not from the worst candidate."""
+    best, second = similarity(np.array([0.6, 0.5]), np.array([9.0, 6.0]), np.array([0.5, 0.4])).tolist()
+    assert best == pytest.approx(1.0)
+    assert 0.6 < second < 1.0
