@@ -274,10 +274,9 @@ class Threads:
         try:
             return await self.store.append(scope, append)
         except Unavailable as error:
-            repeat = (
-                "the same Idempotency-Key" if append.request else "an Idempotency-Key next time; read the thread now"
-            )
-            hint = f"{error}; the turn may have been kept: repeat it with {repeat}"
+            safe = "repeat it with the same Idempotency-Key"
+            unsafe = "read the thread before you repeat it, and send turns with an Idempotency-Key"
+            hint = f"{error}; the turn may have been kept: {safe if append.request else unsafe}"
             raise Unavailable(hint, retry_after_s=error.retry_after_s) from error
 
     def _count(self, turn: Turn, appended: TurnAppended) -> None:
