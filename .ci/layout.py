@@ -66,8 +66,8 @@ def rows() -> list[Row]:
     ports = protocols(product)
     largest, flattest = max(product, key=lambda m: m.lines), flat.most_common(1)[0]
     return [
-        Row("product lines", sum(m.lines for m in product), 35_600),
-        Row("product files, empty __init__.py aside", sum(m.lines > 0 for m in product), 240),
+        Row("product lines", sum(m.lines for m in product), 39_400),
+        Row("product files, empty __init__.py aside", sum(m.lines > 0 for m in product), 250),
         Row("files in one folder, most", flattest[1], 15, (flattest[0],)),
         Row("lines of a file, most", largest.lines, 400, (str(largest.path.relative_to(ROOT)),)),
         Row("modules under 80 lines with one importer", len(small), 15, tuple(small)),
@@ -77,7 +77,7 @@ def rows() -> list[Row]:
         Row("function length, 90th percentile", lengths[int(0.9 * len(lengths))], 25),
         Row("function length, longest", lengths[-1], 45),
         Row("benchmark lines", sum(m.lines for m in benchmarks), 4_020),
-        Row("lines of training scripts", sum(m.lines for m in training), 1_200),
+        Row("lines of training scripts", sum(m.lines for m in training), 1_300),
     ]
 
 

@@ -32,7 +32,7 @@ from ingest.screening.judge import (
     TRIVIAL,
     WORTH_KEEPING,
     Judge,
-    Position,
+    MessagePosition,
 )
 from memtypes.linear_model import FloatArray, LinearModel, from_binary
 from memtypes.model.policy import MemoryType
@@ -166,12 +166,12 @@ class Examples:
             self.targets.append(Target(states, english, shares, wanted))
 
 
-def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Iterator[tuple[Message, Position]]:
+def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Iterator[tuple[Message, MessagePosition]]:
     """Each message of a conversation with its place in it."""
     before, typical = Conversation(), statistics.median(len(message.text) for message in messages)
     for at, message in enumerate(messages):
         following = [(later.role, later.text) for later in messages[at + 1 : at + 1 + AHEAD]]
-        yield message, Position(message.role, before, Later(following, len(messages) - at - 1, typical))
+        yield message, MessagePosition(message.role, before, Later(following, len(messages) - at - 1, typical))
         before.add(message.role, message.text, known[message.text])
 
 

@@ -53,7 +53,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class MessagePosition:
     """Where a text was said: by whom, after and before what. Without messages around it, it stands alone."""
 
     role: str = "user"
@@ -105,19 +105,19 @@ class Judge:
         (row,) = softmax((scores + [states[name] for name in self.types.classes])[None])
         return {MemoryType(name): float(value) for name, value in zip(self.types.classes, row, strict=True)}
 
-    def judged(self, text: str, embedding: Embedding | None, place: Position | None = None) -> Judgement:
+    def judged(self, text: str, embedding: Embedding | None, place: MessagePosition | None = None) -> Judgement:
         """The judgement of a text, said in a conversation or alone."""
         words = [word for word in words_of(text) if word[0].isalnum()]
         if len(set(words)) <= MAX_REPEATED * len(words):  # no words, or the same few again and again
             return Judgement(0.0, 1.0)
         reading = read(text)
-        worth = self._worth(reading, text, embedding, place or Position())
+        worth = self._worth(reading, text, embedding, place or MessagePosition())
         (levels,) = self.importance.probabilities(reading.features[None])
         plain = float(np.interp(worth, (0, WORTH_KEEPING, 1), (1, _BOUND, _PLAIN)))
         high = _HIGH * float(levels[self.importance.classes.index("high")])
         return Judgement(worth, round(min(10.0, plain + high), 2))
 
-    def _worth(self, reading: Reading, text: str, embedding: Embedding | None, place: Position) -> float:
+    def _worth(self, reading: Reading, text: str, embedding: Embedding | None, place: MessagePosition) -> float:
         """The probability that the text is worth keeping."""
         model = self.first if place.is_alone else self.worth
         features = reading.features if place.is_alone else place.features(reading.features, text, embedding)

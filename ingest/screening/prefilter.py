@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from cachetools import LRUCache
 
 from ingest.screening.features import is_machine
-from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement, Position
+from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement, MessagePosition
 from ingest.screening.parts import steps_in
 from ingest.screening.submission import (
     Classification,
@@ -153,7 +153,7 @@ class Prefilter:
         kinds = self.judge.kinds(text, embedding)
         if said.part:  # a statement by itself, whoever says it
             return self.judge.judged(text, embedding), kinds
-        return self.judge.judged(text, embedding, Position(said.role, said.conversation, said.later)), kinds
+        return self.judge.judged(text, embedding, MessagePosition(said.role, said.conversation, said.later)), kinds
 
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
