@@ -247,7 +247,7 @@ _AUTHENTICATOR_SEED = (
 )
 _WALLET_SEED = r"(?i)(?:seed|recovery|mnemonic)(?: phrase| words)?[^\na-z]{1,6}(?P<s>[a-z]{3,8}(?: [a-z]{3,8}){11,23})"
 _PIN = (
-    r"(?i)(?:\bpin\b(?:[- ]?code)?|\bcvv2?\b|\bcvc\b|(?:door|alarm|access|gate|safe) code)"
+    r"(?i)(?:\bpin\b(?:[- ]?code)?|\bcvv2?\b|\bcvc\b|(?:alarm|safe) code)"
     r"[^0-9\n]{0,24}?[ :=](?P<s>[0-9]{3,8}#?)\b"
 )
 _OFFICIAL_NUMBER = _NUMBER_NAME + r"(?P<s>(?:[A-Z]{2} ?)?[0-9][0-9 .-]{5,17}[0-9](?: ?[A-Z]\b)?|[A-Z0-9]{8,9}\b)"
