@@ -116,7 +116,8 @@ class Threads:
         policy = self.policies.requested(request.resource)
         key = thread_key(request.key or policy.key, request)
         scope = replace(scope, agent_id=scope.agent_id or request.agent_id)
-        self.policies.check_access(scope, request.resource, key, write=request.initial_context is not None)
+        changes = request.initial_context is not None or request.workflow_id is not None
+        self.policies.check_access(scope, request.resource, key, write=changes)
         if request.parent_id is not None:
             await self.check_access(scope, request.parent_id, write=False)
         names = ("parent_id", "resource", "agent_id", "workflow_id")
@@ -144,14 +145,16 @@ class Threads:
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
         """Open a thread for each resource of the agent. All keys are rendered before the first thread is created.
 
-        A key in the request replaces the resources' keys. The initial context goes to threads that it may write to.
+        A key in the request replaces the resources' keys. The initial context and the workflow are for threads that it
+        may write to.
         """
         references = self.policies.references(request.agent_id or "")
         requests = []
         for reference in references:
             key = thread_key(request.key or reference.key or self.policies.requested(reference.id).key, request)
-            context = request.initial_context if reference.mode is AccessMode.READ_WRITE else None
-            changes = {"key": key, "resource": reference.id, "initial_context": context}
+            changes: dict[str, object] = {"key": key, "resource": reference.id}
+            if reference.mode is AccessMode.READ_ONLY:
+                changes |= {"initial_context": None, "workflow_id": None}
             requests.append(request.model_copy(update=changes))
         opened = [await self.open(scope, each) for each in requests]
         return [replace(thread, mode=each.mode) for thread, each in zip(opened, references, strict=True)]

@@ -44,7 +44,7 @@ from memtypes.live.workflows import (
     WorkflowStatus,
     small_json,
 )
-from memtypes.model.errors import NotFound, RemembrancerError, VersionConflict
+from memtypes.model.errors import AccessDenied, NotFound, RemembrancerError, VersionConflict
 from memtypes.model.memory import Model, Whole
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
@@ -66,12 +66,14 @@ _log = logging.getLogger(__name__)
 class WorkflowRequest(Model):
     """A workflow to create. workflow_id: random by default. parent_id: the workflow that it continues.
 
-    data: of its first state. on_end: what becomes of its threads and working items when it ends: they stay for their
-    time to live (keep), threads become memories and items end (flush), or what is live of them is deleted (delete).
+    agent: the agent that begins it. data: of its first state. on_end: what becomes of its threads and working items
+    when it ends: they stay for their time to live (keep), threads become memories and items end (flush), or what is
+    live of them is deleted (delete).
     """
 
     workflow_id: WorkflowId | None = None
     parent_id: WorkflowId | None = None
+    agent: Name | None = None
     data: JsonObject = Field(default_factory=dict)
     on_end: OnEnd = OnEnd.FLUSH
 
@@ -85,11 +87,12 @@ def _not_blank_json(value: object) -> object:
 class ResumeRequest(Model):
     """The next input of a workflow: any JSON, which becomes its next event. budget: tokens of the history.
 
-    model: counts the tokens. versions: the values of resources to show, the newest or all. idempotency_key: the same
-    key and request get the same answer.
+    agent: the agent that continues it. model: counts the tokens. versions: the values of resources to show, the newest
+    or all. idempotency_key: the same key and request get the same answer.
     """
 
     input: Annotated[Any, AfterValidator(_not_blank_json)]
+    agent: Name | None = None
     budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] | None = None
     model: Name | None = None
     versions: Versions = Versions.NEWEST
@@ -143,27 +146,45 @@ class Workflows:
 
     async def create(self, scope: Scope, request: WorkflowRequest) -> tuple[str, Mapping[str, int]]:
         """Create a workflow; return its id, and the number of secrets removed from its data, by kind."""
-        ids = {"workflow_id": request.workflow_id, "parent_id": request.parent_id}
+        agent = request.agent or scope.agent_id
+        ids = {"workflow_id": request.workflow_id, "parent_id": request.parent_id, "agent": agent}
         self.redactor.check_ids(scope.tenant, ids)
         workflow_id = request.workflow_id or str(uuid.uuid4())
         cleaned = await self._clean(scope, dict(request.data))
         now = to_utc(self.clock())
-        base = WorkflowState(data=cleaned.value, changes=(StatusChange(WorkflowStatus.PENDING, now),))
+        base = WorkflowState(data=cleaned.value, changes=(StatusChange(WorkflowStatus.PENDING, now, actor=agent),))
         new = NewWorkflow(workflow_id, request.parent_id, base, now, request.on_end)
         await self.store.create(scope, new)
         return workflow_id, cleaned.counts
 
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
-        """Append an event; return its version, and the memories written of the workflow if the event ended it."""
-        self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": new.agent})
+        """Append an event; return its version, and the memories written of the workflow if the event ended it.
+
+        Raises AccessDenied for an end that the scope's agent may not report.
+        """
+        agent = new.agent or scope.agent_id
+        self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": agent})
+        ends = STATUS_AFTER.get(new.type, WorkflowStatus.PENDING).ended
+        if ends and scope.agents:
+            await self._check_began(scope, workflow_id)
         cleaned = await self._clean(scope, new.payload())
-        event = new.model_copy(update=cleaned.value).at(to_utc(self.clock()))
+        event = new.model_copy(update={**cleaned.value, "agent": agent}).at(to_utc(self.clock()))
         appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
         await self._snapshot_if_due(scope, workflow_id, appended.version)
-        if not STATUS_AFTER.get(event.type, WorkflowStatus.PENDING).ended:
+        if not ends:
             return EventResult(appended.version, redactions=cleaned.counts)
         record = await self.ended.record(scope, workflow_id)
         return EventResult(appended.version, record.memories, record.threads, record.items, cleaned.counts)
+
+    async def _check_began(self, scope: Scope, workflow_id: str) -> None:
+        """Raise AccessDenied unless the scope's agent began the workflow: its end takes the threads and items in it."""
+        began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
+        if began != [scope.agent_id]:
+            by = " by " + repr(began[0]) if began and began[0] else ""
+            raise AccessDenied(
+                f"agent {scope.agent_id!r} may not end workflow {workflow_id!r}, begun{by}; "
+                "the agent that began it may, and a key that is bound to no agent"
+            )
 
     async def chain(self, scope: Scope, workflow_id: str) -> WorkflowChain:
         """The workflow and its ancestors. There are no cycles: a parent is fixed when its child is created."""
@@ -187,9 +208,9 @@ class Workflows:
         With an idempotency key, a repeated call gets the first answer again and appends nothing. When other callers
         append events meanwhile, the history is read again. view: how to write the history that `request` asks for.
         """
-        self.redactor.check_ids(scope.tenant, {"idempotency_key": request.idempotency_key})
+        self.redactor.check_ids(scope.tenant, {"idempotency_key": request.idempotency_key, "agent": request.agent})
         cleaned = await self._clean(scope, request.input)
-        request = request.model_copy(update={"input": cleaned.value})
+        request = request.model_copy(update={"input": cleaned.value, "agent": request.agent or scope.agent_id})
         attempt = 0
         while True:
             attempt += 1
@@ -197,7 +218,7 @@ class Workflows:
             version = logs[-1].version
             answer = await self._history(scope, logs, view)
             kind = WorkflowEventType.NOTE if version else WorkflowEventType.STARTED
-            event = Event(kind, to_utc(self.clock()), input=request.input)
+            event = Event(kind, to_utc(self.clock()), agent=request.agent, input=request.input)
             once = _idempotent_answer(request, answer)
             try:
                 appended = await self.store.append(scope, AppendEvent(workflow_id, event, version, once))
@@ -260,6 +281,6 @@ class Workflows:
 def _idempotent_answer(request: ResumeRequest, answer: WorkflowHistory) -> IdempotentAnswer | None:
     if request.idempotency_key is None:
         return None
-    asked = [request.input, request.budget, request.model, request.versions]
+    asked = [request.input, request.agent, request.budget, request.model, request.versions]
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     return IdempotentAnswer(request.idempotency_key, digest, _HISTORY.dump_json(answer).decode())

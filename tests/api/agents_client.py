@@ -16,7 +16,7 @@ from memtypes.stores.redis.working import RedisWorking
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever
 from tests.api.conftest import connect
-from tests.api.working_client import with_live
+from tests.api.working_client import with_live_workflows
 from tests.fakes_memories import InMemoryStore
 from tests.ingest.conversations.builders import ingestor_over, threads_over
 
@@ -73,7 +73,7 @@ async def serving(live: LiveClient, services: Services) -> AsyncIterator[httpx.A
     """An HTTP client of the service."""
     assert isinstance(services.store, InMemoryStore)
     assert services.receipts is not None
-    wired = with_live(services, live)
+    wired = with_live_workflows(services, live)
     parts = replace(services.receipts.parts, live=RedisWorking(live))
     wired = replace(wired, retriever=Retriever(parts), receipts=Receipts(services.receipts.queue, parts))
     threads = threads_over(live, POLICIES, ingestor=ingestor_over(services.store))

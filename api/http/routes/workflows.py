@@ -253,8 +253,8 @@ def live_workflows(services: AppServices) -> Workflows:
 
 @Endpoint("POST /v1/workflows", "Begin a workflow", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
 async def post_workflow(request: ApiRequest, workflows: LiveWorkflows, data: JSONBody[WorkflowPost]) -> BegunAnswer:
-    """The id of the new workflow and its version, 0."""
-    workflow_id, redactions = await workflows.create(request.scope_in(data.namespace), data)
+    """The id of the new workflow and its version, 0. A key that is bound to agents ends only what its agent began."""
+    workflow_id, redactions = await workflows.create(request.agent_scope(data.namespace, agent_id=data.agent), data)
     return BegunAnswer(workflow_id=workflow_id, version=0, redactions=redactions)
 
 
@@ -277,11 +277,15 @@ async def list_workflows(
     errors=_WRITE_ERRORS,
 )
 async def post_event(
-    request: ApiRequest, workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId, data: JSONBody[NewEvent]
+    request: ApiRequest,
+    workflows: LiveWorkflows,
+    params: Params[InNamespace],
+    workflow_id: PathId,
+    data: JSONBody[NewEvent],
 ) -> EventAnswer:
-    """The version of the appended event."""
-    request.auth.agent(data.agent)
-    reported = await workflows.append(namespace, workflow_id, data)
+    """The version of the appended event, which is of the agent that the key is bound to if it names none."""
+    scope = request.agent_scope(params.namespace, agent_id=data.agent)
+    reported = await workflows.append(scope, workflow_id, data)
     return EventAnswer.model_validate(reported, from_attributes=True)
 
 
@@ -359,15 +363,17 @@ async def get_workflow_history(
     errors=_WRITE_ERRORS,
 )
 async def post_continue(
+    request: ApiRequest,
     services: AppServices,
     workflows: LiveWorkflows,
-    namespace: QueryScope,
+    params: Params[InNamespace],
     workflow_id: PathId,
     data: JSONBody[ResumeRequest],
 ) -> ContinueAnswer:
     """The history in the budget, and the version of the input, which was appended as an event."""
     view = _view(services, workflows, data)
-    resumed = await workflows.resume(namespace, workflow_id, data, view)
+    scope = request.agent_scope(params.namespace, agent_id=data.agent)
+    resumed = await workflows.resume(scope, workflow_id, data, view)
     return ContinueAnswer.of(resumed.history, view, resumed.version, redactions=resumed.redactions)
 
 

@@ -106,6 +106,58 @@ async def test_an_agent_is_refused_threads_that_it_does_not_refer_to(world: Worl
     assert (await world.on_thread("host", "GET", f"/{loose}", agent_id="ann")).status_code == 200
 
 
+async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> None:
+    """Its end takes the threads in it, which may be another agent's; a key of no agent may end any."""
+    query = {"namespace": world.namespace}
+    for name, began, refused, ends in (
+        ("a", "bob", "ann", "bob"),
+        ("b", "host", "ann", "host"),
+        ("c", "bob", "ann", "host"),
+    ):
+        await world.call(began, "POST", "/v1/workflows", {"workflow_id": name, "on_end": "delete"})
+        secret = await world.thread("bob", resource="secret", key=name, workflow_id=name)
+        events = f"/v1/workflows/{name}/events"
+        for kind in ("completed", "failed", "cancelled"):
+            answer = await world.client.post(events, json={"type": kind}, params=query, headers=key_header(refused))
+            assert "agent 'ann' may not end workflow" in problem(answer, 403)["detail"]
+        assert (await world.on_thread("bob", "GET", f"/{secret}")).status_code == 200
+        ended = await world.client.post(events, json={"type": "completed"}, params=query, headers=key_header(ends))
+        assert ended.json()["threads"] == 1
+        problem(await world.on_thread("bob", "GET", f"/{secret}"), 404)
+
+
+async def test_events_are_of_the_agent_of_the_key(world: World) -> None:
+    """With a key of several agents a request must name one, with a key of one it need not."""
+    await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
+    problem(await world.call("both", "POST", "/v1/workflows", {}), 422)
+    query = {"namespace": world.namespace}
+    for path, event in (("events", {"type": "step_started", "step_id": "s"}), ("continue", {"input": "go on"})):
+        for key, agent, status in (
+            ("both", None, 422),
+            ("both", "bob", 403),
+            ("both", "cat", None),
+            ("ann", None, None),
+        ):
+            body = event | ({"agent": agent} if agent else {})
+            answer = await world.client.post(
+                f"/v1/workflows/w/{path}", json=body, params=query, headers=key_header(key)
+            )
+            assert answer.status_code == (status or {"events": 201, "continue": 200}[path])
+    listed = (await world.call("ann", "GET", "/v1/workflows/w/events")).json()["events"]
+    assert [event["agent"] for event in listed] == ["cat", "ann", "cat", "ann"]
+    chain = (await world.call("ann", "GET", "/v1/workflows/w/chain")).json()["workflows"]
+    assert [state["actor"] for state in chain[0]["states"]] == ["ann", "cat"]
+
+
+async def test_a_read_only_reference_is_not_put_into_a_workflow(world: World) -> None:
+    """It would be deleted with the workflow. With all references of an agent, only those that it may write to are."""
+    await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
+    await world.thread("ann", status=403, resource="shared", variables=SESSION, workflow_id="w")
+    opened = await world.call("ann", "POST", "/v1/threads", {"variables": SESSION, "workflow_id": "w"})
+    threads = {each["resource"]: each["thread"]["workflow_id"] for each in opened.json()["threads"]}
+    assert threads == {"shared": None, "boxes": "w"}
+
+
 async def test_admin_keys_are_not_bound(world: World) -> None:
     """An admin reaches everything, so such a key is refused; a created key is bound as asked for."""
     made = {"tenant": "t", "role": "reader", "agents": ["ann"]}
