@@ -33,7 +33,8 @@ def _pieces(template: str) -> list[_Piece]:
     try:
         body = Environment(autoescape=True).parse(template).body
     except TemplateError as error:
-        raise ValueError(f"{template!r} is not a valid template: {error}") from error
+        hint = "write members as {{ workflow.id }}"
+        raise ValueError(f"{template!r} is not a valid template: {error}; {hint}") from error
     parts = [part for node in body for part in (node.nodes if isinstance(node, nodes.Output) else [node])]
     pieces: list[_Piece] = [part.data if isinstance(part, nodes.TemplateData) else _path(part) for part in parts]
     if any(len(piece) == 1 for piece in pieces if isinstance(piece, tuple)):
@@ -116,7 +117,7 @@ def _encoded(value: str, separator: str) -> str:
 def _members(name: str, value: object) -> dict[str, Any]:
     """Members of the variable `name`, whose value is a mapping, with texts as leaves."""
     if not isinstance(value, Mapping):
-        raise InvalidRequest(f"variables.{name} must be an object such as {{'id': ...}}", path=f"variables.{name}")
+        raise InvalidRequest("must be an object such as {'id': ...}", path=f"variables.{name}")
     return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}
 
 
@@ -124,7 +125,7 @@ def _strings(name: str, value: object) -> Any:
     if isinstance(value, Mapping):
         return _members(name, value)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise InvalidRequest(f"variables.{name} must be a string or an integer", path=f"variables.{name}")
+        raise InvalidRequest("must be a string that is not empty, or an integer", path=f"variables.{name}")
     return str(value)
 
 

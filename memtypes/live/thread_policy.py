@@ -259,6 +259,15 @@ class Policies(Model):
     threads: dict[Name, ThreadPolicy] = Field(default_factory=dict)
     agents: dict[Name, Agent] = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_policy_file(cls, value: object) -> object:
+        if isinstance(value, dict) and (
+            {"resource", "memories"} & value.keys() or isinstance(value.get("agents"), list)
+        ):
+            raise ValueError("has resources of a workflow project; `remembrancer policies convert FILE` rewrites them")
+        return value
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         for name, agent in self.agents.items():

@@ -1,9 +1,9 @@
 """The context of a thread within an exact token budget: selected newest first, shown oldest first.
 
 The parts are system turns, custom (the initial context), long_term (summaries and turns of ancestors), short_term (the
-thread's own turns), files and images. Each part has a share of the budget, heading included. With the allocation of a
-policy a share is a limit. Without one, parts hand on what they do not need. Files and images always have their share,
-and what the others leave.
+thread's own turns), files and images. Each part has a share of the budget, heading included, and hands on what it does
+not need. The shares that the allocation of a policy names are limits; the parts that it does not name, such as files
+and images, have a share beside them.
 
 Of turns, the newest are shown up to the first that does not fit; the newest of a part is cut if it must be. Of a
 summary or an initial context that does not fit, the most important sentences are shown. A line at the beginning says
@@ -47,10 +47,12 @@ _SHARES = {"system": 0.2, "short_term": 0.4, "long_term": 0.1, "custom": 0.1, "f
 _LEAST = 24
 """Least tokens of a part without an allocation, as far as there is room."""
 
-_REFERENCES = 0.1
-"""Share of the budget that files and images have each, if there are any, beside the allocation of a policy."""
+_UNNAMED = 0.1
+"""Share of each part that the allocation of a policy does not name, relative to those that it names, which make 1."""
 
 _OPENING, _CLOSING = "<memory_thread>\n", "</memory_thread>\n"
+_SHORT_MARK = "- [more is left out]\n"
+"""The mark of a budget that has no room for the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +106,10 @@ def thread_context(
 ) -> ThreadContext:
     """The context of the last thread of `chain`, which is oldest first, in at most `budget` tokens."""
     parts = _Parts.of(chain, tokenizer, files=files)
-    frame = tokenizer.count(_OPENING) + tokenizer.count(_CLOSING)
-    shown = parts.fitting(budget - frame, allocation)
-    omitted = parts.omitted(shown)
-    mark = omitted.mark()
-    if mark and shown:
-        reserve = tokenizer.count(parts.omitted({}).mark())
-        marked = parts.fitting(budget - frame - reserve, allocation)
-        # A budget with no room for the mark and a turn shows the turn.
-        if marked.get("short_term") or not shown.get("short_term"):
-            shown, omitted = marked, parts.omitted(marked)
-            mark = omitted.mark()
-        else:
-            mark = ""
+    room = budget - tokenizer.count(_OPENING) - tokenizer.count(_CLOSING)
+    shown, mark = parts.fitting(room, allocation), ""
+    if shown and parts.omitted(shown).mark():
+        shown, mark = parts.marked(shown, room, allocation)
     text = _text(mark, shown)
     pieces = [piece for part in shown.values() for piece in part]
     places = {piece.place for piece in pieces if piece.place is not None}
@@ -127,7 +120,7 @@ def thread_context(
         turns=tuple(piece.place for piece in pieces if piece.place is not None),
         files=tuple(piece.mention for piece in shown.get("files", []) if piece.mention is not None),
         images=tuple(piece.mention for piece in shown.get("images", []) if piece.mention is not None),
-        omitted=omitted,
+        omitted=parts.omitted(shown),
         cut=frozenset(piece.place for piece in pieces if piece.place is not None and piece.cut),
         needs_more=any(
             not tail.whole and all((tail.thread.id, turn.index) in places for turn in tail.turns) for tail in chain
@@ -137,11 +130,16 @@ def thread_context(
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What each part of a context may show, and the tokens of its heading. all: counts of what there is."""
+    """What each part of a context may show, and the tokens of its heading. all: counts of what there is.
+
+    newest: the part with the thread's newest turn.
+    """
 
     sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]
     headings: Mapping[str, int]
     all: OmittedParts
+    newest: str
+    tokenizer: Tokenizer
 
     @classmethod
     def of(cls, chain: Sequence[ThreadTail], tokenizer: Tokenizer, *, files: bool) -> _Parts:
@@ -174,7 +172,9 @@ class _Parts:
             summary=bool(summaries),
             initial_context=bool(given),
         )
-        return cls(sources, {name: tokenizer.count(heading) for name, heading in _HEADINGS.items()}, everything)
+        headings = {name: tokenizer.count(heading) for name, heading in _HEADINGS.items()}
+        is_system = bool(chain[-1].turns) and chain[-1].turns[-1].role == "system"
+        return cls(sources, headings, everything, "system" if is_system else "short_term", tokenizer)
 
     def fitting(self, room: int, allocation: ContextAllocation | None) -> dict[str, list[Piece]]:
         """The pieces of each part that fits into `room` tokens, without empty parts, in the order shown."""
@@ -182,15 +182,40 @@ class _Parts:
             return {}
         wanted = {name: source.demand(room) for name, source in self.sources.items()}
         wanted = {name: tokens + self.headings[name] if tokens else 0 for name, tokens in wanted.items()}
-        allotted = allot(room, wanted, _SHARES, _LEAST) if allocation is None else _limited(room, wanted, allocation)
+        shares: Mapping[str, float] = _SHARES
+        if allocation is not None:
+            wanted, shares = self._limited(room, wanted, allocation.model_dump(exclude_unset=True))
+        allotted = allot(room, wanted, shares, _LEAST if allocation is None else 0)
         shown: dict[str, list[Piece]] = {}
         spare = room - sum(allotted.values())
         for name in _SHARES:  # turns first: what they leave, because the next one does not fit, the others have
-            limited = allocation is not None and name not in ("files", "images")
-            more = 0 if limited else min(wanted[name] - allotted[name], spare)
+            more = min(wanted[name] - allotted[name], spare)
             shown[name] = self.sources[name].fitting(allotted[name] + more - self.headings[name])
             spare += allotted[name] - self.tokens(name, shown[name])
         return {name: sorted(shown[name], key=lambda piece: piece.order) for name in _HEADINGS if shown[name]}
+
+    def _limited(
+        self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
+    ) -> tuple[dict[str, int], dict[str, float]]:
+        """Most tokens of each part, and its share, by the limits of a policy; some for the newest turn in any case."""
+        most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
+        most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
+        shares = {name: limits.get(name, _UNNAMED) if most[name] else 0.0 for name in (self.newest, *_SHARES)}
+        shares = {name: share / max(sum(shares.values()), 1.0) for name, share in shares.items()}
+        return most, shares | {self.newest: max(shares[self.newest], _LEAST / room)}
+
+    def marked(
+        self, shown: dict[str, list[Piece]], room: int, allocation: ContextAllocation | None
+    ) -> tuple[dict[str, list[Piece]], str]:
+        """What fits beside a mark of what is left out, and the mark: the longest one that leaves the newest turn room.
+
+        Without room for any mark it is `shown`.
+        """
+        for reserved in (self.omitted({}).mark(), _SHORT_MARK):
+            fitting = self.fitting(room - self.tokenizer.count(reserved), allocation)
+            if fitting.get(self.newest) or not shown.get(self.newest):
+                return fitting, reserved if reserved == _SHORT_MARK else self.omitted(fitting).mark()
+        return shown, ""
 
     def tokens(self, name: str, pieces: Sequence[Piece]) -> int:
         """Tokens of a part that shows `pieces`, its heading included."""
@@ -213,17 +238,6 @@ class _Parts:
 
 def _whole_notes(pieces: Sequence[Piece]) -> int:
     return sum(piece.place is None and not piece.cut for piece in pieces)
-
-
-def _limited(room: int, wanted: Mapping[str, int], allocation: ContextAllocation) -> dict[str, int]:
-    """Tokens for each part by the allocation of a policy, which limits parts; references have what the others leave."""
-    references = {kind: min(wanted[kind], math.floor(_REFERENCES * room)) for kind in ("files", "images")}
-    left = room - sum(references.values())
-    shares = allocation.model_dump()
-    allotted = {name: min(wanted[name], math.floor(share * left)) for name, share in shares.items()} | references
-    for kind in references:
-        allotted[kind] += min(wanted[kind] - allotted[kind], room - sum(allotted.values()))
-    return allotted
 
 
 def _count(tail: ThreadTail, kind: str) -> int:

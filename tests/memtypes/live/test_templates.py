@@ -55,7 +55,8 @@ def test_ids_are_taken_as_they_are(template: str, user: str, session: str, key: 
     ("template", "variables", "message"),
     [
         ("{{ user.id }}", {"user": {}}, "does not resolve"),
-        ("{{ user.id }}", {"user": {"id": True}}, r"variables\.user\.id must be a string or an integer"),
+        ("{{ user.id }}", {"user": {"id": True}}, "must be a string that is not empty, or an integer"),
+        ("{{ user.id }}", {"user": {"id": ""}}, "must be a string that is not empty, or an integer"),
         ("{{ user.id }}", {"user": "ann"}, "must be an object"),
         ("{{ user.id }}", {"user": {"id": "a" * 257}}, "a key has 1 to 256 characters, not 257"),
         ("a\x07b", {}, "no control characters"),

@@ -22,6 +22,9 @@ threads:
   brief: {type: token_based, max_tokens: 400, flush: {strategy: hybrid_summary, summary_tokens: 100}}
   modelled: {model: gpt-4o}
   long: {max_turns: 2000}
+  divided: {allocation: {system: 0.1, long_term: 0.3, short_term: 0.6}}
+  nothing_given: {allocation: {long_term: 0.3, short_term: 0.7, custom: 0.0}}
+  terse: {allocation: {long_term: 0.95, short_term: 0.05}}
   shared: {model: gpt-4o, max_context_ratio: 0.001}
 """
 
@@ -53,6 +56,43 @@ async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncCl
     assert "- [left out: 1 turn]\n" in shown["context"]
     assert shown["omitted"] == {"turns": 1, "files": 0, "images": 0, "summary": False, "initial_context": False}
     assert shown["metadata"]["total_tokens"] <= 100
+
+
+@pytest.mark.parametrize(("resource", "role"), [("terse", "user"), ("terse", "system"), ("divided", "system")])
+async def test_the_newest_turn_is_shown_whatever_share_it_has(
+    client: httpx.AsyncClient, resource: str, role: str
+) -> None:
+    """A policy whose share for the newest turn has no room for it still shows it, cut."""
+    thread = (await begun(client, resource=resource))["id"]
+    await say(client, thread, f"what came before {words(200)}")
+    await say(client, thread, f"the newest turn {words(500)}", role=role)
+    shown = await context(client, thread, budget=100)
+    assert {"thread_id": thread, "index": 1, "cut": True} in shown["turns"]
+    assert f"{role}: the newest turn" in shown["context"]
+    assert shown["metadata"]["total_tokens"] <= 100
+
+
+async def test_a_policy_leaves_room_for_parts_that_it_does_not_name(client: httpx.AsyncClient) -> None:
+    """A given context is shown unless the policy's share for it is 0."""
+    given = f"{'The sky is blue. ' * 60}You must never delete anything."
+    for resource, is_shown in (("divided", True), ("nothing_given", False)):
+        thread = (await begun(client, resource=resource, initial_context=given))["id"]
+        await say(client, thread, words(200))
+        shown = await context(client, thread, budget=300)
+        assert ("You must never delete anything." in shown["context"]) == is_shown
+        assert shown["omitted"]["initial_context"]
+
+
+async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(client: httpx.AsyncClient) -> None:
+    """The newest turn has the room; the text is marked nevertheless."""
+    thread = (await begun(client, initial_context="Given. " * 40))["id"]
+    for number in range(30):
+        await say(client, thread, f"turn {number}", files=[f"{number}.py"], images=[f"{number}.png"])
+    await say(client, thread, f"the newest turn {words(500)}")
+    shown = await context(client, thread, budget=40)
+    assert "- [more is left out]\n" in shown["context"]
+    assert shown["turns"] == [{"thread_id": thread, "index": 30, "cut": True}]
+    assert shown["metadata"]["total_tokens"] <= 40
 
 
 async def test_a_summary_and_a_given_context_are_shown_in_part(client: httpx.AsyncClient) -> None:

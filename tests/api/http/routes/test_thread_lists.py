@@ -78,3 +78,10 @@ async def test_ids_from_the_world_are_taken_as_they_are(client: httpx.AsyncClien
     assert all(threads[left] != threads[right] for left, right in combinations(threads, 2))
     assert len(await listed(client, key_prefix="notes:auth0|123")) == len(sessions)
     assert (await begun(client, key="auth0|123/josé"))["key"] == "auth0|123/josé"
+
+
+async def test_a_value_that_gives_no_key_is_refused_with_its_place(client: httpx.AsyncClient) -> None:
+    """An empty id would give all conversations without one the same thread."""
+    variables = {"user": {"id": "u"}, "session": {"id": ""}}
+    problem = await begun(client, 422, resource="notes", variables=variables)
+    assert problem["detail"] == "variables.session.id: must be a string that is not empty, or an integer"
