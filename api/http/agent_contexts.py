@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 from pydantic import Field
 
@@ -22,7 +21,7 @@ from ingest.conversations.references import AgentThread, threads_of_agent
 from ingest.working.intentions import DueRequest
 from memtypes.live.thread_policy import AccessMode
 from memtypes.live.workflows import JsonObject
-from memtypes.llms.registry import Allocation, KnownModel
+from memtypes.llms.registry import Allocation
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType
@@ -31,22 +30,15 @@ from memtypes.model.times import Instant
 from memtypes.ports.encoders import Tokenizer
 from memtypes.search.passage import bullet
 from retrieval.answer import Answer, ContextItem, OmittedIfNone, RetrieveAnswer
-from retrieval.context.model_count import BuiltContext, within_model_budget
+from retrieval.context.model_count import BuiltContext, WindowBudget, within_model_budget
 from retrieval.context.thread import OmittedParts, ThreadContext
 from retrieval.query.request import (
-    DEFAULT_BUDGET,
     DEFAULT_FLOOR,
-    DEFAULT_TOKENIZER,
-    MAX_BUDGET,
     Floor,
     Query,
     RetrieveRequest,
     Tokens,
-    reduced,
 )
-
-DEFAULT_WINDOW = 128_000
-"""Window whose parts divide the budget where the model's window is unknown."""
 
 MAX_WORDS = 2_000
 """Characters of the newest turn that stand for a query."""
@@ -74,7 +66,7 @@ class AgentContextPost(Model):
 
 
 class AgentThreadItem(Answer):
-    """A thread in an agent's context. turns: those shown. omitted: what was left out of it."""
+    """A thread of an agent. turns: those shown; none if it had no room. omitted: what was left out of it."""
 
     thread_id: str
     resource: str
@@ -93,7 +85,7 @@ class MemoryPart(Answer):
 
 
 class ThreadsPart(Answer):
-    """The threads in an agent's context, and their tokens."""
+    """The agent's threads, and the tokens of those in its context."""
 
     tokens: int
     items: list[AgentThreadItem]
@@ -137,39 +129,6 @@ class AgentContextAnswer(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class AgentBudget:
-    """A budget in tokens of the model, and its parts in tokens of the tokenizer, which count `margin` less."""
-
-    total: int
-    margin: float
-    tokenizer: str
-    parts: Allocation
-
-    @classmethod
-    def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
-        """`budget` tokens, or those of the model's window without its response, divided as the window is."""
-        window = None if model is None else model.allocation
-        shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
-        content = shares.system + shares.history + shares.files + shares.memory
-        total = budget if budget is not None else min(content, MAX_BUDGET) if window else DEFAULT_BUDGET
-        allowed = reduced(total, margin)
-        system, history, files = (allowed * part // content for part in (shares.system, shares.history, shares.files))
-        parts = Allocation(
-            system=system,
-            history=history,
-            files=files,
-            memory=allowed - system - history - files,
-            response=window.response if window else 0,
-        )
-        return cls(total, margin, model.tokenizer if model else DEFAULT_TOKENIZER, parts)
-
-    @property
-    def allowed(self) -> int:
-        """Tokens of the tokenizer for all parts together."""
-        return reduced(self.total, self.margin)
-
-
-@dataclass(frozen=True, slots=True)
 class _ShownThread:
     thread: AgentThread
     context: ThreadContext
@@ -188,7 +147,7 @@ class AgentContexts:
         model = None if asked.model is None else self.services.models().find(asked.model)
 
         async def build(margin: float) -> BuiltContext[AgentContextAnswer]:
-            answer = await self._answer(scope, asked, AgentBudget.of(asked.budget, model, margin))
+            answer = await self._answer(scope, asked, WindowBudget.of(asked.budget, model, margin))
             tokens = sum(part.tokens for part in (answer.parts.memory, answer.parts.working, answer.parts.due))
             return BuiltContext(answer, answer.context, tokens + answer.parts.threads.tokens, answer.metadata.budget)
 
@@ -200,7 +159,7 @@ class AgentContexts:
         self.services.metrics.note_context("agent", metadata.total_tokens, whole.metadata.degraded)
         return whole
 
-    async def _answer(self, scope: Scope, asked: AgentContextPost, budget: AgentBudget) -> AgentContextAnswer:
+    async def _answer(self, scope: Scope, asked: AgentContextPost, budget: WindowBudget) -> AgentContextAnswer:
         counter = self.services.tokenizers[budget.tokenizer]
         threads, degraded = await self._threads(scope, asked)
         try:
@@ -208,7 +167,9 @@ class AgentContexts:
             query = asked.query or await self._last_words(scope, threads)
             memories = await self._memories(scope, asked, query, budget, sum(each.tokens for each in shown))
             free = budget.allowed - memories.metadata.total_tokens
-            if any(each.context.omitted.turns for each in shown) and free > sum(each.tokens for each in shown):
+            if any(each.context.omitted != OmittedParts() for each in shown) and free > sum(
+                each.tokens for each in shown
+            ):
                 shown = await self._shown(scope, threads, free, counter)
         except Unavailable:
             if not threads:
@@ -248,16 +209,15 @@ class AgentContexts:
     async def _shown(
         self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[_ShownThread]:
-        """The threads in `budget` tokens: each has an equal share of what those before it leave."""
+        """The threads in `budget` tokens: each has an equal share of what those before it leave, which may be none."""
         shown: list[_ShownThread] = []
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
             room = budget // (len(threads) - place) - counter.count(heading)
             context, _ = await thread_part(live_threads(self.services), scope, thread.thread_id, max(0, room), counter)
-            if context.text:
-                text = heading + context.text
-                shown.append(_ShownThread(thread, context, text, counter.count(text)))
-                budget -= shown[-1].tokens
+            text = heading + context.text if context.text else ""
+            shown.append(_ShownThread(thread, context, text, counter.count(text)))
+            budget -= shown[-1].tokens
         return shown
 
     async def _last_words(self, scope: Scope, threads: Sequence[AgentThread]) -> str | None:
@@ -267,7 +227,7 @@ class AgentContexts:
         return max(turns, key=lambda turn: turn.at).content[:MAX_WORDS] if turns else None
 
     async def _memories(
-        self, scope: Scope, asked: AgentContextPost, query: str | None, budget: AgentBudget, taken: int
+        self, scope: Scope, asked: AgentContextPost, query: str | None, budget: WindowBudget, taken: int
     ) -> RetrieveAnswer:
         """Working, due and long-term memory in what `taken` tokens leave; without a query only what is due."""
         request = RetrieveRequest(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import httpx
 from cachetools import LRUCache
@@ -76,8 +77,11 @@ class ProviderCounter:
         return tokens
 
     def states(self) -> dict[str, BreakerState]:
-        """The state of each endpoint that was asked, by the host of its URL."""
-        return {httpx.URL(url).host: breaker.state for url, breaker in self._breakers.items()}
+        """The state of each endpoint that was asked, by the host, port and path of its URL."""
+        urls = {url: urlsplit(url) for url in self._breakers}
+        return {
+            f"{urls[url].netloc.rpartition('@')[2]}{urls[url].path}": each.state for url, each in self._breakers.items()
+        }
 
     async def _ask(self, endpoint: CountEndpoint, text: str, model: str) -> int:
         key = self.read_variable(endpoint.key_env) if endpoint.key_env else None

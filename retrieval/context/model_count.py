@@ -1,4 +1,4 @@
-"""Keeps a context within its budget as the provider of its model counts it.
+"""The budget of a context for a model, and contexts that keep to it as the model's provider counts.
 
 A context is built in tokens of a tokenizer that is available, in a budget that is smaller by a margin. Where the
 provider counts more than that margin allows, the context is built again with the margin that its count shows.
@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import anyio
 
 from memtypes.llms.counting import COUNT_S, ProviderCounter
+from memtypes.llms.registry import Allocation, KnownModel
+from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, MAX_BUDGET, reduced
+
+DEFAULT_WINDOW = 128_000
+"""Window whose parts divide the budget where the model's window is unknown."""
 
 COUNT_DEGRADED = "token_count"
 """The name in `degraded` for an endpoint that did not count."""
@@ -27,6 +32,34 @@ _NOTHING = 1e9
 """A margin that leaves no tokens of any budget."""
 
 _Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBudget:
+    """A budget in tokens of the model, and its parts in tokens of the tokenizer, which count `margin` less."""
+
+    total: int
+    margin: float
+    tokenizer: str
+    parts: Allocation
+
+    @classmethod
+    def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
+        """`budget` tokens, or those of the model's window without its response, divided as the window is."""
+        window = None if model is None else model.allocation
+        shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
+        content = shares.system + shares.history + shares.files + shares.memory
+        total = budget if budget is not None else min(content, MAX_BUDGET) if window else DEFAULT_BUDGET
+        allowed = reduced(total, margin)
+        system, history, files = (allowed * part // content for part in (shares.system, shares.history, shares.files))
+        memory, response = allowed - system - history - files, window.response if window else 0
+        parts = Allocation(system=system, history=history, files=files, memory=memory, response=response)
+        return cls(total, margin, model.tokenizer if model else DEFAULT_TOKENIZER, parts)
+
+    @property
+    def allowed(self) -> int:
+        """Tokens of the tokenizer for all parts together."""
+        return reduced(self.total, self.margin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,8 +240,9 @@ async def post_context(
     async def build(margin: float) -> BuiltContext[tuple[ThreadContext, bool]]:
         part = partial(thread_part, threads, scope, thread_id, reduced(terms.most, margin))
         built, gap = await part(services.tokenizers[terms.tokenizer], files=data.include_files)
-        limit = terms.most if data.tokenizer is None else MAX_BUDGET
-        return BuiltContext((built, gap), built.text, built.tokens, limit)
+        return BuiltContext(
+            (built, gap), built.text, built.tokens, terms.most if data.tokenizer is None else MAX_BUDGET
+        )
 
     counted = await within_model_budget(services.counter, terms.model, terms.margin, build)
     built, gap = counted.value

@@ -126,11 +126,14 @@ async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
 
 @pytest.mark.parametrize("budget", [0, 7, 40, 90, 200, 500])
 async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: int) -> None:
-    """From 0 up; the newest turns are shown as soon as there is room."""
+    """From 0 up; the newest turns are shown as soon as there is room, and those without room are counted."""
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", budget=budget, floor=0)
     assert answer["metadata"]["total_tokens"] <= budget
     assert len(answer["context"].split()) <= answer["metadata"]["total_tokens"]
+    threads = answer["parts"]["threads"]["items"]
+    assert [thread["resource"] for thread in threads] == ["shared", "boxes"]
+    assert [len(thread["turns"]) + thread["omitted"]["turns"] for thread in threads] == [6, 6]
     if budget >= 200:
         assert "Message 5" in answer["context"]
 

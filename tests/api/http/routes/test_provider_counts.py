@@ -15,7 +15,7 @@ import pytest
 
 from api.wiring.container import Services
 from memtypes.llms.counting import COUNT_S, ProviderCounter
-from memtypes.llms.registry import Registry, default_file, parse_registry
+from memtypes.llms.registry import Registry, RegistryFile, default_file, parse_registry
 from retrieval.retriever import Retriever
 from tests.api.conftest import connect
 
@@ -47,15 +47,18 @@ async def drip(_request: httpx.Request) -> httpx.Response:
 
 
 @asynccontextmanager
-async def counted(services: Services, provider: Callable[[httpx.Request], Any]) -> AsyncIterator[httpx.AsyncClient]:
+async def counted(
+    services: Services, provider: Callable[[httpx.Request], Any], own: RegistryFile = OWN
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service whose registry names a counting endpoint, with some facts stored."""
     assert services.receipts is not None
-    registry = Registry.of(default_file(), OWN)
+    registry = Registry.of(default_file(), own)
     async with httpx.AsyncClient(transport=httpx.MockTransport(provider)) as transport:
         counter = ProviderCounter(transport, lambda: registry, lambda _: None)
         tokenizers = services.tokenizers
         parts = replace(services.receipts.parts, counter=counter, models=lambda: registry, tokenizers=tokenizers)
         wired = replace(services, counter=counter, models=lambda: registry, retriever=Retriever(parts))
+        wired = replace(wired, breakers=lambda: {(server, "count"): each for server, each in counter.states().items()})
         async with connect(wired) as client:
             for fact in FACTS:
                 await client.post("/v1/memories", json={"namespace": "n", "type": "semantic", "content": fact})
@@ -102,6 +105,25 @@ async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services
         began = time.monotonic()
         assert (await retrieve(client, budget=301))["metadata"]["degraded"] == ["token_count"]
     assert time.monotonic() - began < COUNT_S
+
+
+async def test_each_endpoint_of_a_host_has_a_breaker_in_the_metrics(services: Services) -> None:
+    """So a failing one is not hidden by another of the same gateway; the URL's user and password are not shown."""
+    endpoint = "{detect: [%s], count: {url: 'http://me:word@x:1/%s', kind: anthropic}}"
+    registry = parse_registry(f"providers: {{a: {endpoint % ('a', 'a')}, b: {endpoint % ('b', 'b')}}}", "own")
+
+    def provider(request: httpx.Request) -> httpx.Response:
+        return refusal(request) if request.url.path == "/a" else length_of(request)
+
+    async with counted(services, provider, registry) as client:
+        for model in ("a1", "a2", "a3", "b1"):
+            await retrieve(client, model=model, budget=300)
+        metrics = (await client.get("/metrics")).text.splitlines()
+    states = [line for line in metrics if 'workload="count"' in line and line.endswith(" 1.0")]
+    assert states == [
+        f'remembrancer_breaker_state{{server="x:1/{name}",state="{state}",workload="count"}} 1.0'
+        for name, state in (("a", "open"), ("b", "closed"))
+    ]
 
 
 async def test_the_same_context_is_counted_once(services: Services) -> None:
