@@ -6,6 +6,7 @@ embed the query -> candidates of all types -> signals and scores -> budget -> te
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -192,9 +193,10 @@ class Retriever:
         async def build(margin: float) -> BuiltContext[Retrieval]:
             retrieval = await self.run(scope, request, with_ended=with_ended, least_margin=margin)
             answer = retrieval.answer
-            whole, text = answer.metadata.budget + request.working_budget, answer.text
+            working = math.ceil(answer.metadata.working_tokens * (1.0 + answer.metadata.margin))
+            whole = answer.metadata.budget + min(working, request.working_budget)
             limit = sys.maxsize if "tokenizer" in request.model_fields_set else whole
-            return BuiltContext(retrieval, text, answer.metadata.total_tokens, limit)
+            return BuiltContext(retrieval, answer.text, answer.metadata.total_tokens, limit)
 
         counted = await within_model_budget(self._parts.counter, request.model, 0.0, build)
         answer = counted.value.answer.counted(counted.model_tokens).degraded_by(*counted.degraded)

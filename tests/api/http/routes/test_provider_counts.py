@@ -84,6 +84,13 @@ async def test_a_context_is_cut_to_the_providers_count(services: Services, budge
         assert len(answer["items"]) >= 2
 
 
+async def test_memories_have_none_of_the_budget_of_working_memory(services: Services) -> None:
+    """A session without working memory leaves its budget unused, by the provider's count as well."""
+    async with counted(services, length_of) as client:
+        answer = await retrieve(client, budget=400)
+    assert 0 < answer["metadata"]["model_tokens"] == len(answer["context"]) <= 400
+
+
 async def test_a_provider_that_always_counts_more_gets_an_empty_context(services: Services) -> None:
     """Whatever it is sent, so no context fits; the answer says how many tokens it has."""
     async with counted(services, lambda _: httpx.Response(200, json={"input_tokens": 5_000})) as client:
