@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Any
 
-from memtypes.live.workflows import Event, ResourceValue, StepStatus, WorkflowEventType, WorkflowState, value_text
+from memtypes.live.workflows import (
+    STATUS_AFTER,
+    Event,
+    ResourceValue,
+    StepStatus,
+    WorkflowEventType,
+    WorkflowState,
+    value_text,
+)
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.workflows import WorkflowLog
@@ -49,6 +57,7 @@ _STEP_EVENTS = {
     StepStatus.COMPLETED: WorkflowEventType.STEP_COMPLETED,
     StepStatus.FAILED: WorkflowEventType.STEP_FAILED,
 }
+_ENDS = {status: event for event, status in STATUS_AFTER.items() if status.ended}
 
 
 class Versions(StrEnum):
@@ -116,7 +125,7 @@ def history(chain: Sequence[LoggedWorkflow], view: HistoryView) -> WorkflowHisto
 
     Values take up to half of the budget, or what the events leave free. One that does not fit is passed over. Events
     are collected newest first and shown oldest first, without a gap. A value that takes more than a quarter of the room
-    of values is cut, and an event that takes more than half of the room of events.
+    of values is cut, and an event that takes more than half of the room of events, unless it is short.
     """
     return _HistoryWriter(chain, view).write()
 
@@ -202,11 +211,11 @@ class _HistoryWriter:
             return events
         mark = self._heading(EVENTS_MARK)
         events = self._newest_events(room - mark.tokens)
-        return [mark, *events] if events else []
+        return [mark, *events] if mark.tokens <= room else []
 
     def _newest_events(self, room: int) -> list[_Piece]:
         """The newest events up to one that does not fit, oldest first, under a heading for each workflow."""
-        limit, pieces = room // 2, list[_Piece]()
+        limit, pieces = max(room // 2, 2 * MIN_EVENT_TOKENS), list[_Piece]()
         for workflow in reversed(self._chain):
             title = f"Workflow {workflow.log.workflow_id} ({workflow.state.status})"
             heading = self._heading("#" + bullet(title)[1:])
@@ -304,10 +313,15 @@ def event_text(event: Event) -> str:
 
 
 def events_of_state(state: WorkflowState) -> list[Event]:
-    """One event for each step of `state`, by time: the history of a workflow whose log has expired."""
+    """One event for each step of `state`, by time, and for its end: of a workflow whose log has expired."""
     events = [
         Event(_STEP_EVENTS[step.status], at, state.version, step_id, step.agent, step.input, step.output, step.error)
         for step_id, step in state.steps.items()
         if (at := step.ended_at or step.started_at) is not None
     ]
-    return sorted(events, key=lambda event: event.at)
+    ends = [
+        Event(_ENDS[change.status], change.at, change.version, agent=change.actor, reason=change.reason)
+        for change in state.changes
+        if change.status.ended
+    ]
+    return sorted(events, key=lambda event: event.at) + ends

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
-_WORD = re.compile(r"\w{3,}")
+_WORD = re.compile(r"\b[^\W\d]\w{2,}")
 _IMPORTANT = re.compile(
     r"\b(decid|agree|must|should|error|fail|fix|because|need|want|prefer|deadline|todo|never|always)", re.IGNORECASE
 )

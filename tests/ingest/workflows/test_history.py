@@ -237,14 +237,16 @@ def test_an_events_text_has_all_its_values() -> None:
 
 
 def test_steps_of_a_state_stand_in_for_an_expired_log() -> None:
-    """The history then has one event for each step in the state, sorted by time."""
+    """The history then has one event for each step in the state, sorted by time, and one for its end."""
     log = logged(
         [
             NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", input="in"),
             NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="two"),
             NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one", output="out"),
+            NewEvent(type=WorkflowEventType.FAILED, agent="ann", error="full"),
         ]
     )
     events = events_of_state(fold(WorkflowState(), log))
-    assert [(event.step_id, event.type) for event in events] == [("two", "step_started"), ("one", "step_completed")]
-    assert events[1].output == "out"
+    types = [("two", "step_started"), ("one", "step_completed"), (None, "failed")]
+    assert [(event.step_id, event.type) for event in events] == types
+    assert (events[1].output, events[2].agent, events[2].reason) == ("out", "ann", "full")

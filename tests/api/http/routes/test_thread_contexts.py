@@ -83,6 +83,16 @@ async def test_a_policy_leaves_room_for_parts_that_it_does_not_name(client: http
         assert shown["omitted"]["initial_context"]
 
 
+async def test_a_summary_keeps_up_with_the_conversation(client: httpx.AsyncClient) -> None:
+    """Of sentences that are equally important the newest remain, whatever numbers they have."""
+    thread = (await begun(client, resource="brief"))["id"]
+    for number in range(80, 140):
+        await say(client, thread, f"Ticket {number} was closed by the team on the second day of the week.")
+    first = (await client.get(f"/v1/threads/{thread}", params={"limit": 2})).json()
+    oldest = first["turns"][1]["content"].split()[1]
+    assert f"Ticket {int(oldest) - 1} was closed" in first["thread"]["summary"]
+
+
 async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(client: httpx.AsyncClient) -> None:
     """The newest turn has the room; the text is marked nevertheless."""
     thread = (await begun(client, initial_context="Given. " * 40))["id"]

@@ -76,6 +76,7 @@ async def test_expired_log_leaves_state_chain_and_resources(
     assert (await get(client, scope, "/resources")).json()["resources"][0]["value"] == "r.pdf"
     (link,) = (await get(client, scope, "/chain")).json()["workflows"]
     assert (link["status"], link["version"]) == ("completed", 21)
+    assert "workflow completed\n  reason: done\n" in (await get(client, scope, "/history")).json()["history"]
     assert (await get(client, scope, "/events")).status_code == 404
     assert (await get(client, scope, at_version=3)).status_code == 404
 

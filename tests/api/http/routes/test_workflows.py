@@ -247,6 +247,19 @@ async def test_history_leaves_the_margin_of_its_model_free(client: httpx.AsyncCl
     assert FakeTokenizer().count(unknown["history"]) < unknown["metadata"]["total_tokens"] <= 300
 
 
+async def test_a_small_budget_shows_the_newest_event(client: httpx.AsyncClient) -> None:
+    """An event that has room is shown, though it takes more than half of what the values leave."""
+    workflow_id = await begun(client, data={"goal": "ship it"})
+    for number in range(20):
+        await report(client, workflow_id, "note", input=f"entry {number} {'word ' * 8}")
+    answer = (await look(client, workflow_id, "/history", budget=72)).json()
+    assert "goal = ship it" in answer["history"]
+    assert "entry 19" in answer["history"]
+    assert "[cut]" not in answer["history"]
+    less = (await look(client, workflow_id, "/history", budget=50)).json()
+    assert (less["omitted"]["events"], "older events are left out" in less["history"]) == (20, True)
+
+
 async def test_history_has_the_budget_of_its_model(services: Services) -> None:
     """Without a budget it is the part of the model's window that is for history."""
     async with connect(replace(services, models=lambda: Registry.of(default_file()))) as client:
