@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,8 +17,10 @@ import pytest
 from api.wiring.container import Services
 from memtypes.llms.counting import COUNT_S, ProviderCounter
 from memtypes.llms.registry import Registry, RegistryFile, default_file, parse_registry
+from memtypes.stores.redis.connection.client import LiveClient
 from retrieval.retriever import Retriever
 from tests.api.conftest import connect
+from tests.api.working_client import with_live_workflows
 
 pytestmark = pytest.mark.anyio
 OWN = parse_registry("providers: {anthropic: {detect: [claude], count: {url: 'http://x/', kind: anthropic}}}", "own")
@@ -186,3 +189,24 @@ async def test_a_tokenizer_that_is_named_is_the_one_that_counts(services: Servic
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=60, tokenizer="cl100k_base")
     assert answer["metadata"]["model_tokens"] > 60
+
+
+async def test_a_workflows_history_is_cut_to_the_providers_count(services: Services, live: LiveClient) -> None:
+    """The same history that `continue` gives, which says so if the provider did not count."""
+    for provider, degraded in ((length_of, []), (refusal, ["token_count"])):
+        async with counted(with_live_workflows(services, live), provider) as client:
+            space = {"namespace": uuid.uuid4().hex}
+            workflow = (await client.post("/v1/workflows", json=space)).json()["workflow_id"]
+            for number in range(12):
+                event = {"type": "note", "input": f"The tide at pier {number} is low in the morning."}
+                await client.post(f"/v1/workflows/{workflow}/events", params=space, json=event)
+            asked: dict[str, Any] = {"budget": 300, "model": "claude-x"}
+            read = (await client.get(f"/v1/workflows/{workflow}/history", params={**space, **asked})).json()
+            body = {**asked, "input": "go on"}
+            resumed = (await client.post(f"/v1/workflows/{workflow}/continue", params=space, json=body)).json()
+        assert "pier 11" in read["history"] == resumed["history"]
+        for metadata in (read["metadata"], resumed["metadata"]):
+            assert metadata["degraded"] == degraded
+            assert metadata.get("model_tokens") == (None if degraded else len(read["history"]))
+        assert read["omitted"]["events"] > 0 or degraded
+        assert len(read["history"]) <= 300 or degraded
