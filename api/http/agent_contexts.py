@@ -214,7 +214,7 @@ class AgentContexts:
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
             room = budget // (len(threads) - place) - counter.count(heading)
-            context, _ = await thread_part(live_threads(self.services), scope, thread.thread_id, max(0, room), counter)
+            context = await thread_part(live_threads(self.services), scope, thread.thread_id, max(0, room), counter)
             text = heading + context.text if context.text else ""
             shown.append(_ShownThread(thread, context, text, counter.count(text)))
             budget -= shown[-1].tokens

@@ -82,7 +82,7 @@ class ThreadContext:
     """The context of a thread. parts: tokens of each part. turns: (thread id, index) in the order shown.
 
     cut: the turns shown in part. needs_more: whether all turns of a tail that is not whole are shown, so that a longer
-    tail would show more.
+    tail would show more. gap: whether an ancestor is missing.
     """
 
     text: str
@@ -94,6 +94,7 @@ class ThreadContext:
     omitted: OmittedParts = OmittedParts()
     cut: frozenset[tuple[str, int]] = frozenset()
     needs_more: bool = False
+    gap: bool = False
 
 
 def thread_context(

@@ -256,7 +256,7 @@ async def _thread_part(
         total = data.budget.total if isinstance(data.budget, Budget) else data.budget
         window = threads.policies.window_share(await threads.policy(scope, data.thread_id))
         share = math.floor(total * THREAD_SHARE) if window is None else min(math.floor(total * THREAD_SHARE), window)
-        part, _ = await thread_part(threads, scope, data.thread_id, share, counter)
+        part = await thread_part(threads, scope, data.thread_id, share, counter)
     except Unavailable as error:
         _log.warning("a prompt's context has no thread: %s", error)
         return None, ("threads",)

@@ -6,7 +6,7 @@ import binascii
 import hashlib
 import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self, TypeAlias
 
@@ -205,8 +205,8 @@ async def get_chain(
 
 async def thread_part(
     threads: Threads, scope: Scope, thread_id: str, budget: int, counter: Tokenizer, *, files: bool = True
-) -> tuple[ThreadContext, bool]:
-    """The context of a thread in `budget` tokens, whose turns count as used, and whether its chain has a gap."""
+) -> ThreadContext:
+    """The context of a thread in `budget` tokens, whose turns count as used."""
     policy = await threads.policy(scope, thread_id)
     tokens = budget
     while True:
@@ -217,7 +217,7 @@ async def thread_part(
             break
         tokens = 4 * max(tokens, 1)  # the stored counts are those of another tokenizer
     await threads.store.use(scope, thread_id, [index for owner, index in built.turns if owner == thread_id])
-    return built, chain.gap
+    return replace(built, gap=chain.gap)
 
 
 @Endpoint("POST /v1/threads/{thread_id}/context", "The thread's context in a budget", errors=_WRITE_ERRORS)
@@ -237,15 +237,13 @@ async def post_context(
     scope = await _readable(request, threads, params, thread_id)
     terms = _ContextTerms.of(services, threads, await threads.policy(scope, thread_id), data)
 
-    async def build(margin: float) -> BuiltContext[tuple[ThreadContext, bool]]:
-        part = partial(thread_part, threads, scope, thread_id, reduced(terms.most, margin))
-        built, gap = await part(services.tokenizers[terms.tokenizer], files=data.include_files)
-        return BuiltContext(
-            (built, gap), built.text, built.tokens, terms.most if data.tokenizer is None else MAX_BUDGET
-        )
+    async def build(margin: float) -> BuiltContext[ThreadContext]:
+        budget, counter = reduced(terms.most, margin), services.tokenizers[terms.tokenizer]
+        part = await thread_part(threads, scope, thread_id, budget, counter, files=data.include_files)
+        return BuiltContext(part, part.text, part.tokens, terms.most if data.tokenizer is None else MAX_BUDGET)
 
     counted = await within_model_budget(services.counter, terms.model, terms.margin, build)
-    built, gap = counted.value
+    built = counted.value
     services.metrics.note_context("thread", built.tokens, counted.degraded)
     return ContextAnswer(
         context=built.text,
@@ -259,7 +257,7 @@ async def post_context(
             budget=terms.budget,
             tokenizer=terms.tokenizer,
             allocation=dict(built.parts),
-            gap=gap,
+            gap=built.gap,
             degraded=list(counted.degraded),
         ),
     )
