@@ -134,5 +134,9 @@ def _value(template: str, path: tuple[str, ...], members: Mapping[str, Any]) -> 
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     if not isinstance(value, str):
-        raise InvalidRequest(f"the key {template!r} does not resolve: there is no {'.'.join(path)}", path="variables")
+        missing = '"..."'
+        for name in reversed(path):
+            missing = f'{{"{name}": {missing}}}'
+        message = f"the key {template!r} does not resolve: there is no {'.'.join(path)}; send variables {missing}"
+        raise InvalidRequest(message, path="variables")
     return value

@@ -299,6 +299,7 @@ async def test_no_call_of_the_document_gives_an_agent_what_is_not_its_own(world:
     assert await walk.leaks("ann") == []
     assert await walk.leaks("ann", agent_id="bob") == []
     assert await walk.leaks("both", agent_id="ann") == []
+    assert await walk.leaks("both") == []
     left = [await world.on_thread("host", "GET", f"/{thread}") for thread in ids["thread_id"]]
     assert [answer.json()["total"] for answer in left] == [1, 1, 1, 1]
     listed = (await world.call("bob", "GET", "/v1/working", session_id="s1")).json()["items"]

@@ -54,7 +54,7 @@ def test_ids_are_taken_as_they_are(template: str, user: str, session: str, key: 
 @pytest.mark.parametrize(
     ("template", "variables", "message"),
     [
-        ("{{ user.id }}", {"user": {}}, "does not resolve"),
+        ("{{ user.id }}", {"user": {}}, r'no user\.id; send variables \{"user": \{"id": "\.\.\."\}\}$'),
         ("{{ user.id }}", {"user": {"id": True}}, "must be a string that is not empty, or an integer"),
         ("{{ user.id }}", {"user": {"id": ""}}, "must be a string that is not empty, or an integer"),
         ("{{ user.id }}", {"user": "ann"}, "must be an object"),

@@ -6,6 +6,7 @@ Without a URL (see `topology`) the embedded server is used, and started again if
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -44,6 +45,8 @@ T = TypeVar("T")
 
 IN_TOUCH_S = 2.5
 """Seconds after an answer in which the server counts as reachable; background jobs call it every second."""
+
+_log = logging.getLogger(__name__)
 
 
 class _ConnectionLostError(Exception):
@@ -180,7 +183,8 @@ class LiveClient:
                 self._answered_at = -math.inf
                 await self._reconnect(timeout_s)
                 if attempt == tries:
-                    raise Unavailable(f"the connection to the live store was lost: {error}") from error
+                    _log.warning("the connection to the live store was lost: %s", error)
+                    raise Unavailable("the connection to the live store was lost") from error
                 await asyncio.sleep(JITTER.compute(attempt))
             else:
                 self._answered_at = self._clock()
