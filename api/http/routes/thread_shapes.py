@@ -297,8 +297,10 @@ class BackupAnswer(Answer):
 
 
 class ThreadStatsAnswer(Answer):
-    """The size of a thread. utilization: share of its nearest limit. distance_to_flush: in tokens, else in messages.
+    """The size of a thread. utilization: share of its nearest limit.
 
+    distance_to_flush: in tokens, or in messages without a limit of tokens. turns_to_flush: the number of
+    further turns at which the limits of messages and turns start a flush. Both are null for a buffer.
     waiting: batches of turns evicted from threads of this namespace and not yet stored as memories. set_aside: batches
     of this thread that could not be stored; retried at next_try_at, later each time, and when a service starts.
     """
@@ -310,6 +312,7 @@ class ThreadStatsAnswer(Answer):
     max_turns: int
     utilization: float
     distance_to_flush: int | None
+    turns_to_flush: int | None
     last_flush_at: str | None
     ttl_s: int
     resource: str | None
@@ -335,6 +338,7 @@ class ThreadStatsAnswer(Answer):
             max_turns=limits.turns,
             utilization=max(used / limit for used, limit in bounds if limit),
             distance_to_flush=distances[0] if flushes else None,
+            turns_to_flush=max(0, math.ceil(threshold * limits.count) - thread.turns) if flushes else None,
             last_flush_at=thread.last_flush_at,
             ttl_s=thread.ttl_left_s,
             resource=thread.resource,

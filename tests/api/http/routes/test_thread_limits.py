@@ -62,6 +62,19 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
     assert await kept_turns(client) == list(range(6))
 
 
+async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.AsyncClient) -> None:
+    """Short turns reach the limit of messages long before that of tokens."""
+    thread = (await begun(client, resource="support"))["id"]
+    await say(client, thread, "short")
+    stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
+    assert (stats["distance_to_flush"], stats["turns_to_flush"]) == (1_599, 79)
+    for _ in range(stats["turns_to_flush"] - 1):
+        assert (await say(client, thread, "short"))["flushed"] == 0
+    assert (await say(client, thread, "short"))["flushed"] > 0
+    still = (await begun(client, resource="still"))["id"]
+    assert (await client.get(f"/v1/threads/{still}/stats")).json()["turns_to_flush"] is None
+
+
 @pytest.mark.parametrize(
     ("strategy", "left"),
     [
