@@ -187,7 +187,9 @@ async def put_turns(
     thread_id: PathId,
     data: JSONBody[ReplacePost],
 ) -> VersionAnswer:
-    """The thread's version after the change."""
+    """The thread's version after the change. Turns of agents that the key may not act as are refused."""
+    for turn in data.turns:
+        request.auth.agent(turn.agent_id)
     scope = await _writable(request, threads, params, thread_id)
     version, redactions = await threads.replace(scope, thread_id, data.turns, data.expected_version)
     return VersionAnswer(version=version, redactions=redactions)

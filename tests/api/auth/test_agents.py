@@ -33,6 +33,7 @@ async def test_a_key_of_one_agent_acts_as_it(world: World) -> None:
     assert said.json()["turn"]["agent_id"] == "ann"
     assert "acts as 'ann'" in problem(await world.on_thread("ann", "GET", f"/{box}", agent_id="bob"), 403)["detail"]
     problem(await world.on_thread("ann", "POST", f"/{box}/turns", {**turn, "agent_id": "bob"}), 403)
+    problem(await world.on_thread("ann", "PUT", f"/{box}/turns", {"turns": [turn, {**turn, "agent_id": "bob"}]}), 403)
     for path in ("/v1/memories", "/v1/working", "/v1/search", "/v1/threads"):
         body = {"type": "semantic", "content": "x", "session_id": "s", "query": "x", "agent_id": "bob"}
         fields = {
