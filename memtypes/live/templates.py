@@ -41,6 +41,10 @@ def _pieces(template: str) -> list[_Piece]:
         raise ValueError("a template may use members such as {{ session.id }}, not a whole variable")
     if any(isinstance(left, tuple) and isinstance(right, tuple) for left, right in pairwise(pieces)):
         raise ValueError("a template needs text between two members, so that different values never give the same key")
+    if any(
+        isinstance(left, tuple) and isinstance(text, str) and text[0] == "%" for left, text in pairwise(pieces[:-1])
+    ):
+        raise ValueError("text between two members must not begin with %, as encoded characters of a value do")
     return pieces
 
 

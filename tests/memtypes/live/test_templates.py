@@ -13,7 +13,7 @@ TEMPLATES = (
     "{{ user.id }}:{{ session.id }}",
     "{{ user.id }}-{{ session.id }}",
     "a{{ user.id }} aa {{ session.id }}a",
-    "%{{ user.id }}%2D{{ session.id }}",
+    "%{{ user.id }}-%20{{ session.id }}%20",
     "{{ user.id }}::{{ session.id }}-{{ user.id }}",
 )
 

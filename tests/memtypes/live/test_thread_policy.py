@@ -20,6 +20,7 @@ MISTAKES = [
     ("threads: {a: {key: '{% for x in user %}x{% endfor %}'}}", "not for"),
     ("threads: {a: {key: '{{ secret.id }}'}}", "not 'secret'"),
     ("threads: {a: {key: '{{ user.id }}{{ session.id }}'}}", "needs text between two members"),
+    ("threads: {a: {key: '{{ user.id }}%20{{ session.id }}'}}", "must not begin with %"),
     ("threads: {a: {max_context_ratio: 0.5}}", "needs model"),
     ("agents: {x: {memory: a}}", "agents.x refers to 'a'"),
     ("threads: {a: {}}\nagents: {x: {memory: a, memories: [a]}}", "either memory"),

@@ -85,3 +85,5 @@ async def test_a_value_that_gives_no_key_is_refused_with_its_place(client: httpx
     variables = {"user": {"id": "u"}, "session": {"id": ""}}
     problem = await begun(client, 422, resource="notes", variables=variables)
     assert problem["detail"] == "variables.session.id: must be a string that is not empty, or an integer"
+    problem = await begun(client, 422, key="{{ user.id }}%20{{ session.id }}", variables={"user": {"id": "u"}})
+    assert problem["detail"].startswith("key: text between two members must not begin with %")
