@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -22,7 +23,7 @@ from ingest.working.intentions import DueRequest
 from memtypes.live.thread_policy import AccessMode
 from memtypes.live.workflows import JsonObject
 from memtypes.llms.registry import Allocation
-from memtypes.model.errors import Unavailable
+from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
@@ -45,6 +46,8 @@ MAX_WORDS = 2_000
 
 _NO_QUERY = "what is due"
 """Query of an agent without threads that asks nothing: only tasks that are due pass the floor."""
+
+_Read = TypeVar("_Read")
 
 _log = logging.getLogger(__name__)
 
@@ -165,11 +168,10 @@ class AgentContexts:
         try:
             shown = await self._shown(scope, threads, budget.parts.history + budget.parts.files, counter)
             query = asked.query or await self._last_words(scope, threads)
-            memories = await self._memories(scope, asked, query, budget, sum(each.tokens for each in shown))
+            taken = sum(each.tokens for each in shown)
+            memories = await self._memories(scope, asked, query, budget, taken)
             free = budget.allowed - memories.metadata.total_tokens
-            if any(each.context.omitted != OmittedParts() for each in shown) and free > sum(
-                each.tokens for each in shown
-            ):
+            if free > taken and any(each.context.omitted != OmittedParts() for each in shown):
                 shown = await self._shown(scope, threads, free, counter)
         except Unavailable:
             if not threads:
@@ -214,7 +216,10 @@ class AgentContexts:
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
             room = budget // (len(threads) - place) - counter.count(heading)
-            context = await thread_part(live_threads(self.services), scope, thread.thread_id, max(0, room), counter)
+            part = thread_part(live_threads(self.services), scope, thread.thread_id, max(0, room), counter)
+            context = await _if_still_there(part)
+            if context is None:
+                continue
             text = heading + context.text if context.text else ""
             shown.append(_ShownThread(thread, context, text, counter.count(text)))
             budget -= shown[-1].tokens
@@ -222,8 +227,9 @@ class AgentContexts:
 
     async def _last_words(self, scope: Scope, threads: Sequence[AgentThread]) -> str | None:
         """The beginning of the newest turn of the threads; None without turns."""
-        tails = [await live_threads(self.services).store.tail(scope, each.thread_id, 1) for each in threads]
-        turns = [turn for tail in tails for turn in tail.turns if turn.content.strip()]
+        store = live_threads(self.services).store
+        tails = [await _if_still_there(store.tail(scope, each.thread_id, 1)) for each in threads]
+        turns = [turn for tail in tails if tail for turn in tail.turns if turn.content.strip()]
         return max(turns, key=lambda turn: turn.at).content[:MAX_WORDS] if turns else None
 
     async def _memories(
@@ -243,6 +249,15 @@ class AgentContexts:
             include_due=True,
         )
         return await self.services.retriever.retrieve(scope, await redact_query(self.services, scope.tenant, request))
+
+
+async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
+    """What is read of a thread; None if it was deleted or has expired since it was listed."""
+    try:
+        return await read
+    except NotFound:
+        _log.debug("a thread was gone before it was read for an agent's context")
+        return None
 
 
 def _parts(memories: RetrieveAnswer, due_ids: set[str], shown: Sequence[_ShownThread]) -> AgentContextParts:

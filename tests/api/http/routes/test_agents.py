@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -166,3 +168,14 @@ async def test_a_key_that_does_not_resolve_and_an_unknown_agent_are_refused(worl
     assert "session.id" in missing["detail"]
     unknown = await context_of(world, "zed", status=422, query="x")
     assert "there are: ann, bob, cat" in unknown["detail"]
+
+
+async def test_a_thread_that_ends_while_a_context_is_built_is_left_out(world: World) -> None:
+    """Another agent may delete it at any moment."""
+    for _ in range(25):
+        shared = await world.thread("bob", resource="shared", variables=SESSION)
+        await world.on_thread("bob", "POST", f"/{shared}/turns", {"role": "user", "content": "Where is the ledger?"})
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(partial(context_of, world, "ann", session_id="s1", budget=500))
+            group.start_soon(world.on_thread, "bob", "DELETE", f"/{shared}")
