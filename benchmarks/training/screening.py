@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from api.settings import read_settings
 from api.wiring.resources import open_embedder
 from benchmarks.training.attention import Target, fit_attention
-from ingest.screening.features import AHEAD, Conversation, Later, is_machine, read
+from ingest.screening.features import AHEAD, Conversation, Later, is_machine, read, words_of
 from ingest.screening.judge import (
     ALONE,
     BY_MACHINE,
@@ -47,6 +47,9 @@ CLASSES = (*KINDS, ALONE, BY_PERSON, BY_MACHINE)
 
 TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.1, 0.2, 0.1
 """Inverse of the L2 penalty: from 0.1 to 0.5 it makes little difference on other authors."""
+
+COURTESY = 12
+"""Words up to which noise from an agent is courtesy; a longer report that is noise among others may be news alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,17 +144,18 @@ class Examples:
             self.first.extend(Example(read(written).features, ("keep",)) for written in (text, casual(text)))
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
-        """The messages of a conversation; noise is noise by itself too."""
+        """The messages of a conversation; noise is noise by itself too, except an agent's report."""
         for message, place in places_of(messages, self.known):
-            text, keep, reading = message.text, message.keep, read(message.text)
+            text, keep, reading, machine = message.text, message.keep, read(message.text), is_machine(message.role)
             if keep is None:
                 continue
             for position in (place, replace(place, before=Conversation())):  # a conversation may begin anywhere
                 if position.later.count or position.before.count:
                     features = position.features(reading.features, text, self.known[text])
                     self.worth.append(Example(features, ("keep" if keep else "noise",)))
-            answers = {} if place.is_alone else {BY_MACHINE if is_machine(message.role) else BY_PERSON: keep}
-            if place.is_alone or not keep:
+            answers = {} if place.is_alone else {BY_MACHINE if machine else BY_PERSON: keep}
+            report = machine and len(words_of(text)) > COURTESY
+            if place.is_alone or not (keep or report):
                 self.first.append(Example(reading.features, ("keep" if keep else "noise",)))
                 answers[ALONE] = keep
             if message.types:
