@@ -35,7 +35,7 @@ from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextQuestion, ContextWriter
-from retrieval.query.intent import Wish, wish_of
+from retrieval.query.intent import Wish, asks_about_past, wish_of
 from retrieval.query.named_times import event_reference, time_windows
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
@@ -255,7 +255,8 @@ class Retriever:
             links = linked_scores(scores, linking)
             candidates = await self._with_linked(ranking, vectors, candidates, links)
             with ranking.timings.stage("score"):
-                ranked = rank(candidates, replace(scoring, links=links, contested=contested_pairs(linking)))
+                contested = () if asks_about_past(ranking.request.query) else contested_pairs(linking)
+                ranked = rank(candidates, replace(scoring, links=links, contested=contested))
         return _Ranked(ranked, ended, wish, vectors.degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:

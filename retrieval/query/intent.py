@@ -68,4 +68,9 @@ def asks_for_latest(query: str) -> bool:
 
 def asks_for_value(query: str) -> bool:
     """Whether `query` asks what somebody or something is now: for a name, a number, a time or a place."""
-    return _VALUE.search(query) is not None and not (_PAST.search(query) or _WHY.search(query))
+    return _VALUE.search(query) is not None and not (asks_about_past(query) or _WHY.search(query))
+
+
+def asks_about_past(query: str) -> bool:
+    """Whether `query` asks what was or how something came to be, so that the newest statement need not come first."""
+    return _PAST.search(query) is not None

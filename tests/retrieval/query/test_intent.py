@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from retrieval.query.intent import Wish, asks_for_latest, asks_for_value, wish_of
+from retrieval.query.intent import Wish, asks_about_past, asks_for_latest, asks_for_value, wish_of
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,11 @@ def test_without_a_vector_a_query_asks_for_nothing_special() -> None:
 def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> None:  # noqa: FBT001
     """Queries about the past, or for something that is no value, are not recognised as such."""
     assert asks_for_value(query) is value
+
+
+@pytest.mark.parametrize(
+    ("query", "past"), [("Where did we go?", True), ("Do I eat meat?", False), ("the port", False)]
+)
+def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None:  # noqa: FBT001
+    """For them, contested statements keep the order of their scores."""
+    assert asks_about_past(query) is past
