@@ -29,8 +29,8 @@ from memtypes.model.semantic import Semantic
 REPLACED = "the same sentence with another value"
 CONTESTED = "the newer one seems to give another value"
 
-MAX_CHARACTERS = 2_000
-"""Longer texts are not compared: they state many things."""
+MAX_CHARACTERS = 500
+"""Longer texts are not compared: they state many things, such as abstracts, of which none contradicts another."""
 
 MAX_CONTESTED = 3
 """Facts that one fact contests at most: those with the strongest evidence."""
