@@ -66,6 +66,10 @@ UPDATE_MIN_RATIO, UPDATE_MIN_RATIO_ALONE = 0.4, 0.6
 """Least score of an update relative to the earlier statement, for two turns of conversations and for other memories;
 below it the two are about different things. Of a turn it is also asked that it gives a value: most do not."""
 
+CONTESTED_MIN_RATIO = 0.5
+"""Least score of the newer one of two contested memories of sessions, relative to the older one: conversations tell
+much of the same people, so that more of it seems contested than is."""
+
 UPDATE_LENGTH = 200
 """Tokens that an update has at most. A longer text tells of much else, and would push other hits out of a context."""
 
@@ -263,7 +267,8 @@ def newest_first(
 ) -> NDArray[np.float64]:
     """`scores`, raised so that of each pair of contested candidates the newer one stands first, shape (candidates,).
 
-    contested: pairs of ids; pairs of which not both are candidates are left out.
+    contested: pairs of ids. Left out are pairs of which not both are candidates, and those of sessions of which the
+    newer one has less than CONTESTED_MIN_RATIO of the older one's score.
     """
     places = {memory_id: place for place, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
     times = candidates.columns.column("created_at")
@@ -273,8 +278,10 @@ def newest_first(
         if first in places and second in places
     ]
     raised = scores.copy()
+    in_session = candidates.columns.known("session_id")
     for older, newer in sorted(pairs, key=lambda pair: times[pair[0]]):
-        if times[newer] > times[older]:
+        near = not (in_session[older] and in_session[newer]) or scores[newer] >= CONTESTED_MIN_RATIO * scores[older]
+        if times[newer] > times[older] and near:
             raised[newer] = max(raised[newer], raised[older] + _MARGIN)
     return raised
 

@@ -17,7 +17,7 @@ from memtypes.search.vectors import heaviest, numbered
 from retrieval.query.profiles import PROFILES, weights_for
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.scoring import Scoring, rank
-from retrieval.ranking.signals import SEEDS, UPDATE_WINDOW, expansion, update_boosts
+from retrieval.ranking.signals import SEEDS, UPDATE_WINDOW, expansion, newest_first, update_boosts
 from tests.builders import NOW, make_sparse
 from tests.retrieval.builders import hit_rows
 
@@ -174,3 +174,13 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     for hit in hits:
         assert hit.score == pytest.approx(sum(weights[name] * value for name, value in hit.signals.items()))
     assert hits[0].signals["current"] > 0
+
+
+@pytest.mark.parametrize(
+    ("session", "score", "raised"), [(None, 0.1, True), ("s1", 0.4, True), ("s1", 0.2, False)], ids=str
+)
+def test_the_newer_of_contested_memories_stands_first(session: str | None, score: float, *, raised: bool) -> None:
+    """Of sessions only if it scores half as well: people are told much of, little of which is contested."""
+    candidates = Candidates.of([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
+    scores = newest_first(candidates, np.array([0.6, score]), [("b", "a")])
+    assert bool(scores[1] > scores[0]) is raised
