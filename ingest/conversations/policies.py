@@ -98,7 +98,7 @@ class PolicyLookup:
         ]
 
     def references(self, agent_id: str) -> tuple[ResourceReference, ...]:
-        """The resources of `agent_id` in the policy file. Raises InvalidRequest for an unknown agent."""
+        """The resources that the policy file lets `agent_id` use. Raises InvalidRequest for an unknown agent."""
         agents = self.policies.agents
         if agent_id not in agents:
             known = ", ".join(sorted(agents))

@@ -112,7 +112,7 @@ def _refusal(content: str) -> MessageOutcome | None:
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """Makes submissions of the messages of one session. Those of one day are a conversation.
+    """Turns the messages of one session into submissions; the messages of one day are judged as one conversation.
 
     messages: role and text of each. typical: median number of characters of those with text.
     """

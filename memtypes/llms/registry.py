@@ -70,7 +70,7 @@ class CountKind(StrEnum):
 
 
 class CountEndpoint(Model):
-    """A provider's endpoint that counts tokens. key_env: environment variable with the API key."""
+    """Endpoint of a provider that counts tokens. key_env: name of the environment variable that holds the API key."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     kind: CountKind

@@ -17,9 +17,6 @@ MAX_CHAIN = 20
 MAX_PATHS = 200
 """Files, and images, that a `ThreadTail` has at most."""
 
-REMEMBERED_PATHS = 1_000
-"""Files, and images, that a thread remembers: those mentioned last."""
-
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
@@ -163,7 +160,7 @@ class ThreadTail:
     """What a context needs of a thread: its newest turns and newest system turns, oldest first, and its references.
 
     files, images: newest mentions, also by turns that have left the thread, newest first; at most MAX_PATHS of each.
-    file_count, image_count: of all of the thread's mentions, at most REMEMBERED_PATHS each.
+    file_count, image_count: of all of the thread's mentions, at most the 1,000 last mentioned.
     """
 
     thread: Thread

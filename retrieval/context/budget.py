@@ -242,7 +242,7 @@ def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
 
 
 def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Overheads) -> TypeTokens:
-    """Tokens that all `entries` of each type would take, headings included."""
+    """Tokens by type of a context with all `entries`, headings included; 0 for a type without entries."""
     totals = np.bincount(entries.kinds, entries.tokens, minlength=len(TYPES)).astype(np.int64).tolist()
     for kind, group in set(zip(entries.kinds.tolist(), entries.groups.tolist(), strict=True)):
         if group >= 0:

@@ -67,8 +67,8 @@ UPDATE_MIN_RATIO, UPDATE_MIN_RATIO_ALONE = 0.4, 0.6
 below it the two are about different things. Of a turn it is also asked that it gives a value: most do not."""
 
 CONTESTED_MIN_RATIO = 0.5
-"""Least score of the newer one of two contested memories of sessions, relative to the older one: conversations tell
-much of the same people, so that more of it seems contested than is."""
+"""Least score of the newer of two contested memories, relative to the older one, if both come from sessions.
+Conversations say much about the same people, so more of it is judged contested than is."""
 
 UPDATE_LENGTH = 200
 """Tokens that an update has at most. A longer text tells of much else, and would push other hits out of a context."""
@@ -253,10 +253,10 @@ def update_boosts(candidates: Candidates, scores: NDArray[np.float64]) -> NDArra
     boosted = scores.copy()
     for later_place, later in enumerate(by_time):
         for earlier in by_time[:later_place] if short[later] else ():
-            turns = in_session[later] and in_session[earlier]
+            both_turns = in_session[later] and in_session[earlier]
             named = {int(speakers[earlier]), int(speakers[later])} - {NONE[ColumnKind.TEXT]}
-            follows = len(named) < 2 and (gives_value[later] if turns else times[later] > times[earlier])
-            ratio = UPDATE_MIN_RATIO if turns else UPDATE_MIN_RATIO_ALONE
+            follows = len(named) < 2 and (gives_value[later] if both_turns else times[later] > times[earlier])
+            ratio = UPDATE_MIN_RATIO if both_turns else UPDATE_MIN_RATIO_ALONE
             if follows and scores[positions[later]] >= ratio * scores[positions[earlier]]:
                 boosted[positions[later]] = max(boosted[positions[later]], boosted[positions[earlier]] + _MARGIN)
     return boosted - scores
@@ -267,9 +267,11 @@ def newest_first(
 ) -> NDArray[np.float64]:
     """`scores`, raised so that of each pair of contested candidates the newer one stands first, shape (candidates,).
 
-    contested: pairs of ids. Left out are pairs of which not both are candidates, and those of sessions of which the
-    newer one has less than CONTESTED_MIN_RATIO of the older one's score.
+    contested: pairs of ids. A pair keeps its order if one of the two is no candidate, or if both come from sessions and
+    the newer one has less than CONTESTED_MIN_RATIO of the older one's score.
     """
+    if not contested:
+        return scores
     places = {memory_id: place for place, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
     times = candidates.columns.column("created_at")
     pairs = [

@@ -1,4 +1,4 @@
-"""Child processes that end when their parent process ends."""
+"""Functions that depend on the operating system: children that end with their parent, processes behind sockets."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_exit_code_is_that_of_the_command() -> None:
 
 @linux
 def test_a_process_that_listens_is_told_from_one_that_is_stopped_or_gone(tmp_path: Path) -> None:
-    """By its state; a process that never accepts is running all the same."""
+    """A process that listens counts as running even if it never accepts a connection."""
     address = tmp_path / "s"
     assert is_listening(address) is False
     with start_python(LISTENER, str(address)) as child:

@@ -53,7 +53,7 @@ class Task:
         return client.post(path, json=body, params=query).raise_for_status()
 
     def has_ended(self, client: httpx.Client) -> bool:
-        """Whether the end of the workflow was stored, be it acknowledged or not."""
+        """Whether the store has the workflow's end; the answer to the client may have been lost."""
         answer = client.get(f"/v1/workflows/{self.workflow_id}", params=_SPACE)
         return answer.is_success and answer.json()["state"]["status"] == "completed"
 

@@ -110,7 +110,7 @@ class WorkingCleared(Answer):
 
 @Endpoint("POST /v1/working", "Create a working item", role=Role.WRITER, status=201, errors=(404, 409, 429, 503))
 async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
-    """The created item."""
+    """The created item, and the number of secrets removed from it by kind."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     created = await working_memory(services).create(scope, data)
     return WorkingCreated(**dict(_shown(created.value)), redactions=created.counts)

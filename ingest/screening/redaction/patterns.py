@@ -42,7 +42,7 @@ class Span:
         return self.text[self.start : self.end]
 
     def before(self, length: int) -> str:
-        """Up to `length` characters before the span."""
+        """The text before the span, its last `length` characters at most."""
         return self.text[max(0, self.start - length) : self.start]
 
 

@@ -131,7 +131,10 @@ class RuleBook(Model):
 
 
 def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
-    """The rules in the YAML file `path`; `policy` is the default unless the file sets one. Raises InvalidConfigFile."""
+    """The rules in the YAML file `path`, or the default ones without a path. Raises InvalidConfigFile.
+
+    policy: what is done with secrets for which the file says nothing.
+    """
     if path is None:
         return RuleBook(default=RedactionRules(policy=policy))
     name = f"redaction rules {path}"

@@ -118,7 +118,7 @@ def test_compaction_keeps_statements_that_writes_keep(first: str, second: str, k
 
 @given(_memories)
 def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
-    """A promoted fact has events of three or more sessions, the sum of their evidence and links to them."""
+    """A fact is promoted from events of at least three sessions; it links to them and adds up their evidence counts."""
     for promotion in promotions(memories, {}, JobRequest(), NOW).created:
         sources = [memory for memory in memories if memory.id in promotion.sources]
         assert len({session for memory in sources for session in memory.source_sessions}) >= 3

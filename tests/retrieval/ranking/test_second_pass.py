@@ -134,7 +134,7 @@ def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
     ],
     ids=["another speaker", "no value", "a long text"],
 )
-def test_other_later_statements_are_not_boosted(later: Candidate) -> None:
+def test_later_statements_that_are_no_updates_are_not_boosted(later: Candidate) -> None:
     """Only a short one of the same speaker that gives a value is an update."""
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
 

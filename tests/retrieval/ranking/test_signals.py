@@ -52,7 +52,7 @@ def payload(**times: datetime) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("kind", "days"), [("episodic", 7), ("semantic", 90), ("procedural", 90)])
 def test_recency_halves_with_each_half_life(kind: str, days: int) -> None:
-    """It is one half after one half-life and one quarter after two."""
+    """Recency is 1/2 after one half-life of the type and 1/4 after two."""
     made = [payload(created_at=NOW - timedelta(days=days * n)) for n in (0, 1, 2)]
     assert recent(kind, *made) == pytest.approx([1.0, 0.5, 0.25])
 

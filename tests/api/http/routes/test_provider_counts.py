@@ -39,7 +39,7 @@ def refusal(_request: httpx.Request) -> httpx.Response:
 
 
 async def drip(_request: httpx.Request) -> httpx.Response:
-    """An answer that would take a minute, a byte at a time."""
+    """An answer that sends one byte every 0.1 s, for a minute."""
 
     async def body() -> AsyncIterator[bytes]:
         for _ in range(600):

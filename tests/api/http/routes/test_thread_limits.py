@@ -176,7 +176,7 @@ async def test_concurrent_writers_keep_limits_and_lose_nothing(
     assert (await client.get(f"/v1/threads/{thread}/health")).json()["ok"]
 
 
-async def test_replacing_turns_must_fit_the_limits(client: httpx.AsyncClient) -> None:
+async def test_replacing_turns_with_more_than_the_limits_allow_is_refused(client: httpx.AsyncClient) -> None:
     """A replacement that exceeds the limits is refused, and the thread keeps its turns."""
     thread = (await begun(client, resource="fifo"))["id"]
     await say(client, thread, "stays")

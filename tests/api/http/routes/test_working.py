@@ -104,8 +104,8 @@ async def test_stored_working_items_are_cleared_like_live_ones(world: WorkingCli
     assert cleared == {"one", "two", "live"}
 
 
-async def test_a_stopped_session_shows_its_to_dos_again_when_it_goes_on(world: WorkingClient) -> None:
-    """session-stop ends the items of to-dos; as some hosts call it after every answer, the next prompt shows them."""
+async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(world: WorkingClient) -> None:
+    """Some clients call session-stop after every answer, so it must not lose the to-dos of a session that continues."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("a note of no to-do")
     await world.post("/v1/hooks/session-stop", messages=[])
