@@ -17,6 +17,9 @@ from pathlib import Path
 PACKAGES = ("memtypes", "ingest", "retrieval", "api")
 ROOT = Path(__file__).resolve().parent.parent
 
+CLIENTS = ROOT / "api" / "clients"
+"""Distributions of their own for other people's programs: counted apart."""
+
 ENTRY_POINTS = ("routes", "commands", "stores", "encoders")
 """Folders whose modules have one importer by design: routes, commands and adapters of one vendor library each."""
 
@@ -48,6 +51,8 @@ def modules(*packages: str) -> Iterator[Module]:
     """The modules of `packages`, in the order of their paths."""
     for package in packages:
         for path in sorted((ROOT / package).rglob("*.py")):
+            if package == "api" and path.is_relative_to(CLIENTS):
+                continue
             text = path.read_text(encoding="utf-8")
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             yield Module(name, path, len(text.splitlines()), ast.parse(text))
@@ -56,6 +61,7 @@ def modules(*packages: str) -> Iterator[Module]:
 def rows() -> list[Row]:
     """The whole table."""
     product = list(modules(*PACKAGES))
+    clients = list(modules("api/clients"))
     training = list(modules("benchmarks/training"))
     benchmarks = [module for module in modules("benchmarks") if module.path.parent.name != "training"]
     lengths = sorted(function_lengths(product))
@@ -66,8 +72,8 @@ def rows() -> list[Row]:
     ports = protocols(product)
     largest, flattest = max(product, key=lambda m: m.lines), flat.most_common(1)[0]
     return [
-        Row("product lines", sum(m.lines for m in product), 39_400),
-        Row("product files, empty __init__.py aside", sum(m.lines > 0 for m in product), 250),
+        Row("product lines", sum(m.lines for m in product), 47_000),
+        Row("product files, empty __init__.py aside", sum(m.lines > 0 for m in product), 300),
         Row("files in one folder, most", flattest[1], 15, (flattest[0],)),
         Row("lines of a file, most", largest.lines, 400, (str(largest.path.relative_to(ROOT)),)),
         Row("modules under 80 lines with one importer", len(small), 15, tuple(small)),
@@ -77,6 +83,7 @@ def rows() -> list[Row]:
         Row("function length, 90th percentile", lengths[int(0.9 * len(lengths))], 25),
         Row("function length, longest", lengths[-1], 45),
         Row("benchmark lines", sum(m.lines for m in benchmarks), 4_020),
+        Row("lines of the clients", sum(m.lines for m in clients), 4_000),
         Row("lines of training scripts", sum(m.lines for m in training), 1_300),
     ]
 

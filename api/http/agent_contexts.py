@@ -15,8 +15,8 @@ from typing import TypeVar
 from pydantic import Field
 
 from api.http.routes.retrieval import redact_query
-from api.http.routes.thread_shapes import TurnPlace
 from api.http.routes.threads import live_threads, thread_part
+from api.http.shapes.threads import TurnPlace
 from api.wiring.container import Services
 from ingest.conversations.references import AgentThread, threads_of_agent
 from ingest.working.intentions import DueRequest

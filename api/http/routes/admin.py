@@ -13,7 +13,7 @@ from api.http.endpoint import Endpoint, Params, PathId, RawBodies
 from api.http.problems import InvalidInput
 from api.http.request import NDJSON, ApiRequest, InNamespace, parse_body
 from api.http.routes.memories import BATCH_BYTES, read_lines
-from api.http.routes.memory_shapes import BatchAnswer
+from api.http.shapes.memories import BatchAnswer
 from api.wiring.container import AppServices, Services
 from api.wiring.erasure import Erased, erase_everywhere
 from ingest.upkeep.jobs import JobReport

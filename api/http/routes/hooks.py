@@ -14,10 +14,10 @@ from pydantic import AfterValidator, Field
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
-from api.http.routes.memory_shapes import Redactions, StatusCounts
 from api.http.routes.retrieval import redact_query
 from api.http.routes.threads import live_threads, thread_part
 from api.http.routes.working import InSession, working_memory
+from api.http.shapes.memories import Redactions, StatusCounts
 from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import MessageOutcome, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode

@@ -16,7 +16,7 @@ from api.http.endpoint import Endpoint, Params, PathId, QueryScope, RawBodies
 from api.http.idempotency import idempotency_key
 from api.http.problems import InvalidInput, checked
 from api.http.request import JSON, NDJSON, ApiRequest, MaybeNamespace, parse_body
-from api.http.routes.memory_shapes import (
+from api.http.shapes.memories import (
     MAX_BATCH,
     Batch,
     BatchAnswer,

@@ -12,7 +12,7 @@ from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.problems import Forbidden
 from api.http.request import ApiRequest, InNamespace, QueryFlag
 from api.http.routes.memories import known_id
-from api.http.routes.memory_shapes import MemoryAnswer
+from api.http.shapes.memories import MemoryAnswer
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
 from memtypes.model.memory import Model, not_blank

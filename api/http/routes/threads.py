@@ -20,7 +20,7 @@ from api.http.endpoint import Endpoint, Params, PathId
 from api.http.idempotency import idempotency_key
 from api.http.problems import InvalidInput
 from api.http.request import ApiRequest
-from api.http.routes.thread_shapes import (
+from api.http.shapes.threads import (
     AgentQuery,
     BackupAnswer,
     BackupQuery,

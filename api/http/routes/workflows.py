@@ -14,7 +14,7 @@ from litestar.params import JSONBody
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.request import ApiRequest, InNamespace
-from api.http.routes.workflow_shapes import (
+from api.http.shapes.workflows import (
     BegunAnswer,
     ContinueAnswer,
     CountedHistory,

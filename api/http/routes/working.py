@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params
 from api.http.request import ApiRequest, QueryFlag
-from api.http.routes.memory_shapes import Redactions
+from api.http.shapes.memories import Redactions
 from api.wiring.container import AppServices, Services
 from ingest.working.working_memory import NewItem, WorkingMemory
 from memtypes.model.errors import Unavailable

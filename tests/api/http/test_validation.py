@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.http.problems import MAX_SHOWN, InvalidInput, checked, path_text, shown
-from api.http.routes.memory_shapes import MemoryPost
+from api.http.shapes.memories import MemoryPost
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

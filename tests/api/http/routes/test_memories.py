@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from api.http.problems import checked
 from api.http.routes.memories import list_filter
-from api.http.routes.memory_shapes import ListQuery, MemoryPost
+from api.http.shapes.memories import ListQuery, MemoryPost
 from api.wiring.container import Services
 from memtypes.model.filters import All
 from memtypes.model.memory import Draft

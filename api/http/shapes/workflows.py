@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self, TypeAlias
 from pydantic import ConfigDict, Field
 
 from api.http.request import InNamespace, QueryWhole
-from api.http.routes.memory_shapes import Redactions
+from api.http.shapes.memories import Redactions
 from ingest.workflows.engine import MAX_BUDGET, WorkflowRequest
 from ingest.workflows.history import HistoryView, Versions, WorkflowHistory
 from memtypes.live.workflows import OnEnd, WorkflowEventType, WorkflowStatus

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from api.http.request import InNamespace, MaybeNamespace, QueryFlag, QueryWhole
-from api.http.routes.memory_shapes import Redactions
+from api.http.shapes.memories import Redactions
 from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
 from ingest.conversations.transcript import LeftTurn
 from memtypes.live.thread_policy import AccessMode, PolicyType
