@@ -1,0 +1,170 @@
+"""The namespace of the project that a folder belongs to, for clients that name only their working folder.
+
+A project is a git repository, or a folder outside of one. Git's files are read; git is not run, because its
+configuration can name programs that it starts (`core.fsmonitor`), and the folder is the client's choice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ntpath
+import os
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.scope import clean_name
+
+OVERRIDE_FILE = ".remembrancer.toml"
+"""File in a project's root whose `namespace = "..."` is the namespace."""
+
+MAX_FILE = 1024 * 1024
+"""Bytes that are read of a file: git configurations and override files are far smaller."""
+
+_MAX_LABEL = 64
+_HASH = 10
+_DEFAULT_PORTS = {"ssh": 22, "git+ssh": 22, "https": 443, "http": 80, "git": 9418}
+_URL_FORM = re.compile(r"(?P<scheme>(?!file:)[\w+.-]+)://(?:[^/]*@)?(?P<host>[^/]+)(?P<path>.*)", re.IGNORECASE)
+_SCP_FORM = re.compile(r"(?:[^@/:]*@)?(?P<host>\[[^\]]+\]|[^:/\[\]]+):(?P<path>.*)")
+_SECTION = re.compile(r'\[\s*(?P<kind>[\w.-]+)\s*(?:"(?P<name>(?:[^"\\]|\\.)*)")?\s*\]')
+_REMOTE_URL = re.compile(r"url\s*=\s*(?P<value>.*)", re.IGNORECASE)
+_QUOTED_OR_COMMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|\s*[#;].*')
+
+
+def project_namespace(cwd: str) -> str:
+    """The namespace of the project that the folder `cwd` belongs to.
+
+    The first of these that exists: what the override file in the project's root names; name and hash of the remote
+    `origin`, or of the first remote, which clones share; name and hash of the folder that the worktrees of a repository
+    share; name and hash of the folder itself. A folder that does not exist here, because the client runs on another
+    machine, has the name and hash of its path. Raises InvalidRequest for a path that is not absolute and for an
+    override file that cannot be used.
+    """
+    path = _normal(cwd)
+    if not path.startswith("/") or not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises for long paths
+        return _labelled(PureWindowsPath(path).name, path)
+    folder = Path(os.path.realpath(path))
+    repository = _Repository.around(folder)
+    for root in (folder,) if repository is None else repository.roots:
+        if (text := _text(root / OVERRIDE_FILE)) is not None:
+            return _override(text)
+    return _labelled(folder.name, str(folder)) if repository is None else repository.namespace
+
+
+@dataclass(frozen=True, slots=True)
+class _Repository:
+    """A git repository. root: of the worktree. common: the folder that all its worktrees share, usually `.git`."""
+
+    root: Path
+    common: Path
+
+    @classmethod
+    def around(cls, folder: Path) -> _Repository | None:
+        """The repository whose worktree has `folder`; None outside of one."""
+        for root in (folder, *folder.parents):
+            if (common := _common_folder(root / ".git")) is not None:
+                return cls(root, common)
+        return None
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Where an override file may be: in the worktree, or in the main one."""
+        return (self.root, self.common.parent) if self.common.name == ".git" else (self.root,)
+
+    @property
+    def namespace(self) -> str:
+        """Made of the remote's address, or of the shared folder where there is no remote."""
+        remotes: dict[str, str] = {}
+        for name, url in _remotes(_text(self.common / "config") or ""):
+            remotes.setdefault(name, url)  # further addresses are for pushing
+        if remotes:
+            address = _address(remotes.get("origin", next(iter(remotes.values()))), self.common)
+            return _labelled(PurePosixPath(address).name, address)
+        inside = self.common.name.startswith(".")  # `.git`, or `.bare` beside its worktrees
+        name = self.common.parent.name if inside else self.common.name.removesuffix(".git")
+        return _labelled(name, str(self.common))
+
+
+def _normal(cwd: str) -> str:
+    """`cwd` without `.`, `..` or a slash at its end; a path of Windows keeps its backslashes."""
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in cwd):
+        raise InvalidRequest("cwd must not contain control characters", path="cwd", got=cwd)
+    if cwd.startswith("/"):
+        return os.path.normpath("/" + cwd.lstrip("/"))
+    drive, rest = ntpath.splitdrive(ntpath.normpath(cwd))
+    if not drive or not rest.startswith("\\"):
+        raise InvalidRequest("cwd must be the absolute path of the project's folder", path="cwd", got=cwd)
+    return drive.lower() + rest
+
+
+def _labelled(name: str, identity: str) -> str:
+    """A readable name and a hash of `identity`, because names repeat."""
+    label = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", name)).strip("-.")[:_MAX_LABEL] or "project"
+    return f"{label}-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:_HASH]}"
+
+
+def _text(file: Path) -> str | None:
+    """The text of a regular file; None if it does not exist or cannot be read as one."""
+    try:
+        if not file.is_file():  # a pipe would block
+            return None
+        with file.open("rb") as opened:
+            content = opened.read(MAX_FILE)
+    except OSError:
+        return None
+    return None if b"\0" in content else os.fsdecode(content)
+
+
+def _override(text: str) -> str:
+    """The namespace that an override file names. Raises InvalidRequest, which does not quote the file."""
+    try:
+        return clean_name(tomllib.loads(text)["namespace"])
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
+        expected = f'{OVERRIDE_FILE} of the project must be TOML with namespace = "NAME" of 1 to 256 characters'
+        raise InvalidRequest(expected, path="cwd") from error
+
+
+def _common_folder(entry: Path) -> Path | None:
+    """The folder that the worktrees of the repository at `entry`, a folder or file `.git`, share; None for others."""
+    folder: Path | None = entry
+    if (link := _text(entry)) is not None:
+        target = link.strip().removeprefix("gitdir:").strip()
+        folder = Path(os.path.realpath(entry.parent / target)) if link.startswith("gitdir:") and target else None
+    if folder is None or _text(folder / "HEAD") is None:
+        return None
+    shared = (_text(folder / "commondir") or ".").strip()
+    return Path(os.path.realpath(folder / shared))
+
+
+def _remotes(config: str) -> Iterator[tuple[str, str]]:
+    """Name and address of each remote of a git configuration, in their order."""
+    remote: str | None = None
+    for line in config.splitlines():
+        text = line.strip()
+        if section := _SECTION.match(text):
+            name = re.sub(r"\\(.)", r"\1", section["name"] or "")
+            remote = name if section["kind"].lower() == "remote" else None
+            text = text[section.end() :].strip()
+        if remote is not None and (url := _REMOTE_URL.match(text)):
+            value = _QUOTED_OR_COMMENT.sub(lambda part: part[1] or "", url["value"]).strip()
+            if value:
+                yield remote, value
+
+
+def _address(url: str, common: Path) -> str:
+    """A remote's address without scheme, user, default port and `.git`: the same for each way to reach it.
+
+    A remote that is a folder has its path, relative to the worktree whose `.git` is `common`.
+    """
+    if match := _URL_FORM.fullmatch(url):
+        host = match["host"].lower().removesuffix(f":{_DEFAULT_PORTS.get(match['scheme'].lower())}")
+        address = f"{host}/{match['path'].strip('/')}"
+    elif "://" not in url and (match := _SCP_FORM.fullmatch(url)):
+        address = f"{match['host'].lower()}/{match['path'].strip('/')}"
+    else:
+        address = os.path.realpath(common.parent / re.sub("(?i)^file://", "", url))
+    return address.rstrip("/").removesuffix(".git").rstrip("/")
