@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from memtypes.model.memory import State
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant
 
@@ -75,6 +76,7 @@ class ContextItem:
     signals: OmittedIfNone[dict[str, UnitFloat]] = None
     cut: OmittedIfNone[bool] = None
     excerpt: OmittedIfNone[bool] = None
+    state: OmittedIfNone[State] = None
 
 
 class ContextMetadata(Answer):

@@ -265,6 +265,15 @@ class EarlierText(Model):
     until: Instant
 
 
+def state_at(now: datetime, state: State, valid_to: datetime | None, state_until: datetime | None) -> State:
+    """The state at `now` of a memory with these fields."""
+    if state_until is not None and state_until <= now:
+        return State.CURRENT
+    if valid_to is not None and valid_to <= now:
+        return State.REPLACED
+    return State.CURRENT if state is State.REPLACED else state
+
+
 CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
     {"valid_to": None, "superseded_by": None, "state": State.CURRENT, "state_until": None, "state_reason": None}
 )
@@ -356,12 +365,10 @@ class Memory(Model):
 
     def at(self, now: datetime) -> Self:
         """The memory with the state that it has at `now`: ends, and expiries of what replaced it, need no write."""
+        state = state_at(now, self.state, self.valid_to, self.state_until)
         if self.state_until is not None and self.state_until <= now:
             return self.model_copy(update=CURRENT_AGAIN)
-        ended = self.valid_to is not None and self.valid_to <= now
-        if ended is (self.state is State.REPLACED):
-            return self
-        return self.model_copy(update={"state": State.REPLACED if ended else State.CURRENT})
+        return self if state is self.state else self.model_copy(update={"state": state})
 
     def edited(self, content: str, now: datetime) -> Self:
         """The memory with `content`, and its content so far among the earlier ones.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import AwareDatetime
 
-from memtypes.model.memory import Memory, TokenCount
+from memtypes.model.memory import Memory, State, TokenCount, state_at
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import to_utc
 from memtypes.model.types import MEMORY_CLASSES
@@ -45,7 +45,8 @@ class Passage(NamedTuple):
     """The fields of a memory that a context shows.
 
     said: the text to show, if it is more than the content; else None. group: heading above its entry; None
-    for none. tokens: of its entry, by `tokenizer`. live: whether it is the copy of a live item.
+    for none. tokens: of its entry, by `tokenizer`. live: whether it is the copy of a live item. state, valid_to,
+    state_until: as stored with the memory.
     """
 
     id: str
@@ -58,11 +59,18 @@ class Passage(NamedTuple):
     tokens: int
     tokenizer: str
     live: bool
+    state: State
+    valid_to: datetime | None
+    state_until: datetime | None
 
     @property
     def line(self) -> str:
         """The text to show, without a bullet, possibly of several lines."""
         return self.content if self.said is None else self.said
+
+    def state_at(self, moment: datetime) -> State:
+        """Whether the memory is current, contested or replaced at `moment`."""
+        return state_at(moment, self.state, self.valid_to, self.state_until)
 
 
 def passage_of(memory: Memory) -> Passage:
@@ -79,6 +87,9 @@ def passage_of(memory: Memory) -> Passage:
         memory.tokens.line,
         memory.tokens.tokenizer,
         live,
+        State(memory.state),
+        memory.valid_to,
+        memory.state_until,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from memtypes.model.memory import State
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
@@ -233,6 +234,7 @@ class ContextWriter:
         return self._renderer.cut(passage, entry.rank, entry.allowed)
 
     def _item(self, shown: ShownMemory) -> ContextItem:
+        state = shown.passage.state_at(self._as_of)
         return ContextItem(
             id=shown.passage.id,
             type=shown.passage.type,
@@ -243,6 +245,7 @@ class ContextWriter:
             signals=self._ranked.signals_at(shown.rank - 1) if self._request.explain else None,
             cut=shown.cut or None,
             excerpt=shown.excerpt or None,
+            state=None if state is State.CURRENT else state,
         )
 
 

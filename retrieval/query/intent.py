@@ -36,6 +36,12 @@ _PAST = re.compile(
     re.IGNORECASE,
 )
 
+_FORMER = re.compile(
+    r"\b(before|previous(ly)?|former(ly)?|prior|earlier|original(ly)?|initially|at first|back then|used to)\b"
+    r"|(?<!\bhow )\bold\b|\b(what|which|where|who|whose|how (many|much|often|far))\b.*\b(was|were)\b",
+    re.IGNORECASE,
+)
+
 
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
     """What `query` asks for, judged by its dense vector and its words; OTHER if there is no vector to judge by.
@@ -73,4 +79,9 @@ def asks_for_value(query: str) -> bool:
 
 def asks_about_past(query: str) -> bool:
     """Whether `query` asks what was or how something came to be, so that the newest statement need not come first."""
-    return _PAST.search(query) is not None
+    return _PAST.search(query) is not None or asks_for_former(query)
+
+
+def asks_for_former(query: str) -> bool:
+    """Whether `query` asks what held at an earlier time, as "What was the limit before?" does."""
+    return _FORMER.search(query) is not None

@@ -22,6 +22,7 @@ from memtypes.model.filters import (
 )
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import Status
+from retrieval.query.intent import asks_for_former
 from retrieval.query.request import RankedRequest, RetrieveRequest
 
 TypeFilters: TypeAlias = dict[MemoryType, Filter]
@@ -39,10 +40,10 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
     """The filter of each type that may be in the context. Raises InvalidRequest for a malformed filter.
 
     Closed intentions are left out unless the caller filters by status. Working memory depends on include_working and
-    working_budget alone, and cleared items are left out.
+    working_budget alone, and cleared items are left out. A question about the past gets what was replaced, too.
     """
     callers = _callers_filter(request)
-    where = _valid_and_wanted(request, as_of)
+    where = _valid_and_wanted(request, as_of, with_replaced=asks_for_former(request.query))
     filters = dict.fromkeys(_long_term_types(request), where)
     if MemoryType.PROSPECTIVE in filters and not _names(callers, "status"):
         filters[MemoryType.PROSPECTIVE] = all_of(where, Not(_CLOSED))
@@ -52,10 +53,10 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
 
 
 def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """The filter of each long-term type for memories that were superseded or had expired at `as_of`."""
+    """The filter of each long-term type for memories that a context leaves out as superseded or expired at `as_of`."""
     ended: Filter = Compare("expires_at", Op.LTE, as_of)
     callers = _callers_filter(request)
-    if callers is None or not _names(callers, "state"):
+    if not (_names(callers, "state") or asks_for_former(request.query)):
         ended = AnyOf((ended, All((Compare("valid_to", Op.LTE, as_of), Not(Compare("state_until", Op.LTE, as_of))))))
     return dict.fromkeys(_long_term_types(request), all_of(ended, callers and with_states(callers, as_of)))
 
@@ -65,13 +66,16 @@ def valid_at(as_of: datetime) -> Filter:
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 
-def _valid_and_wanted(request: RankedRequest, as_of: datetime) -> Filter:
-    """Matches what is valid at `as_of` and meets the caller's filter; one that names states chooses itself."""
+def _valid_and_wanted(request: RankedRequest, as_of: datetime, *, with_replaced: bool = False) -> Filter:
+    """Matches what is valid at `as_of` and meets the caller's filter; one that names states chooses itself.
+
+    with_replaced: matches what was replaced before `as_of`, too.
+    """
     callers = _callers_filter(request)
-    if callers is None or not _names(callers, "state"):
+    if not (with_replaced or _names(callers, "state")):
         return all_of(valid_at(as_of), callers)
     begun = Compare("valid_from", Op.LTE, as_of)
-    return all_of(begun, ends_after("expires_at", as_of), with_states(callers, as_of))
+    return all_of(begun, ends_after("expires_at", as_of), callers and with_states(callers, as_of))
 
 
 def _names(tree: Filter | None, field: str) -> bool:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any
 
 import httpx
@@ -147,9 +147,11 @@ def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: 
         for thread in threads:
             thread.start()
         faults = cycle(("stop the live server", "kill the live server", "kill the service"))
-        while any(thread.is_alive() for thread in threads):
+        for fault in islice(faults, sizes.of(6, 30)):
             time.sleep(rng.uniform(0.3, 1.5))
-            _inflict(next(faults), place, settings)
+            _inflict(fault, place, settings)
+        for thread in threads:
+            thread.join()
         stored = _read_back(place.service.url, {writer.thread_id for writer in writers})
     finally:
         place.service.stop()

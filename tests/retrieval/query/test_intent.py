@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from retrieval.query.intent import Wish, asks_about_past, asks_for_latest, asks_for_value, wish_of
+from retrieval.query.intent import Wish, asks_about_past, asks_for_former, asks_for_latest, asks_for_value, wish_of
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,21 @@ def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> 
 def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None:  # noqa: FBT001
     """For them, contested statements keep the order of their scores."""
     assert asks_about_past(query) is past
+
+
+@pytest.mark.parametrize(
+    ("query", "former"),
+    [
+        ("What was the limit before?", True),
+        ("Where were the sessions kept?", True),
+        ("Which region did we use previously?", True),
+        ("What's my old address?", True),
+        ("How old is the installer?", False),
+        ("When was the release?", False),
+        ("What is the limit?", False),
+    ],
+)
+def test_questions_for_what_held_earlier_are_recognised(query: str, former: bool) -> None:  # noqa: FBT001
+    """They also count as questions about the past."""
+    assert asks_for_former(query) is former
+    assert asks_about_past(query) or not former

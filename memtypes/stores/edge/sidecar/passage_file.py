@@ -22,7 +22,7 @@ from memtypes.stores.files import sync_directory
 from memtypes.stores.operations.engine import Payload
 from memtypes.stores.operations.messages import decode, encode
 
-_CLOSED = "closed-1"
+_CLOSED = "closed-2"
 """A file beside closed files. Its name has the version of their format: increment it with every change of passages."""
 
 

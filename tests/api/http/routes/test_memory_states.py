@@ -424,6 +424,22 @@ async def test_a_context_says_since_when_a_changed_fact_holds(notebook: Notebook
     assert await lines() == ["- The API is written in Go.", "- The port of the API is 80."]
 
 
+async def test_the_items_of_a_context_say_which_are_contested_or_replaced(notebook: Notebook) -> None:
+    """A current one has no state; a question about the past gets the old value, marked."""
+    first, second = await ports(notebook)
+
+    async def shown(query: str) -> dict[str, str | None]:
+        body = {"query": query, "namespace": "n", "budget": 500, "floor": 0}
+        response = await notebook.client.post("/v1/retrieve", json=body)
+        assert response.status_code == 200, response.text
+        return {item["id"]: item.get("state") for item in response.json()["items"]}
+
+    assert await shown("Which port has the API?") == {second: None}
+    assert await shown("Which port did the API have before?") == {second: None, first: "replaced"}
+    await notebook.restore(first)
+    assert await shown("Which port has the API?") == {second: "contested", first: "contested"}
+
+
 async def test_an_export_keeps_states_and_earlier_texts(notebook: Notebook) -> None:
     """Imported into another namespace, the history is the same but for the ids."""
     old, new = await ports(notebook)
