@@ -225,6 +225,12 @@ class KeyBook:
         caller = _matching(created, key) if key and self._stored else None
         return caller or self._ring.caller(key)
 
+    def caller_with(self, key_id: str) -> Caller | None:
+        """The caller of the key with this id, for one who has shown that key before; None if it was revoked."""
+        self._refresh()
+        callers = [*(caller for _, caller in self._ring.entries), *(_caller(key, key.id) for key in self._stored)]
+        return next((caller for caller in callers if caller.key_id == key_id), None)
+
     def known(self) -> list[KnownKey]:
         """Every key without its secret: those of the keys file, then created ones in order of creation."""
         self._refresh()

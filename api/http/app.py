@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from api.auth.guards import AccessGuard, require_local
 from api.http.endpoint import query_scope
+from api.http.inspector.router import inspector_router
 from api.http.metrics import CountCalls
 from api.http.openapi import PydanticSchemas, openapi_config
 from api.http.problems import answer_problem
@@ -60,7 +61,10 @@ SAFE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Headers of every answer: browsers must not cache, sniff or frame it, nor run or fetch anything for it."""
+"""Headers of every answer: browsers must not cache, sniff or frame it, nor run or fetch anything for it.
+
+A handler may send others of its own, as the inspector's pages do.
+"""
 
 
 def create_app(services: Services, *, local_only: bool = False) -> Litestar:
@@ -69,7 +73,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
     local_only: refuse calls that a browser makes for another site's page; for a service without keys.
     """
     return Litestar(
-        route_handlers=[_router(tag, module) for tag, module in ROUTES.items()],
+        route_handlers=[*(_router(tag, module) for tag, module in ROUTES.items()), inspector_router(services)],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False, use_cache=True),
             "namespace": Provide(query_scope, sync_to_thread=False),
@@ -101,4 +105,6 @@ def _encoded(answer: BaseModel) -> msgspec.Raw:
 
 async def _add_safe_headers(message: Message, _scope: Scope) -> None:
     if message["type"] == "http.response.start":
-        MutableScopeHeaders.from_message(message).update(SAFE_HEADERS)
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in SAFE_HEADERS.items():
+            headers.setdefault(name, value)

@@ -195,12 +195,7 @@ async def restore_memory(services: AppServices, namespace: QueryScope, memory_id
 @Endpoint("DELETE /v1/memories/{memory_id}", "Delete a memory", role=Role.WRITER, status=204, errors=(404, 503))
 async def delete_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> None:
     """Delete the memory, from the live state too if it is a working item; the answer is empty."""
-    known = known_id(memory_id)
-    memory = (await services.store.get(namespace, [known])).get(known)
-    if services.working is not None and isinstance(memory, Working) and memory.live:
-        await services.working.forget(replace(namespace, session_id=memory.session_id), known)
-    if not await services.ingestor.remove(namespace, [known]):
-        raise _unknown()
+    await remove_memory(services, namespace, known_id(memory_id))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/feedback", "Rate a recalled memory", role=Role.WRITER, errors=(404, 503))
@@ -209,6 +204,15 @@ async def post_feedback(
 ) -> MemoryAnswer:
     """The memory after the feedback was recorded in it."""
     return MemoryAnswer(await services.ingestor.feedback(namespace, known_id(memory_id), data.outcome))
+
+
+async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
+    """Delete the memory from the store, and from the live state if it is a working item. Raises NotFound."""
+    memory = (await services.store.get(scope, [memory_id])).get(memory_id)
+    if services.working is not None and isinstance(memory, Working) and memory.live:
+        await services.working.forget(replace(scope, session_id=memory.session_id), memory_id)
+    if not await services.ingestor.remove(scope, [memory_id]):
+        raise _unknown()
 
 
 def list_filter(query: ListQuery, now: datetime) -> Filter | None:

@@ -1,0 +1,81 @@
+"""Who uses the inspector: logins by key, found again by a cookie, and the tokens that forms carry.
+
+A login is kept in this process: the cookie has a random name of it and nothing of the key. It ends after LOGIN_S, at a
+logout, when its key is revoked, and when the service stops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cachetools import TTLCache
+
+from api.auth.keys import Caller, KeyBook
+
+LOGIN_S = 8 * 3_600
+MAX_LOGINS = 1_000
+"""Logins at the same time; a further one ends the oldest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who sent a request. token: must come back with every form. logged_in: False for a service without keys."""
+
+    caller: Caller
+    token: str
+    logged_in: bool
+
+    def sent(self, token: str) -> bool:
+        """Whether a form that carries `token` came from a page that this visitor was shown."""
+        return same(token, self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    key_id: str
+    token: str
+
+
+class Logins:
+    """The current logins. now: seconds of a clock that only advances."""
+
+    def __init__(self, keys: KeyBook, now: Callable[[], float] = time.monotonic) -> None:
+        self._keys = keys
+        self._logins: TTLCache[str, _Login] = TTLCache(MAX_LOGINS, LOGIN_S, timer=now)
+        self.anonymous_token = secrets.token_urlsafe(32)
+
+    def begin(self, key: str) -> str | None:
+        """Log in with `key`: the value of the new login's cookie, or None if the key is unknown."""
+        caller = self._keys.caller(key)
+        if caller is None:
+            return None
+        cookie = secrets.token_urlsafe(32)
+        self._logins[_digest(cookie)] = _Login(caller.key_id, secrets.token_urlsafe(32))
+        return cookie
+
+    def end(self, cookie: str | None) -> None:
+        """Log out."""
+        self._logins.pop(_digest(cookie or ""), None)
+
+    def visitor(self, cookie: str | None) -> Visitor | None:
+        """The visitor with this cookie; None if there is a need to log in."""
+        login = self._logins.get(_digest(cookie)) if cookie else None
+        caller = self._keys.caller_with(login.key_id) if login else None
+        if login is not None and caller is not None:
+            return Visitor(caller, login.token, logged_in=True)
+        anyone = self._keys.caller(None)
+        return None if anyone is None else Visitor(anyone, self.anonymous_token, logged_in=False)
+
+
+def same(sent: str, expected: str) -> bool:
+    """Whether both texts are equal, compared in constant time."""
+    return hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), expected.encode())
+
+
+def _digest(cookie: str) -> str:
+    return hashlib.sha256(cookie.encode("utf-8", "surrogateescape")).hexdigest()

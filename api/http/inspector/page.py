@@ -1,0 +1,188 @@
+"""Renders the inspector's pages: Jinja templates with autoescape, the headers of every page, redirects and errors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import Request, Response
+from litestar.di import NamedDependency
+from litestar.response import Redirect
+
+from api.auth.keys import Role
+from api.http.inspector.logins import Visitor
+from api.http.inspector.view import NOTICE, TOKEN_FIELD, LoginNeeded, visitor_of
+from api.http.problems import ProblemAnswer, answer_problem
+from api.http.request import ApiRequest
+from api.wiring.container import Services
+from memtypes.model.policy import MemoryType
+from memtypes.model.times import rfc3339
+
+ROOT = "/inspect"
+STATIC = Path(__file__).parent / "static"
+
+PAGE_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        # Without a referrer browsers send forms with `Origin: null`, which looks like another site's.
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "X-Frame-Options": "DENY",
+    }
+)
+
+NOTICES: Mapping[str, str] = MappingProxyType(
+    {
+        "saved": "The changes are saved.",
+        "unchanged": "Nothing was changed.",
+        "pinned": "Pinned. Upkeep leaves this memory as it is.",
+        "unpinned": "No longer pinned.",
+        "forgotten": "The memory is deleted.",
+        "restored": "The memory is current again.",
+        "undone": "The decision is taken back.",
+        "completed": "Completed.",
+        "cancelled": "Cancelled.",
+        "snoozed": "Postponed.",
+        "cleared": "The item is cleared.",
+        "login": "You are logged in.",
+        "logout": "You are logged out.",
+    }
+)
+"""What a page says about the request before it, by its name in the address."""
+
+VIEWS: tuple[tuple[str, str], ...] = (
+    ("Overview", "/"),
+    ("Search", "/search"),
+    ("Memories", "/memories"),
+)
+"""The views of a namespace, by their names, in the order of the navigation."""
+
+
+def link(path: str, **parameters: object) -> str:
+    """The address of a page below /inspect, with those parameters that have a value."""
+    given = {name: str(value) for name, value in parameters.items() if value not in (None, "")}
+    return f"{ROOT}{path}" + (f"?{urlencode(given)}" if given else "")
+
+
+def environment() -> Environment:
+    """The templates, with the filters and functions that they use."""
+    made = Environment(
+        loader=PackageLoader("api.http.inspector", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    versions = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in STATIC.iterdir()}
+    made.globals |= {
+        "link": link,
+        "static": lambda name: f"{ROOT}/static/{name}?v={versions[name]}",
+        "token_field": TOKEN_FIELD,
+        "types": [str(kind) for kind in MemoryType],
+        "views": VIEWS,
+    }
+    made.filters |= {"when": when, "iso": rfc3339, "count": "{:,}".format, "share": _share, "shorten": shorten}
+    return made
+
+
+def when(instant: datetime) -> str:
+    """A time to the minute, in UTC."""
+    return f"{instant:%Y-%m-%d %H:%M}"
+
+
+def shorten(text: str, most: int = 240) -> str:
+    """The beginning of a text on one line, with an ellipsis where it goes on."""
+    line = " ".join(text[: 4 * most].split())
+    return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most].rstrip()} \N{HORIZONTAL ELLIPSIS}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}"
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlPage:
+    """The answer to one request, as a page or a part of one."""
+
+    templates: Environment
+    request: ApiRequest
+    services: Services
+    frame: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether htmx asked, which puts the answer into a page that is shown already."""
+        return self.request.headers.get("hx-request") == "true"
+
+    async def show(self, template: str, *, namespace: str | None = None, **context: Any) -> Response[str]:
+        """The page of `template` with the frame around it. namespace: the one that it is about."""
+        names = await self.services.store.namespaces(self.request.auth.tenant)
+        return self.part(template, namespaces=names, namespace=namespace, **context)
+
+    def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
+        """The answer of `template` with these values; without namespaces to choose from unless they are given."""
+        visitor = visitor_of(self.request)
+        request = self.request
+        values = {
+            **_frame(visitor),
+            "origin": f"{request.url.scheme}://{request.url.netloc}",
+            "path": request.scope["path"],
+            "now": self.services.clock(),
+        }
+        values["notice"] = NOTICES.get(self.request.query_params.get(NOTICE, ""))
+        return html(self.templates.get_template(template).render({**values, **context}), status)
+
+
+LivePage: TypeAlias = NamedDependency[HtmlPage]
+"""Type of a handler's parameter `page`."""
+
+
+def _frame(visitor: Visitor | None) -> dict[str, Any]:
+    """What every template knows about the visitor."""
+    role = visitor.caller.role if visitor else None
+    return {
+        "visitor": visitor,
+        "token": visitor.token if visitor else "",
+        "writes": role is not None and role.may(Role.WRITER),
+        "runs_upkeep": role is not None and role.may(Role.ADMIN),
+        "namespaces": [],
+        "namespace": None,
+    }
+
+
+def html(text: str, status: int = 200) -> Response[str]:
+    """An answer of HTML with the headers of every page."""
+    return Response(text, status_code=status, media_type="text/html", headers=dict(PAGE_HEADERS))
+
+
+def go(path: str, *, done: str | None = None, **parameters: object) -> Redirect:
+    """A redirect to a page after a form, which says what was done by its name in NOTICES."""
+    return Redirect(link(path, **parameters, **{NOTICE: done}), status_code=303, headers=dict(PAGE_HEADERS))
+
+
+def answer_error(templates: Environment, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The answer to a request that failed: the login page, or the problem as a page or as a part of one."""
+    part = request.headers.get("hx-request") == "true"
+    if isinstance(error, LoginNeeded):
+        target = request.scope["path"] if request.method == "GET" else ROOT
+        query = request.scope["query_string"].decode("latin-1") if request.method == "GET" else ""
+        address = link("/login", next=f"{target}?{query}" if query else target)
+        if part:
+            return Response("", headers={**PAGE_HEADERS, "HX-Redirect": address}, media_type="text/html")
+        return Redirect(address, status_code=303, headers=dict(PAGE_HEADERS))
+    response = answer_problem(request, error)
+    problem: ProblemAnswer = response.content
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    values = {**_frame(visitor), "problem": problem, "path": request.scope["path"], "notice": None}
+    template = "problem.html" if part else "error.html"
+    answer = html(templates.get_template(template).render(values), problem.status)
+    answer.headers.update(response.headers)
+    return answer

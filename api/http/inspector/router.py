@@ -1,0 +1,56 @@
+"""The router of the inspector: its pages, style sheet and script, and what every request to them passes."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from litestar import Request, Response, Router
+from litestar.datastructures import CacheControlHeader
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.static_files import create_static_files_router
+
+from api.http.inspector.logins import Logins
+from api.http.inspector.page import ROOT, STATIC, HtmlPage, answer_error, environment
+from api.http.inspector.routes import access, memories, overview, search
+from api.http.inspector.view import check_form, visitor_guard
+from api.http.request import ApiRequest
+from api.wiring.container import AppServices, Services
+
+PAGES: tuple[ModuleType, ...] = (access, overview, search, memories)
+"""Modules of pages."""
+
+_YEAR_S = 365 * 86_400
+
+
+def inspector_router(services: Services) -> Router:
+    """The inspector over `services`, under /inspect."""
+    logins, templates = Logins(services.keys), environment()
+
+    def page(request: ApiRequest, services: AppServices) -> HtmlPage:
+        return HtmlPage(templates, request, services)
+
+    def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        return answer_error(templates, request, error)
+
+    files = create_static_files_router(
+        "/static",
+        [STATIC],
+        name="inspector_static",
+        cache_control=CacheControlHeader(max_age=_YEAR_S, immutable=True),  # their addresses name their hashes
+        opt={"public": True},
+    )
+    handlers = [value for module in PAGES for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
+    return Router(
+        ROOT,
+        route_handlers=[*handlers, files],
+        guards=[visitor_guard(logins, services.rate)],
+        before_request=check_form,
+        dependencies={
+            "page": Provide(page, sync_to_thread=False),
+            "logins": Provide(lambda: logins, sync_to_thread=False),
+        },
+        exception_handlers={Exception: failed},
+        include_in_schema=False,
+    )

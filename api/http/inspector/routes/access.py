@@ -1,0 +1,79 @@
+"""Logging in to the inspector with a key, and out."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, TypeAlias
+
+from litestar import Response
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from pydantic import Field
+
+from api.http.inspector.logins import LOGIN_S, Logins
+from api.http.inspector.page import PAGE_HEADERS, ROOT, LivePage, go
+from api.http.inspector.view import COOKIE, View, read_address, read_form
+from api.http.request import ApiRequest
+from memtypes.model.memory import Model
+
+_INSIDE = re.compile(rf"{ROOT}([/?][!-~]*)?")
+"""Addresses of the inspector, to which a login may lead."""
+
+LiveLogins: TypeAlias = NamedDependency[Logins]
+
+
+class LoginAddress(Model):
+    """Where to go after the login."""
+
+    next: Annotated[str, Field(max_length=8_192)] = ROOT
+
+
+class LoginForm(LoginAddress):
+    """A key of the service."""
+
+    key: Annotated[str, Field(max_length=1_024)] = ""
+
+
+@View("GET /login", role=None)
+async def login_page(request: ApiRequest, page: LivePage) -> Response[str]:
+    """The form that asks for a key."""
+    return page.part("login.html", next=read_address(request, LoginAddress).next, failed=False)
+
+
+@View("POST /login", role=None)
+async def login(request: ApiRequest, page: LivePage, logins: LiveLogins) -> Response[str]:
+    """A redirect with the cookie of a new login; the form again, with status 403, for an unknown key."""
+    form = await read_form(request, LoginForm)
+    cookie = logins.begin(form.key.strip()) if form.key.strip() else None
+    if cookie is None:
+        return page.part("login.html", status=403, next=form.next, failed=True)
+    target = form.next if _INSIDE.fullmatch(form.next) else ROOT
+    return Response(
+        "",
+        status_code=303,
+        headers={**PAGE_HEADERS, "Location": target},
+        cookies=[_cookie(request, cookie, LOGIN_S)],
+        media_type="text/html",
+    )
+
+
+@View("POST /logout", role=None)
+async def logout(request: ApiRequest, logins: LiveLogins) -> Response[str]:
+    """A redirect to the login page; the login has ended."""
+    logins.end(request.cookies.get(COOKIE))
+    answer = go("/login", done="logout")
+    answer.cookies.append(_cookie(request, "", 0))
+    return answer
+
+
+def _cookie(request: ApiRequest, value: str, max_age: int) -> Cookie:
+    """The inspector's cookie: not readable by scripts, and sent with requests of the inspector's own pages only."""
+    return Cookie(
+        COOKIE,
+        value=value,
+        path=ROOT,
+        max_age=max_age,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )

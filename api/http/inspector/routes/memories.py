@@ -1,0 +1,176 @@
+"""Memories: lists, one with its history, links and conversation, and the forms that change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from litestar import Response
+from litestar.response import Redirect
+from pydantic import Field
+
+from api.auth.keys import Role
+from api.http.inspector.page import LivePage, go
+from api.http.inspector.view import View, read_address, read_form
+from api.http.request import ApiRequest, InNamespace
+from api.http.routes.memories import known_id, list_filter, remove_memory
+from api.http.shapes.memories import ListQuery
+from api.wiring.container import AppServices, Services
+from ingest.writing.changes import existing_memory
+from ingest.writing.settling import history_of
+from memtypes.model.filters import Compare, Filter, Op, all_of
+from memtypes.model.memory import MAX_CONTENT, Link, Memory
+from memtypes.model.policy import LONG_TERM, MemoryType
+from memtypes.model.procedural import Procedural
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Listing
+
+FORM_BYTES = 8 * 1024 * 1024
+"""Of a form that edits a memory: 500,000 characters of any script are up to 4.5 MB in it."""
+
+NEIGHBOURS = 4
+"""Memories of its session that a memory's page shows before it, and after it."""
+
+SOON = timedelta(minutes=30)
+"""How long after a memory others of its session still count as around it."""
+
+MAX_LINKED = 100
+
+
+class MemoryAddress(InNamespace):
+    """A memory."""
+
+    id: str
+
+
+class EditForm(MemoryAddress):
+    """The fields of a memory as its form has them. tags: separated by commas. steps: one on a line."""
+
+    content: Annotated[str, Field(max_length=MAX_CONTENT)] = ""
+    importance: Annotated[int, Field(ge=1, le=10)]
+    tags: Annotated[str, Field(max_length=10_000)] = ""
+    steps: Annotated[str, Field(max_length=MAX_CONTENT)] | None = None
+
+    def changes(self, memory: Memory) -> dict[str, Any]:
+        """The fields of the form that differ from those of `memory`."""
+        wanted: dict[str, Any] = {
+            "content": self.content,
+            "importance": self.importance,
+            "tags": [tag.strip() for tag in self.tags.split(",") if tag.strip()],
+        }
+        if isinstance(memory, Procedural):
+            wanted["steps"] = [step.strip() for step in (self.steps or "").split("\n") if step.strip()]
+        current = {**memory.model_dump(), "content": memory.content.replace("\r\n", "\n")}
+        return {name: value for name, value in wanted.items() if value != current[name]}
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLink:
+    """A link of a memory and the memory that it leads to; None for one that is deleted. back: whether it leads here."""
+
+    link: Link
+    other_id: str
+    other: Memory | None
+    back: bool = False
+
+
+@View("GET /memories")
+async def list_memories(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+    """A page of the memories of a namespace, newest first."""
+    asked = read_address(request, ListQuery)
+    now = services.clock()
+    listing = Listing((asked.type,) if asked.type else (), list_filter(asked, now), asked.limit, asked.cursor)
+    found = await services.store.page(request.scope_in(asked.namespace), listing)
+    return await page.show(
+        "memories.html",
+        namespace=asked.namespace,
+        asked=asked,
+        memories=[memory.at(now) for memory in found.memories],
+        total=found.total,
+        next_cursor=found.next_cursor,
+    )
+
+
+@View("GET /memory")
+async def show_memory(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+    """A memory with its fields, history, links and the conversation that it is from."""
+    address = read_address(request, MemoryAddress)
+    scope, now = request.scope_in(address.namespace), services.clock()
+    memory = (await existing_memory(services.store, scope, known_id(address.id))).at(now)
+    return await page.show(
+        "memory.html",
+        namespace=address.namespace,
+        memory=memory,
+        expired=memory.expires_at is not None and memory.expires_at <= now,
+        own_fields={name: getattr(memory, name) for name in sorted(memory.own_fields) if getattr(memory, name)},
+        versions=await history_of(services.store, scope, memory, now),
+        links=await _links(services, scope, memory),
+        conversation=await _conversation(services, scope, memory),
+    )
+
+
+@View("POST /memory/edit", role=Role.WRITER, max_bytes=FORM_BYTES)
+async def edit_memory(request: ApiRequest, services: AppServices) -> Redirect:
+    """Save what differs in the form."""
+    form = await read_form(request, EditForm)
+    scope, memory_id = request.scope_in(form.namespace), known_id(form.id)
+    changes = form.changes(await existing_memory(services.store, scope, memory_id))
+    if changes:
+        await services.ingestor.revise(scope, memory_id, changes)
+    return go("/memory", namespace=form.namespace, id=memory_id, done="saved" if changes else "unchanged")
+
+
+@View("POST /memory/pin", role=Role.WRITER)
+async def pin_memory(request: ApiRequest, services: AppServices) -> Redirect:
+    """Pin a memory that is not pinned, and unpin one that is."""
+    form = await read_form(request, MemoryAddress)
+    scope, memory_id = request.scope_in(form.namespace), known_id(form.id)
+    pinned = (await existing_memory(services.store, scope, memory_id)).pinned
+    await services.ingestor.revise(scope, memory_id, {"pinned": not pinned})
+    return go("/memory", namespace=form.namespace, id=memory_id, done="unpinned" if pinned else "pinned")
+
+
+@View("POST /memory/restore", role=Role.WRITER)
+async def restore_memory(request: ApiRequest, services: AppServices) -> Redirect:
+    """Make a replaced or ended memory current again."""
+    form = await read_form(request, MemoryAddress)
+    await services.ingestor.bring_back(request.scope_in(form.namespace), known_id(form.id))
+    return go("/memory", namespace=form.namespace, id=form.id, done="restored")
+
+
+@View("POST /memory/forget", role=Role.WRITER)
+async def forget_memory(request: ApiRequest, services: AppServices) -> Redirect:
+    """Delete a memory."""
+    form = await read_form(request, MemoryAddress)
+    await remove_memory(services, request.scope_in(form.namespace), known_id(form.id))
+    return go("/memories", namespace=form.namespace, done="forgotten")
+
+
+async def _links(services: Services, scope: Scope, memory: Memory) -> list[ShownLink]:
+    """The links of a memory, then those of others that lead to it; at most MAX_LINKED of each."""
+    forth = memory.links[:MAX_LINKED]
+    others = await services.store.get(scope, [link.to for link in forth])
+    listing = Listing(filter=Compare("links.to", Op.EQ, memory.id), limit=MAX_LINKED)
+    back = (await services.store.page(scope, listing)).memories
+    return [
+        *(ShownLink(link, link.to, others.get(link.to)) for link in forth),
+        *(ShownLink(link, o.id, o, back=True) for o in back for link in o.links if link.to == memory.id),
+    ]
+
+
+async def _conversation(services: Services, scope: Scope, memory: Memory) -> list[Memory]:
+    """The memories of its session around it, oldest first, with itself; empty without a session."""
+    if memory.session_id is None or memory.type is MemoryType.WORKING:
+        return []
+    session, at = Compare("session_id", Op.EQ, memory.session_id), memory.created_at
+
+    async def listed(*times: Filter, limit: int) -> list[Memory]:
+        found = await services.store.page(scope, Listing(LONG_TERM, all_of(session, *times), limit))
+        return [each for each in found.memories if each.id != memory.id]
+
+    before = await listed(Compare("created_at", Op.LTE, at), limit=NEIGHBOURS + 1)
+    soon = Compare("created_at", Op.LTE, at + SOON)
+    after = await listed(Compare("created_at", Op.GT, at), soon, limit=MAX_LINKED)
+    around = [*before[:NEIGHBOURS], memory, *after[-NEIGHBOURS:]]
+    return sorted(around, key=lambda each: (each.created_at, each.seq, each.id))

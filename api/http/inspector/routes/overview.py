@@ -1,0 +1,39 @@
+"""The first page: the namespaces, and for one of them its size, its newest memories and its latest retrievals."""
+
+from __future__ import annotations
+
+from litestar import Response
+
+from api.http.inspector.charts import Part, stacked
+from api.http.inspector.page import LivePage
+from api.http.inspector.view import View, read_address
+from api.http.request import ApiRequest, MaybeNamespace
+from api.wiring.container import AppServices
+from memtypes.model.filters import in_view
+from memtypes.ports.memory_store import Listing
+
+NEWEST = 12
+
+
+@View("GET /")
+async def overview(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+    """The overview of a namespace, of the only one without a name; else the namespaces to choose from."""
+    namespace = read_address(request, MaybeNamespace).namespace
+    if namespace is None:
+        names = await services.store.namespaces(request.auth.tenant)
+        if len(names) != 1:
+            return await page.show("namespaces.html")
+        (namespace,) = names
+    scope = request.scope_in(namespace)
+    sizes = await services.store.stats(scope)
+    count, tokens = sum(size.count for size in sizes.values()), sum(size.tokens for size in sizes.values())
+    parts = [Part(f"type-{kind}", size.tokens, f"{kind}: {size.tokens:,} tokens") for kind, size in sizes.items()]
+    newest = await services.store.page(scope, Listing(filter=in_view(services.clock()), limit=NEWEST))
+    return await page.show(
+        "overview.html",
+        namespace=namespace,
+        sizes=sizes,
+        total={"count": count, "tokens": tokens},
+        bar_segments=stacked(parts, tokens),
+        newest=newest.memories,
+    )

@@ -1,0 +1,113 @@
+"""Search, with the signals behind the score of each hit, and building a context, which leads to its receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from litestar import Response
+from litestar.response import Redirect
+from pydantic import Field
+
+from api.http.inspector.charts import WIDTH, Part, Segment, stacked
+from api.http.inspector.page import LivePage, go
+from api.http.inspector.view import View, read_address, read_form
+from api.http.request import ApiRequest, InNamespace, QueryWhole
+from api.http.routes.retrieval import run_retrieve, run_search
+from api.wiring.container import AppServices
+from memtypes.model.errors import Unavailable
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Name
+from retrieval.answer import SearchHit
+from retrieval.query.request import MAX_BUDGET, Query, RetrieveRequest, SearchRequest
+
+DEFAULT_BUDGET = 1_500
+
+
+class SearchAddress(InNamespace):
+    """What to search for. With `q` left out the page is the form alone."""
+
+    q: Query | None = None
+    type: MemoryType | None = None
+    session_id: Name | None = None
+    top_k: Annotated[QueryWhole, Field(ge=1, le=100)] = 10
+
+
+class ContextForm(InNamespace):
+    """A context to build in `budget` tokens."""
+
+    q: Query
+    session_id: Name | None = None
+    budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] = DEFAULT_BUDGET
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRow:
+    """A signal of a hit. value: 0-1. weight: in the score. share: value times weight. width: of its bar."""
+
+    name: str
+    value: float
+    weight: float
+    share: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShownHit:
+    """A hit, its bar of what each signal gives to the score, and the signals that have a weight."""
+
+    hit: SearchHit
+    bar: list[Segment]
+    signals: list[SignalRow]
+
+
+@View("GET /search")
+async def search(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+    """The best memories for a query, each with the parts of its score."""
+    asked = read_address(request, SearchAddress)
+    answer, shown = None, []
+    if asked.q is not None:
+        searched = SearchRequest(
+            query=asked.q,
+            namespace=asked.namespace,
+            types=[asked.type] if asked.type else None,
+            session_id=asked.session_id,
+            top_k=asked.top_k,
+            explain=True,
+        )
+        answer = await run_search(services, request.scope_in(asked.namespace, asked.session_id), searched)
+        best = max((hit.score for hit in answer.hits), default=0.0)
+        shown = [shown_hit(hit, answer.weights, best) for hit in answer.hits]
+    return await page.show(
+        "search.html", namespace=asked.namespace, asked=asked, answer=answer, hits=shown, budget=DEFAULT_BUDGET
+    )
+
+
+@View("POST /context")
+async def build_context(request: ApiRequest, services: AppServices) -> Redirect:
+    """A redirect to the receipt of a context that is built for the query. Raises Unavailable without one."""
+    form = await read_form(request, ContextForm)
+    asked = RetrieveRequest(query=form.q, namespace=form.namespace, session_id=form.session_id, budget=form.budget)
+    answer = await run_retrieve(services, request.scope_in(form.namespace, form.session_id), asked)
+    if answer.receipt_id is None:
+        raise Unavailable("the context was built, but its receipt could not be recorded: the live store is away")
+    return go("/receipt", namespace=form.namespace, id=answer.receipt_id)
+
+
+def shown_hit(hit: SearchHit, weights: Mapping[str, float], best: float) -> ShownHit:
+    """A hit with the parts of its score, largest first; its bar is as long as its score is of the `best` one."""
+    values = hit.signals or {}
+    rows = signal_rows(values, weights)
+    parts = [Part(f"signal-{row.name}", row.share, f"{row.name} {row.share:.3f}") for row in rows]
+    return ShownHit(hit, stacked(parts, best), rows)
+
+
+def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> list[SignalRow]:
+    """The signals that have a weight, the largest part of the score first."""
+    rows = [
+        SignalRow(name, values.get(name, 0.0), weight, weight * values.get(name, 0.0), values.get(name, 0.0) * WIDTH)
+        for name, weight in weights.items()
+        if weight
+    ]
+    return sorted(rows, key=lambda row: (-row.share, row.name))

@@ -1,0 +1,143 @@
+"""The decorator of the inspector's handlers, and the guard and the checks that every request to them passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from litestar import Request, route
+from litestar.connection import ASGIConnection
+from litestar.enums import HttpMethod
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.types import Empty, Guard
+from pydantic import BaseModel
+
+from api.auth.guards import RateLimit
+from api.auth.keys import Role
+from api.http.inspector.logins import Logins, Visitor
+from api.http.problems import Forbidden, InvalidInput, Unauthorized, checked
+from api.http.request import ApiRequest
+
+COOKIE = "remembrancer_inspector"
+TOKEN_FIELD = "token"  # noqa: S105 - the name of a form's field
+NOTICE = "done"
+"""Query parameter that names what the request before has done; a page shows the text for it."""
+
+MAX_FIELDS = 64
+FORM = "application/x-www-form-urlencoded"
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+class LoginNeeded(Unauthorized):
+    """The visitor has to log in first."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One page or form of the inspector, used as a decorator of its handler.
+
+    route: method, and path below /inspect. role: lowest role that may see it; None for a page without a login.
+    max_bytes: of the form, where it is not the service's usual limit.
+    """
+
+    route: str
+    role: Role | None = Role.READER
+    max_bytes: int | None = None
+
+    def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
+        """The Litestar handler that runs `handler` on this route."""
+        method, path = self.route.replace("}", ":str}").split()
+        decorate = route(
+            path,
+            http_method=HttpMethod(method),
+            status_code=200,
+            include_in_schema=False,
+            request_max_body_size=self.max_bytes or Empty,
+            opt={"view": self},
+        )
+        return decorate(handler)
+
+
+def visitor_guard(logins: Logins, rate: RateLimit) -> Guard:
+    """A guard that sets `auth` and `visitor`, and raises LoginNeeded, Forbidden or TooMany; closed for other handlers.
+
+    A function and no object, because Litestar copies the guards of a router with all that they hold.
+    """
+
+    async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        if handler.opt.get("public"):
+            return
+        view: View | None = handler.opt.get("view")
+        if view is None:
+            raise Forbidden("this is no page of the inspector")
+        visitor = logins.visitor(connection.cookies.get(COOKIE))
+        connection.state.visitor = visitor
+        if view.role is None:
+            return
+        if visitor is None:
+            raise LoginNeeded("log in with a key of this service")
+        rate.take(visitor.caller.key_id)
+        connection.scope["auth"] = visitor.caller
+        if not visitor.caller.role.may(view.role):
+            raise Forbidden(f"this page needs the role {view.role}; your key has {visitor.caller.role}")
+
+    return admit
+
+
+def visitor_of(request: Request[Any, Any, Any]) -> Visitor | None:
+    """Who sent the request, as the guard has found out; None for one who has not logged in."""
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    return visitor
+
+
+async def check_form(request: Request[Any, Any, Any]) -> None:
+    """Raise Forbidden for a form that another site's page sent, or that lacks the token of the visitor's pages.
+
+    Runs before every handler; only GET and HEAD pass without a token.
+    """
+    if request.method in (HttpMethod.GET, HttpMethod.HEAD):
+        return
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    other = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    if other or site not in (None, "same-origin", "none"):
+        raise Forbidden("a page of another site may not send forms to the inspector")
+    visitor = visitor_of(request)
+    if visitor is None:  # the login form, which changes nothing for anyone but its sender
+        return
+    assert isinstance(request, ApiRequest)  # noqa: S101 - the application's request class
+    if not visitor.sent((await form_fields(request)).get(TOKEN_FIELD, "")):
+        raise Forbidden("the page is out of date; open it again and repeat what you did")
+
+
+async def form_fields(request: ApiRequest) -> dict[str, str]:
+    """The fields of a form that are not empty, each the last of its name, with line breaks as LF.
+
+    Raises UnsupportedMedia or InvalidInput.
+    """
+    body = await request.body()
+    if body == b"{}" and "content-type" not in request.headers:
+        return {}
+    request.require_media_type(FORM)
+    return {name: value.replace("\r\n", "\n") for name, value in _pairs(body)}
+
+
+async def read_form(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
+    """The fields of the form as a `model`. Raises InvalidInput."""
+    fields = await form_fields(request)
+    return checked(model, {name: value for name, value in fields.items() if name != TOKEN_FIELD})
+
+
+def read_address(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
+    """The query parameters that are not empty as a `model`. Raises InvalidInput."""
+    return checked(model, {name: value for name, value in _pairs(request.scope["query_string"]) if name != NOTICE})
+
+
+def _pairs(encoded: bytes) -> list[tuple[str, str]]:
+    try:
+        pairs = parse_qsl(encoded.decode("ascii"), errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise InvalidInput.at("", f"must be percent-encoded UTF-8 of at most {MAX_FIELDS} fields") from error
+    return pairs
