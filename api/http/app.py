@@ -14,6 +14,7 @@ from litestar.types import Message, Scope
 from pydantic import BaseModel
 
 from api.auth.guards import AccessGuard, require_local
+from api.http.client_hooks import routes as client_hooks
 from api.http.endpoint import query_scope
 from api.http.inspector.router import inspector_router
 from api.http.metrics import CountCalls
@@ -44,6 +45,7 @@ ROUTES: Mapping[str, ModuleType] = {
     "Decisions": decisions,
     "Prospective memory": prospective,
     "Hooks": hooks,
+    "Hooks of clients": client_hooks,
     "Ingestion without writing": examination,
     "Search and retrieve": retrieval,
     "Working memory": working,

@@ -49,6 +49,10 @@ class Metrics(Collector):
             "remembrancer_context_tokens", "Tokens of contexts in answers.", ("kind",), registry=self._registry
         )
 
+        self.hook_events = Counter(
+            "remembrancer_hook_events", "Events of clients' hooks.", ("client", "event"), registry=self._registry
+        )
+
     def note_context(self, kind: str, tokens: int, degraded: Iterable[str]) -> None:
         """Count the tokens of a context, and the parts that it lacks because they did not respond."""
         self.tokens.labels(kind).inc(tokens)

@@ -14,6 +14,7 @@ from api.http.idempotency import IdempotentCalls
 from api.http.metrics import Metrics
 from api.wiring.jobs import BackgroundJobs
 from api.wiring.reembedding import Reembedding
+from ingest.conversations.captured_turns import CapturedTurnWriter
 from ingest.conversations.threads import Threads
 from ingest.screening.examine import Examiner
 from ingest.screening.recall_guard import RecallGuard
@@ -27,6 +28,7 @@ from memtypes.circuit_breaker import BreakerState
 from memtypes.llms.counting import ProviderCounter
 from memtypes.llms.registry import Models, Registry
 from memtypes.model.times import Clock, system_clock
+from memtypes.ports.client_sessions import ClientSessionStore
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
@@ -40,9 +42,10 @@ Ping: TypeAlias = Callable[[], Awaitable[None]]
 class Services:
     """Everything that a call may need. Fields that are None need live state or a part that was not opened.
 
-    models: the registry of models. pings: health check of each resource, by name. erasable: stores that an erasure goes
-    through, by name. counter: counts tokens at a model's provider. breakers: state of
-    each circuit breaker, by server and workload. jobs: background jobs.
+    models: the registry of models. client_sessions: running sessions of clients such as Claude Code. captures: writes
+    what was said in them. pings: health check of each resource, by name. erasable: stores that an erasure goes through,
+    by name. counter: counts tokens at a model's provider. breakers: state of each circuit breaker, by server and
+    workload. jobs: background jobs.
     """
 
     store: MemoryStore
@@ -64,6 +67,8 @@ class Services:
     workflows: Workflows | None = None
     working: WorkingMemory | None = None
     threads: Threads | None = None
+    client_sessions: ClientSessionStore | None = None
+    captures: CapturedTurnWriter | None = None
     tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
     jobs: BackgroundJobs | None = None
     reembedding: Reembedding | None = None

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.resources import Resources
+from ingest.conversations.captured_turns import CapturedTurnWriter
 from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
@@ -14,6 +15,7 @@ from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, RuleSummariser, Summariser
 from ingest.conversations.threads import Threads
 from ingest.screening.completions import CompletionClient, CompletionEndpoint
+from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.engine import Workflows
@@ -21,6 +23,7 @@ from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
 from memtypes.ports.workflows import WorkflowStore
+from memtypes.stores.redis.client_sessions import RedisClientSessions, captured_turns
 from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
@@ -29,6 +32,9 @@ from memtypes.stores.redis.working import RedisWorking
 
 RECORDING_S = 120.0
 """Seconds between two runs of the jobs that store ended workflows and evicted turns as memories."""
+
+CAPTURING_S = 10.0
+"""Seconds between two runs of the job that stores captured turns, for those that no event has started to store."""
 
 SWEEP_S = 1.0
 """Seconds between two sweeps of working memory for due items; one that finds none costs three round trips."""
@@ -42,13 +48,16 @@ class LiveServices:
     working: WorkingMemory
     threads: Threads
     workflows: Workflows
+    client_sessions: RedisClientSessions
+    captures: CapturedTurnWriter
     jobs: BackgroundJobs
 
 
-def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) -> LiveServices:
+def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, guard: RecallGuard) -> LiveServices:
     """The services of live state over `resources.live`; their background jobs are not started.
 
-    ingestor: stores evicted turns and ended workflows as memories. redactor: removes secrets from what is written.
+    ingestor: stores evicted and captured turns and ended workflows as memories. redactor: removes secrets from what is
+    written. guard: removes what was recalled from captured turns.
     """
     locks, items, logs = RedisLocks(resources.live), RedisWorking(resources.live), workflow_logs(resources)
     todo_life = timedelta(hours=resources.settings.todo_hours)
@@ -57,12 +66,15 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor) 
     ended = EndedWorkflows(logs, ingestor, threads, working)
     snapshot_events = resources.settings.workflow_snapshot_events
     workflows = Workflows(logs, ended, resources.tokenizer, system_clock, redactor, snapshot_events)
+    sessions = RedisClientSessions(resources.live)
+    captures = CapturedTurnWriter(captured_turns(resources.live), sessions, ingestor, guard, system_clock)
     jobs = (
+        BackgroundJob("captured turns", CAPTURING_S, lambda _: captures.persist_all()),
         BackgroundJob("working", SWEEP_S, working.sync.sweep),
         BackgroundJob("workflow records", RECORDING_S, lambda _: workflows.ended.record_all()),
         BackgroundJob("thread departures", RECORDING_S, lambda _: threads.evicted_turns.persist_all()),
     )
-    return LiveServices(items, working, threads, workflows, BackgroundJobs(locks, jobs))
+    return LiveServices(items, working, threads, workflows, sessions, captures, BackgroundJobs(locks, jobs))
 
 
 def workflow_logs(resources: Resources) -> RedisWorkflows:

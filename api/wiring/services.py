@@ -71,6 +71,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         services = assemble(resources, book, use_counts)
         if services.threads is not None:
             opened.push_async_callback(services.threads.evicted_turns.settled)
+        if services.captures is not None:
+            opened.push_async_callback(services.captures.settled)
         yield services
 
 
@@ -91,7 +93,8 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     rules = read_rules(settings.redaction_rules, settings.redaction)
     screened = screening_of(rules, panel_of(store, settings, resources.http), embedder)
     ingestor = ingestor_of(resources, screened)
-    live = live_services(resources, ingestor, screened.redactor)
+    guard = RecallGuard(store, resources.sparse, use_counts.write)
+    live = live_services(resources, ingestor, screened.redactor, guard)
     counter = ProviderCounter(resources.http, resources.models, secret)
     retrieving = retriever_parts(resources, live.items, use_counts, counter)
     answers = RedisAnswers(resources.live, system_clock)
@@ -103,7 +106,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         decisions=Decisions(store, ingestor, system_clock),
         intentions=Intentions(store, embedder, ingestor, ingestor.locks, system_clock, live.jobs.locks),
         retriever=Retriever(retrieving),
-        recall_guard=RecallGuard(store, resources.sparse, use_counts.write),
+        recall_guard=guard,
         pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},
         keys=keys,
         rate=RateLimit(settings.calls_per_minute),
@@ -113,6 +116,8 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         workflows=live.workflows,
         working=live.working,
         threads=live.threads,
+        client_sessions=live.client_sessions,
+        captures=live.captures,
         tokenizers=resources.tokenizers,
         jobs=BackgroundJobs(live.jobs.locks, (*live.jobs.jobs, *upkeep_jobs(settings, upkeep, keys))),
         reembedding=Reembedding(settings, embedder, resources.sparse),

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 from pydantic import ValidationError
 
@@ -53,10 +54,13 @@ class EvictedTurnWriter:
     follow from the turns, so a batch that is written twice is one memory.
     """
 
+    name: ClassVar[str] = "evicted turns"
+    """What the turns are called in the log."""
+
     def __init__(self, store: EvictedTurnStore, ingestor: Ingestor, clock: Clock) -> None:
         self.counts = EvictedTurnCounts()
         self.store = store
-        self._ingestor = ingestor
+        self.ingestor = ingestor
         self._clock = clock
         self._locks = ScopeLocks()
         self._started = False
@@ -96,7 +100,7 @@ class EvictedTurnWriter:
                         memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
                 self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
             except RemembrancerError as error:
-                _log.warning("evicted turns are not stored yet: %s", type(error).__name__)
+                _log.warning("%s are not stored yet: %s", self.name, type(error).__name__)
         if not self._waiting.get((scope.tenant, scope.namespace)):
             self._waiting.pop((scope.tenant, scope.namespace), None)
         return memory_ids
@@ -120,14 +124,14 @@ class EvictedTurnWriter:
         pending = await self.store.pending(scope, backlog.waiting) if backlog.waiting else []
         batches = [batch for batch in pending if batch.thread_id == thread_id]
         left = {turn.index: LeftTurn(turn) for batch in (*batches, *backlog.set_aside) for turn in batch.turns}
-        memories = self._ingestor.store.list_all(scope, memories_of_thread(thread_id))
+        memories = self.ingestor.store.list_all(scope, memories_of_thread(thread_id))
         left |= {turn.index: LeftTurn(turn, memory.id) async for memory in memories for turn in turns_of(memory)}
         return [left[index] for index in sorted(left)]
 
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Write and unqueue `batch`; return its memory ids, none if rejected. Raises Unavailable and Overloaded."""
         try:
-            memory_ids = await self._write(scope, batch)
+            memory_ids = await self.write(scope, batch)
         except (Unavailable, Overloaded):
             await self.store.postpone(scope, batch, batch.tries)
             self.counts.postponed += 1
@@ -136,18 +140,18 @@ class EvictedTurnWriter:
             await self._reject(scope, batch, str(error))
             return []
         except Exception as error:  # noqa: BLE001 - one bug must not block all later batches; counted and logged
-            _log.exception("unexpected error while storing turns of thread %s", batch.thread_id)
+            _log.exception("unexpected error while storing %s of %s", self.name, batch.thread_id)
             await self._reject(scope, batch, type(error).__name__)
             return []
         await self.store.acknowledge(scope, batch)
         self.counts.kept += 1
         return memory_ids
 
-    async def _write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
+    async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Write `batch` as one or more memories, each turn in exactly one; return their ids."""
         memory_ids: list[str] = []
         for turns in split(sorted(batch.turns, key=lambda turn: turn.index)):  # eviction order may differ
-            outcome = await self._ingestor.write_one(scope, self._draft(batch.thread_id, turns))
+            outcome = await self.ingestor.write_one(scope, self._draft(batch.thread_id, turns))
             memory_id = outcome.merged_into or outcome.id
             if memory_id is None:
                 raise InvalidRequest(f"the memory of evicted turns was {outcome.status}: {outcome.reason}")
@@ -173,8 +177,9 @@ class EvictedTurnWriter:
         await self.store.set_aside(scope, batch, reason, retry_at)
         self.counts.set_aside += 1
         _log.error(
-            "%d turns evicted from thread %s are set aside until %s after %d tries: %s",
+            "%d %s of %s are set aside until %s after %d tries: %s",
             len(batch.turns),
+            self.name,
             batch.thread_id,
             rfc3339(retry_at),
             tries,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -65,10 +65,15 @@ class MessageOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SessionWriter:
-    """Writes the messages of sessions."""
+    """Writes the messages of sessions.
+
+    first: position in the session of the first message. shown: ids of memories that the session was certainly shown.
+    """
 
     ingestor: Ingestor
     guard: RecallGuard
+    first: int = 0
+    shown: Collection[str] = ()
 
     async def write(self, scope: Scope, messages: Sequence[SessionMessage], review: ReviewMode) -> list[MessageOutcome]:
         """An outcome for each message, in order. Text that the service itself recalled is not stored again.
@@ -78,10 +83,10 @@ class SessionWriter:
         contents = [message.content for message in messages]
         refused = await offload(contents, lambda: [_refusal(content) for content in contents])
         readable = ["" if reason else content for content, reason in zip(contents, refused, strict=True)]
-        rests = await self.guard.without_recalled(scope, readable)
+        rests = await self.guard.without_recalled(scope, readable, self.shown)
         said = [(message.role, text) for message, text in zip(messages, readable, strict=True)]
         typical = statistics.median([len(text) for text in readable if text.strip()] or [0])
-        session = _Session(scope.session_id or "", review, self.ingestor.clock(), said, typical)
+        session = _Session(scope.session_id or "", review, self.ingestor.clock(), said, typical, self.first)
         prepared = await offload(
             contents,
             lambda: [
@@ -114,7 +119,8 @@ def _refusal(content: str) -> MessageOutcome | None:
 class _Session:
     """Turns the messages of one session into submissions; the messages of one day are judged as one conversation.
 
-    messages: role and text of each. typical: median number of characters of those with text.
+    messages: role and text of each. typical: median number of characters of those with text. first: position of the
+    first message in the session.
     """
 
     id: str
@@ -122,6 +128,7 @@ class _Session:
     now: datetime
     messages: Sequence[tuple[str, str]]
     typical: float
+    first: int = 0
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
 
     def prepare(self, index: int, message: SessionMessage, rest: str) -> list[Submission] | MessageOutcome:
@@ -143,7 +150,7 @@ class _Session:
         fields = {
             "session_id": self.id,
             "created_at": _as_utc(message.timestamp),
-            "source": Source(thread_id=self.id, turns=[index], caller=CAPTURED),
+            "source": Source(thread_id=self.id, turns=[self.first + index], caller=CAPTURED),
         }
         for piece in _pieces(rest):
             draft = UntypedDraft.model_validate({**fields, "content": piece})

@@ -8,10 +8,12 @@ cut off or reworded is not recognised, nor what the same session said: a convers
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from ingest.screening.parts import sentences_in
 from memtypes.model.filters import Compare, Op
+from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
@@ -23,6 +25,12 @@ PART_RECALLED = "text that was recalled from memory was removed"
 
 MIN_LENGTH, MAX_LENGTH = 40, 2_000
 """Characters of a memory that is looked for: shorter ones anyone may say again, longer ones are shown in part."""
+
+MIN_SHOWN = 20
+"""Characters of a passage of a memory that the session was certainly shown; a shorter one is no statement."""
+
+INTRODUCTION = "From the memory of this project:"
+"""The beginning of the line before a context that a client's hook adds to a prompt."""
 
 DEPTH = 8
 _BATCH = 16
@@ -38,6 +46,7 @@ _MARKDOWN = re.compile(
     rf"(?s:.*?){_QUOTE}</\1>[ \t]*\r?$\n?",
     re.MULTILINE,
 )
+_INTRODUCTION = re.compile(rf"{_QUOTE}{re.escape(INTRODUCTION)}.*$\n?", re.MULTILINE)
 _JSON = re.compile(r'^\{\n"(?:memories|working_memory)":\{\n(?s:.*?)^\}\n\}[ \t]*$\n?', re.MULTILINE)
 
 
@@ -49,13 +58,19 @@ class RecallGuard:
     sparse: SparseEncoder
     flush_use_counts: Callable[[], Awaitable[None]]
 
-    async def without_recalled(self, scope: Scope, contents: Sequence[str]) -> list[str]:
+    async def without_recalled(self, scope: Scope, contents: Sequence[str], shown: Collection[str] = ()) -> list[str]:
         """Each of `contents` with recalled text removed; empty if it has nothing else.
 
-        scope: names the session of the messages, whose own memories are not removed. Raises Unavailable.
+        scope: names the session of the messages, whose own memories are not removed. shown: ids of memories that the
+        session was certainly shown: also shorter ones are removed, and sentences of them. Raises Unavailable.
         """
         await self.flush_use_counts()
         rests = await offload(contents, lambda: [without_contexts(content) for content in contents])
+        if shown:
+            memories = (await self.store.get(scope, list(shown))).values()
+            others = [memory for memory in memories if memory.session_id != scope.session_id]
+            quotable = [text for memory in others for text in _passages(memory)]
+            rests = await offload(rests, lambda: [without_quotes(rest, quotable) for rest in rests])
         for start in range(0, len(rests), _BATCH):
             rests[start : start + _BATCH] = await self._without_quotes(scope, rests[start : start + _BATCH])
         return rests
@@ -76,9 +91,17 @@ class RecallGuard:
         return [CandidateSearch(shown, None, query, DEPTH, columns=False) for query in queries if query.indices.size]
 
 
+def _passages(memory: Memory) -> set[str]:
+    """What a session that was shown `memory` may quote of it: the entry, the content, and each of its sentences."""
+    whole = {memory.line(), memory.content} if len(memory.content) <= MAX_LENGTH else set()
+    return {text for text in (*whole, *sentences_in(memory.content)) if len(text) >= MIN_SHOWN}
+
+
 def without_contexts(text: str) -> str:
     """`text` with recalled contexts (Markdown or JSON blocks) removed; empty if it has nothing else."""
     rest = _JSON.sub("", _MARKDOWN.sub("", text))
+    if rest != text:
+        rest = _INTRODUCTION.sub("", rest)
     return text if rest == text else rest.strip()
 
 

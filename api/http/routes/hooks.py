@@ -225,13 +225,17 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     thread, degraded = await _thread_part(services, scope, data)
     query = await redact_query(services, scope.tenant, data.request(thread.tokens if thread else 0))
     answer = await services.retriever.retrieve(scope, query)
-    shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
-    await services.intentions.deliver(
-        scope, shown, DueRequest(services.clock(), context=query.query, session_id=data.session_id)
-    )
+    await deliver_due(services, scope, query, answer)
     whole = (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
     services.metrics.note_context("prompt", whole.metadata.total_tokens, whole.metadata.degraded)
     return whole
+
+
+async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
+    """Mark the intentions in the answer that are due now, or wait for such a query, as fired."""
+    shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
+    due = DueRequest(services.clock(), context=request.query, session_id=request.session_id)
+    await services.intentions.deliver(scope, shown, due)
 
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:

@@ -1,7 +1,7 @@
-"""Turns evicted from threads, on Redis: a queue of batches for each namespace, filled by the thread scripts.
+"""Turns evicted from threads or heard from clients, on Redis: a queue of batches for each namespace, filled by scripts.
 
 A batch is stored as a JSON object, and the text of the JSON is its token. Batches set aside after repeated failures are
-in a list for each thread.
+in a list for each thread or session.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _ASIDE = "thread-aside"
 _MOVE = Script.load("thread_move")
 
 
-def queue_key(scope: Scope) -> str:
-    """Key of the namespace's queue of evicted turns."""
-    return live_key(scope, _QUEUE)
+def queue_key(scope: Scope, queue: str = _QUEUE) -> str:
+    """Key of the namespace's queue of evicted turns, or of another `queue`."""
+    return live_key(scope, queue)
 
 
 def batch_head(scope: Scope, thread_id: str) -> str:
@@ -36,51 +36,53 @@ def batch_head(scope: Scope, thread_id: str) -> str:
 
 
 class RedisEvictedTurns(EvictedTurnStore):
-    """The `EvictedTurnStore` on Redis: evicted turns of all namespaces."""
+    """The `EvictedTurnStore` on Redis: evicted turns of all namespaces. queue, aside: kinds of its keys."""
 
-    def __init__(self, live: LiveClient) -> None:
+    def __init__(self, live: LiveClient, queue: str = _QUEUE, aside: str = _ASIDE) -> None:
         self._live = live
+        self._queue = queue
+        self._aside = aside
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
         """Return the first batches of the namespace's queue; see `EvictedTurnStore`."""
-        return [_batch(token) for token in await self._range(queue_key(scope), limit - 1)]
+        return [_batch(token) for token in await self._range(queue_key(scope, self._queue), limit - 1)]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
         """Remove a batch from the queue once its turns are stored as memories; see `EvictedTurnStore`."""
-        key = queue_key(scope)
+        key = queue_key(scope, self._queue)
         await self._live.run(lambda redis: redis.lrem(key, 1, batch.token), idempotent=True, key=key)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
         """Move a batch to the end of its queue, with its number of tries; see `EvictedTurnStore`."""
-        await self._move(queue_key(scope), queue_key(scope), replace(batch, tries=tries))
+        key = queue_key(scope, self._queue)
+        await self._move(key, key, replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
         """Move a batch from the queue to its thread's list of batches set aside; see `EvictedTurnStore`."""
         aside = replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at)
-        await self._move(queue_key(scope), live_key(scope, _ASIDE, batch.thread_id), aside)
+        await self._move(queue_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
         """Move the batches due at `at` from set aside back to their queues; how many. See `EvictedTurnStore`."""
         requeued = 0
-        for key in await self._live.keys_matching(f"rm:*:{_ASIDE}:*"):
+        for key in await self._live.keys_matching(f"rm:*:{self._aside}:*"):
             for token in await self._range(key, -1):
                 batch = _batch(token)
                 if batch.due(at):
-                    requeued += await self._move(
-                        key, queue_key(_scope(token)), replace(batch, tries=0, reason="", retry_at=None)
-                    )
+                    target = queue_key(_scope(token), self._queue)
+                    requeued += await self._move(key, target, replace(batch, tries=0, reason="", retry_at=None))
         return requeued
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
         """The number of queued batches, and the batches of the thread that are set aside; see `EvictedTurnStore`."""
-        queue = queue_key(scope)
+        queue = queue_key(scope, self._queue)
         waiting: int = await self._live.run(lambda redis: redis.llen(queue), idempotent=True, key=queue)
-        aside = await self._range(live_key(scope, _ASIDE, thread_id), -1) if thread_id else []
+        aside = await self._range(live_key(scope, self._aside, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
 
     async def scopes(self) -> AsyncIterator[Scope]:
         """Every scope with queued batches; see `EvictedTurnStore`."""
-        for key in await self._live.keys_matching(f"rm:*:{_QUEUE}"):
+        for key in await self._live.keys_matching(f"rm:*:{self._queue}"):
             for token in await self._range(key, 0):
                 yield _scope(token)
 

@@ -1,0 +1,200 @@
+"""Contexts for the sessions of clients: what helps a prompt, and what is pending and recent when a session begins.
+
+A client's history keeps what was added to earlier prompts, so a memory is shown once in a session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from api.http.client_hooks.events import ClientEvent, HookAnswer, HookClient, HookOutput, InjectingEvent
+from api.http.routes.hooks import deliver_due
+from api.http.routes.retrieval import redact_query
+from api.wiring.container import Services
+from ingest.screening.recall_guard import INTRODUCTION
+from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view
+from memtypes.model.memory import Memory
+from memtypes.model.policy import LONG_TERM, MemoryType
+from memtypes.model.prospective import OPEN
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.ports.client_sessions import ClientSessionStore, Shown
+from memtypes.ports.encoders import Tokenizer
+from memtypes.ports.memory_store import Listing
+from retrieval.answer import RetrieveAnswer
+from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, reduced
+
+PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
+"""Most tokens of what the model reads of an answer, by its own count, with what the client puts around it."""
+
+MAX_CHARACTERS = 9_500
+"""Claude Code shows the model a preview only of a context of more than 10,000 characters."""
+
+QUERY_CHARACTERS = 1_000
+"""Characters of each end of a long prompt that are searched for: more only cost time."""
+
+MAX_SHOWN = 9_000
+"""Shown memories after which a session is shown no more until it is compacted: a filter's limit is near."""
+
+_MODEL_CHARACTERS = 256
+_SLACK = 0.95
+_JOINS = 8
+"""Tokens that the joins of frame and context may add to the sum of both."""
+
+_ATTEMPTS = 3
+_NEWEST = 40
+_FOR_PROMPT = f"{INTRODUCTION} what was said or decided earlier and relates to this prompt."
+_FOR_START = f"{INTRODUCTION} its open tasks, and what was said and decided last."
+_START_QUERY = "What is left to do, and what was decided last?"
+_START_WEIGHTS: dict[Signal, float] = {"recency": 0.7, "importance": 0.2, "due": 0.1}
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What surrounds a context. total: tokens that the model may read; limit: the same in tokens of the tokenizer."""
+
+    event: InjectingEvent
+    introduction: str
+    tokenizer: Tokenizer
+    encoding: Encoding
+    limit: int
+
+    @classmethod
+    def of(cls, services: Services, event: InjectingEvent, introduction: str, model: str, total: int) -> _Frame:
+        known = services.models().find(model)
+        encoding: Encoding = "o200k_base" if known.tokenizer == "o200k_base" else "cl100k_base"
+        limit = reduced(total, known.margin)
+        return cls(event, introduction, services.tokenizers[encoding], encoding, limit)
+
+    def framed(self, context: str) -> str:
+        """The text for the client: a line that says what it is, and the context."""
+        return f"{self.introduction}\n{context}"
+
+    def size(self, text: str) -> int:
+        """Tokens of `text` with what the client puts around it."""
+        reminder = f"<system-reminder>\n{self.event} hook additional context: {text}\n</system-reminder>"
+        return self.tokenizer.count(reminder)
+
+    @property
+    def budget(self) -> int:
+        """Tokens that are left for the context."""
+        return max(0, self.limit - self.size(self.framed("")) - _JOINS)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientContexts:
+    """Builds the contexts of one client's sessions."""
+
+    services: Services
+    sessions: ClientSessionStore
+    client: HookClient
+
+    async def for_prompt(self, scope: Scope, event: ClientEvent, prompt: str, shown: Shown) -> HookAnswer:
+        """What helps the prompt and was not shown in the session yet."""
+        frame = self._frame("UserPromptSubmit", event, _FOR_PROMPT, PROMPT_TOKENS)
+        for _ in range(_ATTEMPTS):
+            request = RetrieveRequest(
+                query=_query(prompt),
+                namespace=scope.namespace,
+                session_id=scope.session_id,
+                filters={"and": [*_unseen(scope, shown)]},
+                include_due=True,
+                include_working=False,
+                tokenizer=frame.encoding,
+                oversize="excerpt",
+            )
+            answer = await self._fitting(scope, request, frame)
+            if answer is None:
+                return HookAnswer()
+            if await self.sessions.claim(scope, [item.id for item in answer.items]):
+                return await self._shown(scope, frame, request, answer)
+            shown = await self.sessions.begin(scope)  # another prompt of the session was faster
+        return HookAnswer()
+
+    async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
+        """What is pending in the project and what is recent."""
+        ids = [memory.id for memory in await self._pending_and_recent(scope, shown)]
+        if not ids:
+            return HookAnswer()
+        frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
+        request = RetrieveRequest(
+            query=_START_QUERY,
+            namespace=scope.namespace,
+            session_id=scope.session_id,
+            filters={"and": [{"id": {"any": ids}}, *_unseen(scope, shown)]},
+            weights=_START_WEIGHTS,
+            floor=0.0,
+            include_working=False,
+            tokenizer=frame.encoding,
+            oversize="excerpt",
+        )
+        answer = await self._fitting(scope, request, frame)
+        if answer is None or not await self.sessions.claim(scope, [item.id for item in answer.items]):
+            return HookAnswer()
+        return await self._shown(scope, frame, request, answer)
+
+    def _frame(self, name: InjectingEvent, event: ClientEvent, introduction: str, total: int) -> _Frame:
+        model = (event.model or self.client.model)[:_MODEL_CHARACTERS]
+        return _Frame.of(self.services, name, introduction, model, total)
+
+    async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame) -> RetrieveAnswer | None:
+        """A context that fits with its frame; None if there is nothing to show."""
+        budget = frame.budget
+        for _ in range(_ATTEMPTS):
+            asked = request.model_copy(update={"budget": Budget(total=budget)})
+            query = await redact_query(self.services, scope.tenant, asked)
+            answer = await self.services.retriever.retrieve(scope, query)
+            if not answer.items:
+                return None
+            text = frame.framed(answer.text)
+            excess = max(frame.size(text) / max(1, frame.limit), len(text) / MAX_CHARACTERS)
+            if excess <= 1.0:
+                return answer
+            budget = int(budget / excess * _SLACK)  # long words or tables have many characters a token
+        return None
+
+    async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, answer: RetrieveAnswer) -> HookAnswer:
+        """The answer with a context that was claimed; what is due in it is marked as delivered."""
+        await deliver_due(self.services, scope, request, answer)
+        self.services.metrics.note_context("hook", answer.metadata.total_tokens, answer.metadata.degraded)
+        output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
+        return HookAnswer(hookSpecificOutput=output)
+
+    async def _pending_and_recent(self, scope: Scope, shown: Shown) -> list[Memory]:
+        """Open tasks and the newest memories, without those whose text another one contains."""
+        valid = in_view(self.services.clock())
+        is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
+        store = self.services.store
+        pending = await store.page(scope, Listing((MemoryType.PROSPECTIVE,), all_of(is_open, valid), _NEWEST))
+        others = tuple(kind for kind in LONG_TERM if kind is not MemoryType.PROSPECTIVE)
+        recent = await store.page(scope, Listing(others, valid, _NEWEST))
+        memories = [memory for memory in (*pending.memories, *recent.memories) if memory.id not in shown.ids]
+        return [memory for memory in memories if not _is_part(memory, memories)]
+
+
+def _is_part(memory: Memory, others: Sequence[Memory]) -> bool:
+    """Whether a longer one of `others` of the same type contains the text of `memory`."""
+    return any(
+        memory.content in other.content and len(memory.content) < len(other.content) and other.type is memory.type
+        for other in others
+    )
+
+
+def _query(prompt: str) -> str:
+    """`prompt`, or its beginning and its end if it is long."""
+    if len(prompt) <= 2 * QUERY_CHARACTERS:
+        return prompt
+    return f"{prompt[:QUERY_CHARACTERS]}\n{prompt[-QUERY_CHARACTERS:]}"
+
+
+def _unseen(scope: Scope, shown: Shown) -> Iterator[dict[str, Any]]:
+    """Conditions on memories: not shown in the session, and not said in it since it was compacted."""
+    said_here: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
+    if shown.since is not None:
+        said_here["created_at"] = {"gte": rfc3339(shown.since)}
+    yield {"not": said_here}
+    ids = sorted(shown.ids)
+    for start in range(0, len(ids), MAX_LIST):
+        yield {"not": {"id": {"any": ids[start : start + MAX_LIST]}}}

@@ -1,0 +1,121 @@
+"""Events that the hooks of Claude Code, Codex and VS Code post, and the answers in the form that these clients read.
+
+Clients add fields and events with their releases, so what is not known here is ignored, and a field of an unexpected
+type counts as missing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from memtypes.model.scope import Name
+from retrieval.answer import Answer, OmittedIfNone
+
+KNOWN_EVENTS = (
+    "SessionStart",
+    "UserPromptSubmit",
+    "PostToolUse",
+    "Stop",
+    "SubagentStop",
+    "PreCompact",
+    "PostCompact",
+    "SessionEnd",
+)
+"""Events that are counted by name; others are counted together."""
+
+_NOT_SAID_BY_THE_USER = frozenset({"system", "loop_wakeup", "schedule_wakeup", "poll_event"})
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def _text(value: object) -> str | None:
+    """`value` without terminal codes, control characters and half surrogate pairs; None if it is no text."""
+    if not isinstance(value, str):
+        return None
+    return _CONTROL.sub("", value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip() or None
+
+
+_Text: TypeAlias = Annotated[str | None, BeforeValidator(_text)]
+
+
+class ClientEvent(BaseModel):
+    """An event of a client's session.
+
+    cwd: the session's current folder. prompt_id, turn_id: of the prompt, the same in its Stop. source: what began the
+    session or the prompt. agent_type: kind of the subagent that stops.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    hook_event_name: str
+    session_id: Name
+    transcript_path: _Text = None
+    cwd: _Text = None
+    prompt_id: _Text = None
+    turn_id: _Text = None
+    prompt: _Text = None
+    source: _Text = None
+    model: _Text = None
+    agent_id: _Text = None
+    agent_type: _Text = None
+    last_assistant_message: _Text = None
+    compact_summary: _Text = None
+
+    @property
+    def turn(self) -> str:
+        """Id of the prompt that the event belongs to; empty if the client names none."""
+        return self.prompt_id or self.turn_id or ""
+
+    @property
+    def said(self) -> str | None:
+        """The prompt, if it is one that the user wrote to the model."""
+        if self.prompt is None or self.prompt.startswith("/") or self.source in _NOT_SAID_BY_THE_USER:
+            return None
+        return self.prompt
+
+    @property
+    def folder(self) -> str | None:
+        """The folder in which the session began if the path of its transcript tells, else the current one.
+
+        Claude Code names the folder of its transcripts after the former, with each sign but letters and digits as "-".
+        """
+        if self.cwd is None or self.transcript_path is None:
+            return self.cwd
+        paths = PurePosixPath if self.cwd.startswith("/") else PureWindowsPath
+        began, current = paths(self.transcript_path).parent.name, paths(self.cwd)
+        folders: tuple[PurePath, ...] = (current, *current.parents)
+        return next((str(each) for each in folders if re.sub("[^A-Za-z0-9]", "-", str(each)) == began), self.cwd)
+
+
+InjectingEvent: TypeAlias = Literal["SessionStart", "UserPromptSubmit"]
+"""The events whose answers add text to what the model reads."""
+
+
+class HookOutput(Answer):
+    """Text that the client adds to what the model reads."""
+
+    hookEventName: InjectingEvent  # noqa: N815 - the clients' name
+    additionalContext: str  # noqa: N815 - the clients' name
+
+
+class HookAnswer(Answer):
+    """The answer to a hook; empty where there is nothing to add."""
+
+    hookSpecificOutput: OmittedIfNone[HookOutput] = None  # noqa: N815 - the clients' name
+
+
+@dataclass(frozen=True, slots=True)
+class HookClient:
+    """A client. model: the one whose tokens count where an event names none; an unknown name has the widest margin."""
+
+    name: str
+    model: str
+
+
+CLAUDE_CODE = HookClient("claude-code", "claude")
+CODEX = HookClient("codex", "gpt-5")
+VSCODE = HookClient("vscode", "vscode")

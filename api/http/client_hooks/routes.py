@@ -1,0 +1,130 @@
+"""Calls that the hooks of Claude Code, Codex and VS Code make: each event in, an answer in the client's form out.
+
+A hook runs before the user's prompt is sent, so these calls answer `{}` in time rather than late or with an error when
+a part of the service is away. Wrong keys and events that name no project are refused as everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+import anyio.to_thread
+from litestar.params import RawBody
+
+from api.auth.keys import Role
+from api.http.client_hooks.captures import ClientCaptures
+from api.http.client_hooks.contexts import ClientContexts
+from api.http.client_hooks.events import (
+    CLAUDE_CODE,
+    CODEX,
+    KNOWN_EVENTS,
+    VSCODE,
+    ClientEvent,
+    HookAnswer,
+    HookClient,
+)
+from api.http.endpoint import Endpoint, RawBodies
+from api.http.problems import InvalidInput, checked
+from api.http.request import JSON, ApiRequest, parse_body
+from api.wiring.container import AppServices, Services
+from memtypes.model.errors import Overloaded, Unavailable
+from memtypes.model.scope import Scope, clean_name
+from memtypes.model.strict_json import whole_value
+from memtypes.project import project_namespace
+
+NAMESPACE_HEADER = "X-Remembrancer-Namespace"
+
+DEADLINE_S = 1.5
+"""Seconds after which an event is answered `{}`: clients give up after two or three, and tell the user."""
+
+EVENT_BYTES = 32 * 1024 * 1024
+"""Limit of an event: those of tools contain what the tool read."""
+
+_PROJECT = f"the project is that of its cwd, or what the header {NAMESPACE_HEADER} names"
+_BODIES = RawBodies(models={JSON: ClientEvent}, max_bytes=EVENT_BYTES)
+
+_log = logging.getLogger(__name__)
+
+
+@Endpoint("POST /v1/hooks/claude-code", f"An event of Claude Code; {_PROJECT}", role=Role.WRITER, raw=_BODIES)
+async def claude_code(request: ApiRequest, services: AppServices, body: RawBody) -> HookAnswer:
+    """Text that Claude Code adds to the prompt or the beginning of the session; `{}` if there is none."""
+    return await _answer(request, services, body, CLAUDE_CODE)
+
+
+@Endpoint("POST /v1/hooks/codex", f"An event of Codex; {_PROJECT}", role=Role.WRITER, raw=_BODIES)
+async def codex(request: ApiRequest, services: AppServices, body: RawBody) -> HookAnswer:
+    """Text that Codex adds to the prompt or the beginning of the session; `{}` if there is none."""
+    return await _answer(request, services, body, CODEX)
+
+
+@Endpoint("POST /v1/hooks/vscode", f"An event of VS Code; {_PROJECT}", role=Role.WRITER, raw=_BODIES)
+async def vscode(request: ApiRequest, services: AppServices, body: RawBody) -> HookAnswer:
+    """Text that VS Code adds to the prompt or the beginning of the session; `{}` if there is none."""
+    return await _answer(request, services, body, VSCODE)
+
+
+async def _answer(request: ApiRequest, services: Services, body: bytes, client: HookClient) -> HookAnswer:
+    request.require_media_type(JSON)
+    event = await parse_body(body, lambda: checked(ClientEvent, whole_value(body.decode("utf-8", "replace"))))
+    name = event.hook_event_name if event.hook_event_name in KNOWN_EVENTS else "other"
+    services.metrics.hook_events.labels(client.name, name).inc()
+    try:
+        with anyio.fail_after(DEADLINE_S):
+            scope = request.scope_in(await _namespace(request, event), event.session_id)
+            return await _handled(services, scope, event, client)
+    except (Unavailable, Overloaded, TimeoutError) as error:
+        services.metrics.degraded.labels("hook").inc()
+        _log.warning("%s of %s is answered without memory: %s", name, client.name, str(error) or "it took too long")
+        return HookAnswer()
+
+
+async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
+    """The namespace that the header names, or that of the event's project. Raises InvalidInput or InvalidRequest."""
+    named = request.headers.get(NAMESPACE_HEADER)
+    if named:
+        return _header_text(named)
+    if event.folder is None:
+        raise InvalidInput.at("cwd", f"is required without the header {NAMESPACE_HEADER}: it names the project")
+    return await anyio.to_thread.run_sync(project_namespace, event.folder, abandon_on_cancel=True)
+
+
+def _header_text(value: str) -> str:
+    """The name in the header, which is UTF-8 and was read as Latin-1. Raises InvalidInput."""
+    try:
+        return clean_name(value.encode("latin-1").decode("utf-8"))
+    except ValueError as error:
+        broken = isinstance(error, UnicodeError)
+        raise InvalidInput.at(NAMESPACE_HEADER, "must be UTF-8" if broken else str(error)) from error
+
+
+async def _handled(services: Services, scope: Scope, event: ClientEvent, client: HookClient) -> HookAnswer:
+    if services.client_sessions is None or services.captures is None:
+        return HookAnswer()
+    contexts = ClientContexts(services, services.client_sessions, client)
+    captures = ClientCaptures(services, services.client_sessions, services.captures)
+    match event.hook_event_name:
+        case "SessionStart":
+            return await _started(scope, event, contexts)
+        case "UserPromptSubmit" if event.said is not None:
+            shown = await captures.prompt(scope, event)
+            return await contexts.for_prompt(scope, event, event.said, shown)
+        case "Stop":
+            await captures.answer(scope, event)
+        case "SubagentStop":
+            await captures.subagent_answer(scope, event)
+        case "PostCompact":
+            await captures.summary(scope, event)
+        case "SessionEnd":
+            await captures.end(scope)
+    return HookAnswer()
+
+
+async def _started(scope: Scope, event: ClientEvent, contexts: ClientContexts) -> HookAnswer:
+    """What is pending and recent; nothing for a session whose history the client repeats."""
+    if event.source in ("resume", "fork"):
+        return HookAnswer()
+    if event.source in ("clear", "compact"):
+        await contexts.sessions.forget_shown(scope, contexts.services.clock())
+    return await contexts.for_start(scope, event, await contexts.sessions.begin(scope))

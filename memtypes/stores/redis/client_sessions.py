@@ -1,0 +1,96 @@
+"""Sessions of clients on Redis: a hash of waiting prompts and marks, and a set of shown ids for each session."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from memtypes.live.turns import Turn
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.scope import Scope
+from memtypes.ports.client_sessions import SESSION_TTL, ClientSessionStore, Shown
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.evicted_turns import RedisEvictedTurns, batch_head, queue_key
+from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.scripts import Argument, Script
+
+_CAPTURES, _CAPTURES_ASIDE = "client-captures", "client-captures-aside"
+_BEGIN, _CLAIM, _FORGET, _QUEUE = (Script.load(f"client_{name}") for name in ("begin", "claim", "forget", "queue"))
+_TTL_MS = int(SESSION_TTL.total_seconds() * 1_000)
+_PROMPT = "prompt:"
+
+
+def captured_turns(live: LiveClient) -> RedisEvictedTurns:
+    """The queue that `RedisClientSessions` fills."""
+    return RedisEvictedTurns(live, _CAPTURES, _CAPTURES_ASIDE)
+
+
+class RedisClientSessions(ClientSessionStore):
+    """The `ClientSessionStore` on Redis; its turns wait in `captured_turns`."""
+
+    def __init__(self, live: LiveClient) -> None:
+        self._live = live
+
+    async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
+        """Note a prompt and return what was shown; see `ClientSessionStore`."""
+        arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else "")
+        since, ids = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
+        return Shown(frozenset(ids), datetime.fromtimestamp(int(since) / 1_000, UTC) if since else None)
+
+    async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
+        """Note memories that are shown now, all or none; see `ClientSessionStore`."""
+        return bool(await self._live.script(_CLAIM, [_shown(scope)], [_TTL_MS, *ids], idempotent=False))
+
+    async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
+        """Note memories whose content the session has; see `ClientSessionStore`."""
+        key = _shown(scope)
+        if ids:
+            await self._live.run(lambda redis: redis.sadd(key, *ids), idempotent=True, key=key)
+            await self._live.run(lambda redis: redis.pexpire(key, _TTL_MS), idempotent=True, key=key)
+
+    async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
+        """Forget what was shown; see `ClientSessionStore`."""
+        arguments = (_TTL_MS, round(at.timestamp() * 1_000), round(pause.total_seconds() * 1_000))
+        await self._live.script(_FORGET, _keys(scope), arguments, idempotent=True)
+
+    async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
+        """Queue a waiting prompt and turns; see `ClientSessionStore`."""
+        session = _session(scope)
+        arguments: list[Argument] = [_TTL_MS, batch_head(scope, session)]
+        arguments += [int(prompt_id is not None), prompt_id or ""]
+        for turn in turns:
+            arguments += [_mark(prompt_id, turn), turn.to_json()]
+        keys = [_state(scope), queue_key(scope, _CAPTURES)]
+        return int(await self._live.script(_QUEUE, keys, arguments, idempotent=True))
+
+    async def waiting_prompts(self, scope: Scope) -> list[str]:
+        """Return the ids of the prompts that wait for their answers; see `ClientSessionStore`."""
+        key = _state(scope)
+        names: list[str] = await self._live.run(lambda redis: redis.hkeys(key), idempotent=True, key=key)
+        return sorted(name.removeprefix(_PROMPT) for name in names if name.startswith(_PROMPT))
+
+
+def _session(scope: Scope) -> str:
+    if scope.session_id is None:
+        raise InvalidRequest("a client's events belong to a session; name it", path="session_id")
+    return scope.session_id
+
+
+def _state(scope: Scope) -> str:
+    return live_key(scope, "client-session", _session(scope))
+
+
+def _shown(scope: Scope) -> str:
+    return live_key(scope, "client-shown", _session(scope))
+
+
+def _keys(scope: Scope) -> list[str]:
+    return [_state(scope), _shown(scope)]
+
+
+def _mark(prompt_id: str | None, turn: Turn) -> str:
+    """A hash by which a turn that is sent again is recognised."""
+    identity = json.dumps([prompt_id, turn.role, turn.agent_id, turn.content])
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]

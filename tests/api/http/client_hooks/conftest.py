@@ -1,0 +1,130 @@
+"""Clients' sessions over HTTP: real routes, ingestion and retrieval, and a real live store."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from ingest.conversations.captured_turns import CapturedTurnWriter
+from memtypes.model.memory import Memory
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Listing
+from memtypes.project import project_namespace
+from memtypes.stores.redis.client_sessions import RedisClientSessions, captured_turns
+from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.conftest import connect
+from tests.api.fake_services import fake_services
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def with_client_sessions(services: Services, live: LiveClient) -> Services:
+    """`services` with the sessions of clients on the live store `live`."""
+    sessions, guard = RedisClientSessions(live), services.recall_guard
+    captures = CapturedTurnWriter(captured_turns(live), sessions, services.ingestor, guard, services.clock)
+    return replace(services, client_sessions=sessions, captures=captures)
+
+
+@dataclass
+class ClientSession:
+    """A session of a client: posts its events. prompts: number of prompts so far."""
+
+    http: httpx.AsyncClient
+    services: Services
+    cwd: str
+    session_id: str
+    client: str = "claude-code"
+    prompts: int = 0
+
+    async def post(self, event: str, *, headers: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+        """Post an event as the client does, and return the answer."""
+        body = {"session_id": self.session_id, "cwd": self.cwd, "hook_event_name": event, **fields}
+        got = await self.http.post(f"/v1/hooks/{self.client}", json=body, headers=headers)
+        assert got.status_code == 200, got.text
+        answer: dict[str, Any] = got.json()
+        return answer
+
+    async def context(self, event: str, **fields: Any) -> str:
+        """Post an event and return the text that the client would add; empty without any."""
+        answer = await self.post(event, **fields)
+        if answer == {}:
+            return ""
+        assert answer == {"hookSpecificOutput": {"hookEventName": event, "additionalContext": _text(answer)}}
+        return _text(answer)
+
+    async def prompt(self, text: str, **fields: Any) -> str:
+        """Submit a prompt and return the text that the client would add to it."""
+        self.prompts += 1
+        return await self.context("UserPromptSubmit", prompt=text, **{**self._turn, **fields})
+
+    async def stop(self, text: str | None, **fields: Any) -> dict[str, Any]:
+        """Report the answer to the last prompt, and return when the turn is stored."""
+        fields = {"stop_hook_active": False, "last_assistant_message": text, **self._turn, **fields}
+        answer = await self.post("Stop", **fields)
+        await self.settled()
+        return answer
+
+    async def exchange(self, prompt: str, answer: str) -> str:
+        """A prompt and its answer; returns the text that the client would add to the prompt."""
+        context = await self.prompt(prompt)
+        await self.stop(answer)
+        return context
+
+    async def settled(self) -> None:
+        """Return when what was captured is stored."""
+        assert self.services.captures is not None
+        await self.services.captures.settled()
+
+    async def memories(self) -> list[Memory]:
+        """The memories of the session's project."""
+        scope = Scope("default", project_namespace(self.cwd))
+        return [memory async for memory in self.services.store.list_all(scope, Listing(limit=100))]
+
+    def another(self, name: str = "") -> ClientSession:
+        """A new session of the same client in the same project."""
+        return ClientSession(self.http, self.services, self.cwd, name or str(uuid.uuid4()), self.client)
+
+    @property
+    def _turn(self) -> dict[str, str]:
+        return {"turn_id" if self.client == "codex" else "prompt_id": f"{self.session_id}/{self.prompts}"}
+
+
+def _text(answer: dict[str, Any]) -> str:
+    text: str = answer["hookSpecificOutput"]["additionalContext"]
+    return text
+
+
+@dataclass
+class Clock:
+    """A clock that a test moves."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
+
+    def later(self, **by: float) -> None:
+        """Advance the clock."""
+        self.now += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of the service."""
+    return Clock()
+
+
+@pytest.fixture
+async def session(live: LiveClient, clock: Clock) -> AsyncIterator[ClientSession]:
+    """A session of Claude Code in a new project."""
+    services = with_client_sessions(fake_services(clock), live)
+    async with connect(services) as http:
+        yield ClientSession(http, services, f"/projects/{uuid.uuid4()}/shop", str(uuid.uuid4()))
