@@ -21,6 +21,7 @@ PAGES = sorted(
     for path in ROOT.rglob("*.md")
     if not {".venv", ".remembrancer", "node_modules"} & set(path.relative_to(ROOT).parts)
 )
+CLIENT = ROOT / "api" / "clients" / "python"
 PACKAGES = "memtypes|ingest|retrieval|api|tests|benchmarks"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PORT = "8707"
@@ -47,7 +48,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> I
 
 def run(command: list[str], page: Path, folder: Path) -> str:
     """Run the program of a code block and return its output; fail with its errors."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(CLIENT)}
+    environment = os.environ | paths
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

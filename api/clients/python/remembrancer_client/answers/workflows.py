@@ -1,0 +1,187 @@
+"""Answers about workflows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from remembrancer_client.answers.memories import Answer
+
+
+class WorkflowsAnswer(Answer, frozen=True):
+    """A page of workflows, latest created first. It may be short before the last one, where next_cursor is null."""
+
+    workflows: list[ListedWorkflow]
+    next_cursor: str | None
+
+
+class ListedWorkflow(Answer, frozen=True):
+    """A workflow in a list. updated_at: time of its last event, or of its creation."""
+
+    workflow_id: str
+    parent_id: str | None
+    status: str
+    version: int
+    on_end: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class BegunAnswer(Answer, frozen=True):
+    """A workflow that was created. redactions: secrets removed from its data, by kind."""
+
+    workflow_id: str
+    version: int
+    redactions: dict[str, int] = {}
+
+
+class WorkflowAnswer(Answer, frozen=True):
+    """A workflow with its state at a version."""
+
+    workflow_id: str
+    parent_id: str | None
+    on_end: str
+    version: int
+    state: WorkflowStateAnswer
+
+
+class WorkflowStateAnswer(Answer, frozen=True):
+    """The state of a workflow that results from its events. changes: every status that it had, the first one first."""
+
+    status: str
+    steps: dict[str, dict[str, Any]]
+    resources: dict[str, Any]
+    data: dict[str, Any]
+    output: Any
+    error: Any
+    started_at: datetime | None
+    ended_at: datetime | None
+    changes: list[StatusAnswer]
+
+
+class StatusAnswer(Answer, frozen=True):
+    """A status of a workflow, and the event that set it: its time, version and agent, and why it was reported."""
+
+    status: str
+    at: datetime
+    version: int
+    actor: str | None
+    reason: str | None
+
+
+class WorkflowChainAnswer(Answer, frozen=True):
+    """A workflow preceded by those that it continues, oldest first. gap: whether one of those has expired."""
+
+    workflows: list[WorkflowLink]
+    gap: bool
+    cycle: bool
+
+
+class WorkflowLink(Answer, frozen=True):
+    """One workflow of a chain: its status, who reported that and why, and every status before it in `states`."""
+
+    workflow_id: str
+    parent_id: str | None
+    status: str
+    version: int
+    actor: str | None
+    reason: str | None
+    states: list[StatusAnswer]
+
+
+class ContinueAnswer(Answer, frozen=True):
+    """The history before the input, and the input's version. redactions: secrets removed from the input, by kind."""
+
+    history: str
+    version: int
+    omitted: OmittedFromHistory
+    metadata: HistoryMetadata
+    redactions: dict[str, int] = {}
+
+
+class OmittedFromHistory(Answer, frozen=True):
+    """What the history leaves out or cuts: events, values of resources, and values of the data.
+
+    older_values: those of the resources' values that were replaced since; `versions=all` shows them.
+    """
+
+    events: int
+    resources: int
+    data: int
+    older_values: int
+
+
+class HistoryMetadata(Answer, frozen=True):
+    """The cost of a history.
+
+    tokenizer: the one that counted; total_tokens includes a margin for the model. model_tokens: the count of the
+    model's provider, where one is configured. degraded: "token_count" if it failed.
+    """
+
+    total_tokens: int
+    budget: int
+    tokenizer: str
+    degraded: list[str]
+    model_tokens: int | None = None
+
+
+class EventsAnswer(Answer, frozen=True):
+    """A page of a workflow's events. next_after: `after` of the next page; the same again if nothing is newer."""
+
+    events: list[LoggedEvent]
+    next_after: int
+
+
+class LoggedEvent(Answer, frozen=True):
+    """An event of a workflow's log: version, type, time, and the fields of its type; the others are None."""
+
+    version: int
+    type: str
+    at: datetime
+    step_id: str | None = None
+    agent: str | None = None
+    input: Any = None
+    output: Any = None
+    error: Any = None
+    resources: dict[str, Any] | None = None
+    data: dict[str, Any] | None = None
+    reason: str | None = None
+
+
+class EventAnswer(Answer, frozen=True):
+    """An appended event's version.
+
+    redactions: secrets removed from the event, by kind. If it ended the workflow: memories, by type the ids of the
+    memories of it; threads and items, the numbers of its threads that were flushed or deleted and of its working
+    items that ended.
+    """
+
+    version: int
+    memories: dict[str, str]
+    threads: int
+    items: int
+    redactions: dict[str, int] = {}
+
+
+class WorkflowHistoryAnswer(Answer, frozen=True):
+    """The history of a workflow and those that it continues, up to the event `version`."""
+
+    history: str
+    version: int
+    omitted: OmittedFromHistory
+    metadata: HistoryMetadata
+
+
+class ResourcesAnswer(Answer, frozen=True):
+    """The resources of a chain of workflows, latest change first."""
+
+    resources: list[ResourceAnswer]
+
+
+class ResourceAnswer(Answer, frozen=True):
+    """The latest value of a resource in a chain, and the workflow and event version that set it."""
+
+    id: str
+    value: Any
+    version: int
+    workflow_id: str

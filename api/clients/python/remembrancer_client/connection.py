@@ -1,0 +1,294 @@
+"""The two transports, sync and async: both send what `calls` describes, and share how it is built, retried and decoded.
+
+A call is sent again after 429, 502, 503, 504 or a broken connection if it is repeatable or has an idempotency key, and
+after a failure to connect in any case. It waits as long as Retry-After says, or else a growing random time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from remembrancer_client.calls import Description, Lines, Pages, Request, Upload
+from remembrancer_client.errors import (
+    Problem,
+    RateLimited,
+    RemembrancerError,
+    TimedOut,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+    problem,
+)
+
+T = TypeVar("T")
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often a call is sent at most, and how long it waits at most before it is sent again."""
+
+    attempts: int = 4
+    longest_wait_s: float = 60.0
+
+    def wait_s(self, request: Request[Any], attempt: int, error: RemembrancerError) -> float | None:
+        """Seconds until the next attempt after `error`; None to give up."""
+        if attempt >= self.attempts or not _may_repeat(request, error):
+            return None
+        asked = error.retry_after if isinstance(error, Problem) else None
+        wait = asked if asked is not None else random.uniform(0.5, 1.0) * min(0.2 * 2**attempt, 5.0)  # noqa: S311
+        return wait if wait <= self.longest_wait_s else None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where calls go and how. transport: replaces httpx's, for a Unix socket or an application in this process."""
+
+    url: str
+    key: str | None = field(repr=False)
+    timeout: float | httpx.Timeout
+    retries: Retries
+    transport: Any = None
+
+    def options(self) -> dict[str, Any]:
+        """Options of the httpx client."""
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"not the URL of a service: {self.url!r}; it begins with http:// or https://")
+        headers = {"User-Agent": f"remembrancer-client/{VERSION}"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        return {"base_url": self.url, "headers": headers, "timeout": self.timeout, "transport": self.transport}
+
+
+class Connection:
+    """Sends calls and returns their answers."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.http = httpx.Client(**target.options())
+
+    def run(self, description: Description[T]) -> T:
+        """The answer to a call, or the result of an upload."""
+        if isinstance(description, Request):
+            response = self._send(description)
+            answer: T = _decoded(description, response, response.content)
+        elif isinstance(description, Upload):
+            answer = self._upload(description)
+        else:
+            raise TypeError(f"not a call: {description!r}")
+        return answer
+
+    def each(self, description: Pages[T] | Lines[T]) -> Iterator[T]:
+        """The entries of all pages, or the lines of an answer."""
+        if isinstance(description, Lines):
+            yield from self._lines(description)
+        else:
+            request: Request[Any] | None = description.first
+            while request is not None:
+                entries, request = description.turn(self.run(request))
+                yield from entries
+
+    def _send(self, request: Request[Any], *, stream: bool = False) -> httpx.Response:
+        attempt = 1
+        while isinstance(outcome := self._attempt(request, stream=stream), RemembrancerError):
+            wait = self._target.retries.wait_s(request, attempt, outcome)
+            if wait is None:
+                raise outcome
+            time.sleep(wait)
+            attempt += 1
+        return outcome
+
+    def _attempt(self, request: Request[Any], *, stream: bool) -> httpx.Response | RemembrancerError:
+        try:
+            with _translated(self._target.url):
+                response = self.http.send(_built(self.http, request), stream=stream)
+                if _accepted(request, response):
+                    return response
+                response.read()
+                return _error(response)
+        except Unreachable as error:
+            return error
+
+    def _lines(self, description: Lines[T]) -> Iterator[T]:
+        response = self._send(description.request, stream=True)
+        try:
+            with _translated(self._target.url):
+                for line in response.iter_lines():
+                    yield _decoded(description.request, response, line)
+        finally:
+            response.close()
+
+    def _upload(self, upload: Upload) -> Any:
+        if not isinstance(upload.lines, Iterable):
+            raise TypeError("an async iterable needs AsyncRemembrancer")
+        for line in upload.lines:
+            self._part(upload, upload.add(line))
+        self._part(upload, upload.rest())
+        return upload.result()
+
+    def _part(self, upload: Upload, request: Request[Any] | None) -> None:
+        if request is not None:
+            try:
+                upload.take(self.run(request))
+            except RemembrancerError as error:
+                raise upload.failed(error) from error
+
+
+class AsyncConnection:
+    """Sends calls and returns their answers, on asyncio."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.http = httpx.AsyncClient(**target.options())
+
+    async def run(self, description: Description[T]) -> T:
+        """The answer to a call, or the result of an upload."""
+        if isinstance(description, Request):
+            response = await self._send(description)
+            answer: T = _decoded(description, response, response.content)
+        elif isinstance(description, Upload):
+            answer = await self._upload(description)
+        else:
+            raise TypeError(f"not a call: {description!r}")
+        return answer
+
+    async def each(self, description: Pages[T] | Lines[T]) -> AsyncIterator[T]:
+        """The entries of all pages, or the lines of an answer."""
+        if isinstance(description, Lines):
+            async for line in self._lines(description):
+                yield line
+        else:
+            request: Request[Any] | None = description.first
+            while request is not None:
+                entries, request = description.turn(await self.run(request))
+                for entry in entries:
+                    yield entry
+
+    async def _send(self, request: Request[Any], *, stream: bool = False) -> httpx.Response:
+        attempt = 1
+        while isinstance(outcome := await self._attempt(request, stream=stream), RemembrancerError):
+            wait = self._target.retries.wait_s(request, attempt, outcome)
+            if wait is None:
+                raise outcome
+            await asyncio.sleep(wait)
+            attempt += 1
+        return outcome
+
+    async def _attempt(self, request: Request[Any], *, stream: bool) -> httpx.Response | RemembrancerError:
+        try:
+            with _translated(self._target.url):
+                response = await self.http.send(_built(self.http, request), stream=stream)
+                if _accepted(request, response):
+                    return response
+                await response.aread()
+                return _error(response)
+        except Unreachable as error:
+            return error
+
+    async def _lines(self, description: Lines[T]) -> AsyncIterator[T]:
+        response = await self._send(description.request, stream=True)
+        try:
+            with _translated(self._target.url):
+                async for line in response.aiter_lines():
+                    yield _decoded(description.request, response, line)
+        finally:
+            await response.aclose()
+
+    async def _upload(self, upload: Upload) -> Any:
+        if isinstance(upload.lines, AsyncIterable):
+            async for line in upload.lines:
+                await self._part(upload, upload.add(line))
+        else:
+            for line in upload.lines:
+                await self._part(upload, upload.add(line))
+        await self._part(upload, upload.rest())
+        return upload.result()
+
+    async def _part(self, upload: Upload, request: Request[Any] | None) -> None:
+        if request is not None:
+            try:
+                upload.take(await self.run(request))
+            except RemembrancerError as error:
+                raise upload.failed(error) from error
+
+
+def _may_repeat(request: Request[Any], error: RemembrancerError) -> bool:
+    if isinstance(error, Unreachable) and not error.sent:
+        return True
+    transient = isinstance(error, RateLimited | Unavailable | Unreachable)
+    return transient and (request.repeatable or request.key is not None)
+
+
+def _built(http: httpx.Client | httpx.AsyncClient, request: Request[Any]) -> httpx.Request:
+    headers = {} if request.body is None else {"Content-Type": request.media_type}
+    if request.key is not None:
+        headers["Idempotency-Key"] = request.key
+    query = _query(request.query)
+    return http.build_request(request.method, request.path, params=query, content=request.body, headers=headers)
+
+
+def _query(members: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """Query parameters without those that are None; booleans and times as the API writes them."""
+    texts: dict[str, str | list[str]] = {}
+    for name, value in members.items():
+        if isinstance(value, bool):
+            texts[name] = str(value).lower()
+        elif isinstance(value, datetime):
+            texts[name] = value.isoformat()
+        elif value is not None:
+            texts[name] = str(value)
+    return texts
+
+
+def _accepted(request: Request[Any], response: httpx.Response) -> bool:
+    return response.is_success or response.status_code in request.accepts
+
+
+def _decoded(request: Request[T], response: httpx.Response, body: bytes | str) -> T:
+    try:
+        return msgspec.json.decode(body or b"null", type=request.answer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"the answer to {request.method} {request.path} is not that of this API: {error}"
+        raise UnexpectedAnswer(message, response.status_code) from error
+
+
+def _error(response: httpx.Response) -> RemembrancerError:
+    return problem(response.status_code, response.content, _retry_after(response.headers.get("retry-after")))
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds that a Retry-After header names, as a number or a date; None without one, or for another form."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(timezone.utc)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Raise httpx's errors as those of this package."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise Unreachable(f"{url} cannot be reached: {error}; is the service running there?", sent=False) from error
+    except httpx.TimeoutException as error:
+        raise TimedOut(f"{url} did not answer in time", sent=True) from error
+    except httpx.RequestError as error:
+        raise Unreachable(f"the connection to {url} broke: {error}", sent=True) from error

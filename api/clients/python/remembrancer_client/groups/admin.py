@@ -1,0 +1,92 @@
+"""Calls for operators, with an admin key: export, import, erasure, keys and upkeep."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Sequence
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal
+
+from remembrancer_client.answers.memories import BatchAnswer, UploadAnswer
+from remembrancer_client.answers.operations import Erased, JobReport, KeysAnswer, NewKey, ReembedAnswer
+from remembrancer_client.calls import (
+    NDJSON,
+    Call,
+    ConnectionT_co,
+    Description,
+    Each,
+    Group,
+    Line,
+    Lines,
+    Request,
+    Upload,
+    encode,
+    segment,
+)
+from remembrancer_client.options import JobOptions, Scoped
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Admin(Group[ConnectionT_co]):
+    """The calls for operators."""
+
+    @Each
+    def export(self, **options: Unpack[Scoped]) -> Lines[dict[str, Any]]:
+        """Every memory of the namespace, newest first, read while it arrives; `restore` takes them."""
+        body = self._body(options)
+        return Lines(Request("POST", "/v1/admin/export", dict[str, Any], body=body, repeatable=True))
+
+    @Call
+    def restore(
+        self, lines: Iterable[Line] | AsyncIterable[Line], **options: Unpack[Scoped]
+    ) -> Description[UploadAnswer]:
+        """The counts of importing exported memories, with their times, sent in parts of 1,000 lines.
+
+        lines: of an export, or as `export` gives them. Memories that are there already are not doubled, so an import
+        that failed may be started again.
+        """
+        query = self._query(options)
+
+        def part(body: bytes) -> Request[BatchAnswer]:
+            path = "/v1/admin/import"
+            return Request("POST", path, BatchAnswer, query=query, body=body, media_type=NDJSON)
+
+        return Upload(lines, part)
+
+    @Call
+    def erase(self, memory_id: str | None = None, **options: Unpack[Scoped]) -> Description[Erased]:
+        """Erase the whole namespace, or one memory, from every store; what was erased and what remains."""
+        named = {} if memory_id is None else {"memory_id": memory_id}
+        return Request("POST", "/v1/admin/erase", Erased, body=self._body(options, **named))
+
+    @Call
+    def keys(self) -> Description[KeysAnswer]:
+        """All keys, without their secrets."""
+        return Request("GET", "/v1/admin/keys", KeysAnswer, repeatable=True)
+
+    @Call
+    def create_key(
+        self, tenant: str, role: Literal["reader", "writer", "admin"], agents: Sequence[str] = ()
+    ) -> Description[NewKey]:
+        """A new key, which only this answer shows. agents: those that it may act as; none for no bound."""
+        body = encode({"tenant": tenant, "role": role, "agents": list(agents)})
+        return Request("POST", "/v1/admin/keys", NewKey, body=body)
+
+    @Call
+    def revoke_key(self, key_id: str) -> Description[None]:
+        """Revoke a created key."""
+        return Request("DELETE", f"/v1/admin/keys/{segment(key_id)}", NoneType)
+
+    @Call
+    def job(
+        self, job: Literal["promote", "forget", "expire", "compact"], **options: Unpack[JobOptions]
+    ) -> Description[JobReport]:
+        """What an upkeep job would do or, with dry_run=False, has done."""
+        body = encode({"namespace": self._namespace, **options})
+        return Request("POST", f"/v1/admin/jobs/{job}", JobReport, body=body)
+
+    @Call
+    def reembed(self) -> Description[ReembedAnswer]:
+        """Embed every memory again; how many. The store is blocked meanwhile: set a long timeout."""
+        return Request("POST", "/v1/admin/reembed", ReembedAnswer)

@@ -1,0 +1,54 @@
+"""Calls on items: JSON values under a path of labels and a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from remembrancer_client.answers.operations import Item, ItemsFound, PathsAnswer, PutAnswer
+from remembrancer_client.calls import Call, ConnectionT_co, Description, Group, Request
+from remembrancer_client.options import ItemSearchOptions, PathOptions, PutOptions, Scoped
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Items(Group[ConnectionT_co]):
+    """The calls on items. A path is a list of labels without dots; an item's key is unique under its path.
+
+    Putting and deleting are repeated after a broken connection: the key makes them idempotent.
+    """
+
+    @Call
+    def put(self, path: Sequence[str], key: str, value: Any, **options: Unpack[PutOptions]) -> Description[PutAnswer]:
+        """Store `value`, any JSON up to 1 MiB, under the key, in place of what was there."""
+        body = self._body(options, path=list(path), key=key, value=value)
+        return Request("PUT", "/v1/items", PutAnswer, body=body, repeatable=True)
+
+    @Call
+    def get(self, path: Sequence[str], key: str, **options: Unpack[Scoped]) -> Description[Item]:
+        """The item; NotFound if there is none."""
+        query = self._query(options, path=_dotted(path), key=key)
+        return Request("GET", "/v1/items", Item, query=query, repeatable=True)
+
+    @Call
+    def delete(self, path: Sequence[str], key: str, **options: Unpack[Scoped]) -> Description[None]:
+        """Delete the item."""
+        query = self._query(options, path=_dotted(path), key=key)
+        return Request("DELETE", "/v1/items", NoneType, query=query, repeatable=True)
+
+    @Call
+    def search(self, prefix: Sequence[str] = (), **options: Unpack[ItemSearchOptions]) -> Description[ItemsFound]:
+        """The items whose path begins with the labels of `prefix`, best first where there is a query."""
+        body = self._body(options, prefix=list(prefix))
+        return Request("POST", "/v1/items/search", ItemsFound, body=body, repeatable=True)
+
+    @Call
+    def paths(self, **options: Unpack[PathOptions]) -> Description[PathsAnswer]:
+        """The paths that have items."""
+        return Request("POST", "/v1/items/paths", PathsAnswer, body=self._body(options), repeatable=True)
+
+
+def _dotted(path: Sequence[str]) -> str:
+    return ".".join(path)

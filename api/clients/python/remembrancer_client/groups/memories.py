@@ -1,0 +1,275 @@
+"""Calls on memories: write, recall, search, read, change, judge."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from datetime import datetime
+from types import NoneType
+from typing import TYPE_CHECKING
+
+from remembrancer_client.answers.memories import (
+    BatchAnswer,
+    ClassifyAnswer,
+    DecisionsAnswer,
+    DeletedAnswer,
+    DueAnswer,
+    HistoryAnswer,
+    ListAnswer,
+    Memory,
+    ReviewAnswer,
+    StatsAnswer,
+    UndoneAnswer,
+    UploadAnswer,
+    WriteAnswer,
+)
+from remembrancer_client.answers.operations import HealthAnswer
+from remembrancer_client.answers.retrieval import (
+    AgentContextAnswer,
+    ContextMessage,
+    ModelsAnswer,
+    ReceiptAnswer,
+    ReceiptVerdict,
+    ReplayAnswer,
+    ResolvedModel,
+    RetrieveAnswer,
+    SearchAnswer,
+)
+from remembrancer_client.calls import (
+    NDJSON,
+    Call,
+    ConnectionT_co,
+    Description,
+    Each,
+    Group,
+    Pages,
+    Request,
+    Upload,
+    by_cursor,
+    encode,
+    fresh_key,
+    segment,
+)
+from remembrancer_client.options import (
+    AgentOptions,
+    BatchOptions,
+    DecisionOptions,
+    DueOptions,
+    EraseOptions,
+    ListOptions,
+    MemoryType,
+    NewMemory,
+    Outcome,
+    RecallOptions,
+    RememberOptions,
+    Scoped,
+    SearchOptions,
+    UpdateOptions,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Memories(Group[ConnectionT_co]):
+    """The calls on memories, receipts, agents and models."""
+
+    @Call
+    def remember(self, content: str, **fields: Unpack[RememberOptions]) -> Description[WriteAnswer]:
+        """The outcome of writing a memory: stored, merged into one that says the same, or rejected with a reason."""
+        return Request("POST", "/v1/memories", WriteAnswer, body=self._body(fields, content=content))
+
+    @Call
+    def batch(self, items: Iterable[NewMemory], **options: Unpack[BatchOptions]) -> Description[BatchAnswer]:
+        """The outcomes of writing at most 1,000 memories in one call; if one is invalid, none is stored."""
+        query, fields = self._split(options)
+        key = fields.pop("idempotency_key", None) or fresh_key()
+        body = encode({**query, "items": list(items)})
+        return Request("POST", "/v1/memories/batch", BatchAnswer, body=body, key=key)
+
+    @Call
+    def remember_all(
+        self,
+        items: Iterable[NewMemory | str | bytes] | AsyncIterable[NewMemory | str | bytes],
+        **options: Unpack[Scoped],
+    ) -> Description[UploadAnswer]:
+        """The counts of writing any number of memories, in parts of 1,000, each with an idempotency key.
+
+        items: memories, or their JSON texts, as in the lines of a file. Raises UploadFailed if a part is refused.
+        """
+        query = self._query(options)
+
+        def part(body: bytes) -> Request[BatchAnswer]:
+            path = "/v1/memories/batch"
+            return Request("POST", path, BatchAnswer, query=query, body=body, media_type=NDJSON, key=fresh_key())
+
+        return Upload(items, part)
+
+    @Call
+    def recall(self, query: str, **options: Unpack[RecallOptions]) -> Description[RetrieveAnswer[str]]:
+        """A context for a prompt, as text, within the token budget; with the memories in it and a receipt."""
+        body = self._body(options, query=query)
+        return Request("POST", "/v1/retrieve", RetrieveAnswer[str], body=body, repeatable=True)
+
+    @Call
+    def recall_messages(
+        self, query: str, **options: Unpack[RecallOptions]
+    ) -> Description[RetrieveAnswer[list[ContextMessage]]]:
+        """A context as `recall` gives it, as chat messages."""
+        body = self._body(options, query=query, format="messages")
+        answer = RetrieveAnswer[list[ContextMessage]]
+        return Request("POST", "/v1/retrieve", answer, body=body, repeatable=True)
+
+    @Call
+    def search(self, query: str, **options: Unpack[SearchOptions]) -> Description[SearchAnswer]:
+        """The best memories for a query, with their scores."""
+        return Request("POST", "/v1/search", SearchAnswer, body=self._body(options, query=query), repeatable=True)
+
+    @Call
+    def get(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
+        """The memory with this id."""
+        return Request("GET", _path(memory_id), Memory, query=self._query(options), repeatable=True)
+
+    @Call
+    def update(self, memory_id: str, **changes: Unpack[UpdateOptions]) -> Description[Memory]:
+        """The memory after the change."""
+        query, fields = self._split(changes)
+        return Request("PATCH", _path(memory_id), Memory, query=query, body=encode(fields))
+
+    @Call
+    def forget(self, memory_id: str, **options: Unpack[Scoped]) -> Description[None]:
+        """Delete a memory."""
+        return Request("DELETE", _path(memory_id), NoneType, query=self._query(options))
+
+    @Call
+    def forget_all(self, *, confirm: bool, **options: Unpack[EraseOptions]) -> Description[DeletedAnswer]:
+        """Delete all memories of the namespace, or those of a type or a session; how many. confirm: must be True."""
+        return Request("DELETE", "/v1/memories", DeletedAnswer, query=self._query(options, confirm=confirm))
+
+    @Call
+    def page(self, **options: Unpack[ListOptions]) -> Description[ListAnswer]:
+        """A page of memories, newest first."""
+        return Request("GET", "/v1/memories", ListAnswer, query=self._query(options), repeatable=True)
+
+    @Each
+    def all(self, **options: Unpack[ListOptions]) -> Pages[Memory]:
+        """All memories that match, newest first, read page by page."""
+        first = Request("GET", "/v1/memories", ListAnswer, query=self._query(options), repeatable=True)
+        return by_cursor(first, lambda page: page.memories)
+
+    @Call
+    def history(self, memory_id: str, **options: Unpack[Scoped]) -> Description[HistoryAnswer]:
+        """What a memory said, replaced and was replaced by, oldest first."""
+        path = _path(memory_id, "history")
+        return Request("GET", path, HistoryAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def restore(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
+        """A replaced or ended memory, current again beside what stood in its place."""
+        return Request("POST", _path(memory_id, "restore"), Memory, query=self._query(options))
+
+    @Call
+    def undo(self, memory_id: str, **options: Unpack[Scoped]) -> Description[UndoneAnswer]:
+        """Take back what upkeep decided about a memory; the ids that are current again."""
+        return Request("POST", _path(memory_id, "undo"), UndoneAnswer, query=self._query(options))
+
+    @Call
+    def feedback(self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]) -> Description[Memory]:
+        """The memory, after how it turned out was recorded in it."""
+        body = encode({"outcome": outcome})
+        return Request("POST", _path(memory_id, "feedback"), Memory, query=self._query(options), body=body)
+
+    @Call
+    def due(self, **options: Unpack[DueOptions]) -> Description[DueAnswer]:
+        """The intentions that are due, those due for longest first."""
+        query, reads = self._query(options), not options.get("mark", False)
+        return Request("GET", "/v1/prospective/due", DueAnswer, query=query, repeatable=reads)
+
+    @Call
+    def complete(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
+        """The intention, completed."""
+        return Request("POST", _path(memory_id, "complete"), Memory, query=self._query(options))
+
+    @Call
+    def cancel(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
+        """The intention, cancelled."""
+        return Request("POST", _path(memory_id, "cancel"), Memory, query=self._query(options))
+
+    @Call
+    def snooze(self, memory_id: str, until: datetime, **options: Unpack[Scoped]) -> Description[Memory]:
+        """The intention, due again at `until`."""
+        body = encode({"until": until})
+        return Request("POST", _path(memory_id, "snooze"), Memory, query=self._query(options), body=body)
+
+    @Call
+    def stats(self, **options: Unpack[Scoped]) -> Description[StatsAnswer]:
+        """How many memories and tokens the namespace has, by type."""
+        return Request("GET", "/v1/stats", StatsAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def decisions(self, **options: Unpack[DecisionOptions]) -> Description[DecisionsAnswer]:
+        """What the service decided by itself, with its reasons, newest first."""
+        return Request("GET", "/v1/decisions", DecisionsAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def classify(self, content: str, context: str | None = None) -> Description[ClassifyAnswer]:
+        """The memory type of a text. context: text that surrounds it."""
+        body = encode({"content": content, "context": context})
+        return Request("POST", "/v1/classify", ClassifyAnswer, body=body, repeatable=True)
+
+    @Call
+    def review(
+        self,
+        content: str,
+        type: MemoryType | None = None,
+        **options: Unpack[Scoped],
+    ) -> Description[ReviewAnswer]:
+        """Whether a text is worth storing, with the votes."""
+        body = self._body(options, content=content, type=type)
+        return Request("POST", "/v1/review", ReviewAnswer, body=body, repeatable=True)
+
+    @Call
+    def receipt(self, receipt_id: str, *, contents: bool = False) -> Description[ReceiptAnswer]:
+        """The receipt of a retrieval: each candidate, in or out and why. contents: with the texts."""
+        path = f"/v1/receipts/{segment(receipt_id)}"
+        return Request("GET", path, ReceiptAnswer, query={"contents": contents}, repeatable=True)
+
+    @Call
+    def verify(self, receipt_id: str) -> Description[ReceiptVerdict]:
+        """Whether a receipt adds up, check by check."""
+        return Request("POST", f"/v1/receipts/{segment(receipt_id)}/verify", ReceiptVerdict, repeatable=True)
+
+    @Call
+    def replay(self, receipt_id: str) -> Description[ReplayAnswer]:
+        """Whether the same retrieval gives the same context now, and what changed."""
+        return Request("POST", f"/v1/receipts/{segment(receipt_id)}/replay", ReplayAnswer, repeatable=True)
+
+    @Call
+    def agent_context(self, agent_id: str, **options: Unpack[AgentOptions]) -> Description[AgentContextAnswer]:
+        """An agent's whole context: memories, its threads, working memory, and what is due."""
+        path, body = f"/v1/agents/{segment(agent_id)}/context", self._body(options)
+        return Request("POST", path, AgentContextAnswer, body=body, repeatable=True)
+
+    @Call
+    def models(self, category: str | None = None) -> Description[ModelsAnswer]:
+        """The language models that the service knows. category: fast, long or code."""
+        return Request("GET", "/v1/models", ModelsAnswer, query={"category": category}, repeatable=True)
+
+    @Call
+    def resolve_model(self, task: str | None = None, *, name: str | None = None) -> Description[ResolvedModel]:
+        """The model for a task, or of this name, and how its window is shared out."""
+        named = {"task": task} if name is None else {"name": name}
+        return Request("POST", "/v1/models/resolve", ResolvedModel, body=encode(named), repeatable=True)
+
+    @Call
+    def live(self) -> Description[HealthAnswer]:
+        """Whether the service's process answers."""
+        return Request("GET", "/health/live", HealthAnswer, repeatable=True)
+
+    @Call
+    def ready(self) -> Description[HealthAnswer]:
+        """Whether every part of the service answers; `checks` names those that do not."""
+        return Request("GET", "/health/ready", HealthAnswer, repeatable=True, accepts=(503,))
+
+
+def _path(memory_id: str, call: str = "") -> str:
+    return f"/v1/memories/{segment(memory_id)}" + (f"/{call}" if call else "")

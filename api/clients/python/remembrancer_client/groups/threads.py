@@ -1,0 +1,158 @@
+"""Calls on threads: conversations with a token limit, whose oldest turns become memories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import NoneType
+from typing import TYPE_CHECKING
+
+from remembrancer_client.answers.threads import (
+    BackupAnswer,
+    ContextAnswer,
+    FlushAnswer,
+    PageAnswer,
+    ReferencesAnswer,
+    SaidAnswer,
+    ThreadAnswer,
+    ThreadChainAnswer,
+    ThreadCleared,
+    ThreadHealthAnswer,
+    ThreadsAnswer,
+    ThreadStatsAnswer,
+    TurnsAnswer,
+    VersionAnswer,
+)
+from remembrancer_client.calls import (
+    Call,
+    ConnectionT_co,
+    Description,
+    Each,
+    Group,
+    Pages,
+    Request,
+    by_cursor,
+    encode,
+    fresh_key,
+    segment,
+)
+from remembrancer_client.options import (
+    AppendOptions,
+    FlushOptions,
+    ReferenceOptions,
+    ReplaceOptions,
+    ThreadClearOptions,
+    ThreadContextOptions,
+    ThreadListOptions,
+    ThreadOptions,
+    ThreadPageOptions,
+    ThreadScope,
+    TurnListOptions,
+    TurnText,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Threads(Group[ConnectionT_co]):
+    """The calls on threads."""
+
+    @Call
+    def open(self, **options: Unpack[ThreadOptions]) -> Description[ThreadAnswer]:
+        """A new thread, or the one that has this key and resource."""
+        return Request("POST", "/v1/threads", ThreadAnswer, body=self._body(options))
+
+    @Call
+    def open_all(self, agent_id: str, **options: Unpack[ReferenceOptions]) -> Description[ReferencesAnswer]:
+        """The threads that the policy file gives an agent, one for each of its resources."""
+        return Request("POST", "/v1/threads", ReferencesAnswer, body=self._body(options, agent_id=agent_id))
+
+    @Each
+    def all(self, **options: Unpack[ThreadListOptions]) -> Pages[ThreadAnswer]:
+        """All threads that match, the last used first, read page by page."""
+        first = Request("GET", "/v1/threads", ThreadsAnswer, query=self._query(options), repeatable=True)
+        return by_cursor(first, lambda page: page.threads)
+
+    @Call
+    def get(self, thread_id: str, **options: Unpack[ThreadPageOptions]) -> Description[PageAnswer]:
+        """A thread and a page of its turns."""
+        return Request("GET", _path(thread_id), PageAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def append(
+        self, thread_id: str, role: str, content: str, **options: Unpack[AppendOptions]
+    ) -> Description[SaidAnswer]:
+        """The new turn, and how many others it displaced."""
+        query, fields = self._split(options)
+        key = fields.pop("idempotency_key", None) or fresh_key()
+        body = encode({"role": role, "content": content, **fields})
+        return Request("POST", _path(thread_id, "turns"), SaidAnswer, query=query, body=body, key=key)
+
+    @Call
+    def replace(
+        self, thread_id: str, turns: Sequence[TurnText], **options: Unpack[ReplaceOptions]
+    ) -> Description[VersionAnswer]:
+        """Replace all turns; the thread's version after it."""
+        query, fields = self._split(options, "agent_id")
+        body = encode({"turns": list(turns), **fields})
+        return Request("PUT", _path(thread_id, "turns"), VersionAnswer, query=query, body=body)
+
+    @Call
+    def turns(self, thread_id: str, **options: Unpack[TurnListOptions]) -> Description[TurnsAnswer]:
+        """A page of the turns, with those that have left the thread if include_flushed is True."""
+        return Request("GET", _path(thread_id, "turns"), TurnsAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def chain(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadChainAnswer]:
+        """The thread and those that it continues, oldest first."""
+        path = _path(thread_id, "chain")
+        return Request("GET", path, ThreadChainAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def context(self, thread_id: str, **options: Unpack[ThreadContextOptions]) -> Description[ContextAnswer]:
+        """The thread as text within a token budget."""
+        query, fields = self._split(options, "agent_id")
+        path, body = _path(thread_id, "context"), encode(fields)
+        return Request("POST", path, ContextAnswer, query=query, body=body, repeatable=True)
+
+    @Call
+    def flush(self, thread_id: str, **options: Unpack[FlushOptions]) -> Description[FlushAnswer]:
+        """Make memories of the turns that the thread can spare."""
+        query, fields = self._split(options, "agent_id")
+        return Request("POST", _path(thread_id, "flush"), FlushAnswer, query=query, body=encode(fields))
+
+    @Call
+    def clear(
+        self, thread_id: str, *, confirm: bool, **options: Unpack[ThreadClearOptions]
+    ) -> Description[ThreadCleared]:
+        """Remove all turns; how many. confirm: must be True."""
+        query, fields = self._split(options, "agent_id")
+        body = encode({"confirm": confirm, **fields})
+        return Request("POST", _path(thread_id, "clear"), ThreadCleared, query=query, body=body)
+
+    @Call
+    def backup(self, backup_id: str, **options: Unpack[ThreadScope]) -> Description[BackupAnswer]:
+        """The turns that a thread had before it was cleared, for 24 hours."""
+        path = f"/v1/threads/backups/{segment(backup_id)}"
+        return Request("GET", path, BackupAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def stats(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadStatsAnswer]:
+        """The size of a thread, and how far it is from a flush."""
+        path = _path(thread_id, "stats")
+        return Request("GET", path, ThreadStatsAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def health(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadHealthAnswer]:
+        """Whether the thread is within its limits and all turns that left it were stored."""
+        path = _path(thread_id, "health")
+        return Request("GET", path, ThreadHealthAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def delete(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[None]:
+        """Delete a thread."""
+        return Request("DELETE", _path(thread_id), NoneType, query=self._query(options))
+
+
+def _path(thread_id: str, call: str = "") -> str:
+    return f"/v1/threads/{segment(thread_id)}" + (f"/{call}" if call else "")

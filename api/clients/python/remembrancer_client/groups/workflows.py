@@ -1,0 +1,116 @@
+"""Calls on workflows: append-only logs of events, whose state can be read at any version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from remembrancer_client.answers.workflows import (
+    BegunAnswer,
+    ContinueAnswer,
+    EventAnswer,
+    EventsAnswer,
+    ListedWorkflow,
+    LoggedEvent,
+    ResourcesAnswer,
+    WorkflowAnswer,
+    WorkflowChainAnswer,
+    WorkflowHistoryAnswer,
+    WorkflowsAnswer,
+)
+from remembrancer_client.calls import (
+    Call,
+    ConnectionT_co,
+    Description,
+    Each,
+    Group,
+    Pages,
+    Request,
+    by_cursor,
+    encode,
+    fresh_key,
+    segment,
+)
+from remembrancer_client.options import (
+    EventKind,
+    EventListOptions,
+    EventOptions,
+    HistoryOptions,
+    ResumeOptions,
+    Scoped,
+    StateOptions,
+    WorkflowListOptions,
+    WorkflowOptions,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Workflows(Group[ConnectionT_co]):
+    """The calls on workflows."""
+
+    @Call
+    def begin(self, **options: Unpack[WorkflowOptions]) -> Description[BegunAnswer]:
+        """A new workflow. parent_id: of the one that it continues."""
+        return Request("POST", "/v1/workflows", BegunAnswer, body=self._body(options))
+
+    @Call
+    def report(self, workflow_id: str, type: EventKind, **options: Unpack[EventOptions]) -> Description[EventAnswer]:
+        """Append an event; its version."""
+        query, fields = self._split(options)
+        body = encode({"type": type, **fields})
+        return Request("POST", _path(workflow_id, "events"), EventAnswer, query=query, body=body)
+
+    @Call
+    def get(self, workflow_id: str, **options: Unpack[StateOptions]) -> Description[WorkflowAnswer]:
+        """The workflow with its state."""
+        return Request("GET", _path(workflow_id), WorkflowAnswer, query=self._query(options), repeatable=True)
+
+    @Each
+    def all(self, **options: Unpack[WorkflowListOptions]) -> Pages[ListedWorkflow]:
+        """All workflows that match, latest created first, read page by page."""
+        first = Request("GET", "/v1/workflows", WorkflowsAnswer, query=self._query(options), repeatable=True)
+        return by_cursor(first, lambda page: page.workflows)
+
+    @Each
+    def events(self, workflow_id: str, **options: Unpack[EventListOptions]) -> Pages[LoggedEvent]:
+        """The events of the log, oldest first, read page by page. limit: of a page."""
+        query, path = self._query(options), _path(workflow_id, "events")
+
+        def page(after: int) -> Request[EventsAnswer]:
+            return Request("GET", path, EventsAnswer, query={**query, "after": after}, repeatable=True)
+
+        def turn(answer: EventsAnswer) -> tuple[list[LoggedEvent], Request[EventsAnswer] | None]:
+            return answer.events, page(answer.next_after) if answer.events else None
+
+        return Pages(page(options.get("after", 0)), turn)
+
+    @Call
+    def history(self, workflow_id: str, **options: Unpack[HistoryOptions]) -> Description[WorkflowHistoryAnswer]:
+        """What has happened, as text within a token budget."""
+        path = _path(workflow_id, "history")
+        return Request("GET", path, WorkflowHistoryAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def chain(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[WorkflowChainAnswer]:
+        """The workflow and those that it continues, oldest first."""
+        path = _path(workflow_id, "chain")
+        return Request("GET", path, WorkflowChainAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def resources(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[ResourcesAnswer]:
+        """The latest value of each resource of the chain, latest change first."""
+        path = _path(workflow_id, "resources")
+        return Request("GET", path, ResourcesAnswer, query=self._query(options), repeatable=True)
+
+    @Call
+    def resume(self, workflow_id: str, input: Any, **options: Unpack[ResumeOptions]) -> Description[ContinueAnswer]:
+        """The history before `input`, which becomes the next event."""
+        query, fields = self._split(options)
+        key = fields.setdefault("idempotency_key", fresh_key())
+        body = encode({"input": input, **fields})
+        return Request("POST", _path(workflow_id, "continue"), ContinueAnswer, query=query, body=body, key=key)
+
+
+def _path(workflow_id: str, call: str = "") -> str:
+    return f"/v1/workflows/{segment(workflow_id)}" + (f"/{call}" if call else "")

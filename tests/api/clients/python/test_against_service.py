@@ -1,0 +1,228 @@
+"""Both clients against a real service process."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import assert_type
+
+import pytest
+
+from remembrancer_client import AsyncRemembrancer, Conflict, InvalidRequest, NotFound, Remembrancer
+from remembrancer_client.answers.memories import Memory, UploadAnswer, WriteAnswer
+from remembrancer_client.answers.retrieval import ContextMessage, RetrieveAnswer
+from tests.processes import Process
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[str]:
+    """URL of a running service."""
+    process = Process(tmp_path_factory.mktemp("client"), onnx_directory)
+    try:
+        process.wait_until_ready()
+        yield process.url
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def memory(url: str) -> Iterator[Remembrancer]:
+    """A sync client of a new namespace."""
+    with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as client:
+        yield client
+
+
+def test_a_memory_is_written_recalled_changed_and_forgotten(memory: Remembrancer) -> None:
+    """The answers are typed, and say what the service did."""
+    written = assert_type(memory.remember("I drink my coffee black", type="semantic", tags=["café"]), WriteAnswer)
+    assert written.status == "stored"
+    assert written.id is not None
+    recalled = assert_type(memory.recall("how do I like my coffee?", budget=500), RetrieveAnswer[str])
+    assert "I drink my coffee black" in recalled.context
+    assert recalled.metadata.total_tokens <= 500
+    assert recalled.receipt_id is not None
+    assert memory.verify(recalled.receipt_id).valid
+    assert memory.receipt(recalled.receipt_id).candidates[0].outcome == "included"
+    assert memory.replay(recalled.receipt_id).identical
+    messages = assert_type(memory.recall_messages("coffee?"), RetrieveAnswer[list[ContextMessage]])
+    assert messages.context[0].role == "user"
+    changed = assert_type(memory.update(written.id, importance=9, metadata={"cup": 1}), Memory)
+    assert (changed.importance, changed.metadata, changed.tags) == (9, {"cup": 1}, ["café"])
+    assert memory.get(written.id).created_at.tzinfo is not None
+    assert memory.search("coffee", explain=True).hits[0].signals["similarity"] > 0
+    memory.forget(written.id)
+    with pytest.raises(NotFound, match="no memory"):
+        memory.get(written.id)
+
+
+def test_namespaces_stay_apart(memory: Remembrancer) -> None:
+    """What one namespace has is not in another one, by client or by call."""
+    memory.remember("I drink my coffee black", type="semantic")
+    other = memory.within(f"n {uuid.uuid4()}")
+    assert list(other.all()) == []
+    assert [entry.content for entry in other.all(namespace=memory.stats().namespace)] == ["I drink my coffee black"]
+
+
+def test_a_history_shows_earlier_texts(memory: Remembrancer) -> None:
+    """`from` of the API is `since`, as a time."""
+    memory_id = memory.remember("The build runs on Friday", type="semantic").id or ""
+    memory.update(memory_id, content="The build runs on Monday")
+    versions = memory.history(memory_id).versions
+    assert [version.memory.content for version in versions] == ["The build runs on Friday", "The build runs on Monday"]
+    assert isinstance(versions[0].since, datetime)
+
+
+def test_many_memories_are_streamed_in(memory: Remembrancer) -> None:
+    """A generator of 1,020 memories is sent in two parts."""
+    result = memory.remember_all({"type": "semantic", "content": f"Fact number {number}"} for number in range(1_020))
+    assert assert_type(result, UploadAnswer).counts.stored == 1_020
+    assert memory.stats().total.count == 1_020
+
+
+def test_an_export_is_restored_in_another_namespace(memory: Remembrancer) -> None:
+    """All pages list what was written; the export has it, with its times, and may be restored twice."""
+    texts = [f"Fact number {number} of the list" for number in range(30)]
+    memory.remember_all({"type": "semantic", "content": text} for text in texts)
+    times = {entry.content: entry.created_at for entry in memory.all(limit=7)}
+    assert sorted(times) == sorted(texts)
+    assert len(list(itertools.islice(memory.all(limit=2), 3))) == 3
+    copy = memory.within(f"n {uuid.uuid4()}")
+    for _ in range(2):
+        assert copy.admin.restore(memory.admin.export()).refused == []
+        assert {entry.content: entry.created_at for entry in copy.all()} == times
+
+
+def test_lines_of_a_file_are_uploaded(memory: Remembrancer, tmp_path: Path) -> None:
+    """A file of JSON lines is a source, blank lines included; rejected lines are named by their number."""
+    file = tmp_path / "memories.ndjson"
+    file.write_text(
+        '{"content": "Café Zentral opens at nine", "type": "semantic"}\n\n{"content": "ok", "review": "auto"}\n'
+    )
+    with file.open("rb") as lines:
+        result = memory.remember_all(lines)
+    assert (result.counts.stored, result.counts.rejected) == (1, 1)
+    assert [entry.index for entry in result.refused] == [1]
+
+
+def test_a_batch_with_the_same_key_is_written_once(memory: Remembrancer) -> None:
+    """The same key and body give the same answer; another body is a conflict."""
+    key = str(uuid.uuid4())
+    first = memory.batch([{"content": "The build runs on Friday"}], idempotency_key=key)
+    assert memory.batch([{"content": "The build runs on Friday"}], idempotency_key=key) == first
+    with pytest.raises(Conflict, match="another body"):
+        memory.batch([{"content": "other"}], idempotency_key=key)
+
+
+def test_an_invalid_request_names_its_fields(memory: Remembrancer) -> None:
+    """The exception has the path, the message and what was sent."""
+    with pytest.raises(InvalidRequest) as caught:
+        memory.remember("text", importance=11)
+    assert [(fault.path, fault.got) for fault in caught.value.errors] == [("importance", 11)]
+    with pytest.raises(InvalidRequest, match="confirm"):
+        memory.forget_all(confirm=False)
+
+
+def test_intentions_become_due(memory: Remembrancer) -> None:
+    """A task is due at its time, can be snoozed, and is due no more when completed."""
+    now = datetime.now(UTC)
+    memory_id = memory.remember("Renew the certificate", type="prospective", due_at=now + timedelta(hours=1)).id or ""
+    assert memory.due().due == []
+    assert [task.content for task in memory.due(at=now + timedelta(hours=2)).due] == ["Renew the certificate"]
+    memory.snooze(memory_id, now + timedelta(hours=5))
+    assert memory.due(at=now + timedelta(hours=2)).due == []
+    assert memory.complete(memory_id).status == "completed"
+
+
+def test_working_memory_and_hooks(memory: Remembrancer) -> None:
+    """A to-do's item is in the context of a prompt until the to-do is completed."""
+    memory.hooks.todo_created("s", "t", "Rename the module")
+    memory.working.add("s", "The module is called parser", todo_id="t", ttl_s=60)
+    assert len(memory.working.items("s").items) == 2
+    assert "parser" in memory.hooks.prompt_submit("s", "what is the module called?").context
+    stopped = memory.hooks.session_stop("s", [{"role": "user", "content": "We decided to use Postgres"}], review="skip")
+    assert stopped.counts.stored == 1
+    assert memory.hooks.todo_completed("s", "t").cleared == 2
+    assert memory.working.clear("s").cleared == 0
+
+
+def test_threads(memory: Remembrancer) -> None:
+    """Turns are appended, read, replaced, cleared with a backup, and deleted."""
+    thread = memory.threads.open(key="talk")
+    assert memory.threads.open(key="talk").id == thread.id
+    said = memory.threads.append(thread.id, "user", "hello", metadata={"n": 1})
+    assert (
+        memory.threads.append(thread.id, "assistant", "hi", expected_version=said.version).version == said.version + 1
+    )
+    with pytest.raises(Conflict) as caught:
+        memory.threads.append(thread.id, "user", "late", expected_version=said.version)
+    assert caught.value.current_version == said.version + 1
+    assert [turn.content for turn in memory.threads.get(thread.id).turns] == ["hello", "hi"]
+    assert "hello" in memory.threads.context(thread.id, budget=100).context
+    assert [listed.id for listed in memory.threads.all()] == [thread.id]
+    memory.threads.replace(thread.id, [{"role": "user", "content": "again"}])
+    assert [turn.content for turn in memory.threads.turns(thread.id).turns] == ["again"]
+    assert memory.threads.stats(thread.id).turns == 1
+    assert memory.threads.health(thread.id).ok
+    assert [link.id for link in memory.threads.chain(thread.id).threads] == [thread.id]
+    backup = memory.threads.clear(thread.id, confirm=True, backup=True).backup_id or ""
+    assert [turn.content for turn in memory.threads.backup(backup).turns] == ["again"]
+    assert memory.threads.flush(thread.id, dry_run=True).flushed == 0
+    memory.threads.delete(thread.id)
+    with pytest.raises(NotFound):
+        memory.threads.get(thread.id)
+
+
+def test_workflows(memory: Remembrancer) -> None:
+    """Events are appended and listed page by page; the state and the history follow from them."""
+    workflow = memory.workflows.begin(data={"goal": "release"})
+    memory.workflows.report(workflow.workflow_id, "started")
+    for number in range(5):
+        memory.workflows.report(workflow.workflow_id, "resource_changed", resources={"version": number})
+    assert [e.version for e in memory.workflows.events(workflow.workflow_id, limit=2)] == [1, 2, 3, 4, 5, 6]
+    assert memory.workflows.get(workflow.workflow_id).state.resources == {"version": 4}
+    assert memory.workflows.get(workflow.workflow_id, at_version=2).state.resources == {"version": 0}
+    assert "release" in memory.workflows.history(workflow.workflow_id, budget=500).history
+    assert memory.workflows.resume(workflow.workflow_id, {"go": True}).version == 7
+    assert memory.workflows.resources(workflow.workflow_id).resources[0].value == 4
+    assert [entry.status for entry in memory.workflows.chain(workflow.workflow_id).workflows] == ["running"]
+    assert [entry.workflow_id for entry in memory.workflows.all()] == [workflow.workflow_id]
+
+
+def test_judgements_models_and_upkeep(memory: Remembrancer) -> None:
+    """The calls beside memories answer with their types."""
+    assert memory.classify("Run the migrations first, then deploy").type in {"procedural", "semantic", "prospective"}
+    assert memory.review("We decided to use Postgres").decision in {"store", "reject"}
+    assert memory.models("fast").models
+    assert memory.resolve_model("fast").allocation is not None
+    assert memory.resolve_model(name=memory.models().models[0].name).model.name == memory.models().models[0].name
+    assert memory.admin.job("forget", max_age_days=1).dry_run
+    assert memory.ready().checks["store"].ok
+    assert memory.live().status == "ok"
+    assert memory.decisions().decisions == []
+    assert memory.agent_context("agent", session_id="s", query="anything").context == ""
+    assert memory.admin.erase().remaining
+    assert memory.admin.keys().keys == []
+
+
+async def test_the_async_client_makes_the_same_calls(url: str) -> None:
+    """Answers are awaited, pages and exports are iterated asynchronously, and an export restores elsewhere."""
+    async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
+        written = assert_type(await memory.remember("I drink my coffee black", type="semantic"), WriteAnswer)
+        assert "coffee" in (await memory.recall("how do I like my coffee?", budget=500)).context
+        await memory.remember_all({"type": "semantic", "content": f"Fact number {number}"} for number in range(30))
+        entries = [entry async for entry in memory.all(limit=7)]
+        assert len(entries) == 31
+        assert entries[-1].id == written.id
+        copy = memory.within(f"n {uuid.uuid4()}")
+        assert (await copy.admin.restore(memory.admin.export())).counts.stored == 31
+        thread = await memory.threads.open()
+        assert (await memory.threads.append(thread.id, "user", "hello")).turn.index == 0
+        with pytest.raises(NotFound):
+            await copy.threads.get(thread.id)
+        with pytest.raises(InvalidRequest):
+            await memory.remember("")

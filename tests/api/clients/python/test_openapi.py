@@ -1,0 +1,192 @@
+"""The client against the OpenAPI document: every call, every option and every member of an answer."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+import msgspec
+import pytest
+
+from api.http import openapi
+from api.http.app import create_app
+from remembrancer_client.answers import memories, operations, retrieval, threads, workflows
+from remembrancer_client.calls import Call, Each, Lines, Pages, Request, Upload
+from remembrancer_client.client import AnyClient
+from remembrancer_client.groups.admin import Admin
+from remembrancer_client.groups.memories import Memories
+from remembrancer_client.groups.threads import Threads
+from remembrancer_client.groups.workflows import Workflows
+from remembrancer_client.groups.working import Hooks, Working
+from tests.api.conftest import NOW
+from tests.api.fake_services import fake_services
+
+GROUPS: list[Any] = [Memories, Working, Hooks, Threads, Workflows, Admin]
+NOT_CALLED_FROM_PYTHON = {
+    "/docs",  # for people
+    "/openapi.json",  # for generators of clients
+    "/metrics",  # for Prometheus
+    "/v1/hooks/claude-code",  # called by that program itself, as are the next two
+    "/v1/hooks/codex",
+    "/v1/hooks/vscode",
+}
+FIXED_BY_THE_METHOD = {"format", "cursor", "after", "confirm", "namespace", "items", "agent_id"}
+"""Options that a method sets itself or takes by another name."""
+LEFT_OUT = {"Threads.open_all": {"key", "parent_id", "resource", "initial_context", "workflow_id"}}
+"""Options that do not belong to what a method is for."""
+NAMES = {"HistoryVersion": {"since": "from"}}
+"""Members whose name is no Python name."""
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def document() -> Document:
+    """The OpenAPI document of the service."""
+    return openapi.document(create_app(fake_services(lambda: NOW), local_only=True))
+
+
+def methods() -> Iterator[tuple[str, Call[Any, Any] | Each[Any, Any]]]:
+    """The described calls of all groups, by name."""
+    for group in GROUPS:
+        for name, member in vars(group).items():
+            if isinstance(member, Call | Each):
+                yield f"{group.__name__}.{name}", member
+
+
+def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Request[Any]:
+    """The request that a method describes when each of its required parameters is its own name."""
+    parameters = list(inspect.signature(method.describe).parameters.values())[1:]
+    required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    values = {p.name: [] if p.name in ("items", "lines", "path") else p.name for p in required}
+    description = method.describe(group(None, "n"), **values)
+    if isinstance(description, Upload):
+        description.add(b"{}")
+        part = description.rest()
+        assert part is not None
+        return part
+    if isinstance(description, Pages):
+        return description.first
+    request = description.request if isinstance(description, Lines) else description
+    assert isinstance(request, Request)
+    return request
+
+
+def calls() -> dict[str, tuple[Request[Any], set[str]]]:
+    """Each method's request, and the names of its parameters and options."""
+    found = {}
+    for name, method in methods():
+        group = next(group for group in GROUPS if group.__name__ == name.partition(".")[0])
+        hints = get_type_hints(method.describe, {**method.describe.__globals__, "Unpack": typing.Unpack})
+        options = next((typing.get_args(hint)[0] for hint in hints.values() if _is_unpacked(hint)), None)
+        keys = set(get_type_hints(options)) if options else set()
+        parameters = inspect.signature(method.describe).parameters.values()
+        keys |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD} - {"self"}
+        found[name] = described(method, group), keys
+    return found
+
+
+def _is_unpacked(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Unpack
+
+
+def operation(document: Document, request: Request[Any]) -> tuple[str, dict[str, Any]]:
+    """The path of the document that a request calls, and its operation."""
+    exact = document["paths"].get(request.path)
+    if exact is not None:
+        return request.path, exact[request.method.lower()]
+    for path, item in document["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.path) and request.method.lower() in item:
+            return path, item[request.method.lower()]
+    raise AssertionError(f"{request.method} {request.path} is not in the document")
+
+
+def test_every_call_of_the_service_is_wrapped(document: Document) -> None:
+    """A call that is new in the service fails this test until the client has it."""
+    wrapped = {(request.method.lower(), operation(document, request)[0]) for request, _ in calls().values()}
+    offered = {
+        (method, path)
+        for path, item in document["paths"].items()
+        for method in item
+        if path not in NOT_CALLED_FROM_PYTHON and not path.startswith(("/inspect", "/mcp"))
+    }
+    assert offered - wrapped == set()
+
+
+def test_every_option_of_a_call_is_offered_and_no_other(document: Document) -> None:
+    """Options are the members of the body and the query; a misspelt or missing one fails here."""
+    for name, (request, options) in calls().items():
+        _, item = operation(document, request)
+        known = {p["name"] for p in item.get("parameters", []) if p["in"] != "header"}
+        body = item.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        known |= members(document, body)
+        if request.key is not None:
+            known.add("idempotency_key")
+        uploads = request.media_type == "application/x-ndjson"
+        assert options - known - ({"items", "lines"} if uploads else set()) == set(), name
+        known -= FIXED_BY_THE_METHOD | LEFT_OUT.get(name, set()) | ({"idempotency_key"} if uploads else set())
+        assert known - options == set(), name
+
+
+def members(document: Document, schema: dict[str, Any]) -> set[str]:
+    """Names of the members of a body: those of all its forms."""
+    if "$ref" in schema:
+        return members(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    forms = [form for key in ("anyOf", "oneOf", "allOf") for form in schema.get(key, [])]
+    return set(schema.get("properties", {})).union(*(members(document, form) for form in forms))
+
+
+def answer_types() -> Iterator[tuple[str, type[msgspec.Struct]]]:
+    """The answer types of the client, by name."""
+    for module in (memories, operations, retrieval, threads, workflows):
+        for name, member in vars(module).items():
+            if isinstance(member, type) and issubclass(member, msgspec.Struct) and member.__module__ == module.__name__:
+                yield name, member
+
+
+def test_answers_have_the_members_of_the_document(document: Document) -> None:
+    """Every member of an answer is a field of its type, and what the type requires is always sent."""
+    schemas = document["components"]["schemas"]
+    compared = 0
+    for name, kind in answer_types():
+        if name not in schemas:
+            continue
+        fields = {NAMES.get(name, {}).get(field.name, field.name): field for field in msgspec.structs.fields(kind)}
+        sent, always = set(schemas[name]["properties"]), set(schemas[name].get("required", []))
+        if not schemas[name].get("additionalProperties"):
+            assert fields.keys() - sent == set(), name
+        assert sent - fields.keys() == set(), name
+        required = {field for field, info in fields.items() if info.required}
+        assert required - always == set(), name
+        compared += 1
+    assert compared > 80
+
+
+def test_a_memory_has_the_fields_of_all_types(document: Document) -> None:
+    """Fields that all types have are required; the others are optional."""
+    kinds = document["components"]["schemas"]["MemoryAnswer"]["anyOf"]
+    every = set.intersection(*(set(kind["properties"]) for kind in kinds))
+    fields = {field.name: field.required for field in msgspec.structs.fields(memories.Memory)}
+    assert set(fields) == set().union(*(kind["properties"] for kind in kinds))
+    assert {name for name, required in fields.items() if required} == every
+
+
+def test_every_answer_of_a_call_is_of_a_known_type(document: Document) -> None:
+    """A call's answer type is that of the document, so that no call decodes into another one's type."""
+    renamed = {"Memory": "MemoryAnswer", "NoneType": "", "dict": ""}
+    for name, (request, _) in calls().items():
+        _, item = operation(document, request)
+        answer = typing.get_origin(request.answer) or request.answer
+        names = re.findall(r"schemas/(\w+)", str([r for code, r in item["responses"].items() if code[0] == "2"]))
+        expected = renamed.get(answer.__name__, answer.__name__)
+        assert expected in (names or [""]), name
+
+
+def test_both_clients_offer_every_group() -> None:
+    """The clients' attributes are instances of the groups."""
+    offered = {type(member) for member in vars(AnyClient(None, "n")).values()}
+    assert offered >= set(GROUPS) - {Memories}
+    assert issubclass(AnyClient, Memories)

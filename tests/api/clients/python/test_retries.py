@@ -1,0 +1,272 @@
+"""Retries, timeouts and errors of both clients, against a loopback server with prepared answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from remembrancer_client import (
+    AsyncRemembrancer,
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Problem,
+    RateLimited,
+    Remembrancer,
+    RemembrancerError,
+    Retries,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+    UnexpectedAnswer,
+    Unreachable,
+    UploadFailed,
+)
+from tests.api.clients.python.scripted_server import Reply, scripted
+from tests.processes import free_port
+
+COUNTS = {"stored": 1, "merged": 0, "rejected": 0, "failed": 0}
+BATCH = Reply(200, {"results": [{"index": 0, "id": "1", "status": "stored"}], "counts": COUNTS})
+STATS = Reply(200, {"namespace": "n", "types": {}, "total": {"count": 3, "tokens": 9}})
+BUSY = Reply(429, {"status": 429, "title": "Too Many Requests", "detail": "slow down"}, {"Retry-After": "0"})
+AWAY = Reply(503, {"status": 503, "title": "Service Unavailable", "detail": "live is away"}, {"Retry-After": "0"})
+BROKEN = Reply(0)
+
+Run = Callable[..., Any]
+"""Runs a call on a client of `url`: a function that gets the client and returns its answer, or an awaitable of it."""
+
+
+def run_sync(url: str, call: Callable[[Any], Any], **options: Any) -> Any:
+    """The result of `call` on a sync client."""
+    with Remembrancer(url, namespace="n", **options) as client:
+        return call(client)
+
+
+def run_async(url: str, call: Callable[[Any], Coroutine[Any, Any, Any]], **options: Any) -> Any:
+    """The result of `call` on an async client."""
+
+    async def main() -> Any:
+        async with AsyncRemembrancer(url, namespace="n", **options) as client:
+            return await call(client)
+
+    return asyncio.run(main())
+
+
+@pytest.fixture(params=[run_sync, run_async])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a call on the sync and on the async client."""
+    chosen: Run = request.param
+    return chosen
+
+
+@pytest.mark.parametrize("fault", [BUSY, AWAY, BROKEN, Reply(502, "<html>bad gateway</html>")])
+def test_a_read_is_repeated_until_it_is_answered(run: Run, fault: Reply) -> None:
+    """Two faults, then the answer: three requests."""
+    with scripted(fault, fault, STATS) as server:
+        assert run(server.url, lambda client: client.stats()).total.count == 3
+        assert [(request.method, request.path) for request in server.received] == [("GET", "/v1/stats?namespace=n")] * 3
+
+
+def test_a_retry_waits_as_long_as_retry_after_says(run: Run) -> None:
+    """A Retry-After of one second delays the second request by a second."""
+    with scripted(Reply(429, {"status": 429}, {"Retry-After": "1"}), STATS) as server:
+        run(server.url, lambda client: client.stats())
+        first, second = server.received
+        assert 1.0 <= second.at - first.at < 3.0
+
+
+def test_a_retry_after_may_be_a_date(run: Run) -> None:
+    """The HTTP date of Retry-After is waited for."""
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    with scripted(Reply(503, {"status": 503}, {"Retry-After": date})) as server:
+        with pytest.raises(Unavailable) as caught:
+            run(server.url, lambda client: client.stats())
+        assert caught.value.retry_after == pytest.approx(3600, abs=5)
+
+
+def test_a_wait_that_is_too_long_is_left_to_the_caller(run: Run) -> None:
+    """The error is raised at once and says how long to wait."""
+    with scripted(Reply(429, {"status": 429, "detail": "slow down"}, {"Retry-After": "61"})) as server:
+        with pytest.raises(RateLimited, match="slow down") as caught:
+            run(server.url, lambda client: client.stats())
+        assert caught.value.retry_after == 61
+        assert len(server.received) == 1
+
+
+def test_attempts_are_bounded(run: Run) -> None:
+    """After the last attempt the error is raised."""
+    with scripted(AWAY) as server:
+        with pytest.raises(Unavailable, match="live is away"):
+            run(server.url, lambda client: client.stats(), retries=Retries(attempts=3))
+        assert len(server.received) == 3
+
+
+@pytest.mark.parametrize("fault", [BUSY, AWAY, BROKEN])
+def test_a_write_without_a_key_is_sent_once(run: Run, fault: Reply) -> None:
+    """What cannot be told from a first write is not repeated."""
+    with scripted(fault, STATS) as server:
+        with pytest.raises(RemembrancerError):
+            run(server.url, lambda client: client.update("1", content="new"))
+        assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("fault", [BUSY, AWAY, BROKEN])
+def test_a_batch_is_repeated_with_its_idempotency_key(run: Run, fault: Reply) -> None:
+    """The second request has the key and the body of the first one; another call has another key."""
+    with scripted(fault, BATCH) as server:
+        for _ in range(2):
+            assert run(server.url, lambda client: client.batch([{"content": "a"}])).counts.stored == 1
+        first, second, other = server.received
+        assert first.body == second.body == b'{"namespace":"n","items":[{"content":"a"}]}'
+        keys = [request.headers["idempotency-key"] for request in (first, second, other)]
+        assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_caller_may_name_the_idempotency_key(run: Run) -> None:
+    """Batches, turns and workflows are sent with the caller's key."""
+    with scripted(BATCH) as server:
+        run(server.url, lambda client: client.batch([{"content": "a"}], idempotency_key="mine"))
+        assert server.received[0].headers["idempotency-key"] == "mine"
+        assert b"mine" not in server.received[0].body
+
+
+def test_a_service_that_is_not_there_is_unreachable(run: Run) -> None:
+    """A refused connection is tried again, for writes too, and then raised with the address."""
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(Unreachable, match=url) as caught:
+        run(url, lambda client: client.update("1", content="new"), retries=Retries(attempts=2))
+    assert not caught.value.sent
+
+
+def test_a_slow_answer_times_out(run: Run) -> None:
+    """The timeout of the client bounds the wait for an answer."""
+    with scripted(Reply(200, {}, delay_s=1.0)) as server, pytest.raises(TimedOut):
+        run(server.url, lambda client: client.update("1", content="new"), timeout=0.1)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, InvalidRequest),
+        (401, Unauthorized),
+        (403, Forbidden),
+        (404, NotFound),
+        (409, Conflict),
+        (422, InvalidRequest),
+    ],
+)
+def test_problems_are_raised_as_exceptions_of_their_status(run: Run, status: int, error: type[Problem]) -> None:
+    """Each has the problem's detail and fields, and is not repeated."""
+    faults = [{"path": "importance", "message": "must be at most 10", "got": 11}]
+    document = {"status": status, "title": "T", "detail": "it is wrong", "errors": faults, "current_version": 7}
+    with scripted(Reply(status, document)) as server:
+        with pytest.raises(error, match="it is wrong\n  importance: must be at most 10") as caught:
+            run(server.url, lambda client: client.stats())
+        assert (caught.value.status, caught.value.current_version) == (status, 7)
+        assert caught.value.errors[0].got == 11
+        assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200, "<html>sign in</html>"),
+        Reply(200, {"other": 1}),
+        Reply(302, "", {"Location": "/login"}),
+        Reply(404, "<html>no such page</html>"),
+    ],
+)
+def test_an_answer_of_another_program_is_named_as_such(run: Run, reply: Reply) -> None:
+    """HTML, other JSON and redirects raise UnexpectedAnswer with the status."""
+    with scripted(reply) as server:
+        with pytest.raises(UnexpectedAnswer) as caught:
+            run(server.url, lambda client: client.stats())
+        assert caught.value.status == reply.status
+
+
+def test_an_upload_that_fails_says_what_was_done(run: Run) -> None:
+    """The first part stays; the error has its counts and names the place."""
+    refused = Reply(422, {"status": 422, "detail": "items[0].content: is required"})
+    counts = {"stored": 1000, "merged": 0, "rejected": 0, "failed": 0}
+    results = [{"index": index, "id": str(index), "status": "stored"} for index in range(1000)]
+    with scripted(Reply(200, {"results": results, "counts": counts}), refused) as server:
+        with pytest.raises(UploadFailed, match=r"after 1000 lines: items\[0\].content: is required") as caught:
+            run(server.url, lambda client: client.remember_all({"content": str(i)} for i in range(1500)))
+        assert caught.value.result.counts.stored == 1000
+        assert isinstance(caught.value.__cause__, InvalidRequest)
+        assert [len(request.body.split(b"\n")) for request in server.received] == [1000, 500]
+
+
+def test_an_upload_is_cut_into_parts_by_size(run: Run) -> None:
+    """Lines of five megabytes are sent one by one."""
+    with scripted(BATCH) as server:
+        line = json.dumps({"content": "x" * 5_000_000})
+        assert run(server.url, lambda client: client.remember_all([line, "", line])).counts.stored == 2
+        assert len(server.received) == 2
+
+
+def test_the_key_is_sent_and_not_shown() -> None:
+    """The Authorization header has the key; the client's representation does not."""
+    with scripted(STATS) as server, Remembrancer(server.url, key="secret-key", namespace="n") as client:
+        client.stats()
+        assert server.received[0].headers["authorization"] == "Bearer secret-key"
+        assert "secret-key" not in repr(client)
+        assert "secret-key" not in repr(vars(client.connection))
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REMEMBRANCER_URL, REMEMBRANCER_KEY and REMEMBRANCER_NAMESPACE are used where nothing is given."""
+    with scripted(STATS) as server:
+        for name, value in {"URL": server.url, "KEY": "k", "NAMESPACE": "from env"}.items():
+            monkeypatch.setenv(f"REMEMBRANCER_{name}", value)
+        with Remembrancer() as client:
+            client.stats()
+            client.within("other").stats()
+            client.stats(namespace="third")
+        assert [request.path.partition("=")[2] for request in server.received] == ["from+env", "other", "third"]
+        assert server.received[0].headers["authorization"] == "Bearer k"
+
+
+def test_a_call_without_a_namespace_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No scope is made up; an empty one is not replaced by that of the environment."""
+    monkeypatch.delenv("REMEMBRANCER_NAMESPACE", raising=False)
+    with Remembrancer() as client, pytest.raises(ValueError, match="REMEMBRANCER_NAMESPACE"):
+        client.stats()
+    monkeypatch.setenv("REMEMBRANCER_NAMESPACE", "from env")
+    with scripted(STATS) as server, Remembrancer(server.url, namespace="") as client:
+        client.stats()
+        assert server.received[0].path == "/v1/stats?namespace="
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_an_id_never_leads_to_another_path(name: str) -> None:
+    """Deleting `..` is an error here, not a call of another path."""
+    with Remembrancer(namespace="n") as client, pytest.raises(ValueError, match="not an id"):
+        client.forget(name)
+
+
+def test_ids_are_quoted_in_paths() -> None:
+    """A slash in an id stays part of the id."""
+    with scripted(Reply(404, {"status": 404, "detail": "no thread"})) as server, Remembrancer(server.url) as client:
+        with pytest.raises(NotFound):
+            client.threads.get("a/b?c", namespace="n")
+        assert server.received[0].path == "/v1/threads/a%2Fb%3Fc?namespace=n"
+
+
+def test_numbers_that_json_lacks_are_refused() -> None:
+    """NaN is not turned into null silently."""
+    with Remembrancer(namespace="n") as client, pytest.raises(ValueError, match="JSON"):
+        client.items.put(["a"], "k", {"value": float("nan")})
+
+
+def test_a_url_without_a_scheme_is_refused() -> None:
+    """The error says how a URL begins."""
+    with pytest.raises(ValueError, match="http://"):
+        Remembrancer("localhost:8707")
