@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ingest.conversations.evicted_turns import EvictedTurnWriter
-from ingest.conversations.sessions import SessionMessage, SessionWriter
+from ingest.conversations.sessions import SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.submission import ReviewMode
 from ingest.writing.outcome import WriteStatus
@@ -67,9 +67,10 @@ class CapturedTurnWriter(EvictedTurnWriter):
         if not turns:
             return []
         shown = (await self._sessions.begin(session)).ids
-        writer = SessionWriter(self.ingestor, self._guard, first=turns[0].index, shown=shown)
+        writer = SessionWriter(self.ingestor, self._guard, shown)
         messages = [SessionMessage(role=turn.role, content=turn.content, timestamp=rfc3339(turn.at)) for turn in turns]
-        outcomes = await writer.write(session, messages, ReviewMode.AUTO)
+        before = SaidBefore(count=turns[0].index)
+        outcomes = await writer.write(session, messages, ReviewMode.AUTO, before)
         failed = [outcome.reason or "" for outcome in outcomes if outcome.status is WriteStatus.FAILED]
         if failed:
             raise RemembrancerError(f"{len(failed)} messages were not stored: {failed[0]}")

@@ -10,11 +10,11 @@ import statistics
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from ingest.screening.features import AHEAD, Conversation, Later
+from ingest.screening.features import AHEAD, REACH, Conversation, Later
 from ingest.screening.parts import reasons_in, sentences_in
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
@@ -24,10 +24,11 @@ from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.conversation_context import CAPTURED
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.memory import MAX_CONTENT, Label, Model, Source, printable
+from memtypes.model.memory import MAX_CONTENT, Label, Model, Source, Whole, printable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
+from memtypes.search.vectors import Embedding
 
 EMPTY = "empty"
 
@@ -52,6 +53,21 @@ class SessionMessage(Model):
     timestamp: str | None = None
 
 
+class SaidBefore(Model):
+    """What a session said before the messages that are written, where it is sent in several parts.
+
+    count: number of all earlier messages, which is the position of the next one. messages: the last of them, oldest
+    first; they are heard as context and not written.
+    """
+
+    count: Whole = Field(default=0, ge=0)
+    messages: list[SessionMessage] = Field(default_factory=list, max_length=REACH)
+
+
+NOTHING_BEFORE = SaidBefore()
+"""Nothing was said before."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
     """How a message ended. ids, types: of its memories. reason: why it was rejected, merged or changed, or failed."""
@@ -65,28 +81,36 @@ class MessageOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SessionWriter:
-    """Writes the messages of sessions.
-
-    first: position in the session of the first message. shown: ids of memories that the session was certainly shown.
-    """
+    """Writes the messages of sessions. shown: ids of memories that the session was certainly shown."""
 
     ingestor: Ingestor
     guard: RecallGuard
-    first: int = 0
     shown: Collection[str] = ()
 
-    async def write(self, scope: Scope, messages: Sequence[SessionMessage], review: ReviewMode) -> list[MessageOutcome]:
+    async def write(
+        self,
+        scope: Scope,
+        messages: Sequence[SessionMessage],
+        review: ReviewMode,
+        before: SaidBefore = NOTHING_BEFORE,
+    ) -> list[MessageOutcome]:
         """An outcome for each message, in order. Text that the service itself recalled is not stored again.
 
-        scope: names the session. Raises Unavailable if the store is away before anything is written.
+        scope: names the session. before: what it said earlier, if these messages are not its first. Raises Unavailable
+        if the store is away before anything is written.
         """
         contents = [message.content for message in messages]
         refused = await offload(contents, lambda: [_refusal(content) for content in contents])
         readable = ["" if reason else content for content, reason in zip(contents, refused, strict=True)]
         rests = await self.guard.without_recalled(scope, readable, self.shown)
         said = [(message.role, text) for message, text in zip(messages, readable, strict=True)]
-        typical = statistics.median([len(text) for text in readable if text.strip()] or [0])
-        session = _Session(scope.session_id or "", review, self.ingestor.clock(), said, typical, self.first)
+        earlier = [message for message in before.messages if _refusal(message.content) is None]
+        texts = [text for text in (*(message.content for message in earlier), *readable) if text.strip()]
+        typical = statistics.median([len(text) for text in texts] or [0])
+        session = _Session(scope.session_id or "", review, self.ingestor.clock(), said, typical, before.count)
+        if earlier:
+            heard = await self.ingestor.embedder.embed_documents([message.content for message in earlier])
+            session.hear(earlier, heard)
         prepared = await offload(
             contents,
             lambda: [
@@ -130,6 +154,17 @@ class _Session:
     typical: float
     first: int = 0
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
+
+    def hear(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
+        """Add earlier messages, which are not written, to the conversations of their days."""
+        for message, embedding in zip(messages, embeddings, strict=True):
+            self.conversations[self._day(message.timestamp)].add(message.role, message.content, embedding)
+
+    def _day(self, timestamp: str | None) -> date:
+        try:
+            return datetime.fromisoformat(_as_utc(timestamp) or "").astimezone(UTC).date()
+        except ValueError:
+            return self.now.date()
 
     def prepare(self, index: int, message: SessionMessage, rest: str) -> list[Submission] | MessageOutcome:
         """What to write for a message of which `rest` was not recalled, or its outcome if that is nothing."""

@@ -2,9 +2,9 @@
 
 Memories with the same id are the same statement in the same scope. A repetition is merged: it adds its evidence and
 session, and what it asks for besides (see `merging`). A repeated write request is no more evidence: its source names
-the same place (file and line, or thread and turns). A memory that is over (expired, done, cleared) is replaced by a
-repetition, which takes over its evidence. A fact that was replaced keeps its time, and a later repetition becomes a new
-memory. The same event on another day is another event.
+the same place (file and line, or thread and turns), or it is a captured message of the same session and time. A memory
+that is over (expired, done, cleared) is replaced by a repetition, which takes over its evidence. A fact that was
+replaced keeps its time, and a later repetition becomes a new memory. The same event on another day is another event.
 
 Rewordings have another id: texts that differ in case, spacing, punctuation, articles or contractions. Vectors propose
 candidates, and `wording` decides. A changed number, date, name or negation is a changed word, so it is never taken for
@@ -17,11 +17,12 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from ingest.identity.merging import changed_fields, joined, with_evidence
 from ingest.identity.neighbours import Neighbour, Neighbours, is_public
+from memtypes.conversation_context import CAPTURED
 from memtypes.model.ids import normalise
 from memtypes.model.memory import Memory, Source
 from memtypes.model.policy import POLICIES, MemoryType
@@ -32,6 +33,9 @@ SAME_WRITE = "already stored from the same place"
 SAME_CONTENT = "same content"
 SAME_WORDS = "same words in other case or spacing"
 SAME_WORDING = "same words but for punctuation, articles or contractions"
+
+SAME_TIME = timedelta(hours=1)
+"""How far the times of a message may differ between its live capture and its transcript."""
 
 _OPTION = re.compile(r"(?<![\w-])-[A-Za-z](?!\w)")
 _VERBATIM = re.compile(r"[`{}<>=\\|@#*_~^/\[\]&]|(?<!\S)-{1,2}\w|\b(?:no|not|never)\s*[,.;:!\u2013\u2014-]")
@@ -108,7 +112,7 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
     """Decide for each of `arriving` whether to store or merge it. stored: the store's memories with their ids."""
     plan = WritePlan()
     current = dict(stored)
-    resent = {memory.id for memory in arriving if memory.id in stored and same_place(stored[memory.id], memory)}
+    resent = {memory.id for memory in arriving if memory.id in stored and _is_sent_again(stored[memory.id], memory)}
     ids = {memory.id for memory in arriving}
     for index, memory in enumerate(arriving):
         known = current.get(memory.id)
@@ -154,6 +158,21 @@ def _is_same(first: Source, second: Source) -> bool:
     if first.thread_id is not None and first.turns:
         return (first.thread_id, first.turns) == (second.thread_id, second.turns)
     return False
+
+
+def _said_once(memory: Memory, other: Memory) -> bool:
+    """Whether both, of equal content, were captured from one session at one time.
+
+    An agent's host may send a message as it is said, and an import sends it once more with the session's transcript,
+    from another position and with a time that differs a little.
+    """
+    sources = [source for source in (memory.source, *memory.sources) if source is not None]
+    return (
+        other.source is not None
+        and other.source.caller == CAPTURED
+        and abs(other.created_at - memory.created_at) <= SAME_TIME
+        and any((source.caller, source.thread_id) == (CAPTURED, other.source.thread_id) for source in sources)
+    )
 
 
 def has_ended(memory: Memory, now: datetime) -> bool:
@@ -212,13 +231,23 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The memory in `near` that an event repeats from the same place, though it arrives on another day."""
+    """The event in `near` that `memory` repeats though its day is another, or the intention though its hour is."""
+    if memory.type not in (MemoryType.EPISODIC, MemoryType.PROSPECTIVE):
+        return None
+    again = _is_sent_again if memory.type is MemoryType.EPISODIC else _said_once
     same = (
         other.memory
         for other in near
-        if other.memory.content_hash == memory.content_hash and same_place(other.memory, memory)
+        if other.memory.content_hash == memory.content_hash
+        and other.memory.type is memory.type
+        and again(other.memory, memory)
     )
-    return next(same, None) if memory.type is MemoryType.EPISODIC else None
+    return next(same, None)
+
+
+def _is_sent_again(memory: Memory, other: Memory) -> bool:
+    """Whether `other`, of the same content as `memory`, is no further evidence: the same write, or said once."""
+    return same_place(memory, other) or _said_once(memory, other)
 
 
 def _close_neighbours(neighbours: Neighbours) -> list[Memory]:

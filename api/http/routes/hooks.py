@@ -19,14 +19,14 @@ from api.http.routes.threads import live_threads, thread_part
 from api.http.routes.working import InSession, working_memory
 from api.http.shapes.memories import Redactions, StatusCounts
 from api.wiring.container import AppServices, Services
-from ingest.conversations.sessions import MessageOutcome, SessionMessage, SessionWriter
+from ingest.conversations.sessions import NOTHING_BEFORE, MessageOutcome, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
 from ingest.working.intentions import DueRequest
 from ingest.working.todos import Todo, Todos, active_todo
 from ingest.working.working_memory import MAX_TTL_S, NewItem
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import Unavailable
-from memtypes.model.memory import Line, Text, Whole
+from memtypes.model.memory import Flag, Line, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from retrieval.answer import Answer, OmittedIfNone, RetrieveAnswer
@@ -65,10 +65,18 @@ def _distinct(todos: list[Todo]) -> list[Todo]:
 
 
 class SessionStop(InSession):
-    """The messages of a session that has ended, oldest first. review: skip keeps every message, as for imports."""
+    """The messages of a session that has ended, oldest first. review: skip keeps every message, as for imports.
+
+    A session may be sent in parts: each names what was said before it, and that the session is not ending.
+    """
 
     messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
     review: Literal["auto", "skip"] = "auto"
+    before: SaidBefore = Field(
+        default=NOTHING_BEFORE,
+        description="What the session said before these messages: their number, and the last of them as context.",
+    )
+    ended: Flag = Field(default=True, description="Whether the session's working items end.")
 
 
 class PromptSubmit(InSession):
@@ -200,10 +208,10 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     read like. Text that the service itself recalled is cut from a message, with a reason.
     """
     scope = request.scope_in(data.namespace, data.session_id)
-    if services.working is not None:
+    if services.working is not None and data.ended:
         await services.working.stop_session(scope)
     writer = SessionWriter(services.ingestor, services.recall_guard)
-    return SessionStopAnswer.of(await writer.write(scope, data.messages, ReviewMode(data.review)))
+    return SessionStopAnswer.of(await writer.write(scope, data.messages, ReviewMode(data.review), data.before))
 
 
 @Endpoint(

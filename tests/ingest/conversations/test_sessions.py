@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from api.wiring.services import local_panel, screening_of
-from ingest.conversations.sessions import EMPTY, MessageOutcome, SessionMessage, SessionWriter
+from ingest.conversations.sessions import EMPTY, MessageOutcome, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
 from ingest.screening.submission import ReviewMode
 from ingest.writing.pipeline import Ingestor
-from memtypes.model.memory import MAX_CONTENT
+from memtypes.model.memory import MAX_CONTENT, Memory
 from memtypes.model.scope import Scope
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_memories import InMemoryStore
@@ -128,3 +128,47 @@ async def test_courtesies_of_an_agent_are_dropped_and_its_findings_kept(writer: 
         said("great, thanks!"),
     )
     assert [outcome.status for outcome in outcomes][1:] == ["rejected", "stored", "rejected"]
+
+
+async def memories(writer: SessionWriter, outcomes: list[MessageOutcome]) -> list[Memory]:
+    """The stored memories of these outcomes."""
+    types = {key: kind for outcome in outcomes for key, kind in zip(outcome.ids, outcome.types, strict=True)}
+    return list((await writer.ingestor.store.get(SCOPE, types)).values())
+
+
+async def test_a_session_sent_in_parts_keeps_its_positions_and_hears_what_was_said(writer: SessionWriter) -> None:
+    """Messages before a part are context: they count, and are not written."""
+    before = SaidBefore(count=40, messages=[said("Which days is staging read-only?", "assistant")])
+    outcomes = await writer.write(SCOPE, [said(FACT)], ReviewMode.AUTO, before)
+    (memory,) = await memories(writer, outcomes)
+    assert memory.source is not None
+    assert memory.source.turns == [40]
+    assert len(outcomes) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "live", "imported"),
+    [
+        (FACT, "2026-03-01T10:00:00.120Z", "2026-03-01T10:00:00.040Z"),
+        ("We moved the stock counter to Postgres.", "2026-03-01T00:00:02Z", "2026-02-28T23:59:58Z"),
+        ("Remind me in 2 hours to rotate the signing keys of billing.", "2026-03-01T10:00:03Z", "2026-03-01T10:00:00Z"),
+    ],
+)
+async def test_a_captured_message_is_not_doubled_by_its_transcript(
+    writer: SessionWriter, content: str, live: str, imported: str
+) -> None:
+    """A host captures it at position 0; an import finds it elsewhere, a little earlier, even across midnight."""
+    first = await writer.write(SCOPE, [said(content, timestamp=live)], ReviewMode.SKIP)
+    for again in (imported, live):
+        sent = await writer.write(SCOPE, [said(content, timestamp=again)], ReviewMode.SKIP, SaidBefore(count=17))
+        assert {outcome.status for outcome in sent} == {"merged"}
+        assert {key for outcome in sent for key in outcome.ids} <= {key for outcome in first for key in outcome.ids}
+    assert {memory.evidence_count for memory in await memories(writer, first)} == {1}
+
+
+async def test_the_same_words_in_another_session_are_evidence(writer: SessionWriter) -> None:
+    """A fact that is said again in another session counts twice."""
+    first = await writer.write(SCOPE, [said(FACT, timestamp="2026-03-01T10:00:00Z")], ReviewMode.SKIP)
+    other = replace(SCOPE, session_id="s2")
+    await writer.write(other, [said(FACT, timestamp="2026-03-01T10:00:01Z")], ReviewMode.SKIP)
+    assert {memory.evidence_count for memory in await memories(writer, first)} == {2}
