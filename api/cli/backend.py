@@ -13,11 +13,15 @@ from api.http.routes.retrieval import run_retrieve, run_search
 from api.settings import Settings
 from api.wiring import open_services
 from api.wiring.container import Services
+from ingest.conversations.sessions import MessageOutcome, SessionWriter
 from ingest.files.run import LocalSink, Sink
+from ingest.files.sessions import SessionPart
+from ingest.screening.submission import ReviewMode
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Model
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest
 
@@ -71,6 +75,12 @@ class LocalBackend:
         """Writes the items of an import into `namespace` with this process's ingestor."""
         return LocalSink(self.services.ingestor, Scope(self.tenant, namespace))
 
+    async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
+        """Write a part of a past session with this process's ingestor."""
+        writer = SessionWriter(self.services.ingestor, self.services.recall_guard)
+        scope = Scope(self.tenant, part.namespace, part.session_id)
+        return await writer.write(scope, part.messages, ReviewMode.AUTO, part.before)
+
     def _scope(self, request: RankedRequest) -> Scope:
         return Scope(self.tenant, request.namespace, request.session_id, request.agent_id)
 
@@ -96,6 +106,26 @@ class RemoteBackend:
     def sink(self, namespace: str) -> Sink:
         """Writes the items of an import into `namespace` in batches over HTTP."""
         return HttpSink(self.client, namespace)
+
+    async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
+        """Write a part of a past session with POST /v1/hooks/session-stop; its working items stay."""
+        body = {
+            "namespace": part.namespace,
+            "session_id": part.session_id,
+            "messages": [message.model_dump(exclude_none=True) for message in part.messages],
+            "before": part.before.model_dump(exclude_none=True),
+            "ended": False,
+        }
+        answer = await self.client.post("/v1/hooks/session-stop", body)
+        return [
+            MessageOutcome(
+                WriteStatus(result["status"]),
+                result.get("reason"),
+                tuple(result.get("ids", ())),
+                tuple(MemoryType(kind) for kind in result.get("types", ())),
+            )
+            for result in answer["results"]
+        ]
 
     async def _post(self, path: str, request: Model) -> dict[str, Any]:
         """Post only the fields that were set in `request`, so that the service's defaults apply to the others."""

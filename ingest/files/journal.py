@@ -1,9 +1,12 @@
-"""The journal of an import, so that an interrupted one continues where it stopped.
+"""The journals of imports, so that an interrupted one continues where it stopped.
 
-One file per import (its destination, paths and options), and one JSON line per finished batch: which rows of which
-file, how they ended, and the problems of those that were not stored. A line is written and synced only after its batch
-was read back from the store. A batch that was stored but not recorded is sent again, which the deterministic ids make
-harmless. A torn last line is cut off. An import that ends without failures deletes its journal.
+Of files with rows: one file per import (its destination, paths and options), and one JSON line per finished batch:
+which rows of which file, how they ended, and the problems of those that were not stored. A line is written and synced
+only after its batch was read back from the store. A batch that was stored but not recorded is sent again, which the
+deterministic ids make harmless. A torn last line is cut off. An import that ends without failures deletes its journal.
+
+Of sessions: one file per destination that stays, with the keys of all messages that were sent. So an import sends what
+is new, wherever a message is found again, and what was forgotten since does not come back.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,17 +86,53 @@ class ImportJournal:
     def add(self, rows: FinishedRows) -> None:
         """Append `rows` to the journal; they are on disk when this returns."""
         self.entries.append(rows)
-        if self.path is None:
-            return
-        with _as_invalid_request(self.path), self.path.open("ab") as stream:
-            stream.write(msgspec.json.encode(rows) + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        if self.path is not None:
+            _append(self.path, rows)
 
     def close(self, *, complete: bool) -> None:
         """Delete the journal of a complete import; else leave it for the next run."""
         if complete and self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+class _SentPart(msgspec.Struct):
+    """A line of a journal of sessions: keys of messages that were written to a namespace."""
+
+    namespace: str
+    keys: list[str]
+
+
+@dataclass(slots=True)
+class SentMessages:
+    """The keys of the messages that imports of sessions have written to one destination, by namespace.
+
+    path: None keeps them in memory only.
+    """
+
+    path: Path | None
+    keys: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    @classmethod
+    def open(cls, directory: Path | None, destination: str) -> SentMessages:
+        """The keys in the journal for `destination` in `directory`. Raises InvalidRequest for an unusable directory."""
+        if directory is None:
+            return cls(None)
+        path = directory / f"sessions-{hashlib.sha256(destination.encode()).hexdigest()[:24]}.jsonl"
+        sent = cls(path)
+        with _as_invalid_request(path):
+            directory.mkdir(parents=True, exist_ok=True)
+            for line in _whole_lines(path):
+                with suppress(msgspec.MsgspecError):  # the messages of a damaged line are sent again
+                    part = msgspec.json.decode(line, type=_SentPart)
+                    sent.keys[part.namespace].update(part.keys)
+        return sent
+
+    def add(self, namespace: str, keys: Iterable[str]) -> None:
+        """Append `keys` to the journal; they are on disk when this returns."""
+        part = _SentPart(namespace, list(keys))
+        self.keys[namespace].update(part.keys)
+        if self.path is not None and part.keys:
+            _append(self.path, part)
 
 
 def spans(entries: Sequence[FinishedRows]) -> list[tuple[int, int]]:
@@ -115,7 +155,19 @@ def _as_invalid_request(path: Path) -> Iterator[None]:
         raise InvalidRequest(message, path="journal") from error
 
 
+def _append(path: Path, entry: object) -> None:
+    with _as_invalid_request(path), path.open("ab") as stream:
+        stream.write(msgspec.json.encode(entry) + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def _read(path: Path) -> list[FinishedRows]:
+    return [rows for line in _whole_lines(path) if (rows := _decoded(line)) is not None]
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    """The lines of a journal; a torn last one is cut off the file."""
     if not path.exists():
         return []
     data = path.read_bytes()
@@ -123,7 +175,7 @@ def _read(path: Path) -> list[FinishedRows]:
     if len(whole) != len(data):
         with path.open("r+b") as stream:
             stream.truncate(len(whole))
-    return [rows for line in whole.splitlines() if (rows := _decoded(line)) is not None]
+    return whole.splitlines()
 
 
 def _decoded(line: bytes) -> FinishedRows | None:

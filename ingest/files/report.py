@@ -1,7 +1,8 @@
-"""The report of an import, and its progress bar."""
+"""The reports of imports, of rows and of sessions, and their progress bar."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from ingest.conversations.sessions import MessageOutcome
 from ingest.writing.outcome import WriteStatus
 
 MAX_PROBLEMS = 10_000
@@ -71,6 +73,55 @@ class ImportReport:
         return {"read": self.read, **asdict(self), "counts": {str(name): count for name, count in self.counts.items()}}
 
 
+@dataclass(slots=True)
+class SessionReport:
+    """How the messages of an import of sessions ended, added up while it runs.
+
+    counts: messages by status. types: memories that were stored, by type. reasons: of messages that were rejected or
+    failed, by status. earlier: messages that an earlier import had sent. left_out: what no message was made of, by
+    reason. namespaces: messages sent to each. problems: files and sessions that could not be read or sent.
+    stopped: why the import ended before the last message, if it did.
+    """
+
+    counts: Counter[WriteStatus] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
+    reasons: dict[WriteStatus, Counter[str]] = field(
+        default_factory=lambda: {status: Counter() for status in (WriteStatus.REJECTED, WriteStatus.FAILED)}
+    )
+    earlier: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    namespaces: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    stopped: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def sent(self) -> int:
+        """Number of messages sent so far."""
+        return self.counts.total()
+
+    @property
+    def exit_code(self) -> int:
+        """Exit status of the command: 1 if a message failed, a file was unreadable or the import stopped, else 0."""
+        return 1 if self.counts[WriteStatus.FAILED] or self.problems or self.stopped else 0
+
+    def add(self, namespace: str, outcomes: Iterable[MessageOutcome]) -> None:
+        """Add the outcomes of messages that were sent to `namespace`."""
+        for outcome in outcomes:
+            self.counts[outcome.status] += 1
+            self.namespaces[namespace] += 1
+            if outcome.status in self.reasons:
+                self.reasons[outcome.status][outcome.reason or "no reason was given"] += 1
+            if outcome.status is WriteStatus.STORED:
+                self.types.update(map(str, outcome.types))
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON."""
+        counts = {str(status): self.counts[status] for status in WriteStatus}
+        reasons = {str(status): dict(counter.most_common()) for status, counter in self.reasons.items()}
+        return {"sent": self.sent, **asdict(self), "counts": counts, "reasons": reasons}
+
+
 class ImportProgress:
     """Interface for showing the progress of an import; this base class shows nothing."""
 
@@ -85,14 +136,14 @@ class ImportProgress:
 
 
 class ProgressBar(ImportProgress):
-    """A bar by bytes read, with rows, rows per second and time left; shows nothing if `console` is no terminal."""
+    """A bar by bytes or messages, with rows per second and time left; shows nothing if `console` is no terminal."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, unit: str = "rows") -> None:
         columns = (
             TextColumn("importing"),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[rows]} rows, {task.fields[rate]:.0f}/s,"),
+            TextColumn(f"{{task.fields[rows]}} {unit}, {{task.fields[rate]:.0f}}/s,"),
             TimeRemainingColumn(),
             TextColumn("left"),
         )

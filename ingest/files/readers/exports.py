@@ -95,7 +95,9 @@ def _chatgpt_messages(fields: dict[str, Any], file: str, line: int) -> Iterator[
     for turn, message in enumerate(_branch(nodes, fields.get("current_node"))):
         role = message["author"]["role"]
         text = _chatgpt_text(message.get("content") or {})
-        if role in _EVENTS and text.strip():
+        hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
+        to_tool = message.get("recipient") not in (None, "all")
+        if role in _EVENTS and text.strip() and not hidden and not to_tool:
             at = _from_unix(message.get("create_time") or fields.get("create_time"))
             yield conversation.message(turn, role, text, at)
 

@@ -1,0 +1,106 @@
+"""Rollouts of Codex: one JSON line per item of a thread.
+
+Read are the messages of user and assistant among the `response_item`s. `event_msg`s repeat them, and developer messages
+are instructions. A user's item that Codex wrote itself (environment, instructions, context of hooks) is left out, by
+the kinds that it notes or by its form. What was rolled back is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ingest.files.readers.transcripts import REMINDERS, PastMessage, PastSession, TranscriptLines, name_or_none, spoken
+
+ROLLED_BACK = "messages that were rolled back"
+SUBAGENTS = "messages of subagents"
+DEVELOPER = "instructions of the developer role"
+TOOLS = "calls and results of tools, and thoughts"
+
+_NOTE = "internal_chat_message_metadata_passthrough"
+_USER_TEXT = "user.text"
+_SAID = {"user": "input_text", "assistant": "output_text"}
+_OF_THE_PROGRAM = re.compile(
+    r"<(?:[a-z]+(?:_[a-z]+)+|INSTRUCTIONS|skill|permissions instructions)[ >]|# AGENTS\.md instructions"
+)
+_REQUEST = re.compile(r"# Context from my IDE setup:.*?^## My request for Codex:\s*", re.DOTALL | re.MULTILINE)
+
+
+class CodexLines(TranscriptLines):
+    """The lines of one rollout of Codex."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._file = name.removesuffix(".zst").removesuffix(".jsonl")
+        self._session: str | None = None
+        self._folder: str | None = None
+        self._is_subagent = False
+        self._messages: list[PastMessage] = []
+
+    def add(self, number: int, line: dict[str, Any]) -> None:
+        """Take a line; types that say nothing are passed over."""
+        payload = line.get("payload")
+        if not isinstance(payload, dict):
+            return
+        match line.get("type"), payload.get("type"):
+            case "session_meta", _:
+                self._take_meta(payload)
+            case "turn_context", _:
+                self._folder = self._folder or name_or_none(payload.get("cwd"))
+            case "event_msg", "thread_rolled_back":
+                self._roll_back(int(payload["num_turns"]))
+            case "response_item", "message":
+                self._take_message(number, line, payload)
+            case "response_item", _:
+                self.left_out[TOOLS] += 1
+            case _:
+                pass
+
+    def sessions(self) -> list[PastSession]:
+        """The session, if it has messages."""
+        return [PastSession(self._session or self._file, self._folder, tuple(self._messages))]
+
+    def _take_meta(self, meta: dict[str, Any]) -> None:
+        """The first line of a rollout names its session; a fork has those of the sessions that it copied too."""
+        if self._session is None:
+            self._session = str(meta["id"])
+            self._folder = name_or_none(meta.get("cwd"))
+            source = meta.get("source")
+            self._is_subagent = meta.get("thread_source") == "subagent" or (
+                isinstance(source, dict) and "subagent" in source
+            )
+
+    def _take_message(self, number: int, line: dict[str, Any], payload: dict[str, Any]) -> None:
+        role = payload["role"]
+        if role not in _SAID:
+            self.left_out[DEVELOPER] += 1
+            return
+        texts = [spoken(text) for text in _texts(payload)]
+        said = [text for text in texts if text and (role != "user" or not _OF_THE_PROGRAM.match(text))]
+        if self._is_subagent or not said:
+            self.left_out[SUBAGENTS if self._is_subagent else REMINDERS] += 1
+            return
+        text = "\n".join(_REQUEST.sub("", part) if role == "user" else part for part in said)
+        block = (
+            f"{self._file}/{number}",
+            text,
+        )  # lines have no id, but are never changed, and the name has the session
+        self._messages.append(PastMessage(role, name_or_none(line.get("timestamp")), (block,)))
+
+    def _roll_back(self, turns: int) -> None:
+        """Take back the last `turns` messages of the user, with all that followed them."""
+        places = [place for place, message in enumerate(self._messages) if message.role == "user"]
+        if turns > 0 and places:
+            start = places[max(0, len(places) - turns)]
+            self.left_out[ROLLED_BACK] += len(self._messages) - start
+            del self._messages[start:]
+
+
+def _texts(payload: dict[str, Any]) -> list[Any]:
+    """The texts of a message's parts; of a user's, where their kinds are noted, only what the user wrote."""
+    parts = payload["content"]
+    note = payload.get(_NOTE)
+    kinds = note.get("content_item_kinds") if isinstance(note, dict) else None
+    if payload["role"] == "user" and isinstance(kinds, list):
+        parts = [part for part, kind in zip(parts, kinds, strict=False) if kind == _USER_TEXT]
+    return [part.get("text") for part in parts if part.get("type") == _SAID[payload["role"]]]

@@ -1,0 +1,230 @@
+"""Sessions of the past, and the transcripts that agents write while a session runs: JSON Lines that grow.
+
+Only what people and agents said becomes messages, each part under a key that is the same wherever it is found. All
+else is counted by the reason for which it is left out. No line ends the reading of a transcript.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Container, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import msgspec
+
+from ingest.files.readers.rows import MAX_LINE
+from memtypes.model.errors import InvalidRequest
+
+NOT_JSON = "lines that are no JSON object"
+OTHER_FORM = "lines of another form than expected"
+TOO_LONG = f"lines of more than {MAX_LINE:,} bytes"
+REMINDERS = "texts of the program, such as commands and reminders"
+
+_REMINDERS = ("system-reminder", "user-prompt-submit-hook")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Escape sequences of terminals, and the characters that no memory may have."""
+
+Block: TypeAlias = tuple[str, str]
+"""The key of a part of a message, and its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastMessage:
+    """What one side said at once. at: the time as the transcript has it."""
+
+    role: str
+    at: str | None
+    blocks: tuple[Block, ...]
+
+    @property
+    def text(self) -> str:
+        """The texts of all parts, one below the other."""
+        return "\n".join(text for _, text in self.blocks)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all parts."""
+        return tuple(key for key, _ in self.blocks)
+
+    def without(self, sent: Container[str]) -> PastMessage | None:
+        """The message without the parts whose keys are in `sent`; None if no part is left."""
+        blocks = tuple(block for block in self.blocks if block[0] not in sent)
+        return replace(self, blocks=blocks) if blocks else None
+
+
+@dataclass(frozen=True, slots=True)
+class PastSession:
+    """The messages of one session, oldest first. folder: in which the agent worked; None if nothing names it."""
+
+    id: str
+    folder: str | None
+    messages: tuple[PastMessage, ...]
+
+    def times(self) -> list[str]:
+        """The valid times of its messages, as RFC 3339 in UTC."""
+        return [moment for message in self.messages if (moment := in_utc(message.at)) is not None]
+
+
+def in_utc(time: str | None) -> str | None:
+    """`time` as RFC 3339 in UTC, which an ISO time without an offset is; None if it is no time."""
+    try:
+        parsed = datetime.fromisoformat(time or "")
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        return None
+
+
+def spoken(text: Any) -> str:
+    """`text` without control characters and without reminders that a program put into it; empty if it is no text."""
+    if not isinstance(text, str):
+        return ""
+    for tag in _REMINDERS:
+        text = _without(text, f"<{tag}>", f"</{tag}>")
+    return _CONTROL.sub("", text).strip()
+
+
+def _without(text: str, start: str, end: str) -> str:
+    """`text` without what is between `start` and `end`, and without these."""
+    kept, at = list[str](), 0
+    while (first := text.find(start, at)) >= 0 and (last := text.find(end, first)) >= 0:
+        kept.append(text[at:first])
+        at = last + len(end)
+    return "".join([*kept, text[at:]])
+
+
+def name_or_none(value: Any) -> str | None:
+    """`value` if it is a text with at least one character, else None."""
+    return value if isinstance(value, str) and value else None
+
+
+class TranscriptLines:
+    """The lines of a transcript so far; a subclass knows the form of one program. left_out: numbers by reason."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.left_out: Counter[str] = Counter()
+
+    def add(self, number: int, line: dict[str, Any]) -> None:
+        """Take the line with this number, from 0.
+
+        Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for one of another form.
+        """
+        raise NotImplementedError
+
+    def sessions(self) -> list[PastSession]:
+        """The sessions of all lines so far."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class TranscriptFile:
+    """A transcript, and how far it was read. A last line that is not complete is left for the next time.
+
+    lines_of: makes the empty lines of a transcript with this name. opened: opens a file that is not plain text.
+    """
+
+    path: Path
+    lines_of: Callable[[str], TranscriptLines]
+    opened: Callable[[Path], AbstractContextManager[BinaryIO]] | None = None
+    offset: int = 0
+    number: int = 0
+    junk: Counter[str] = field(default_factory=Counter)
+    lines: TranscriptLines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._start_over()
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """How much was left out so far, by reason."""
+        return self.junk + self.lines.left_out
+
+    def sessions(self, *, quiet: bool) -> list[PastSession]:
+        """The sessions in the file, with what was added since the last call. Raises OSError and InvalidRequest.
+
+        quiet: whether nothing was written for a while, so that the last answer is complete; else it is held back.
+        """
+        if self.opened is not None or self.path.stat().st_size < self.offset:
+            self._start_over()
+        with self.opened(self.path) if self.opened else self.path.open("rb") as stream:
+            if self.opened is None:
+                stream.seek(self.offset)
+            while self._take_line(stream):
+                self.number += 1
+        sessions = [session for session in self.lines.sessions() if session.messages]
+        if not quiet and sessions and sessions[-1].messages[-1].role == "assistant":
+            sessions[-1] = replace(sessions[-1], messages=sessions[-1].messages[:-1])
+        return sessions
+
+    def forget(self) -> None:
+        """Forget what was read, so that the next call reads the file from its beginning."""
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self.offset = self.number = 0
+        self.junk = Counter()
+        self.lines = self.lines_of(self.path.name)
+
+    def _take_line(self, stream: BinaryIO) -> bool:
+        """Read the next complete line; False if there is none."""
+        chunk = stream.readline(MAX_LINE + 1)
+        size, ended, fits = len(chunk), chunk.endswith(b"\n"), len(chunk) <= MAX_LINE
+        while not ended and size > MAX_LINE and (more := stream.readline(MAX_LINE)):
+            size, ended = size + len(more), more.endswith(b"\n")
+        line = _parsed(chunk) if fits else None
+        if not chunk or not (ended or line is not None):
+            return False
+        self.offset += size
+        if not fits:
+            self.junk[TOO_LONG] += 1
+        elif line is not None:
+            self._add(line)
+        elif chunk.strip():
+            self.junk[NOT_JSON] += 1
+        return True
+
+    def _add(self, line: dict[str, Any]) -> None:
+        try:
+            self.lines.add(self.number, line)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+            self.junk[OTHER_FORM] += 1
+
+
+def _parsed(chunk: bytes) -> dict[str, Any] | None:
+    """The JSON object in a line; None if it is none."""
+    try:
+        value = msgspec.json.decode(chunk)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        value = _half_characters(chunk)
+    return value if isinstance(value, dict) else None
+
+
+def _half_characters(chunk: bytes) -> Any:
+    """The value of a line in which JavaScript wrote half a character as an escape; None if it is no JSON."""
+    try:
+        return json.loads(chunk) if b"\\u" in chunk else None
+    except (ValueError, RecursionError):
+        return None
+
+
+@contextmanager
+def zstd_opened(path: Path) -> Iterator[BinaryIO]:
+    """The text of a file in Zstandard's format. Raises InvalidRequest without the library, OSError if it is damaged."""
+    try:
+        zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    except ImportError as error:
+        message = f"{path} is compressed; install remembrancer[zstd] to read it"
+        raise InvalidRequest(message, path="paths") from error
+    try:
+        with zstd.open(path, "rb") as stream:
+            yield stream
+    except (EOFError, zstd.ZstdError) as error:
+        raise OSError(f"it is damaged: {error}") from error

@@ -1,0 +1,329 @@
+"""Import past sessions: each message that was not sent before goes through the same capture as those of live sessions.
+
+A session is sent in parts, each with what was said before it. The keys of a part are in the journal once the part is
+stored; a part that was stored but not noted is sent again, which adds nothing. Knows no store and no command line.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import anyio
+from anyio.to_thread import run_sync
+
+from ingest.conversations.sessions import MessageOutcome, SaidBefore, SessionMessage
+from ingest.files.journal import SentMessages
+from ingest.files.readers.chats import ChatFile
+from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, in_utc
+from ingest.files.report import ImportProgress, SessionReport
+from ingest.screening.features import REACH
+from ingest.writing.outcome import WriteStatus
+from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
+from memtypes.model.scope import MAX_NAME
+
+PART_MESSAGES = 64
+PART_CHARS = 1_000_000
+"""Characters after which a part is full; as JSON it stays below the limit of a request body."""
+
+PATIENCE_S = 120.0
+"""Seconds for which a part is sent again and again to a service that is away, such as during a restart."""
+
+QUIET_S = 10.0
+"""Seconds without a change after which the last answer in a transcript counts as complete."""
+
+_ATTEMPTS, _PAUSE_S = 3, 0.5
+"""How often, and after which pause, a part is sent of which messages failed."""
+
+POLL_S = 2.0
+"""Seconds between two looks at the files that are followed."""
+
+NO_FOLDER = "messages of sessions that belong to no project; name one with --namespace"
+OTHER_PROJECT = "messages of other projects"
+
+SessionFile: TypeAlias = TranscriptFile | ChatFile
+
+FileState: TypeAlias = tuple[int, int, bool]
+"""Size, time of the last change in nanoseconds, and whether that is a while ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPart:
+    """Consecutive messages of a session, and what was said before them."""
+
+    namespace: str
+    session_id: str
+    messages: tuple[SessionMessage, ...]
+    before: SaidBefore
+
+
+WritePart: TypeAlias = Callable[[SessionPart], Awaitable[Sequence[MessageOutcome]]]
+"""Writes a part, in this process or over HTTP; returns an outcome for each message. Raises a RemembrancerError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """The namespaces that sessions are imported to. fixed: that of all sessions; else each goes to its project's.
+
+    only: the one project namespace that is imported. of_folder: the namespace of the project of a folder.
+    """
+
+    of_folder: Callable[[str], str]
+    fixed: str | None = None
+    only: str | None = None
+
+    def of(self, session: PastSession) -> tuple[str | None, str]:
+        """The namespace of a session; None with the reason if it is not imported."""
+        project = self._project(session) if self.fixed is None or self.only is not None else None
+        if self.only is not None and project != self.only:
+            return None, OTHER_PROJECT
+        namespace = self.fixed or project
+        return namespace, "" if namespace else NO_FOLDER
+
+    def _project(self, session: PastSession) -> str | None:
+        try:
+            return None if session.folder is None else self.of_folder(session.folder)
+        except InvalidRequest:
+            return None
+
+
+@dataclass(slots=True)
+class NamespacePlan:
+    """What an import would take for one namespace. new: messages not sent yet. first, last: times, empty without."""
+
+    sessions: int = 0
+    messages: int = 0
+    new: int = 0
+    first: str = ""
+    last: str = ""
+
+    def add(self, messages: int, new: int, times: Sequence[str]) -> None:
+        """Add a session with these numbers of messages and their times."""
+        self.sessions += 1
+        self.messages += messages
+        self.new += new
+        self.first = min(filter(None, (self.first, *times)), default="")
+        self.last = max((self.last, *times))
+
+
+@dataclass(slots=True)
+class SessionPlan:
+    """What an import would take. files: with new messages, the oldest first. read: number of all files.
+
+    left_out: what it would not take, by reason. states: of the files before they were read.
+    """
+
+    namespaces: dict[str, NamespacePlan] = field(default_factory=dict)
+    files: list[SessionFile] = field(default_factory=list)
+    read: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    states: dict[Path, FileState] = field(default_factory=dict)
+
+    @property
+    def new(self) -> int:
+        """Number of messages to send."""
+        return sum(plan.new for plan in self.namespaces.values())
+
+
+@dataclass(slots=True)
+class SessionImport:
+    """Sends the new messages of session files, and adds up how they end."""
+
+    destination: Destination
+    sent: SentMessages
+    write: WritePart | None = None
+    report: SessionReport = field(default_factory=SessionReport)
+    progress: ImportProgress = field(default_factory=ImportProgress)
+    patience_s: float = PATIENCE_S
+
+    async def plan(self, files: Iterable[SessionFile]) -> SessionPlan:
+        """Read all files and count what there is to send. Sends nothing."""
+        plan = SessionPlan()
+        order: list[tuple[str, int, SessionFile]] = []
+        for number, file in enumerate(files):
+            if (state := file_state(file.path)) is not None:
+                plan.states[file.path] = state
+            sessions = await self._read(file, plan.problems)
+            plan.read += 1
+            plan.left_out.update(file.left_out)
+            times, new = self._add_to_plan(plan, sessions)
+            if new:
+                order.append((min(times, default=""), number, file))
+            file.forget()
+        plan.files = [file for _, _, file in sorted(order, key=lambda entry: entry[:2])]
+        return plan
+
+    def _add_to_plan(self, plan: SessionPlan, sessions: Sequence[PastSession]) -> tuple[list[str], int]:
+        """Add the sessions of a file; their times, and the number of their new messages."""
+        all_times: list[str] = []
+        total = 0
+        for session in sessions:
+            namespace, reason = self.destination.of(session)
+            if namespace is None:
+                plan.left_out[reason] += len(session.messages)
+                continue
+            new = sum(1 for _ in self._unsent(namespace, session))
+            times = session.times()
+            plan.namespaces.setdefault(namespace, NamespacePlan()).add(len(session.messages), new, times)
+            all_times += times
+            total += new
+        return all_times, total
+
+    async def run(self, plan: SessionPlan) -> SessionReport:
+        """Send what the plan found; the report, which names what was stored before an error stopped it."""
+        started = anyio.current_time()
+        self.report.left_out.update(plan.left_out)
+        self.report.problems += plan.problems
+        self.report.earlier = sum(each.messages for each in plan.namespaces.values()) - plan.new
+        self.progress.start(plan.new)
+        try:
+            for file in plan.files:
+                await self.send(file)
+                file.forget()
+                if self.report.stopped:
+                    break
+        finally:
+            self.progress.finish()
+        self.report.seconds = anyio.current_time() - started
+        return self.report
+
+    async def send(self, file: SessionFile) -> None:
+        """Send the new messages of a file, part by part, until the service is away for too long."""
+        for session in await self._read(file, self.report.problems):
+            namespace, _ = self.destination.of(session)
+            if namespace is None:
+                continue
+            for part, messages in parts_of(namespace, session, list(self._unsent(namespace, session))):
+                await self._send_part(part, messages)
+                if self.report.stopped:
+                    return
+
+    async def _read(self, file: SessionFile, problems: list[str]) -> list[PastSession]:
+        try:
+            state = file_state(file.path)
+            quiet = state is None or state[2]
+            return await run_sync(lambda: file.sessions(quiet=quiet))
+        except (OSError, InvalidRequest) as error:
+            problems.append(f"{file.path}: can't be read: {error}")
+            return []
+
+    def _unsent(self, namespace: str, session: PastSession) -> Iterator[tuple[int, PastMessage]]:
+        """Position and unsent rest of each message of a session that has one."""
+        sent = self.sent.keys[namespace]
+        for position, message in enumerate(session.messages):
+            if (rest := message.without(sent)) is not None:
+                yield position, rest
+
+    async def _send_part(self, part: SessionPart, messages: Sequence[PastMessage]) -> None:
+        try:
+            outcomes = await self._write_patiently(part)
+        except InvalidRequest as error:
+            self.report.problems.append(f"session {part.session_id} in {part.namespace}: {error}")
+            return
+        except RemembrancerError as error:
+            self.report.stopped = f"stopped: {error}; run the command again to continue"
+            return
+        done = [
+            key
+            for message, outcome in zip(messages, outcomes, strict=True)
+            if outcome.status is not WriteStatus.FAILED
+            for key in message.keys
+        ]
+        await run_sync(self.sent.add, part.namespace, done)
+        self.report.add(part.namespace, outcomes)
+        self.progress.advance(self.report.sent, self.report.sent)
+
+    async def _write_patiently(self, part: SessionPart) -> list[MessageOutcome]:
+        """The outcomes of the messages; those that failed, perhaps for the moment, are sent once more with the part."""
+        outcomes = list(await self._write(part))
+        for _ in range(_ATTEMPTS - 1):
+            if all(outcome.status is not WriteStatus.FAILED for outcome in outcomes):
+                break
+            await anyio.sleep(_PAUSE_S)
+            again = await self._write(part)
+            outcomes = [
+                after if before.status is WriteStatus.FAILED else before
+                for before, after in zip(outcomes, again, strict=True)
+            ]
+        return outcomes
+
+    async def _write(self, part: SessionPart) -> Sequence[MessageOutcome]:
+        assert self.write is not None  # noqa: S101 - a plan is made without, and sends nothing
+        deadline = anyio.current_time() + self.patience_s
+        while True:
+            try:
+                return await self.write(part)
+            except (Overloaded, Unavailable) as error:
+                if anyio.current_time() + error.retry_after_s > deadline:
+                    raise
+                await anyio.sleep(error.retry_after_s)
+
+
+def parts_of(
+    namespace: str, session: PastSession, unsent: Sequence[tuple[int, PastMessage]]
+) -> Iterator[tuple[SessionPart, list[PastMessage]]]:
+    """The unsent messages of a session in parts of consecutive ones, each with what was said before."""
+    run: list[tuple[int, PastMessage]] = []
+    size = 0
+    for position, message in unsent:
+        follows = bool(run) and run[-1][0] + 1 == position
+        if run and (not follows or len(run) >= PART_MESSAGES or size + len(message.text) > PART_CHARS):
+            yield _part(namespace, session, run), [each for _, each in run]
+            run, size = [], 0
+        run.append((position, message))
+        size += len(message.text)
+    if run:
+        yield _part(namespace, session, run), [each for _, each in run]
+
+
+def _part(namespace: str, session: PastSession, run: Sequence[tuple[int, PastMessage]]) -> SessionPart:
+    first = run[0][0]
+    heard = [_as_sent(message) for message in session.messages[max(0, first - REACH) : first]]
+    messages = tuple(_as_sent(message) for _, message in run)
+    return SessionPart(namespace, session.id[:MAX_NAME].strip(), messages, SaidBefore(count=first, messages=heard))
+
+
+def _as_sent(message: PastMessage) -> SessionMessage:
+    return SessionMessage(role=message.role, content=message.text, timestamp=in_utc(message.at))
+
+
+async def follow(
+    run: SessionImport,
+    find: Callable[[], list[SessionFile]],
+    states: Mapping[Path, FileState],
+    said: Callable[[int], None],
+    poll_s: float = POLL_S,
+) -> None:
+    """Send what is added to the files that `find` names, also to new ones, until cancelled or stopped.
+
+    states: of files that were read. said: called with the number of messages of each look that sent some. Files that
+    did not change are not opened, and of those that grow only what is new is read.
+    """
+    seen = dict(states)
+    active: dict[Path, SessionFile] = {}
+    while run.report.stopped is None:
+        before = run.report.sent
+        for file in await run_sync(find):
+            state = file_state(file.path)
+            if state is not None and state != seen.get(file.path):
+                await run.send(active.setdefault(file.path, file))
+                seen[file.path] = state
+                if state[2]:
+                    del active[file.path]
+        if run.report.sent > before:
+            said(run.report.sent - before)
+        await anyio.sleep(poll_s)
+
+
+def file_state(path: Path) -> FileState | None:
+    """The state of a file; None if it is gone."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns, time.time() - state.st_mtime >= QUIET_S
