@@ -69,13 +69,13 @@ async def _imported(where: Place, request: ImportRequest, *, resumable: bool, qu
     """Run the import and return its report. Its journal is in the data folder by default; none if not resumable."""
     journal = (request.journal or where.settings.data_dir / "journal") if resumable else None
     request.sources()  # report unreadable files before opening anything, which takes seconds
-    placed = replace(request, destination=_destination(where), journal=journal)
+    placed = replace(request, destination=destination_of(where), journal=journal)
     async with open_backend(where) as backend:
         progress = ImportProgress() if quiet else ProgressBar(Console(stderr=True))
         return await run_import(placed, backend.sink(request.namespace), progress)
 
 
-def _destination(where: Place) -> str:
+def destination_of(where: Place) -> str:
     """The destination as the journal names it, so that importing into another one starts over. A key is hashed."""
     if where.url:
         return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"

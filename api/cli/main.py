@@ -6,6 +6,7 @@ import typer
 
 from api.cli.importing import ingest
 from api.cli.maintenance import doctor, jobs, reembed
+from api.cli.past import import_past
 from api.cli.policies import policies
 from api.cli.query import retrieve, search, verify
 from api.cli.serving import run_samples, serve, settings
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve)
 app.command("run")(run_samples)
+app.command("import")(import_past)
 for command in (ingest, search, retrieve, verify, jobs, doctor, reembed, settings):
     app.command()(command)
 app.add_typer(policies, name="policies")

@@ -120,7 +120,6 @@ class SentMessages:
         path = directory / f"sessions-{hashlib.sha256(destination.encode()).hexdigest()[:24]}.jsonl"
         sent = cls(path)
         with _as_invalid_request(path):
-            directory.mkdir(parents=True, exist_ok=True)
             for line in _whole_lines(path):
                 with suppress(msgspec.MsgspecError):  # the messages of a damaged line are sent again
                     part = msgspec.json.decode(line, type=_SentPart)
@@ -156,10 +155,12 @@ def _as_invalid_request(path: Path) -> Iterator[None]:
 
 
 def _append(path: Path, entry: object) -> None:
-    with _as_invalid_request(path), path.open("ab") as stream:
-        stream.write(msgspec.json.encode(entry) + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    with _as_invalid_request(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as stream:
+            stream.write(msgspec.json.encode(entry) + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def _read(path: Path) -> list[FinishedRows]:

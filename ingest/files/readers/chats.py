@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -64,14 +65,18 @@ def _add(messages: dict[str, list[PastMessage]], row: FileRow, seen: Counter[str
 def export_streams(path: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO]]]]:
     """Names and openers of the files with conversations at `path`, a file or a ZIP archive. Raises OSError."""
     if path.suffix.lower() != ".zip":
-        yield [(str(path), lambda: path.open("rb"))]
+        yield [(str(path), partial(_open, path))]
         return
     try:
         with zipfile.ZipFile(path) as archive:
             yield [
-                (f"{path}:{name}", lambda name=name: cast(BinaryIO, archive.open(name)))
+                (f"{path}:{name}", cast(Callable[[], BinaryIO], partial(archive.open, name)))
                 for name in sorted(archive.namelist())
                 if name.rpartition("/")[2].startswith(CONVERSATIONS) and name.endswith(".json")
             ]
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise OSError(f"it is a damaged or unsupported archive: {error}") from error
+
+
+def _open(path: Path) -> BinaryIO:
+    return path.open("rb")

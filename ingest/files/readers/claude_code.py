@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ingest.files.readers.transcripts import REMINDERS, PastMessage, PastSession, TranscriptLines, name_or_none, spoken
@@ -103,20 +103,24 @@ class ClaudeCodeLines(TranscriptLines):
     def sessions(self) -> list[PastSession]:
         """The sessions in the file: usually one; old versions copied an earlier one into it."""
         chain = self._chain()
-        answers = {self._lines[uuid].answer for uuid in chain} - {None}
         folders: dict[str, str | None] = {}
         messages: dict[str, list[PastMessage]] = {}
-        places: dict[tuple[str, str], int] = {}
+        answering: dict[str, str | None] = {}
         abandoned = 0
         for uuid, line in self._lines.items():
             folders[line.session] = folders.get(line.session) or line.folder
             if not line.text:
                 continue
-            if uuid not in chain and line.answer not in answers:
+            if uuid not in chain and not self._continues(line, chain):
                 abandoned += 1
                 continue
             said = messages.setdefault(line.session, [])
-            _say(said, line, places)
+            block = (line.key, line.text)
+            if line.answer is not None and answering.get(line.session) == line.answer:
+                said[-1] = replace(said[-1], blocks=(*said[-1].blocks, block))
+            else:
+                said.append(PastMessage(line.speaker, line.at, (block,)))
+            answering[line.session] = line.answer
         self.left_out[ABANDONED] = abandoned
         return [PastSession(session, folders[session], tuple(said)) for session, said in messages.items()]
 
@@ -134,18 +138,14 @@ class ClaudeCodeLines(TranscriptLines):
                 at = None if line.begins else _speaker_before(order, self._lines, at)
         return chain
 
-
-def _say(said: list[PastMessage], line: _Line, places: dict[tuple[str, str], int]) -> None:
-    """Add a line to the messages of its session: to its answer if a part of that is there."""
-    block = (line.key, line.text)
-    place = places.get((line.session, line.answer)) if line.answer is not None else None
-    if place is not None:
-        known = said[place]
-        said[place] = PastMessage(known.role, known.at, (*known.blocks, block))
-        return
-    if line.answer is not None:
-        places[line.session, line.answer] = len(said)
-    said.append(PastMessage(line.speaker, line.at, (block,)))
+    def _continues(self, line: _Line, chain: set[str]) -> bool:
+        """Whether the line is a further part of an answer in the chain, beside a call that the chain follows."""
+        at = line.parent
+        while line.answer is not None and at in self._lines and self._lines[at].answer == line.answer:
+            if at in chain:
+                return True
+            at = self._lines[at].parent
+        return False
 
 
 def _speaker_before(order: list[str], lines: dict[str, _Line], uuid: str) -> str | None:

@@ -77,8 +77,8 @@ class CodexLines(TranscriptLines):
             return
         texts = [spoken(text) for text in _texts(payload)]
         said = [text for text in texts if text and (role != "user" or not _OF_THE_PROGRAM.match(text))]
-        if self._is_subagent or not said:
-            self.left_out[SUBAGENTS if self._is_subagent else REMINDERS] += 1
+        if not said or self._is_subagent:
+            self.left_out[SUBAGENTS if said else REMINDERS] += 1
             return
         text = "\n".join(_REQUEST.sub("", part) if role == "user" else part for part in said)
         block = (

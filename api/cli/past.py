@@ -1,0 +1,226 @@
+"""The command `remembrancer import`: the past of other programs becomes memories, each project's in its namespace."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import httpx
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from api.cli.backend import Backend, Place, open_backend
+from api.cli.importing import destination_of
+from api.cli.options import AsJson, DataDir, Key, end, present, run, settings_from
+from api.cli.tables import names_table
+from ingest.files.journal import SentMessages
+from ingest.files.places import AGENTS, PastSource, Places
+from ingest.files.report import ImportProgress, ProgressBar, SessionReport
+from ingest.files.sessions import Destination, SessionFile, SessionImport, SessionPlan, follow
+from ingest.writing.outcome import WriteStatus
+from memtypes.model.errors import InvalidRequest
+from memtypes.project import project_namespace
+
+MAX_LISTED = 20
+_PROBE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command was asked to import, and where to."""
+
+    source: PastSource
+    path: Path | None
+    where: Place
+    destination: Destination
+    resumable: bool
+    quiet: bool
+
+
+def import_past(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
+    source: Annotated[PastSource, typer.Argument(help="The program.", show_default=False)],
+    path: Annotated[
+        Path | None, typer.Argument(help="File or folder; by default the usual places.", show_default=False)
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", help="Namespace of everything; by default each project has its own."),
+    ] = None,
+    project: Annotated[
+        Path | None, typer.Option(help="Only for this project, by its folder.", show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be imported.")] = False,  # noqa: FBT002 - a flag
+    watch: Annotated[bool, typer.Option("--watch", help="Go on with what running sessions add, until Ctrl-C.")] = False,  # noqa: FBT002 - a flag
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002 - a flag
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Send again what was sent before.")] = False,  # noqa: FBT002 - a flag
+    data_dir: DataDir = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="URL of the service; by default the local one, if it runs.", envvar="REMEMBRANCER_URL"),
+    ] = None,
+    key: Key = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Import the past of another program. Exit code 1 if something could not be imported.
+
+    Messages that were imported before are left out, so the command can be run again at any time, also after it was
+    stopped. Without --url it uses the service on this machine if it runs, else the store in the data folder.
+    """
+    where = _place(data_dir, url, key)
+    only = None if project is None else _project(project)
+    fixed = namespace or (only if source not in AGENTS else None)
+    asked = _Asked(source, path, where, Destination(project_namespace, fixed, only), not no_resume, as_json)
+    if watch and source not in AGENTS:
+        end(InvalidRequest(f"--watch follows {' and '.join(AGENTS)}, not {source}", path="watch"))
+    _import_sessions(asked, dry_run=dry_run, watch=watch, ask=not (yes or as_json))
+
+
+def _place(data_dir: Path | None, url: str | None, key: str | None) -> Place:
+    """Where to import to: the service at `url`, or else the one on this machine, or else the store."""
+    settings = settings_from({"data_dir": data_dir})
+    if url is None and data_dir is None:
+        local = f"http://{settings.host}:{settings.port}"
+        url = local if _answers(local) else None
+    return Place(settings, url, key)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/live", timeout=_PROBE_S).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _project(folder: Path) -> str:
+    try:
+        return project_namespace(str(folder.absolute()))
+    except InvalidRequest as error:
+        end(error)
+
+
+def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) -> None:
+    places = Places(Path.home(), Path.cwd(), os.environ)
+
+    def find() -> list[SessionFile]:
+        return places.session_files(asked.source, asked.path)
+
+    async def work() -> SessionReport | SessionPlan:
+        files = find()
+        if not files and not watch:
+            looked = asked.path or places.looked_in(asked.source)
+            raise InvalidRequest(f"there is nothing of {asked.source} to import at {looked}; name a file or folder")
+        journal = asked.where.settings.data_dir / "journal" if asked.resumable else None
+        importing = SessionImport(asked.destination, SentMessages.open(journal, destination_of(asked.where)))
+        plan = await importing.plan(files)
+        if dry_run:
+            return plan
+        if ask and sys.stdin.isatty() and (plan.new or watch):
+            Console().print(plan_view(plan))
+            typer.confirm(
+                f"Import {plan.new} messages to {asked.where.url or asked.where.settings.data_dir}?", abort=True
+            )
+        if plan.new or watch:
+            async with open_backend(asked.where) as backend:
+                await _send(importing, plan, backend, find if watch else None, quiet=asked.quiet)
+        else:
+            await importing.run(plan)
+        return importing.report
+
+    done = run(work)
+    if isinstance(done, SessionPlan):
+        present(plan_json(done), lambda _: plan_view(done), as_json=asked.quiet)
+        raise typer.Exit(1 if done.problems else 0)
+    present(done.to_json(), lambda _: report_view(done), as_json=asked.quiet)
+    raise typer.Exit(done.exit_code)
+
+
+async def _send(
+    importing: SessionImport,
+    plan: SessionPlan,
+    backend: Backend,
+    find: Callable[[], list[SessionFile]] | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Send what is planned; with `find` also what is added to these files, until the process is asked to end."""
+    console = Console(stderr=True)
+    importing.write = backend.write_part
+    importing.progress = ImportProgress() if quiet else ProgressBar(console, "messages")
+    if find is None:
+        await importing.run(plan)
+        return
+    importing.patience_s = math.inf
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_at_signal, tasks.cancel_scope)
+        await importing.run(plan)
+        console.print(f"sent {importing.report.sent} messages; waiting for more, Ctrl-C ends")
+        await follow(importing, find, plan.states, lambda count: console.print(f"sent {count} messages"))
+        tasks.cancel_scope.cancel()
+
+
+async def _end_at_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+
+
+def plan_json(plan: SessionPlan) -> dict[str, Any]:
+    """What an import would take, as plain JSON."""
+    namespaces = {name: asdict(each) for name, each in sorted(plan.namespaces.items())}
+    return {
+        "files": plan.read,
+        "new": plan.new,
+        "namespaces": namespaces,
+        "left_out": dict(plan.left_out.most_common()),
+        "problems": plan.problems,
+    }
+
+
+def plan_view(plan: SessionPlan) -> RenderableType:
+    """A row for each namespace that an import would write to, and what it would leave out."""
+    table = Table("namespace", "sessions", "messages", "new", "from", "to")
+    for name, each in sorted(plan.namespaces.items()):
+        numbers = (str(each.sessions), str(each.messages), str(each.new))
+        table.add_row(Text(name), *numbers, each.first[:10], each.last[:10])
+    files = Text(f"{plan.read} files, {plan.new} new messages")
+    return Group(files, table, *_reasons("left out", plan.left_out), *_problems(plan.problems))
+
+
+def report_view(report: SessionReport) -> RenderableType:
+    """How many messages ended in which way, the memories by type, and the reasons."""
+    rows: dict[str, object] = {str(status): report.counts[status] for status in WriteStatus}
+    rate = report.sent / report.seconds if report.seconds else 0.0
+    rows["sent"] = f"{report.sent} messages in {report.seconds:.1f} s, {rate:.0f}/s"
+    if report.earlier:
+        rows["imported before"] = report.earlier
+    if report.types:
+        rows["new memories"] = ", ".join(f"{kind} {count}" for kind, count in report.types.most_common())
+    if report.namespaces:
+        rows["namespaces"] = ", ".join(f"{name} {count}" for name, count in report.namespaces.most_common())
+    reasons = [line for status, counter in report.reasons.items() for line in _reasons(str(status), counter)]
+    stopped = [Text(report.stopped)] if report.stopped else []
+    return Group(
+        names_table(rows), *reasons, *_reasons("left out", report.left_out), *_problems(report.problems), *stopped
+    )
+
+
+def _reasons(what: str, counter: Mapping[str, int]) -> list[RenderableType]:
+    ranked = sorted(counter.items(), key=lambda pair: -pair[1])
+    lines: list[RenderableType] = [Text(f"{what}: {count} {reason}") for reason, count in ranked[:MAX_LISTED] if count]
+    rest = sum(count for _, count in ranked[MAX_LISTED:])
+    return [*lines, Text(f"{what}: {rest} for other reasons; --json lists them")] if rest else lines
+
+
+def _problems(problems: Sequence[str]) -> list[RenderableType]:
+    lines: list[RenderableType] = [Text(problem) for problem in problems[:MAX_LISTED]]
+    rest = len(problems) - len(lines)
+    return [*lines, Text(f"... and {rest} more; --json lists them")] if rest else lines

@@ -1,0 +1,136 @@
+"""Where programs keep the past: the files of each source of an import, below a path or in the usual places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from ingest.files.readers.chats import CONVERSATIONS, ChatFile, export_streams
+from ingest.files.readers.claude_code import ClaudeCodeLines
+from ingest.files.readers.codex import CodexLines
+from ingest.files.readers.exports import read_chatgpt, read_claude
+from ingest.files.readers.sources import Format, export_format
+from ingest.files.readers.transcripts import TranscriptFile, zstd_opened
+from ingest.files.sessions import SessionFile
+from memtypes.model.errors import InvalidRequest
+
+_BEGINNING = 64 * 1024
+
+
+class PastSource(StrEnum):
+    """The programs whose past can be imported."""
+
+    CLAUDE_CODE = "claude-code"
+    CODEX = "codex"
+    CHATGPT = "chatgpt"
+    CLAUDE = "claude"
+    MEM0 = "mem0"
+    ZEP = "zep"
+    LANGGRAPH = "langgraph"
+    OBSIDIAN = "obsidian"
+    MARKDOWN = "markdown"
+
+
+AGENTS = (PastSource.CLAUDE_CODE, PastSource.CODEX)
+"""Agents, whose transcripts grow while a session runs."""
+
+CHATS: Mapping[PastSource, Format] = {PastSource.CHATGPT: Format.CHATGPT, PastSource.CLAUDE: Format.CLAUDE}
+"""Chat programs, whose conversations the user downloads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of a user. environment: its variables, which may name other ones."""
+
+    home: Path
+    working: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def claude_code(self) -> Path:
+        """The folder of Claude Code's settings and transcripts."""
+        return self._folder("CLAUDE_CONFIG_DIR", ".claude")
+
+    def codex(self) -> Path:
+        """The folder of Codex's settings and rollouts."""
+        return self._folder("CODEX_HOME", ".codex")
+
+    def _folder(self, variable: str, name: str) -> Path:
+        named = self.environment.get(variable)
+        return Path(named).expanduser() if named else self.home / name
+
+    def session_files(self, source: PastSource, path: Path | None) -> list[SessionFile]:
+        """The files with sessions of `source` at `path`, or in the usual places without one.
+
+        Raises InvalidRequest for a path that does not exist.
+        """
+        if path is not None and not path.exists():
+            raise InvalidRequest(f"there is no file or folder {path}", path="path", got=str(path))
+        if source in CHATS:
+            return [*_chat_files(CHATS[source], [path] if path else _downloads(self.home))]
+        if source is PastSource.CLAUDE_CODE:
+            return [TranscriptFile(each, ClaudeCodeLines) for each in _claude_code_files(path or self.claude_code())]
+        return [_rollout(each) for each in _codex_files(path or self.codex())]
+
+    def looked_in(self, source: PastSource) -> str:
+        """The usual places of `source`, for messages."""
+        if source in AGENTS:
+            return str(
+                self.claude_code() / "projects" if source is PastSource.CLAUDE_CODE else self.codex() / "sessions"
+            )
+        return str(self.home / "Downloads")
+
+
+def _claude_code_files(path: Path) -> Iterator[Path]:
+    """Transcripts at `path`: one file, a project's folder, or the folder of all; without those of subagents."""
+    if path.is_file():
+        yield path
+        return
+    root = path / "projects" if (path / "projects").is_dir() else path
+    yield from (each for each in _files(root, ".jsonl") if "subagents" not in each.relative_to(root).parts)
+
+
+def _codex_files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+        return
+    inner = [path / name for name in ("sessions", "archived_sessions") if (path / name).is_dir()]
+    for root in inner or [path]:
+        yield from (each for each in _files(root, ".jsonl", ".jsonl.zst") if each.name.startswith("rollout-"))
+
+
+def _rollout(path: Path) -> TranscriptFile:
+    return TranscriptFile(path, CodexLines, zstd_opened if path.suffix == ".zst" else None)
+
+
+def _files(root: Path, *endings: str) -> Iterator[Path]:
+    """The files below `root` whose names end so, sorted; none if it is no folder."""
+    return (path for path in sorted(root.rglob("*")) if path.name.endswith(endings) and path.is_file())
+
+
+def _downloads(home: Path) -> Iterator[Path]:
+    """Files that may be exports of chats in the folder for downloads."""
+    for path in sorted((home / "Downloads").glob("*")):
+        if path.is_file() and (path.suffix == ".zip" or path.name.startswith(CONVERSATIONS)):
+            yield path
+
+
+def _chat_files(form: Format, paths: Iterable[Path]) -> Iterator[ChatFile]:
+    """The exports of one program among `paths`; a folder stands for the files with conversations in it."""
+    reader = read_chatgpt if form is Format.CHATGPT else read_claude
+    for path in paths:
+        files = [path] if path.is_file() else sorted(path.glob(f"{CONVERSATIONS}*.json"))
+        yield from (ChatFile(file, reader) for file in files if _chat_format(file) is form)
+
+
+def _chat_format(path: Path) -> Format | None:
+    """The chat program that the export at `path` is of; None if it is no such export or can't be read."""
+    try:
+        with export_streams(path) as streams:
+            for name, opened in streams:
+                with opened() as stream:
+                    return export_format(name, stream.read(_BEGINNING))
+    except OSError:
+        return None
+    return None

@@ -1,0 +1,160 @@
+"""Writes transcripts in the forms of Claude Code and Codex, with everything in them that is not to be imported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+NOISE = "NOISE"
+"""Is in every text that must not be imported."""
+
+
+def write_lines(path: Path, lines: Sequence[Any]) -> Path:
+    """Write `lines` as JSON Lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    return path
+
+
+@dataclass
+class ClaudeTranscript:
+    """The lines of a session of Claude Code. leaf: uuid of the line that the next one follows."""
+
+    session: str
+    cwd: str
+    start: datetime = START
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    leaf: str | None = None
+    count: int = 0
+
+    def add(self, kind: str, **fields: Any) -> str:
+        """Add a line of the tree; its uuid."""
+        self.count += 1
+        uuid = f"{self.session}-{self.count}"
+        at = (self.start + timedelta(seconds=7 * self.count)).isoformat().replace("+00:00", "Z")
+        line = {
+            "parentUuid": self.leaf, "isSidechain": False, "type": kind, "uuid": uuid, "timestamp": at,
+            "sessionId": self.session, "cwd": self.cwd, "version": "2.1.330", "gitBranch": "main",
+            "userType": "external",
+        }  # fmt: skip
+        self.lines.append({**line, **fields})
+        if not fields.get("isSidechain"):
+            self.leaf = uuid
+        return uuid
+
+    def user(self, content: Any, **fields: Any) -> str:
+        """Add a message of the user."""
+        return self.add("user", message={"role": "user", "content": content}, promptId="p", **fields)
+
+    def assistant(self, *texts: str, **fields: Any) -> str:
+        """Add an answer: a line for each text, a call of a tool and its result between them."""
+        answer = fields.pop("answer", f"msg_{self.session}_{self.count}")
+        self.assistant_block(answer, {"type": "thinking", "thinking": f"{NOISE} thought", "signature": "x"}, **fields)
+        for number, text in enumerate(texts):
+            self.assistant_block(answer, {"type": "text", "text": text}, **fields)
+            if number + 1 < len(texts):
+                self.tool(answer)
+        return self.leaf or ""
+
+    def assistant_block(self, answer: str, block: dict[str, Any], **fields: Any) -> str:
+        """Add a line with one block of an answer."""
+        message = {"id": answer, "role": "assistant", "model": "m", "type": "message", "content": [block]}
+        return self.add("assistant", message=message, **fields)
+
+    def tool(self, answer: str) -> None:
+        """Add a call of a tool and its result."""
+        self.assistant_block(answer, {"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": NOISE}})
+        result = [{"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": f"{NOISE} out"}]}]
+        self.user(result, toolUseResult={"stdout": NOISE})
+
+    def noise(self) -> None:
+        """Add everything that people and agents did not say."""
+        self.lines += [
+            {"type": "queue-operation", "operation": "enqueue", "content": NOISE, "sessionId": self.session},
+            {"type": "ai-title", "title": NOISE, "sessionId": self.session},
+            {"type": "last-prompt", "lastPrompt": NOISE, "leafUuid": self.leaf, "sessionId": self.session},
+            {"type": "file-history-snapshot", "messageId": "x", "snapshot": {"a": NOISE}},
+            {"type": "next-month-this-has-another-name", "message": {"role": "user", "content": NOISE}},
+        ]
+        context = {"type": "hook_additional_context", "content": [f"<memories>\n## Knowledge\n- {NOISE}\n</memories>"]}
+        self.add("attachment", attachment=context)
+        self.user(f"{NOISE} caveat", isMeta=True)
+        self.user(f"{NOISE} from a peer", origin={"kind": "peer"})
+        self.user(f"<command-name>/clear</command-name><command-args>{NOISE}</command-args>")
+        self.user(f"<local-command-stdout>{NOISE}</local-command-stdout>")
+        self.user(f"<system-reminder>\n{NOISE}\n</system-reminder>")
+        self.user([{"type": "text", "text": "[Request interrupted by user]"}])
+        error = [{"type": "text", "text": f"API Error: {NOISE}"}]
+        self.add("assistant", isApiErrorMessage=True, message={"role": "assistant", "content": error})
+        self.add("system", subtype="stop_hook_summary", content=NOISE)
+        self.user(f"{NOISE} to a subagent", isSidechain=True)
+        self.assistant(f"{NOISE} of a subagent", isSidechain=True)
+
+    def rewind(self, to: str) -> None:
+        """Abandon what follows the line `to`."""
+        self.leaf = to
+
+    def compact(self) -> None:
+        """Compact the conversation: a boundary begins a new tree, with a summary."""
+        before, self.leaf = self.leaf, None
+        self.add("system", subtype="compact_boundary", logicalParentUuid=before, content="Conversation compacted")
+        self.user(f"This session is being continued. {NOISE}", isCompactSummary=True, isVisibleInTranscriptOnly=True)
+
+    def write(self, config: Path) -> Path:
+        """Write the transcript below a folder of Claude Code's settings."""
+        name = "".join(char if char.isalnum() else "-" for char in self.cwd)
+        return write_lines(config / "projects" / name / f"{self.session}.jsonl", self.lines)
+
+
+@dataclass
+class Rollout:
+    """The lines of a thread of Codex."""
+
+    session: str
+    cwd: str
+    start: datetime = START
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.add("session_meta", id=self.session, cwd=self.cwd, originator="codex_exec", source="exec")
+        self.message("developer", f"<permissions instructions>{NOISE}</permissions instructions>")
+        self.message("user", f"# AGENTS.md instructions for /x\n{NOISE}", f"<environment_context>{NOISE}")
+        self.add("turn_context", cwd=self.cwd, model="m")
+
+    def add(self, kind: str, **payload: Any) -> None:
+        """Add a line."""
+        at = (self.start + timedelta(seconds=5 * len(self.lines))).isoformat().replace("+00:00", "Z")
+        self.lines.append({"timestamp": at, "ordinal": len(self.lines), "type": kind, "payload": payload})
+
+    def message(self, role: str, *texts: str, kinds: Sequence[str] | None = None) -> None:
+        """Add a message; kinds: of its items, as newer versions note them."""
+        form = "output_text" if role == "assistant" else "input_text"
+        note = {} if kinds is None else {"internal_chat_message_metadata_passthrough": {"content_item_kinds": [*kinds]}}
+        content = [{"type": form, "text": text} for text in texts]
+        self.add("response_item", type="message", role=role, content=content, **note)
+
+    def turn(self, prompt: str, answer: str) -> None:
+        """Add a prompt with its answer, and all that Codex writes beside them."""
+        self.add("event_msg", type="task_started", turn_id="t")
+        self.message("developer", f"{NOISE} of a hook", kinds=["hooks.additional_context"])
+        self.message("user", prompt, kinds=["user.text"])
+        self.add("event_msg", type="item_completed", item={"type": "UserMessage", "content": [{"text": prompt}]})
+        self.add("event_msg", type="user_message", message=prompt)
+        self.add("response_item", type="reasoning", summary=[{"type": "summary_text", "text": NOISE}])
+        self.add("response_item", type="function_call", name="shell", arguments=NOISE, call_id="c")
+        self.add("response_item", type="function_call_output", output=NOISE, call_id="c")
+        self.message("assistant", answer, kinds=["unknown"])
+        self.add("event_msg", type="agent_message", message=answer)
+        self.add("token_usage_record", usage={"input_tokens": 1})
+
+    def write(self, home: Path) -> Path:
+        """Write the rollout below a folder of Codex."""
+        day = f"{self.start:%Y/%m/%d}"
+        return write_lines(
+            home / "sessions" / day / f"rollout-{self.start:%Y-%m-%dT%H-%M-%S}-{self.session}.jsonl", self.lines
+        )

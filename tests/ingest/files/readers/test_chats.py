@@ -1,0 +1,101 @@
+"""Conversations in the exports of ChatGPT and Claude."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.files.readers.chats import ChatFile
+from ingest.files.readers.exports import read_chatgpt, read_claude
+
+
+def chatgpt() -> list[dict[str, Any]]:
+    """A conversation with an edited prompt, a call of a tool and hidden instructions."""
+    said = [
+        ("root", None, None), ("s", "root", ("system", "Be kind.")), ("u1", "s", ("user", "What is a sku?")),
+        ("a1", "u1", ("assistant", "An article number.")), ("old", "a1", ("user", "Old wording")),
+        ("u2", "a1", ("user", "And a hold?")), ("t", "u2", ("assistant", "search('hold')")),
+        ("r", "t", ("tool", "result")), ("a2", "r", ("assistant", "A reservation.")),
+    ]  # fmt: skip
+    mapping: dict[str, Any] = {}
+    for number, (name, parent, message) in enumerate(said):
+        node: dict[str, Any] = {"id": name, "parent": parent, "children": [], "message": None}
+        if message is not None:
+            role, text = message
+            node["message"] = {
+                "id": name, "author": {"role": role}, "create_time": 1.77e9 + number, "recipient": "all",
+                "content": {"content_type": "text", "parts": [text]}, "metadata": {},
+            }  # fmt: skip
+        mapping[name] = node
+    mapping["t"]["message"]["recipient"] = "browser"
+    mapping["s"]["message"]["metadata"]["is_visually_hidden_from_conversation"] = True
+    return [
+        {"conversation_id": "c1", "title": "Stock", "create_time": 1.77e9, "mapping": mapping, "current_node": "a2"}
+    ]
+
+
+def claude() -> list[dict[str, Any]]:
+    """A conversation in Claude's export."""
+    messages = [
+        {"uuid": "m1", "sender": "human", "text": "Which tea?", "created_at": "2026-03-01T10:00:00.123Z"},
+        {"uuid": "m2", "sender": "assistant", "text": "", "content": [{"type": "text", "text": "Green tea."}],
+         "created_at": "2026-03-01T10:00:09Z"},
+    ]  # fmt: skip
+    return [{"uuid": "k1", "name": "Tea", "created_at": "2026-03-01T10:00:00Z", "chat_messages": messages}]
+
+
+def test_the_current_branch_of_chatgpt_is_read(tmp_path: Path) -> None:
+    """Edited prompts, calls of tools and hidden messages are left out; times are kept."""
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps(chatgpt()))
+    (session,) = ChatFile(path, read_chatgpt).sessions(quiet=True)
+    assert (session.id, session.folder) == ("c1", None)
+    assert [(message.role, message.text) for message in session.messages] == [
+        ("user", "What is a sku?"), ("assistant", "An article number."), ("user", "And a hold?"),
+        ("assistant", "A reservation."),
+    ]  # fmt: skip
+    assert session.times()[0] == "2026-02-02T02:40:02+00:00"
+
+
+def test_claude_conversations_are_read_also_from_an_archive(tmp_path: Path) -> None:
+    """The ZIP file that the user downloads is read as it is, with the same keys as the file in it."""
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps(claude()))
+    packed = tmp_path / "data-2026.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("export/conversations.json", path.read_text())
+        archive.writestr("export/users.json", "[]")
+    plain, zipped = (ChatFile(each, read_claude).sessions(quiet=True) for each in (path, packed))
+    assert [message.text for message in plain[0].messages] == ["Which tea?", "Green tea."]
+    assert plain == zipped
+
+
+def test_the_same_words_twice_are_two_messages(tmp_path: Path) -> None:
+    """Keys come from the contents, and number repetitions."""
+    conversations = claude()
+    conversations[0]["chat_messages"] = [conversations[0]["chat_messages"][0]] * 2
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps(conversations))
+    (session,) = ChatFile(path, read_claude).sessions(quiet=True)
+    assert len({message.keys for message in session.messages}) == 2
+
+
+def test_a_damaged_archive_is_an_error_of_the_file(tmp_path: Path) -> None:
+    """It names what is wrong."""
+    path = tmp_path / "a.zip"
+    path.write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(OSError, match="archive"):
+        ChatFile(path, read_claude).sessions(quiet=True)
+
+
+def test_conversations_of_another_form_are_counted(tmp_path: Path) -> None:
+    """They do not end the reading."""
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps([*claude(), {"uuid": "x"}, 7]))
+    file = ChatFile(path, read_claude)
+    assert len(file.sessions(quiet=True)) == 1
+    assert file.left_out.total() == 2

@@ -1,0 +1,216 @@
+"""Transcripts of Claude Code: what people and agents said, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest.files.readers.claude_code import ABANDONED, SUBAGENTS, SUMMARIES, ClaudeCodeLines
+from ingest.files.readers.transcripts import NOT_JSON, OTHER_FORM, PastSession, TranscriptFile
+from tests.ingest.files.past.transcripts import NOISE, ClaudeTranscript, write_lines
+
+FACT = "The stock counter uses advisory locks."
+
+
+def read(path: Path, *, quiet: bool = True) -> list[PastSession]:
+    """The sessions in a transcript."""
+    return TranscriptFile(path, ClaudeCodeLines).sessions(quiet=quiet)
+
+
+def texts(sessions: list[PastSession]) -> list[tuple[str, str]]:
+    """Role and text of every message."""
+    return [(message.role, message.text) for session in sessions for message in session.messages]
+
+
+def transcript(session: str = "s1") -> ClaudeTranscript:
+    """A session with a question and an answer."""
+    talk = ClaudeTranscript(session, "/home/ann/shop")
+    talk.user("Why is the counter slow?")
+    talk.assistant("It waits for a row lock.")
+    return talk
+
+
+def test_only_what_was_said_is_read(tmp_path: Path) -> None:
+    """Tools, thoughts, commands, reminders, hooks' context, errors, subagents and other lines are left out."""
+    talk = transcript()
+    talk.noise()
+    talk.user([{"type": "text", "text": f"Use advisory locks. <system-reminder>{NOISE}</system-reminder>"}])
+    talk.assistant("I look at it.", "Done: it uses advisory locks.")
+    (session,) = read(talk.write(tmp_path))
+    assert texts([session]) == [
+        ("user", "Why is the counter slow?"),
+        ("assistant", "It waits for a row lock."),
+        ("user", "Use advisory locks."),
+        ("assistant", "I look at it.\nDone: it uses advisory locks."),
+    ]
+    assert (session.id, session.folder) == ("s1", "/home/ann/shop")
+    assert session.messages[0].at == "2026-03-02T09:00:07Z"
+    assert len(session.messages[3].keys) == 2
+
+
+def test_an_abandoned_branch_is_left_out(tmp_path: Path) -> None:
+    """After a rewind the chain of the last message counts; the abandoned one is only counted."""
+    talk = transcript()
+    before = talk.leaf or ""
+    talk.user(f"{NOISE}: drop the table")
+    talk.assistant(f"{NOISE}: dropped")
+    talk.rewind(before)
+    talk.user("Keep the table.")
+    file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
+    assert [text for _, text in texts(file.sessions(quiet=True))] == [
+        "Why is the counter slow?", "It waits for a row lock.", "Keep the table.",
+    ]  # fmt: skip
+    assert file.left_out[ABANDONED] == 2
+
+
+def test_what_was_said_before_a_compaction_stays(tmp_path: Path) -> None:
+    """The boundary begins a new tree, which continues the old one; its summary is no message."""
+    talk = transcript()
+    talk.compact()
+    talk.user("Go on.")
+    file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
+    assert [text for _, text in texts(file.sessions(quiet=True))][-1] == "Go on."
+    assert len(texts(file.sessions(quiet=True))) == 3
+    assert file.left_out[SUMMARIES] == 1
+
+
+def test_a_compaction_that_names_no_parent_is_no_new_conversation(tmp_path: Path) -> None:
+    """Old versions wrote no `logicalParentUuid`."""
+    talk = transcript()
+    talk.compact()
+    talk.user("Go on.")
+    for line in talk.lines:
+        line.pop("logicalParentUuid", None)
+    assert len(texts(read(talk.write(tmp_path)))) == 3
+
+
+def test_parallel_calls_of_tools_lose_no_text(tmp_path: Path) -> None:
+    """Results of parallel calls branch the tree inside an answer; all its texts belong to it."""
+    talk = transcript()
+    talk.user("Check both.")
+    first = talk.assistant_block("msg_p", {"type": "text", "text": "I check the first."})
+    call = talk.assistant_block("msg_p", {"type": "tool_use", "id": "a", "name": "Read", "input": {}})
+    talk.assistant_block("msg_p", {"type": "text", "text": "And the second."})
+    talk.rewind(call)
+    talk.user([{"type": "tool_result", "tool_use_id": "a", "content": NOISE}])
+    talk.assistant("Both are fine.")
+    assert first
+    assert texts(read(talk.write(tmp_path)))[-2:] == [
+        ("assistant", "I check the first.\nAnd the second."),
+        ("assistant", "Both are fine."),
+    ]
+
+
+def test_equal_ids_of_different_answers_are_two_answers(tmp_path: Path) -> None:
+    """A server that names every answer alike does not join what was said in two turns."""
+    talk = ClaudeTranscript("s1", "/x")
+    for number in range(2):
+        talk.user(f"Question {number}?")
+        talk.assistant(f"Answer {number}.", answer="msg_1")
+    assert [text for _, text in texts(read(talk.write(tmp_path)))] == [
+        "Question 0?", "Answer 0.", "Question 1?", "Answer 1.",
+    ]  # fmt: skip
+
+
+def test_a_fork_has_the_keys_of_what_it_copied(tmp_path: Path) -> None:
+    """Copied messages name where they come from, so they are not sent again."""
+    talk = transcript()
+    fork = ClaudeTranscript("s2", talk.cwd)
+    for line in talk.lines:
+        origin = {"sessionId": line["sessionId"], "messageUuid": line["uuid"]}
+        fork.lines.append({**line, "sessionId": "s2", "forkedFrom": origin})
+    fork.leaf = talk.leaf
+    fork.user("In the fork.")
+    (before,), (after,) = read(talk.write(tmp_path)), read(fork.write(tmp_path))
+    assert [message.keys for message in after.messages[:2]] == [message.keys for message in before.messages]
+
+
+def test_an_answer_that_may_go_on_is_held_back(tmp_path: Path) -> None:
+    """The last answer of a file that was just written is read when it is complete, with what was added."""
+    talk = transcript()
+    file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
+    assert [role for role, _ in texts(file.sessions(quiet=False))] == ["user"]
+    talk.user("Thanks.")
+    talk.write(tmp_path)
+    assert [role for role, _ in texts(file.sessions(quiet=False))] == ["user", "assistant", "user"]
+
+
+def test_a_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    """Reading goes on at the first byte that was not read; no line is read twice or lost."""
+    talk = transcript()
+    for number in range(20):
+        talk.user(f"Number {number}")
+    data = talk.write(tmp_path).read_bytes()
+    path = tmp_path / "growing.jsonl"
+    path.write_bytes(b"")
+    file = TranscriptFile(path, ClaudeCodeLines)
+    for end in range(0, len(data) + 97, 97):
+        path.write_bytes(data[:end])
+        file.sessions(quiet=True)
+    assert texts(file.sessions(quiet=True)) == texts(read(talk.write(tmp_path)))
+    assert file.junk.total() == 0
+    path.write_bytes(data[: len(data) // 2])
+    assert len(texts(file.sessions(quiet=True))) < 22
+
+
+def test_a_session_without_a_folder_says_so(tmp_path: Path) -> None:
+    """The name of the transcript's folder is not taken for the project's, because it is ambiguous."""
+    talk = transcript()
+    for line in talk.lines:
+        del line["cwd"]
+    assert read(talk.write(tmp_path))[0].folder is None
+
+
+def test_control_characters_and_half_characters_do_not_lose_a_message(tmp_path: Path) -> None:
+    """Terminals' escape sequences and lone surrogates are removed from what a user pasted."""
+    talk = ClaudeTranscript("s1", "/x")
+    talk.user("\x1b[31mred\x1b[0m alarm \ud83d at noon\x00")
+    assert texts(read(talk.write(tmp_path))) == [("user", "red alarm  at noon")]
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+_NAMES = ("type", "uuid", "parentUuid", "message", "content", "role", "id", "text", "sessionId", "cwd", "timestamp",
+          "isSidechain", "isMeta", "origin", "forkedFrom", "payload", "logicalParentUuid")  # fmt: skip
+_LINE = st.dictionaries(st.sampled_from(_NAMES), _JSON | st.sampled_from(["user", "assistant", "text"]), max_size=8)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(_LINE.map(json.dumps) | _JSON.map(json.dumps) | st.text(max_size=60), max_size=12), st.binary(max_size=40)
+)
+def test_no_junk_ends_the_reading(tmp_path: Path, junk: list[str], torn: bytes) -> None:
+    """Whatever lines are between them, the messages of a transcript are read, and the junk is counted."""
+    talk = transcript()
+    lines: list[Any] = [json.dumps(line) for line in talk.lines]
+    for number, line in enumerate(junk):
+        lines.insert(number * 2 % (len(lines) + 1), line.replace("\n", " "))
+    path = tmp_path / "junk.jsonl"
+    path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass") + b"\n" + torn)
+    said = texts(read(path))
+    assert ("user", "Why is the counter slow?") in said or any('"uuid"' in line for line in junk)
+
+
+def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
+    """A line that is no object, and one without its message, are counted by what is wrong."""
+    talk = transcript()
+    path = write_lines(tmp_path / "a.jsonl", [*talk.lines, 7, {"type": "user", "uuid": "x"}])
+    file = TranscriptFile(path, ClaudeCodeLines)
+    assert len(texts(file.sessions(quiet=True))) == 2
+    assert (file.left_out[NOT_JSON], file.left_out[OTHER_FORM]) == (1, 1)
+
+
+def test_messages_of_subagents_are_counted(tmp_path: Path) -> None:
+    """They are left out."""
+    talk = transcript()
+    talk.user(f"{NOISE}", isSidechain=True)
+    file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
+    assert len(texts(file.sessions(quiet=True))) == 2
+    assert file.left_out[SUBAGENTS] == 1

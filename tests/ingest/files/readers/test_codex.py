@@ -1,0 +1,122 @@
+"""Rollouts of Codex: the prompts and answers of a thread, and nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from ingest.files.readers.codex import DEVELOPER, ROLLED_BACK, SUBAGENTS, CodexLines
+from ingest.files.readers.transcripts import PastSession, TranscriptFile, zstd_opened
+from memtypes.model.errors import InvalidRequest
+from tests.ingest.files.past.transcripts import NOISE, Rollout
+
+HAS_ZSTD = importlib.util.find_spec("backports") is not None and importlib.util.find_spec("backports.zstd") is not None
+
+
+def read(path: Path) -> list[PastSession]:
+    """The sessions in a rollout."""
+    return TranscriptFile(path, CodexLines).sessions(quiet=True)
+
+
+def texts(sessions: list[PastSession]) -> list[tuple[str, str]]:
+    """Role and text of every message."""
+    return [(message.role, message.text) for session in sessions for message in session.messages]
+
+
+def thread() -> Rollout:
+    """A thread with one turn."""
+    rollout = Rollout("01a2-s1", "/home/ann/shop")
+    rollout.turn("Why is the counter slow?", "It waits for a row lock.")
+    return rollout
+
+
+def test_only_prompts_and_answers_are_read(tmp_path: Path) -> None:
+    """Developer messages, environment, events that repeat a message, tools and thoughts are left out."""
+    rollout = thread()
+    rollout.message("user", f"<turn_aborted>{NOISE}</turn_aborted>")
+    rollout.message("user", "# Context from my IDE setup:\n\nopen: a.py\n\n## My request for Codex:\nFix <div>x</div>.")
+    rollout.message("user", "<div>what is this?</div>")
+    file = TranscriptFile(rollout.write(tmp_path), CodexLines)
+    (session,) = file.sessions(quiet=True)
+    assert texts([session]) == [
+        ("user", "Why is the counter slow?"),
+        ("assistant", "It waits for a row lock."),
+        ("user", "Fix <div>x</div>."),
+        ("user", "<div>what is this?</div>"),
+    ]
+    assert (session.id, session.folder, file.left_out[DEVELOPER]) == ("01a2-s1", "/home/ann/shop", 2)
+    assert session.messages[0].at is not None
+
+
+def test_what_was_rolled_back_is_left_out(tmp_path: Path) -> None:
+    """A rollback takes back the last turns, with all of their messages."""
+    rollout = thread()
+    rollout.turn(f"{NOISE}: drop the table", f"{NOISE}: dropped")
+    rollout.turn(f"{NOISE}: and the index", f"{NOISE}: dropped")
+    rollout.add("event_msg", type="thread_rolled_back", num_turns=2)
+    rollout.turn("Keep the table.", "It stays.")
+    file = TranscriptFile(rollout.write(tmp_path), CodexLines)
+    assert [text for _, text in texts(file.sessions(quiet=True))] == [
+        "Why is the counter slow?", "It waits for a row lock.", "Keep the table.", "It stays.",
+    ]  # fmt: skip
+    assert file.left_out[ROLLED_BACK] == 4
+
+
+@pytest.mark.parametrize("mark", [{"thread_source": "subagent"}, {"source": {"subagent": "review"}}])
+def test_threads_of_subagents_are_left_out(tmp_path: Path, mark: dict[str, object]) -> None:
+    """Their messages are only counted."""
+    rollout = thread()
+    rollout.lines[0]["payload"].update(mark)
+    file = TranscriptFile(rollout.write(tmp_path), CodexLines)
+    assert file.sessions(quiet=True) == []
+    assert file.left_out[SUBAGENTS] == 2
+
+
+def test_keys_do_not_depend_on_the_folder_or_the_compression(tmp_path: Path) -> None:
+    """A rollout that was moved to the archive has the keys that it had."""
+    rollout = thread()
+    path = rollout.write(tmp_path / "a")
+    moved = tmp_path / "archived" / path.name
+    moved.parent.mkdir()
+    moved.write_bytes(path.read_bytes())
+    assert [message.keys for message in read(path)[0].messages] == [message.keys for message in read(moved)[0].messages]
+
+
+@pytest.mark.skipif(not HAS_ZSTD, reason="needs the extra zstd")
+def test_compressed_rollouts_are_read(tmp_path: Path) -> None:
+    """A Zstandard file has the messages and keys of the plain one; a damaged one is an error of the file."""
+    zstd = importlib.import_module("backports.zstd")
+    path = thread().write(tmp_path)
+    packed = path.with_name(path.name + ".zst")
+    packed.write_bytes(zstd.compress(path.read_bytes()))
+    file = TranscriptFile(packed, CodexLines, zstd_opened)
+    assert file.sessions(quiet=True) == read(path)
+    assert file.sessions(quiet=True) == read(path)
+    packed.write_bytes(packed.read_bytes()[:-9] + b"damaged")
+    with pytest.raises(OSError, match="damaged"):
+        file.sessions(quiet=True)
+
+
+@pytest.mark.skipif(HAS_ZSTD, reason="the extra zstd is installed")
+def test_a_compressed_rollout_names_the_extra(tmp_path: Path) -> None:
+    """Without the library the message says what to install."""
+    packed = tmp_path / "rollout-1.jsonl.zst"
+    packed.write_bytes(b"x")
+    with pytest.raises(InvalidRequest, match=r"remembrancer\[zstd\]"):
+        TranscriptFile(packed, CodexLines, zstd_opened).sessions(quiet=True)
+
+
+def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
+    """They do not end the reading."""
+    rollout = thread()
+    path = rollout.write(tmp_path)
+    broken = {"type": "response_item", "payload": {"type": "message", "role": ["user"], "content": 7}}
+    with path.open("a") as stream:
+        stream.write(json.dumps(broken) + "\n{\n[]\n")
+        stream.write(json.dumps({"type": "event_msg", "payload": {"type": "thread_rolled_back"}}) + "\n")
+    file = TranscriptFile(path, CodexLines)
+    assert len(texts(file.sessions(quiet=True))) == 2
+    assert file.junk.total() == 4
