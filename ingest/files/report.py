@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,9 @@ from ingest.writing.outcome import WriteStatus
 
 MAX_PROBLEMS = 10_000
 """Maximum number of bad rows that a report lists; the rest are only counted."""
+
+_DETAIL = re.compile(r" \([^()]*\)")
+_FIGURES = re.compile(r"\b\d+\.\d+\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class SessionReport:
             self.counts[outcome.status] += 1
             self.namespaces[namespace] += 1
             if outcome.status in self.reasons:
-                self.reasons[outcome.status][outcome.reason or "no reason was given"] += 1
+                self.reasons[outcome.status][_in_general(outcome.reason)] += 1
             if outcome.status is WriteStatus.STORED:
                 self.types.update(map(str, outcome.types))
 
@@ -120,6 +124,11 @@ class SessionReport:
         counts = {str(status): self.counts[status] for status in WriteStatus}
         reasons = {str(status): dict(counter.most_common()) for status, counter in self.reasons.items()}
         return {"sent": self.sent, **asdict(self), "counts": counts, "reasons": reasons}
+
+
+def _in_general(reason: str | None) -> str:
+    """A reason without the figures of one message, so that equal reasons are counted together."""
+    return _FIGURES.sub("…", _DETAIL.sub("", reason)) if reason else "no reason was given"
 
 
 class ImportProgress:
