@@ -31,6 +31,14 @@ class FakeReceipts(ReceiptStore):
         """Return the text of a receipt by its id."""
         return self.texts.get((tenant, receipt_id))
 
+    async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
+        """Return the newest texts of the namespace, newest first."""
+        keys = self._keys(scope, None)[::-1]
+        if before is not None:
+            ids = [receipt_id for _, receipt_id in keys]
+            keys = keys[ids.index(before) + 1 :] if before in ids else []
+        return [self.texts[key] for key in keys[:limit]]
+
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """Remove the receipts of the namespace and return their number."""
         keys = self._keys(scope, memory_id)

@@ -58,7 +58,7 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
                 await before(services)
             server = _server(services, settings, local_only=not keys.entries)
             _log.info("listening on http://%s:%s", settings.host, bound.getsockname()[1])
-            _log.info("look into it at http://%s:%s/inspect", settings.host, bound.getsockname()[1])
+            _log.info("inspector on http://%s:%s/inspect", settings.host, bound.getsockname()[1])
             # uvicorn raises the signal again after it has stopped, which would end the process before the stores are
             # closed.
             for number in (signal.SIGTERM, signal.SIGINT):

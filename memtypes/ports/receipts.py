@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 
+from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 
 GENESIS = "0" * 64
@@ -130,3 +131,10 @@ class ReceiptStore(Erasable):
     @abstractmethod
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
         """Return the JSON text of a receipt as it was sealed; None if it is unknown, expired or erased."""
+
+    @abstractmethod
+    async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
+        """The JSON texts of the namespace's newest receipts, newest first, at most `limit`.
+
+        before: the id of a receipt, to continue with those older than it; there are none older than an unknown one.
+        """

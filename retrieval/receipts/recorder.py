@@ -139,6 +139,11 @@ class ReceiptQueue(ReceiptStore):
             raise Unavailable("the receipt could not be written")
         return await self._store.get(tenant, receipt_id)
 
+    async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
+        """The texts of the namespace's newest receipts, once those in the queue are written."""
+        await self._settled(scope.tenant)
+        return await self._store.latest(scope, limit, before)
+
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """Remove every receipt of the scope's namespace, queued ones too; return their number."""
         await self._settled(scope.tenant)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import methodcaller
 from typing import Any
 
@@ -12,7 +12,15 @@ import anyio
 import pytest
 
 from memtypes.model.scope import Scope
-from memtypes.ports.receipts import GENESIS, ChainHead, ReceiptStore, SealedReceipt, UnsealedReceipt, receipt_hash
+from memtypes.ports.receipts import (
+    GENESIS,
+    ChainHead,
+    ReceiptStore,
+    SealedReceipt,
+    UnsealedReceipt,
+    receipt_hash,
+    receipt_id,
+)
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.recorder import ReceiptQueue
@@ -138,3 +146,18 @@ async def test_receipts_expire(live: LiveClient, scope: Scope) -> None:
     lives = [await live.run(methodcaller("ttl", key), idempotent=True) for key in keys]
     assert len(lives) == 3
     assert all(2 * 86_400 - 60 < one <= 2 * 86_400 for one in lives)
+
+
+async def test_latest_receipts_are_listed_newest_first(store: ReceiptStore, scope: Scope) -> None:
+    """Those of the namespace alone, in pages; an unknown id continues with none."""
+    elsewhere = Scope(scope.tenant, "elsewhere")
+    ids = [receipt_id(NOW + timedelta(milliseconds=number)) for number in range(5)]
+    texts = [(await append(store, scope, {**body(number), "id": ids[number]})).text for number in range(5)]
+    await append(store, elsewhere, body())
+    assert await store.latest(scope, 2) == [texts[4], texts[3]]
+    assert await store.latest(scope, 10, ids[3]) == [texts[2], texts[1], texts[0]]
+    assert await store.latest(scope, 10, ids[0]) == []
+    assert await store.latest(scope, 10, "another") == []
+    assert await store.latest(Scope(scope.tenant, "empty"), 10) == []
+    await store.erase(scope, None)
+    assert await store.latest(scope, 10) == []

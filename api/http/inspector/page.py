@@ -62,6 +62,7 @@ VIEWS: tuple[tuple[str, str], ...] = (
     ("Overview", "/"),
     ("Search", "/search"),
     ("Memories", "/memories"),
+    ("Receipts", "/receipts"),
 )
 """The views of a namespace, by their names, in the order of the navigation."""
 

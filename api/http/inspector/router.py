@@ -13,12 +13,12 @@ from litestar.static_files import create_static_files_router
 
 from api.http.inspector.logins import Logins
 from api.http.inspector.page import ROOT, STATIC, HtmlPage, answer_error, environment
-from api.http.inspector.routes import access, memories, overview, search
+from api.http.inspector.routes import access, memories, overview, receipts, search
 from api.http.inspector.view import check_form, visitor_guard
 from api.http.request import ApiRequest
 from api.wiring.container import AppServices, Services
 
-PAGES: tuple[ModuleType, ...] = (access, overview, search, memories)
+PAGES: tuple[ModuleType, ...] = (access, overview, search, memories, receipts)
 """Modules of pages."""
 
 _YEAR_S = 365 * 86_400

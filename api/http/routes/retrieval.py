@@ -119,7 +119,7 @@ async def get_receipt(
     request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
     """The exact text of the receipt that was sealed, with its contents if asked for."""
-    receipts = await _receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(request, services, receipt_id)
     text = await receipts.text(request.auth.tenant, receipt_id)
     if params.contents:
         text = await receipts.with_contents(request.auth.tenant, text)
@@ -129,7 +129,7 @@ async def get_receipt(
 @Endpoint("POST /v1/receipts/{receipt_id}/verify", "Check a receipt", errors=(404, 503))
 async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReceiptVerdict:
     """Each check of the receipt, and whether all passed."""
-    receipts = await _receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(request, services, receipt_id)
     return await receipts.verify(request.auth.tenant, receipt_id)
 
 
@@ -140,11 +140,11 @@ async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id:
 )
 async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReplayAnswer:
     """Whether the repeated retrieval gives the same context, and what changed."""
-    receipts = await _receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(request, services, receipt_id)
     return await receipts.replay(request.auth.tenant, receipt_id, bound=bool(request.auth.agents))
 
 
-async def _receipts_with(request: ApiRequest, services: Services, receipt_id: str) -> Receipts:
+async def receipts_with(request: ApiRequest, services: Services, receipt_id: str) -> Receipts:
     """The service's receipts, of which the caller may read this one.
 
     Raises Unavailable, NotFound, or AccessDenied if the caller's key is bound to other agents than the receipt's.

@@ -18,6 +18,7 @@ from memtypes.model.times import Clock
 from memtypes.ports.receipts import ChainHead, ReceiptStore, SealedReceipt, UnsealedReceipt, seal_all
 from memtypes.stores.redis.connection.availability import RECEIPT
 from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.connection.topology import Connection
 from memtypes.stores.redis.keys import tenant_key
 from memtypes.stores.redis.scripts import Argument, Script
 
@@ -77,6 +78,22 @@ class RedisReceipts(ReceiptStore):
             lambda redis: redis.execute_command("GET", key, NEVER_DECODE=True), idempotent=True
         )
         return None if packed is None else zlib.decompress(packed)
+
+    async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
+        """Return the texts of the namespace's newest receipts; see `ReceiptStore`."""
+        index = _index_key(scope)
+
+        async def read(redis: Connection) -> list[bytes | None]:
+            rank: int | None = -1 if before is None else await redis.zrevrank(index, before)
+            if rank is None:
+                return []
+            # Ids contain their time, so receipts of the same second are in order, too.
+            ids: list[str] = await redis.zrevrange(index, rank + 1, rank + limit)
+            keys = [_receipt_key(scope.tenant, receipt_id) for receipt_id in ids]
+            return await redis.execute_command("MGET", *keys, NEVER_DECODE=True) if keys else []
+
+        packed = await self._live.run(read, idempotent=True)
+        return await asyncio.to_thread(lambda: [zlib.decompress(text) for text in packed if text is not None])
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """Remove the receipts of the namespace; how many there were. None belong to a single memory."""

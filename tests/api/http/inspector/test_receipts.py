@@ -1,0 +1,156 @@
+"""The inspector's receipts: the list, a receipt's page, its buttons, and the receipts of a memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api.auth.keys import Role
+from api.http.inspector.charts import Part, columns, stacked
+from api.wiring.container import Services
+from tests.api.conftest import bearer, connect
+from tests.api.http.inspector.conftest import HOSTILE, Visit, log_in, text_of
+
+pytestmark = pytest.mark.anyio
+
+
+async def retrieve(visit: Visit, query: str = "when does the build run?", **body: Any) -> str:
+    """Build a context over the API; the id of its receipt."""
+    asked = {"namespace": visit.namespace, "query": query, "floor": 0.0, **body}
+    receipt_id: str = (await visit.client.post("/v1/retrieve", json=asked)).json()["receipt_id"]
+    return receipt_id
+
+
+async def test_receipt_says_of_each_candidate_whether_it_is_in_and_why(visit: Visit) -> None:
+    """With room for one of two facts, one is in the context, and the budget is the reason for the other."""
+    await visit.write("The build runs on Friday at noon.")
+    await visit.write("The build runs on Monday at noon as well, but only if somebody asks for it by name.")
+    receipt_id = await retrieve(visit, budget={"total": 30, "per_type": {"semantic": 24}})
+    page = text_of(await visit.open("/receipt", id=receipt_id))
+    inside, outside = page[page.index("In the context") : page.index("Left out")], page[page.index("Left out") :]
+    assert "The build runs on Friday" in inside
+    assert "budget was used up" in outside or "budget of its type was used up" in outside
+    assert "The build runs on Monday" in outside
+    assert "semantic" in page[page.index("Budget") : page.index("In the context")]
+
+
+async def test_bars_show_tokens_against_budgets(visit: Visit) -> None:
+    """Each type's bar has a block for each memory, and a line at its first share."""
+    await visit.write("The build runs on Friday.")
+    page = await visit.open("/receipt", id=await retrieve(visit, budget=500))
+    assert 'class="type-semantic cut"' in page
+    assert 'class="mark"' in page
+    assert "rank 1: " in page
+
+
+@pytest.mark.parametrize("part", [True, False])
+async def test_verify_and_replay_buttons(visit: Visit, *, part: bool) -> None:
+    """Both answer with a part for htmx and with the whole page without scripts."""
+    memory_id = await visit.write("The build runs on Friday.")
+    receipt_id = await retrieve(visit)
+    if part:
+        visit.client.headers["HX-Request"] = "true"
+    verified = (await visit.send("/receipt/verify", 200, id=receipt_id)).text
+    assert ("<!doctype" not in verified) is part
+    assert "Every check passed" in text_of(verified)
+    assert "identical" in text_of((await visit.send("/receipt/replay", 200, id=receipt_id)).text)
+    assert "Knowledge" in text_of((await visit.send("/receipt/context", 200, id=receipt_id)).text)
+    await visit.client.delete(f"/v1/memories/{memory_id}", params={"namespace": "n"})
+    replayed = text_of((await visit.send("/receipt/replay", 200, id=receipt_id)).text)
+    assert "The context would be another now" in replayed
+    assert memory_id[:13] in replayed
+    assert "cannot be shown any more" in text_of((await visit.send("/receipt/context", 200, id=receipt_id)).text)
+    assert "deleted since" in text_of((await visit.client.get("/inspect/receipt", params={"id": receipt_id})).text)
+
+
+async def test_context_is_built_from_the_search(visit: Visit) -> None:
+    """The button on the search leads to the receipt of a context for the same query."""
+    await visit.write("The build runs on Friday.")
+    done = await visit.send("/context", q="when does the build run?", budget="300")
+    page = text_of((await visit.client.get(done.headers["location"])).text)
+    assert "when does the build run?" in page
+    assert "300" in page
+
+
+async def test_receipts_are_listed_newest_first_and_paged(visit: Visit) -> None:
+    """The list of a namespace says what was asked, and how much of it fitted."""
+    assert "No context was built" in text_of(await visit.open("/receipts"))
+    await visit.write("The build runs on Friday.")
+    for number in range(32):
+        await retrieve(visit, f"question {number}?")
+    await retrieve(Visit(visit.client, "elsewhere"), "another question?")
+    page = await visit.open("/receipts")
+    text = text_of(page)
+    assert text.index("question 31?") < text.index("question 2?")
+    assert "question 1?" not in text
+    assert "another question?" not in text
+    older = next(part for part in page.split('"') if "before=" in part).replace("&amp;", "&")
+    assert "question 1?" in text_of((await visit.client.get(older)).text)
+
+
+async def test_memory_names_the_receipts_it_was_in(visit: Visit) -> None:
+    """Its page loads them; they say whether it was in, and how far back was looked."""
+    memory_id = await visit.write("The build runs on Friday.")
+    assert "There are no receipts" in text_of(await visit.open("/memory/receipts", id=memory_id))
+    await retrieve(visit)
+    assert f"/inspect/memory/receipts?namespace=n&amp;id={memory_id}" in await visit.open("/memory", id=memory_id)
+    page = text_of(await visit.open("/memory/receipts", id=memory_id))
+    assert "in the context rank 1" in page
+    assert "among 1 receipts" in page
+    assert "It is in none" in text_of(await visit.open("/memory/receipts", id="another"))
+
+
+async def test_hostile_queries_and_contents_are_escaped(visit: Visit) -> None:
+    """In the list, on the receipt, and in what its buttons show."""
+    hostile = HOSTILE.replace("\u202e", "")
+    memory_id = await visit.write(hostile)
+    receipt_id = await retrieve(visit, hostile, session_id="<i>s</i>")
+    pages = [
+        await visit.open("/receipts"),
+        await visit.open("/receipt", id=receipt_id),
+        await visit.open("/memory/receipts", id=memory_id),
+        (await visit.send("/receipt/context", 200, id=receipt_id)).text,
+    ]
+    for page in pages:
+        assert "<img src=x" not in page
+        assert "<i>s" not in page
+        assert "alert(1)" in page
+
+
+async def test_receipts_of_others_are_not_shown(guarded: Services) -> None:
+    """A tenant reads its own receipts; a key of an agent those of its agent alone."""
+    async with connect(guarded) as client:
+        client.headers.update(bearer("acme", Role.WRITER))
+        receipt_id = await retrieve(Visit(client), "the secret question?")
+        del client.headers["authorization"]
+        await log_in(client, "other", Role.ADMIN)
+        assert "secret" not in await Visit(client).open("/receipts")
+        await Visit(client).open("/receipt", 404, id=receipt_id)
+        await Visit(client).send("/receipt/verify", 404, id=receipt_id)
+        rights = {"tenant": "acme", "role": "reader", "agents": ["support"]}
+        made = await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))
+        client.cookies.clear()
+        await client.post("/inspect/login", data={"key": made.json()["key"]})
+        assert "secret" not in await Visit(client).open("/receipts")
+        await Visit(client).open("/receipt", 403, id=receipt_id)
+
+
+async def test_unknown_receipt_is_not_found(visit: Visit) -> None:
+    """As a page, whatever the id."""
+    for unknown in ("x", "01a202de-c29d-7e9e-a67a-146260a0d360"):
+        assert "no receipt" in text_of(await visit.open("/receipt", 404, id=unknown))
+
+
+def test_stacked_parts_fill_the_bar() -> None:
+    """Parts are scaled to the total, and cut off beyond it; empty ones are left out."""
+    parts = [Part("a", 1, ""), Part("b", 0, ""), Part("c", 2, ""), Part("d", 5, "")]
+    assert [(s.name, s.x, s.width) for s in stacked(parts, 4)] == [("a", 0, 250), ("c", 250, 500), ("d", 750, 250)]
+    assert stacked(parts, 0) == []
+
+
+def test_columns_are_scaled_to_the_highest() -> None:
+    """The highest stack has the whole height."""
+    low, high = columns([[Part("a", 1, "")], [Part("a", 1, ""), Part("b", 3, "")]], 40)
+    assert [(s.x, s.width) for s in low] == [(0, 10)]
+    assert [(s.x, s.width) for s in high] == [(0, 10), (10, 30)]
