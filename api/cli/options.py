@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 from api.auth.keys import DEFAULT_TENANT, BadKeys
 from api.cli.backend import Place
 from api.cli.client import Refused
+from api.cli.install.text import MalformedSettings
 from api.http.problems import InvalidInput
 from api.settings import BadSettings, Settings, read_settings
 from memtypes.config import InvalidConfigFile
@@ -26,7 +27,7 @@ USAGE = 2
 FAILED = 1
 _USAGE_ERRORS = (
     BadSettings, BadKeys, InvalidConfigFile, InvalidInput, InvalidRequest, SetupRequired,
-    StoreInUse, EmbedderMismatch, Refused,
+    StoreInUse, EmbedderMismatch, Refused, MalformedSettings,
 )  # fmt: skip
 """Errors that the caller can correct: exit code 2."""
 

@@ -1,0 +1,237 @@
+"""The commands `remembrancer install` and `remembrancer uninstall`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, TypeAlias
+from urllib.parse import urlsplit
+
+import httpx
+import typer
+
+from api.cli.install.clients import KEY_VARIABLE, ClientName, Installation, files_of
+from api.cli.install.files import FileChange, SettingsFile, SettingsFiles
+from api.cli.install.service_unit import check_systemd, start_unit, stop_unit, unit_file
+from api.cli.options import FAILED, DataDir, end, settings_from
+from api.settings import BadSettings
+from memtypes.model.errors import RemembrancerError
+from memtypes.model.scope import clean_name
+from memtypes.project import project_namespace
+
+DEFAULT_URL = "http://127.0.0.1:8707"
+_TIMEOUT_S = 2.0
+
+_Client: TypeAlias = Annotated[ClientName, typer.Argument(help="The client.", show_default=False)]
+_Project: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="Only for this project, by its folder; by default for all of the user's.", show_default=False),
+]
+_ServiceUrl: TypeAlias = Annotated[str, typer.Option(help="URL of the service.", envvar="REMEMBRANCER_URL")]
+_DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say what would be changed.")]
+_Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def install(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
+    client: _Client,
+    project: _Project = None,
+    url: _ServiceUrl = DEFAULT_URL,
+    key: Annotated[
+        str | None,
+        typer.Option(help=f"API key; best left out, and exported as {KEY_VARIABLE}.", show_default=False),
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option("--namespace", "-n", help="Namespace; by default that of the project that the client works in."),
+    ] = None,
+    service: Annotated[bool, typer.Option("--service", help="Start the service at login too, by systemd.")] = False,  # noqa: FBT002 - a flag
+    data_dir: DataDir = None,
+    dry_run: _DryRun = False,  # noqa: FBT002 - a flag
+    yes: _Yes = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Set up a client: hooks that give it a memory, and the MCP server. What else is in its settings stays."""
+    try:
+        files = _settings_files()
+        wanted = _with_stored_key(files, _installation(client, project, url, key, namespace))
+        changed = files_of(wanted)
+        _check_single(files, wanted)
+        if service:
+            check_systemd()
+            changed.append(_unit(wanted.url, data_dir))
+        changes = [files.plan_install(file) for file in changed]
+        if _agreed(changes, dry_run=dry_run, yes=yes):
+            for change in changes:
+                files.apply(change)
+            _say(*_after_install(wanted))
+            if service:
+                _report_systemd(start_unit(running=_answers(wanted.url)), "started at login from now on")
+    except RemembrancerError as error:
+        end(error)
+
+
+def uninstall(
+    client: _Client,
+    project: _Project = None,
+    service: Annotated[bool, typer.Option("--service", help="No longer start the service at login.")] = False,  # noqa: FBT002 - a flag
+    dry_run: _DryRun = False,  # noqa: FBT002 - a flag
+    yes: _Yes = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Take out of a client's settings what `install` put in. Memories stay."""
+    try:
+        if service:
+            check_systemd()
+        files = _settings_files()
+        installed = files_of(_installation(client, project, DEFAULT_URL, None, None))
+        changes = [files.plan_uninstall(file) for file in installed]
+        if service:
+            changes.append(files.plan_uninstall(unit_file(DEFAULT_URL, Path.home())))
+        if _agreed(changes, dry_run=dry_run, yes=yes):
+            refused = stop_unit() if service else None
+            for change in changes:
+                files.apply(change)
+            if service:
+                _report_systemd(refused, "no longer started at login")
+    except RemembrancerError as error:
+        end(error)
+
+
+def settings_folder() -> Path:
+    """The folder of the records of what was installed."""
+    configured = os.environ.get("XDG_STATE_HOME")
+    return (Path(configured) if configured else Path.home() / ".local" / "state") / "remembrancer" / "installed"
+
+
+def _settings_files() -> SettingsFiles:
+    return SettingsFiles(settings_folder())
+
+
+def _installation(
+    client: ClientName, project: Path | None, url: str, key: str | None, namespace: str | None
+) -> Installation:
+    """The installation that the options ask for. Raises BadSettings for a bad URL, project, key or namespace."""
+    root = None if project is None else project.expanduser().absolute()
+    if root is not None and not root.is_dir():
+        raise BadSettings(f"--project {project}: there is no such folder")
+    if key is not None and (not key.isascii() or not key.isprintable() or not key.strip()):
+        raise BadSettings("--key must have printable ASCII characters only")
+    try:
+        space = None if namespace is None else clean_name(namespace)
+    except ValueError as error:
+        raise BadSettings(f"--namespace {error}") from error
+    if root is not None and space is None:
+        space = project_namespace(str(root))
+    exported = os.environ.get(KEY_VARIABLE)
+    stored = None if key == exported else key
+    return Installation(client, root, _checked_url(url), stored, bool(key or exported), space)
+
+
+def _with_stored_key(files: SettingsFiles, wanted: Installation) -> Installation:
+    """The installation with the key that an earlier one stored, unless there is another one now."""
+    stored = files.stored(files_of(replace(wanted, key="", authorised=True))[0])
+    return wanted if wanted.authorised or stored is None else replace(wanted, key=stored, authorised=True)
+
+
+def _checked_url(url: str) -> str:
+    """The URL without a slash at its end. Raises BadSettings unless it is one of a service."""
+    plain = url.rstrip("/")
+    try:
+        parts = urlsplit(plain)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not plain.isascii() or not plain.isprintable() or " " in plain:
+        raise BadSettings(f"--url {url}: must be like {DEFAULT_URL}")
+    if parts.username or parts.query or parts.fragment:
+        raise BadSettings("--url must have no user, query or fragment; a key goes into --key")
+    return plain
+
+
+def _check_single(files: SettingsFiles, wanted: Installation) -> None:
+    """Raise BadSettings if a project's installation would double that of the user."""
+    if wanted.project is None:
+        return
+    everywhere = replace(wanted, project=None, namespace=None)
+    twice = [file.path for file in files_of(everywhere) if files.installed(file)]
+    if twice:
+        raise BadSettings(
+            f"{wanted.client} is set up for all of your projects, in {twice[0]}: with both, everything would be "
+            f"remembered twice. Run `remembrancer uninstall {wanted.client}` first; or, for another namespace in this "
+            f'project, write namespace = "NAME" into {wanted.project}/.remembrancer.toml'
+        )
+
+
+def _unit(url: str, data_dir: Path | None) -> SettingsFile:
+    settings = settings_from({"data_dir": data_dir})
+    folder = settings.data_dir.expanduser().absolute()
+    if not (folder / "encoder").is_dir():
+        raise BadSettings(
+            f"{folder} has no encoder: name the service's folder with --data-dir. "
+            "`make run` keeps its data in .remembrancer of the folder where it ran"
+        )
+    return unit_file(url, folder)
+
+
+def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
+    """Print the changes, and ask a person whether to make them. False for a dry run."""
+    for change in changes:
+        _say(f"{change.kind:>9}  {change.path}")
+    if dry_run:
+        _say("Dry run: nothing was changed.")
+        return False
+    if yes or not sys.stdin.isatty() or all(change.kind == "unchanged" for change in changes):
+        return True
+    if typer.confirm("Change these files?", default=True):
+        return True
+    _say("Nothing was changed.")
+    return False
+
+
+def _after_install(wanted: Installation) -> list[str]:
+    """What the user should know: how to undo it, where the key is, what the client wants, if the service runs."""
+    scope = f" --project {wanted.project}" if wanted.project else ""
+    lines = [f"Undo: remembrancer uninstall {wanted.client}{scope}    Check: remembrancer doctor"]
+    if wanted.namespace:
+        lines.append(f"Namespace: {wanted.namespace}")
+    if wanted.stores_key:
+        lines.append(f"The key is in the settings file, as env.{KEY_VARIABLE}; only you may read that file.")
+    elif wanted.authorised:
+        lines.append(f"The key is not stored: {wanted.client} reads it from {KEY_VARIABLE}; export it in your profile.")
+    lines += _NOTES.get(wanted.client, [])
+    if not _answers(wanted.url):
+        lines.append(f"No service answers on {wanted.url} yet: start it with `make run` or `remembrancer serve`.")
+    return lines
+
+
+_NOTES: dict[ClientName, list[str]] = {
+    ClientName.CLAUDE_CODE: [
+        "Without the service Claude Code works on, and shows a notice at each prompt.",
+        'To switch all hooks off for a while, set "disableAllHooks": true in its settings.',
+    ],
+    ClientName.CODEX: ["Codex runs new hooks only when you trust them: start codex, enter /hooks, and trust these."],
+    ClientName.VSCODE: ["Hooks are a preview in Visual Studio Code; an organisation can switch them off."],
+    ClientName.CURSOR: [
+        "Cursor's hooks can't add to a prompt: it has the tools, and in a project a rule that says when."
+    ],
+}
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/live", timeout=_TIMEOUT_S).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _report_systemd(refused: str | None, done: str) -> None:
+    if refused is not None:
+        _say(f"systemd refused: {refused}")
+        raise typer.Exit(FAILED)
+    _say(f"The service is {done}.")
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line)  # noqa: T201 - the command's output

@@ -1,0 +1,240 @@
+"""What a client's settings file gets from an installation, for each form that such a file has.
+
+All forms have the same three methods: `present` says whether a text has exactly these entries, `insert` adds them to a
+text that has none of ours, and `remove` takes ours out, those of an earlier version included.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from api.cli.install.text import EditedText, JsonText, MalformedSettings
+
+Members: TypeAlias = tuple[tuple[tuple[str, ...], Any], ...]
+"""Paths in a JSON object with a value at each."""
+
+TomlValue: TypeAlias = str | int | list[str]
+
+Steps: TypeAlias = tuple[str | int, ...]
+"""A path of keys of objects and places in arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What a file had where entries were put.
+
+    members: paths that were set. created: paths of objects and arrays that were missing. values: members that were
+    replaced, with what they were.
+    """
+
+    members: tuple[tuple[str, ...], ...] = ()
+    created: tuple[tuple[str, ...], ...] = ()
+    values: Members = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JsonEntries:
+    """Members and elements of arrays in a file of JSON, with or without comments.
+
+    members: set at their paths. elements: appended to the array at each path. marks: by a member of the file, a text
+    that our elements below it contain in JSON, and no others. owned: paths whose value is ours, whoever wrote it.
+    """
+
+    members: Members = ()
+    elements: Members = ()
+    marks: Mapping[str, str] = field(default_factory=dict)
+    owned: tuple[tuple[str, ...], ...] = ()
+
+    def present(self, text: str) -> bool:
+        """Whether the entries, and no other elements of ours, are in `text`."""
+        document = JsonText(text)
+        elements = [(path[:-1], document.get(path)) for path in self._ours(document)]
+        same = sorted(elements, key=repr) == sorted(self.elements, key=repr)
+        return same and all(document.get(path) == value for path, value in self.members)
+
+    def prior(self, text: str) -> Prior:
+        """What `text`, which has no elements of ours, has where the entries go."""
+        document = JsonText(text)
+        parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
+        parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
+        created = tuple(sorted(path for path in parents if document.get(path) is None))
+        paths = tuple(path for path, _ in self.members)
+        return Prior(
+            paths, created, tuple((path, value) for path in paths if (value := document.get(path)) is not None)
+        )
+
+    def insert(self, text: str) -> EditedText:
+        """`text` with the entries. Raises MalformedSettings where a value on the way is of another type."""
+        document = JsonText(text)
+        for path, value in self.members:
+            document.set(path, value)
+        for path, value in self.elements:
+            document.append(path, value)
+        return document
+
+    def remove(self, text: str, prior: Prior | None) -> str:
+        """`text` without our entries, and with what they replaced.
+
+        What they leave empty is removed if `prior` says that an installation created it, or if there is no `prior`.
+        """
+        document = JsonText(text)
+        touched: list[Steps] = []
+        for path in self.owned if prior is None else prior.members:
+            if document.get(path) is not None:
+                document.remove(path)
+                touched.append(path[:-1])
+        while (place := next(self._ours(document), None)) is not None:
+            document.remove(place)
+            touched.append(place[:-1])
+        for path, value in () if prior is None else prior.values:
+            document.set(path, value)
+        for place in touched:
+            _prune(document, place, prior)
+        return document.text
+
+    def _ours(self, document: JsonText) -> Iterator[Steps]:
+        """Paths of our elements; of one handler alone where a group of hooks has other ones too."""
+        for name, mark in self.marks.items():
+            below = document.get((name,))
+            arrays: dict[Steps, Any] = {(name,): below}
+            if isinstance(below, dict):
+                arrays = {(name, key): value for key, value in below.items()}
+            for path, array in arrays.items():
+                for place, element in enumerate(array if isinstance(array, list) else ()):
+                    if mark in json.dumps(element):
+                        yield (*path, place, *_within(element, mark))
+
+
+def _within(group: Any, mark: str) -> Steps:
+    """The path in a group of hooks of the first handler with the mark; empty if all handlers have it."""
+    handlers = group.get("hooks", ()) if isinstance(group, dict) else ()
+    ours = [number for number, handler in enumerate(handlers) if mark in json.dumps(handler)]
+    return ("hooks", ours[0]) if len(ours) < len(handlers) else ()
+
+
+def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
+    """Remove the object or array at `path` if it is empty and was created by an installation; then those around it."""
+    while path and document.get(path) in ({}, []) and (prior is None or tuple(path) in prior.created):
+        document.remove(path)
+        path = path[:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class TomlTable:
+    """A table in a TOML file, at `path`."""
+
+    path: tuple[str, str]
+    values: Mapping[str, TomlValue]
+
+    def present(self, text: str) -> bool:
+        """Whether the table is in `text` with exactly these values."""
+        return bool(self._table(_toml(text)) == self.values)
+
+    def prior(self, text: str) -> Prior:
+        """What `text` has where the table goes."""
+        table = self._table(_toml(text))
+        return Prior((self.path,), (), () if table is None else ((self.path, table),))
+
+    def insert(self, text: str) -> EditedText:
+        """`text` with the table at its end. Raises MalformedSettings where it can't be added as one."""
+        document = EditedText(text)
+        self._cut(document)
+        newline = "\r\n" if "\r\n" in text else "\n"
+        lead = "" if not document.text else newline if document.text.endswith("\n") else newline * 2
+        lines = [f"[{'.'.join(self.path)}]", *(f"{name} = {_toml_value(value)}" for name, value in self.values.items())]
+        end = len(document.text)
+        document.replace(end, end, lead + newline.join(lines) + newline)
+        self._check(text, document.text, dict(self.values))
+        return document
+
+    def remove(self, text: str, prior: Prior | None) -> str:
+        """`text` without the table. Raises MalformedSettings where it is not written as one."""
+        if self._table(_toml(text)) is None or (prior is not None and not prior.members):
+            return text
+        document = EditedText(text)
+        self._cut(document)
+        for _, table in () if prior is None else prior.values:
+            document = TomlTable(self.path, table).insert(document.text)
+        self._check(text, document.text, prior.values[0][1] if prior is not None and prior.values else None)
+        return document.text
+
+    def _table(self, members: Mapping[str, Any]) -> Any:
+        parent = members.get(self.path[0])
+        return parent.get(self.path[1]) if isinstance(parent, dict) else None
+
+    def _cut(self, document: EditedText) -> None:
+        """Remove the lines of the table and of tables in it: from each header to the next header of another table."""
+        name = r"\s*\.\s*".join(f"[\"']?{re.escape(part)}[\"']?" for part in self.path)
+        header = re.compile(rf"\s*\[\s*{name}\s*(?:\.[^\]]*)?\]")
+        lines = document.text.splitlines(keepends=True)
+        while (first := next((at for at, line in enumerate(lines) if header.match(line)), None)) is not None:
+            last = next((at for at in range(first + 1, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
+            while not lines[last - 1].strip() or lines[last - 1].lstrip().startswith("#"):
+                last -= 1  # blank lines and comments above the next table belong to it
+            if first and not lines[first - 1].strip():
+                first -= 1  # the blank line above the header
+            start = sum(map(len, lines[:first]))
+            document.replace(start, start + sum(map(len, lines[first:last])), "")
+            del lines[first:last]
+
+    def _check(self, before: str, after: str, table: Any) -> None:
+        """Raise MalformedSettings unless `after` says what `before` does, but for our table, which is `table`."""
+        try:
+            same = self._others(_toml(before)) == self._others(_toml(after)) and self._table(_toml(after)) == table
+        except MalformedSettings:
+            same = False
+        if not same:
+            name = ".".join(self.path)
+            raise MalformedSettings(
+                f"{name} can't be edited where it is; write it as a table [{name}], or remove it by hand"
+            )
+
+    def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        """`members` without our table, and without the table around it if it has no other one."""
+        parent = {name: value for name, value in members.get(self.path[0], {}).items() if name != self.path[1]}
+        rest = {name: value for name, value in members.items() if name != self.path[0]}
+        return rest | ({self.path[0]: parent} if parent else {})
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise MalformedSettings(f"it is not valid TOML: {error}") from error
+
+
+def _toml_value(value: TomlValue) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@dataclass(frozen=True, slots=True)
+class WholeFile:
+    """A file that is ours alone, such as a rule for Cursor."""
+
+    content: str
+
+    def present(self, text: str) -> bool:
+        """Whether `text` is the file's content."""
+        return text == self.content
+
+    def prior(self, _: str) -> Prior:
+        """Nothing: what the file had is among the changes."""
+        return Prior()
+
+    def insert(self, text: str) -> EditedText:
+        """The file's content in the place of `text`."""
+        document = EditedText(text)
+        document.replace(0, len(text), self.content)
+        return document
+
+    def remove(self, _: str, __: Prior | None) -> str:
+        """An empty text: the file is removed."""
+        return ""
+
+
+Entries: TypeAlias = JsonEntries | TomlTable | WholeFile

@@ -1,0 +1,232 @@
+"""Changes of settings files: planned first, written atomically, and undone exactly.
+
+A record of each change, in a folder of this program, says how it is undone. If another program has changed the file
+since, only our entries are taken out of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from api.cli.install.entries import Entries, JsonEntries, Members, Prior
+from api.cli.install.text import JsonText, MalformedSettings, Splice, undone
+
+PRIVATE = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """A file of a client. private: whether its entries contain a key, so that only its owner may read it."""
+
+    path: Path
+    entries: Entries
+    private: bool = False
+
+
+class InstallRecord(BaseModel):
+    """How the entries in one file are undone. sha256: of the text that was written. folders: that were created."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    sha256: str
+    existed: bool
+    mode: int | None
+    folders: tuple[str, ...]
+    splices: tuple[Splice, ...]
+    members: tuple[tuple[str, ...], ...]
+    created: tuple[tuple[str, ...], ...]
+    values: Members
+
+    @property
+    def prior(self) -> Prior:
+        """What the file had where the entries were put."""
+        return Prior(self.members, self.created, self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A planned change. before, after: the file's texts, None without a file. record: None after an uninstall."""
+
+    path: Path
+    before: str | None
+    after: str | None
+    mode: int | None
+    record: InstallRecord | None
+
+    @property
+    def kind(self) -> str:
+        """What happens to the file, in a word."""
+        if self.before == self.after:
+            return "unchanged"
+        return "created" if self.before is None else "removed" if self.after is None else "changed"
+
+
+class SettingsFiles:
+    """Plans and makes changes of settings files. state: folder of the records."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+
+    def installed(self, file: SettingsFile) -> bool:
+        """Whether the file has our entries, of whatever version. Raises MalformedSettings."""
+        with _named(file.path):
+            text = _read(file.path)
+            return text is not None and file.entries.remove(text, None) != text
+
+    def stored(self, file: SettingsFile) -> str | None:
+        """The text that an earlier installation put where the file's first member goes; None if it put nothing."""
+        path = _real(file.path)
+        with _named(path):
+            text, record = _read(path), self._record(path)
+            if text is None or record is None or not isinstance(file.entries, JsonEntries) or not file.entries.members:
+                return None
+            place = file.entries.members[0][0]
+            value = JsonText(text).get(place) if place in record.members else None
+        return value if isinstance(value, str) else None
+
+    def plan_install(self, file: SettingsFile) -> FileChange:
+        """The change that puts the entries into the file. Raises MalformedSettings."""
+        path = _real(file.path)
+        with _named(file.path):
+            before, mode, record = _read(path), _mode(path), self._record(path)
+            base = self._without(file, before, record, Prior())
+            edited = file.entries.insert(base or "")
+            if not file.entries.present(edited.text):
+                raise MalformedSettings("an entry can't be added to it")
+            prior = file.entries.prior(base or "")
+            if record is not None and prior.members == record.members and file.entries.present(before or ""):
+                return FileChange(path, before, before, mode, record)
+        old_mode = record.mode if record is not None else mode
+        new = InstallRecord(
+            path=str(path),
+            sha256=_hash(edited.text),
+            existed=base is not None,
+            mode=old_mode,
+            folders=record.folders if record is not None else tuple(_missing_folders(path)),
+            splices=tuple(edited.splices),
+            **asdict(prior),
+        )
+        return FileChange(path, before, edited.text, PRIVATE if file.private else old_mode, new)
+
+    def plan_uninstall(self, file: SettingsFile) -> FileChange:
+        """The change that takes our entries out of the file. Raises MalformedSettings."""
+        path = _real(file.path)
+        with _named(file.path):
+            before, mode, record = _read(path), _mode(path), self._record(path)
+            after = self._without(file, before, record, None)
+        return FileChange(path, before, after, mode if record is None else record.mode, None)
+
+    def apply(self, change: FileChange) -> None:
+        """Make the change. Raises MalformedSettings if the file was changed after the change was planned."""
+        path, record_path = change.path, self._record_path(change.path)
+        with _named(path):
+            if _read(path) != change.before:
+                raise MalformedSettings("another program is changing it; run the command again")
+            if change.record is not None and change.before != change.after:
+                _make_folders(self._state)
+                _write(record_path, change.record.model_dump_json(), PRIVATE)
+            if change.after is None:
+                path.unlink(missing_ok=True)
+            elif change.before != change.after:
+                _make_folders(path.parent)
+                _write(path, change.after, change.mode)
+            if change.record is None:
+                self._forget(path, record_path)
+
+    def _forget(self, path: Path, record_path: Path) -> None:
+        record = self._record(path)
+        record_path.unlink(missing_ok=True)
+        made = [Path(folder) for folder in reversed(record.folders)] if record is not None else []
+        for folder in (*made, self._state, self._state.parent):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _without(
+        self, file: SettingsFile, text: str | None, record: InstallRecord | None, prior: Prior | None
+    ) -> str | None:
+        """The text without our entries; None for a file that an installation created and that has nothing else.
+
+        prior: what is assumed of a file of which there is no record.
+        """
+        if text is None:
+            return None
+        if record is not None and record.sha256 == _hash(text):
+            return undone(text, record.splices) if record.existed else None
+        rest = file.entries.remove(text, prior if record is None else record.prior)
+        created = record is not None and not record.existed
+        return None if rest.strip() in {"", "{}"} and (created or not rest) and rest != text else rest
+
+    def _record(self, path: Path) -> InstallRecord | None:
+        text = _read(self._record_path(path))
+        return None if text is None else InstallRecord.model_validate_json(text)
+
+    def _record_path(self, path: Path) -> Path:
+        return self._state / f"{_hash(str(path))[:32]}.json"
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Put the file's path before the text of errors, those of the system included."""
+    try:
+        yield
+    except MalformedSettings as error:
+        raise MalformedSettings(f"{path}: {error}; it was left as it is") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise MalformedSettings(f"{path}: {reason}; it was left as it is") from error
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # settings are often links into a repository of dotfiles
+
+
+def _read(path: Path) -> str | None:
+    return path.read_bytes().decode() if path.exists() else None
+
+
+def _mode(path: Path) -> int | None:
+    return stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _missing_folders(path: Path) -> Iterator[str]:
+    """The folders above `path` that do not exist, the outermost first."""
+    for folder in reversed(path.parents):
+        if not folder.exists():
+            yield str(folder)
+
+
+def _make_folders(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _write(path: Path, text: str, mode: int | None) -> None:
+    """Write the file as a whole: a crash leaves the old one. mode: by default that of new files."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is None:
+            mask = os.umask(0)
+            os.umask(mask)
+            mode = 0o666 & ~mask
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,82 @@
+"""A systemd unit of the user that starts the service at login."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from api.auth.guards import is_loopback
+from api.cli.install.entries import WholeFile
+from api.cli.install.files import SettingsFile
+from api.settings import BadSettings
+
+UNIT = "remembrancer.service"
+_TIMEOUT_S = 30.0
+
+
+def unit_file(url: str, data_dir: Path) -> SettingsFile:
+    """The unit of a service at `url` with its data in `data_dir`. Raises BadSettings for another machine's address."""
+    address = urlsplit(url)
+    host = address.hostname or ""
+    if address.scheme != "http" or not is_loopback(host):
+        raise BadSettings(f"--service starts a service on this machine; {url} is elsewhere")
+    program = Path(sys.executable).with_name("remembrancer")
+    command = [str(program)] if program.exists() else [sys.executable, "-m", "api"]
+    command += ["serve", "--host", host, "--port", str(address.port or 80), "--data-dir", str(data_dir.absolute())]
+    return SettingsFile(_folder() / UNIT, WholeFile(_UNIT.format(command=" ".join(map(_quoted, command)))))
+
+
+def check_systemd() -> None:
+    """Raise BadSettings where the services of a user are not started by systemd."""
+    if shutil.which("systemctl") is None:
+        raise BadSettings(
+            f"--service needs systemd, which this machine ({sys.platform}) does not have; "
+            "have `remembrancer serve` started at login by your system's own means, and leave out --service"
+        )
+
+
+def start_unit(*, running: bool) -> str | None:
+    """Enable the unit and, unless the service is `running` already, start it. What systemd says if it refuses."""
+    return _systemctl("daemon-reload") or _systemctl("enable", *([] if running else ["--now"]), UNIT)
+
+
+def stop_unit() -> str | None:
+    """Stop the unit and disable it. What systemd says if it refuses."""
+    return _systemctl("disable", "--now", UNIT)
+
+
+def _systemctl(*arguments: str) -> str | None:
+    command = ["systemctl", "--user", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
+    return None if done.returncode == 0 else (done.stderr.strip() or f"exit code {done.returncode}")
+
+
+def _folder() -> Path:
+    configured = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(configured) if configured else Path.home() / ".config") / "systemd" / "user"
+
+
+def _quoted(argument: str) -> str:
+    """`argument` as systemd reads it in ExecStart: quoted, with specifiers and variables escaped."""
+    escaped = argument.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"'
+
+
+_UNIT = """\
+[Unit]
+Description=Remembrancer, a memory service for AI agents
+
+[Service]
+Type=exec
+ExecStart={command}
+Restart=on-failure
+RestartSec=2
+TimeoutStopSec=40
+
+[Install]
+WantedBy=default.target
+"""

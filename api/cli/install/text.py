@@ -1,0 +1,239 @@
+"""Changes to a text that leave the rest of it as it is: of any kind, and of JSON with comments and trailing commas.
+
+Positions in JSON come from a copy in which comments and trailing commas are blanks, so that the standard parser reads
+it; both texts have the same length.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from memtypes.model.errors import RemembrancerError
+
+Path: TypeAlias = Sequence[str | int]
+
+_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
+_TRAILING_COMMA = re.compile(r'"(?:[^"\\\n]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
+_SPACE = re.compile(r"\s*")
+_REST_OF_LINE = re.compile(r"[ \t]*,?[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/)?")
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class MalformedSettings(RemembrancerError):
+    """A settings file is not what its client reads. It was not touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonChild:
+    """A member of an object or an element of an array. start: of its key, if any. value, end: span of its value."""
+
+    key: str | int
+    start: int
+    value: int
+    end: int
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """The object in `text`; empty for a blank text. Raises MalformedSettings."""
+    plain = _blanked(text)
+    if not plain.strip():
+        return {}
+    try:
+        value = json.loads(plain, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        raise MalformedSettings(f"it is not valid JSON: {error.msg}, line {error.lineno}") from error
+    except RecursionError as error:
+        raise MalformedSettings("its JSON is nested too deeply") from error
+    if not isinstance(value, dict):
+        raise MalformedSettings("it must hold a JSON object")
+    return value
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedSettings(f"the member {json.dumps(twice)} occurs twice in one object")
+    return members
+
+
+def _blanked(text: str) -> str:
+    """`text` with comments and trailing commas as blanks: strict JSON of the same length."""
+
+    def blanks(match: re.Match[str]) -> str:
+        return match[0] if match[0].startswith('"') else re.sub(r"[^\n]", " ", match[0])
+
+    plain = _TRAILING_COMMA.sub(blanks, _COMMENT.sub(blanks, text))
+    return " " + plain[1:] if plain.startswith(_BYTE_ORDER_MARK) else plain
+
+
+Splice: TypeAlias = tuple[int, str, int]
+"""A change of a text, to be undone: position, the text that was removed, and the length of what was inserted."""
+
+
+class EditedText:
+    """A text and the changes that made it, in order."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.splices: list[Splice] = []
+
+    def replace(self, start: int, end: int, text: str) -> None:
+        """Put `text` in the place of the characters from `start` to `end`."""
+        self.splices.append((start, self.text[start:end], len(text)))
+        self.text = self.text[:start] + text + self.text[end:]
+
+
+def undone(text: str, splices: Sequence[Splice]) -> str:
+    """The text before the changes `splices` were made to it."""
+    for start, removed, length in reversed(splices):
+        text = text[:start] + removed + text[start + length :]
+    return text
+
+
+class JsonText(EditedText):
+    """A JSON text that is changed at paths of keys and indexes. Raises MalformedSettings where it is none."""
+
+    def __init__(self, text: str) -> None:
+        parse_json(text)
+        super().__init__(text)
+        self._plain = _blanked(text)
+
+    def replace(self, start: int, end: int, text: str) -> None:
+        """Put `text` in the place of the characters from `start` to `end`."""
+        super().replace(start, end, text)
+        self._plain = _blanked(self.text)
+
+    def get(self, path: Path) -> Any:
+        """The value at `path`, or None."""
+        value: Any = parse_json(self.text)
+        for key in path:
+            present = key in value if isinstance(value, dict) else isinstance(value, list) and key in range(len(value))
+            if not present:
+                return None
+            value = value[key]
+        return value
+
+    def set(self, path: Sequence[str], value: Any) -> None:
+        """Put `value` at `path`; missing objects on the way are added. Raises MalformedSettings."""
+        if not self._plain.strip():
+            self.replace(len(self.text), len(self.text), json.dumps(_nested(path, value), indent=2) + "\n")
+            return
+        position = self._root()
+        for depth, key in enumerate(path):
+            if self._plain[position] != "{":
+                raise MalformedSettings(f"{'.'.join(path[:depth])} must be an object")
+            child = next((child for child in self._children(position) if child.key == key), None)
+            if child is None:
+                self._add(position, depth, f"{json.dumps(key)}: ", _nested(path[depth + 1 :], value))
+                return
+            position = child.value
+        self.replace(position, self._end(position), self._dumped(value, len(path)))
+
+    def append(self, path: Sequence[str], value: Any) -> None:
+        """Add `value` to the end of the array at `path`, which is added if missing. Raises MalformedSettings."""
+        array = self.get(path)
+        if array is None:
+            self.set(path, [value])
+        elif isinstance(array, list):
+            self._add(self._at(path), len(path), "", value)
+        else:
+            raise MalformedSettings(f"{'.'.join(path)} must be an array")
+
+    def remove(self, path: Path) -> None:
+        """Remove the existing member or element at `path`, with its comma. Comments around it stay."""
+        container = self._at(path[:-1])
+        children = list(self._children(container))
+        place = next(place for place, child in enumerate(children) if child.key == path[-1])
+        child = children[place]
+        start = len(self.text[: child.start].rstrip())
+        after = _space(self.text, child.end)
+        end = after + 1 if self.text[after] == "," else child.end
+        if len(children) == 1:
+            closing = self._end(container) - 1
+            bare = not (self.text[container + 1 : start] + self.text[end:closing]).strip()
+            self.replace(container + 1 if bare else start, closing if bare else end, "")
+        elif place == len(children) - 1 and end == child.end:  # without a comma of its own: that before it goes
+            comma = self._plain.index(",", children[place - 1].end)
+            self.replace(start, end, "")
+            self.replace(comma, comma + 1, "")
+        else:
+            self.replace(start, end, "")
+
+    def _root(self) -> int:
+        return _space(self._plain, 0)
+
+    def _at(self, path: Path) -> int:
+        position = self._root()
+        for key in path:
+            position = next(child.value for child in self._children(position) if child.key == key)
+        return position
+
+    def _end(self, position: int) -> int:
+        return json.JSONDecoder().raw_decode(self._plain, position)[1]
+
+    def _children(self, position: int) -> Iterator[JsonChild]:
+        """The members or elements of the object or array at `position`."""
+        plain, keyed = self._plain, self._plain[position] == "{"
+        at, number = _space(plain, position + 1), 0
+        while plain[at] not in "}]":
+            start, key = at, number
+            if keyed:
+                key, at = json.JSONDecoder().raw_decode(plain, at)
+                at = _space(plain, _space(plain, at) + 1)  # behind the colon
+            end = self._end(at)
+            yield JsonChild(key, start, at, end)
+            at, number = _space(plain, end), number + 1
+            if plain[at] == ",":
+                at = _space(plain, at + 1)
+
+    def _add(self, position: int, depth: int, prefix: str, value: Any) -> None:
+        """Add a child to the end of the object or array at `position`, laid out as its other children are."""
+        children = list(self._children(position))
+        if not children:
+            unit, newline = self._layout()
+            text = prefix + self._dumped(value, depth + 1)
+            inner = f"{newline}{unit * (depth + 1)}{text}{newline}{unit * depth}" if unit else text
+            closing = self._end(position) - 1
+            bare = not self.text[position + 1 : closing].strip()
+            self.replace(position + 1 if bare else closing, closing, inner)
+            return
+        last = children[-1]
+        lead = self.text[len(self.text[: last.start].rstrip()) : last.start]
+        gap = lead[lead.rstrip(" \t").rfind("\n") :] if "\n" in lead else lead or " "
+        gap = "\r" + gap if "\r\n" in lead else gap
+        text = prefix + (self._dumped(value, depth + 1) if "\n" in gap else json.dumps(value))
+        rest = _REST_OF_LINE.match(self.text, last.end) if "\n" in gap else None
+        line = "" if rest is None else rest[0]
+        comma = "" if line.lstrip().startswith(",") else ","
+        self.replace(last.end, last.end + len(line), f"{comma}{line}{gap}{text}")
+
+    def _layout(self) -> tuple[str, str]:
+        """The unit of indentation, "" for a text on one line, and the line break."""
+        newline = "\r\n" if "\r\n" in self.text else "\n"
+        indent = re.search(r"\n([ \t]+)[^\s]", self._plain)
+        if indent is not None:
+            return indent[1], newline
+        inner = self._plain.strip()
+        return ("  " if "\n" in inner or not inner[1:-1].strip() else ""), newline
+
+    def _dumped(self, value: Any, depth: int) -> str:
+        unit, newline = self._layout()
+        return json.dumps(value, indent=unit or None).replace("\n", newline + unit * depth)
+
+
+def _nested(path: Sequence[str], value: Any) -> Any:
+    for key in reversed(path):
+        value = {key: value}
+    return value
+
+
+def _space(text: str, position: int) -> int:
+    """The position of the first character from `position` on that is no white space."""
+    match = _SPACE.match(text, position)
+    return position if match is None else match.end()

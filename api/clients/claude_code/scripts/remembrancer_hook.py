@@ -1,0 +1,46 @@
+"""Send a hook's event from standard input to Remembrancer, and print the answer. Standard library only.
+
+    python3 -IS remembrancer_hook.py URL
+
+URL is the client's endpoint, such as http://127.0.0.1:8707/v1/hooks/codex. The key, if the service needs one, is in
+REMEMBRANCER_KEY. Whatever happens, this ends with exit code 0 within 2.5 seconds, and prints nothing unless the service
+has something to say: a service that is away holds no prompt up.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sys
+
+DEADLINE_S = 2.5
+
+
+def main(url: str) -> None:
+    """Post the event to `url` and print the answer, if it is a JSON object with members."""
+    if "/hooks/claude-code" in url and not {"CLAUDECODE", "CLAUDE_PROJECT_DIR"} & set(os.environ):
+        return  # Visual Studio Code runs the hooks of Claude Code too; its events have an endpoint of their own
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.setitimer(signal.ITIMER_REAL, DEADLINE_S)
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    headers = {"Content-Type": "application/json"}
+    if key := os.environ.get("REMEMBRANCER_KEY"):
+        headers["Authorization"] = f"Bearer {key}"
+    connect = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
+    try:
+        connection = connect(host, timeout=DEADLINE_S)
+        connection.request("POST", f"/{path}", sys.stdin.buffer.read(), headers)
+        response = connection.getresponse()
+        answer = json.loads(response.read()) if response.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return
+    if isinstance(answer, dict) and answer:
+        sys.stdout.write(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

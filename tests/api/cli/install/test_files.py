@@ -1,0 +1,280 @@
+"""Installing into settings files and uninstalling again: exact, atomic, and without harm to what else is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.cli.install.clients import EVENTS, ClientName, Installation, files_of
+from api.cli.install.files import SettingsFiles
+from api.cli.install.text import MalformedSettings, parse_json
+from tests.api.cli.install.test_text import INDENTS, VALUES
+
+URL = "http://127.0.0.1:8707"
+CLAUDE_CODE = Installation(ClientName.CLAUDE_CODE, None, URL)
+CODEX = Installation(ClientName.CODEX, None, URL)
+WITH_KEY = replace(CLAUDE_CODE, key="secret", authorised=True)
+
+
+@contextmanager
+def fresh_home() -> Iterator[tuple[Path, SettingsFiles]]:
+    """A home folder of the user, and the records of installations beside it."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        home = Path(folder) / "home"
+        home.mkdir()
+        patch.setenv("HOME", str(home))
+        for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME"):
+            patch.delenv(name, raising=False)
+        yield home, SettingsFiles(Path(folder) / "state" / "installed")
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """The user's home folder; `files` has the records of what is installed in it."""
+    with fresh_home() as (home, _):
+        yield home
+
+
+@pytest.fixture
+def files(home: Path) -> SettingsFiles:
+    """Changes settings in the home folder."""
+    return SettingsFiles(home.parent / "state" / "installed")
+
+
+def installed(files: SettingsFiles, wanted: Installation) -> list[str]:
+    """Install; what happened to each file."""
+    changes = [files.plan_install(file) for file in files_of(wanted)]
+    for change in changes:
+        files.apply(change)
+    return [change.kind for change in changes]
+
+
+def uninstalled(files: SettingsFiles, wanted: Installation) -> list[str]:
+    """Uninstall; what happened to each file."""
+    changes = [files.plan_uninstall(file) for file in files_of(replace(wanted, key=None))]
+    for change in changes:
+        files.apply(change)
+    return [change.kind for change in changes]
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes | None, int]]:
+    """Every file below `folder` with its bytes and mode, and every folder."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes() if path.is_file() else None, path.stat().st_mode)
+        for path in folder.rglob("*")
+    }
+
+
+GROUPS = st.fixed_dictionaries({"hooks": st.lists(st.fixed_dictionaries({"type": st.just("command")}), max_size=2)})
+FOREIGN = st.fixed_dictionaries(
+    {},
+    optional={
+        "hooks": st.dictionaries(st.sampled_from([*EVENTS, "PreToolUse"]), st.lists(GROUPS | VALUES, max_size=3)),
+        "mcpServers": st.dictionaries(st.sampled_from(["remembrancer", "other"]), VALUES, max_size=2),
+        "env": st.dictionaries(st.sampled_from(["REMEMBRANCER_KEY", "PATH"]), st.text(max_size=4), max_size=2),
+        "enabledMcpjsonServers": st.lists(st.sampled_from(["a", "b"]), max_size=2),
+        "x": VALUES,
+    },
+)
+TARGETS = st.sampled_from([CLAUDE_CODE, WITH_KEY, CODEX, replace(CLAUDE_CODE, client=ClientName.CURSOR)])
+
+
+@given(target=TARGETS, local=st.booleans(), first=FOREIGN, second=FOREIGN, indent=INDENTS)
+def test_uninstall_restores_every_byte(
+    target: Installation, *, local: bool, first: Any, second: Any, indent: Any
+) -> None:
+    """After an install, a second one and an uninstall every file and folder is as it was, whatever it contained."""
+    with fresh_home() as (home, files):
+        wanted = replace(target, project=home, namespace="n", key=None) if local else target
+        settings = [file.path for file in files_of(wanted) if file.path.suffix == ".json"]
+        foreign = dict(zip(settings, (first, second), strict=False))
+        for path, members in foreign.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(members, indent=indent))
+        before = tree(home)
+        installed(files, wanted)
+        for path, members in foreign.items():
+            assert_foreign_members_stay(members, parse_json(path.read_text()))
+        assert set(installed(files, wanted)) == {"unchanged"}
+        uninstalled(files, wanted)
+        assert tree(home) == before
+        assert not (home.parent / "state").exists()
+
+
+def assert_foreign_members_stay(before: Any, after: Any) -> None:
+    """Every member of `before` is in `after`, with elements of arrays in the same order; but for those of our name."""
+    for name, value in before.items():
+        if name == "hooks":
+            for event, groups in value.items():
+                assert after["hooks"][event][: len(groups)] == groups
+        elif name in {"mcpServers", "env"}:
+            ours = {"remembrancer", "REMEMBRANCER_KEY"}
+            assert {key: after[name][key] for key in value.keys() - ours} == {
+                key: value[key] for key in value.keys() - ours
+            }
+        elif name == "enabledMcpjsonServers":
+            assert after[name][: len(value)] == value
+        else:
+            assert after[name] == value
+
+
+TOML = st.sampled_from([
+    "",
+    'model = "x"',
+    '# mine\nmodel = "x" # y\n',
+    '[mcp_servers.other]\ncommand = "o"\n',
+    '[mcp_servers]\n[mcp_servers.other]\ncommand = "o"\n\n# trusted\n[projects."/p"]\ntrust_level = "trusted"\n',
+    '[mcp_servers.remembrancer]\nurl = "http://old"\n[mcp_servers.remembrancer.env]\nA = "b"\n\n[x]\ny = [\n  1,\n]\n',
+    'a = """\n[mcp_servers.other]\n"""\n',
+    'model = "x"\r\n\r\n[tui]\r\nnotifications = true\r\n',
+])  # fmt: skip
+
+
+@given(TOML)
+def test_codex_configuration_is_restored(text: str) -> None:
+    """The table is added at the end; the rest of config.toml keeps its comments, and uninstalling restores it."""
+    with fresh_home() as (home, files):
+        path = home / ".codex" / "config.toml"
+        path.parent.mkdir()
+        path.write_bytes(text.encode())
+        installed(files, CODEX)
+        after, before = tomllib.loads(path.read_bytes().decode()), tomllib.loads(text)
+        assert after["mcp_servers"]["remembrancer"]["args"] == ["mcp", "--url", URL]
+        assert {name: after[name] for name in before if name != "mcp_servers"} == {
+            name: before[name] for name in before if name != "mcp_servers"
+        }
+        assert set(installed(files, CODEX)) == {"unchanged"}
+        uninstalled(files, CODEX)
+        assert path.read_bytes() == text.encode()
+
+
+def test_codex_table_is_removed_after_codex_added_another(home: Path, files: SettingsFiles) -> None:
+    """A table that Codex wrote after ours, with its comment, stays when ours goes."""
+    installed(files, CODEX)
+    path = home / ".codex" / "config.toml"
+    added = '\n# trusted\n[projects."/p"]\ntrust_level = "trusted"\n'
+    path.write_text(path.read_text() + added)
+    uninstalled(files, CODEX)
+    assert path.read_text() == added
+
+
+def test_inline_table_is_refused_and_untouched(home: Path, files: SettingsFiles) -> None:
+    """Servers in an inline table can't be added to; the message says what to do, and no file changes."""
+    path = home / ".codex" / "config.toml"
+    path.parent.mkdir()
+    path.write_text('mcp_servers = {other = {command = "o"}}\n')
+    before = tree(home)
+    with pytest.raises(MalformedSettings, match=r"write it as a table \[mcp_servers.remembrancer\]"):
+        installed(files, CODEX)
+    assert tree(home) == before
+
+
+def test_file_that_changed_since_loses_our_entries_alone(home: Path, files: SettingsFiles) -> None:
+    """Where the client has written its settings, uninstalling removes our entries and restores what they replaced."""
+    path = home / ".claude.json"
+    old = {"type": "http", "url": "http://old"}
+    path.write_text(json.dumps({"mcpServers": {"remembrancer": old}, "numStartups": 1}))
+    installed(files, CLAUDE_CODE)
+    path.write_text(json.dumps(parse_json(path.read_text()) | {"numStartups": 2}, indent=4))
+    uninstalled(files, CLAUDE_CODE)
+    assert parse_json(path.read_text()) == {"mcpServers": {"remembrancer": old}, "numStartups": 2}
+
+
+def test_file_that_was_created_and_changed_since_keeps_only_the_change(home: Path, files: SettingsFiles) -> None:
+    """Objects that the install added are gone with our entries; what the client added stays."""
+    installed(files, CLAUDE_CODE)
+    path = home / ".claude.json"
+    path.write_text(json.dumps(parse_json(path.read_text()) | {"numStartups": 2}))
+    uninstalled(files, CLAUDE_CODE)
+    assert parse_json(path.read_text()) == {"numStartups": 2}
+    assert not (home / ".claude").exists()
+
+
+def test_foreign_handler_in_our_group_stays(home: Path, files: SettingsFiles) -> None:
+    """If somebody put a handler into our group of hooks, only ours is removed."""
+    installed(files, CLAUDE_CODE)
+    path = home / ".claude" / "settings.json"
+    members = parse_json(path.read_text())
+    foreign = {"type": "command", "command": "say done"}
+    members["hooks"]["Stop"][0]["hooks"].append(foreign)
+    path.write_text(json.dumps(members))
+    uninstalled(files, CLAUDE_CODE)
+    assert parse_json(path.read_text()) == {"hooks": {"Stop": [{"hooks": [foreign]}]}}
+
+
+def test_entries_of_an_earlier_install_are_replaced(home: Path, files: SettingsFiles) -> None:
+    """Installing with another URL leaves no entry of the first, even where the record of it is lost."""
+    installed(SettingsFiles(home.parent / "lost"), replace(CLAUDE_CODE, url="http://127.0.0.1:1"))
+    installed(files, CLAUDE_CODE)
+    text = (home / ".claude" / "settings.json").read_text() + (home / ".claude.json").read_text()
+    assert "127.0.0.1:1/" not in text
+    assert text.count(URL) == len(EVENTS) + 1
+
+
+@pytest.mark.parametrize("text", ['{"a": 1', "[1]", '{"hooks": []}', '{"hooks": {"Stop": {}}}', "\xff"])
+def test_malformed_settings_are_refused_and_untouched(home: Path, files: SettingsFiles, text: str) -> None:
+    """The error names the file; neither this one nor another is changed."""
+    path = home / ".claude" / "settings.json"
+    path.parent.mkdir()
+    path.write_bytes(text.encode("latin-1"))
+    before = tree(home)
+    with pytest.raises(MalformedSettings, match=r"settings.json: .*; it was left as it is"):
+        installed(files, CLAUDE_CODE)
+    assert tree(home) == before
+
+
+def test_change_by_another_program_meanwhile_is_not_overwritten(home: Path, files: SettingsFiles) -> None:
+    """Between plan and write the client may save its settings: they stay, and the user is told to try again."""
+    path = home / ".claude.json"
+    path.write_text("{}")
+    changes = [files.plan_install(file) for file in files_of(CLAUDE_CODE)]
+    path.write_text('{"numStartups": 1}')
+    with pytest.raises(MalformedSettings, match="run the command again"):
+        files.apply(changes[1])
+    assert path.read_text() == '{"numStartups": 1}'
+
+
+def test_links_and_modes_stay_and_a_key_makes_a_file_private(home: Path, files: SettingsFiles) -> None:
+    """Settings that are a link are changed where it leads; with a key in it only the owner may read the file."""
+    real = home / "dotfiles" / "settings.json"
+    real.parent.mkdir()
+    real.write_text("{}")
+    real.chmod(0o640)
+    link = home / ".claude" / "settings.json"
+    link.parent.mkdir()
+    link.symlink_to(real)
+    installed(files, WITH_KEY)
+    assert link.is_symlink()
+    assert parse_json(real.read_text())["env"] == {"REMEMBRANCER_KEY": "secret"}
+    assert real.stat().st_mode & 0o777 == 0o600
+    uninstalled(files, WITH_KEY)
+    assert (real.read_text(), real.stat().st_mode & 0o777) == ("{}", 0o640)
+
+
+def test_write_that_fails_leaves_the_old_file(
+    home: Path, files: SettingsFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk leaves the old settings and no other file."""
+    path = home / ".claude.json"
+    path.write_text('{"a": 1}')
+    change = files.plan_install(files_of(CLAUDE_CODE)[1])
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(MalformedSettings, match="No space left"):
+        files.apply(change)
+    assert [name.name for name in home.iterdir()] == [".claude.json"]
+    assert path.read_text() == '{"a": 1}'

@@ -1,0 +1,137 @@
+"""The script that clients run as a hook, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.cli.install.clients import EVENTS, ClientName, Installation, files_of, hook_command
+from memtypes import __file__ as package
+
+PLUGIN = Path(package).parents[1] / "api" / "clients" / "claude_code"
+EVENT = {"hook_event_name": "SessionStart", "session_id": "s", "cwd": "/p"}
+ANSWER = {"hookSpecificOutput": {"hookEventName": "SessionStart", "additionalContext": "Ünïcode"}}
+
+
+class _Service(BaseHTTPRequestHandler):
+    answer: tuple[int, bytes] = (200, b"{}")
+    calls: list[tuple[str, str | None, Any]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.calls.append((self.path, self.headers["Authorization"], json.loads(body)))
+        self.send_response(self.answer[0])
+        self.end_headers()
+        self.wfile.write(self.answer[1])
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[str, type[_Service]]]:
+    """A service that answers as the handler class says; its URL and that class."""
+    handler = type("Handler", (_Service,), {"calls": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", handler
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def run_hook(url: str, client: ClientName = ClientName.CODEX, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the hook with an event on its standard input, as the client does."""
+    command = hook_command(Installation(client, None, url))
+    clean = {name: value for name, value in os.environ.items() if "CLAUDE" not in name and "COVERAGE" not in name}
+    return subprocess.run(
+        command,
+        input=json.dumps(EVENT),
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def test_answer_is_printed(service: tuple[str, type[_Service]]) -> None:
+    """The event is posted as it is, with the key of the environment, and the answer is printed."""
+    url, handler = service
+    handler.answer = (200, json.dumps(ANSWER).encode())
+    done = run_hook(url, REMEMBRANCER_KEY="k")
+    assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, ANSWER, "")
+    assert handler.calls == [("/v1/hooks/codex", "Bearer k", EVENT)]
+
+
+@pytest.mark.parametrize("answer", [(200, b"{}"), (200, b"no JSON"), (200, b"[1]"), (401, b'{"a": 1}'), (503, b"{}")])
+def test_nothing_is_printed_where_there_is_nothing_to_say(
+    service: tuple[str, type[_Service]], answer: tuple[int, bytes]
+) -> None:
+    """An empty answer and every kind of fault print nothing and are no error for the client."""
+    url, handler = service
+    handler.answer = answer
+    done = run_hook(url)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_service_that_is_away_is_no_error() -> None:
+    """Without a service, or with one that cannot be named, the hook ends at once and prints nothing."""
+    for url in ("http://127.0.0.1:1", "http://nowhere.invalid", "http://127.0.0.1:x"):
+        done = run_hook(url)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_service_that_does_not_answer_holds_nothing_up() -> None:
+    """A service that accepts the call and says nothing is given up before the client's own timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        done = run_hook(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert time.monotonic() - started < 3
+
+
+def test_events_of_other_programs_are_not_sent_as_those_of_claude_code(service: tuple[str, type[_Service]]) -> None:
+    """Visual Studio Code runs the hooks in Claude Code's settings too: nothing is sent for it."""
+    url, handler = service
+    run_hook(url, ClientName.CLAUDE_CODE)
+    assert handler.calls == []
+    run_hook(url, ClientName.CLAUDE_CODE, CLAUDECODE="1")
+    assert [path for path, _, _ in handler.calls] == ["/v1/hooks/claude-code"]
+
+
+def test_hook_imports_little() -> None:
+    """It starts fast: only the standard library, and none of its slow parts, is imported."""
+    script = hook_command(Installation(ClientName.CODEX, None, "http://127.0.0.1:1"))[2]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-IS", script, "http://127.0.0.1:1/v1/hooks/codex"],
+        input="{}", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"site", "asyncio", "urllib.request", "typer", "httpx", "pydantic", "api"}
+    assert len(imported) < 120
+
+
+def test_plugin_has_the_same_hooks_as_an_installation() -> None:
+    """The plugin's hooks and server are those that `install` writes, with the service's default address."""
+    hooks = json.loads((PLUGIN / "hooks" / "hooks.json").read_text())["hooks"]
+    wanted = Installation(ClientName.CLAUDE_CODE, None, "http://127.0.0.1:8707", authorised=True)
+    entries = files_of(wanted)[0].entries
+    written = {path[1]: group for path, group in entries.elements}  # type: ignore[union-attr]
+    assert tuple(hooks) == EVENTS
+    for event in EVENTS[1:]:
+        assert hooks[event] == [written[event]]
+    assert hooks["SessionStart"][0]["hooks"][0]["args"][1].endswith("/scripts/remembrancer_hook.py")
+    assert len((PLUGIN / "README.md").read_text().split()) >= 40
