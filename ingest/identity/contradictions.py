@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ingest.identity.duplicates import told_apart
 from ingest.identity.evidence import Statement
 from ingest.identity.judgement import Relation, UpdateModel, Verdict, update_model
 from ingest.identity.neighbours import Neighbour
@@ -87,7 +88,11 @@ class Timeline:
         unrelated = Verdict(Relation.UNRELATED, 0.0)
         if not may_be_replaced(older, newer, self.now) or _concept(older) != _concept(newer):
             return unrelated
-        if max(len(newer.content), len(older.content)) > MAX_CHARACTERS or _is_other_scope(newer, older):
+        if (
+            told_apart(newer, older)
+            or max(len(newer.content), len(older.content)) > MAX_CHARACTERS
+            or _is_other_scope(newer, older)
+        ):
             return unrelated
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
         verdict = self.model.judge(self._parse(newer), self._parse(older), cosine)

@@ -1,10 +1,11 @@
 """Decides which arriving memories repeat a stored one. No I/O.
 
 Memories with the same id are the same statement in the same scope. A repetition is merged: it adds its evidence and
-session, and what it asks for besides (see `merging`). A repeated write request is no more evidence: its source names
-the same place (file and line, or thread and turns), or it is a captured message of the same session and time. A memory
-that is over (expired, done, cleared) is replaced by a repetition, which takes over its evidence. A fact that was
-replaced keeps its time, and a later repetition becomes a new memory. The same event on another day is another event.
+session, its wording if that is another, and what it asks for besides (see `merging`). A repeated write request is no
+more evidence: its source names the same place (file and line, or thread and turns), or it is a captured message of the
+same session and time. A memory that is over (expired, done, cleared) is replaced by a repetition, which takes over its
+evidence. A fact that was replaced keeps its time, and a later repetition becomes a new memory. The same event on
+another day is another event.
 
 Rewordings have another id: texts that differ in case, spacing, punctuation, articles or contractions. Vectors propose
 candidates, and `wording` decides. A changed number, date, name or negation is a changed word, so it is never taken for
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from ingest.identity.merging import changed_fields, joined, with_evidence
+from ingest.identity.merging import changed_fields, joined, with_evidence, with_wording
 from ingest.identity.neighbours import Neighbour, Neighbours, is_public
 from memtypes.conversation_context import CAPTURED
 from memtypes.model.ids import normalise
@@ -122,11 +123,15 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
         elif memory.id in resent:
             current[memory.id] = plan.merge(known, joined(known, memory), SAME_WRITE, now)
         elif _renews(memory, known, ids, now):
-            current[memory.id] = memory.model_copy(update=with_evidence(memory, known) | {"earlier": known.earlier})
+            texts = {"earlier": known.earlier, "rewordings": known.rewordings}
+            renewed = memory.model_copy(update=with_evidence(memory, known) | texts)
+            update = with_wording(renewed, known, _merge_reason(known, memory), now)
+            current[memory.id] = renewed.model_copy(update=update)
             plan.insert(index, current[memory.id])
         else:
-            fields = joined(known, memory) | with_evidence(known, memory)
-            current[memory.id] = plan.merge(known, fields, _merge_reason(known, memory), now)
+            reason = _merge_reason(known, memory)
+            fields = joined(known, memory) | with_evidence(known, memory) | with_wording(known, memory, reason, now)
+            current[memory.id] = plan.merge(known, fields, reason, now)
     return plan
 
 
@@ -223,7 +228,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
         if memory.id in stored or not is_public(memory):
             continue
         original = known.setdefault(statement(memory), memory)
-        if original.id != memory.id and same_statement(original, memory):
+        if original.id != memory.id and same_statement(original, memory) and not told_apart(original, memory):
             repeated[index] = original
         elif resent := _resent(memory, around.get(memory.id, ())):
             repeated[index] = resent
@@ -274,6 +279,11 @@ def same_statement(memory: Memory, other: Memory) -> bool:
         return False
     first, second = normalise(memory.content), normalise(other.content)
     return first == second or _OPTION.sub("-", first) != _OPTION.sub("-", second)
+
+
+def told_apart(memory: Memory, other: Memory) -> bool:
+    """Whether a merge of the two was undone: a link of strength 0 from one to the other says that they differ."""
+    return not {other.id, memory.id}.isdisjoint(link.to for link in (*memory.links, *other.links) if link.strength == 0)
 
 
 def wording(text: str) -> tuple[str, ...]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from memtypes.model.ids import memory_id
 from memtypes.model.memory import (
+    MAX_CONTENT,
+    MAX_EARLIER,
     MAX_LINKS,
     MAX_METADATA_BYTES,
     MAX_SOURCES,
     MAX_TAGS,
     Link,
     Memory,
+    Rewording,
     Source,
     check_json,
     first_line,
 )
+from memtypes.model.scope import Scope
 
 MAX_SESSIONS = 1_000
 """Maximum number of source sessions that a memory lists."""
@@ -44,6 +50,24 @@ def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
     """Evidence count and source sessions of `memory` with those of `other` added."""
     sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
     return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
+
+
+def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> dict[str, Any]:
+    """The other wordings of `known`, with that of `again` if it is new; the oldest go beyond the limits of a memory."""
+    identity = (*again.identity(), "merged")
+    wording = Rewording(
+        id=memory_id(Scope(known.tenant, known.namespace), again.type, identity),
+        content=again.content,
+        at=now,
+        reason=reason,
+        session_id=again.session_id,
+    )
+    if again.content_hash == known.content_hash or any(wording.id == other.id for other in known.rewordings):
+        return {}
+    wordings = [*known.rewordings, wording][-MAX_EARLIER:]
+    while sum(len(other.content) for other in wordings) > MAX_CONTENT:
+        del wordings[0]
+    return {"rewordings": wordings}
 
 
 def changed_fields(before: Memory, after: Memory) -> tuple[str, ...]:

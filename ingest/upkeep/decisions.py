@@ -1,7 +1,8 @@
 """Lists what the service decided by itself about memories and texts, and takes it back.
 
-Writes decide which facts are replaced or contested, and which texts are rejected. Upkeep decides what is merged,
-promoted or forgotten, which can be undone for UNDO_DAYS. What was undone is not decided again.
+Writes decide which facts are replaced or contested, which repetitions in other words are merged, and which texts are
+rejected. Upkeep decides what is merged, promoted or forgotten, which can be undone for UNDO_DAYS. What was undone is
+not decided again.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 
 from ingest.screening.submission import Submission, draft_of
 from ingest.upkeep.planners import UNDO_DAYS
+from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, AnyOf, Compare, Not, Op
-from memtypes.model.memory import LinkType, Memory, State
+from memtypes.model.memory import Link, LinkType, Memory, State, UpkeepMark, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
@@ -69,9 +71,10 @@ class Decisions:
     async def latest(self, scope: Scope, kind: DecisionKind | None, limit: int) -> list[DecidedText]:
         """The newest decisions of a kind (None: all), at most `limit`, newest first."""
         now, states = self.clock(), (str(State.REPLACED), str(State.CONTESTED))
-        decided = AnyOf((Compare("state", Op.ANY, states), Not(Absent("upkeep.job"))))
-        listed = self.store.list_all(scope, Listing(filter=decided, limit=_PAGE), most=MAX_READ)
-        texts = [text async for memory in listed if (text := _decided(memory.at(now))) is not None]
+        marks = [Not(Absent(name)) for name in ("upkeep.job", "rewordings.id")]
+        listing = Listing(filter=AnyOf((Compare("state", Op.ANY, states), *marks)), limit=_PAGE)
+        listed = self.store.list_all(scope, listing, most=MAX_READ)
+        texts = [text async for memory in listed for text in _decisions_about(memory.at(now))]
         rejections = self.ingestor.rejections
         if rejections is not None and kind in (None, DecisionKind.REJECTED):
             rejected = await rejections.latest(scope, limit)
@@ -80,24 +83,27 @@ class Decisions:
         return sorted(wanted, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
     async def undo(self, scope: Scope, memory_id: str) -> list[str]:
-        """Take back a merge, a promotion, forgetting or a rejection; return the ids of what is in the view again.
+        """Take back a decision; return the ids of what is in the view again.
 
         Of a promoted fact these are the events that it was made of. A memory that was forgotten is pinned, so that it
-        is not forgotten again. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
+        is not forgotten again; a fact that was replaced or contested is current, and so is what stood against it.
+        Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
         async with self.ingestor.locks.of(scope):
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)
-            if memory is not None:
+            if memory is not None and (_by_upkeep(memory.upkeep) or memory.at(self.clock()).state is State.CURRENT):
                 changes, restored = await self._taken_back(scope, memory.at(self.clock()))
                 await self.store.patch(scope, changes)
                 return restored
-        return [await self._store_rejected(scope, memory_id)]
+        if memory is not None:
+            return [(await self.ingestor.part(scope, memory_id)).id]
+        return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
 
     async def _taken_back(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
         """The payload fields that undo what upkeep decided about `memory`, by id, and the ids to return."""
         now, mark = self.clock(), memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
-            raise Conflict(f"upkeep decided nothing about memory {memory.id} in the last {UNDO_DAYS} days")
+            raise Conflict(f"there is nothing to undo about memory {memory.id}, or not within {UNDO_DAYS} days")
         if mark.job == "compact":
             return await self._parted(scope, memory)
         if mark.job == "forget":
@@ -128,6 +134,29 @@ class Decisions:
         if best_id in known:
             changes[best_id] = {**_without_evidence(known[best_id], merged), "updated_at": at}
         return changes, [each.id for each in merged]
+
+    async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
+        """Store a wording that was merged into a memory as one of its own; return its id. None if there is none."""
+        page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
+        if not page.memories:
+            return None
+        known = page.memories[0]
+        wording = next(each for each in known.rewordings if each.id == wording_id)
+        names = {"type", "agent_id", "importance", "tags", "metadata", "expires_at", *known.own_fields}
+        if known.title_field and getattr(known, known.title_field) == first_line(known.content):
+            names.remove(known.title_field)
+        fields = known.model_dump(mode="json", include=names - {"evidence_count", "source_sessions"})
+        fields |= {"content": wording.content, "session_id": wording.session_id, "created_at": wording.at}
+        apart = Link(to=known.id, type=LinkType.REINFORCES, strength=0.0)
+        outcome = await self.ingestor.write_one(scope, Submission(draft_of({**fields, "links": [apart]})))
+        if outcome.id is None or outcome.memory is None:
+            raise Conflict(f"the text was not stored: {outcome.reason}")
+        async with self.ingestor.locks.of(scope):
+            known = await existing_memory(self.store, scope, known.id)
+            left = [each.model_dump(mode="json") for each in known.rewordings if each.id != wording_id]
+            change = {**_without_evidence(known, [outcome.memory]), "rewordings": left}
+            await self.store.patch(scope, {known.id: {**change, "updated_at": rfc3339(self.clock())}})
+        return outcome.id
 
     async def _store_rejected(self, scope: Scope, rejected_id: str) -> str:
         """Store a rejected text as a memory after all; return its id. Raises NotFound."""
@@ -166,17 +195,24 @@ def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any
     }
 
 
-def _decided(memory: Memory) -> DecidedText | None:
-    """The decision about `memory`; None for one that others were merged into, and one that is as it was."""
+def _decisions_about(memory: Memory) -> list[DecidedText]:
+    """The decisions about `memory` and the wordings merged into it; none about what was undone."""
+    decided = [
+        DecidedText(each.id, DecisionKind.MERGED, each.at, f"{each.reason} as {memory.id}", each.content, memory.id)
+        for each in memory.rewordings
+    ]
     mark = memory.upkeep
-    if mark is not None and mark.undone:
-        return None
-    if mark is not None and (mark.ended or mark.job == "promote"):
-        return DecidedText(memory.id, _JOBS[mark.job], mark.at, mark.reason, memory.content, mark.into)
-    if memory.state is State.CURRENT:
-        return None
-    at, reason = memory.valid_to or memory.updated_at, memory.state_reason or ""
-    return DecidedText(memory.id, DecisionKind(str(memory.state)), at, reason, memory.content, memory.superseded_by)
+    if mark is not None and _by_upkeep(mark):
+        decided.append(DecidedText(memory.id, _JOBS[mark.job], mark.at, mark.reason, memory.content, mark.into))
+    elif memory.state is not State.CURRENT and not (mark is not None and mark.undone):
+        at, reason, kind = memory.valid_to or memory.updated_at, memory.state_reason or "", str(memory.state)
+        decided.append(DecidedText(memory.id, DecisionKind(kind), at, reason, memory.content, memory.superseded_by))
+    return decided
+
+
+def _by_upkeep(mark: UpkeepMark | None) -> bool:
+    """Whether upkeep ended or made the memory with this mark, and nobody took it back."""
+    return mark is not None and not mark.undone and (mark.ended or mark.job == "promote")
 
 
 def _rejected(text: RejectedText) -> DecidedText:

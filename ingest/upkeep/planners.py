@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
-from ingest.identity.duplicates import has_ended, same_statement
+from ingest.identity.duplicates import has_ended, same_statement, told_apart
 from ingest.identity.merging import MAX_SESSIONS
 from ingest.identity.paraphrases import says_the_same
 from memtypes.model.episodic import Episodic
@@ -244,7 +244,7 @@ def _same_memory(memory: Memory, other: Memory) -> bool:
         return False
     if isinstance(memory, Episodic) and memory.created_at.date() != other.created_at.date():
         return False
-    return not {other.id, memory.id} & {link.to for link in (*memory.links, *other.links) if link.strength == 0}
+    return not told_apart(memory, other)
 
 
 def _fact(group: Sequence[Memory]) -> Promotion:

@@ -111,6 +111,22 @@ class MemoryEditor:
         await self._set_end(scope, states, known_id, None)
         return await self._write(scope, stored, states)
 
+    async def part(self, scope: Scope, known_id: str) -> Memory:
+        """Make a replaced or contested memory current, and remove its links `contradicts`, to it and from it.
+
+        Raises NotFound, and Conflict if it contradicts no memory.
+        """
+        now = self.clock()
+        stored = await existing_memory(self.store, scope, known_id)
+        states = States(now, {known_id: stored.at(now)}, {known_id})
+        await settle(self.store, scope, states, self.preparer.tokenizer)
+        memory = states.memories[known_id]
+        others = contradicted(memory) | ({memory.superseded_by} if memory.superseded_by else set())
+        if not others:
+            raise Conflict(f"memory {known_id} was neither replaced nor is it contested: there is nothing to undo")
+        states.part(known_id, others)
+        return await self._write(scope, stored, states)
+
     async def _restated(self, scope: Scope, before: Memory, after: Memory, now: datetime) -> States:
         """`after` as an edit of `before`, with what its new text and links change in the states of other memories."""
         states = States(now, {after.id: after})

@@ -205,6 +205,11 @@ class Ingestor:
         async with self.locks.of(scope):
             return await self._editor.bring_back(scope, memory_id)
 
+    async def part(self, scope: Scope, memory_id: str) -> Memory:
+        """Take back that a fact was replaced or contested. See `MemoryEditor.part`, whose errors it raises."""
+        async with self.locks.of(scope):
+            return await self._editor.part(scope, memory_id)
+
     async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
         """Apply the feedback `outcome` to a memory; see `ingest.writing.changes`. Raises NotFound."""
         async with self.locks.of(scope):

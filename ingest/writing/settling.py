@@ -31,7 +31,7 @@ _PAGE = 500
 class Version:
     """A statement in a history, and from when until when it held.
 
-    replaced_by: id of the memory that replaced it; of the memory itself for an earlier text of it.
+    replaced_by: id of the memory that replaced it; of the memory itself for an earlier text or another wording of it.
     """
 
     memory: Memory
@@ -128,6 +128,9 @@ def _versions(memory: Memory) -> list[Version]:
     for text in memory.earlier:
         fields = {"content": text.content, "state": State.REPLACED, "valid_to": text.until, "superseded_by": memory.id}
         versions.append(Version(memory.model_copy(update=fields), text.since, text.until, memory.id, EDITED))
+    for other in memory.rewordings:
+        fields = {"content": other.content, "state": State.REPLACED, "superseded_by": memory.id}
+        versions.append(Version(memory.model_copy(update=fields), other.at, other.at, memory.id, other.reason))
     since = memory.earlier[-1].until if memory.earlier else memory.valid_from
     replaced_by = memory.superseded_by or (memory.upkeep.into if memory.upkeep is not None else None)
     return [*versions, Version(memory, since, memory.valid_to, replaced_by, memory.state_reason)]

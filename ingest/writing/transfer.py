@@ -92,9 +92,9 @@ class Restorer:
             return WriteOutcome(WriteStatus.REJECTED, reason=reason)
 
     def _cleaned(self, redactor: Redactor, memory: Memory) -> Memory:
-        """`memory` without secrets in its fields, its earlier texts and its further sources. Raises SecretsRefused."""
+        """`memory` without secrets in its fields, its other texts and its further sources. Raises SecretsRefused."""
         cleaned: Memory = redactor.clean_draft(memory.tenant, memory).value
-        members = memory.model_dump(include={"earlier", "sources"})
+        members = memory.model_dump(include={"earlier", "rewordings", "sources"})
         if not any(members.values()):
             return cleaned
         return cleaned.replace(**redactor.clean(memory.tenant, members).value)

@@ -13,15 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    Strict,
-    StringConstraints,
-    field_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints, field_validator
 
 from memtypes.model.ids import normalise
 from memtypes.model.policy import MemoryType, Visibility
@@ -211,7 +203,9 @@ class Reviewed(Model):
     votes: tuple[Vote, ...] = ()
 
 
-_LATER_FIELDS = frozenset({"state", "state_until", "state_reason", "dated", "earlier", "sources", "upkeep"})
+_LATER_FIELDS = frozenset(
+    {"state", "state_until", "state_reason", "dated", "earlier", "rewordings", "sources", "upkeep"}
+)
 """Fields of memories whose names are common words, so callers may use them in metadata."""
 
 
@@ -263,6 +257,16 @@ class EarlierText(Model):
     content: str
     since: Instant
     until: Instant
+
+
+class Rewording(Model):
+    """A repetition in other words that was merged `at` that time. id: for the call that makes it a memory again."""
+
+    id: str
+    content: str
+    at: Instant
+    reason: str
+    session_id: str | None = None
 
 
 def state_at(now: datetime, state: State, valid_to: datetime | None, state_until: datetime | None) -> State:
@@ -324,6 +328,9 @@ class Memory(Model):
         default=False, description="Whether contexts say since when it holds: it replaced or contests another."
     )
     earlier: list[EarlierText] = Field(default_factory=list, max_length=MAX_EARLIER)
+    rewordings: list[Rewording] = Field(
+        default_factory=list, max_length=MAX_EARLIER, description="Repetitions in other words that were merged into it."
+    )
     content_hash: str
     tokens: TokenCount
     gives_value: Flag | None = None

@@ -23,7 +23,7 @@ class DecisionQuery(InNamespace):
 
 
 class DecisionsAnswer(Answer):
-    """Decisions, newest first. A rejected text has the id under which it can be stored after all."""
+    """Decisions, newest first. A rejected text and a merged wording have the id for storing them after all."""
 
     decisions: Sequence[DecidedText]
 
@@ -38,8 +38,8 @@ class UndoneAnswer(Answer):
 async def list_decisions(request: ApiRequest, services: AppServices, params: Params[DecisionQuery]) -> DecisionsAnswer:
     """The newest automatic decisions in a namespace, each with its reason.
 
-    Merges, promotions, forgetting and rejections are taken back with POST /v1/memories/{id}/undo, replacements with
-    POST /v1/memories/{id}/restore.
+    Each is taken back with POST /v1/memories/{id}/undo. POST /v1/memories/{id}/restore also brings a replaced
+    memory back, but contested with its successor.
     """
     scope = request.scope_in(params.namespace)
     return DecisionsAnswer(decisions=await services.decisions.latest(scope, params.kind, params.limit))
@@ -47,10 +47,10 @@ async def list_decisions(request: ApiRequest, services: AppServices, params: Par
 
 @Endpoint(
     "POST /v1/memories/{memory_id}/undo",
-    "Take back what upkeep decided about a memory in the last 30 days, or store a rejected text",
+    "Take back a decision: of upkeep in the last 30 days, or of a write",
     role=Role.WRITER,
     errors=(404, 409, 429, 503),
 )
 async def post_undo(services: AppServices, namespace: QueryScope, memory_id: PathId) -> UndoneAnswer:
-    """Ids of what is current again: the parted, the forgotten, the stored, or the events of a promoted fact."""
+    """Ids of what is current again: what was merged, replaced, forgotten or not stored, or a promoted fact's events."""
     return UndoneAnswer(restored=await services.decisions.undo(namespace, memory_id))

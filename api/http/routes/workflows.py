@@ -140,9 +140,10 @@ async def get_events(
 ) -> EventsAnswer:
     """A page of the workflow's events, oldest first."""
     scope = request.scope_in(params.namespace)
-    events = await workflows.store.events(scope, workflow_id, params.after, params.limit)
-    next_after = events[-1].version if events else params.after
-    return EventsAnswer(events=[LoggedEvent(**event.members()) for event in events], next_after=next_after)
+    later = await workflows.store.events(scope, workflow_id, params.after, params.limit + 1)
+    page = later[: params.limit]
+    next_after = page[-1].version if len(page) < len(later) else None
+    return EventsAnswer(events=[LoggedEvent(**event.members()) for event in page], next_after=next_after)
 
 
 @Endpoint(

@@ -315,7 +315,7 @@ class ListAnswer(Answer):
 class HistoryVersion(Answer):
     """A statement of a history, and from when until when it held.
 
-    replaced_by: id of the memory that replaced it; of the memory itself for an earlier text of it.
+    replaced_by: id of the memory that replaced it; of the memory itself for an earlier text or another wording of it.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
@@ -339,7 +339,7 @@ class HistoryVersion(Answer):
 
 
 class HistoryAnswer(Answer):
-    """The versions of a memory, oldest first: earlier texts, what it replaced, what replaced it, what contests it."""
+    """The versions of a memory, oldest first: its other texts, what it replaced, what replaced it, what contests it."""
 
     versions: list[HistoryVersion]
 

@@ -185,10 +185,10 @@ class LoggedEvent(Answer):
 
 
 class EventsAnswer(Answer):
-    """A page of a workflow's events. next_after: `after` of the next page; the same again if nothing is newer."""
+    """A page of a workflow's events. next_after: `after` of the next page; null on the last one."""
 
     events: list[LoggedEvent]
-    next_after: int
+    next_after: int | None
 
 
 CountedHistory: TypeAlias = CountedContext[tuple[WorkflowHistory, int]]

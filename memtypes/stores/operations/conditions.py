@@ -27,7 +27,8 @@ _EXACT = 2**53
 """Whole numbers below this are exact as float64, the type in which engines compare ranges; equality is always exact."""
 _INT64 = range(-(2**63), 2**63)
 _METADATA = "metadata."
-_LINKS = "links."
+_LISTS = ("links", "rewordings")
+"""Fields that hold lists of objects."""
 
 
 def within(scope: Scope, *conditions: Condition) -> Condition:
@@ -109,8 +110,9 @@ def to_condition(tree: Filter | None) -> Condition:
 
 def path_of(field: str) -> str:
     """`field` as Qdrant's JSON path. A metadata key is quoted, as dots in it are part of the key."""
-    if field.startswith(_LINKS):
-        return f"links[].{field.removeprefix(_LINKS)}"
+    name, _, member = field.partition(".")
+    if name in _LISTS:
+        return f"{name}[].{member}"
     if not field.startswith(_METADATA):
         return field
     key = field.removeprefix(_METADATA)

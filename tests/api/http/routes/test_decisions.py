@@ -146,6 +146,49 @@ async def test_replaced_facts_are_listed(client: httpx.AsyncClient) -> None:
     assert listed[old]["reason"]
 
 
+async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.AsyncClient) -> None:
+    """Neither contradicts the other any more, and writing the newer one again decides nothing."""
+    old = await write(client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z")
+    new = await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
+    assert await undo(client, old) == [old]
+    assert await write(client, "The limit is 20 requests per minute.") == new
+    for known in (old, new):
+        memory = (await client.get(f"/v1/memories/{known}", params=SPACE)).json()
+        assert (memory["state"], memory["links"], memory["superseded_by"]) == ("current", [], None)
+    assert await decisions(client) == {}
+    problem(await client.post(f"/v1/memories/{old}/undo", params=SPACE), 409)
+
+
+async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncClient) -> None:
+    """By the id of either."""
+    old = await write(client, "The limit is 10 requests per minute.", agent_id="a")
+    new = await write(client, "The limit is 20 requests per minute.", agent_id="b")
+    assert {each["kind"] for each in (await decisions(client)).values()} == {"contested"}
+    assert await undo(client, new) == [new]
+    assert await decisions(client) == {}
+    assert (await client.get(f"/v1/memories/{old}", params=SPACE)).json()["state"] == "current"
+
+
+async def test_a_merged_wording_is_in_the_history_listed_and_can_be_stored(client: httpx.AsyncClient) -> None:
+    """Both wordings can be read; undone, the second is a memory of its own, and stays one."""
+    first = await write(client, "Tea is served at four.", session_id="a")
+    for _ in range(2):
+        assert await write(client, "tea is served at four", session_id="b") == first
+    shown = (await client.get(f"/v1/memories/{first}", params=SPACE)).json()
+    history = (await client.get(f"/v1/memories/{first}/history", params=SPACE)).json()["versions"]
+    assert {each["memory"]["content"] for each in history} == {"Tea is served at four.", "tea is served at four"}
+    assert shown["evidence_count"] == 3
+    ((wording, decision),) = (await decisions(client, kind="merged")).items()
+    assert (decision["content"], decision["by"]) == ("tea is served at four", first)
+    (second,) = await undo(client, wording)
+    assert await contents(client) == {"Tea is served at four.", "tea is served at four"}
+    assert (await client.get(f"/v1/memories/{first}", params=SPACE)).json()["source_sessions"] == ["a"]
+    assert await write(client, "tea is served at four") == second
+    assert (await run(client, "compact", similarity=0.5))["ids"] == []
+    assert await decisions(client) == {}
+    problem(await client.post(f"/v1/memories/{wording}/undo", params=SPACE), 404)
+
+
 async def test_undo_needs_a_decision(client: httpx.AsyncClient) -> None:
     """An unknown id is 404, a memory about which nothing was decided 409."""
     problem(await client.post("/v1/memories/none/undo", params=SPACE), 404)

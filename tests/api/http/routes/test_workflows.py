@@ -165,15 +165,17 @@ async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
 
 
 async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None:
-    """Each page gives the next_after of the next; it stays the same at the end of the log."""
+    """Each page gives the next_after of the next; the last one has none, also where it is full or empty."""
     workflow_id = await begun(client)
     for number in range(5):
         await report(client, workflow_id, "note", input=number)
     first = (await look(client, workflow_id, "/events", limit=3)).json()
     assert ([item["input"] for item in first["events"]], first["next_after"]) == ([0, 1, 2], 3)
     rest = (await look(client, workflow_id, "/events", after=3)).json()
-    assert ([item["version"] for item in rest["events"]], rest["next_after"]) == ([4, 5], 5)
-    assert (await look(client, workflow_id, "/events", after=5)).json() == {"events": [], "next_after": 5}
+    assert ([item["version"] for item in rest["events"]], rest["next_after"]) == ([4, 5], None)
+    full = (await look(client, workflow_id, "/events", after=2, limit=3)).json()
+    assert ([item["version"] for item in full["events"]], full["next_after"]) == ([3, 4, 5], None)
+    assert (await look(client, workflow_id, "/events", after=5)).json() == {"events": [], "next_after": None}
 
 
 async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> None:
