@@ -54,11 +54,15 @@ class Role(StrEnum):
 
 
 class KeyRights(Model):
-    """Tenant and role of a key. agents: those that it may act as; empty for a key that is not bound to agents."""
+    """Tenant and role of a key. agents: those that it may act as; empty for a key that is not bound to agents.
+
+    namespace: of an MCP client's calls that name none; no bound on what the key may reach.
+    """
 
     tenant: Name
     role: Role
     agents: list[Name] = Field(default_factory=list, max_length=64)
+    namespace: Name | None = None
 
     @model_validator(mode="after")
     def _bound(self) -> Self:
@@ -77,13 +81,14 @@ class KeyEntry(KeyRights):
 class Caller:
     """Tenant and role of a call. key_id: start of the key's hash, used in limits and logs; empty without keys.
 
-    agents: those that the key is bound to; empty for a key that may act as any.
+    agents: those that the key is bound to; empty for a key that may act as any. namespace: see `KeyRights`.
     """
 
     tenant: str
     role: Role
     key_id: str = ""
     agents: tuple[str, ...] = ()
+    namespace: str | None = None
 
     def agent(self, agent_id: str | None) -> str | None:
         """The agent that a call acts as if it names `agent_id`: the key's only one where it names none.
@@ -116,7 +121,7 @@ def _listed(agents: Sequence[str]) -> str:
 
 
 def _caller(rights: KeyRights, key_id: str) -> Caller:
-    return Caller(rights.tenant, rights.role, key_id, tuple(rights.agents))
+    return Caller(rights.tenant, rights.role, key_id, tuple(rights.agents), rights.namespace)
 
 
 def _sha256(key: str) -> str:
@@ -169,7 +174,7 @@ def _checked(path: Path, listed: object) -> list[KeyEntry]:
         where = "".join((f"entry {index}" if first["loc"] else "the file", *(f", {name}" for name in field)))
         raise BadKeys(
             f"keys file {path}: {where}: {message_of(first)}; "
-            'it must be a JSON list of {"key", "tenant", "role", "agents"?}'
+            'it must be a JSON list of {"key", "tenant", "role", "agents"?, "namespace"?}'
         ) from None  # pydantic's own text would show the key
     if not entries:
         raise BadKeys(f"keys file {path}: it has no keys; leave out --keys to run without keys on loopback")
@@ -250,6 +255,7 @@ class KeyBook:
             tenant=rights.tenant,
             role=rights.role,
             agents=rights.agents,
+            namespace=rights.namespace,
             created_at=to_utc(clock()),
         )
         async with self._exclusive():

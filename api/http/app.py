@@ -17,6 +17,7 @@ from api.auth.guards import AccessGuard, require_local
 from api.http.client_hooks import routes as client_hooks
 from api.http.endpoint import query_scope
 from api.http.inspector.router import inspector_router
+from api.http.mcp.mount import McpMount
 from api.http.metrics import CountCalls
 from api.http.openapi import PydanticSchemas, openapi_config
 from api.http.problems import answer_problem
@@ -74,8 +75,14 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
 
     local_only: refuse calls that a browser makes for another site's page; for a service without keys.
     """
+    mcp = McpMount(services, BODY_BYTES)
     return Litestar(
-        route_handlers=[*(_router(tag, module) for tag, module in ROUTES.items()), inspector_router(services)],
+        route_handlers=[
+            *(_router(tag, module) for tag, module in ROUTES.items()),
+            inspector_router(services),
+            mcp.handler(),
+        ],
+        lifespan=[mcp.running],
         dependencies={
             "services": Provide(lambda: services, sync_to_thread=False, use_cache=True),
             "namespace": Provide(query_scope, sync_to_thread=False),

@@ -48,6 +48,7 @@ class Metrics(Collector):
         self.tokens = Counter(
             "remembrancer_context_tokens", "Tokens of contexts in answers.", ("kind",), registry=self._registry
         )
+        self.mcp_calls = Counter("remembrancer_mcp_calls", "Calls of MCP tools.", ("tool",), registry=self._registry)
 
         self.hook_events = Counter(
             "remembrancer_hook_events", "Events of clients' hooks.", ("client", "event"), registry=self._registry

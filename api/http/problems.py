@@ -190,13 +190,16 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
     """Litestar's exception handler: the problem as a response. Errors of status 500 or more are logged."""
     problem = problem_of(error, request.scope["path"])
     if problem.status >= 500:
-        cause = "".join(f" <- {type(link).__name__}" for link in _causes(error))
-        route = request.scope.get("path_template", "?")
-        # Only class names: the message of an error may quote stored content.
-        _log.error("%s %s: %s%s", request.method, route, type(error).__name__, cause)
-        _log.debug("traceback", exc_info=error)
+        log_fault(_log, f"{request.method} {request.scope.get('path_template', '?')}", error)
     headers = _headers(error, problem.status)
     return Response(problem, status_code=problem.status, media_type=PROBLEM_JSON, headers=headers)
+
+
+def log_fault(log: logging.Logger, call: str, error: Exception) -> None:
+    """Log that `call` failed, with the classes of `error` and its causes; a message may quote stored content."""
+    cause = "".join(f" <- {type(link).__name__}" for link in _causes(error))
+    log.error("%s: %s%s", call, type(error).__name__, cause)
+    log.debug("traceback", exc_info=error)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

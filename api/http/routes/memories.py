@@ -11,7 +11,7 @@ from typing import Any
 from litestar import Response
 from litestar.params import JSONBody, RawBody
 
-from api.auth.keys import Role
+from api.auth.keys import Caller, Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope, RawBodies
 from api.http.idempotency import idempotency_key
 from api.http.problems import InvalidInput, checked
@@ -34,7 +34,7 @@ from api.http.shapes.memories import (
 )
 from api.wiring.container import AppServices, Services
 from ingest.writing.changes import existing_memory
-from ingest.writing.outcome import WriteStatus
+from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.settling import history_of
 from memtypes.model.errors import InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Compare, Filter, Op, all_of, in_view, with_states
@@ -53,12 +53,18 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 )
 async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]) -> Response[WriteAnswer]:
     """Write the memory: 201 if it was stored, 200 if it was merged into another or rejected."""
-    posted = data.root
-    scope = request.agent_scope(posted.namespace, posted.session_id, posted.agent_id)
+    outcome = await write_memory(services, request.auth, data)
+    return Response(WriteAnswer.of(outcome), status_code=201 if outcome.status is WriteStatus.STORED else 200)
+
+
+async def write_memory(services: Services, caller: Caller, post: MemoryPost) -> WriteOutcome:
+    """Write the memory as `caller`: stored, merged or rejected. Raises what ingestion raises, and AccessDenied."""
+    posted = post.root
+    scope = caller.scope(posted.namespace, posted.session_id, caller.required_agent(posted.agent_id))
     outcome = await services.ingestor.write_one(scope, posted.submission())
     if outcome.status is WriteStatus.FAILED:
         raise Unavailable(outcome.reason or "the memory was not found after it was written; try again")
-    return Response(WriteAnswer.of(outcome), status_code=201 if outcome.status is WriteStatus.STORED else 200)
+    return outcome
 
 
 @Endpoint(

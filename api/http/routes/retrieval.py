@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from litestar import Response
 from litestar.params import JSONBody
 
+from api.auth.keys import Caller
 from api.http.endpoint import Endpoint, Params, PathId
 from api.http.request import JSON, ApiRequest, QueryFlag
 from api.wiring.container import AppServices, Services
@@ -119,7 +120,7 @@ async def get_receipt(
     request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
     """The exact text of the receipt that was sealed, with its contents if asked for."""
-    receipts = await receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(services, request.auth, receipt_id)
     text = await receipts.text(request.auth.tenant, receipt_id)
     if params.contents:
         text = await receipts.with_contents(request.auth.tenant, text)
@@ -129,7 +130,7 @@ async def get_receipt(
 @Endpoint("POST /v1/receipts/{receipt_id}/verify", "Check a receipt", errors=(404, 503))
 async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReceiptVerdict:
     """Each check of the receipt, and whether all passed."""
-    receipts = await receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(services, request.auth, receipt_id)
     return await receipts.verify(request.auth.tenant, receipt_id)
 
 
@@ -140,20 +141,20 @@ async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id:
 )
 async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReplayAnswer:
     """Whether the repeated retrieval gives the same context, and what changed."""
-    receipts = await receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(services, request.auth, receipt_id)
     return await receipts.replay(request.auth.tenant, receipt_id, bound=bool(request.auth.agents))
 
 
-async def receipts_with(request: ApiRequest, services: Services, receipt_id: str) -> Receipts:
-    """The service's receipts, of which the caller may read this one.
+async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> Receipts:
+    """The service's receipts, of which `caller` may read this one.
 
     Raises Unavailable, NotFound, or AccessDenied if the caller's key is bound to other agents than the receipt's.
     """
     if services.receipts is None:
         raise Unavailable("receipts need the live store, and this service has none")
-    if request.auth.agents:
-        text = await services.receipts.text(request.auth.tenant, receipt_id)
+    if caller.agents:
+        text = await services.receipts.text(caller.tenant, receipt_id)
         asked_by = Receipt.model_validate_json(text).request.get("agent_id")
-        if asked_by not in request.auth.agents:
+        if asked_by not in caller.agents:
             raise AccessDenied("this receipt is of a retrieval by another agent")
     return services.receipts

@@ -132,7 +132,7 @@ async def show_receipt(request: ApiRequest, services: AppServices, page: LivePag
 async def verify_receipt(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """Each check of the receipt; a part for htmx, else on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
-    receipts = await receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(services, request.auth, receipt_id)
     verdict = await receipts.verify(request.auth.tenant, receipt_id)
     return await _result(request, services, page, receipt_id, verdict=verdict)
 
@@ -141,7 +141,7 @@ async def verify_receipt(request: ApiRequest, services: AppServices, page: LiveP
 async def replay_receipt(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """What is different when the retrieval is repeated; a part for htmx, else on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
-    receipts = await receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(services, request.auth, receipt_id)
     replay = await receipts.replay(request.auth.tenant, receipt_id, bound=bool(request.auth.agents))
     return await _result(request, services, page, receipt_id, replay=replay)
 
@@ -150,7 +150,7 @@ async def replay_receipt(request: ApiRequest, services: AppServices, page: LiveP
 async def show_context(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """The context that the receipt is of, rendered again; a part for htmx, else on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
-    receipts = await receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(services, request.auth, receipt_id)
     tenant = request.auth.tenant
     text = await receipts.with_contents(tenant, await receipts.text(tenant, receipt_id))
     context = msgspec.json.decode(text)["contents"].get("context")
@@ -173,7 +173,7 @@ _NO_RESULT: dict[str, Any] = {"verdict": None, "replay": None, "context": None, 
 async def _receipt_page(
     request: ApiRequest, services: Services, page: HtmlPage, receipt_id: str, **result: Any
 ) -> Response[str]:
-    receipts = await receipts_with(request, services, receipt_id)
+    receipts = await receipts_with(services, request.auth, receipt_id)
     receipt = Receipt.model_validate_json(await receipts.text(request.auth.tenant, receipt_id))
     namespace = str(receipt.request["namespace"])
     ids = {candidate.id: candidate.type for candidate in receipt.candidates}

@@ -1,0 +1,146 @@
+"""The routes /mcp and /mcp/NAMESPACE: checks as for every HTTP call, then the MCP server, which the first call loads.
+
+A client may only POST. This server sends nothing by itself, so a GET, which would open a stream for that, is a 405 as
+the protocol allows; no idle stream delays a shutdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.exceptions import MethodNotAllowedException
+from litestar.handlers import ASGIRouteHandler, asgi
+from litestar.types import Receive, Scope, Send
+from pydantic import TypeAdapter, ValidationError
+
+from api.http.endpoint import Endpoint
+from api.http.mcp.catalog import ToolPreset
+from api.http.mcp.tools import McpConnection
+from api.http.problems import InvalidInput
+from api.wiring.container import Services
+from memtypes.config import message_of
+from memtypes.model.scope import Name
+
+if TYPE_CHECKING:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+PATH = "/mcp"
+NAMESPACE_HEADER = "X-Remembrancer-Namespace"
+AGENT_HEADER = "X-Remembrancer-Agent"
+TOOLS_HEADER = "X-Remembrancer-Tools"
+
+DEFAULT_NAMESPACE = "default"
+"""Namespace of a call if neither path, header nor key names one."""
+
+CONNECTION = "remembrancer_connection"
+"""Key of the ASGI scope under which the MCP server finds the McpConnection."""
+
+ENDPOINT = Endpoint(f"POST {PATH}", "The MCP server")
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+class McpMount:
+    """Hosts the MCP server in the application. Its `running` must be a lifespan of the application."""
+
+    def __init__(self, services: Services, max_bytes: int) -> None:
+        self._services = services
+        self._max_bytes = max_bytes
+        self._starting = anyio.Lock()
+        self._tasks: TaskGroup | None = None
+        self._manager: StreamableHTTPSessionManager | None = None
+
+    def handler(self) -> ASGIRouteHandler:
+        """The route, with the role that the guards check."""
+
+        async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._answer(scope, receive, send)
+
+        return asgi(PATH, is_mount=True, copy_scope=False, opt={"endpoint": ENDPOINT, "params": None})(mcp)
+
+    @asynccontextmanager
+    async def running(self, _: Litestar) -> AsyncIterator[None]:
+        """Until the end of the block the MCP server can be started; it stops with the block."""
+        async with anyio.create_task_group() as self._tasks:
+            yield
+            self._tasks.cancel_scope.cancel()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
+        connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
+        if scope.get("method") != "POST":
+            raise MethodNotAllowedException(headers={"allow": "POST"})
+        scope[CONNECTION] = connection_of(connection)  # type: ignore[literal-required]  # a key of this server's
+        manager = await self._started()
+        await manager.handle_request(scope, receive, send)  # type: ignore[arg-type]  # Starlette's types of the same
+
+    async def _started(self) -> StreamableHTTPSessionManager:
+        async with self._starting:
+            if self._manager is None:
+                assert self._tasks is not None, "the application's lifespan has not begun"  # noqa: S101
+                self._manager = await self._tasks.start(self._serve)
+            return self._manager
+
+    async def _serve(self, *, task_status: TaskStatus[StreamableHTTPSessionManager]) -> None:
+        manager = await anyio.to_thread.run_sync(self._loaded)
+        async with manager.run():
+            task_status.started(manager)
+            await anyio.sleep_forever()
+
+    def _loaded(self) -> StreamableHTTPSessionManager:
+        from api.http.mcp.server import session_manager  # noqa: PLC0415 - the SDK takes half a second to import
+
+        return session_manager(self._services, self._max_bytes)
+
+
+def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
+    """Caller, namespace, agent and tools of a request. Raises InvalidInput for a name that is none."""
+    caller = connection.auth
+    named = _path_namespace(connection.scope) or _header(connection, NAMESPACE_HEADER)
+    agent = _header(connection, AGENT_HEADER)
+    return McpConnection(
+        caller,
+        _name(named, "namespace") if named else caller.namespace or DEFAULT_NAMESPACE,
+        _name(agent, AGENT_HEADER) if agent else None,
+        _preset(_header(connection, TOOLS_HEADER)),
+    )
+
+
+def _path_namespace(scope: Scope) -> str | None:
+    """What the path has after /mcp/, percent-decoded; a namespace may contain an encoded slash."""
+    raw = scope["raw_path"].partition(b"?")[0].removeprefix(PATH.encode()).removeprefix(b"/")
+    return _decoded(unquote_to_bytes(raw.removesuffix(b"/")), "namespace") or None
+
+
+def _header(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str | None:
+    value = connection.headers.get(name)
+    return _decoded(value.encode("latin-1"), name) if value else None
+
+
+def _decoded(value: bytes, path: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput.at(path, "must be UTF-8") from error
+
+
+def _name(value: str, path: str) -> str:
+    try:
+        return _NAME.validate_python(value)
+    except ValidationError as error:
+        raise InvalidInput.at(path, message_of(error.errors(include_url=False)[0])) from error
+
+
+def _preset(value: str | None) -> ToolPreset:
+    if value is None:
+        return ToolPreset.DEFAULT
+    if value not in set(ToolPreset):
+        raise InvalidInput.at(TOOLS_HEADER, f"must be one of {', '.join(ToolPreset)}")
+    return ToolPreset(value)

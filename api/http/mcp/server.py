@@ -1,0 +1,171 @@
+"""The MCP server: protocol handlers over the tools, prompts and resources of the catalog.
+
+Built on the SDK's low-level server, because arguments are validated and errors reported here as everywhere in the API,
+and because a tool answers with text alone: clients that find structured content show the model that instead, and then
+the counted text is not what the model reads. Importing the SDK takes half a second: `api.http.mcp.mount` imports this
+module at the first call.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp.shared.exceptions import MCPError
+
+from api.http.mcp.catalog import INSTRUCTIONS, PROMPTS, RESOURCES, SERVER_NAME, SERVER_TITLE, TOOLS, offered_tools
+from api.http.mcp.catalog import RecallArguments as Recall
+from api.http.mcp.mount import CONNECTION
+from api.http.mcp.tools import TOOL_CALLS, McpConnection, memory_json, recall, receipt_json, what_is_left
+from api.http.problems import Forbidden, checked, log_fault, problem_of
+from api.wiring.container import Services
+from memtypes.model.errors import NotFound, Overloaded, RemembrancerError, Unavailable
+
+_Context: TypeAlias = ServerRequestContext[Any, Any]
+
+_RESOURCE_TYPE = "application/json"
+
+_log = logging.getLogger(__name__)
+
+
+def session_manager(services: Services, max_bytes: int) -> StreamableHTTPSessionManager:
+    """The SDK's ASGI application over `services`: JSON answers, no sessions.
+
+    Host and Origin are not checked: the guards of the HTTP API have done so before.
+    """
+    logging.getLogger("mcp").setLevel(logging.WARNING)  # it logs each start and call at level info
+    return StreamableHTTPSessionManager(
+        app=McpProtocol(services).server(),
+        json_response=True,
+        stateless=True,
+        security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        max_request_body_size=max_bytes,
+    )
+
+
+class McpProtocol:
+    """Answers the requests of the protocol for the connection that a request came over."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._definitions = {tool.name: types.Tool.model_validate(tool.definition()) for tool in TOOLS}
+        self._entries = {tool.name: tool for tool in TOOLS}
+
+    def server(self) -> Server[Any]:
+        """The SDK's server with these handlers."""
+        return Server(
+            SERVER_NAME,
+            title=SERVER_TITLE,
+            version=importlib.metadata.version("remembrancer"),
+            instructions=INSTRUCTIONS,
+            on_list_tools=self.list_tools,
+            on_call_tool=self.call_tool,
+            on_list_prompts=_list_prompts,
+            on_get_prompt=self.get_prompt,
+            on_list_resources=_list_resources,
+            on_list_resource_templates=_list_templates,
+            on_read_resource=self.read_resource,
+        )
+
+    async def list_tools(self, context: _Context, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        """The tools that the connection offers and its key may call."""
+        connection = _connection(context)
+        offered = offered_tools(connection.preset, may_write=connection.may_write)
+        return types.ListToolsResult(tools=[self._definitions[tool.name] for tool in offered])
+
+    async def call_tool(self, context: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        """The tool's text. What goes wrong is a text too, marked as an error, for the model to read."""
+        if params.name not in self._entries:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
+        self._services.metrics.mcp_calls.labels(params.name).inc()
+        try:
+            text, failed = await self._called(_connection(context), params.name, params.arguments or {}), False
+        except Exception as error:  # noqa: BLE001 - the boundary: every error becomes an answer, as over HTTP
+            text, failed = error_text(error, params.name), True
+        return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=failed)
+
+    async def _called(self, connection: McpConnection, name: str, arguments: Mapping[str, Any]) -> str:
+        entry = self._entries[name]
+        if entry.writes and not connection.may_write:
+            raise Forbidden(f"{name} needs a key of the role writer; this key has the role {connection.caller.role}")
+        if entry not in offered_tools(connection.preset, may_write=True):
+            raise Forbidden(f"{name} is not among the tools that this connection offers")
+        return await TOOL_CALLS[name](self._services, connection, checked(entry.arguments, arguments))
+
+    async def get_prompt(self, context: _Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        """The prompt as a message with what is remembered."""
+        connection = _connection(context)
+        try:
+            if params.name == "recall":
+                text = await recall(self._services, connection, checked(Recall, params.arguments or {}))
+            elif params.name == "what_is_left":
+                text = await what_is_left(self._services, connection)
+            else:
+                raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name}")
+        except RemembrancerError as error:
+            raise _protocol_error(error, params.name) from error
+        message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
+        return types.GetPromptResult(messages=[message])
+
+    async def read_resource(
+        self, context: _Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        """A memory or a receipt as JSON."""
+        uri = str(params.uri)
+        kind, _, known_id = uri.partition("://")
+        connection = _connection(context)
+        try:
+            if kind == "memory":
+                text = await memory_json(self._services, connection, known_id)
+            elif kind == "receipt":
+                text = (await receipt_json(self._services, connection, known_id)).decode()
+            else:
+                raise NotFound("resources are memory://ID and receipt://ID")
+        except RemembrancerError as error:
+            raise _protocol_error(error, kind, {"uri": uri}) from error
+        contents = types.TextResourceContents(uri=params.uri, mime_type=_RESOURCE_TYPE, text=text)
+        return types.ReadResourceResult(contents=[contents])
+
+
+async def _list_prompts(_: _Context, __: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+    return types.ListPromptsResult(prompts=[types.Prompt.model_validate(prompt) for prompt in PROMPTS])
+
+
+async def _list_resources(_: _Context, __: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+    return types.ListResourcesResult(resources=[])
+
+
+async def _list_templates(_: _Context, __: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
+    templates = [types.ResourceTemplate.model_validate(template) for template in RESOURCES]
+    return types.ListResourceTemplatesResult(resource_templates=templates)
+
+
+def _connection(context: _Context) -> McpConnection:
+    request = context.request
+    assert request is not None  # noqa: S101 - every call comes over HTTP
+    connection: McpConnection = request.scope[CONNECTION]
+    return connection
+
+
+def error_text(error: Exception, name: str) -> str:
+    """What a model reads of `error`: as a problem of the HTTP API says it, secrets redacted. Faults are logged."""
+    problem = problem_of(error, name)
+    if problem.status >= 500:
+        log_fault(_log, f"mcp {name}", error)
+    lines = [f"{fault.path}: {fault.message}" if fault.path else fault.message for fault in problem.errors or []]
+    lines = lines or [problem.detail]
+    if isinstance(error, Overloaded | Unavailable):
+        lines.append(f"Try again in {max(1, error.retry_after_s)} s, or go on without memory.")
+    return "\n".join(lines)
+
+
+def _protocol_error(error: RemembrancerError, name: str, data: Mapping[str, str] | None = None) -> MCPError:
+    code = types.INTERNAL_ERROR if isinstance(error, Overloaded | Unavailable) else types.INVALID_PARAMS
+    return MCPError(code, error_text(error, name), data)

@@ -1,0 +1,217 @@
+"""What MCP tools answer: plain text for a model, one fact a line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from ingest.writing.outcome import WriteOutcome, WriteStatus
+from ingest.writing.settling import Version
+from memtypes.model.memory import Memory, Source, State
+from memtypes.model.prospective import Prospective
+from retrieval.answer import RetrieveAnswer, SearchHit
+from retrieval.ranking.ranked import CandidateOutcome
+from retrieval.receipts.model import Receipt, ReceiptCandidate
+
+FIRST_WORDS = 160
+"""Characters that a line quotes of a memory."""
+
+MAX_QUOTED = 2_000
+"""Characters that an explanation quotes of the memory that it is about."""
+
+MAX_LEFT_OUT = 15
+"""Candidates that were left out and are listed with their reason; further ones are counted."""
+
+MAX_VERSIONS = 10
+
+SHOWN_SIGNALS = 3
+
+RECEIPT_ID_TOKENS = 36
+"""No fewer than the tokens of a receipt's id: it has 36 characters."""
+
+_NOTHING = {
+    "ok": "",
+    "empty": "Nothing is remembered that helps with this.\n",
+    "nothing_fits": "Something is remembered, but nothing that fits: ask with a larger budget.\n",
+}
+_WHY_LEFT_OUT = {
+    CandidateOutcome.OVER_TYPE_BUDGET: "the share of its type in the budget was used up",
+    CandidateOutcome.OVER_TOTAL: "it did not fit in the budget",
+    CandidateOutcome.BELOW_THRESHOLD: "it is not likely to help",
+    CandidateOutcome.DUPLICATE_OF: "it says the same as {of}",
+    CandidateOutcome.SUPERSEDED: "a newer memory replaced it{since}",
+    CandidateOutcome.EXPIRED: "it expired{since}",
+    CandidateOutcome.NOT_DUE: "it is not due yet",
+    CandidateOutcome.REMOVED: "it was deleted",
+}
+
+
+def footer_tokens(budget: int, count: Callable[[str], int]) -> int:
+    """Tokens that the last line of a recall needs at most, by the tokenizer's `count`."""
+    return RECEIPT_ID_TOKENS + count(_footer("", budget, budget, degraded=True))
+
+
+def recalled_text(answer: RetrieveAnswer, budget: int, count: Callable[[str], int]) -> str:
+    """The context and a last line with its receipt and size. The size is that of the whole text by `count`."""
+    above = answer.text or _NOTHING[answer.metadata.outcome]
+    degraded = bool(answer.metadata.degraded)
+    total, text = 0, above
+    while (counted := count(text)) != total:  # the text contains its own size
+        total, text = counted, above + _footer(answer.receipt_id, counted, budget, degraded=degraded)
+    return text
+
+
+def _footer(receipt_id: str | None, total: int, budget: int, *, degraded: bool) -> str:
+    receipt = "" if receipt_id is None else f"receipt {receipt_id} · "
+    return f"{receipt}{total} of {budget} tokens{' · degraded' if degraded else ''}"
+
+
+def hit_lines(hits: Sequence[SearchHit]) -> str:
+    """One line for each hit: id, type, date, score and first words."""
+    return "\n".join(_hit_line(hit) for hit in hits) or "No memory matches."
+
+
+def _hit_line(hit: SearchHit) -> str:
+    memory = hit.memory
+    notes = [memory["state"]] if memory["state"] != State.CURRENT else []
+    if status := memory.get("status"):
+        notes += [status, *([f"due {memory['due_at'][:10]}"] if memory.get("due_at") else [])]
+    noted = f"[{', '.join(notes)}] " if notes else ""
+    date = memory["created_at"][:10]
+    return f"{hit.id} · {hit.type} · {date} · {hit.score:.2f} · {noted}{first_words(memory['content'])}"
+
+
+def first_words(content: str, most: int = FIRST_WORDS) -> str:
+    """The beginning of `content` on one line."""
+    line = " ".join(content[: most * 2].split())
+    return line if len(line) <= most and len(content) <= most * 2 else f"{line[:most].rstrip()} ..."
+
+
+def written_text(outcome: WriteOutcome) -> str:
+    """How a memory was written: stored or merged, as what, and what that changed."""
+    memory = outcome.memory
+    if outcome.status is WriteStatus.MERGED:
+        parts = [f"merged into {outcome.merged_into or outcome.id}, which says the same"]
+    else:
+        parts = [f"stored {outcome.id}"]
+    if memory is not None:
+        parts[0] += f" ({memory.type}{_due(memory)})"
+    parts += [f"it replaces {known_id}" for known_id in outcome.supersedes]
+    parts += [f"it contradicts {known_id}; both stay" for known_id in outcome.contests]
+    parts += [f"removed from the text: {number} {kind}" for kind, number in outcome.redactions.items()]
+    return "\n".join(parts)
+
+
+def _due(memory: Memory) -> str:
+    return f", due {_minute(memory.due_at)}" if isinstance(memory, Prospective) and memory.due_at else ""
+
+
+def corrected_text(before: Memory, after: Memory) -> str:
+    """What changed in a memory, which keeps its id, and what it said before."""
+    lines = [f"corrected {after.id}"]
+    if after.content != before.content:
+        lines += [
+            f"it says now: {first_words(after.content)}",
+            f"it replaces: {first_words(before.content)} (kept in its history)",
+        ]
+    if after.pinned is not before.pinned:
+        lines.append("pinned: it does not fade" if after.pinned else "no longer pinned")
+    if isinstance(after, Prospective) and isinstance(before, Prospective) and after.status is not before.status:
+        lines.append(f"status: {after.status} (before: {before.status})")
+    lines += [f"it contradicts {link.to}; both stay" for link in after.links if link not in before.links]
+    return "\n".join(lines) if len(lines) > 1 else f"{after.id} says so already; nothing changed"
+
+
+def receipt_text(receipt: Receipt, memories: Mapping[str, Memory]) -> str:
+    """What a recall returned, with the best signals of each memory, and what it left out and why."""
+    included = [each for each in receipt.candidates if each.outcome is CandidateOutcome.INCLUDED]
+    left_out = [each for each in receipt.candidates if each.outcome is not CandidateOutcome.INCLUDED]
+    lines = [
+        f'receipt {receipt.id} of {_minute(receipt.created_at)}, query: "{first_words(str(receipt.request["query"]))}"',
+        f"recalled: {len(included)} memories, {receipt.total_tokens} tokens",
+        *(_candidate_line(receipt, each, memories) for each in included),
+    ]
+    if receipt.degraded:
+        lines.append(f"parts that did not answer: {', '.join(receipt.degraded)}")
+    if left_out:
+        lines.append("left out:")
+        lines += [_candidate_line(receipt, each, memories) for each in left_out[:MAX_LEFT_OUT]]
+    further = Counter(each.outcome for each in left_out[MAX_LEFT_OUT:]) + Counter(receipt.unlisted.outcomes)
+    lines += [f"- {number} more: {_reason(outcome)}" for outcome, number in further.items()]
+    return "\n".join(lines)
+
+
+def _candidate_line(receipt: Receipt, candidate: ReceiptCandidate, memories: Mapping[str, Memory]) -> str:
+    memory = memories.get(candidate.id)
+    words = first_words(memory.content, FIRST_WORDS // 2) if memory else "(deleted since)"
+    if candidate.outcome is not CandidateOutcome.INCLUDED:
+        return f"- {candidate.id} {candidate.type}, because {_why_left_out(candidate)}: {words}"
+    parts = sorted(_weighted(receipt, candidate), key=lambda part: -part[1])[:SHOWN_SIGNALS]
+    signals = " + ".join(f"{name} {value:.2f}" for name, value in parts if value)
+    return f"- {candidate.id} {candidate.type}, score {candidate.score:.2f} ({signals} ...): {words}"
+
+
+def _weighted(receipt: Receipt, candidate: ReceiptCandidate) -> Iterator[tuple[str, float]]:
+    for name, value in candidate.signals.items():
+        yield name, value * receipt.weights.get(name, 0.0)
+
+
+def _why_left_out(candidate: ReceiptCandidate) -> str:
+    since = f" on {_minute(candidate.since)}" if candidate.since else ""
+    return _reason(candidate.outcome).replace("{of}", candidate.of or "another").replace("{since}", since)
+
+
+def _reason(outcome: CandidateOutcome) -> str:
+    return _WHY_LEFT_OUT[outcome]
+
+
+def candidate_text(receipt: Receipt, memory_id: str) -> str:
+    """The outcome of one memory in a recall, and every signal of its score."""
+    candidate = next((each for each in receipt.candidates if each.id == memory_id), None)
+    if candidate is None:
+        return f"{memory_id} is not among the listed candidates of this recall: it matched too little"
+    outcome = "recalled" if candidate.outcome is CandidateOutcome.INCLUDED else f"left out: {_why_left_out(candidate)}"
+    lines = [f"{memory_id} in receipt {receipt.id}: {outcome}", f"rank {candidate.rank}, score {candidate.score:.4f}"]
+    lines += [
+        f"- {name} {candidate.signals[name]:.3f} x weight {receipt.weights.get(name, 0.0):.3f} = {part:.4f}"
+        for name, part in _weighted(receipt, candidate)
+        if part
+    ]
+    return "\n".join(lines)
+
+
+def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
+    """A memory, where it comes from, and what it said before or was replaced by."""
+    pinned = ", pinned" if memory.pinned else ""
+    status = f", {memory.status}" if isinstance(memory, Prospective) else ""
+    times = f"stored {_minute(memory.created_at)}, changed {_minute(memory.updated_at)}"
+    lines = [
+        f"{memory.id} · {memory.type}{status}{_due(memory)} · {memory.state}{pinned}",
+        first_words(memory.content, MAX_QUOTED),
+        f"{times}, importance {memory.importance}, recalled {memory.access_count} times",
+    ]
+    sources = [_source(source) for source in (memory.source, *memory.sources) if source is not None]
+    lines += [f"source: {', '.join(sources)}"] if sources else []
+    lines += [f"state: {memory.state_reason}"] if memory.state_reason else []
+    lines += [f"replaced by {memory.superseded_by}"] if memory.superseded_by else []
+    lines += [f"{link.type} {link.to} ({link.strength:.2f})" for link in memory.links[:MAX_VERSIONS]]
+    others = [version for version in versions if version.memory.id != memory.id or version.until is not None]
+    lines += [_version_line(version) for version in others[-MAX_VERSIONS:]]
+    return "\n".join(lines)
+
+
+def _source(source: Source) -> str:
+    file = f"{source.file}:{source.line}" if source.file and source.line is not None else source.file
+    thread = f"thread {source.thread_id}" if source.thread_id else None
+    return ", ".join(part for part in (source.caller, file, thread) if part) or "unknown"
+
+
+def _version_line(version: Version) -> str:
+    until = _minute(version.until) if version.until else "now"
+    why = f" ({version.reason})" if version.reason else ""
+    return f"- {_minute(version.since)} to {until}, {version.memory.id}{why}: {first_words(version.memory.content)}"
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M}Z"

@@ -1,0 +1,205 @@
+"""The tools of the MCP server: each calls the engine as the HTTP handler of the same purpose does, and answers in text.
+
+Tenant, namespace, agent and role come from the connection. No argument of a tool names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from api.auth.keys import Caller, Role
+from api.http.mcp.catalog import (
+    CorrectArguments,
+    ForgetArguments,
+    RecallArguments,
+    RememberArguments,
+    SearchArguments,
+    ToolPreset,
+    WhyArguments,
+)
+from api.http.mcp.texts import (
+    candidate_text,
+    corrected_text,
+    first_words,
+    footer_tokens,
+    hit_lines,
+    memory_text,
+    recalled_text,
+    receipt_text,
+    written_text,
+)
+from api.http.problems import checked
+from api.http.routes.memories import known_id, remove_memory, write_memory
+from api.http.routes.retrieval import receipts_with, run_retrieve, run_search
+from api.http.shapes.memories import MemoryAnswer, MemoryPost
+from api.wiring.container import Services
+from ingest.writing.changes import existing_memory
+from ingest.writing.outcome import WriteStatus
+from ingest.writing.settling import history_of
+from memtypes.model.errors import InvalidRequest, NotFound
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Status
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from retrieval.query.request import DEFAULT_TOKENIZER, RetrieveRequest, SearchRequest
+from retrieval.receipts.model import Receipt
+
+SOURCE = "mcp"
+"""Caller in the source of what a model remembers."""
+
+LEFT_QUERY = "What is left to do?"
+
+
+@dataclass(frozen=True, slots=True)
+class McpConnection:
+    """Whose call it is and where: taken from key, path and headers. agent_id: the agent that the client names."""
+
+    caller: Caller
+    namespace: str
+    agent_id: str | None = None
+    preset: ToolPreset = ToolPreset.DEFAULT
+
+    @property
+    def may_write(self) -> bool:
+        """Whether the key may change memories."""
+        return self.caller.role.may(Role.WRITER)
+
+    @property
+    def agent(self) -> str | None:
+        """The agent that the call acts as. Raises InvalidRequest if the key is bound to several and none is named."""
+        return self.caller.required_agent(self.agent_id)
+
+    @property
+    def scope(self) -> Scope:
+        """The scope of the call. Raises as `agent` does, and AccessDenied for an agent of another key."""
+        return self.caller.scope(self.namespace, None, self.agent)
+
+
+async def recall(services: Services, connection: McpConnection, arguments: RecallArguments) -> str:
+    """The context and a line with its receipt, within the budget by cl100k_base. Working memory is not in it."""
+    count = services.tokenizers[DEFAULT_TOKENIZER].count
+    fields = {
+        **_ranked(connection, arguments),
+        "as_of": arguments.as_of,
+        "types": arguments.types,
+        "budget": max(0, arguments.budget - footer_tokens(arguments.budget, count)),
+        "include_working": False,
+        "working_budget": 0,
+    }
+    answer = await run_retrieve(services, connection.scope, checked(RetrieveRequest, fields))
+    return recalled_text(answer, arguments.budget, count)
+
+
+async def search(services: Services, connection: McpConnection, arguments: SearchArguments) -> str:
+    """A line for each of the best memories."""
+    request = checked(SearchRequest, {**_ranked(connection, arguments), "top_k": arguments.limit})
+    return hit_lines((await run_search(services, connection.scope, request)).hits)
+
+
+def _ranked(connection: McpConnection, arguments: RecallArguments | SearchArguments) -> dict[str, Any]:
+    return {"query": arguments.query, "namespace": connection.namespace, "agent_id": connection.agent}
+
+
+async def remember(services: Services, connection: McpConnection, arguments: RememberArguments) -> str:
+    """How the memory was stored. Raises InvalidRequest if it was rejected."""
+    kind = arguments.type or (MemoryType.PROSPECTIVE if arguments.due else None)
+    if arguments.due and kind != MemoryType.PROSPECTIVE:
+        raise InvalidRequest("only a to-do, of type prospective, can be due", path="due")
+    fields = {
+        "namespace": connection.namespace,
+        "agent_id": connection.agent,
+        "source": SOURCE,
+        "content": arguments.content,
+        "type": kind,
+        "due_at": arguments.due and rfc3339(arguments.due),
+        "tags": arguments.tags,
+        "importance": arguments.importance,
+    }
+    post = checked(MemoryPost, {name: value for name, value in fields.items() if value is not None})
+    outcome = await write_memory(services, connection.caller, post)
+    if outcome.status is WriteStatus.REJECTED:
+        raise InvalidRequest(f"not stored: {outcome.reason}")
+    return written_text(outcome)
+
+
+async def correct(services: Services, connection: McpConnection, arguments: CorrectArguments) -> str:
+    """What changed. Raises NotFound, Conflict, or InvalidRequest if nothing is to change."""
+    scope = connection.scope
+    before = await _memory(services, scope, arguments.id)
+    changes = {name: getattr(arguments, name) for name in ("content", "pinned")}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if not changes and arguments.done is None:
+        raise InvalidRequest("say what to change: content, pinned or done")
+    after = before
+    if arguments.done is not None:  # first, because it is refused for what is no to-do
+        after = await _set_done(services, scope, before.id, done=arguments.done)
+    if changes:
+        after = await services.ingestor.revise(scope, before.id, changes)
+    return corrected_text(before, after)
+
+
+async def _set_done(services: Services, scope: Scope, memory_id: str, *, done: bool) -> Memory:
+    if done:
+        return await services.intentions.end(scope, memory_id, Status.COMPLETED)
+    return await services.ingestor.revise(scope, memory_id, {"status": Status.PENDING, "completed_at": None})
+
+
+async def forget(services: Services, connection: McpConnection, arguments: ForgetArguments) -> str:
+    """The id and first words of the deleted memory. Raises NotFound."""
+    memory = await _memory(services, connection.scope, arguments.id)
+    await remove_memory(services, connection.scope, memory.id)
+    return f"deleted {memory.id}: {first_words(memory.content)}"
+
+
+async def why(services: Services, connection: McpConnection, arguments: WhyArguments) -> str:
+    """The reasons behind a recall, or the origin and history of a memory. Raises NotFound."""
+    if arguments.receipt_id is not None:
+        receipt = Receipt.model_validate_json(await receipt_json(services, connection, arguments.receipt_id))
+        if arguments.id is not None:
+            return candidate_text(receipt, known_id(arguments.id))
+        kinds = {candidate.id: candidate.type for candidate in receipt.candidates}
+        return receipt_text(receipt, await services.store.get(connection.scope, kinds))
+    if arguments.id is None:
+        raise InvalidRequest("name a receipt_id or the id of a memory")
+    memory = await _memory(services, connection.scope, arguments.id)
+    return memory_text(memory, await history_of(services.store, connection.scope, memory, services.clock()))
+
+
+async def receipt_json(services: Services, connection: McpConnection, receipt_id: str) -> bytes:
+    """The text of a receipt of this namespace. Raises NotFound, also for a receipt of another namespace."""
+    receipts = await receipts_with(services, connection.caller, receipt_id)
+    text = await receipts.text(connection.caller.tenant, receipt_id)
+    if Receipt.model_validate_json(text).request["namespace"] != connection.namespace:
+        raise NotFound("this namespace has no such receipt")
+    return text
+
+
+async def memory_json(services: Services, connection: McpConnection, memory_id: str) -> str:
+    """A memory as GET /v1/memories/{id} answers it. Raises NotFound."""
+    return MemoryAnswer(await _memory(services, connection.scope, memory_id)).model_dump_json()
+
+
+async def _memory(services: Services, scope: Scope, memory_id: str) -> Memory:
+    memory = await existing_memory(services.store, scope, known_id(memory_id))
+    return memory.at(services.clock())
+
+
+async def what_is_left(services: Services, connection: McpConnection) -> str:
+    """The open to-dos, as `recall` renders them."""
+    return await recall(services, connection, RecallArguments(query=LEFT_QUERY, types=["prospective"]))
+
+
+Tool: TypeAlias = Callable[[Services, McpConnection, Any], Awaitable[str]]
+
+TOOL_CALLS: Mapping[str, Tool] = {
+    "memory_recall": recall,
+    "memory_remember": remember,
+    "memory_search": search,
+    "memory_correct": correct,
+    "memory_forget": forget,
+    "memory_why": why,
+}
+"""What a call of each tool in the catalog runs."""
