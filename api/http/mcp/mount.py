@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 from litestar import Litestar
 from litestar.connection import ASGIConnection
-from litestar.exceptions import MethodNotAllowedException
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.handlers import ASGIRouteHandler, asgi
 from litestar.types import Receive, Scope, Send
 from pydantic import TypeAdapter, ValidationError
@@ -75,9 +75,9 @@ class McpMount:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
+        scope[CONNECTION] = connection_of(connection)  # type: ignore[literal-required]  # a key of this server's
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
-        scope[CONNECTION] = connection_of(connection)  # type: ignore[literal-required]  # a key of this server's
         manager = await self._started()
         await manager.handle_request(scope, receive, send)  # type: ignore[arg-type]  # Starlette's types of the same
 
@@ -115,8 +115,10 @@ def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnecti
 
 def _path_namespace(scope: Scope) -> str | None:
     """What the path has after /mcp/, percent-decoded; a namespace may contain an encoded slash."""
-    raw = scope["raw_path"].partition(b"?")[0].removeprefix(PATH.encode()).removeprefix(b"/")
-    return _decoded(unquote_to_bytes(raw.removesuffix(b"/")), "namespace") or None
+    after = scope["raw_path"].partition(b"?")[0].removeprefix(PATH.encode())
+    if after and not after.startswith(b"/"):
+        raise NotFoundException  # the application sends every path here that begins with /mcp
+    return _decoded(unquote_to_bytes(after[1:].removesuffix(b"/")), "namespace") or None
 
 
 def _header(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str | None:

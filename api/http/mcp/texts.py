@@ -56,7 +56,7 @@ def recalled_text(answer: RetrieveAnswer, budget: int, count: Callable[[str], in
     """The context and a last line with its receipt and size. The size is that of the whole text by `count`."""
     above = answer.text or _NOTHING[answer.metadata.outcome]
     degraded = bool(answer.metadata.degraded)
-    total, text = 0, above
+    total, text = -1, above
     while (counted := count(text)) != total:  # the text contains its own size
         total, text = counted, above + _footer(answer.receipt_id, counted, budget, degraded=degraded)
     return text

@@ -1,0 +1,94 @@
+"""Fixtures: connections of the SDK's MCP client to the application, in both eras of the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeAlias
+
+import httpx
+import httpx2
+import pytest
+from mcp.client.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import TextContent
+
+from api.http.app import create_app
+from api.wiring.container import Services
+
+ERAS = ("legacy", "2026-07-28")
+URL = "http://localhost"
+
+OpenMcp: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@asynccontextmanager
+async def mcp_client(
+    services: Services, path: str = "/mcp", mode: str = "2026-07-28", headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Client]:
+    """The SDK's client, connected over HTTP to an application over `services`."""
+    app = create_app(services)
+    async with app.lifespan():
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        async with (
+            httpx2.AsyncClient(transport=transport, base_url=URL, headers=dict(headers or {})) as http,
+            Client(streamable_http_client(f"{URL}{path}", http_client=http), mode=mode) as client,
+        ):
+            yield client
+
+
+@asynccontextmanager
+async def raw_client(services: Services, *, local_only: bool = False) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the application, with its lifespan running."""
+    app = create_app(services, local_only=local_only)
+    async with app.lifespan():
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        headers = {"Accept": "application/json, text/event-stream"}
+        async with httpx.AsyncClient(transport=transport, base_url=URL, headers=headers) as client:
+            yield client
+
+
+@pytest.fixture
+async def client(services: Services) -> AsyncIterator[Client]:
+    """A client in the namespace `n`, without keys."""
+    async with mcp_client(services, "/mcp/n") as client:
+        yield client
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> str:
+    """The text that a tool answers with. The answer has no structured content, and is no error."""
+    result = await client.call_tool(tool, arguments)
+    text = _text(result)
+    assert not result.is_error, text
+    return text
+
+
+async def refused(client: Client, tool: str, **arguments: Any) -> str:
+    """The text of a tool's answer that is an error."""
+    result = await client.call_tool(tool, arguments)
+    text = _text(result)
+    assert result.is_error, text
+    return text
+
+
+def _text(result: Any) -> str:
+    assert result.structured_content is None
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+async def remembered(client: Client, content: str, **fields: Any) -> str:
+    """Remember `content`; the id of the memory."""
+    text = await call(client, "memory_remember", content=content, **fields)
+    return text.split()[1]
+
+
+def rpc(method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A JSON-RPC request as clients of the older era send it."""
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params or {})}
+
+
+def receipt_of(recalled: str) -> str:
+    """The id of the receipt in the last line of a recall."""
+    return recalled.splitlines()[-1].split()[1]

@@ -1,0 +1,126 @@
+"""Tests of what clients load of the server: sizes, hints and schemas; and of the counted text of a recall."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.http.mcp.catalog import INSTRUCTIONS, TOOLS
+from api.http.mcp.texts import recalled_text
+from api.http.mcp.tools import TOOL_CALLS
+from api.wiring.container import Services
+from memtypes.encoders.tiktoken import TiktokenTokenizer
+from retrieval.answer import ContextMetadata, FloorAnswer, RetrieveAnswer
+from retrieval.retriever import Retriever
+from tests.api.conftest import NOW
+from tests.api.fake_services import fake_services
+from tests.api.http.mcp.conftest import call, mcp_client
+
+MAX_TOKENS = 1_200
+FOOTER = re.compile(r"receipt [0-9a-f-]{36} · (\d+) of (\d+) tokens\Z")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> TiktokenTokenizer:
+    """The real tokenizer that counts a recall."""
+    return anyio.run(TiktokenTokenizer.open, "cl100k_base", tmp_path_factory.mktemp("tokenizers"))
+
+
+async def test_definitions_of_all_tools_are_small(services: Services, tokenizer: TiktokenTokenizer) -> None:
+    """Names, descriptions and parameters together are under 1,200 tokens of cl100k_base, as they are sent."""
+    async with mcp_client(services) as client:
+        tools = (await client.list_tools()).tools
+        instructions = client.session.instructions
+    sent = [{"name": tool.name, "description": tool.description, "parameters": tool.input_schema} for tool in tools]
+    assert tokenizer.count(json.dumps(sent)) <= MAX_TOKENS
+    assert instructions in {None, INSTRUCTIONS}
+
+
+def test_instructions_and_descriptions_are_not_cut_by_clients() -> None:
+    """Clients show the first 2 KB of each."""
+    assert len(INSTRUCTIONS.encode()) < 2_048
+    assert all(len(tool.description.encode()) < 2_048 for tool in TOOLS)
+    assert all(tool.name in INSTRUCTIONS for tool in TOOLS)
+
+
+def test_every_tool_is_described_honestly() -> None:
+    """Read-only tools say so, the one that deletes says so, and one tool is always loaded."""
+    definitions = {tool.name: tool.definition() for tool in TOOLS}
+    assert definitions.keys() == TOOL_CALLS.keys()
+    hints = {name: definition["annotations"] for name, definition in definitions.items()}
+    assert {name for name, hint in hints.items() if hint["readOnlyHint"]} == {
+        "memory_recall",
+        "memory_search",
+        "memory_why",
+    }
+    assert {name for name, hint in hints.items() if hint["destructiveHint"]} == {"memory_forget"}
+    assert not any(hint["openWorldHint"] for hint in hints.values())
+    pinned = {name for name, definition in definitions.items() if "_meta" in definition}
+    assert pinned == {"memory_recall"}
+    assert definitions["memory_recall"]["_meta"] == {"anthropic/alwaysLoad": True}
+    assert not any("outputSchema" in definition for definition in definitions.values())
+
+
+def test_schemas_are_plain() -> None:
+    """No titles, references or null, which clients strip or show to the model."""
+    text = json.dumps([tool.definition()["inputSchema"] for tool in TOOLS])
+    assert not re.search(r'"title"|\$ref|anyOf|null', text)
+
+
+@given(
+    context=st.text(max_size=400),
+    budget=st.integers(100, 100_000),
+    receipt=st.uuids(),
+    degraded=st.booleans(),
+)
+def test_the_last_line_counts_the_whole_text(
+    tokenizer: TiktokenTokenizer, context: str, budget: int, receipt: object, *, degraded: bool
+) -> None:
+    """The number in the last line is the count of the text with that number in it."""
+    metadata = ContextMetadata(
+        total_tokens=0, budget=budget, utilization=0, per_type={}, working_tokens=0, trimmed_count=0, candidates=0,
+        tokenizer="cl100k_base", outcome="ok", floor=FloorAnswer(value=0, dropped=0), as_of=NOW,
+        degraded=["embedder"] if degraded else [],
+    )  # fmt: skip
+    answer = RetrieveAnswer(context=context, items=[], metadata=metadata, receipt_id=str(receipt))
+    text = recalled_text(answer, budget, tokenizer.count)
+    assert text.startswith(context)
+    counted = re.search(r"(\d+) of \d+ tokens( · degraded)?\Z", text)
+    assert counted is not None
+    assert int(counted[1]) == tokenizer.count(text)
+    assert bool(counted[2]) is degraded
+
+
+_WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60)
+_MEMORIES = st.lists(_WORDS.filter(lambda text: text.strip()), min_size=1, max_size=12)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(memories=_MEMORIES, budget=st.integers(100, 600))
+def test_a_recall_is_never_above_its_budget(tokenizer: TiktokenTokenizer, memories: list[str], budget: int) -> None:
+    """Through MCP, for any texts and budgets: the text recounts to the number in its last line, within the budget."""
+
+    async def recall() -> str:
+        services = with_tokenizer(fake_services(lambda: NOW), tokenizer)
+        async with mcp_client(services, "/mcp/n") as client:
+            for number, text in enumerate(memories):
+                await call(client, "memory_remember", content=f"build {number}: {text}", type="semantic")
+            return await call(client, "memory_recall", query="build", budget=budget)
+
+    text = anyio.run(recall)
+    counted = FOOTER.search(text)
+    assert counted is not None, text
+    assert int(counted[1]) == tokenizer.count(text) <= int(counted[2]) == budget
+
+
+def with_tokenizer(services: Services, tokenizer: TiktokenTokenizer) -> Services:
+    """`services` that count with `tokenizer`."""
+    tokenizers = {"cl100k_base": tokenizer}
+    parts = replace(services.retriever._parts, tokenizers=tokenizers)
+    return replace(services, tokenizers=tokenizers, retriever=Retriever(parts))

@@ -1,0 +1,196 @@
+"""Tests of /mcp as part of the HTTP API: keys, roles, tenants, namespaces, agents, limits and metrics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from api.auth.guards import RateLimit
+from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.http.app import BODY_BYTES
+from api.http.mcp.mount import AGENT_HEADER, NAMESPACE_HEADER, TOOLS_HEADER
+from api.wiring.container import Services
+from tests.api.conftest import bearer, problem
+from tests.api.http.mcp.conftest import ERAS, call, mcp_client, raw_client, receipt_of, refused, remembered, rpc
+
+FACT = "The deploy key of the staging cluster expires in June."
+READING = ["memory_recall", "memory_search", "memory_why"]
+
+
+async def test_a_call_without_a_known_key_is_refused(guarded: Services) -> None:
+    """With keys configured, /mcp and /mcp/NAMESPACE answer 401 like any other call."""
+    async with raw_client(guarded) as client:
+        for path in ("/mcp", "/mcp/", "/mcp/n"):
+            problem(await client.post(path, json=rpc("tools/list")), 401)
+            problem(await client.post(path, json=rpc("ping"), headers={"Authorization": "Bearer wrong-key"}), 401)
+            accepted = await client.post(path, json=rpc("ping"), headers=bearer("acme", Role.READER))
+            assert accepted.status_code == 200
+
+
+async def test_pages_of_other_sites_are_refused_without_keys(services: Services) -> None:
+    """Without keys, a foreign Host or Origin is a 403."""
+    async with raw_client(services, local_only=True) as client:
+        problem(await client.post("/mcp", json=rpc("ping"), headers={"Origin": "http://evil.example"}), 403)
+        problem(await client.post("/mcp/n", json=rpc("ping"), headers={"Host": "evil.example"}), 403)
+        assert (await client.post("/mcp", json=rpc("ping"))).status_code == 200
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_a_reader_sees_and_calls_only_what_reads(guarded: Services, mode: str) -> None:
+    """A reader's key is offered three tools, and the others answer that they need a writer's key."""
+    async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.WRITER)) as writer:
+        known_id = await remembered(writer, FACT)
+    async with mcp_client(guarded, "/mcp/n", mode, bearer("acme", Role.READER)) as reader:
+        assert [tool.name for tool in (await reader.list_tools()).tools] == READING
+        for tool, arguments in (
+            ("memory_remember", {"content": "x"}),
+            ("memory_correct", {"id": known_id, "content": "x"}),
+            ("memory_forget", {"id": known_id}),
+        ):
+            assert "needs a key of the role writer" in await refused(reader, tool, **arguments)
+        assert known_id in await call(reader, "memory_search", query="staging deploy key")
+        assert FACT in await call(reader, "memory_recall", query="staging deploy key", budget=500)
+
+
+async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
+    """The same namespace of another tenant is another one: nothing is found, read, changed or explained."""
+    async with mcp_client(guarded, "/mcp/n", headers=bearer("acme", Role.WRITER)) as client:
+        known_id = await remembered(client, FACT)
+        receipt = receipt_of(await call(client, "memory_recall", query="staging deploy key"))
+    async with mcp_client(guarded, "/mcp/n", headers=bearer("other", Role.ADMIN)) as client:
+        assert await call(client, "memory_search", query="staging deploy key") == "No memory matches."
+        for tool in ("memory_why", "memory_forget"):
+            assert "no memory" in await refused(client, tool, id=known_id)
+        assert "no memory" in await refused(client, "memory_correct", id=known_id, content="Taken over.")
+        assert "no receipt" in await refused(client, "memory_why", receipt_id=receipt)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "namespace"),
+    [
+        ("/mcp/one", {NAMESPACE_HEADER: "two"}, "one"),
+        ("/mcp/one/", {}, "one"),
+        ("/mcp", {NAMESPACE_HEADER: "two"}, "two"),
+        ("/mcp", {}, "home"),
+        ("/mcp/a%2Fb%20c", {}, "a/b c"),
+        ("/mcp/a/b", {}, "a/b"),
+        ("/mcp/%E6%97%A5%E6%9C%AC", {}, "日本"),
+    ],
+)
+async def test_the_namespace_is_of_the_path_then_the_header_then_the_key(
+    services: Services, path: str, headers: dict[str, str], namespace: str
+) -> None:
+    """What is remembered over a connection is in the namespace that it names, as HTTP shows."""
+    entry = KeyEntry(key="acme-home-key", tenant="acme", role=Role.WRITER, namespace="home")
+    services = replace(services, keys=KeyBook(KeyRing.of([entry])))
+    key = {"Authorization": "Bearer acme-home-key"}
+    async with mcp_client(services, path, headers=key | headers) as client:
+        known_id = await remembered(client, FACT)
+    async with raw_client(services) as http:
+        stored = await http.get(f"/v1/memories/{known_id}", params={"namespace": namespace}, headers=key)
+    assert stored.json()["content"] == FACT
+    assert stored.json()["source"]["caller"] == "mcp"
+
+
+async def test_the_namespace_is_default_if_nothing_names_one(services: Services) -> None:
+    """Without path, header and a key of its own namespace."""
+    async with mcp_client(services) as client:
+        known_id = await remembered(client, FACT)
+    async with raw_client(services) as http:
+        stored = await http.get(f"/v1/memories/{known_id}", params={"namespace": "default"})
+        assert stored.status_code == 200
+
+
+async def test_no_argument_names_a_namespace(services: Services) -> None:
+    """A namespace, tenant or agent among the arguments is an unknown field."""
+    async with mcp_client(services, "/mcp/n") as client:
+        for name in ("namespace", "tenant", "agent_id", "session_id"):
+            text = await refused(client, "memory_remember", content=FACT, **{name: "other"})
+            assert text == f"{name}: unknown field"
+
+
+async def test_a_receipt_of_another_namespace_is_not_explained(services: Services) -> None:
+    """A receipt belongs to the namespace of its recall."""
+    async with mcp_client(services, "/mcp/one") as client:
+        await remembered(client, FACT)
+        receipt = receipt_of(await call(client, "memory_recall", query="staging deploy key"))
+        assert receipt in await call(client, "memory_why", receipt_id=receipt)
+    async with mcp_client(services, "/mcp/two") as client:
+        assert "no such receipt" in await refused(client, "memory_why", receipt_id=receipt)
+
+
+async def test_a_key_of_agents_acts_as_them_alone(services: Services) -> None:
+    """Its only agent is recorded; with several, the header names one; another agent is refused."""
+    entries = [
+        KeyEntry(key="one-agent-key", tenant="acme", role=Role.WRITER, agents=["a"]),
+        KeyEntry(key="two-agent-key", tenant="acme", role=Role.WRITER, agents=["a", "b"]),
+    ]
+    services = replace(services, keys=KeyBook(KeyRing.of(entries)))
+    one, two = ({"X-API-Key": entry.key} for entry in entries)
+    async with mcp_client(services, "/mcp/n", headers=one) as client:
+        known_id = await remembered(client, FACT)
+    async with raw_client(services) as http:
+        stored = await http.get(f"/v1/memories/{known_id}", params={"namespace": "n"}, headers=one)
+    assert stored.json()["agent_id"] == "a"
+    async with mcp_client(services, "/mcp/n", headers=one | {AGENT_HEADER: "b"}) as client:
+        assert "this key acts as 'a'" in await refused(client, "memory_recall", query="deploy key")
+    async with mcp_client(services, "/mcp/n", headers=two) as client:
+        assert "agent_id" in await refused(client, "memory_recall", query="deploy key")
+    async with mcp_client(services, "/mcp/n", headers=two | {AGENT_HEADER: "b"}) as client:
+        receipt = receipt_of(await call(client, "memory_recall", query="staging deploy key"))
+        assert receipt in await call(client, "memory_why", receipt_id=receipt)
+    async with mcp_client(services, "/mcp/n", headers=one) as client:
+        assert "another agent" in await refused(client, "memory_why", receipt_id=receipt)
+
+
+async def test_a_header_chooses_which_tools_are_offered(services: Services) -> None:
+    """With `read`, the tools that change memories are neither listed nor run."""
+    async with mcp_client(services, "/mcp/n", headers={TOOLS_HEADER: "read"}) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == READING
+        assert "not among the tools" in await refused(client, "memory_remember", content=FACT)
+    async with raw_client(services) as http:
+        told = problem(await http.post("/mcp", json=rpc("ping"), headers={TOOLS_HEADER: "few"}), 422)
+    assert told["errors"][0]["message"] == "must be one of read, default, all"
+
+
+@pytest.mark.parametrize("path", ["/mcp/%FF", "/mcp/%20", "/mcp/a%00b", f"/mcp/{'x' * 257}"])
+async def test_a_namespace_that_is_none_is_a_problem(services: Services, path: str) -> None:
+    """The path is checked like a namespace anywhere else."""
+    async with raw_client(services) as client:
+        assert problem(await client.post(path, json=rpc("ping")), 422)["errors"][0]["path"] == "namespace"
+
+
+async def test_only_post_is_answered(services: Services) -> None:
+    """A GET would open a stream of messages, which this server never sends: 405, as the protocol allows."""
+    async with raw_client(services) as client:
+        for method in ("GET", "DELETE", "PUT"):
+            answer = await client.request(method, "/mcp/n")
+            problem(answer, 405)
+            assert answer.headers["allow"] == "POST"
+        assert (await client.post("/mcpx", json=rpc("ping"))).status_code == 404
+
+
+async def test_bodies_and_calls_are_limited_as_everywhere(services: Services) -> None:
+    """A body of more than 2 MiB is a 413, and the key's rate limit holds."""
+    limited = replace(services, rate=RateLimit(2))
+    async with raw_client(limited) as client:
+        body = rpc("tools/call", {"name": "memory_remember", "arguments": {"content": "x" * BODY_BYTES}})
+        assert (await client.post("/mcp", json=body)).status_code == 413
+        assert (await client.post("/mcp", json=rpc("ping"))).status_code == 200
+        answer = await client.post("/mcp", json=rpc("ping"))
+        problem(answer, 429)
+        assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_calls_are_counted_by_tool_and_namespaces_are_no_labels(services: Services) -> None:
+    """`remembrancer_mcp_calls_total{tool}` counts known tools; the route of every call is /mcp."""
+    async with raw_client(services) as client:
+        for name in ("memory_recall", "memory_recall", "no_such_tool"):
+            body = rpc("tools/call", {"name": name, "arguments": {"query": "anything"}})
+            await client.post("/mcp/private%20name", json=body)
+        metrics = (await client.get("/metrics")).text
+    assert 'remembrancer_mcp_calls_total{tool="memory_recall"} 2.0' in metrics
+    assert 'remembrancer_requests_total{method="POST",route="/mcp",status="200"} 3.0' in metrics
+    assert "no_such_tool" not in metrics
+    assert "private" not in metrics

@@ -1,0 +1,216 @@
+"""Tests of the six tools, the prompts and the resources, called by the SDK's client over HTTP."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from mcp.client.client import Client
+from mcp.shared.exceptions import MCPError
+
+from api.http.mcp.mount import McpMount
+from api.wiring.container import Services
+from ingest.screening.redaction.redactor import RedactionRules, RuleBook
+from memtypes.model.policy import MemoryType
+from tests.api.conftest import NOW
+from tests.api.fake_services import AwayStore, fake_services
+from tests.api.http.mcp.conftest import ERAS, call, mcp_client, receipt_of, refused, remembered
+
+HOLD = "A hold under an advisory lock costs 7 ms at the median."
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_a_remembered_statement_is_recalled_in_both_eras(services: Services, mode: str) -> None:
+    """The tools answer in plain text, whichever protocol the client speaks."""
+    async with mcp_client(services, "/mcp/n", mode) as client:
+        assert (client.server_info is None) or client.server_info.name == "remembrancer"
+        assert (await call(client, "memory_remember", content=HOLD, type="semantic")).startswith("stored ")
+        text = await call(client, "memory_recall", query="what does a hold cost?")
+        assert f"## Knowledge\n- {HOLD}\n" in text
+        assert text.splitlines()[-1].startswith("receipt ")
+        assert text.splitlines()[-1].endswith(" of 1000 tokens")
+
+
+async def test_the_same_statement_again_is_merged(client: Client) -> None:
+    """The answer names the memory that it was merged into."""
+    known_id = await remembered(client, HOLD, type="semantic")
+    assert await call(client, "memory_remember", content=HOLD, type="semantic") == (
+        f"merged into {known_id}, which says the same (semantic)"
+    )
+
+
+async def test_a_due_time_makes_a_to_do(client: Client) -> None:
+    """Without a type; with another type the due time is refused."""
+    text = await call(client, "memory_remember", content="Renew the certificate", due="2030-01-31T10:00:00+01:00")
+    assert "(prospective, due 2030-01-31 09:00Z)" in text
+    refusal = await refused(client, "memory_remember", content="x", type="semantic", due="2030-01-31T09:00:00Z")
+    assert refusal == "due: only a to-do, of type prospective, can be due"
+    assert "RFC 3339" in await refused(client, "memory_remember", content="x", due="next week")
+
+
+async def test_a_secret_is_not_stored(client: Client) -> None:
+    """Redaction applies as it does to every write, and the answer says so."""
+    secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    text = await call(client, "memory_remember", content=f"The token of the build is {secret}", type="semantic")
+    assert "removed from the text: 1 " in text
+    assert secret not in text + await call(client, "memory_recall", query="the token of the build")
+
+
+async def test_a_rejected_text_is_an_error_with_its_reason() -> None:
+    """What a rule refuses is not stored, and the model reads why."""
+    rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
+    async with mcp_client(fake_services(lambda: NOW, book=rules), "/mcp/n") as client:
+        assert (await refused(client, "memory_remember", content=HOLD, type="episodic")).startswith("not stored: ")
+        assert await call(client, "memory_search", query="hold") == "No memory matches."
+
+
+async def test_search_lists_one_line_a_hit(client: Client) -> None:
+    """Id, type, date, score and first words; a long text is cut, line breaks are blanks."""
+    known_id = await remembered(client, "Hold the lock\nfor one transaction. " + "word " * 200, type="procedural")
+    (line,) = (await call(client, "memory_search", query="hold the lock")).splitlines()
+    assert line.startswith(f"{known_id} · procedural · 2026-03-01 · ")
+    assert line.endswith(" ...")
+    assert "Hold the lock for one transaction." in line
+    assert len(line) < 300
+
+
+async def test_correcting_the_content_replaces_the_statement(client: Client) -> None:
+    """The answer says the id, the new and the old text; the old text is in the memory's history."""
+    known_id = await remembered(client, HOLD, type="semantic")
+    text = await call(client, "memory_correct", id=known_id, content="A hold under an advisory lock costs 9 ms.")
+    assert text.splitlines()[:3] == [
+        f"corrected {known_id}",
+        "it says now: A hold under an advisory lock costs 9 ms.",
+        f"it replaces: {HOLD} (kept in its history)",
+    ]
+    recalled = await call(client, "memory_recall", query="what does a hold cost?")
+    assert "9 ms" in recalled
+    assert "7 ms" not in recalled
+    assert HOLD in await call(client, "memory_why", id=known_id)
+
+
+async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client) -> None:
+    """Only a to-do can be done; `done: false` reopens it; pinning is reported."""
+    task = await remembered(client, "Write the runbook page", type="prospective")
+    assert "status: completed (before: pending)" in await call(client, "memory_correct", id=task, done=True)
+    assert "runbook" not in await call(client, "memory_recall", query="what is left to do?", types=["prospective"])
+    assert "status: pending (before: completed)" in await call(client, "memory_correct", id=task, done=False)
+    assert "runbook" in await call(client, "memory_recall", query="what is left to do?", types=["prospective"])
+    fact = await remembered(client, HOLD, type="semantic")
+    refusal = await refused(client, "memory_correct", id=fact, done=True, content="changed")
+    assert "only a prospective memory" in refusal
+    assert HOLD in await call(client, "memory_search", query="hold")  # nothing was changed
+    assert "pinned: it does not fade" in await call(client, "memory_correct", id=fact, pinned=True)
+    assert "nothing changed" in await call(client, "memory_correct", id=fact, pinned=True)
+    assert "say what to change" in await refused(client, "memory_correct", id=fact)
+
+
+async def test_a_forgotten_memory_is_gone(client: Client) -> None:
+    """The answer quotes what was deleted; afterwards there is no such memory."""
+    known_id = await remembered(client, HOLD, type="semantic")
+    assert await call(client, "memory_forget", id=known_id.upper()) == f"deleted {known_id}: {HOLD}"
+    assert await call(client, "memory_search", query="hold") == "No memory matches."
+    assert "no memory" in await refused(client, "memory_forget", id=known_id)
+    assert "no memory" in await refused(client, "memory_forget", id="not-an-id")
+
+
+async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> None:
+    """Each memory in or out with its reason; for one memory, every signal of its score."""
+    shown = await remembered(client, "The build runs on Friday.", type="semantic")
+    large = await remembered(client, "The build log of Friday says: " + "word " * 300, type="semantic")
+    recalled = await call(client, "memory_recall", query="when does the build run on friday?", budget=120)
+    receipt = receipt_of(recalled)
+    text = await call(client, "memory_why", receipt_id=receipt)
+    assert text.startswith(f"receipt {receipt} of 2026-03-01 12:00Z, query: ")
+    assert f"- {shown} semantic, score " in text
+    assert f"- {large} semantic, because " in text
+    signals = await call(client, "memory_why", receipt_id=receipt, id=shown)
+    assert f"{shown} in receipt {receipt}: recalled" in signals
+    assert "- similarity " in signals
+    assert "not among the listed" in await call(
+        client, "memory_why", receipt_id=receipt, id="00000000-0000-0000-0000-000000000000"
+    )
+    assert "name a receipt_id" in await refused(client, "memory_why")
+
+
+async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
+    """State, times, source and history."""
+    known_id = await remembered(client, HOLD, type="semantic")
+    text = await call(client, "memory_why", id=known_id)
+    assert text.startswith(f"{known_id} · semantic · current\n{HOLD}\n")
+    assert "source: mcp" in text
+
+
+async def test_an_empty_memory_says_so(client: Client) -> None:
+    """Instead of an empty text; the line with the receipt is there all the same."""
+    text = await call(client, "memory_recall", query="anything at all?")
+    assert text.startswith("Nothing is remembered that helps with this.\nreceipt ")
+
+
+async def test_invalid_arguments_are_explained(client: Client) -> None:
+    """Each wrong argument by name, in words for a model."""
+    text = await refused(client, "memory_recall", querry="x", budget=99)
+    assert set(text.splitlines()) == {
+        "query: is required",
+        "querry: unknown field",
+        "budget: Input should be greater than or equal to 100",
+    }
+    assert "blank" in await refused(client, "memory_recall", query="  ")
+    with pytest.raises(MCPError, match="Unknown tool"):
+        await client.call_tool("memory_everything", {})
+
+
+async def test_a_store_that_is_away_is_an_error_that_the_model_can_read() -> None:
+    """The tools say so and when to try again; nothing of the fault is shown."""
+    async with mcp_client(fake_services(lambda: NOW, AwayStore()), "/mcp/n") as client:
+        text = await refused(client, "memory_forget", id="00000000-0000-0000-0000-000000000000")
+    assert text == "the store is away\nTry again in 3 s, or go on without memory."
+
+
+async def test_an_unexpected_fault_shows_no_internals(services: Services) -> None:
+    """The model reads that the service failed; the log names the cause."""
+    broken = replace(services, tokenizers={})
+    async with mcp_client(broken, "/mcp/n") as client:
+        text = await refused(client, "memory_recall", query="anything")
+    assert text == "The service failed on this request; its log names the cause."
+
+
+async def test_prompts_contain_what_is_remembered(client: Client) -> None:
+    """`recall` takes a query; `what_is_left` shows open to-dos."""
+    await remembered(client, HOLD, type="semantic")
+    await remembered(client, "Write the runbook page", type="prospective")
+    prompts = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
+    assert list(prompts) == ["recall", "what_is_left"]
+    assert all(prompt.description for prompt in prompts.values())
+    recalled = await client.get_prompt("recall", {"query": "what does a hold cost?"})
+    assert HOLD in str(recalled.messages[0].content)
+    left = str((await client.get_prompt("what_is_left")).messages[0].content)
+    assert "runbook" in left
+    assert "hold" not in left
+    for name, arguments in (("recall", {}), ("other", {"query": "x"})):
+        with pytest.raises(MCPError):
+            await client.get_prompt(name, arguments)
+
+
+async def test_resources_are_memories_and_receipts(client: Client) -> None:
+    """By id, as JSON; an unknown one is an error that names its address."""
+    known_id = await remembered(client, HOLD, type="semantic")
+    receipt = receipt_of(await call(client, "memory_recall", query="hold"))
+    memory = json.loads((await client.read_resource(f"memory://{known_id}")).contents[0].text)  # type: ignore[union-attr]
+    assert memory["content"] == HOLD
+    assert "tenant" not in memory
+    sealed = json.loads((await client.read_resource(f"receipt://{receipt}")).contents[0].text)  # type: ignore[union-attr]
+    assert sealed["id"] == receipt
+    templates = (await client.list_resource_templates()).resource_templates
+    assert [template.uri_template for template in templates] == ["memory://{id}", "receipt://{id}"]
+    for uri in ("memory://unknown", "file://etc", f"receipt://{known_id}"):
+        with pytest.raises(MCPError) as error:
+            await client.read_resource(uri)
+        assert error.value.code == -32602
+
+
+async def test_a_mount_without_its_lifespan_does_not_answer(services: Services) -> None:
+    """The server needs the application's lifespan: its tasks end with it."""
+    with pytest.raises(AssertionError, match="lifespan"):
+        await McpMount(services, 1)._started()
