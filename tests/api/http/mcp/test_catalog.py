@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from api.http.mcp.catalog import INSTRUCTIONS, TOOLS
@@ -101,7 +101,7 @@ _WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), 
 _MEMORIES = st.lists(_WORDS.filter(lambda text: text.strip()), min_size=1, max_size=12)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # an example takes half a second
 @given(memories=_MEMORIES, budget=st.integers(100, 600))
 def test_a_recall_is_never_above_its_budget(tokenizer: TiktokenTokenizer, memories: list[str], budget: int) -> None:
     """Through MCP, for any texts and budgets: the text recounts to the number in its last line, within the budget."""
@@ -123,4 +123,5 @@ def with_tokenizer(services: Services, tokenizer: TiktokenTokenizer) -> Services
     """`services` that count with `tokenizer`."""
     tokenizers = {"cl100k_base": tokenizer}
     parts = replace(services.retriever._parts, tokenizers=tokenizers)
-    return replace(services, tokenizers=tokenizers, retriever=Retriever(parts))
+    ingestor = replace(services.ingestor, tokenizer=tokenizer)  # it stores the count of each entry
+    return replace(services, tokenizers=tokenizers, retriever=Retriever(parts), ingestor=ingestor)
