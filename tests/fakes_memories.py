@@ -26,6 +26,7 @@ from memtypes.stores.operations.engine import (
     FacetCounts,
     Keys,
     Payload,
+    Point,
     PutPoints,
     QueryHits,
     RemovePoints,
@@ -34,8 +35,10 @@ from memtypes.stores.operations.engine import (
     SetFields,
     VectorQuery,
 )
+from memtypes.stores.operations.items import ItemPoint
 from memtypes.stores.operations.message_store import Answer, MessageStore
 from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.schema import COLLECTIONS, Collection, Kind
 from memtypes.stores.operations.uuids import Ids, ids_of, strings_of
 from memtypes.stores.qdrant.translate import to_filter
 
@@ -62,39 +65,37 @@ class InMemoryStore(MessageStore):
 
 
 class InMemoryEngine(EngineOperations):
-    """Points in dictionaries by type and memory id; the engine's key of a memory is that id."""
+    """Points in dictionaries by collection and id; the engine's key of a point is that id."""
 
     def __init__(self) -> None:
-        self._points: dict[MemoryType, dict[str, Record]] = {kind: {} for kind in MemoryType}
+        self._points: dict[Collection, dict[str, Point]] = {kind: {} for kind in COLLECTIONS}
 
     @property
     def points(self) -> list[Record]:
-        """Every point of every type."""
-        return [point for points in self._points.values() for point in points.values()]
+        """Every memory's point."""
+        return [point for points in self._points.values() for point in points.values() if isinstance(point, Record)]
 
     def clear(self) -> None:
         """Remove every point."""
         for points in self._points.values():
             points.clear()
 
-    async def count(self, wheres: Mapping[MemoryType, Condition]) -> dict[MemoryType, int]:
+    async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
         """The number of memories that meet each condition."""
         return {kind: len(self._matching(kind, where)) for kind, where in wheres.items()}
 
-    async def facet(
-        self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
-    ) -> dict[MemoryType, FacetCounts]:
+    async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
         """The values of a payload field by type, each with the number of memories that have it; most frequent first."""
         return {
             kind: Counter(_value(point.payload, field) for point in self._matching(kind, where)).most_common(limit)
             for kind, where in wheres.items()
         }
 
-    async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
+    async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
         """Return the payloads of one page by type and id."""
         return {kind: self._scroll(kind, scroll) for kind, scroll in scrolls.items()}
 
-    async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
+    async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
         """Return the hits of every query by descending score; equal scores are ordered by id."""
         return {kind: [self._hits(kind, query) for query in batch] for kind, batch in queries.items()}
 
@@ -109,21 +110,21 @@ class InMemoryEngine(EngineOperations):
         points = (self._points[kind][one] for kind, ids in keys.items() for one in strings_of(ids))
         return token_maxima(query, [point.vectors.tokens for point in points])
 
-    async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
+    async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
         """Return the memory ids of the engine's keys, which are equal."""
         return np.concatenate(list(keys.values()))
 
-    async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
+    async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
         """Apply the changes to the points."""
         for kind, ordered in changes.items():
             for change in ordered:
                 self._write(kind, change)
 
-    def _matching(self, kind: MemoryType, where: Condition) -> list[Record]:
+    def _matching(self, kind: Collection, where: Condition) -> list[Point]:
         condition = to_filter(where)
         return [point for point in self._points[kind].values() if check_filter(condition, point.payload, point.id, {})]
 
-    def _scroll(self, kind: MemoryType, scroll: Scroll) -> dict[str, Payload]:
+    def _scroll(self, kind: Collection, scroll: Scroll) -> dict[str, Payload]:
         points = sorted(self._matching(kind, scroll.where), key=lambda point: point.id)
         if scroll.order is ScrollOrder.NEWEST_FIRST:
             points.sort(key=lambda point: np.datetime64(point.payload["created_at"].removesuffix("Z")), reverse=True)
@@ -131,7 +132,7 @@ class InMemoryEngine(EngineOperations):
             points = [point for point in points if point.id >= scroll.start_id]
         return {point.id: _fields(point.payload, scroll.fields) for point in points[: scroll.limit]}
 
-    def _hits(self, kind: MemoryType, query: VectorQuery) -> QueryHits:
+    def _hits(self, kind: Collection, query: VectorQuery) -> QueryHits:
         points = self._matching(kind, query.where)
         if query.among is not None:
             among = set(strings_of(query.among))
@@ -139,11 +140,13 @@ class InMemoryEngine(EngineOperations):
         if isinstance(query.vector, SparseVector):
             scores = _bm25(query.vector, points, self._matching(kind, query.corpus))
         else:
-            scores = {point.id: _cosine(query.vector, point.vectors.dense) for point in points}
+            scores = {
+                point.id: _cosine(query.vector, point.vectors.dense) for point in points if len(point.vectors.dense)
+            }
         best = sorted(scores, key=lambda one: (-scores[one], one))[: query.limit]
         return QueryHits(ids_of(best), np.array([scores[one] for one in best], dtype=np.float64))
 
-    def _write(self, kind: MemoryType, change: Change) -> None:
+    def _write(self, kind: Collection, change: Change) -> None:
         points = self._points[kind]
         matching = {point.id: point for point in self._matching(kind, change.where)}
         match change:
@@ -168,10 +171,10 @@ def token_maxima(query: TokenVectors, memories: Sequence[TokenVectors | None]) -
 
 
 def _cosine(query: DenseVector, vector: DenseVector) -> float:
-    return float(np.dot(query, vector))
+    return float(np.max(vector @ query))
 
 
-def _bm25(query: SparseVector, points: Iterable[Record], corpus: Iterable[Record]) -> dict[str, float]:
+def _bm25(query: SparseVector, points: Iterable[Point], corpus: Iterable[Point]) -> dict[str, float]:
     """The BM25 scores of the points that share a term with the query; IDF is computed over `corpus`."""
     texts = [set(point.vectors.sparse.indices.tolist()) for point in corpus if len(point.vectors.sparse.indices)]
     weights = {}
@@ -186,8 +189,10 @@ def _bm25(query: SparseVector, points: Iterable[Record], corpus: Iterable[Record
     return scores
 
 
-def _with_payload(point: Record, payload: Payload) -> Record:
-    return msgspec.structs.replace(point, payload=payload)
+def _with_payload(point: Point, payload: Payload) -> Point:
+    if isinstance(point, Record):
+        return msgspec.structs.replace(point, payload=payload)
+    return ItemPoint(point.id, payload, point.vectors)
 
 
 def _fields(payload: Payload, names: Container[str] | None) -> Payload:

@@ -20,7 +20,7 @@ from api.wiring.reembedding import Reembedding
 from api.wiring.resources import prepared_embedder
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from memtypes.encoders.bm25 import Bm25Encoder
-from memtypes.model.policy import MemoryType
+from memtypes.stores.operations.schema import Collection
 
 MAX_LISTED = 50
 _Limit = Annotated[int | None, typer.Option(show_default=False)]
@@ -66,7 +66,7 @@ def _job_view(answer: Mapping[str, Any]) -> RenderableType:
 def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
     """Embed every memory again with the embedder of the settings. Services must be stopped."""
 
-    async def work() -> dict[MemoryType, int]:
+    async def work() -> dict[Collection, int]:
         settings = settings_from({"data_dir": data_dir})
         embedder = await prepared_embedder(settings)
         try:

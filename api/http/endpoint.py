@@ -59,7 +59,8 @@ class Endpoint:
     route: method and path. role: lowest role that may call; None for a call without a key. status: of success. also:
     answer types of other statuses. errors: statuses of its problems, besides those that follow from body and role.
     head: whether its GET also answers HEAD; False if reading has an effect. headers: descriptions of request headers.
-    max_bytes: of the body, where it is not the service's usual limit.
+    max_bytes: of the body, where it is not the service's usual limit. any_integer: whether its integers may have more
+    than 64 bits.
     """
 
     route: str
@@ -72,6 +73,7 @@ class Endpoint:
     media_type: str = JSON
     raw: RawBodies | None = None
     max_bytes: int | None = None
+    any_integer: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:

@@ -85,7 +85,8 @@ class ApiRequest(Request[Any, Caller, State]):
         if "content-type" in self.headers or await super().body():
             self.require_media_type(JSON)
         model: type[BaseModel] = self.route_handler.parsed_fn_signature.parameters["data"].annotation
-        return await parse_body(raw, lambda: checked(model, strict_json(raw)))
+        any_integer: bool = self.route_handler.opt["endpoint"].any_integer
+        return await parse_body(raw, lambda: checked(model, strict_json(raw, any_integer=any_integer)))
 
     def require_media_type(self, *allowed: str) -> str:
         """The body's media type. Raises UnsupportedMedia if it is not in `allowed` or the body is compressed."""

@@ -16,6 +16,7 @@ from api.wiring.jobs import BackgroundJobs
 from api.wiring.reembedding import Reembedding
 from ingest.conversations.captured_turns import CapturedTurnWriter
 from ingest.conversations.threads import Threads
+from ingest.keyed_items import KeyedItems
 from ingest.screening.examine import Examiner
 from ingest.screening.recall_guard import RecallGuard
 from ingest.upkeep.decisions import Decisions
@@ -74,6 +75,7 @@ class Services:
     reembedding: Reembedding | None = None
     erasable: Mapping[str, Erasable] = field(default_factory=dict)
     receipts: Receipts | None = None
+    items: KeyedItems | None = None
     examiner: Examiner | None = None
 
 

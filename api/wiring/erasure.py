@@ -9,6 +9,7 @@ from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, Instant
 from memtypes.ports.erasure import Erasable
+from memtypes.ports.items import ItemStore
 from memtypes.ports.memory_store import MemoryStore
 from retrieval.answer import Answer
 
@@ -31,6 +32,21 @@ class ErasableMemories(Erasable):
         if memory_id is not None:
             return len(await self._store.get(scope, [memory_id]))
         return sum(size.count for size in (await self._store.stats(scope)).values())
+
+
+class ErasableItems(Erasable):
+    """Erases the keyed items of a namespace. They are no memories: erasing one memory leaves them alone."""
+
+    def __init__(self, items: ItemStore) -> None:
+        self._items = items
+
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:
+        """Erase the items of every agent in the namespace; how many were removed."""
+        return await self._items.delete_all(scope) if memory_id is None else 0
+
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:
+        """How many items are still stored, expired ones included."""
+        return await self._items.count(scope, at=None) if memory_id is None else 0
 
 
 class ErasableTexts(Erasable):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from api.settings import Settings
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.errors import Conflict
-from memtypes.model.policy import MemoryType
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeSettings
 from memtypes.stores.edge.maintenance.rebuild import rebuild
+from memtypes.stores.operations.schema import Collection
 
 if TYPE_CHECKING:
     from memtypes.stores.qdrant.store import QdrantSettings
@@ -49,8 +49,8 @@ class Reembedding:
         self._embedder = embedder
         self._sparse = sparse
 
-    async def run(self, *, stop_engine: bool) -> dict[MemoryType, int]:
-        """Embed every memory again; returns how many of each type there were.
+    async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
+        """Embed every memory and item again; returns how many of each collection there were.
 
         stop_engine: stop the embedded engine of a running service meanwhile. Raises Conflict if that service's store is
         a Qdrant server, and what `memtypes.stores.edge.maintenance.rebuild` raises.

@@ -27,8 +27,8 @@ from memtypes.llms.registry import RegistrySource
 from memtypes.model.errors import SetupRequired
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder, Tokenizer
-from memtypes.ports.memory_store import MemoryStore
 from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.recorder import ReceiptQueue
@@ -50,7 +50,7 @@ class Resources:
     embedder: Embedder
     sparse: Bm25Encoder
     tokenizers: Mapping[str, Tokenizer]
-    store: MemoryStore
+    store: MessageStore
     live: LiveClient
     receipts: ReceiptQueue
     http: httpx.AsyncClient
@@ -118,7 +118,7 @@ async def open_tokenizers(settings: Settings) -> Mapping[str, Tokenizer]:
     return {name: await TiktokenTokenizer.open(name, directory) for name in TOKENIZERS}
 
 
-async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MemoryStore:
+async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MessageStore:
     """Open the embedded store or the configured server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
     if settings.qdrant_url is None:
         return await EdgeStore.open(EdgeSettings(settings.store_path, fingerprint, embedder.dimensions))

@@ -17,11 +17,12 @@ from api.auth.keys import DEFAULT_TENANT, KeyBook, KeyRing
 from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
-from api.wiring.erasure import ErasableMemories, ErasableTexts
+from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableTexts
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
 from api.wiring.reembedding import Reembedding
 from api.wiring.resources import Resources, open_resources
+from ingest.keyed_items import KeyedItems
 from ingest.screening.classifier import ClassificationGate, Classifier
 from ingest.screening.completions import CompletionClient, CompletionEndpoint
 from ingest.screening.due.reading import DueTimes
@@ -45,6 +46,7 @@ from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeFiles, EdgeStore
+from memtypes.stores.operations.item_store import EngineItems
 from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveLog, LiveState
@@ -98,6 +100,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     counter = ProviderCounter(resources.http, resources.models, secret)
     retrieving = retriever_parts(resources, live.items, use_counts, counter)
     answers = RedisAnswers(resources.live, system_clock)
+    items = KeyedItems(EngineItems(store), embedder, system_clock)
     upkeep = Upkeep(store, embedder, ingestor, system_clock)
     return Services(
         store=store,
@@ -119,12 +122,15 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         client_sessions=live.client_sessions,
         captures=live.captures,
         tokenizers=resources.tokenizers,
-        jobs=BackgroundJobs(live.jobs.locks, (*live.jobs.jobs, *upkeep_jobs(settings, upkeep, keys))),
+        jobs=BackgroundJobs(
+            live.jobs.locks, (*live.jobs.jobs, item_expiry(items), *upkeep_jobs(settings, upkeep, keys))
+        ),
         reembedding=Reembedding(settings, embedder, resources.sparse),
         idempotency=IdempotentCalls(answers),
         erasable=erasable_stores(resources, ingestor, screened, answers),
         receipts=Receipts(resources.receipts, retrieving),
         examiner=screened.examiner,
+        items=items,
     )
 
 
@@ -214,6 +220,7 @@ def erasable_stores(
     """
     stores: dict[str, Erasable] = {
         "memories": ErasableMemories(resources.store, ingestor),
+        "items": ErasableItems(EngineItems(resources.store)),
         "answers": answers,
         "live": LiveState(resources.live),
         "recent": ErasableTexts(screened.recent),
@@ -224,6 +231,15 @@ def erasable_stores(
     if resources.settings.redis_url is None:
         stores["live_log"] = LiveLog(resources.live, resources.settings.live_path)
     return stores
+
+
+ITEM_EXPIRY_S = 60.0
+"""Seconds between two removals of expired items, which no read has found since their expiry."""
+
+
+def item_expiry(items: KeyedItems) -> BackgroundJob:
+    """The background job that removes expired items from the disk."""
+    return BackgroundJob("item expiry", ITEM_EXPIRY_S, lambda _: items.delete_expired())
 
 
 UPKEEP_FIRST_S = 300.0

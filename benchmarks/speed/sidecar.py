@@ -40,7 +40,7 @@ from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache
 from memtypes.stores.operations.engine import EngineOperations
-from memtypes.stores.operations.schema import indexes_of
+from memtypes.stores.operations.schema import ITEMS, Collection, indexes_of
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
 
 WINNERS = 150
@@ -166,8 +166,8 @@ class Measured:
         return await p50(self._requests, show)
 
 
-def without_keyword_search(kind: MemoryType, path: Path) -> Shard:
+def without_keyword_search(kind: Collection, path: Path) -> Shard:
     """The shard in `path`, opened so that the engine runs every keyword search instead of the sidecar."""
-    shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind)))
+    shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
     namespaces = NamespaceCache(lambda _where, limit: np.arange(limit), small=0)
     return replace(shard, reader=replace(shard.reader, namespaces=namespaces))

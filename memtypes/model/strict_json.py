@@ -16,6 +16,9 @@ from memtypes.model.errors import InvalidRequest, RemembrancerError
 MAX_DEPTH = 64
 """Levels of nesting; the deepest valid request is a filter, and filters end at 8."""
 
+MAX_DIGITS = 4_000
+"""Digits of an integer; Python converts no more than 4,300."""
+
 _INT64 = range(-(2**63), 2**63)
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD]")
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -33,14 +36,14 @@ class MalformedJson(RemembrancerError):
         self.position = position
 
 
-def strict_json(raw: bytes) -> Any:
+def strict_json(raw: bytes, *, any_integer: bool = False) -> Any:
     """Decode the JSON of a request body, refusing ambiguous text.
 
-    Raises MalformedJson for broken text, broken UTF-8, NaN and Infinity, repeated keys, half surrogate pairs and deep
-    nesting; InvalidRequest for numbers that do not fit in 64 bits.
+    any_integer: accept integers of up to MAX_DIGITS digits. Raises MalformedJson for broken text, broken UTF-8, NaN and
+    Infinity, repeated keys, half surrogate pairs and deep nesting; InvalidRequest for numbers beyond 64 bits.
     """
     try:
-        value = _STRICT.decode(raw.decode("utf-8"))
+        value = (_STRICT_ANY_INTEGER if any_integer else _STRICT).decode(raw.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise MalformedJson(f"the body is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
@@ -116,6 +119,14 @@ def _int64(digits: str) -> int:
     return int(digits)
 
 
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise InvalidRequest(
+            f"the whole number {digits[:24]}... has {len(digits)} digits; at most {MAX_DIGITS} are read"
+        )
+    return int(digits)
+
+
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
@@ -129,5 +140,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 _STRICT = json.JSONDecoder(
     object_pairs_hook=_unique_keys, parse_int=_int64, parse_float=_finite, parse_constant=_refuse_constant
+)
+_STRICT_ANY_INTEGER = json.JSONDecoder(
+    object_pairs_hook=_unique_keys, parse_int=_integer, parse_float=_finite, parse_constant=_refuse_constant
 )
 _LENIENT = json.JSONDecoder(parse_constant=_refuse_constant)

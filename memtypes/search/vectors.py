@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 DenseVector: TypeAlias = NDArray[np.float32]
 """Shape (dimensions,), unit length."""
 
+DenseVectors: TypeAlias = NDArray[np.float32]
+"""Shape (texts, dimensions): a dense vector for each of several texts."""
+
 TokenVectors: TypeAlias = NDArray[np.int8]
 """Shape (tokens, 128): one compact vector a token, for late interaction."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from api.http.idempotency import IdempotentCalls
 from api.wiring.container import Services
-from api.wiring.erasure import ErasableMemories, ErasableTexts
+from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableTexts
 from api.wiring.services import local_panel, screening_of
 from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
@@ -14,6 +14,7 @@ from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import RuleSummariser
 from ingest.conversations.threads import Threads
+from ingest.keyed_items import KeyedItems
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
@@ -31,7 +32,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.encoders import Embedder, SparseEncoder
-from memtypes.ports.memory_store import Listing, MemoryStore, Page, TypeStats
+from memtypes.ports.memory_store import Listing, Page, TypeStats
+from memtypes.stores.operations.item_store import EngineItems
+from memtypes.stores.operations.message_store import MessageStore
 from retrieval.receipts.recorder import ReceiptQueue, ReceiptRecorder
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
@@ -69,7 +72,7 @@ class AwayStore(InMemoryStore):
 
 def fake_services(
     clock: Clock,
-    store: MemoryStore | None = None,
+    store: MessageStore | None = None,
     book: RuleBook | None = None,
     encoders: tuple[Embedder, SparseEncoder] | None = None,
 ) -> Services:
@@ -77,6 +80,7 @@ def fake_services(
     embedder, sparse = encoders or (FakeEmbedder(), FakeSparse())
     stored, tokenizer = store or InMemoryStore(embedder.dimensions), FakeTokenizer()
     answers = FakeAnswers(clock)
+    keyed = EngineItems(stored)
     items = FakeItems()
     chain = ReceiptQueue(FakeReceipts())
     recorder = ReceiptRecorder(chain, clock)
@@ -118,6 +122,7 @@ def fake_services(
         idempotency=IdempotentCalls(answers),
         erasable={
             "memories": ErasableMemories(stored, ingestor),
+            "items": ErasableItems(keyed),
             "answers": answers,
             "receipts": chain,
             "recent": ErasableTexts(screened.recent),
@@ -125,4 +130,5 @@ def fake_services(
         workflows=Workflows(logs, ended, tokenizer, clock, screened.redactor),
         receipts=Receipts(chain, retrieving),
         examiner=screened.examiner,
+        items=KeyedItems(keyed, embedder, clock),
     )

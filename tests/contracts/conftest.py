@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 from qdrant_client import AsyncQdrantClient
 
-from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.ports.items import ItemStore
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.operations.item_store import EngineItems
+from memtypes.stores.operations.message_store import MessageStore
+from memtypes.stores.operations.schema import COLLECTIONS
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from tests.builders import DIMENSIONS
 from tests.fakes_memories import InMemoryStore
@@ -31,7 +34,7 @@ class Bench:
     """A MemoryStore under test, with the name of its implementation."""
 
     name: str
-    store: MemoryStore
+    store: MessageStore
 
 
 STORES = ("edge", "qdrant-local", "qdrant-server", "memory")
@@ -66,12 +69,18 @@ def store(bench: Bench) -> MemoryStore:
 
 
 @pytest.fixture
+def items(bench: Bench) -> ItemStore:
+    """The keyed items in each MemoryStore in turn."""
+    return EngineItems(bench.store)
+
+
+@pytest.fixture
 def scope() -> Scope:
     """A scope whose namespace no other test uses."""
     return Scope("acme", f"ns-{uuid.uuid4()}")
 
 
-async def _open(name: str, url: str, prefix: str, directory: Path) -> MemoryStore:
+async def _open(name: str, url: str, prefix: str, directory: Path) -> MessageStore:
     if name == "memory":
         return InMemoryStore(DIMENSIONS)
     if name == "edge":
@@ -84,6 +93,6 @@ async def _open(name: str, url: str, prefix: str, directory: Path) -> MemoryStor
 
 async def _drop(url: str, prefix: str) -> None:
     client = AsyncQdrantClient(url, api_key=os.environ.get("QDRANT_TEST_API_KEY"), check_compatibility=False)
-    for kind in MemoryType:
+    for kind in COLLECTIONS:
         await client.delete_collection(f"{prefix}_{kind}_v1")
     await client.close()

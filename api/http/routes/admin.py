@@ -23,6 +23,7 @@ from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
+from memtypes.stores.operations.schema import ITEMS
 from retrieval.answer import Answer
 
 MAX_LINES = 50_000
@@ -49,9 +50,10 @@ class KeysAnswer(Answer):
 
 
 class ReembedAnswer(Answer):
-    """How many memories of each type were embedded again, over all tenants, and in total."""
+    """How many memories of each type, and keyed items, were embedded again, over all tenants, and in total."""
 
     types: dict[MemoryType, int]
+    items: int
     total: int
 
 
@@ -96,16 +98,17 @@ async def run_job(request: ApiRequest, services: AppServices, job: PathId, data:
 
 @Endpoint(
     "POST /v1/admin/reembed",
-    "Embed every memory again into new collections and switch to them; the store is blocked meanwhile",
+    "Embed every memory and item again into new collections and switch to them; the store is blocked meanwhile",
     role=Role.ADMIN,
     errors=(409, 503),
 )
 async def post_reembed(services: AppServices) -> ReembedAnswer:
-    """How many memories were embedded again; sent when the new collections are in use."""
+    """How many memories and items were embedded again; sent when the new collections are in use."""
     if services.reembedding is None:
         raise Conflict("this service has no embedded store")
     counts = await services.reembedding.run(stop_engine=True)
-    return ReembedAnswer(types=counts, total=sum(counts.values()))
+    types = {kind: counts[kind] for kind in MemoryType}
+    return ReembedAnswer(types=types, items=counts[ITEMS], total=sum(counts.values()))
 
 
 @Endpoint(

@@ -1,7 +1,7 @@
-"""The directory of an embedded store: its files, the current version of each type, and the embedder it was built with.
+"""The directory of an embedded store: its files, the version of each collection, and the embedder it was built with.
 
-    store.json       current version of each type, the embedder's fingerprint and dimensions
-    TYPE/VERSION/    one shard of the engine, with the sidecar's slots/, terms/, tokens/ and passages/
+    store.json       current version of each collection, the embedder's fingerprint and dimensions
+    NAME/VERSION/    the shard of a collection, with the sidecar's slots/, terms/, tokens/ and passages/
     engine.json      the engine process: id, socket, protocol
     engine.lock      held by that process while it runs
     opening.lock     held while a process looks for an engine and starts one
@@ -19,17 +19,16 @@ from pathlib import Path
 import msgspec
 
 from memtypes.model.errors import EmbedderMismatch, Unavailable
-from memtypes.model.policy import MemoryType
 from memtypes.stores.files import private_directory, replace_file
-from memtypes.stores.operations.schema import VERSION, mismatch
+from memtypes.stores.operations.schema import COLLECTIONS, VERSION, Collection, mismatch
 
 
 class Alias(msgspec.Struct, frozen=True):
-    """Contents of store.json: the embedder's fingerprint and dimensions, and the current version of each type."""
+    """Contents of store.json: the embedder's fingerprint and dimensions, and the current version of each collection."""
 
     fingerprint: str
     dimensions: int
-    current: dict[MemoryType, str]
+    current: dict[str, str]
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -56,13 +55,13 @@ class Layout:
         """The layout of the directory `path`, created if missing, accessible only to its owner. Raises Unavailable."""
         return cls(private_directory(path))
 
-    def shard_paths(self) -> Mapping[MemoryType, Path]:
-        """The shard directory of the current version of each memory type. Raises Unavailable."""
+    def shard_paths(self) -> Mapping[Collection, Path]:
+        """The shard directory of the current version of each collection. Raises Unavailable."""
         alias = self.existing_alias()
-        return {kind: self.directory / kind / version for kind, version in alias.current.items()}
+        return {kind: self.directory / kind / alias.current.get(kind, VERSION) for kind in COLLECTIONS}
 
     def read_alias(self) -> Alias | None:
-        """Contents of store.json (type versions, embedder); None for a new store. Raises Unavailable if unreadable."""
+        """Contents of store.json (versions, embedder); None for a new store. Raises Unavailable if unreadable."""
         try:
             return msgspec.json.decode(self.alias_path.read_bytes(), type=Alias)
         except FileNotFoundError:
@@ -81,14 +80,14 @@ class Layout:
         """Replace store.json atomically."""
         replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
 
-    def next_path(self, kind: MemoryType) -> Path:
-        """The directory for the next version of a type's shard; files of an unfinished version there are deleted."""
-        path = self.directory / kind / _next_version(self.existing_alias().current[kind])
+    def next_path(self, kind: Collection) -> Path:
+        """The directory for the next version of a shard; files of an unfinished version there are deleted."""
+        path = self.directory / kind / _next_version(self.shard_paths()[kind].name)
         shutil.rmtree(path, ignore_errors=True)
         return path
 
-    def use_version(self, kind: MemoryType, path: Path) -> None:
-        """Record in store.json that the shard in `path` is the current version of its memory type."""
+    def use_version(self, kind: Collection, path: Path) -> None:
+        """Record in store.json that the shard in `path` is the current version of its collection."""
         alias = self.existing_alias()
         self.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: path.name}))
 
@@ -105,13 +104,13 @@ class Layout:
         Raises EmbedderMismatch; deletes nothing. The caller holds the opening lock.
         """
         alias = self.read_alias()
-        if alias is None and any((self.directory / kind).exists() for kind in MemoryType):
+        if alias is None and any((self.directory / kind).exists() for kind in COLLECTIONS):
             raise EmbedderMismatch(
                 f"{self.directory} holds memories, but store.json, which names their embedder, is missing. Nothing was "
                 "changed. Put store.json back, or use another --data-dir."
             )
         if alias is None:
-            self.write_alias(Alias(fingerprint, dimensions, dict.fromkeys(MemoryType, VERSION)))
+            self.write_alias(Alias(fingerprint, dimensions, {str(kind): VERSION for kind in COLLECTIONS}))
         elif (alias.fingerprint, alias.dimensions) != (fingerprint, dimensions):
             built, now = (alias.fingerprint, alias.dimensions), (fingerprint, dimensions)
             raise EmbedderMismatch(mismatch(f"the store in {self.directory}", built, now))

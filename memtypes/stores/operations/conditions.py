@@ -36,11 +36,11 @@ def within(scope: Scope, *conditions: Condition) -> Condition:
 
     A scope that is bound to agents has only theirs of the working items.
     """
-    bounds = [_match("tenant", scope.tenant), _match("namespace", scope.namespace)]
+    bounds = [equals("tenant", scope.tenant), equals("namespace", scope.namespace)]
     if scope.agents:
         theirs = {"key": "agent_id", "match": {"any": [agent for agent in scope.agents if agent is not None]}}
         nobodys = [{"is_empty": {"key": "agent_id"}}] if None in scope.agents else []
-        bounds.append({"should": [negated(_match("type", MemoryType.WORKING)), theirs, *nobodys]})
+        bounds.append({"should": [negated(equals("type", MemoryType.WORKING)), theirs, *nobodys]})
     return {"must": [*bounds, *(condition for condition in conditions if condition)]}
 
 
@@ -68,7 +68,7 @@ def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]
 
 def of_tenant(tenant: str) -> Condition:
     """All memories of the tenant. Only for listing its namespaces."""
-    return {"must": [_match("tenant", tenant)]}
+    return {"must": [equals("tenant", tenant)]}
 
 
 def has_ids(ids: Iterable[Any]) -> Condition:
@@ -146,11 +146,11 @@ def _compare(leaf: Compare) -> Condition:
 def _equal(key: str, value: Any, *, whole: bool) -> Condition:
     """The condition that `key` equals `value`: exact for texts, bools and integers of any size; 1 and 1.0 are equal."""
     if isinstance(value, bool) or (isinstance(value, str) and _encodable(value)):
-        return _match(key, value)
+        return equals(key, value)
     if isinstance(value, str) or (isinstance(value, int) and value not in _INT64):
         return NOTHING
     if isinstance(value, int) and abs(value) >= _EXACT:
-        return _match(key, value)
+        return equals(key, value)
     return in_range(key, gte=_bound(value, Op.GTE, whole=whole), lte=_bound(value, Op.LTE, whole=whole))
 
 
@@ -165,7 +165,8 @@ def _encodable(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _match(key: str, value: str | int) -> Condition:
+def equals(key: str, value: str | int) -> Condition:
+    """Points whose `key`, or a member of the list there, is exactly `value`."""
     return {"key": key, "match": {"value": value}}
 
 

@@ -1,7 +1,7 @@
-"""The operations that every vector engine implements, on the collections of several memory types at once.
+"""The operations that every vector engine implements, on several collections at once: of memory types, and of items.
 
-The store's requests (see `messages`) are answered with these. Each operation takes a mapping by memory type, so that a
-server is asked about all types concurrently and an embedded engine in a plain loop.
+The store's requests (see `messages`) are answered with these. Each operation takes a mapping by collection, so that a
+server is asked about all of them concurrently and an embedded engine in a plain loop.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import Record
 from memtypes.search.columns import Columns
 from memtypes.search.passage import Passage, passage_in
-from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors
+from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors, Vectors
 from memtypes.stores.operations.conditions import Condition, has_ids, within
+from memtypes.stores.operations.schema import Kind
 from memtypes.stores.operations.uuids import Ids
 
 Payload: TypeAlias = dict[str, Any]
@@ -88,11 +88,27 @@ class ExistingColumns:
     columns: Columns
 
 
+class Point(Protocol):
+    """What a collection stores under an id: a memory's record, or an item."""
+
+    @property
+    def id(self) -> str:
+        """A UUID in lower case with hyphens."""
+
+    @property
+    def payload(self) -> Payload:
+        """A JSON object."""
+
+    @property
+    def vectors(self) -> Vectors:
+        """The vectors. The dense one of an item is a matrix, a row for each of its texts."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PutPoints:
-    """Insert records as points; an existing point is replaced only if it meets the condition."""
+    """Insert points; an existing point is replaced only if it meets the condition."""
 
-    points: Sequence[Record]
+    points: Sequence[Point]
     where: Condition
 
 
@@ -123,32 +139,33 @@ Change: TypeAlias = PutPoints | SetFields | DropFields | RemovePoints
 
 
 class EngineOperations(ABC):
-    """An engine with a collection per memory type; a point has a dense, a sparse and token vectors, and a payload.
+    """An engine with a collection per memory type, and one of items; a point has vectors and a payload.
 
-    An answer has the types of the request, in its order. Raises Unavailable when the engine is away, InvalidRequest
-    for what it refuses.
+    An answer has the collections of the request, in its order. Raises Unavailable when the engine is away,
+    InvalidRequest for what it refuses.
     """
 
     score_all_factor: ClassVar[int] = 2
     """If a namespace has at most this factor times `depth` memories, a search scores all instead of asking twice."""
 
     @abstractmethod
-    async def count(self, wheres: Mapping[MemoryType, Condition]) -> dict[MemoryType, int]:
-        """The exact number of memories that meet each condition."""
+    async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
+        """The exact number of points that meet each condition."""
 
     @abstractmethod
-    async def facet(
-        self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
-    ) -> dict[MemoryType, FacetCounts]:
-        """The values of a payload field, each with the number of memories that have it, at most `limit` per type."""
+    async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
+        """The values of a payload field, each with the number of points that have it, at most `limit` a collection."""
 
     @abstractmethod
-    async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
-        """The payloads that each scroll selects, by memory id, in the order of the scroll."""
+    async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
+        """The payloads that each scroll selects, by id, in the order of the scroll."""
 
     @abstractmethod
-    async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
-        """The hits of each query. A sparse query finds only memories that share a term with it."""
+    async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
+        """The hits of each query. A sparse query finds only memories that share a term with it.
+
+        An item scores by its nearest text; one without texts is not found.
+        """
 
     @abstractmethod
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
@@ -159,12 +176,12 @@ class EngineOperations(ABC):
         """The best cosine of each query token with any token of each memory, type after type."""
 
     @abstractmethod
-    async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
-        """The ids of the memories with these keys, type after type."""
+    async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
+        """The ids of the points with these keys, collection after collection."""
 
     @abstractmethod
-    async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
-        """Apply the changes of each type in order; return when they are durable."""
+    async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
+        """Apply the changes of each collection in order; return when they are durable."""
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
         """The payloads of those `ids` that exist in the namespace, in no particular order."""

@@ -1,4 +1,4 @@
-"""Computes new vectors for stored memories, for the re-embedding of every kind of store."""
+"""Computes new vectors for stored memories and items, for the re-embedding of every kind of store."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from typing import TypeAlias
 from memtypes.conversation_context import in_context_everywhere
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.operations.engine import Payload
+from memtypes.stores.operations.engine import Payload, Point
+from memtypes.stores.operations.items import embed_items
+from memtypes.stores.operations.schema import ITEMS, Collection
 from memtypes.stores.operations.writes import memory_of
 
 EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]]
 """Computes the vectors of texts in context (see `memtypes.conversation_context`)."""
 
 
-async def embed_again(store: MemoryStore, payloads: Sequence[Payload], embed: EmbedTexts) -> list[Record]:
-    """The records of the memories in `payloads`, with new vectors. store: from which preceding turns are read."""
+async def embed_again(
+    store: MemoryStore, kind: Collection, payloads: Sequence[Payload], embed: EmbedTexts
+) -> Sequence[Point]:
+    """The points of the memories or items in `payloads`, with new vectors. store: to read preceding turns from."""
+    if kind is ITEMS:
+        return await embed_items(payloads, embed)
     memories = [memory_of(payload) for payload in payloads]
     vectors = await embed(await in_context_everywhere(store, memories))
     return [Record.of(memory, new) for memory, new in zip(memories, vectors, strict=True)]

@@ -5,12 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TypeAlias, TypeVar
 
 from memtypes.model.policy import MemoryType
 
 DENSE = "dense"
 SPARSE = "sparse"
 TOKENS = "tokens"
+
+
+class ItemCollection(StrEnum):
+    """The collection of keyed items, beside those of the memory types."""
+
+    ITEMS = "items"
+
+
+ITEMS = ItemCollection.ITEMS
+
+Collection: TypeAlias = MemoryType | ItemCollection
+
+COLLECTIONS: tuple[Collection, ...] = (*MemoryType, ITEMS)
+
+Kind = TypeVar("Kind", bound=Collection)
+"""The kinds of collection in a request; the answer has the same."""
 
 VERSION = "v1"
 """The version of a new store's collections or shards; re-embedding creates the next version."""
@@ -33,6 +50,13 @@ _COMMON: Mapping[str, Index] = MappingProxyType(
         **dict.fromkeys(("importance", "tokens.count"), Index.INTEGER),
     }
 )
+_OF_ITEMS: Mapping[str, Index] = MappingProxyType(
+    {
+        "tenant": Index.TENANT,
+        **dict.fromkeys(("namespace", "agent", "path", "prefixes", "facts"), Index.KEYWORD),
+        **dict.fromkeys(("created_at", "expires_at"), Index.TIME),
+    }
+)
 _BY_TYPE: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
     {
         MemoryType.EPISODIC: MappingProxyType({"seq": Index.INTEGER}),
@@ -42,13 +66,13 @@ _BY_TYPE: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
 )
 
 
-def indexes_of(kind: MemoryType) -> Mapping[str, Index]:
-    """The payload indexes of a type: of the fields in the filter of every call, and of common filters.
+def indexes_of(kind: Collection) -> Mapping[str, Index]:
+    """The payload indexes of a collection: of the fields in the filter of every call, and of common filters.
 
     Each index costs the embedded engine about 10 ms at start. Other fields are compared by reading the payloads of one
     namespace, a few milliseconds per thousand.
     """
-    return {**_COMMON, **_BY_TYPE.get(kind, {})}
+    return _OF_ITEMS if isinstance(kind, ItemCollection) else {**_COMMON, **_BY_TYPE.get(kind, {})}
 
 
 def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) -> str:
@@ -61,6 +85,6 @@ def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) ->
     )
 
 
-def collection_name(prefix: str, kind: MemoryType) -> str:
-    """The alias of a type's collection on a server."""
+def collection_name(prefix: str, kind: Collection) -> str:
+    """The alias of a collection on a server."""
     return f"{prefix}_{kind}"

@@ -1,4 +1,4 @@
-"""The engine operations on a Qdrant server: one collection per memory type; the types are asked concurrently."""
+"""The engine operations on a Qdrant server: one collection per memory type, and one of items, asked concurrently."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from memtypes.stores.operations.engine import (
     ScrollOrder,
     VectorQuery,
 )
-from memtypes.stores.operations.schema import collection_name
+from memtypes.stores.operations.schema import ITEMS, Collection, Kind, collection_name
 from memtypes.stores.operations.uuids import Ids, strings_of
 from memtypes.stores.qdrant.translate import (
     to_filter,
@@ -43,9 +43,9 @@ _NEWEST_FIRST = models.OrderBy(key="created_at", direction=models.Direction.DESC
 
 
 async def _concurrently(
-    requests: Mapping[MemoryType, Asked], ask: Callable[[MemoryType, Asked], Awaitable[Answered]]
-) -> dict[MemoryType, Answered]:
-    """Call `ask` for the request of each memory type, all at once; the answers by type."""
+    requests: Mapping[Kind, Asked], ask: Callable[[Kind, Asked], Awaitable[Answered]]
+) -> dict[Kind, Answered]:
+    """Call `ask` for the request of each collection, all at once; the answers by collection."""
     answers = await asyncio.gather(*(ask(kind, request) for kind, request in requests.items()))
     return dict(zip(requests, answers, strict=True))
 
@@ -58,20 +58,18 @@ class QdrantEngine(EngineOperations):
         self._prefix = prefix
         self._local = local
 
-    async def count(self, wheres: Mapping[MemoryType, Condition]) -> dict[MemoryType, int]:
-        """The exact number of memories that meet each condition."""
+    async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
+        """The exact number of points that meet each condition."""
 
-        async def ask(kind: MemoryType, where: Condition) -> int:
+        async def ask(kind: Kind, where: Condition) -> int:
             return (await self._client.count(self._name(kind), to_filter(where), exact=True)).count
 
         return await _concurrently(wheres, ask)
 
-    async def facet(
-        self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
-    ) -> dict[MemoryType, FacetCounts]:
-        """The values of a payload field, each with the number of memories that have it, at most `limit` per type."""
+    async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
+        """The values of a payload field, each with the number of points that have it, at most `limit` a collection."""
 
-        async def ask(kind: MemoryType, where: Condition) -> FacetCounts:
+        async def ask(kind: Kind, where: Condition) -> FacetCounts:
             answer = await self._client.facet(
                 self._name(kind), field, facet_filter=to_filter(where), limit=limit, exact=True
             )
@@ -79,15 +77,15 @@ class QdrantEngine(EngineOperations):
 
         return await _concurrently(wheres, ask)
 
-    async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
-        """The payloads that each scroll selects, by memory id, in the order of the scroll."""
+    async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
+        """The payloads that each scroll selects, by id, in the order of the scroll."""
         return await _concurrently(scrolls, self._scroll)
 
-    async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
-        """The hits of each query, in the order of the queries of each type."""
+    async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
+        """The hits of each query, in the order of the queries of each collection."""
 
-        async def ask(kind: MemoryType, batch: Sequence[VectorQuery]) -> list[QueryHits]:
-            requests = [to_query(query, local=self._local) for query in batch]
+        async def ask(kind: Kind, batch: Sequence[VectorQuery]) -> list[QueryHits]:
+            requests = [to_query(query, local=self._local, texts=kind is ITEMS) for query in batch]
             answers = await self._client.query_batch_points(self._name(kind), requests)
             return [to_hits(answer.points) for answer in answers]
 
@@ -115,23 +113,23 @@ class QdrantEngine(EngineOperations):
 
         return np.concatenate(list((await _concurrently(keys, ask)).values()))
 
-    async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
-        """The ids of the memories, type after type: this engine's keys are the ids."""
+    async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
+        """The ids of the points, collection after collection: this engine's keys are the ids."""
         return np.concatenate(list(keys.values()))
 
-    async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
-        """Apply the changes of each type in order, and wait until the server has."""
+    async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
+        """Apply the changes of each collection in order, and wait until the server has."""
 
-        async def ask(kind: MemoryType, ordered: Sequence[Change]) -> None:
+        async def ask(kind: Kind, ordered: Sequence[Change]) -> None:
             operations = [to_operation(change) for change in ordered]
             await self._client.batch_update_points(self._name(kind), operations, wait=True)
 
         await _concurrently(changes, ask)
 
-    def _name(self, kind: MemoryType) -> str:
+    def _name(self, kind: Collection) -> str:
         return collection_name(self._prefix, kind)
 
-    async def _scroll(self, kind: MemoryType, scroll: Scroll) -> dict[str, Payload]:
+    async def _scroll(self, kind: Collection, scroll: Scroll) -> dict[str, Payload]:
         records, _ = await self._client.scroll(
             self._name(kind),
             scroll_filter=to_filter(scroll.where),

@@ -1,4 +1,4 @@
-"""Re-embedding of a server's collections: writes every memory to new collections, and then changes all aliases at once.
+"""Re-embedding of a server's collections: writes every point to new collections, then changes all aliases at once.
 
 Stop every service that uses the server first: memories that are written meanwhile are copied too, but a running service
 keeps using its embedder. Until the aliases change, services see the old collections. These stay for the operator to
@@ -14,7 +14,7 @@ from qdrant_client import AsyncQdrantClient, models
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
-from memtypes.stores.operations.schema import collection_name
+from memtypes.stores.operations.schema import COLLECTIONS, Collection, collection_name
 from memtypes.stores.qdrant.store import QdrantSettings, QdrantStore, client_of
 from memtypes.stores.qdrant.translate import to_point, translated
 
@@ -25,8 +25,8 @@ PASSES = 3
 
 async def rebuild(
     settings: QdrantSettings, embed: EmbedTexts, client: AsyncQdrantClient | None = None
-) -> dict[MemoryType, int]:
-    """Re-embed every memory on a server; the number of memories of each type.
+) -> dict[Collection, int]:
+    """Re-embed every memory and item on a server; the number of points of each collection.
 
     settings: with the fingerprint and dimensions of the new vectors. Raises InvalidRequest if there is nothing to
     re-embed, Unavailable, and the errors of `embed`; after any error the aliases are unchanged.
@@ -47,19 +47,21 @@ class _Rebuild:
         self._embed = embed
         self._store = QdrantStore(settings, client)
 
-    async def run(self) -> dict[MemoryType, int]:
+    async def run(self) -> dict[Collection, int]:
         known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
-        names = {kind: collection_name(self._settings.prefix, kind) for kind in MemoryType}
-        missing = sorted(set(names.values()) - set(known))
+        names = {kind: collection_name(self._settings.prefix, kind) for kind in COLLECTIONS}
+        missing = sorted({names[kind] for kind in MemoryType} - set(known))
         if missing:
             raise InvalidRequest(f"{self._settings.url} has no {', '.join(missing)}; there is nothing to re-embed")
-        counts, swaps = {}, list[models.AliasOperations]()
+        counts, swaps = dict[Collection, int](), list[models.AliasOperations]()
         for kind, alias in names.items():
+            if alias not in known:  # a server that no version with items has opened
+                continue
             old, new = known[alias], _next(known[alias])
             await self._client.delete_collection(new)  # left by an interrupted rebuild; no alias names it
-            await self._store.create(new)
+            await self._store.create(kind, new)
             await self._store.index(kind, new)
-            counts[kind] = await self._copied(old, new)
+            counts[kind] = await self._copied(kind, old, new)
             swaps += [
                 models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)),
                 models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=new, alias_name=alias)),
@@ -67,7 +69,7 @@ class _Rebuild:
         await self._client.update_collection_aliases(swaps)
         return counts
 
-    async def _copied(self, old: str, new: str) -> int:
+    async def _copied(self, kind: Collection, old: str, new: str) -> int:
         """Copy the points of `old` to `new` until both have the same points in the same state; their number."""
         for _ in range(PASSES):
             before, after = await self._states(old), await self._states(new)
@@ -77,19 +79,19 @@ class _Rebuild:
                 await self._client.delete(new, list(gone), wait=True)
             changed = [memory_id for memory_id, state in before.items() if after.get(memory_id) != state]
             for start in range(0, len(changed), PIECE):
-                await self._copy(old, new, changed[start : start + PIECE])
+                await self._copy(kind, old, new, changed[start : start + PIECE])
         if await self._states(old) == (after := await self._states(new)):
             return len(after)
         raise Unavailable(f"{old} is still being written to; stop every service that uses it and try again")
 
-    async def _copy(self, old: str, new: str, ids: list[str]) -> None:
+    async def _copy(self, kind: Collection, old: str, new: str, ids: list[str]) -> None:
         records = await self._client.retrieve(old, list(ids), with_payload=True)
-        points = await embed_again(self._store, [record.payload or {} for record in records], self._embed)
+        points = await embed_again(self._store, kind, [record.payload or {} for record in records], self._embed)
         await self._client.upsert(new, [to_point(point) for point in points], wait=True)
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
         """For each point of a collection, by id, its values of fields of which every write changes one."""
-        fields = ["updated_at", "accessed_at", "access_count"]
+        fields = ["updated_at", "accessed_at", "access_count", "created_at", "expires_at"]
         states: dict[str, tuple[object, ...]] = {}
         offset: models.ExtendedPointId | None = None
         while True:

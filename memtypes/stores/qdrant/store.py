@@ -1,8 +1,9 @@
 """The store on a Qdrant server or cluster.
 
-The memories of a type are the collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`, with the embedder's
-fingerprint in the collection's metadata. A write is acknowledged when the server has applied it on `write_consistency`
-replicas. The url ":memory:" selects the client's local mode, for tests: exact, in Python, without indexes.
+The memories of a type are the collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`, and so are the items,
+with the embedder's fingerprint in the collection's metadata. A write is acknowledged when the server has applied it on
+`write_consistency` replicas. The url ":memory:" selects the client's local mode, for tests: exact, in Python, without
+indexes.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from memtypes.search.vectors import TOKEN_DIMENSIONS
 from memtypes.stores.operations.message_store import Answer, MessageStore
 from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.schema import (
+    COLLECTIONS,
     DENSE,
+    ITEMS,
     SPARSE,
     TOKENS,
     VERSION,
+    Collection,
     Index,
     collection_name,
     indexes_of,
@@ -91,8 +95,8 @@ class QdrantStore(MessageStore):
         """Create missing collections, and check the embedder of existing ones. Nothing is deleted or recreated."""
         with translated(self._settings.url):
             known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
-            for kind in MemoryType:
-                await self._prepare_type(kind, known.get(self._name(kind)))
+            for kind in COLLECTIONS:
+                await self._prepare_collection(kind, known.get(self._name(kind)))
 
     async def ping(self) -> None:
         """Return when the server answers. Raises Unavailable."""
@@ -108,15 +112,15 @@ class QdrantStore(MessageStore):
         with translated(self._settings.url):
             return await request.run(self._engine)
 
-    def _name(self, kind: MemoryType) -> str:
+    def _name(self, kind: Collection) -> str:
         return collection_name(self._settings.prefix, kind)
 
-    async def _prepare_type(self, kind: MemoryType, collection: str | None) -> None:
-        """Check the collection of a type, or create it. Its alias is created last, when the collection is complete."""
+    async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
+        """Check a collection, or create it. Its alias is created last, when the collection is complete."""
         wanted = collection or f"{self._name(kind)}_{VERSION}"
         if not await self._client.collection_exists(wanted):
             try:
-                await self.create(wanted)
+                await self.create(kind, wanted)
             except UnexpectedResponse as error:
                 if error.status_code != HTTPStatus.CONFLICT:  # another process may be starting too
                     raise
@@ -134,12 +138,12 @@ class QdrantStore(MessageStore):
         if built != configured:
             raise EmbedderMismatch(mismatch(f"the collection {collection} at {self._settings.url}", built, configured))
 
-    async def create(self, collection: str) -> None:
+    async def create(self, kind: Collection, collection: str) -> None:
         """Create an empty collection with the parameters of the settings, without payload indexes."""
         settings = self._settings
         await self._client.create_collection(
             collection,
-            vectors_config=vectors_config(settings),
+            vectors_config=vectors_config(settings, kind),
             sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
             shard_number=settings.shards,
             replication_factor=settings.replicas,
@@ -149,7 +153,7 @@ class QdrantStore(MessageStore):
             metadata={"fingerprint": settings.fingerprint, "dimensions": settings.dimensions},
         )
 
-    async def index(self, kind: MemoryType, collection: str) -> None:
+    async def index(self, kind: Collection, collection: str) -> None:
         """Create the missing payload indexes of a collection; the local mode has no indexes."""
         if self._local:
             return
@@ -167,19 +171,23 @@ def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
     )
 
 
-def vectors_config(settings: QdrantSettings) -> dict[str, models.VectorParams]:
-    """Parameters of the dense vector, and of token vectors, which only rerank and so need no HNSW graph."""
+def vectors_config(settings: QdrantSettings, kind: Collection) -> dict[str, models.VectorParams]:
+    """Parameters of the dense vector (items have several), and of token vectors, which only rerank: no HNSW graph."""
     int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
     quantization = models.ScalarQuantization(scalar=int8) if settings.quantization == "int8" else None
+    nearest = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
     return {
         DENSE: models.VectorParams(
-            size=settings.dimensions, distance=models.Distance.COSINE, quantization_config=quantization
+            size=settings.dimensions,
+            distance=models.Distance.COSINE,
+            quantization_config=quantization,
+            multivector_config=nearest if kind is ITEMS else None,
         ),
         TOKENS: models.VectorParams(
             size=TOKEN_DIMENSIONS,
             distance=models.Distance.DOT,
             datatype=models.Datatype.FLOAT16,
-            multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+            multivector_config=nearest,
             hnsw_config=models.HnswConfigDiff(m=0, payload_m=0),
             on_disk=True,
         ),

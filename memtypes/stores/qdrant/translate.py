@@ -16,13 +16,13 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from memtypes.model.errors import InvalidRequest, RemembrancerError, Unavailable
-from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import SparseVector, TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import (
     Change,
     DropFields,
     Keys,
+    Point,
     PutPoints,
     QueryHits,
     RemovePoints,
@@ -39,15 +39,17 @@ def to_filter(where: Condition) -> models.Filter:
     return models.Filter.model_validate(clauses)
 
 
-def to_query(query: VectorQuery, *, local: bool) -> models.QueryRequest:
-    """The client's query, without payloads. local: for the client's local mode, which needs no server."""
+def to_query(query: VectorQuery, *, local: bool, texts: bool = False) -> models.QueryRequest:
+    """The client's query, without payloads. local: for the client's local mode, which needs no server.
+
+    texts: whether a point has a dense vector for each of several texts.
+    """
     if isinstance(query.vector, SparseVector):
         params = models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
         request = models.QueryRequest(query=_sparse(query.vector), using=SPARSE, params=params)
     else:
-        request = models.QueryRequest(
-            query=query.vector.tolist(), using=DENSE, params=None if local else _dense_params(query)
-        )
+        dense = [query.vector.tolist()] if texts else query.vector.tolist()
+        request = models.QueryRequest(query=dense, using=DENSE, params=None if local else _dense_params(query))
     bounds = [to_filter(query.where)] if query.among is None else [to_filter(query.where), _only(query.among)]
     where = models.Filter(must=bounds)
     return request.model_copy(update={"filter": where, "limit": query.limit, "with_payload": False})
@@ -99,9 +101,12 @@ def to_operation(change: Change) -> models.UpdateOperation:
             return models.DeleteOperation(delete=models.FilterSelector(filter=where))
 
 
-def to_point(point: Record) -> models.PointStruct:
-    """The client's point. A memory without terms gets no sparse vector, so it does not count for the IDF."""
-    vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()}
+def to_point(point: Point) -> models.PointStruct:
+    """The client's point. A memory without terms gets no sparse vector, so it does not count for the IDF.
+
+    An item without texts gets no vector.
+    """
+    vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)
     if point.vectors.tokens is not None and len(point.vectors.tokens):

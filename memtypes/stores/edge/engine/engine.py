@@ -1,4 +1,4 @@
-"""The embedded engine: a shard for each memory type, and the engine operations on them.
+"""The embedded engine: a shard for each collection, and the engine operations on them.
 
 Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). Its operations never suspend:
 a request is answered in one piece. An update is in the write-ahead log before it is acknowledged, so it survives the
@@ -41,7 +41,7 @@ from memtypes.stores.operations.engine import (
     Scroll,
     VectorQuery,
 )
-from memtypes.stores.operations.schema import indexes_of
+from memtypes.stores.operations.schema import ITEMS, Collection, Kind, indexes_of
 from memtypes.stores.operations.uuids import Ids
 
 EVERY_STEP = 64
@@ -61,43 +61,42 @@ class EdgeEngine(EngineOperations):
 
     score_all_factor: ClassVar[int] = 10
 
-    def __init__(self, shards: Mapping[MemoryType, Shard], dimensions: int) -> None:
+    def __init__(self, shards: Mapping[Collection, Shard], dimensions: int) -> None:
         self._shards = dict(shards)
         self._columns = ColumnCache(self._payloads)
-        self._copies: dict[MemoryType, ShardCopy] = {}
+        self._copies: dict[Collection, ShardCopy] = {}
         self._dimensions = dimensions
         self._matcher = Matcher()
-        self._unsynced: set[MemoryType] = set()
-        self._unflushed: set[MemoryType] = set()
+        self._unsynced: set[Collection] = set()
+        self._unflushed: set[Collection] = set()
 
     @classmethod
-    def open(cls, paths: Mapping[MemoryType, Path], dimensions: int) -> EdgeEngine:
+    def open(cls, paths: Mapping[Collection, Path], dimensions: int) -> EdgeEngine:
         """The engine of the shards in `paths`, created if missing. Raises StoreInUse or Unavailable."""
         with translated():
             shards = {
-                kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind))) for kind, path in paths.items()
+                kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind), texts=kind is ITEMS))
+                for kind, path in paths.items()
             }
             return cls(shards, dimensions)
 
-    async def count(self, wheres: Mapping[MemoryType, Condition]) -> dict[MemoryType, int]:
-        """The exact number of memories that meet each condition."""
+    async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
+        """The exact number of points that meet each condition."""
         with translated():
             return {kind: self._shards[kind].reader.count(where) for kind, where in wheres.items()}
 
-    async def facet(
-        self, field: str, wheres: Mapping[MemoryType, Condition], limit: int
-    ) -> dict[MemoryType, FacetCounts]:
-        """The values of a payload field, each with the number of memories that have it, at most `limit` per type."""
+    async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
+        """The values of a payload field, each with the number of points that have it, at most `limit` a collection."""
         with translated():
             return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
 
-    async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
-        """The payloads that each scroll selects, by memory id, in the order of the scroll."""
+    async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
+        """The payloads that each scroll selects, by id, in the order of the scroll."""
         with translated():
             return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
 
-    async def search(self, queries: Mapping[MemoryType, Sequence[VectorQuery]]) -> dict[MemoryType, list[QueryHits]]:
-        """The hits of each query, in the order of the queries of each type."""
+    async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
+        """The hits of each query, in the order of the queries of each collection."""
         with translated():
             return {kind: self._shards[kind].reader.search(batch) for kind, batch in queries.items()}
 
@@ -110,8 +109,8 @@ class EdgeEngine(EngineOperations):
         """The best cosine of each query token with any token of each memory, type after type."""
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
-    async def ids(self, keys: Mapping[MemoryType, Keys]) -> Ids:
-        """The ids of the memories in these slots, type after type."""
+    async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
+        """The ids of the points in these slots, collection after collection."""
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
@@ -134,8 +133,8 @@ class EdgeEngine(EngineOperations):
                 passages += shard.passages.read(scope, shard.slots.known(few), shard.reader.payloads)
         return passages
 
-    async def write(self, changes: Mapping[MemoryType, Sequence[Change]]) -> None:
-        """Apply the changes of each type in order."""
+    async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
+        """Apply the changes of each collection in order."""
         with translated():
             for kind, ordered in changes.items():
                 for change in ordered:
@@ -153,8 +152,8 @@ class EdgeEngine(EngineOperations):
         are not read again.
         """
         with translated():
-            for kind, shard in self._shards.items():
-                slots, limit = shard.slots.used(), WARM_UP_STEP
+            for kind in MemoryType:
+                slots, limit = self._shards[kind].slots.used(), WARM_UP_STEP
                 while len(slots := self._columns.unknown(kind, slots)):
                     began = time.thread_time()
                     self._columns.learn(kind, self._payloads(kind, slots[:limit], COLUMN_FIELDS).items())
@@ -165,11 +164,11 @@ class EdgeEngine(EngineOperations):
 
     def forget_columns(self) -> None:
         """Forget every cached column."""
-        for kind in self._shards:
+        for kind in MemoryType:
             self._columns.forget(kind, None)
 
-    def every(self, kind: MemoryType) -> Iterator[list[Payload]]:
-        """The payloads of every memory of a type, of all scopes, in batches. Only for re-embedding."""
+    def every(self, kind: Collection) -> Iterator[list[Payload]]:
+        """The payloads of every point of a collection, of all scopes, in batches. Only for re-embedding."""
         last = -1
         while True:
             with translated():
@@ -192,34 +191,35 @@ class EdgeEngine(EngineOperations):
             self._shards[kind].engine.flush()
         self._unflushed.discard(kind)
 
-    def with_deleted_bytes(self, removed_by: int) -> list[MemoryType]:
-        """The memory types whose shard still contains bytes deleted up to `removed_by`, in nanoseconds."""
+    def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
+        """The collections whose shard still contains bytes deleted up to `removed_by`, in nanoseconds."""
         since = {kind: shard.deleted.since for kind, shard in self._shards.items()}
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 
-    def copy_shard(self, kind: MemoryType, path: Path) -> Generator[None, None, Shard]:
-        """Copy the shard of a type to `path`, one batch per iteration; returns the complete and synced copy.
+    def copy_shard(self, kind: Collection, path: Path) -> Generator[None, None, Shard]:
+        """Copy the shard of a collection to `path`, one batch per iteration; returns the complete and synced copy.
 
         Writes made meanwhile go to both shards. Raises Unavailable if one failed in the copy.
         """
         self._drop_copy(kind)
         with translated():
-            engine = open_shard(path, self._dimensions, {})
+            engine = open_shard(path, self._dimensions, {}, texts=kind is ITEMS)
             yield from create_indexes(engine, indexes_of(kind))
             copy = self._copies[kind] = ShardCopy(Shard.of(path, engine, DeletionMarker(path)))
             while not copy.copy_batch(self._shards[kind]):
                 yield
                 if self._copies.get(kind) is not copy:
-                    raise Unavailable(f"the copy of the {kind} memories could not follow a change")
+                    raise Unavailable(f"the copy of the {kind} shard could not follow a change")
         self._unflushed.add(kind)
         for directory in (*copy.shard.logs, path, path.parent):
             sync_directory(directory)
         return copy.shard
 
-    def use_copy(self, kind: MemoryType) -> None:
-        """Replace the shard of a type by its complete copy, and delete all other versions of the shard."""
+    def use_copy(self, kind: Collection) -> None:
+        """Replace the shard of a collection by its complete copy, and delete all other versions of the shard."""
         copy, before = self._copies.pop(kind), self._shards[kind]
-        self._columns.renumber(kind, copy.new_slots(before))
+        if isinstance(kind, MemoryType):
+            self._columns.renumber(kind, copy.new_slots(before))
         self._shards[kind] = copy.shard
         with translated():
             before.close()
@@ -236,13 +236,13 @@ class EdgeEngine(EngineOperations):
                 shard.engine.flush()
                 shard.close()
 
-    def _drop_copy(self, kind: MemoryType) -> None:
+    def _drop_copy(self, kind: Collection) -> None:
         copy = self._copies.pop(kind, None)
         if copy is not None:
             with translated():
                 copy.shard.close()
 
-    def _write(self, kind: MemoryType, change: Change) -> None:
+    def _write(self, kind: Collection, change: Change) -> None:
         self._unsynced.add(kind)
         self._unflushed.add(kind)
         shard, completed = self._shards[kind], False
@@ -250,12 +250,13 @@ class EdgeEngine(EngineOperations):
             slots = shard.write(change)
             completed = True
         finally:
-            if not completed:  # it may have been made in part
+            if not completed and isinstance(kind, MemoryType):  # it may have been made in part
                 self._columns.forget(kind, shard.named(change))
-        self._columns.follow(kind, change, slots)
+        if isinstance(kind, MemoryType):  # only memories are ranked
+            self._columns.follow(kind, change, slots)
         self._follow(kind, change, slots)
 
-    def _follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
+    def _follow(self, kind: Collection, change: Change, slots: Slots | None) -> None:
         """Apply a change to the shard's unfinished copy, if any. If that fails, the copy is dropped."""
         copy = self._copies.get(kind)
         if copy is None:
@@ -264,7 +265,7 @@ class EdgeEngine(EngineOperations):
             with translated():
                 copy.follow(change, slots)
         except RemembrancerError:
-            _log.exception("the copy of the %s memories is dropped", kind)
+            _log.exception("the copy of the %s shard is dropped", kind)
             self._drop_copy(kind)
 
     def _payloads(self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:

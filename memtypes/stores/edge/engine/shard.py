@@ -1,4 +1,4 @@
-"""The memories of one type: the engine's shard, and the sidecar's files of its points.
+"""The points of one collection: the engine's shard, and the sidecar's files of its points.
 
 New rows are written to the sidecar's files before the point is written to the engine, and removed after the point. So
 every point has its slot and its vectors even if the process dies in between.
@@ -28,6 +28,7 @@ from memtypes.stores.files import sync_directory
 from memtypes.stores.operations.engine import (
     Change,
     DropFields,
+    Point,
     PutPoints,
     RemovePoints,
     SetFields,
@@ -73,7 +74,7 @@ class DeletionMarker:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
-    """The memories of one type in the directory `path`: the engine's shard, the sidecar's files, and a reader."""
+    """The points of one collection in the directory `path`: the engine's shard, the sidecar's files, and a reader."""
 
     path: Path
     engine: edge.EdgeShard
@@ -136,12 +137,12 @@ class Shard:
         self.slots.close()
 
     def delete_other_versions(self) -> None:
-        """Delete the directories of every other version of this memory type."""
+        """Delete the directories of every other version of this collection."""
         for other in self.path.parent.iterdir():
             if other != self.path:
                 shutil.rmtree(other)
 
-    def _put(self, points: Sequence[Record], where: edge.Filter) -> Slots:
+    def _put(self, points: Sequence[Point], where: edge.Filter) -> Slots:
         # The request has made sure that no point belongs to another scope, so earlier token vectors may go first.
         slots = self.slots.claim([point.id for point in points])
         tokens = [point.vectors.tokens for point in points]
@@ -152,7 +153,8 @@ class Shard:
         converted = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
         self.engine.update(edge.UpdateOperation.upsert_points(converted, condition=where))
         self.tokens.remove(slots[~with_tokens])
-        self.passages.put({slot: point.payload for slot, point in zip(slots.tolist(), points, strict=True)})
+        shown = zip(slots.tolist(), points, strict=True)
+        self.passages.put({slot: point.payload for slot, point in shown if isinstance(point, Record)})
         return slots
 
     def _remove(self, slots: Slots, where: edge.Filter) -> Slots:

@@ -13,11 +13,10 @@ import numpy as np
 import qdrant_edge as edge
 
 from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse, Unavailable
-from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import VectorQuery
+from memtypes.stores.operations.engine import Point, VectorQuery
 from memtypes.stores.operations.schema import DENSE, SPARSE, Index
 
 _CONFIG_FILE = "edge_config.json"
@@ -51,10 +50,15 @@ def translated() -> Iterator[None]:
         raise Unavailable(f"the embedded engine failed: {error}") from error
 
 
-def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index]) -> edge.EdgeShard:
-    """The engine's shard in `path`, created if missing, with indexes on the fields of `indexes`."""
+def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, texts: bool = False) -> edge.EdgeShard:
+    """The engine's shard in `path`, created if missing, with indexes on the fields of `indexes`.
+
+    texts: whether a point has a dense vector for each of several texts, and scores by the nearest.
+    """
+    several = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim) if texts else None
+    dense = edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, multivector_config=several, hnsw_config=_NO_GRAPH)
     config = edge.EdgeConfig(
-        vectors={DENSE: edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, hnsw_config=_NO_GRAPH)},
+        vectors={DENSE: dense},
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         max_search_threads=1,  # it has one segment: other threads only spin, which costs as much as its search
         wal_enabled=True,
@@ -128,12 +132,12 @@ class Translator:
                 return self.filter(where)
 
 
-def to_point(point: Record, slot: int) -> edge.Point:
-    """The engine's point for a memory, without token vectors, which are in the sidecar (see `token_vectors`).
+def to_point(point: Point, slot: int) -> edge.Point:
+    """The engine's point for a memory or item, without token vectors, which are in the sidecar (see `token_vectors`).
 
-    A memory without terms gets no sparse vector, so it does not count for the IDF.
+    A memory without terms gets no sparse vector, so it does not count for the IDF; an item without texts has none.
     """
-    vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()}
+    vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)
     return edge.Point(slot, vectors, point.payload)

@@ -1,4 +1,4 @@
-"""Re-embedding of an embedded store: writes memories with new vectors to new shards, then switches store.json to them.
+"""Re-embedding of an embedded store: writes all points with new vectors to new shards, then switches store.json.
 
 The engine is stopped first and can't be started meanwhile, so no write is missed. Until store.json is replaced the
 store is unchanged. The previous shards stay on the disk.
@@ -13,7 +13,6 @@ import time
 from contextlib import closing
 
 from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
-from memtypes.model.policy import MemoryType
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Alias, Layout
 from memtypes.stores.edge.process.starting import EdgeSettings
@@ -23,6 +22,7 @@ from memtypes.stores.operations.engine import PutPoints
 from memtypes.stores.operations.message_store import Answer, MessageStore
 from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
+from memtypes.stores.operations.schema import COLLECTIONS, Collection
 
 STOP_S = 60.0
 """Seconds that an engine gets to flush and end."""
@@ -30,8 +30,8 @@ STOP_S = 60.0
 _POLL_S = 0.05
 
 
-async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[MemoryType, int]:
-    """Re-embed every memory of a store; the number of memories of each type.
+async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[Collection, int]:
+    """Re-embed every memory and item of a store; the number of points of each collection.
 
     settings: of the store, with the fingerprint and dimensions of the new vectors. stop_engine: stop a running engine
     while its clients wait; otherwise a store in use is an error. Raises StoreInUse, InvalidRequest, Unavailable, and
@@ -67,17 +67,17 @@ async def _stop(layout: Layout) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) -> dict[MemoryType, int]:
+async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) -> dict[Collection, int]:
     alias = layout.read_alias()
     if alias is None:
         raise InvalidRequest(f"{layout.directory} is not a store; there is nothing to re-embed")
-    paths = {kind: await asyncio.to_thread(layout.next_path, kind) for kind in MemoryType}
+    paths = {kind: await asyncio.to_thread(layout.next_path, kind) for kind in COLLECTIONS}
     before = EdgeEngine.open(layout.shard_paths(), alias.dimensions)
     with closing(before) as old, closing(EdgeEngine.open(paths, settings.dimensions)) as new:
-        counts = {kind: await _copy(old, new, kind, embed) for kind in MemoryType}
+        counts = {kind: await _copy(old, new, kind, embed) for kind in COLLECTIONS}
         for written in new.take_unsynced():
             await asyncio.to_thread(sync_directory, written)
-    current = {kind: path.name for kind, path in paths.items()}
+    current = {str(kind): path.name for kind, path in paths.items()}
     after = Alias(settings.fingerprint, settings.dimensions, current)
     await asyncio.to_thread(layout.write_alias, after)
     return counts
@@ -101,12 +101,12 @@ class _OpenedStore(MessageStore):
         """Do nothing: the caller that opened the engine closes it."""
 
 
-async def _copy(old: EdgeEngine, new: EdgeEngine, kind: MemoryType, embed: EmbedTexts) -> int:
-    """Copy the memories of `kind` with new vectors; their number. Raises Unavailable if `new` has fewer or more."""
+async def _copy(old: EdgeEngine, new: EdgeEngine, kind: Collection, embed: EmbedTexts) -> int:
+    """Copy the points of a collection with new vectors; their number. Raises Unavailable if `new` has fewer or more."""
     before = _OpenedStore(old)
     for payloads in old.every(kind):
-        await new.write({kind: [PutPoints(await embed_again(before, payloads, embed), EVERYTHING)]})
+        await new.write({kind: [PutPoints(await embed_again(before, kind, payloads, embed), EVERYTHING)]})
     counts = [(await engine.count({kind: EVERYTHING}))[kind] for engine in (old, new)]
     if counts[0] != counts[1]:
-        raise Unavailable(f"{counts[1]} of {counts[0]} {kind} memories were re-embedded; nothing was changed")
+        raise Unavailable(f"{counts[1]} of {counts[0]} {kind} points were re-embedded; nothing was changed")
     return counts[1]

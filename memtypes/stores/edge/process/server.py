@@ -24,7 +24,6 @@ from pathlib import Path
 import msgspec
 
 from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse
-from memtypes.model.policy import MemoryType
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Holder, Layout
 from memtypes.stores.edge.process.wire import (
@@ -41,6 +40,7 @@ from memtypes.stores.edge.process.wire import (
 )
 from memtypes.stores.files import locked, replace_file, socket_in, sync_directory
 from memtypes.stores.operations.messages import decode
+from memtypes.stores.operations.schema import Collection
 
 SYNC_S = 1.0
 QUIET_S = 0.5
@@ -165,7 +165,7 @@ class EngineServer:
                 _log.exception("a shard with deleted bytes could not be rewritten")
                 await asyncio.sleep(REWRITE_AGAIN_S)
 
-    async def _rewrite_shard(self, kind: MemoryType) -> None:
+    async def _rewrite_shard(self, kind: Collection) -> None:
         path = self.layout.next_path(kind)
         for _ in self.engine.copy_shard(kind, path):
             await asyncio.sleep(0)  # requests come first

@@ -11,11 +11,11 @@ from typing import TypeAlias
 import msgspec
 
 from memtypes.model import errors
-from memtypes.stores.operations import reads, writes
+from memtypes.stores.operations import items, reads, writes
 from memtypes.stores.operations.messages import Request, encode_into
 from memtypes.stores.operations.searching import FindCandidates
 
-PROTOCOL = 10
+PROTOCOL = 11
 """Version of the messages: incremented on every change of their format, so that other versions are refused."""
 
 MAX_MESSAGE = 1 << 30
@@ -49,6 +49,16 @@ AnyRequest: TypeAlias = (
     | reads.CountTokens
     | reads.ListNamespaces
     | FindCandidates
+    | items.PutItem
+    | items.GetItem
+    | items.DeleteItem
+    | items.FindItems
+    | items.RefreshItems
+    | items.ListItemPaths
+    | items.CountItems
+    | items.ListItems
+    | items.DeleteItems
+    | items.DeleteExpiredItems
 )
 
 

@@ -59,8 +59,8 @@ async def test_erase_empties_every_store_and_counts_again(client: httpx.AsyncCli
     await fill(client, "a")
     await fill(client, "b")
     erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
-    assert erased["erased"] == {"memories": 2, "answers": 1, "receipts": 0, "recent": 0}
-    assert erased["remaining"] == {"memories": 0, "answers": 0, "receipts": 0, "recent": 0}
+    assert erased["erased"] == {"memories": 2, "items": 0, "answers": 1, "receipts": 0, "recent": 0}
+    assert erased["remaining"] == {"memories": 0, "items": 0, "answers": 0, "receipts": 0, "recent": 0}
     assert erased["checked_at"] == "2026-03-01T12:00:00Z"
     assert (await client.get("/v1/stats?namespace=a")).json()["total"]["count"] == 0
     assert (await client.get("/v1/stats?namespace=b")).json()["total"]["count"] == 2

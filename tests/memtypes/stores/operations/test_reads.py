@@ -21,6 +21,7 @@ from memtypes.search.vectors import Vectors
 from memtypes.stores.operations.conditions import within
 from memtypes.stores.operations.engine import Payload, PutPoints, Scroll, ScrollOrder
 from memtypes.stores.operations.reads import ListPage, Position, cursor_of, in_order, parse_cursor, split_at_cut
+from memtypes.stores.operations.schema import Kind
 from tests.builders import SCOPE, make_dense, make_sparse
 from tests.fakes_memories import InMemoryEngine
 
@@ -52,7 +53,7 @@ class ShufflingEngine(InMemoryEngine):
         super().__init__()
         self._random = random.Random(seed)  # noqa: S311 - a simulation
 
-    async def scroll(self, scrolls: Mapping[MemoryType, Scroll]) -> dict[MemoryType, dict[str, Payload]]:
+    async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
         """Return the first payloads by time; those of equal time are in random order."""
         newest = {kind: scroll for kind, scroll in scrolls.items() if scroll.order is ScrollOrder.NEWEST_FIRST}
         answers = await super().scroll({kind: scroll for kind, scroll in scrolls.items() if kind not in newest})

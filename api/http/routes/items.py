@@ -1,0 +1,226 @@
+"""Calls on keyed items: JSON values under a path and a key, for the stores of agent frameworks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from litestar.params import JSONBody
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+
+from api.auth.keys import Role
+from api.http.endpoint import Endpoint, Params
+from api.http.request import ApiRequest, QueryFlag
+from api.wiring.container import AppServices, Services
+from ingest.keyed_items import ItemPut, ItemQuery, KeyedItems
+from memtypes.items.filters import ItemFilter
+from memtypes.items.index_paths import MAX_PATH, MAX_PATHS, check_index_path
+from memtypes.items.item import MAX_TTL_S, Item, ItemAddress, ItemSearch, Key, Path, PathListing, PathMatch
+from memtypes.model.errors import NotFound, Unavailable
+from memtypes.model.memory import Flag, Model, Number, Whole, not_blank
+from memtypes.model.scope import Name
+from memtypes.model.times import Instant
+from retrieval.answer import Answer, OmittedIfNone
+
+MAX_ITEMS = 1_000
+MAX_OFFSET = 1_000_000
+MAX_LISTED_PATHS = 10_000
+
+PUT_BYTES = 4 * 1024 * 1024
+"""A body may write a value of 1 MiB with escapes, which take more bytes."""
+
+IndexPath = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATH), AfterValidator(check_index_path)]
+
+
+def _paths(index: object) -> object:
+    if index is None or isinstance(index, list):
+        return index
+    if index is False:
+        return []
+    raise ValueError("must be false or a list of paths")
+
+
+Index = Annotated[
+    Annotated[list[IndexPath], Field(max_length=MAX_PATHS)] | None,
+    BeforeValidator(_paths, json_schema_input_type=Literal[False] | list[str] | None),
+]
+"""Index paths; false is as no paths, and null or nothing as the whole value."""
+
+
+def _labels(text: object) -> object:
+    return (text.split(".") if text else []) if isinstance(text, str) else text
+
+
+class OfAgent(Model):
+    """The namespace of a call on items. agent_id: the agent whose items they are; without it, those of no agent."""
+
+    namespace: Name
+    agent_id: Name | None = None
+
+
+class ItemIn(OfAgent):
+    """A value to put under a path and a key.
+
+    index: paths of the texts by which a search with a query finds it, such as `title` or `parts[*].text`; false for
+    none; the whole value if left out. ttl_s: seconds to live after the last put, and after a read that refreshes.
+    """
+
+    path: Path = ()
+    key: Key
+    value: Any
+    index: Index = None
+    ttl_s: Annotated[Number, Field(gt=0, le=MAX_TTL_S)] | None = None
+
+
+class ItemParams(OfAgent):
+    """The address of an item. path: its labels, joined by dots; the root if left out."""
+
+    path: Annotated[Path, BeforeValidator(_labels)] = ()
+    key: Key
+
+    @property
+    def address(self) -> ItemAddress:
+        """The address in the namespace."""
+        return ItemAddress(path=self.path, key=self.key)
+
+
+class ItemRead(ItemParams):
+    """The address of an item to read. refresh_ttl: restart its time to live."""
+
+    refresh_ttl: QueryFlag = False
+
+
+class ItemsSearch(OfAgent):
+    """A search for items under a path.
+
+    query: finds by meaning, best first; without it the latest put comes first. filter: conditions on members of the
+    values, such as {"color": "red", "size": {"$gt": 3}}; operators $eq, $ne, $gt, $gte, $lt, $lte. refresh_ttl: restart
+    the time to live of the items in the answer.
+    """
+
+    prefix: Path = ()
+    query: Annotated[str, StringConstraints(max_length=20_000), AfterValidator(not_blank)] | None = None
+    filter: dict[str, Any] | None = None
+    limit: Annotated[Whole, Field(ge=0, le=MAX_ITEMS)] = 10
+    offset: Annotated[Whole, Field(ge=0, le=MAX_OFFSET)] = 0
+    refresh_ttl: Flag = False
+
+
+class PathsIn(OfAgent):
+    """Which of the paths that have items to list. match: conditions that all hold. max_depth: cuts longer paths."""
+
+    match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
+    max_depth: Annotated[Whole, Field(ge=1)] | None = None
+    limit: Annotated[Whole, Field(ge=0, le=MAX_LISTED_PATHS)] = 100
+    offset: Annotated[Whole, Field(ge=0, le=MAX_OFFSET)] = 0
+
+
+class ItemStored(Answer):
+    """When an item was first put at the address, when it was last put, and when it expires."""
+
+    created_at: Instant
+    updated_at: Instant
+    expires_at: OmittedIfNone[Instant] = None
+
+
+class ItemAnswer(Answer):
+    """An item. score: cosine of the query and the nearest of its texts; left out without a query or texts."""
+
+    path: list[str]
+    key: str
+    value: Any
+    created_at: Instant
+    updated_at: Instant
+    expires_at: OmittedIfNone[Instant] = None
+    agent_id: OmittedIfNone[str] = None
+    score: OmittedIfNone[float] = None
+
+
+class ItemsFound(Answer):
+    """Items, in the order of the search."""
+
+    items: list[ItemAnswer]
+
+
+class PathsAnswer(Answer):
+    """Paths that have items, sorted."""
+
+    paths: list[list[str]]
+
+
+@Endpoint(
+    "PUT /v1/items",
+    "Put a value under a path and a key",
+    role=Role.WRITER,
+    errors=(429, 503),
+    max_bytes=PUT_BYTES,
+    any_integer=True,
+)
+async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[ItemIn]) -> ItemStored:
+    """When the item was first put, and now; a search finds it from now on."""
+    scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
+    index = None if data.index is None else tuple(data.index)
+    ttl = None if data.ttl_s is None else timedelta(seconds=data.ttl_s)
+    address = ItemAddress(path=data.path, key=data.key)
+    item = await keyed_items(services).put(scope, ItemPut(address, data.value, index, ttl))
+    return ItemStored(created_at=item.created_at, updated_at=item.updated_at, expires_at=item.expires_at)
+
+
+@Endpoint("GET /v1/items", "The item under a path and a key", errors=(404, 503))
+async def get_item(request: ApiRequest, services: AppServices, params: Params[ItemRead]) -> ItemAnswer:
+    """The item, with its value as it was put."""
+    scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
+    item = await keyed_items(services).get(scope, params.address, refresh=params.refresh_ttl)
+    if item is None:
+        raise _no_item(params)
+    return _shown(item)
+
+
+@Endpoint("DELETE /v1/items", "Remove the item under a path and a key", role=Role.WRITER, status=204, errors=(404, 503))
+async def delete_item(request: ApiRequest, services: AppServices, params: Params[ItemParams]) -> None:
+    """Remove the item; the answer is empty."""
+    scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
+    if not await keyed_items(services).delete(scope, params.address):
+        raise _no_item(params)
+
+
+@Endpoint("POST /v1/items/search", "Search the items under a path", errors=(429, 503), any_integer=True)
+async def search_items(request: ApiRequest, services: AppServices, data: JSONBody[ItemsSearch]) -> ItemsFound:
+    """The items that match, best first; without a query the latest put first."""
+    scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
+    filter_ = None if data.filter is None else ItemFilter.parse(data.filter)
+    search = ItemSearch(data.prefix, filter_, None, data.limit, data.offset, data.refresh_ttl)
+    items = await keyed_items(services).search(scope, ItemQuery(search, data.query))
+    return ItemsFound(items=[_shown(item) for item in items])
+
+
+@Endpoint("POST /v1/items/paths", "List the paths that have items", errors=(503,))
+async def list_item_paths(request: ApiRequest, services: AppServices, data: JSONBody[PathsIn]) -> PathsAnswer:
+    """The paths that match, sorted."""
+    scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
+    listing = PathListing(tuple(data.match), data.max_depth, data.limit, data.offset)
+    return PathsAnswer(paths=[list(path) for path in await keyed_items(services).paths(scope, listing)])
+
+
+def keyed_items(services: Services) -> KeyedItems:
+    """The service's keyed items. Raises Unavailable for a service that was built without them."""
+    if services.items is None:
+        raise Unavailable("this service was started without keyed items")
+    return services.items
+
+
+def _no_item(params: ItemParams) -> NotFound:
+    return NotFound(f"no item {params.key!r} at {'.'.join(params.path) or 'the root'}")
+
+
+def _shown(item: Item) -> ItemAnswer:
+    return ItemAnswer(
+        path=list(item.address.path),
+        key=item.address.key,
+        value=item.value,
+        created_at=item.created_at,
+        updated_at=item.updated_at,
+        expires_at=item.expires_at,
+        agent_id=item.agent_id,
+        score=item.score,
+    )

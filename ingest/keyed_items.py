@@ -1,0 +1,108 @@
+"""Keyed items: values that programs put under a path and a key. What is put is given back unchanged.
+
+Values are not screened, redacted or reviewed as memories are: a store must return what was stored. The texts of a value
+are embedded before it is stored, so a search finds an item as soon as its put is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from memtypes.items.index_paths import texts_at
+from memtypes.items.item import Item, ItemAddress, ItemSearch, PathListing
+from memtypes.model.scope import Scope
+from memtypes.model.times import Clock
+from memtypes.ports.encoders import Embedder
+from memtypes.ports.items import ItemStore
+from memtypes.search.vectors import DenseVectors
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPut:
+    """A value to put. index: paths of the texts to find it by; None for the whole value, () for none."""
+
+    address: ItemAddress
+    value: Any
+    index: tuple[str, ...] | None = None
+    ttl: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemQuery:
+    """A search as a caller asks for it; see `ItemSearch`. text: what to search for by meaning; None for the latest."""
+
+    search: ItemSearch
+    text: str | None = None
+
+
+@dataclass(slots=True)
+class KeyedItems:
+    """The keyed items of all namespaces. A call is on the items of `scope.agent_id`, or of no agent."""
+
+    store: ItemStore
+    embedder: Embedder
+    clock: Clock
+    _last_put: datetime | None = field(default=None, init=False)
+
+    async def put(self, scope: Scope, put: ItemPut) -> Item:
+        """Store a value, replacing the one at its address; the stored item."""
+        vectors = await self._vectors(put.value, put.index)
+        at = self._put_time()
+        expires_at = None if put.ttl is None else at + put.ttl
+        item = Item(put.address, put.value, at, at, scope.agent_id, put.index, put.ttl, expires_at)
+        return await self.store.put(scope, item, vectors)
+
+    async def get(self, scope: Scope, address: ItemAddress, *, refresh: bool) -> Item | None:
+        """The item at an address, or None. refresh: restart its time to live."""
+        return await self.store.get(scope, address, self.clock(), refresh=refresh)
+
+    async def delete(self, scope: Scope, address: ItemAddress) -> bool:
+        """Remove the item at an address; whether there was one."""
+        return await self.store.delete(scope, address, self.clock())
+
+    async def search(self, scope: Scope, query: ItemQuery) -> list[Item]:
+        """The items that a query finds, best first; without a text the latest updates first."""
+        search = query.search
+        if query.text is not None:
+            search = replace(search, vector=(await self.embedder.embed_query(query.text)).dense)
+        return await self.store.search(scope, search, self.clock())
+
+    async def paths(self, scope: Scope, listing: PathListing) -> list[tuple[str, ...]]:
+        """The paths that have items and are asked for, sorted."""
+        return await self.store.paths(scope, listing, self.clock())
+
+    async def count(self, scope: Scope) -> int:
+        """The number of items of every agent in the namespace."""
+        return await self.store.count(scope, self.clock())
+
+    def every(self, scope: Scope) -> AsyncIterator[Item]:
+        """Every item of every agent in the namespace."""
+        return self.store.every(scope, self.clock())
+
+    async def restore(self, scope: Scope, items: Sequence[Item]) -> None:
+        """Store exported items with their times."""
+        for item in items:
+            await self.store.put(scope, item, await self._vectors(item.value, item.index), restored=True)
+
+    async def delete_expired(self) -> int:
+        """Remove the items of all tenants that have expired; how many."""
+        return await self.store.delete_expired(self.clock())
+
+    async def _vectors(self, value: Any, index: tuple[str, ...] | None) -> DenseVectors:
+        texts = texts_at(value, index)
+        if not texts:
+            return np.empty((0, self.embedder.dimensions), np.float32)
+        return np.vstack([embedding.dense for embedding in await self.embedder.embed_documents(texts)])
+
+    def _put_time(self) -> datetime:
+        """The current time, later than that of every earlier put here, so that the latest put comes first."""
+        now = self.clock()
+        if self._last_put is not None and now <= self._last_put:
+            now = self._last_put + timedelta(microseconds=1)
+        self._last_put = now
+        return now

@@ -1,0 +1,145 @@
+"""Filters of items by their values: LangGraph's, with JSON's idea of equality.
+
+`{"color": "red", "size": {"$gt": 3}, "owner": {"name": "Ann"}}` holds for an object whose members are like that. A
+missing member is as null. Numbers are equal by value (1 and 1.0), and never to true or false. `$gt`, `$gte`, `$lt` and
+`$lte` compare two numbers or two texts, and hold for nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from memtypes.model.errors import InvalidRequest
+
+MAX_CONDITIONS = 256
+MAX_FACTS = 256
+"""Facts stored of one value. An item with more also has MANY, and every filter reads its value."""
+
+MANY = "*"
+
+_ORDERS: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
+    {"$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le}
+)
+OPERATORS = ("$eq", "$ne", *_ORDERS)
+
+_Keys: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFilter:
+    """A checked filter: conditions on the members of a value that is an object."""
+
+    conditions: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, filter_: Mapping[str, Any]) -> ItemFilter | None:
+        """The filter that a caller sent; None for an empty one. Raises InvalidRequest with the path of the fault."""
+        count = sum(_check(condition, f"filter.{name}") for name, condition in filter_.items())
+        if count > MAX_CONDITIONS:
+            raise InvalidRequest(f"has {count} conditions; at most {MAX_CONDITIONS} are allowed", path="filter")
+        return cls(filter_) if filter_ else None
+
+    def holds(self, value: Any) -> bool:
+        """Whether the filter holds for the value of an item."""
+        return isinstance(value, dict) and _holds(value, self.conditions)
+
+    def facts(self) -> list[str]:
+        """Facts (see `facts_of`) that every matching value has, for an index; they need not be the whole filter."""
+        return [fact(keys, value) for keys, value in _equalities((), self.conditions)]
+
+
+def facts_of(value: Any) -> list[str]:
+    """The members of an object, also of objects in it, that are texts, numbers, true or false: a digest of each.
+
+    At most MAX_FACTS; then with MANY.
+    """
+    facts: list[str] = []
+    waiting: list[tuple[_Keys, Any]] = [((), value)] if isinstance(value, dict) else []
+    for keys, part in waiting:
+        if isinstance(part, dict):
+            waiting += [((*keys, name), member) for name, member in part.items()]
+        elif _is_scalar(part):
+            facts.append(fact(keys, part))
+        if len(facts) > MAX_FACTS or len(waiting) > 4 * MAX_FACTS:
+            return [*facts[:MAX_FACTS], MANY]
+    return facts
+
+
+def fact(keys: _Keys, value: Any) -> str:
+    """A digest of the fact that the member at `keys` is `value`; equal numbers have equal digests."""
+    exact = int(value) if isinstance(value, float) and value.is_integer() else value
+    return hashlib.blake2b(json.dumps([*keys, exact]).encode(), digest_size=12).hexdigest()
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float)  # bool is an int; null equals a missing member, so it is no fact
+
+
+def _operators(condition: Any) -> bool:
+    return isinstance(condition, dict) and any(name.startswith("$") for name in condition)
+
+
+def _check(condition: Any, path: str) -> int:
+    """The number of conditions in `condition`. Raises InvalidRequest for an operator that does not exist."""
+    if _operators(condition):
+        for name, operand in condition.items():
+            if name not in OPERATORS:
+                raise InvalidRequest(f"unknown operator; known are {', '.join(OPERATORS)}", path=path, got=name)
+            if name in _ORDERS and (isinstance(operand, bool) or not isinstance(operand, str | int | float)):
+                raise InvalidRequest(f"{name} needs a number or a text", path=f"{path}.{name}", got=operand)
+        return len(condition)
+    if isinstance(condition, dict):
+        return 1 + sum(_check(member, f"{path}.{name}") for name, member in condition.items())
+    return 1
+
+
+def _holds(value: Any, condition: Any) -> bool:
+    if _operators(condition):
+        return all(_compare(value, name, operand) for name, operand in condition.items())
+    if isinstance(condition, dict):
+        return isinstance(value, dict) and all(_holds(value.get(name), part) for name, part in condition.items())
+    if isinstance(condition, list):
+        return (
+            isinstance(value, list)
+            and len(value) == len(condition)
+            and all(_holds(member, part) for member, part in zip(value, condition, strict=True))
+        )
+    return equal(value, condition)
+
+
+def _compare(value: Any, name: str, operand: Any) -> bool:
+    if name == "$eq":
+        return equal(value, operand)
+    if name == "$ne":
+        return not equal(value, operand)
+    if isinstance(value, bool) or isinstance(value, str) is not isinstance(operand, str):
+        return False
+    return isinstance(value, str | int | float) and _ORDERS[name](value, operand)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal. Unlike in Python, true is not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
+
+
+def _equalities(keys: _Keys, condition: Any) -> Iterator[tuple[_Keys, Any]]:
+    """The members, by their keys, that must equal a text, a number, true or false, and that value."""
+    if _operators(condition):
+        condition = condition.get("$eq")
+        if isinstance(condition, dict):  # equal to an object: its members are no conditions
+            return
+    if isinstance(condition, dict):
+        for name, part in condition.items():
+            yield from _equalities((*keys, name), part)
+    elif _is_scalar(condition):
+        yield keys, condition

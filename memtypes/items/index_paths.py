@@ -1,0 +1,98 @@
+"""The texts of a value that a search by meaning finds it by: those at its index paths, in LangGraph's form.
+
+`title`, `author.name`, `parts[0].text`, `parts[*].text`, `*` for every member, `{title,author.name}` for several; `$`
+is the whole value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from memtypes.model.errors import InvalidRequest
+
+WHOLE = "$"
+MAX_PATHS = 64
+MAX_PATH = 512
+MAX_TEXTS = 256
+"""Most texts of one item: each is embedded, some milliseconds."""
+
+_TOKEN = re.compile(r"\[(-?\d+|\*)\]|\{([^{}]*)\}|([^.\[\]{}]+)")
+"""An index into a list, a choice of fields, or the name of a member (`*` for each)."""
+
+
+def check_index_path(path: str) -> str:
+    """`path` itself; ValueError for one that is not in the form of this module."""
+    if path != WHOLE:
+        if path.startswith(WHOLE):
+            raise ValueError("index paths are written without `$`: title, author.name, parts[*].text")
+        tokenized(path)
+    return path
+
+
+def texts_at(value: Any, paths: Sequence[str] | None) -> list[str]:
+    """The texts at `paths` of a value, None for the whole value; blank ones are left out.
+
+    Raises InvalidRequest for more than MAX_TEXTS.
+    """
+    places = [WHOLE] if paths is None else paths
+    texts = [text for path in places for text in _texts(value, path) if text.strip()]
+    if len(texts) > MAX_TEXTS:
+        raise InvalidRequest(f"gives {len(texts)} texts; at most {MAX_TEXTS} can be indexed", path="index")
+    return list(dict.fromkeys(texts))
+
+
+def tokenized(path: str) -> list[str]:
+    """The steps of a path. ValueError if it is not in the form of this module."""
+    steps: list[str] = []
+    at = 0
+    while at < len(path):
+        if path[at] == "." and steps:
+            at += 1
+        token = _TOKEN.match(path, at)
+        if token is None:
+            raise ValueError(f"is not a path (at character {at + 1}): write title, author.name or parts[*].text")
+        steps.append(token[0])
+        at = token.end()
+    if not steps:
+        raise ValueError("must not be empty")
+    return steps
+
+
+def _texts(value: Any, path: str) -> Iterator[str]:
+    steps = [] if path == WHOLE else tokenized(path)
+    return (text for part in _parts(value, steps) if (text := _text(part)) is not None)
+
+
+def _parts(value: Any, steps: Sequence[str]) -> Iterator[Any]:
+    """The values at the end of `steps`."""
+    if not steps:
+        yield value
+        return
+    for part in _step(value, steps[0]):
+        yield from _parts(part, steps[1:])
+
+
+def _step(value: Any, step: str) -> Iterator[Any]:
+    if step.startswith("["):
+        members = value if isinstance(value, list) else []
+        if step == "[*]":
+            yield from members
+        elif -len(members) <= (place := int(step[1:-1])) < len(members):
+            yield members[place]
+    elif step.startswith("{"):
+        for field in step[1:-1].split(","):
+            yield from _parts(value, tokenized(field.strip()))
+    elif step == "*":
+        yield from value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    elif isinstance(value, dict) and step in value:
+        yield value[step]
+
+
+def _text(value: Any) -> str | None:
+    """A value as text: a text itself, an object or a list as JSON, None for null."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,144 @@
+"""Keyed items: JSON values that a program puts under a path and a key, and reads back as they were.
+
+An item is not a memory: retrieval does not find it, and nothing changes its value. Its address is its namespace, its
+agent (or none), its path of labels and its key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from memtypes.items.filters import ItemFilter
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.ids import memory_id
+from memtypes.model.memory import Model
+from memtypes.model.scope import Scope
+from memtypes.search.vectors import DenseVector
+
+MAX_VALUE_BYTES = 1024 * 1024
+"""Most bytes of a value, as compact JSON in UTF-8."""
+
+MAX_LABELS = 32
+MAX_LABEL = 256
+MAX_KEY = 1024
+MAX_TTL_S = 10 * 365 * 86_400
+
+
+def _label(text: str) -> str:
+    """`text` itself; ValueError for a dot, which joins the labels of a path in a query, and for NUL."""
+    if "." in text:
+        raise ValueError("a label must not contain a dot, which separates labels in `path=a.b`; encode it, as %2E")
+    return _key(text)
+
+
+def _key(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain U+0000")
+    return text
+
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(_label)]
+"""One label of a path: any characters but a dot and U+0000."""
+
+Path: TypeAlias = Annotated[tuple[Label, ...], Field(max_length=MAX_LABELS)]
+"""A path of labels; the empty path is the root."""
+
+Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY), AfterValidator(_key)]
+"""The key of an item at its path: any characters but U+0000."""
+
+
+class ItemAddress(Model):
+    """Where an item is in its namespace, among the items of one agent or of none."""
+
+    path: Path = ()
+    key: Key
+
+    def id_in(self, scope: Scope, agent_id: str | None) -> str:
+        """The id of the item of an agent, or of none, at this address."""
+        return memory_id(scope, "item", (agent_id, *self.path, self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item. agent_id: the agent that it belongs to. score: cosine with the query, for a hit of one.
+
+    index: the paths of the texts that a search by meaning finds it by; None for the whole value, () for no texts.
+    ttl: time to live after the last put, and after the last read that refreshes it.
+    """
+
+    address: ItemAddress
+    value: Any
+    created_at: datetime
+    updated_at: datetime
+    agent_id: str | None = None
+    index: tuple[str, ...] | None = None
+    ttl: timedelta | None = None
+    expires_at: datetime | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemSearch:
+    """A search for items under a path. vector: of the query; without one the latest updates come first.
+
+    refresh: restart the time to live of the items that are returned.
+    """
+
+    prefix: tuple[str, ...] = ()
+    filter: ItemFilter | None = None
+    vector: DenseVector | None = None
+    limit: int = 10
+    offset: int = 0
+    refresh: bool = False
+
+
+class MatchType(StrEnum):
+    """The end of a path that a condition is about."""
+
+    PREFIX = "prefix"
+    SUFFIX = "suffix"
+
+
+class PathMatch(Model):
+    """A condition on paths: their first or last labels. The label `*` stands for any one label."""
+
+    type: MatchType
+    path: Path
+
+    def holds(self, path: Sequence[str]) -> bool:
+        """Whether the condition holds for `path`."""
+        if len(path) < len(self.path):
+            return False
+        part = path[: len(self.path)] if self.type is MatchType.PREFIX else path[len(path) - len(self.path) :]
+        return all(wanted in ("*", label) for wanted, label in zip(self.path, part, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class PathListing:
+    """Request for the paths that have items. max_depth: longer paths are cut to so many labels."""
+
+    match: tuple[PathMatch, ...] = ()
+    max_depth: int | None = None
+    limit: int = 100
+    offset: int = 0
+
+    def select(self, paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """Those of `paths` that are asked for, sorted, each once."""
+        matching = (path for path in paths if all(condition.holds(path) for condition in self.match))
+        return sorted({path[: self.max_depth] for path in matching})[self.offset : self.offset + self.limit]
+
+
+def value_text(value: Any) -> str:
+    """A value as compact JSON. Raises InvalidRequest for more than MAX_VALUE_BYTES."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    size = len(text.encode())
+    if size > MAX_VALUE_BYTES:
+        raise InvalidRequest(f"has {size} bytes as JSON; at most {MAX_VALUE_BYTES} can be stored", path="value")
+    return text

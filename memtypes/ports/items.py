@@ -1,0 +1,64 @@
+"""The port of the store of keyed items. Its contract is the docstrings here and the suite in tests/contracts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from memtypes.items.item import Item, ItemAddress, ItemSearch, PathListing
+from memtypes.model.scope import Scope
+from memtypes.search.vectors import DenseVectors
+
+
+class ItemStore(ABC):
+    """Stores keyed items. A call is bounded by its scope: by tenant, namespace, and the items of `scope.agent_id`.
+
+    Without an agent it is on the items of no agent; calls that say "every agent" are on all of them. An item
+    is gone from the moment of its expiry. Raises Unavailable when the engine is away. An acknowledged write survives
+    the death of every process, and no read sees a part of a write.
+    """
+
+    @abstractmethod
+    async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
+        """Store an item, replacing the one at its address; the stored item.
+
+        vectors: of its texts. Its `created_at` is that of the item that it replaces, if there is one that has not
+        expired by `item.updated_at`. restored: the item comes from an export, and keeps its own `created_at`.
+        """
+
+    @abstractmethod
+    async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
+        """The item at an address, or None. refresh: restart its time to live."""
+
+    @abstractmethod
+    async def delete(self, scope: Scope, address: ItemAddress, at: datetime) -> bool:
+        """Remove the item at an address; whether there was one."""
+
+    @abstractmethod
+    async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
+        """The items under a path that meet the filter: with a query by score, best first; else the latest update first.
+
+        With a query, items without texts come last, latest first, without a score. Raises InvalidRequest if the values
+        are too large for one answer.
+        """
+
+    @abstractmethod
+    async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
+        """The paths that have items and are asked for, sorted."""
+
+    @abstractmethod
+    async def count(self, scope: Scope, at: datetime | None) -> int:
+        """The number of items of every agent in the namespace. at: without those that expired by then."""
+
+    @abstractmethod
+    def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
+        """Every item of every agent in the namespace, in no particular order."""
+
+    @abstractmethod
+    async def delete_all(self, scope: Scope) -> int:
+        """Remove the items of every agent in the namespace, expired ones too; how many there were."""
+
+    @abstractmethod
+    async def delete_expired(self, at: datetime) -> int:
+        """Remove the items of all tenants that expired by `at`; how many. The only call not bounded by a scope."""

@@ -1,0 +1,168 @@
+"""The `ItemStore` port implemented by requests to an engine, embedded or on a server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from memtypes.items.filters import MANY
+from memtypes.items.item import Item, ItemAddress, ItemSearch, MatchType, PathListing
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.scope import Scope
+from memtypes.ports.items import ItemStore
+from memtypes.search.vectors import DenseVectors
+from memtypes.stores.operations import items
+from memtypes.stores.operations.conditions import Condition, equals
+from memtypes.stores.operations.message_store import MessageStore
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""Most bytes of the values of one answer."""
+
+_SCANNED = 256
+"""Items whose values a filter reads first; then twice as many each time."""
+
+_MOST_SCANNED = 4_096
+_EXPORTED = 100
+
+
+class EngineItems(ItemStore):
+    """The keyed items in the engine of a memory store."""
+
+    def __init__(self, store: MessageStore) -> None:
+        self._store = store
+
+    async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
+        """Store an item, replacing the one at its address; the stored item."""
+        payload = items.payload_of(scope, item, indexed=len(vectors) > 0)
+        request = items.PutItem(scope=scope, payload=payload, vectors=vectors, at=item.updated_at, restored=restored)
+        return replace(item, created_at=datetime.fromisoformat(await self._store.ask(request)))
+
+    async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
+        """The item at an address, or None. refresh: restart its time to live."""
+        item_id = address.id_in(scope, scope.agent_id)
+        payload = await self._store.ask(items.GetItem(scope=scope, id=item_id, at=at, refresh=refresh))
+        return None if payload is None else items.item_of(payload)
+
+    async def delete(self, scope: Scope, address: ItemAddress, at: datetime) -> bool:
+        """Remove the item at an address; whether there was one."""
+        item_id = address.id_in(scope, scope.agent_id)
+        return await self._store.ask(items.DeleteItem(scope=scope, id=item_id, at=at))
+
+    async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
+        """The items that a search asks for, and a new time to live for them if it refreshes."""
+        hits = await self._hits(scope, search, at)
+        if search.refresh and hits:
+            ids = [item.address.id_in(scope, scope.agent_id) for item in hits]
+            await self._store.ask(items.RefreshItems(scope=scope, ids=ids, at=at))
+        return hits
+
+    async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
+        """The paths that have items and are asked for, sorted."""
+        where = [
+            equals("prefixes", ".".join(condition.path))
+            for condition in listing.match
+            if condition.type is MatchType.PREFIX and condition.path and "*" not in condition.path
+        ]
+        texts = await self._store.ask(items.ListItemPaths(scope=scope, where=where, at=at))
+        return listing.select(map(items.path_of_text, texts))
+
+    async def count(self, scope: Scope, at: datetime | None) -> int:
+        """The number of items of every agent in the namespace. at: without those that expired by then."""
+        return await self._store.ask(items.CountItems(scope=scope, at=at))
+
+    async def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
+        """Every item of every agent in the namespace, in the order of ids."""
+        after: str | None = None
+        while payloads := await self._store.ask(items.ListItems(scope=scope, after=after, limit=_EXPORTED, at=at)):
+            for payload in payloads:
+                yield items.item_of(payload)
+            after = payloads[-1]["id"]
+
+    async def delete_all(self, scope: Scope) -> int:
+        """Remove the items of every agent in the namespace, expired ones too; how many there were."""
+        return await self._store.ask(items.DeleteItems(scope=scope))
+
+    async def delete_expired(self, at: datetime) -> int:
+        """Remove the items of all tenants that expired by `at`; how many."""
+        total = 0
+        while removed := await self._store.ask(items.DeleteExpiredItems(at=at)):
+            total += removed
+        return total
+
+    async def _hits(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
+        """The items of a search. With a filter, values are read in growing windows until enough of them meet it."""
+        if search.limit == 0:
+            return []
+        matches = _Matches(search)
+        where, start, window = _conditions(search), matches.first, matches.window
+        while True:
+            page = await self._store.ask(
+                items.FindItems(scope=scope, where=where, vector=search.vector, limit=window, offset=start, at=at)
+            )
+            matches.add(page)
+            if matches.complete or not page.read:
+                return matches.hits
+            start += page.read
+            window = min(2 * window, _MOST_SCANNED) if search.filter else search.limit - len(matches.hits)
+
+
+@dataclass(slots=True)
+class _Matches:
+    """The items found so far for a search, of which `skipped` matching ones came before its offset."""
+
+    search: ItemSearch
+    hits: list[Item] = field(default_factory=list)
+    skipped: int = 0
+    size: int = 0
+
+    @property
+    def first(self) -> int:
+        """The position at which to begin to read."""
+        return 0 if self.search.filter else self.search.offset
+
+    @property
+    def window(self) -> int:
+        """How many items to read first."""
+        return _SCANNED if self.search.filter else self.search.limit
+
+    @property
+    def complete(self) -> bool:
+        """Whether enough items were found."""
+        return len(self.hits) == self.search.limit
+
+    def add(self, page: items.ItemPage) -> None:
+        """Add those items of a page that belong to the answer. Raises InvalidRequest if they are too large for one."""
+        for payload, score in zip(page.payloads, page.scores, strict=True):
+            item = items.item_of(payload, score)
+            if self.complete or not self._wanted(item):
+                continue
+            self.hits.append(item)
+            self.size += payload[items.SIZE]
+        if self.size > MAX_ANSWER_BYTES:
+            raise InvalidRequest(
+                f"the values of {len(self.hits)} items have {self.size} bytes; one answer has at most "
+                f"{MAX_ANSWER_BYTES}: ask for fewer at a time",
+                path="limit",
+                got=self.search.limit,
+            )
+
+    def _wanted(self, item: Item) -> bool:
+        if self.search.filter is None:
+            return True
+        if not self.search.filter.holds(item.value):
+            return False
+        if self.skipped < self.search.offset:
+            self.skipped += 1
+            return False
+        return True
+
+
+def _conditions(search: ItemSearch) -> list[Condition]:
+    """Conditions that every item of a search meets; its filter may ask for more."""
+    conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
+    return [*conditions, *map(_fact, search.filter.facts())] if search.filter else conditions
+
+
+def _fact(fact: str) -> Condition:
+    return {"should": [equals("facts", fact), equals("facts", MANY)]}

@@ -1,0 +1,367 @@
+"""Requests on keyed items, and their points: the payload and vectors that an engine stores for an item.
+
+Every condition is made by `_within`: by tenant and namespace and, where a request is on the items of one agent, by it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from memtypes.items.filters import facts_of
+from memtypes.items.index_paths import texts_at
+from memtypes.items.item import Item, ItemAddress, value_text
+from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
+from memtypes.search.vectors import DenseVector, DenseVectors, InContext, SparseVector, Vectors
+from memtypes.stores.operations.conditions import Condition, equals, has_ids, in_range, negated, within
+from memtypes.stores.operations.engine import (
+    Change,
+    EngineOperations,
+    Payload,
+    PutPoints,
+    RemovePoints,
+    Scroll,
+    ScrollOrder,
+    SetFields,
+    VectorQuery,
+)
+from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.schema import ITEMS
+from memtypes.stores.operations.uuids import strings_of
+
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+"""Bytes of values after which a page of items ends."""
+
+EXPIRED_AT_ONCE = 500
+
+NO_AGENT = ""
+EXPIRES = "expires_at"
+FIRST_PUT = "first_put_at"
+SIZE = "size"
+
+_NO_TERMS = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemPoint:
+    """An item as a point. Its `created_at` is the time of the last put, by which an engine orders; see `item_of`."""
+
+    id: str
+    payload: Payload
+    vectors: Vectors
+
+
+def payload_of(scope: Scope, item: Item, *, indexed: bool) -> Payload:
+    """The payload of an item in `scope`. indexed: whether it has texts, and so vectors."""
+    text = value_text(item.value)
+    path = item.address.path
+    fields = {
+        "id": item.address.id_in(scope, item.agent_id),
+        "tenant": scope.tenant,
+        "namespace": scope.namespace,
+        "agent": item.agent_id or NO_AGENT,
+        "path": ".".join(path),
+        "prefixes": [".".join(path[:length]) for length in range(1, len(path) + 1)],
+        "key": item.address.key,
+        "value": text,
+        SIZE: len(text.encode()),
+        "facts": facts_of(item.value),
+        "indexed": indexed,
+        "index": None if item.index is None else list(item.index),
+        "created_at": rfc3339(item.updated_at),
+        FIRST_PUT: rfc3339(item.created_at),
+        "ttl_s": None if item.ttl is None else item.ttl.total_seconds(),
+        EXPIRES: None if item.expires_at is None else rfc3339(item.expires_at),
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def item_of(payload: Payload, score: float | None = None) -> Item:
+    """The item in a point's payload."""
+    index, ttl, expires = payload.get("index"), payload.get("ttl_s"), payload.get(EXPIRES)
+    return Item(
+        address=ItemAddress.model_construct(path=path_of_text(payload["path"]), key=payload["key"]),
+        value=json.loads(payload["value"]),
+        created_at=datetime.fromisoformat(payload[FIRST_PUT]),
+        updated_at=datetime.fromisoformat(payload["created_at"]),
+        agent_id=payload["agent"] or None,
+        index=None if index is None else tuple(index),
+        ttl=None if ttl is None else timedelta(seconds=ttl),
+        expires_at=None if expires is None else datetime.fromisoformat(expires),
+        score=score,
+    )
+
+
+def path_of_text(text: str) -> tuple[str, ...]:
+    """The path whose labels are joined in `text`."""
+    return tuple(text.split(".")) if text else ()
+
+
+def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_agent: bool = False) -> Condition:
+    """Items of the scope's agent, or of every agent, that meet `conditions` and have not expired by `at`."""
+    agent = {} if every_agent else equals("agent", scope.agent_id or NO_AGENT)
+    alive = {} if at is None else negated(in_range(EXPIRES, lte=rfc3339(at)))
+    return within(scope.unbound, agent, alive, *conditions)
+
+
+class PutItem(EngineRequest[str], frozen=True, kw_only=True, tag=True):
+    """Insert or replace one item. at: the time of the put."""
+
+    scope: Scope
+    payload: Payload
+    vectors: DenseVectors
+    at: datetime
+    restored: bool
+
+    async def run(self, engine: EngineOperations) -> str:
+        """Write the item; when an item was first put at its address."""
+        same = _within(self.scope, has_ids([self.payload["id"]]), at=self.at)
+        before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
+        first = self.payload[FIRST_PUT]
+        if before and not self.restored:
+            first = next(iter(before.values()))[FIRST_PUT]
+        payload = {**self.payload, FIRST_PUT: first}
+        point = ItemPoint(payload["id"], payload, Vectors(self.vectors, _NO_TERMS))
+        await engine.write({ITEMS: [PutPoints([point], within(self.scope.unbound))]})
+        return str(first)
+
+
+class GetItem(EngineRequest[Payload | None], frozen=True, kw_only=True, tag=True):
+    """Asks for the payload of the item with an id. refresh: restart its time to live."""
+
+    scope: Scope
+    id: str
+    at: datetime
+    refresh: bool
+
+    async def run(self, engine: EngineOperations) -> Payload | None:
+        """The payload, or None."""
+        where = _within(self.scope, has_ids([self.id]), at=self.at)
+        found = (await engine.scroll({ITEMS: Scroll(where, 1)}))[ITEMS]
+        payload = found.get(self.id)
+        if payload is None or not self.refresh:
+            return payload
+        return (await _refreshed(engine, self.scope, [payload], self.at))[0]
+
+
+class DeleteItem(EngineRequest[bool], frozen=True, kw_only=True, tag=True):
+    """Remove the item with an id."""
+
+    repeatable = False
+
+    scope: Scope
+    id: str
+    at: datetime
+
+    async def run(self, engine: EngineOperations) -> bool:
+        """Remove the item; whether there was one."""
+        count = await engine.count({ITEMS: _within(self.scope, has_ids([self.id]), at=self.at)})
+        await engine.write({ITEMS: [RemovePoints(_within(self.scope, has_ids([self.id]), at=None))]})
+        return bool(count[ITEMS])
+
+
+class ItemPage(msgspec.Struct, frozen=True, array_like=True):
+    """A part of the items that were asked for, in order. read: how many ids were read; 0 at the end.
+
+    scores: of each payload; None for the latest updates. ids: of the payloads.
+    """
+
+    payloads: list[Payload]
+    scores: list[float | None]
+    read: int
+
+
+class FindItems(EngineRequest[ItemPage], frozen=True, kw_only=True, tag=True):
+    """Asks for items in order, from position `offset` on: by score, then those without texts; else by last put."""
+
+    scope: Scope
+    where: list[Condition]
+    vector: DenseVector | None
+    limit: int
+    offset: int
+    at: datetime
+
+    async def run(self, engine: EngineOperations) -> ItemPage:
+        """At most `limit` items, fewer if their values have more than MAX_PAGE_BYTES."""
+        where = _within(self.scope, *self.where, at=self.at)
+        end = self.offset + self.limit
+        if self.vector is None:
+            ranked = await _latest(engine, where, end)
+        else:
+            ranked = await _nearest(engine, where, self.vector, end)
+        wanted = dict(ranked[self.offset : end])
+        sizes = await _payloads(engine, where, wanted, (SIZE,))
+        chosen: list[str] = []
+        total = 0
+        for item_id in wanted:
+            total += sizes.get(item_id, {}).get(SIZE, 0)
+            if chosen and total > MAX_PAGE_BYTES:
+                break
+            chosen.append(item_id)
+        payloads = await _payloads(engine, where, chosen, None)
+        present = [item_id for item_id in chosen if item_id in payloads]
+        return ItemPage([payloads[each] for each in present], [wanted[each] for each in present], len(chosen))
+
+
+class RefreshItems(EngineRequest[None], frozen=True, kw_only=True, tag=True):
+    """Restart the time to live of those of the items with these ids that have one."""
+
+    scope: Scope
+    ids: list[str]
+    at: datetime
+
+    async def run(self, engine: EngineOperations) -> None:
+        """Write the new expiries."""
+        where = _within(self.scope, at=self.at)
+        payloads = await _payloads(engine, where, self.ids, ("id", "ttl_s"))
+        await _refreshed(engine, self.scope, list(payloads.values()), self.at)
+
+
+class ListItemPaths(EngineRequest[list[str]], frozen=True, kw_only=True, tag=True):
+    """Asks for the paths that have items, as joined texts."""
+
+    scope: Scope
+    where: list[Condition]
+    at: datetime
+
+    async def run(self, engine: EngineOperations) -> list[str]:
+        """The paths, in no particular order."""
+        where = _within(self.scope, *self.where, at=self.at)
+        count = (await engine.count({ITEMS: where}))[ITEMS]
+        if not count:
+            return []
+        return [str(path) for path, _ in (await engine.facet("path", {ITEMS: where}, count))[ITEMS]]
+
+
+class CountItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
+    """Asks for the number of items of every agent in a namespace. at: without those that expired by then."""
+
+    scope: Scope
+    at: datetime | None
+
+    async def run(self, engine: EngineOperations) -> int:
+        """The number."""
+        return (await engine.count({ITEMS: _within(self.scope, at=self.at, every_agent=True)}))[ITEMS]
+
+
+class ListItems(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=True):
+    """Asks for items of every agent in a namespace, ordered by id. after: the last id of the page before."""
+
+    scope: Scope
+    after: str | None
+    limit: int
+    at: datetime
+
+    async def run(self, engine: EngineOperations) -> list[Payload]:
+        """The payloads of the next `limit` items after `after`."""
+        where = _within(self.scope, at=self.at, every_agent=True)
+        # One more than the limit, as the engine begins with `after` itself.
+        ordered = Scroll(where, self.limit + 1, order=ScrollOrder.BY_ID, start_id=self.after)
+        payloads = (await engine.scroll({ITEMS: ordered}))[ITEMS]
+        return [payload for item_id, payload in payloads.items() if item_id != self.after][: self.limit]
+
+
+class DeleteItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
+    """Remove the items of every agent in a namespace, expired ones too."""
+
+    repeatable = False
+
+    scope: Scope
+
+    async def run(self, engine: EngineOperations) -> int:
+        """Remove the items; how many there were."""
+        where = _within(self.scope, at=None, every_agent=True)
+        count = (await engine.count({ITEMS: where}))[ITEMS]
+        if count:
+            await engine.write({ITEMS: [RemovePoints(where)]})
+        return count
+
+
+class DeleteExpiredItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
+    """Remove items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE. They are bounded by time alone."""
+
+    repeatable = False
+
+    at: datetime
+
+    async def run(self, engine: EngineOperations) -> int:
+        """Remove the items; how many."""
+        expired = in_range(EXPIRES, lte=rfc3339(self.at))
+        ids = list((await engine.scroll({ITEMS: Scroll({"must": [expired]}, EXPIRED_AT_ONCE, ())}))[ITEMS])
+        if ids:
+            await engine.write({ITEMS: [RemovePoints({"must": [has_ids(ids), expired]})]})
+        return len(ids)
+
+
+async def embed_items(
+    payloads: Sequence[Payload], embed: Callable[[Sequence[InContext]], Awaitable[list[Vectors]]]
+) -> list[ItemPoint]:
+    """The points of the items in `payloads`, with new vectors of their texts."""
+    points = []
+    for payload in payloads:
+        texts = texts_at(json.loads(payload["value"]), payload.get("index"))
+        vectors = await embed([InContext(text) for text in texts]) if texts else []
+        dense = np.vstack([each.dense for each in vectors]) if vectors else np.empty((0, 0), np.float32)
+        points.append(ItemPoint(payload["id"], payload, Vectors(dense, _NO_TERMS)))
+    return points
+
+
+async def _latest(engine: EngineOperations, where: Condition, limit: int) -> list[tuple[str, float | None]]:
+    """The ids of the items that were put last, without scores."""
+    newest = Scroll(where, limit, (), ScrollOrder.NEWEST_FIRST)
+    return [(item_id, None) for item_id in (await engine.scroll({ITEMS: newest}))[ITEMS]]
+
+
+async def _nearest(
+    engine: EngineOperations, where: Condition, vector: DenseVector, limit: int
+) -> list[tuple[str, float | None]]:
+    """Ids and scores of the best hits, ties by id; after them, up to `limit`, the latest items without texts.
+
+    An engine may cut a group of equal scores anywhere, so more hits are read until the group is whole.
+    """
+    asked = limit + 1
+    while True:
+        (hits,) = (await engine.search({ITEMS: [VectorQuery(vector, asked, where, where)]}))[ITEMS]
+        if len(hits.keys) < asked or hits.scores[-1] != hits.scores[limit - 1]:
+            break
+        asked *= 4
+    ids = strings_of(await engine.ids({ITEMS: hits.keys})) if len(hits.keys) else []
+    ordered = sorted(zip((-hits.scores).tolist(), ids, strict=True))[:limit]
+    scored: list[tuple[str, float | None]] = [(item_id, -negative) for negative, item_id in ordered]
+    if len(scored) == limit:
+        return scored
+    unindexed = {"must": [*where["must"], equals("indexed", False)]}
+    return [*scored, *await _latest(engine, unindexed, limit - len(scored))]
+
+
+async def _payloads(
+    engine: EngineOperations, where: Condition, ids: Sequence[str] | Mapping[str, Any], fields: tuple[str, ...] | None
+) -> dict[str, Payload]:
+    """The payloads of those `ids` that meet `where`, by id."""
+    if not ids:
+        return {}
+    return (await engine.scroll({ITEMS: Scroll({"must": [*where["must"], has_ids(ids)]}, len(ids), fields)}))[ITEMS]
+
+
+async def _refreshed(
+    engine: EngineOperations, scope: Scope, payloads: Sequence[Payload], at: datetime
+) -> list[Payload]:
+    """`payloads` with the expiries that they have after a read at `at`, which is written."""
+    by_ttl: dict[float, list[str]] = {}
+    for payload in payloads:
+        if "ttl_s" in payload:
+            by_ttl.setdefault(payload["ttl_s"], []).append(payload["id"])
+    expiries = {ttl_s: rfc3339(at + timedelta(seconds=ttl_s)) for ttl_s in by_ttl}
+    changes: list[Change] = [
+        SetFields(_within(scope, has_ids(ids), at=at), {EXPIRES: expiries[ttl_s]}) for ttl_s, ids in by_ttl.items()
+    ]
+    if changes:
+        await engine.write({ITEMS: changes})
+    return [{**payload, EXPIRES: expiries[payload["ttl_s"]]} if "ttl_s" in payload else payload for payload in payloads]

@@ -1,0 +1,284 @@
+"""Calls on keyed items, over an in-memory store and a fake encoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.wiring.container import Services
+from memtypes.items.item import MAX_VALUE_BYTES
+from tests.api.conftest import NOW, bearer, connect
+from tests.api.fake_services import fake_services
+
+pytestmark = pytest.mark.anyio
+
+SPACE = {"namespace": "n"}
+
+
+class Items:
+    """A client of keyed items in one namespace, with a clock to set."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.http: httpx.AsyncClient
+
+    def clock(self) -> datetime:
+        """The time of the service."""
+        return self.now
+
+    async def put(self, path: str, key: str, value: Any, **fields: Any) -> httpx.Response:
+        """The answer to a put."""
+        body = {**SPACE, "path": path.split(".") if path else [], "key": key, "value": value, **fields}
+        return await self.http.put("/v1/items", json=body)
+
+    async def get(self, path: str, key: str, **params: Any) -> httpx.Response:
+        """The answer to a get."""
+        return await self.http.get("/v1/items", params={**SPACE, "path": path, "key": key, **params})
+
+    async def search(self, **body: Any) -> list[dict[str, Any]]:
+        """The items that a search finds."""
+        answer = await self.http.post("/v1/items/search", json={**SPACE, **body})
+        items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
+        return items
+
+    async def paths(self, **body: Any) -> Any:
+        """The paths that a listing finds."""
+        return (await self.http.post("/v1/items/paths", json={**SPACE, **body})).raise_for_status().json()["paths"]
+
+
+@pytest.fixture
+async def items() -> AsyncIterator[Items]:
+    """Keyed items of a new service."""
+    client = Items()
+    async with connect(fake_services(client.clock)) as client.http:
+        yield client
+
+
+async def test_an_item_has_its_address_value_and_times(items: Items) -> None:
+    """A put answers with the times, a get with everything; another put keeps created_at."""
+    first = await items.put("users.ann", "food", {"text": "pizza"})
+    assert (first.status_code, first.json()) == (
+        200,
+        {"created_at": "2026-03-01T12:00:00Z", "updated_at": "2026-03-01T12:00:00Z"},
+    )
+    items.now += timedelta(seconds=5)
+    times = {"created_at": "2026-03-01T12:00:00Z", "updated_at": "2026-03-01T12:00:05Z"}
+    assert (await items.put("users.ann", "food", None)).json() == times
+    got = await items.get("users.ann", "food")
+    assert got.json() == {"path": ["users", "ann"], "key": "food", "value": None, **times}
+
+
+async def test_a_value_is_given_back_digit_by_digit(items: Items) -> None:
+    """Integers of any size, floats, text of every script, empty and nested members; secrets are not redacted."""
+    value = {
+        "big": 123456789012345678901234567890,
+        "float": 0.1,
+        "tiny": 5e-324,
+        "one": 1.0,
+        "text": "žluťoučký 🐴 \u0000 \u202e",
+        "secret": "ghp_" + "a1B2" * 9,
+        "": [[], {}, None, True, {"a.b": "$"}],
+    }
+    await items.put("p", "k", value)
+    got = await items.get("p", "k")
+    assert json.dumps(got.json()["value"]) == json.dumps(value)
+    (found,) = await items.search(filter={"big": 123456789012345678901234567890})
+    assert json.dumps(found["value"]) == json.dumps(value)
+
+
+async def test_a_value_of_one_mebibyte_is_stored_and_a_larger_one_refused(items: Items) -> None:
+    """The limit counts the value as compact UTF-8, however it was escaped."""
+    text = "é" * ((MAX_VALUE_BYTES - 2) // 2)
+    assert (await items.put("p", "k", text, index=False)).status_code == 200
+    body = json.dumps({**SPACE, "key": "escaped", "value": text, "index": False}, ensure_ascii=True)
+    escaped = await items.http.put("/v1/items", content=body, headers={"Content-Type": "application/json"})
+    assert escaped.status_code == 200
+    assert (await items.get("", "escaped")).json()["value"] == text
+    refused = await items.put("p", "k", f"{text}é", index=False)
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "value: has 1048578 bytes as JSON; at most 1048576 can be stored"
+
+
+async def test_a_deleted_item_is_not_found(items: Items) -> None:
+    """204, then 404 for both calls."""
+    await items.put("p", "k", 1)
+    address = {**SPACE, "path": "p", "key": "k"}
+    deleted = await items.http.delete("/v1/items", params=address)
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert (await items.http.delete("/v1/items", params=address)).status_code == 404
+    missing = await items.get("p", "k")
+    assert (missing.status_code, missing.json()["detail"]) == (404, "no item 'k' at p")
+
+
+async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
+    """A get or a search with refresh_ttl restarts it, others do not."""
+    stored = await items.put("p", "k", 1, ttl_s=60)
+    assert stored.json()["expires_at"] == "2026-03-01T12:01:00Z"
+    items.now += timedelta(seconds=59)
+    assert (await items.get("p", "k", refresh_ttl=True)).json()["expires_at"] == "2026-03-01T12:01:59Z"
+    items.now += timedelta(seconds=59)
+    assert len(await items.search(refresh_ttl=True)) == 1
+    items.now += timedelta(seconds=59)
+    assert (await items.get("p", "k")).status_code == 200
+    items.now += timedelta(seconds=1)
+    assert (await items.get("p", "k")).status_code == 404
+    assert await items.search() == await items.paths() == []
+
+
+async def test_a_search_finds_what_was_just_put(items: Items) -> None:
+    """By the whole value, or by the texts at the index paths; not at all with index false."""
+    await items.put("p", "whole", {"text": "green tea"})
+    await items.put("p", "title", {"title": "green tea", "body": "red wine"}, index=["title"])
+    await items.put("p", "parts", {"parts": [{"text": "red wine"}, {"text": "green tea"}]}, index=["parts[*].text"])
+    await items.put("p", "hidden", {"text": "green tea"}, index=False)
+    found = await items.search(query="green tea", prefix=["p"])
+    assert [each["key"] for each in found][-1] == "hidden"
+    assert "score" not in found[-1]
+    scores = {each["key"]: each["score"] for each in found[:-1]}
+    assert scores["title"] == pytest.approx(1.0, abs=1e-5)
+    assert scores["parts"] == pytest.approx(1.0, abs=1e-5)
+    red = {each["key"]: each.get("score") for each in await items.search(query="red wine")}
+    assert red["parts"] == pytest.approx(1.0, abs=1e-5)
+    assert (red["title"] or 0.0) < 0.99
+
+
+async def test_filters_and_pages(items: Items) -> None:
+    """A filter compares members of values; limit is 10 unless set; the latest put comes first."""
+    for number in range(12):
+        await items.put("p", f"{number}", {"size": number, "color": "red" if number % 2 else "blue"}, index=False)
+    assert [each["key"] for each in await items.search()] == [f"{number}" for number in range(11, 1, -1)]
+    assert [each["key"] for each in await items.search(filter={"color": "red", "size": {"$gte": 9}})] == ["11", "9"]
+    assert [each["key"] for each in await items.search(filter={"size": {"$ne": 11}}, limit=2, offset=1)] == ["9", "8"]
+    assert await items.search(filter={}, limit=0) == []
+
+
+async def test_paths_are_listed(items: Items) -> None:
+    """With conditions on their ends, cut to a depth."""
+    for path in ("a.b.c", "a.d", "b.c", ""):
+        await items.put(path, "k", 1, index=False)
+    assert await items.paths() == [[], ["a", "b", "c"], ["a", "d"], ["b", "c"]]
+    assert await items.paths(match=[{"type": "suffix", "path": ["c"]}], max_depth=1) == [["a"], ["b"]]
+    assert await items.paths(match=[{"type": "prefix", "path": ["*", "d"]}]) == [["a", "d"]]
+    assert await items.paths(limit=1, offset=2) == [["a", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"path": ["a.b"]}, "path[0]: a label must not contain a dot"),
+        ({"path": [""]}, "path[0]:"),
+        ({"path": ["x"] * 33}, "path:"),
+        ({"key": ""}, "key:"),
+        ({"key": "x" * 1025}, "key:"),
+        ({"key": "a\x00"}, "key: must not contain U+0000"),
+        ({"index": ["$.title"]}, "index[0]: index paths are written without `$`"),
+        ({"index": ["a..b"]}, "index[0]: is not a path (at character 3)"),
+        ({"index": True}, "index: must be false or a list of paths"),
+        ({"ttl_s": 0}, "ttl_s:"),
+        ({"ttl_s": 1e12}, "ttl_s:"),
+        ({"value": list(range(257)), "index": ["*"]}, "index: gives 257 texts"),
+        ({"extra": 1}, "extra:"),
+    ],
+)
+async def test_a_bad_put_says_what_is_wrong(items: Items, fields: dict[str, Any], detail: str) -> None:
+    """422 with the field and the reason."""
+    body: dict[str, Any] = {**SPACE, "path": ["p"], "key": "k", "value": 1, **fields}
+    answer = await items.http.put("/v1/items", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"filter": {"a": {"$regex": "x"}}}, "filter.a: unknown operator; known are $eq, $ne, $gt"),
+        ({"filter": {"a": {"$gt": None}}}, "filter.a.$gt: $gt needs a number or a text"),
+        ({"filter": {"a": {"b": {"$gt": 1, "c": 2}}}}, "filter.a.b: unknown operator"),
+        ({"filter": {f"{n}": n for n in range(257)}}, "filter: has 257 conditions"),
+        ({"query": "  "}, "query: must not be blank"),
+        ({"limit": 1001}, "limit:"),
+        ({"offset": -1}, "offset:"),
+        ({"prefix": ["a", "b.c"]}, "prefix[1]: a label must not contain a dot"),
+    ],
+)
+async def test_a_bad_search_says_what_is_wrong(items: Items, body: dict[str, Any], detail: str) -> None:
+    """422 with the field and the reason."""
+    answer = await items.http.post("/v1/items/search", json={**SPACE, **body})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(detail)
+
+
+async def test_a_put_needs_a_value(items: Items) -> None:
+    """Null is a value; a missing one is not."""
+    answer = await items.http.put("/v1/items", json={**SPACE, "key": "k"})
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "value")
+
+
+async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> None:
+    """Of every agent; the erasure of one memory leaves them alone."""
+    await items.put("p", "k", 1)
+    await items.put("p", "k", 1, agent_id="ann")
+    one = await items.http.post("/v1/admin/erase", json={**SPACE, "memory_id": "0" * 36})
+    assert one.json()["erased"]["items"] == 0
+    everything = (await items.http.post("/v1/admin/erase", json=SPACE)).json()
+    assert (everything["erased"]["items"], everything["remaining"]["items"]) == (2, 0)
+    assert await items.search() == []
+
+
+async def test_readers_read_and_writers_write(guarded: Services) -> None:
+    """Tenants have items of their own."""
+    body = {**SPACE, "path": ["p"], "key": "k", "value": 1}
+    address = {**SPACE, "path": "p", "key": "k"}
+    async with connect(guarded) as http:
+        reader, writer = bearer("acme", Role.READER), bearer("acme", Role.WRITER)
+        assert (await http.put("/v1/items", json=body, headers=reader)).status_code == 403
+        assert (await http.put("/v1/items", json=body)).status_code == 401
+        assert (await http.put("/v1/items", json=body, headers=writer)).status_code == 200
+        assert (await http.get("/v1/items", params=address, headers=reader)).json()["value"] == 1
+        assert (await http.delete("/v1/items", params=address, headers=reader)).status_code == 403
+        other = bearer("other", Role.ADMIN)
+        assert (await http.get("/v1/items", params=address, headers=other)).status_code == 404
+        found = await http.post("/v1/items/search", json=SPACE, headers=other)
+        assert found.json() == {"items": []}
+        assert (await http.post("/v1/items/paths", json=SPACE, headers=other)).json() == {"paths": []}
+
+
+async def test_a_key_bound_to_agents_reaches_their_items_alone(services: Services) -> None:
+    """With one agent it is implied; with several it must be named; another one is refused."""
+    entries = [
+        KeyEntry(key="key-of-ann", tenant="acme", role=Role.WRITER, agents=["ann"]),
+        KeyEntry(key="key-of-both", tenant="acme", role=Role.WRITER, agents=["ann", "bob"]),
+        KeyEntry(key="key-of-all", tenant="acme", role=Role.WRITER),
+    ]
+    body: dict[str, Any] = {**SPACE, "path": ["p"], "key": "k", "value": "ann's"}
+    bound = replace(services, keys=KeyBook(KeyRing.of(entries)))
+    async with connect(bound) as http:
+        ann, both, free = ({"X-API-Key": f"key-of-{name}"} for name in ("ann", "both", "all"))
+        assert (await http.put("/v1/items", json=body, headers=ann)).status_code == 200
+        assert (await http.put("/v1/items", json={**body, "agent_id": "bob"}, headers=ann)).status_code == 403
+        assert (await http.put("/v1/items", json=body, headers=both)).status_code == 422
+        shared = {**body, "value": "nobody's"}
+        assert (await http.put("/v1/items", json=shared, headers=free)).status_code == 200
+
+        async def values(headers: dict[str, str], **agent: str) -> list[Any]:
+            found = await http.post("/v1/items/search", json={**SPACE, **agent}, headers=headers)
+            return [item["value"] for item in found.raise_for_status().json()["items"]]
+
+        assert (
+            await values(ann) == await values(both, agent_id="ann") == await values(free, agent_id="ann") == ["ann's"]
+        )
+        assert await values(free) == ["nobody's"]
+        assert await values(both, agent_id="bob") == []
+        address = {**SPACE, "path": "p", "key": "k"}
+        assert (await http.get("/v1/items", params={**address, "agent_id": "bob"}, headers=ann)).status_code == 403
+        got = await http.get("/v1/items", params=address, headers=ann)
+        assert (got.json()["value"], got.json()["agent_id"]) == ("ann's", "ann")
+        await http.delete("/v1/items", params=address, headers=ann)
+        assert await values(free) == ["nobody's"]

@@ -1,0 +1,119 @@
+"""Keyed items in a dictionary, after LangGraph's InMemoryStore: what every store of items is compared with."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from memtypes.items.item import ItemSearch, PathListing
+from memtypes.search.vectors import DenseVectors
+
+Address = tuple[tuple[str, ...], str]
+
+_ORDERS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+}
+
+
+@dataclass(slots=True)
+class _Entry:
+    value: Any
+    vectors: DenseVectors
+    first_put: int
+    last_put: int
+    expires: int | None
+
+
+@dataclass(slots=True)
+class DictItems:
+    """Items by path and key. Times are numbers of seconds."""
+
+    entries: dict[Address, _Entry] = field(default_factory=dict)
+
+    def put(self, address: Address, value: Any, vectors: DenseVectors, at: int, ttl: int | None) -> int:
+        """Store a value; when one was first put there."""
+        before = self._alive(at).get(address)
+        first = at if before is None else before.first_put
+        self.entries[address] = _Entry(value, vectors, first, at, None if ttl is None else at + ttl)
+        return first
+
+    def get(self, address: Address, at: int) -> Any:
+        """Value, first and last put of an item; None if there is none."""
+        entry = self._alive(at).get(address)
+        return None if entry is None else (entry.value, entry.first_put, entry.last_put)
+
+    def delete(self, address: Address, at: int) -> bool:
+        """Remove an item; whether there was one."""
+        alive = address in self._alive(at)
+        self.entries.pop(address, None)
+        return alive
+
+    def search(self, search: ItemSearch, at: int) -> list[Address]:
+        """The addresses of the items that a search finds, in its order."""
+        depth = len(search.prefix)
+        matching = [
+            (address, entry)
+            for address, entry in self._alive(at).items()
+            if address[0][:depth] == search.prefix
+            and (search.filter is None or matches(entry.value, search.filter.conditions))
+        ]
+        matching.sort(key=lambda pair: -pair[1].last_put)
+        if search.vector is not None:
+            matching.sort(key=lambda pair: -_score(search.vector, pair[1].vectors))
+        return [address for address, _ in matching][search.offset : search.offset + search.limit]
+
+    def paths(self, listing: PathListing, at: int) -> list[tuple[str, ...]]:
+        """The paths that a listing asks for."""
+        paths = {path for path, _ in self._alive(at)}
+        for condition in listing.match:
+            size = len(condition.path)
+            ends = {path: path[:size] if condition.type == "prefix" else path[len(path) - size :] for path in paths}
+            paths = {path for path, end in ends.items() if len(path) >= size and _same(condition.path, end)}
+        cut = sorted({path[: listing.max_depth] for path in paths})
+        return cut[listing.offset : listing.offset + listing.limit]
+
+    def _alive(self, at: int) -> dict[Address, _Entry]:
+        return {address: each for address, each in self.entries.items() if each.expires is None or each.expires > at}
+
+
+def _same(wanted: tuple[str, ...], labels: tuple[str, ...]) -> bool:
+    return all(one in ("*", other) for one, other in zip(wanted, labels, strict=True))
+
+
+def _score(query: DenseVectors | None, vectors: DenseVectors) -> float:
+    return float((vectors @ query).max()) if query is not None and len(vectors) else -2.0
+
+
+def matches(value: Any, condition: Any) -> bool:
+    """Whether LangGraph's comparison holds; where Python's equality differs from JSON's, JSON's."""
+    if isinstance(condition, dict) and any(name.startswith("$") for name in condition):
+        return all(_operator(value, name, operand) for name, operand in condition.items())
+    if isinstance(condition, dict):
+        return isinstance(value, dict) and all(matches(value.get(name), part) for name, part in condition.items())
+    if isinstance(condition, list):
+        same = isinstance(value, list) and len(value) == len(condition)
+        return same and all(map(matches, value, condition))
+    return _json_equal(value, condition)
+
+
+def _operator(value: Any, name: str, operand: Any) -> bool:
+    if name in ("$eq", "$ne"):
+        return _json_equal(value, operand) is (name == "$eq")
+    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (value, operand))
+    texts = isinstance(value, str) and isinstance(operand, str)
+    return (numbers or texts) and _ORDERS[name](value, operand)
+
+
+def _json_equal(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_json_equal, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_json_equal(one[name], other[name]) for name in one)
+    return bool(one == other)
