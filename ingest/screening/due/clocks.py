@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta, timezone, tzinfo
@@ -16,6 +17,7 @@ _AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "India
 _SHORT_PLACES = ("eastern", "central", "pacific", "mountain", "et", "pt", "ct")
 _OTHER_WORDS = (*_SHORT_PLACES, "reunion", "male", "nome", "center", "easter", "troll")
 """Places that are more often other words."""
+_ZONE_NAME = re.compile(r"[A-Z]\w+(?:/[A-Z]\w+(?:-\w+)*)+")
 _ADJECTIVES = ("", "er", "ter", "se", "s", "n", "ner")
 """Endings of adjectives: Berliner Zeit, Londense tijd."""
 
@@ -211,12 +213,10 @@ class Clocks:
     # Zones
 
     def zone(self, i: int) -> tuple[tzinfo, int] | None:
-        """The zone named at token `i` and the position after it: CET, UTC+2, Lisbon time, hora de Tokio, their time."""
-        words = self.words
-        name = words.tokens[i].text if 0 <= i < len(words.tokens) else ""
-        minutes = lexicon()["zones"].get(name.lower())
-        if minutes is not None and (name.isupper() or name in ("utc", "gmt")):
-            return self._abbreviated(name, minutes, i)
+        """The zone at token `i` and the position after it: CET, +05:30, Asia/Tokyo, Lisbon time, hora de Tokio."""
+        words, written = self.words, self._written(i)
+        if written:
+            return written
         label, theirs, ours = words.get("zone_time", i), words.get("their", i), words.get("ours", i)
         if label and (place := _place(words, words.after("of", label[1]))):
             return place
@@ -231,6 +231,19 @@ class Clocks:
         after_of = words.language.name == "pt" and words.is_a("of", i - 1) and words.is_capital(i)  # às 9h de Lisboa
         return place if place and (words.plain(i) in _SHORT_PLACES or after_of) else None
 
+    def _written(self, i: int) -> tuple[tzinfo, int] | None:
+        """The zone at token `i` by its offset, its name in the time zone database or its abbreviation."""
+        words = self.words
+        if self._is_offset(i):
+            return self._offset(i), i + 2
+        if i >= 0 and words.plain(i + 1) == "/" and (named := _named_zone(words, i)):
+            return named
+        name = words.tokens[i].text if 0 <= i < len(words.tokens) else ""
+        minutes = lexicon()["zones"].get(name.lower())
+        if minutes is not None and (name.isupper() or name in ("utc", "gmt")):
+            return self._abbreviated(name, minutes, i)
+        return None
+
     def _abbreviated(self, name: str, minutes: int, i: int) -> tuple[tzinfo, int]:
         words = self.words
         if name == "IST" and str(self.home) in ("Europe/Dublin", "Asia/Jerusalem"):
@@ -240,10 +253,21 @@ class Clocks:
             and words.plain(i + 1) in ("+", "-")
             and words.kind(i + 2) in ("number", "clock")
         ):
-            hours, _, rest = words.plain(i + 2).replace(":", ".").partition(".")
-            offset = timedelta(hours=min(int(hours), 14), minutes=int(rest[:2] or 0) % 60)
-            return timezone(offset if words.plain(i + 1) == "+" else -offset), i + 3
+            return self._offset(i + 1), i + 3
         return timezone(timedelta(minutes=minutes)), i + 1
+
+    def _is_offset(self, i: int) -> bool:
+        """Whether token `i` is the sign of an offset as ISO 8601 writes it: +05:30. A minus may also join two times."""
+        words, hours = self.words, self.words.plain(i + 1)
+        if words.kind(i + 1) != "clock" or not words.glued(i + 1) or len(hours) != len("05:30"):
+            return False
+        return words.plain(i) == "+" or (words.plain(i) == "-" and hours[0] == "0" and not words.glued(i))
+
+    def _offset(self, i: int) -> timezone:
+        """The zone of the offset whose sign is token `i`."""
+        hours, _, rest = self.words.plain(i + 1).replace(":", ".").partition(".")
+        offset = timedelta(hours=min(int(hours), 14), minutes=int(rest[:2] or 0) % 60)
+        return timezone(offset if self.words.plain(i) == "+" else -offset)
 
     def _elsewhere(self) -> tzinfo | None:
         """The zone of the first place in the text that is not in the speaker's zone."""
@@ -263,10 +287,24 @@ def _place(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
     return None
 
 
+def _named_zone(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
+    """The zone of the time zone database whose name is at token `i`, such as Europe/Oslo, and the position after it."""
+    start = words.tokens[i].start
+    name = _ZONE_NAME.match(words.text, start)
+    if name is None or name[0] not in _zone_names():
+        return None
+    return ZoneInfo(name[0]), sum(token.start < name.end() for token in words.tokens)
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
 @cache
 def _places() -> Mapping[str, str]:
     """Zone of each place: the cities of the time zone database, and the places of the lexicon."""
-    zones = sorted(zone for zone in available_timezones() if zone.split("/")[0] in _AREAS)
+    zones = sorted(zone for zone in _zone_names() if zone.split("/")[0] in _AREAS)
     cities = {plain(zone.split("/")[-1].replace("_", " ")): zone for zone in zones}
     listed = {plain(name.strip()): zone for zone, names in lexicon()["places"].items() for name in names.split(",")}
     return cities | listed

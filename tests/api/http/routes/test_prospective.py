@@ -44,6 +44,8 @@ async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None
     ("content", "due_at"),
     [
         ("Join the call at 5pm PST on Monday", "2026-03-03T01:00:00Z"),
+        ("Join the call tomorrow at 17:00 (America/New_York)", "2026-03-02T22:00:00Z"),
+        ("Join the call tomorrow at 17:00+05:30", "2026-03-02T11:30:00Z"),
         ("Two days before 2026-03-20, post the parcels", "2026-03-18T08:00:00Z"),
         ("Freitag um halb drei zum Friseur", "2026-03-06T13:30:00Z"),
         ("Reunión el jueves a las 16:00, hora de Lisboa", "2026-03-05T16:00:00Z"),

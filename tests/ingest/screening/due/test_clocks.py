@@ -59,6 +59,11 @@ def test_other_numbers_are_no_clocks(text: str) -> None:
         ("CET", 0, 1),
         ("GMT+5:30", 0, 5.5),
         ("UTC-3", 0, -3),
+        ("CET/CEST", 0, 1),
+        ("9:00+05:30", 1, 5.5),
+        ("9:00 -03:00", 1, -3),
+        ("Europe/Oslo.", 0, 1),
+        ("America/Argentina/Buenos_Aires", 0, -3),
         ("Eastern", 0, -5),
         ("Tokyo time", 0, 9),
         ("hora de Lima", 0, -5),
@@ -75,7 +80,7 @@ def test_zones_are_read(text: str, at: int, hours: float) -> None:
     assert WINTER.astimezone(zone[0]).utcoffset() == timedelta(hours=hours)
 
 
-@pytest.mark.parametrize("text", ["cat", "Paris", "east of here"])
+@pytest.mark.parametrize("text", ["cat", "Paris", "east of here", "-10:00", "+5", "Europe/Nowhere", "Either/Or"])
 def test_other_words_are_no_zones(text: str) -> None:
-    """Abbreviations need capitals, and places a word for time."""
+    """Abbreviations need capitals, places a word for time, and offsets two digits; 9:00 -10:00 is a range."""
     assert Clocks(read_words(text), HOME).zone(0) is None
