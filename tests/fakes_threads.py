@@ -142,7 +142,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
             stored.thread = replace(stored.thread, summary="", summary_tokens=0)
         turns[-1] = stored.number(append.turn, append.rank)
         stored.used_at = next(self._uses)
-        self._queue(scope, append.thread_id, evicted)
+        self.evict(scope, append.thread_id, evicted)
         self._set(stored, turns)
         thread = stored.thread
         appended = TurnAppended(
@@ -198,7 +198,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         evicted = [turn for turn in stored.turns if turn.index in removal.indices]
         if len(evicted) < len(removal.indices):
             return False
-        self._queue(scope, removal.thread_id, evicted)
+        self.evict(scope, removal.thread_id, evicted)
         stored.thread = replace(stored.thread, last_flush_at=rfc3339(removal.at))
         if removal.summary is not None:
             stored.thread = replace(stored.thread, summary=removal.summary, summary_tokens=removal.summary_tokens)
@@ -237,7 +237,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
         """See the port `ThreadStore` or `EvictedTurnStore`."""
         turns = self._get(scope, thread_id).turns
-        self._queue(scope, thread_id, turns if flush else [])
+        self.evict(scope, thread_id, turns if flush else [])
         del self._threads[scope.tenant, scope.namespace, thread_id]
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
@@ -288,7 +288,8 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         tokens = _tokens(turns) + stored.thread.summary_tokens
         stored.thread = replace(stored.thread, version=stored.thread.version + 1, tokens=tokens, turns=len(turns))
 
-    def _queue(self, scope: Scope, thread_id: str, turns: list[Turn]) -> None:
+    def evict(self, scope: Scope, thread_id: str, turns: Sequence[Turn]) -> None:
+        """Queue turns as one batch, none if there are none."""
         if turns:
             queue = self._evicted.setdefault((scope.tenant, scope.namespace), [])
             queue.append(EvictedTurns(thread_id, tuple(turns), str(next(self._tokens))))

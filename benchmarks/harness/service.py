@@ -79,10 +79,10 @@ class KeepAliveClient:
         host, _, port = url.removeprefix("http://").partition(":")
         return cls(*await asyncio.open_connection(host, int(port), limit=_LARGEST_ANSWER))
 
-    async def post(self, path: str, body: Mapping[str, object]) -> bytes:
+    async def post(self, path: str, body: Mapping[str, object], header: str = "Accept: */*") -> bytes:
         """Post `body` as JSON to `path`; the body of the answer. Raises Refused for a status other than 2xx."""
         content = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{header}\r\n"
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         status, *headers = (await self._reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
         length = next(int(line.partition(b":")[2]) for line in headers if line.startswith(b"content-length:"))

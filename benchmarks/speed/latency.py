@@ -2,7 +2,8 @@
 
 The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
 the bare engine, this process and the service, so that all see the same machine. Each side embeds a question once;
-"query cached" repeats the question to the service; prompt-submit asks it with the list of to-dos that an agent keeps.
+"query cached" repeats the question to the service; prompt-submit asks it with the list of to-dos that an agent keeps,
+claude-code in sessions of ten prompts.
 What late interaction adds is measured in pairs, in alternating order. A receipt slows the call after it, so calls with
 and without receipts are made ten at a time.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections import defaultdict
@@ -125,8 +127,8 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
 
 
 async def _take_turns(sides: Sides, asked: Sequence[str], namespaces: int) -> None:
-    http = (_http("HTTP retrieve"), _http(HTTP_CACHED), _http(WITHOUT_RECEIPT, receipt=False), _http_live, _http_hook)
-    steps: tuple[Step, ...] = (_floor, _retrieve_pair, *http)
+    http = (_http("HTTP retrieve"), _http(HTTP_CACHED), _http(WITHOUT_RECEIPT, receipt=False), _http_live)
+    steps: tuple[Step, ...] = (_floor, _retrieve_pair, *http, _http_hook, _http_client)
     for start in range(0, len(asked), _ROUND):
         for step in steps:
             for index, question in enumerate(asked[start : start + _ROUND], start):
@@ -191,9 +193,19 @@ async def _http_hook(sides: Sides, scope: Scope, question: str) -> None:
     await _post(sides, "hooks/prompt-submit", "HTTP prompt-submit", body)
 
 
-async def _post(sides: Sides, call: str, name: str, body: dict[str, Any]) -> bytes:
+async def _http_client(sides: Sides, scope: Scope, question: str) -> None:
+    header, done = f"X-Remembrancer-Namespace: {scope.namespace}", len(sides.samples["HTTP UserPromptSubmit"])
+    event = {"session_id": f"{id(sides.samples)} {os.getpid()} {done // _ROUND}", "source": "startup"}
+    if done % _ROUND == 0:
+        event = {**event, "hook_event_name": "SessionStart"}
+        await _post(sides, "hooks/claude-code", "HTTP SessionStart", event, header)
+    event = {**event, "hook_event_name": "UserPromptSubmit", "prompt": f"{question} Go on then.", "source": "user"}
+    await _post(sides, "hooks/claude-code", "HTTP UserPromptSubmit", event, header)
+
+
+async def _post(sides: Sides, call: str, name: str, body: dict[str, Any], header: str = "Accept: */*") -> bytes:
     began = time.perf_counter()
-    answer = await sides.service.post(f"/v1/{call}", body)
+    answer = await sides.service.post(f"/v1/{call}", body, header)
     sides.add(name, began)
     return answer
 

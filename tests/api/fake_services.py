@@ -8,6 +8,7 @@ from api.http.idempotency import IdempotentCalls
 from api.wiring.container import Services
 from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableTexts
 from api.wiring.services import local_panel, screening_of
+from ingest.conversations.captured_turns import CapturedTurnWriter
 from ingest.conversations.evicted_turns import EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
@@ -41,6 +42,7 @@ from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_answers import FakeAnswers
+from tests.fakes_client_sessions import FakeClientSessions
 from tests.fakes_locks import FakeLocks
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
@@ -106,6 +108,7 @@ def fake_services(
     threads = Threads(live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock, logs)
     working = WorkingMemory(items, ingestor, stored, clock, logs)
     ended = EndedWorkflows(logs, ingestor, threads, working)
+    sessions, guard = FakeClientSessions(), RecallGuard(stored, sparse, use_counts.write)
     return Services(
         store=stored,
         ingestor=ingestor,
@@ -113,7 +116,9 @@ def fake_services(
         decisions=Decisions(stored, ingestor, clock),
         intentions=Intentions(stored, embedder, ingestor, ingestor.locks, clock),
         retriever=Retriever(retrieving),
-        recall_guard=RecallGuard(stored, sparse, use_counts.write),
+        recall_guard=guard,
+        client_sessions=sessions,
+        captures=CapturedTurnWriter(sessions.captures, sessions, ingestor, guard, clock),
         pings={"store": stored.ping, "embedder": embedder.ping},
         clock=clock,
         threads=threads,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -46,7 +47,8 @@ class ClientSession:
     async def post(self, event: str, *, headers: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
         """Post an event as the client does, and return the answer."""
         body = {"session_id": self.session_id, "cwd": self.cwd, "hook_event_name": event, **fields}
-        got = await self.http.post(f"/v1/hooks/{self.client}", json=body, headers=headers)
+        sent = {"content-type": "application/json", **(headers or {})}
+        got = await self.http.post(f"/v1/hooks/{self.client}", content=json.dumps(body), headers=sent)
         assert got.status_code == 200, got.text
         answer: dict[str, Any] = got.json()
         return answer
@@ -68,6 +70,12 @@ class ClientSession:
         """Report the answer to the last prompt, and return when the turn is stored."""
         fields = {"stop_hook_active": False, "last_assistant_message": text, **self._turn, **fields}
         answer = await self.post("Stop", **fields)
+        await self.settled()
+        return answer
+
+    async def stop_of_subagent(self, text: str, **fields: Any) -> dict[str, Any]:
+        """Report the answer of a subagent, and return when it is stored."""
+        answer = await self.post("SubagentStop", stop_hook_active=False, last_assistant_message=text, **fields)
         await self.settled()
         return answer
 

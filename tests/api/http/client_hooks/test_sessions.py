@@ -1,20 +1,234 @@
-"""Sessions of clients, event by event."""
+"""Sessions of clients, event by event: what a client would add to what the model reads, and what is stored."""
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
-from tests.api.http.client_hooks.conftest import ClientSession
+from memtypes.model.episodic import Episodic
+from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Prospective, Status
+from tests.api.http.client_hooks.conftest import ClientSession, Clock
 
 pytestmark = pytest.mark.anyio
 
 FACT = "We run Postgres 15 in production because the ledger needs logical replication."
 QUESTION = "Which Postgres version do we run in production?"
+OTHER = "The nightly import of the warehouse takes its advisory lock for each sku."
+OTHER_QUESTION = "For what does the nightly import of the warehouse take its advisory lock?"
+TASK = "Remind me to renew the certificate of the staging server on 2026-03-04."
 
 
-async def test_facts_of_one_session_are_in_the_next_one(session: ClientSession) -> None:
+@pytest.mark.parametrize("client", ["claude-code", "codex", "vscode"])
+async def test_facts_of_one_session_are_in_the_next_one(session: ClientSession, client: str) -> None:
     """The prompt and its answer are stored, and help another session of the project."""
+    session.client = client
     assert await session.post("SessionStart", source="startup") == {}
     assert await session.exchange(FACT, "Understood, I will keep the replication slots in mind.") == ""
+    assert await session.post("SessionEnd", reason="other") == {}
     assert FACT in {memory.content for memory in await session.memories()}
     assert FACT in await session.another().prompt(QUESTION)
+
+
+@pytest.mark.parametrize("client", ["claude-code", "codex", "vscode"])
+async def test_a_session_begins_with_what_is_pending_and_recent(session: ClientSession, client: str) -> None:
+    """Open tasks and the newest memories of the project are shown before the first prompt, and not again."""
+    session.client = client
+    await session.exchange(TASK, "I will.")
+    await session.exchange(FACT, "Good.")
+    following = session.another()
+    text = await following.context("SessionStart", source="startup")
+    assert text.startswith("From the memory of this project: ")
+    assert "renew the certificate" in text
+    assert FACT in text
+    assert await following.prompt(QUESTION) == ""
+
+
+@pytest.mark.parametrize("source", ["resume", "fork"])
+async def test_a_session_that_goes_on_begins_with_nothing(session: ClientSession, source: str) -> None:
+    """Its client repeats the transcript, which has what was shown."""
+    await session.exchange(FACT, "Good.")
+    assert await session.another().post("SessionStart", source=source) == {}
+
+
+async def test_a_memory_is_shown_once_in_a_session(session: ClientSession) -> None:
+    """The client's history keeps what was added to an earlier prompt."""
+    await session.exchange(FACT, "Good.")
+    await session.exchange(OTHER, "Fine.")
+    following = session.another()
+    assert FACT in await following.prompt(QUESTION)
+    assert FACT not in await following.prompt(f"{QUESTION} Once more.")
+    text = await following.prompt(OTHER_QUESTION)
+    assert FACT not in text
+    assert FACT in await session.another().prompt(QUESTION)
+
+
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [
+        ("SessionStart", {"source": "clear"}),
+        ("SessionStart", {"source": "compact"}),
+        ("PostCompact", {"trigger": "auto", "compact_summary": "They talked about the weather in Lisbon."}),
+    ],
+)
+async def test_a_compacted_or_cleared_session_is_shown_things_again(
+    session: ClientSession, clock: Clock, event: str, fields: dict[str, str]
+) -> None:
+    """What was shown is gone from the model's context, and so is what was said in the session."""
+    await session.exchange(FACT, "Good.")
+    following = session.another()
+    assert FACT in await following.prompt(QUESTION)
+    await following.exchange(OTHER, "Fine.")
+    clock.later(minutes=1)
+    shown = await following.post(event, **fields)
+    shown_text = str(shown) + await following.prompt(QUESTION) + await following.prompt(OTHER_QUESTION)
+    assert shown_text.count(FACT) == 1
+    assert shown_text.count(OTHER) == 1
+
+
+async def test_both_events_of_a_compaction_show_things_once(session: ClientSession, clock: Clock) -> None:
+    """A compaction is reported by PostCompact and by SessionStart, in either order."""
+    await session.exchange(FACT, "Good.")
+    for first, second in (("SessionStart", "PostCompact"), ("PostCompact", "SessionStart")):
+        following = session.another()
+        await following.prompt(QUESTION)
+        clock.later(minutes=2)
+        texts = [str(await following.post(first, source="compact"))]
+        clock.later(seconds=1)
+        texts += [str(await following.post(second, source="compact")), await following.prompt(QUESTION)]
+        assert "".join(texts).count(FACT) == 1
+
+
+async def test_what_a_session_said_itself_is_not_shown_in_it(session: ClientSession) -> None:
+    """It is in the session's history."""
+    await session.exchange(FACT, "Good.")
+    assert await session.prompt(QUESTION) == ""
+
+
+async def test_what_a_session_repeats_is_not_shown_in_it(session: ClientSession) -> None:
+    """A statement that merges into an earlier session's memory is in this session's history, too."""
+    await session.exchange(FACT, "Good.")
+    following = session.another()
+    await following.stop("Fine.", prompt_id="x")
+    await following.post("UserPromptSubmit", prompt=FACT, source="system")
+    following.prompts = 1
+    assert FACT in await following.prompt(QUESTION)
+    assert FACT not in await following.prompt(FACT)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": "/compact keep the Postgres version in production"},
+        {"prompt": QUESTION, "source": "system"},
+        {"prompt": QUESTION, "source": "loop_wakeup"},
+        {"prompt": QUESTION, "source": "schedule_wakeup"},
+        {"prompt": QUESTION, "source": "poll_event"},
+        {"prompt": " \n"},
+        {"prompt": None},
+        {},
+    ],
+)
+async def test_what_is_no_prompt_of_the_user_gets_nothing(session: ClientSession, fields: dict[str, str]) -> None:
+    """Commands and wake-ups are neither searched for nor stored."""
+    await session.exchange(FACT, "Good.")
+    before = {memory.content for memory in await session.memories()}
+    following = session.another()
+    assert await following.post("UserPromptSubmit", prompt_id="x", **fields) == {}
+    await following.post("SessionEnd", reason="other")
+    await following.settled()
+    assert {memory.content for memory in await session.memories()} == before
+
+
+async def test_a_stop_that_is_sent_again_adds_nothing(session: ClientSession) -> None:
+    """Turns are known by session and prompt."""
+    await session.prompt(FACT)
+    for _ in range(3):
+        assert await session.stop(OTHER) == {}
+    contents = [memory.content for memory in await session.memories()]
+    assert len(contents) == len(set(contents)) == 2
+
+
+async def test_an_answer_without_a_known_prompt_is_stored(session: ClientSession) -> None:
+    """The prompt came while the live store was away, or from a wake-up."""
+    text = "The migration failed because the index on orders was built twice."
+    await session.stop(text, prompt_id="unknown")
+    await session.stop(None, prompt_id="unknown")
+    assert [memory.content for memory in await session.memories()] == [text]
+
+
+async def test_a_prompt_whose_answer_was_interrupted_is_stored_at_the_end(session: ClientSession) -> None:
+    """Clients report no Stop then."""
+    await session.prompt(FACT)
+    await session.prompt(OTHER)
+    await session.stop("Fine.")
+    assert await session.post("SessionEnd", reason="prompt_input_exit") == {}
+    await session.settled()
+    assert {FACT, OTHER} <= {memory.content for memory in await session.memories()}
+
+
+async def test_a_subagent_s_answer_is_stored_as_its_own(session: ClientSession) -> None:
+    """Its agent is named, and the prompt of the session still waits for its answer."""
+    await session.prompt(FACT)
+    agent = {"agent_id": "a1", "agent_type": "reviewer", "agent_transcript_path": "/x"}
+    for _ in range(2):
+        assert await session.stop_of_subagent(OTHER, **agent) == {}
+    (memory,) = await session.memories()
+    assert (memory.content, memory.agent_id) == (OTHER, "reviewer")
+    await session.stop("Good.")
+    assert FACT in {memory.content for memory in await session.memories()}
+
+
+async def test_a_summary_of_a_compaction_is_one_event(session: ClientSession) -> None:
+    """It is kept whole, whatever types its sentences have."""
+    summary = f"1. {FACT}\n2. {OTHER}\n3. Decided: {TASK}"
+    assert await session.post("PostCompact", trigger="manual", compact_summary=summary) == {}
+    await session.settled()
+    (memory,) = await session.memories()
+    assert isinstance(memory, Episodic)
+    assert memory.content == summary
+    assert await session.post("PostCompact", trigger="manual") == {}
+
+
+async def test_events_without_an_effect_are_answered_with_nothing(session: ClientSession) -> None:
+    """Unknown events, fields and types of fields are no error: clients change monthly."""
+    tool = {"tool_name": "Bash", "tool_input": {"command": "echo hi"}, "tool_response": {"stdout": FACT}}
+    assert await session.post("PostToolUse", **tool) == {}
+    assert await session.post("PreCompact", trigger="auto", custom_instructions="") == {}
+    assert await session.post("SomethingNew", deep={"a": [1, None]}, number=10**40) == {}
+    assert await session.post("Stop", prompt_id=3, last_assistant_message={"text": FACT}) == {}
+    assert await session.post("UserPromptSubmit", prompt=[FACT], transcript_path=None, source=7) == {}
+    await session.settled()
+    assert await session.memories() == []
+
+
+async def test_texts_with_control_characters_are_stored_without_them(session: ClientSession) -> None:
+    """Terminal colours and halves of emoji come with pasted text."""
+    await session.prompt(f"\x1b[31m{FACT}\x1b[0m\x00 \ud83d")
+    await session.stop("Good.")
+    assert f"{FACT} \ufffd" in {memory.content for memory in await session.memories()}
+
+
+async def test_due_tasks_are_delivered(session: ClientSession, clock: Clock) -> None:
+    """A task that is due is shown with any prompt, and then marked as fired."""
+    await session.exchange(TASK, "I will.")
+    clock.later(days=4)
+    assert "renew the certificate" in await session.another().prompt("What shall we have for lunch today?")
+    (task,) = [memory for memory in await session.memories() if memory.type is MemoryType.PROSPECTIVE]
+    assert isinstance(task, Prospective)
+    assert (task.status, task.fired_at) == (Status.ACTIVE, clock.now)
+
+
+async def test_prompts_of_a_session_at_once_are_not_shown_the_same(session: ClientSession) -> None:
+    """Each memory is in one of the answers."""
+    await session.exchange(FACT, "Good.")
+    await session.exchange(OTHER, "Fine.")
+    following, texts = session.another(), list[str]()
+
+    async def ask(number: int) -> None:
+        texts.append(await following.context("UserPromptSubmit", prompt=QUESTION, prompt_id=str(number)))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(8):
+            tasks.start_soon(ask, number)
+    assert "".join(texts).count(FACT) == 1

@@ -1,0 +1,79 @@
+"""In-memory sessions of clients, over the queue of `FakeThreads`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from memtypes.live.turns import Turn
+from memtypes.model.scope import Scope
+from memtypes.ports.client_sessions import ClientSessionStore, Shown
+from tests.fakes_threads import FakeThreads
+
+
+@dataclass
+class _Session:
+    prompts: dict[str, Turn] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    said: set[tuple[str | None, ...]] = field(default_factory=set)
+    shown: set[str] = field(default_factory=set)
+    since: datetime | None = None
+    turns: int = 0
+
+
+class FakeClientSessions(ClientSessionStore):
+    """Sessions in a dictionary; `captures` is their queue."""
+
+    def __init__(self) -> None:
+        self.captures = FakeThreads()
+        self._sessions: dict[tuple[str, str, str | None], _Session] = {}
+
+    async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
+        """See the port."""
+        session = self._of(scope)
+        if prompt is not None and prompt_id not in session.asked:
+            session.prompts[prompt_id] = prompt
+        return Shown(frozenset(session.shown), session.since)
+
+    async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
+        """See the port."""
+        shown = self._of(scope).shown
+        if not shown.isdisjoint(ids):
+            return False
+        shown.update(ids)
+        return True
+
+    async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
+        """See the port."""
+        self._of(scope).shown.update(ids)
+
+    async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
+        """See the port."""
+        session = self._of(scope)
+        if session.since is None or at - session.since >= pause:
+            session.since = at
+            session.shown.clear()
+
+    async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
+        """See the port."""
+        session, batch = self._of(scope), list[Turn]()
+        if prompt_id is not None and prompt_id in session.prompts:
+            batch.append(session.prompts.pop(prompt_id))
+            session.asked |= {prompt_id} - {""}
+        for turn in turns:
+            mark = (prompt_id, turn.role, turn.agent_id, turn.content)
+            if mark not in session.said:
+                session.said.add(mark)
+                batch.append(turn)
+        numbered = [replace(turn, index=index) for index, turn in enumerate(batch, session.turns)]
+        session.turns += len(batch)
+        self.captures.evict(scope, scope.session_id or "", numbered)
+        return len(batch)
+
+    async def waiting_prompts(self, scope: Scope) -> list[str]:
+        """See the port."""
+        return sorted(self._of(scope).prompts)
+
+    def _of(self, scope: Scope) -> _Session:
+        return self._sessions.setdefault((scope.tenant, scope.namespace, scope.session_id), _Session())
