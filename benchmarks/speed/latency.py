@@ -2,8 +2,7 @@
 
 The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
 the bare engine, this process and the service, so that all see the same machine. Each side embeds a question once;
-"query cached" repeats the question to the service; prompt-submit asks it with the list of to-dos that an agent keeps,
-claude-code in sessions of ten prompts.
+"query cached" repeats the question; prompt-submit asks it with an agent's list of to-dos, UserPromptSubmit in sessions.
 What late interaction adds is measured in pairs, in alternating order. A receipt slows the call after it, so calls with
 and without receipts are made ten at a time.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import time
 from collections import defaultdict
@@ -79,6 +77,7 @@ class Sides:
     bare_embedder: Embedder
     engine: BareEngine
     samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    run: int = field(default_factory=time.time_ns)
 
     def add(self, name: str, began: float) -> float:
         """Add the milliseconds since `began` to the samples of `name`, and return them."""
@@ -194,13 +193,10 @@ async def _http_hook(sides: Sides, scope: Scope, question: str) -> None:
 
 
 async def _http_client(sides: Sides, scope: Scope, question: str) -> None:
-    header, done = f"X-Remembrancer-Namespace: {scope.namespace}", len(sides.samples["HTTP UserPromptSubmit"])
-    event = {"session_id": f"{id(sides.samples)} {os.getpid()} {done // _ROUND}", "source": "startup"}
-    if done % _ROUND == 0:
-        event = {**event, "hook_event_name": "SessionStart"}
-        await _post(sides, "hooks/claude-code", "HTTP SessionStart", event, header)
-    event = {**event, "hook_event_name": "UserPromptSubmit", "prompt": f"{question} Go on then.", "source": "user"}
-    await _post(sides, "hooks/claude-code", "HTTP UserPromptSubmit", event, header)
+    done = len(sides.samples["HTTP SessionStart"]) + len(sides.samples["HTTP UserPromptSubmit"])
+    name, session = "UserPromptSubmit" if done % _ROUND else "SessionStart", f"{sides.run} {done // _ROUND}"
+    event = {"session_id": session, "hook_event_name": name, "prompt": f"{question} Go on then."}
+    await _post(sides, "hooks/claude-code", f"HTTP {name}", event, f"X-Remembrancer-Namespace: {scope.namespace}")
 
 
 async def _post(sides: Sides, call: str, name: str, body: dict[str, Any], header: str = "Accept: */*") -> bytes:

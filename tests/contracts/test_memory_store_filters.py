@@ -169,6 +169,24 @@ async def test_every_operator_on_every_kind_of_field(shelf: Shelf, field: str) -
             await assert_matches(shelf, Compare(field, op, tuple(OPERANDS[field])))
 
 
+async def test_filters_by_id_match_ids_alone(shelf: Shelf) -> None:
+    """Ids of other namespaces, other spellings and texts that are no ids match nothing, also when negated."""
+    ids = [memory.id for memory in shelf.memories[:3]]
+    strange = (str(uuid.uuid4()), ids[2].upper(), "", "e0", "\ud800")
+    for tree in (
+        Compare("id", Op.EQ, ids[0]),
+        Compare("id", Op.NE, ids[0]),
+        Compare("id", Op.ANY, (*ids, *strange)),
+        Compare("id", Op.ANY, strange),
+        Compare("id", Op.ALL, (ids[0],)),
+        Compare("id", Op.ALL, tuple(ids)),
+        AnyOf((Compare("id", Op.EQ, ids[0]), Compare("importance", Op.EQ, 5))),
+        All((Compare("id", Op.ANY, tuple(ids)), Compare("importance", Op.EQ, 1))),
+    ):
+        await assert_matches(shelf, tree)
+        await assert_matches(shelf, Not(tree))
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=FILTERS)
 async def test_nested_filters_agree_with_the_reference(shelf: Shelf, tree: Filter) -> None:

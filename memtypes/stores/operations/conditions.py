@@ -16,6 +16,7 @@ from memtypes.model.filters import FIELD_KINDS, Absent, All, AnyOf, Compare, Fil
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
+from memtypes.stores.operations.uuids import valid_ids
 
 Condition: TypeAlias = dict[str, Any]
 """A dict with `must`, `should` or `must_not` lists of conditions, or a condition on a field or on ids."""
@@ -143,8 +144,18 @@ def _compare(leaf: Compare) -> Condition:
             return in_range(key, **{leaf.op.value: _bound(leaf.value, leaf.op, whole=whole)})
 
 
+def _has_any_id(ids: Iterable[Any]) -> Condition:
+    """Memories with one of `ids`; texts that are no ids of memories have none.
+
+    A condition of its own, so that it is not taken for a list of ids that a request has found in the scope.
+    """
+    return {"must": [has_ids(valid_ids(ids))]}
+
+
 def _equal(key: str, value: Any, *, whole: bool) -> Condition:
     """The condition that `key` equals `value`: exact for texts, bools and integers of any size; 1 and 1.0 are equal."""
+    if key == "id":
+        return _has_any_id([value])
     if isinstance(value, bool) or (isinstance(value, str) and _encodable(value)):
         return equals(key, value)
     if isinstance(value, str) or (isinstance(value, int) and value not in _INT64):
@@ -155,6 +166,8 @@ def _equal(key: str, value: Any, *, whole: bool) -> Condition:
 
 
 def _any(key: str, values: tuple[Any, ...], *, whole: bool) -> Condition:
+    if key == "id":
+        return _has_any_id(values)
     if all(isinstance(value, str) and _encodable(value) for value in values):
         return {"key": key, "match": {"any": list(values)}}
     return {"should": [_equal(key, value, whole=whole) for value in values]}

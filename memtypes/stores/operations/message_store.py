@@ -5,9 +5,8 @@ Checks the caller's arguments, and converts them to requests and the engine's an
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from memtypes.model.errors import InvalidRequest, LockLost
@@ -24,11 +23,11 @@ from memtypes.stores.operations.conditions import to_condition
 from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.reads import cursor_of, parse_cursor
 from memtypes.stores.operations.searching import FindCandidates, TypedSearch
+from memtypes.stores.operations.uuids import valid_ids
 from memtypes.stores.operations.writes import batches, check_integers, group_changes, memory_of
 
 MAX_PAGE = 500
 IDENTITY = frozenset({"id", "type", "tenant", "namespace"})
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Answer = TypeVar("Answer")
 
@@ -180,11 +179,6 @@ def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]
     for memory_id in wanted:
         typed.setdefault(ids[memory_id], []).append(memory_id)
     return typed
-
-
-def valid_ids(ids: Iterable[str]) -> list[str]:
-    """Those of `ids` that are UUIDs in lower case with hyphens, each once; no other id can exist."""
-    return list(dict.fromkeys(memory_id for memory_id in ids if _ID.fullmatch(memory_id)))
 
 
 def _types(types: Sequence[MemoryType]) -> list[MemoryType]:

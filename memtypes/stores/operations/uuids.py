@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -21,6 +22,14 @@ _GROUPS = tuple(
     for hyphens, (start, end) in enumerate(itertools.pairwise((0, 8, 12, 16, 20, 32)))
 )
 """Where each group of a UUID's digits is in a text with hyphens, and in a text without."""
+
+
+_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def valid_ids(ids: Iterable[str]) -> list[str]:
+    """Those of `ids` that are UUIDs in lower case with hyphens, each once; no other id can exist."""
+    return list(dict.fromkeys(memory_id for memory_id in ids if _TEXT.fullmatch(memory_id)))
 
 
 def ids_of(texts: Iterable[str]) -> Ids:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,7 +35,7 @@ def with_client_sessions(services: Services, live: LiveClient) -> Services:
 
 @dataclass
 class ClientSession:
-    """A session of a client: posts its events. prompts: number of prompts so far."""
+    """A session of a client: posts its events, with `headers`. prompts: number of prompts so far."""
 
     http: httpx.AsyncClient
     services: Services
@@ -43,11 +43,12 @@ class ClientSession:
     session_id: str
     client: str = "claude-code"
     prompts: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
-    async def post(self, event: str, *, headers: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+    async def post(self, event: str, **fields: Any) -> dict[str, Any]:
         """Post an event as the client does, and return the answer."""
         body = {"session_id": self.session_id, "cwd": self.cwd, "hook_event_name": event, **fields}
-        sent = {"content-type": "application/json", **(headers or {})}
+        sent = {"content-type": "application/json", **self.headers}
         got = await self.http.post(f"/v1/hooks/{self.client}", content=json.dumps(body), headers=sent)
         assert got.status_code == 200, got.text
         answer: dict[str, Any] = got.json()

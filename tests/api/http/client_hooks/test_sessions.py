@@ -16,6 +16,7 @@ FACT = "We run Postgres 15 in production because the ledger needs logical replic
 QUESTION = "Which Postgres version do we run in production?"
 OTHER = "The nightly import of the warehouse takes its advisory lock for each sku."
 OTHER_QUESTION = "For what does the nightly import of the warehouse take its advisory lock?"
+FAILURE = "The migration failed because the index on orders was built twice."
 TASK = "Remind me to renew the certificate of the staging server on 2026-03-04."
 
 
@@ -144,17 +145,16 @@ async def test_a_stop_that_is_sent_again_adds_nothing(session: ClientSession) ->
     """Turns are known by session and prompt."""
     await session.prompt(FACT)
     for _ in range(3):
-        assert await session.stop(OTHER) == {}
+        assert await session.stop(FAILURE) == {}
     contents = [memory.content for memory in await session.memories()]
     assert len(contents) == len(set(contents)) == 2
 
 
 async def test_an_answer_without_a_known_prompt_is_stored(session: ClientSession) -> None:
     """The prompt came while the live store was away, or from a wake-up."""
-    text = "The migration failed because the index on orders was built twice."
-    await session.stop(text, prompt_id="unknown")
+    await session.stop(FAILURE, prompt_id="unknown")
     await session.stop(None, prompt_id="unknown")
-    assert [memory.content for memory in await session.memories()] == [text]
+    assert [memory.content for memory in await session.memories()] == [FAILURE]
 
 
 async def test_a_prompt_whose_answer_was_interrupted_is_stored_at_the_end(session: ClientSession) -> None:

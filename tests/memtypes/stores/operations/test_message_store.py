@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
-from memtypes.stores.operations.message_store import by_type, valid_ids
+from memtypes.stores.operations.message_store import by_type
+from memtypes.stores.operations.uuids import valid_ids
 
 
 @given(st.lists(st.one_of(st.text(max_size=40), st.uuids().map(str), st.uuids().map(lambda one: one.hex))))
