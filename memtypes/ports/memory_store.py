@@ -168,6 +168,10 @@ class MemoryStore(ABC):
         """Number of memories and tokens of every type in the scope, zeros included."""
 
     @abstractmethod
+    async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
+        """For each filter the number of memories of every type that match it, zeros included; one request."""
+
+    @abstractmethod
     async def namespaces(self, tenant: str) -> list[str]:
         """Names of the tenant's namespaces that have memories, sorted. The only call not bounded by a namespace."""
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.filters import parse_filter
+from memtypes.model.filters import Compare, Op, parse_filter
 from memtypes.model.memory import TokenCount
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -90,3 +90,19 @@ async def test_a_limit_out_of_range_is_refused(store: MemoryStore, scope: Scope,
     """A page has 1 to 500 memories."""
     with pytest.raises(InvalidRequest):
         await store.page(scope, Listing(limit=limit))
+
+
+async def test_counts_are_of_each_filter_by_type(store: MemoryStore, scope: Scope) -> None:
+    """One dictionary for each filter, in order, with every type; none of another scope is counted."""
+    hour = timedelta(hours=1)
+    await keep(
+        store,
+        scope,
+        *(make_memory(MemoryType.SEMANTIC, f"s{n}", scope, created_at=NOW + n * hour) for n in range(3)),
+        make_memory(MemoryType.EPISODIC, "e", scope, created_at=NOW),
+    )
+    later, never = Compare("created_at", Op.GTE, NOW + hour), Compare("created_at", Op.LT, NOW)
+    none = dict.fromkeys(MemoryType, 0)
+    assert await store.counts(scope, [later, never]) == [none | {MemoryType.SEMANTIC: 2}, none]
+    assert await store.counts(Scope(scope.tenant, "elsewhere"), [later]) == [none]
+    assert await store.counts(scope, []) == []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
+from cachetools import TTLCache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 from litestar.di import NamedDependency
@@ -24,6 +27,7 @@ from api.http.request import ApiRequest
 from api.wiring.container import Services
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
+from memtypes.ports.memory_store import MemoryStore
 
 ROOT = "/inspect"
 STATIC = Path(__file__).parent / "static"
@@ -58,11 +62,20 @@ NOTICES: Mapping[str, str] = MappingProxyType(
 )
 """What a page says about the request before it, by its name in the address."""
 
+NAMES_S = 20.0
+MAX_TENANTS = 1_000
+
 VIEWS: tuple[tuple[str, str], ...] = (
     ("Overview", "/"),
     ("Search", "/search"),
     ("Memories", "/memories"),
     ("Receipts", "/receipts"),
+    ("Sessions", "/sessions"),
+    ("Due", "/due"),
+    ("Threads", "/threads"),
+    ("Workflows", "/workflows"),
+    ("Decisions", "/decisions"),
+    ("Upkeep", "/upkeep"),
 )
 """The views of a namespace, by their names, in the order of the navigation."""
 
@@ -90,7 +103,14 @@ def environment() -> Environment:
         "types": [str(kind) for kind in MemoryType],
         "views": VIEWS,
     }
-    made.filters |= {"when": when, "iso": rfc3339, "count": "{:,}".format, "share": _share, "shorten": shorten}
+    made.filters |= {
+        "when": when,
+        "iso": rfc3339,
+        "count": "{:,}".format,
+        "share": "{:.0%}".format,
+        "shorten": shorten,
+        "plain": plain,
+    }
     return made
 
 
@@ -105,8 +125,24 @@ def shorten(text: str, most: int = 240) -> str:
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most].rstrip()} \N{HORIZONTAL ELLIPSIS}"
 
 
-def _share(value: float) -> str:
-    return f"{value:.0%}"
+def plain(value: object) -> str:
+    """A value of a caller's field as text: JSON for lists and objects."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+class TenantNames:
+    """The namespaces to choose from, of each tenant: read at most every NAMES_S, because every page has them."""
+
+    def __init__(self, store: MemoryStore, now: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._names: TTLCache[str, list[str]] = TTLCache(MAX_TENANTS, NAMES_S, timer=now)
+
+    async def of(self, tenant: str, *, fresh: bool = False) -> list[str]:
+        """The names of the tenant's namespaces, sorted. fresh: read now."""
+        names = None if fresh else self._names.get(tenant)
+        if names is None:
+            names = self._names[tenant] = await self._store.namespaces(tenant)
+        return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +152,7 @@ class HtmlPage:
     templates: Environment
     request: ApiRequest
     services: Services
-    frame: Mapping[str, Any] = field(default_factory=dict)
+    names: TenantNames
 
     @property
     def is_part(self) -> bool:
@@ -125,7 +161,7 @@ class HtmlPage:
 
     async def show(self, template: str, *, namespace: str | None = None, **context: Any) -> Response[str]:
         """The page of `template` with the frame around it. namespace: the one that it is about."""
-        names = await self.services.store.namespaces(self.request.auth.tenant)
+        names = await self.names.of(self.request.auth.tenant)
         return self.part(template, namespaces=names, namespace=namespace, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:

@@ -12,13 +12,24 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
 from api.http.inspector.logins import Logins
-from api.http.inspector.page import ROOT, STATIC, HtmlPage, answer_error, environment
-from api.http.inspector.routes import access, memories, overview, receipts, search
+from api.http.inspector.page import ROOT, STATIC, HtmlPage, TenantNames, answer_error, environment
+from api.http.inspector.routes import (
+    access,
+    growth,
+    live,
+    memories,
+    overview,
+    receipts,
+    search,
+    sessions,
+    tasks,
+    upkeep,
+)
 from api.http.inspector.view import check_form, visitor_guard
 from api.http.request import ApiRequest
 from api.wiring.container import AppServices, Services
 
-PAGES: tuple[ModuleType, ...] = (access, overview, search, memories, receipts)
+PAGES: tuple[ModuleType, ...] = (access, overview, growth, search, memories, receipts, sessions, tasks, live, upkeep)
 """Modules of pages."""
 
 _YEAR_S = 365 * 86_400
@@ -26,10 +37,10 @@ _YEAR_S = 365 * 86_400
 
 def inspector_router(services: Services) -> Router:
     """The inspector over `services`, under /inspect."""
-    logins, templates = Logins(services.keys), environment()
+    logins, names, templates = Logins(services.keys), TenantNames(services.store), environment()
 
     def page(request: ApiRequest, services: AppServices) -> HtmlPage:
-        return HtmlPage(templates, request, services)
+        return HtmlPage(templates, request, services, names)
 
     def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return answer_error(templates, request, error)

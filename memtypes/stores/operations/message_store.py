@@ -139,6 +139,10 @@ class MessageStore(MemoryStore):
         """The number of memories and tokens of every type in the scope."""
         return await self.ask(reads.CountTokens(scope=scope))
 
+    async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
+        """The number of memories of every type that match each filter."""
+        return await self.ask(reads.CountEach(scope=scope, wheres=[to_condition(each) for each in filters]))
+
     async def namespaces(self, tenant: str) -> list[str]:
         """The names of the tenant's namespaces, sorted."""
         return await self.ask(reads.ListNamespaces(tenant=tenant))

@@ -101,6 +101,17 @@ class CountTokens(EngineRequest[dict[MemoryType, TypeStats]], frozen=True, kw_on
         }
 
 
+class CountEach(EngineRequest[list[dict[MemoryType, int]]], frozen=True, kw_only=True, tag=True):
+    """Asks for the number of memories of each type that meet each condition."""
+
+    scope: Scope
+    wheres: list[Condition]
+
+    async def run(self, engine: EngineOperations) -> list[dict[MemoryType, int]]:
+        """The numbers by type, for each condition."""
+        return [await engine.count(dict.fromkeys(MemoryType, within(self.scope, where))) for where in self.wheres]
+
+
 class ListNamespaces(EngineRequest[list[str]], frozen=True, kw_only=True, tag=True):
     """Asks for the names of the tenant's namespaces."""
 

@@ -20,7 +20,7 @@ async def overview(request: ApiRequest, services: AppServices, page: LivePage) -
     """The overview of a namespace, of the only one without a name; else the namespaces to choose from."""
     namespace = read_address(request, MaybeNamespace).namespace
     if namespace is None:
-        names = await services.store.namespaces(request.auth.tenant)
+        names = await page.names.of(request.auth.tenant, fresh=True)
         if len(names) != 1:
             return await page.show("namespaces.html")
         (namespace,) = names

@@ -47,6 +47,7 @@ AnyRequest: TypeAlias = (
     | reads.GetPassages
     | reads.ListPage
     | reads.CountTokens
+    | reads.CountEach
     | reads.ListNamespaces
     | FindCandidates
     | items.PutItem

@@ -1,0 +1,124 @@
+"""How a namespace grows, how old its memories are, and how many of the newest are used. Loaded after the overview."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from litestar import Response
+
+from api.http.inspector.charts import Part, Segment, columns, stacked
+from api.http.inspector.page import LivePage
+from api.http.inspector.view import View, read_address
+from api.http.request import ApiRequest, InNamespace
+from api.wiring.container import AppServices
+from memtypes.model.filters import Compare, Filter, Op, all_of
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.ports.memory_store import Listing
+
+SAMPLE = 500
+"""Newest memories whose uses are counted: reading all would block the store of a large namespace for seconds."""
+
+HEIGHT = 120.0
+"""Units of the highest column."""
+
+AGES: tuple[tuple[str, int], ...] = (("7 days", 7), ("30 days", 30), ("90 days", 90), ("a year", 365))
+"""Limits of the ages that are counted, in words and days."""
+
+UNITS: tuple[tuple[int, str, int, int], ...] = ((30, "day", 1, 30), (180, "week", 7, 26), (36_500, "month", 30, 24))
+"""For a namespace whose oldest memory has at most so many days: the unit of its columns, its days, and how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Memories created between two instants. segments: (x, width) are its height from the bottom."""
+
+    start: datetime
+    end: datetime
+    total: int
+    segments: list[Segment]
+
+
+@dataclass(frozen=True, slots=True)
+class AgeRow:
+    """Ages of the memories of a type, as a bar and in numbers from the youngest to the oldest."""
+
+    type: MemoryType
+    total: int
+    counts: list[int]
+    bar: list[Segment]
+
+
+@View("GET /growth")
+async def growth(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+    """Columns of new memories, ages by type, and the uses of the newest memories."""
+    namespace = read_address(request, InNamespace).namespace
+    scope, now = request.scope_in(namespace), services.clock()
+    limits = [now - timedelta(days=days) for _, days in AGES]
+    ages = await services.store.counts(scope, [*_between([now + timedelta(days=2), *limits]), _before(limits[-1])])
+    unit, days, count = _unit(ages)
+    edges = [now - timedelta(days=days * number) for number in range(count, -1, -1)]
+    created = await services.store.counts(scope, _between(edges[::-1]))
+    newest = (await services.store.page(scope, Listing(limit=SAMPLE))).memories
+    values = {
+        "unit": unit,
+        "columns": _columns(edges, created[::-1]),
+        "ages": _age_rows(ages),
+        "age_names": [f"under {AGES[0][0]}", *(f"to {name}" for name, _ in AGES[1:]), f"over {AGES[-1][0]}"],
+        "used": _uses(newest, now),
+        "sample": len(newest),
+        "height": HEIGHT,
+    }
+    if page.is_part:
+        return page.part("growth.html", **values)
+    return await page.show("growth_page.html", namespace=namespace, **values)
+
+
+def _between(edges: Sequence[datetime]) -> list[Filter]:
+    """Filters for creation between each edge and the one after it, which is earlier."""
+    return [all_of(Compare("created_at", Op.GTE, start), _before(end)) for end, start in pairwise(edges)]
+
+
+def _before(end: datetime) -> Filter:
+    return Compare("created_at", Op.LT, end)
+
+
+def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
+    """Name, days and number of the columns that reach back to the oldest memory, or two years."""
+    totals = [sum(counts.values()) for counts in ages]
+    oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)
+    oldest = 36_500 if totals[-1] else oldest
+    return next((name, days, count) for limit, name, days, count in UNITS if oldest <= limit)
+
+
+def _columns(edges: Sequence[datetime], created: Sequence[Mapping[MemoryType, int]]) -> list[Column]:
+    stacks = [[Part(f"type-{kind}", count, f"{count:,} {kind}") for kind, count in each.items()] for each in created]
+    return [
+        Column(start, end, sum(counts.values()), segments)
+        for start, end, counts, segments in zip(edges, edges[1:], created, columns(stacks, HEIGHT), strict=False)
+    ]
+
+
+def _age_rows(ages: Sequence[Mapping[MemoryType, int]]) -> list[AgeRow]:
+    rows = []
+    for kind in MemoryType:
+        counts = [each[kind] for each in ages]
+        parts = [Part(f"age-{number}", count, f"{count:,}") for number, count in enumerate(counts)]
+        if sum(counts):
+            rows.append(AgeRow(kind, sum(counts), counts, stacked(parts, sum(counts))))
+    return rows
+
+
+def _uses(memories: Sequence[Memory], now: datetime) -> dict[str, int]:
+    """How many of the memories were last used when."""
+    week, month = now - timedelta(days=7), now - timedelta(days=30)
+    used = [memory.accessed_at for memory in memories]
+    return {
+        "used in the last 7 days": sum(at is not None and at >= week for at in used),
+        "used in the last 30 days": sum(at is not None and month <= at < week for at in used),
+        "used longer ago": sum(at is not None and at < month for at in used),
+        "never used": sum(at is None for at in used),
+    }

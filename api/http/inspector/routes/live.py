@@ -1,0 +1,105 @@
+"""Threads with their turns, and workflows with their events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Response
+from pydantic import Field
+
+from api.http.inspector.page import LivePage
+from api.http.inspector.view import View, read_address
+from api.http.request import ApiRequest, InNamespace, QueryWhole
+from api.http.routes.threads import LiveThreads
+from api.http.routes.workflows import LiveWorkflows
+from api.http.shapes.threads import ListedTurn, ThreadAnswer
+from memtypes.ports.threads import ThreadQuery
+from memtypes.ports.workflows import WorkflowListing
+
+PAGE = 50
+TURNS = 200
+EVENTS = 200
+
+
+class PagedAddress(InNamespace):
+    """A page of a list."""
+
+    cursor: Annotated[str, Field(max_length=2_048)] | None = None
+
+
+class ThreadAddress(InNamespace):
+    """A thread, from the turn after `after` on."""
+
+    id: Annotated[str, Field(max_length=256)]
+    after: Annotated[QueryWhole, Field(ge=-1, le=2**53)] = -1
+
+
+class WorkflowAddress(InNamespace):
+    """A workflow, from the event after `after` on."""
+
+    id: Annotated[str, Field(max_length=256)]
+    after: Annotated[QueryWhole, Field(ge=0, le=2**53)] = 0
+
+
+@View("GET /threads")
+async def list_threads(request: ApiRequest, threads: LiveThreads, page: LivePage) -> Response[str]:
+    """The threads that the visitor may read, the last used first."""
+    asked = read_address(request, PagedAddress)
+    scope = request.scope_in(asked.namespace)
+    listed = await threads.store.page_of_threads(scope, ThreadQuery(PAGE, asked.cursor))
+    readable = [each for each in listed.threads if threads.policies.access(scope, each.resource, each.key) is not None]
+    answers = [ThreadAnswer.of(threads, each) for each in readable]
+    return await page.show("threads.html", namespace=asked.namespace, threads=answers, next_cursor=listed.next_cursor)
+
+
+@View("GET /thread")
+async def show_thread(request: ApiRequest, threads: LiveThreads, page: LivePage) -> Response[str]:
+    """A thread with its turns, those that became memories too; the thread itself may have expired."""
+    asked = read_address(request, ThreadAddress)
+    scope = request.scope_in(asked.namespace)
+    await threads.check_access(scope, asked.id, write=False)
+    turns = [ListedTurn.of(each) for each in await threads.turns(scope, asked.id, include_flushed=True)]
+    later = [turn for turn in turns if turn.index > asked.after]
+    chain = await threads.chain(scope, asked.id) if any(not turn.flushed for turn in turns) or not turns else None
+    return await page.show(
+        "thread.html",
+        namespace=asked.namespace,
+        asked=asked,
+        thread=ThreadAnswer.of(threads, chain.threads[-1]) if chain else None,
+        ancestors=chain.threads[:-1] if chain else (),
+        turns=later[:TURNS],
+        total=len(turns),
+        more=later[TURNS - 1].index if len(later) > TURNS else None,
+    )
+
+
+@View("GET /workflows")
+async def list_workflows(request: ApiRequest, workflows: LiveWorkflows, page: LivePage) -> Response[str]:
+    """The workflows of the namespace, latest created first."""
+    asked = read_address(request, PagedAddress)
+    listed = await workflows.store.page(
+        request.scope_in(asked.namespace), WorkflowListing(limit=PAGE, cursor=asked.cursor)
+    )
+    return await page.show(
+        "workflows.html", namespace=asked.namespace, workflows=listed.workflows, next_cursor=listed.next_cursor
+    )
+
+
+@View("GET /workflow")
+async def show_workflow(request: ApiRequest, workflows: LiveWorkflows, page: LivePage) -> Response[str]:
+    """A workflow's state, its steps and resources, its events, and the workflows that continue it."""
+    asked = read_address(request, WorkflowAddress)
+    scope = request.scope_in(asked.namespace)
+    log = await workflows.store.load(scope, asked.id)
+    events = () if log.lost else await workflows.store.events(scope, asked.id, asked.after, EVENTS)
+    children = await workflows.store.page(scope, WorkflowListing(parent_id=asked.id, limit=PAGE))
+    return await page.show(
+        "workflow.html",
+        namespace=asked.namespace,
+        asked=asked,
+        log=log,
+        state=log.state,
+        events=events,
+        children=children.workflows,
+        more=events[-1].version if events and events[-1].version < log.version else None,
+    )

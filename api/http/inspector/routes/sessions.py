@@ -1,0 +1,131 @@
+"""Sessions: the latest ones, and the timeline of one with what was injected at each prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from litestar import Response
+from pydantic import Field
+
+from api.http.inspector.page import LivePage
+from api.http.inspector.routes.receipts import receipts_page
+from api.http.inspector.view import View, read_address
+from api.http.request import ApiRequest, InNamespace
+from api.wiring.container import AppServices, Services
+from memtypes.model.filters import Compare, Op
+from memtypes.model.memory import Memory
+from memtypes.model.scope import Name, Scope
+from memtypes.model.working import Working
+from memtypes.ports.memory_store import Listing
+from retrieval.receipts.listing import ListedReceipt, ReceiptPage
+
+NEWEST = 500
+"""Newest memories whose sessions are listed."""
+
+TIMELINE = 100
+"""Memories, and prompts, on one page of a timeline."""
+
+MAX_INJECTED = 1_000
+"""Injected memories whose texts one page reads."""
+
+
+class SessionAddress(InNamespace):
+    """A session. cursor: of its memories; before: id of the receipt to continue with."""
+
+    id: Name
+    cursor: Annotated[str, Field(max_length=2_048)] | None = None
+    before: Annotated[str, Field(max_length=64)] | None = None
+
+
+@dataclass(slots=True)
+class SessionRow:
+    """A session as far as it was seen: its memories, its contexts, and the first and last time of either."""
+
+    id: str
+    first: datetime
+    last: datetime
+    memories: int = 0
+    contexts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What happened in a session at a time: a memory was stored, or a context was built and `injected`."""
+
+    at: datetime
+    memory: Memory | None = None
+    receipt: ListedReceipt | None = None
+    injected: tuple[Memory, ...] = ()
+
+
+@View("GET /sessions")
+async def list_sessions(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+    """The sessions of the newest memories and receipts."""
+    namespace = read_address(request, InNamespace).namespace
+    scope = request.scope_in(namespace)
+    memories = (await services.store.page(scope, Listing(limit=NEWEST))).memories
+    receipts = await receipts_page(services, scope, limit=TIMELINE)
+    rows = session_rows(memories, receipts.receipts)
+    return await page.show("sessions.html", namespace=namespace, rows=rows, memories=len(memories), receipts=receipts)
+
+
+def session_rows(memories: Iterable[Memory], receipts: Iterable[ListedReceipt]) -> list[SessionRow]:
+    """The sessions of these memories and receipts, the latest first."""
+    rows: dict[str, SessionRow] = {}
+    seen = [(memory.session_id, memory.created_at, 1, 0) for memory in memories]
+    seen += [(receipt.request.get("session_id"), receipt.created_at, 0, 1) for receipt in receipts]
+    for session_id, at, stored, built in seen:
+        if session_id is not None:
+            row = rows.setdefault(session_id, SessionRow(session_id, at, at))
+            row.first, row.last = min(row.first, at), max(row.last, at)
+            row.memories, row.contexts = row.memories + stored, row.contexts + built
+    return sorted(rows.values(), key=lambda row: row.last, reverse=True)
+
+
+@View("GET /session")
+async def show_session(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+    """What a session stored and what was injected into it, in order of time."""
+    asked = read_address(request, SessionAddress)
+    scope = request.scope_in(asked.namespace)
+    where = Compare("session_id", Op.EQ, asked.id)
+    stored = await services.store.page(scope, Listing(filter=where, limit=TIMELINE, cursor=asked.cursor))
+    receipts = await receipts_page(
+        services, scope, asked.before, lambda receipt: receipt.request.get("session_id") == asked.id, TIMELINE
+    )
+    moments = [Moment(memory.created_at, memory=memory) for memory in stored.memories]
+    moments += await _injections(services, scope, receipts)
+    return await page.show(
+        "session.html",
+        namespace=asked.namespace,
+        asked=asked,
+        moments=sorted(moments, key=lambda moment: (moment.at, moment.memory.seq if moment.memory else 0)),
+        total=stored.total,
+        next_cursor=stored.next_cursor,
+        receipts=receipts,
+        items=await _live_items(request, services, asked),
+    )
+
+
+async def _injections(services: Services, scope: Scope, page: ReceiptPage) -> list[Moment]:
+    """The contexts of the receipts, each with those of its memories that still exist."""
+    ids = {each.id: each.type for receipt in page.receipts for each in receipt.included}
+    known: Mapping[str, Memory] = await services.store.get(scope, dict(list(ids.items())[:MAX_INJECTED]))
+    return [
+        Moment(
+            receipt.created_at,
+            receipt=receipt,
+            injected=tuple(known[each.id] for each in receipt.included if each.id in known),
+        )
+        for receipt in page.receipts
+    ]
+
+
+async def _live_items(request: ApiRequest, services: Services, asked: SessionAddress) -> list[Working]:
+    """The live working items of the session, oldest first; none without a live store."""
+    if services.working is None:
+        return []
+    scope = request.scope_in(asked.namespace, asked.id)
+    return await services.working.list_items(scope, None, include_cleared=True)

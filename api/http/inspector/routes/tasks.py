@@ -1,0 +1,79 @@
+"""Intentions that are due or open, and to-dos in working memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from litestar import Response
+from litestar.response import Redirect
+from pydantic import Field
+
+from api.auth.keys import Role
+from api.http.inspector.page import LivePage, go
+from api.http.inspector.routes.memories import MemoryAddress
+from api.http.inspector.view import View, read_address, read_form
+from api.http.request import ApiRequest, InNamespace
+from api.http.routes.memories import known_id
+from api.wiring.container import AppServices
+from ingest.working.intentions import DueRequest
+from memtypes.model.filters import Absent, Compare, Op, all_of, in_view
+from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import OPEN, Prospective, Status
+from memtypes.ports.memory_store import Listing
+
+MOST = 200
+"""Open intentions, and to-dos, that the page lists: the newest."""
+
+
+class SnoozeForm(MemoryAddress):
+    """An intention to postpone by some hours."""
+
+    hours: Annotated[int, Field(ge=1, le=24 * 365)]
+
+
+@View("GET /due")
+async def due(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
+    """The intentions that are due, the other open ones by their time, and the working items in view."""
+    namespace = read_address(request, InNamespace).namespace
+    scope, now = request.scope_in(namespace), services.clock()
+    is_due = await services.intentions.due(scope, DueRequest(now))
+    still_open = all_of(in_view(now), Compare("status", Op.ANY, tuple(map(str, OPEN))))
+    listed = (await services.store.page(scope, Listing((MemoryType.PROSPECTIVE,), still_open, MOST))).memories
+    due_ids = {memory.id for memory in is_due}
+    later = [memory for memory in listed if isinstance(memory, Prospective) and memory.id not in due_ids]
+    uncleared = all_of(in_view(now), Absent("cleared_at"))
+    items = (await services.store.page(scope, Listing((MemoryType.WORKING,), uncleared, MOST))).memories
+    return await page.show(
+        "due.html",
+        namespace=namespace,
+        due=is_due,
+        later=sorted(later, key=lambda memory: (memory.due_at is None, memory.due_at or memory.created_at)),
+        items=items,
+        most=MOST,
+    )
+
+
+@View("POST /due/complete", role=Role.WRITER)
+async def complete(request: ApiRequest, services: AppServices) -> Redirect:
+    """Complete an intention."""
+    form = await read_form(request, MemoryAddress)
+    await services.intentions.end(request.scope_in(form.namespace), known_id(form.id), Status.COMPLETED)
+    return go("/due", namespace=form.namespace, done="completed")
+
+
+@View("POST /due/cancel", role=Role.WRITER)
+async def cancel(request: ApiRequest, services: AppServices) -> Redirect:
+    """Cancel an intention."""
+    form = await read_form(request, MemoryAddress)
+    await services.intentions.end(request.scope_in(form.namespace), known_id(form.id), Status.CANCELLED)
+    return go("/due", namespace=form.namespace, done="cancelled")
+
+
+@View("POST /due/snooze", role=Role.WRITER)
+async def snooze(request: ApiRequest, services: AppServices) -> Redirect:
+    """Postpone an intention."""
+    form = await read_form(request, SnoozeForm)
+    until = services.clock() + timedelta(hours=form.hours)
+    await services.intentions.snooze(request.scope_in(form.namespace), known_id(form.id), until)
+    return go("/due", namespace=form.namespace, done="snoozed")
