@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from litestar import Response
 
@@ -63,7 +64,7 @@ async def growth(request: ApiRequest, services: AppServices, page: LivePage) -> 
     edges = [now - timedelta(days=days * number) for number in range(count, -1, -1)]
     created = await services.store.counts(scope, _between(edges[::-1]))
     newest = (await services.store.page(scope, Listing(limit=SAMPLE))).memories
-    values = {
+    values: dict[str, Any] = {
         "unit": unit,
         "columns": _columns(edges, created[::-1]),
         "ages": _age_rows(ages),

@@ -20,18 +20,8 @@ from tests.api.working_client import with_live_workflows
 
 pytestmark = pytest.mark.anyio
 
-VIEWS = (
-    "/",
-    "/search",
-    "/memories",
-    "/receipts",
-    "/sessions",
-    "/due",
-    "/threads",
-    "/workflows",
-    "/decisions",
-    "/upkeep",
-)
+NAMES = ("", "search", "memories", "receipts", "sessions", "due", "threads", "workflows", "decisions", "upkeep")
+VIEWS = tuple(f"/{name}" for name in NAMES)
 
 
 @pytest.fixture
@@ -111,8 +101,9 @@ async def test_due_intentions_are_completed_cancelled_and_postponed(visit: Visit
     third = await visit.write("Water the plants.", **fields, due_at="2026-02-27T10:00:00Z")
     page = text_of(await visit.open("/due")).partition("Due now")[2]
     assert page.index("Water the plants.") < page.index("Pay the bill.") < page.index("Open") < page.index("Call Mira.")
-    for action, memory_id, fields in (("complete", due, {}), ("cancel", later, {}), ("snooze", third, {"hours": "24"})):
-        await visit.send(f"/due/{action}", id=memory_id, **fields)
+    await visit.send("/due/complete", id=due)
+    await visit.send("/due/cancel", id=later)
+    await visit.send("/due/snooze", id=third, hours="24")
     page = text_of(await visit.open("/due"))
     assert "Pay the bill." not in page
     assert "Call Mira." not in page
@@ -235,7 +226,8 @@ async def test_key_of_an_agent_sees_its_working_items_alone(guarded: Services) -
         key = (await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))).json()["key"]
         await client.post("/inspect/login", data={"key": key})
         for path in ("/", "/memories", "/due", "/sessions", "/session"):
-            page = await Visit(client).open(path, **({"id": "s"} if path == "/session" else {}))
+            query: dict[str, Any] = {"id": "s"} if path == "/session" else {}
+            page = await Visit(client).open(path, **query)
             assert "Not for others." not in page, path
         assert "Mine to do." in await Visit(client).open("/due")
 
