@@ -16,7 +16,7 @@ from api.wiring.container import Services
 from ingest.conversations.sessions import MessageOutcome, SessionWriter
 from ingest.files.run import LocalSink, Sink
 from ingest.files.sessions import SessionPart
-from ingest.screening.submission import ReviewMode
+from ingest.screening.submission import Classification, ReviewMode
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
@@ -47,9 +47,22 @@ class HttpSink:
         """Post `items` as one batch; the outcome of each item."""
         answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
         return [
-            WriteOutcome(WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
+            WriteOutcome(
+                WriteStatus(item["status"]),
+                item.get("id"),
+                item.get("reason"),
+                item.get("merged_into"),
+                classified=_classification(item.get("classified")),
+            )
             for item in answer["results"]
         ]
+
+
+def _classification(answer: dict[str, Any] | None) -> Classification | None:
+    """The type that the service found for an item that had none."""
+    if answer is None:
+        return None
+    return Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -42,8 +43,8 @@ _ATTEMPTS, _PAUSE_S = 3, 0.5
 POLL_S = 2.0
 """Seconds between two looks at the files that are followed."""
 
-NO_FOLDER = "messages of sessions that belong to no project; name one with --namespace"
-OTHER_PROJECT = "messages of other projects"
+NO_PROJECT = "of no project; name a namespace for them with --namespace"
+OTHER_PROJECT = "of other projects"
 
 SessionFile: TypeAlias = TranscriptFile | ChatFile
 
@@ -67,28 +68,25 @@ WritePart: TypeAlias = Callable[[SessionPart], Awaitable[Sequence[MessageOutcome
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """The namespaces that sessions are imported to. fixed: that of all sessions; else each goes to its project's.
+    """The namespaces of an import. fixed: that of everything; else each project has its own.
 
-    only: the one project namespace that is imported. of_folder: the namespace of the project of a folder.
+    only: the one project's namespace that is imported. of_project: the namespace of the project of a folder.
     """
 
-    of_folder: Callable[[str], str]
+    of_project: Callable[[str], str]
     fixed: str | None = None
     only: str | None = None
 
-    def of(self, session: PastSession) -> tuple[str | None, str]:
-        """The namespace of a session; None with the reason if it is not imported."""
-        project = self._project(session) if self.fixed is None or self.only is not None else None
+    def of(self, folder: str | None) -> tuple[str | None, str]:
+        """The namespace of what belongs to the project of `folder`; None with the reason if it is not imported."""
+        project = None
+        if folder is not None and (self.fixed is None or self.only is not None):
+            with suppress(InvalidRequest):  # a folder that names no project
+                project = self.of_project(folder)
         if self.only is not None and project != self.only:
             return None, OTHER_PROJECT
         namespace = self.fixed or project
-        return namespace, "" if namespace else NO_FOLDER
-
-    def _project(self, session: PastSession) -> str | None:
-        try:
-            return None if session.folder is None else self.of_folder(session.folder)
-        except InvalidRequest:
-            return None
+        return namespace, "" if namespace else NO_PROJECT
 
 
 @dataclass(slots=True)
@@ -163,9 +161,9 @@ class SessionImport:
         all_times: list[str] = []
         total = 0
         for session in sessions:
-            namespace, reason = self.destination.of(session)
+            namespace, reason = self.destination.of(session.folder)
             if namespace is None:
-                plan.left_out[reason] += len(session.messages)
+                plan.left_out[f"messages {reason}"] += len(session.messages)
                 continue
             new = sum(1 for _ in self._unsent(namespace, session))
             times = session.times()
@@ -195,7 +193,7 @@ class SessionImport:
     async def send(self, file: SessionFile) -> None:
         """Send the new messages of a file, part by part, until the service is away for too long."""
         for session in await self._read(file, self.report.problems):
-            namespace, _ = self.destination.of(session)
+            namespace, _ = self.destination.of(session.folder)
             if namespace is None:
                 continue
             for part, messages in parts_of(namespace, session, list(self._unsent(namespace, session))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from ingest.conversations.sessions import MessageOutcome
 from ingest.files.journal import SentMessages
 from ingest.files.places import PastSource, Places
 from ingest.files.sessions import (
-    NO_FOLDER,
+    NO_PROJECT,
     OTHER_PROJECT,
     PART_MESSAGES,
     Destination,
@@ -121,7 +122,7 @@ async def test_each_project_has_its_own_namespace(tmp_path: Path) -> None:
     capture = Capture()
     run, plan = await imported(tmp_path, capture)
     assert {(namespace, session) for namespace, session, _ in capture.stored} == {("shop", "s1"), ("billing", "s2")}
-    assert run.report.left_out[NO_FOLDER] == plan.left_out[NO_FOLDER] == 8
+    assert run.report.left_out[f"messages {NO_PROJECT}"] == plan.left_out[f"messages {NO_PROJECT}"] == 8
     assert run.report.namespaces == {"shop": 4, "billing": 4}
     assert run.report.types == {"semantic": 8}
 
@@ -135,7 +136,7 @@ async def test_a_namespace_or_a_project_can_be_chosen(tmp_path: Path) -> None:
     assert {namespace for namespace, _, _ in one.stored} == {"mine"}
     run, _ = await imported(tmp_path, only, Destination(folder_name, only="shop"))
     assert {namespace for namespace, _, _ in only.stored} == {"shop"}
-    assert run.report.left_out[OTHER_PROJECT] == 4
+    assert run.report.left_out[f"messages {OTHER_PROJECT}"] == 4
 
 
 async def test_the_plan_names_sessions_messages_and_dates(tmp_path: Path) -> None:
@@ -195,6 +196,9 @@ async def test_the_summary_counts_reasons_without_figures(tmp_path: Path) -> Non
         WriteStatus.FAILED: {"the store is away": 1},
     }
     assert run.report.exit_code == 1
+    answer = json.loads(json.dumps(run.report.to_json()))
+    assert answer["counts"] == {"stored": 0, "merged": 0, "rejected": 1, "failed": 1}
+    assert (answer["namespaces"], answer["reasons"]["failed"]) == ({"shop": 2}, {"the store is away": 1})
     again, _ = await imported(tmp_path, capture)
     assert (again.report.sent, again.report.earlier) == (1, 1)
 
@@ -222,7 +226,7 @@ async def test_a_service_that_comes_back_is_waited_for(tmp_path: Path) -> None:
 
     def away(when: str, number: int) -> None:
         if when == "before" and number < 3:
-            raise Unavailable("it restarts", retry_after_s=0.01)
+            raise Unavailable("it restarts", retry_after_s=0)
 
     capture = Capture(away)
     age(tmp_path)
