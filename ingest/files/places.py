@@ -135,8 +135,9 @@ class Places:
     def _usual_notes(self) -> list[MemoryFiles]:
         """Instructions in the working folder and the user's, and what Claude Code noted of each project."""
         names = ("CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", ".claude/CLAUDE.md")
-        groups = _by_kind(str(self.working), [self.working / name for name in names])
-        groups += _by_kind(None, [self.claude_code() / "CLAUDE.md", self.codex() / "AGENTS.md"])
+        of_user = [self.claude_code() / "CLAUDE.md", self.codex() / "AGENTS.md"]
+        here = [file for name in names if (file := self.working / name) not in of_user]  # the home folder is no project
+        groups = _by_kind(str(self.working), here) + _by_kind(None, of_user)
         for memory in sorted((self.claude_code() / "projects").glob("*/memory")):
             groups += _by_kind(_claude_project(memory.parent), [*_files(memory, ".md")])
         return groups
