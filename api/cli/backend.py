@@ -88,6 +88,10 @@ class LocalBackend:
         """Writes the items of an import into `namespace` with this process's ingestor."""
         return LocalSink(self.services.ingestor, Scope(self.tenant, namespace))
 
+    async def is_empty(self, namespace: str) -> bool:
+        """Whether a namespace has no memories."""
+        return not any(size.count for size in (await self.services.store.stats(Scope(self.tenant, namespace))).values())
+
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
         """Write a part of a past session with this process's ingestor."""
         writer = SessionWriter(self.services.ingestor, self.services.recall_guard)
@@ -119,6 +123,10 @@ class RemoteBackend:
     def sink(self, namespace: str) -> Sink:
         """Writes the items of an import into `namespace` in batches over HTTP."""
         return HttpSink(self.client, namespace)
+
+    async def is_empty(self, namespace: str) -> bool:
+        """Whether a namespace has no memories, by GET /v1/stats."""
+        return not (await self.client.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
 
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
         """Write a part of a past session with POST /v1/hooks/session-stop; its working items stay."""

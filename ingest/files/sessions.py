@@ -20,7 +20,7 @@ from anyio.to_thread import run_sync
 from ingest.conversations.sessions import MessageOutcome, SaidBefore, SessionMessage
 from ingest.files.journal import SentMessages
 from ingest.files.readers.chats import ChatFile
-from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, in_utc
+from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, in_utc, spoken
 from ingest.files.report import ImportProgress, SessionReport
 from ingest.screening.features import REACH
 from ingest.writing.outcome import WriteStatus
@@ -42,6 +42,9 @@ _ATTEMPTS, _PAUSE_S = 3, 0.5
 
 POLL_S = 2.0
 """Seconds between two looks at the files that are followed."""
+
+_REST = 20
+"""How many times as long as a look takes the rest after it lasts at least, so that many files cost little time."""
 
 NO_PROJECT = "of no project; name a namespace for them with --namespace"
 OTHER_PROJECT = "of other projects"
@@ -172,6 +175,16 @@ class SessionImport:
             total += new
         return all_times, total
 
+    async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
+        """Whether what the journal notes as sent to some namespaces is not there: they are empty, as in a new store.
+
+        It is then sent again, after another plan. is_empty: whether a namespace has no memories.
+        """
+        lost = [name for name, each in plan.namespaces.items() if each.new < each.messages and await is_empty(name)]
+        for name in lost:
+            self.sent.keys.pop(name, None)
+        return bool(lost)
+
     async def run(self, plan: SessionPlan) -> SessionReport:
         """Send what the plan found; the report, which names what was stored before an error stopped it."""
         started = anyio.current_time()
@@ -283,7 +296,8 @@ def _part(namespace: str, session: PastSession, run: Sequence[tuple[int, PastMes
     first = run[0][0]
     heard = [_as_sent(message) for message in session.messages[max(0, first - REACH) : first]]
     messages = tuple(_as_sent(message) for _, message in run)
-    return SessionPart(namespace, session.id[:MAX_NAME].strip(), messages, SaidBefore(count=first, messages=heard))
+    session_id = spoken(session.id)[:MAX_NAME].strip() or "session"
+    return SessionPart(namespace, session_id, messages, SaidBefore(count=first, messages=heard))
 
 
 def _as_sent(message: PastMessage) -> SessionMessage:
@@ -305,8 +319,10 @@ async def follow(
     seen = dict(states)
     active: dict[Path, SessionFile] = {}
     while run.report.stopped is None:
-        before = run.report.sent
-        for file in await run_sync(find):
+        before, began = run.report.sent, time.perf_counter()
+        files = await run_sync(find)
+        look_s = time.perf_counter() - began
+        for file in files:
             state = file_state(file.path)
             if state is not None and state != seen.get(file.path):
                 await run.send(active.setdefault(file.path, file))
@@ -315,7 +331,7 @@ async def follow(
                     del active[file.path]
         if run.report.sent > before:
             said(run.report.sent - before)
-        await anyio.sleep(poll_s)
+        await anyio.sleep(max(poll_s, _REST * look_s))
 
 
 def file_state(path: Path) -> FileState | None:

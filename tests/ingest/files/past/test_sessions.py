@@ -170,6 +170,23 @@ async def test_what_was_sent_is_not_sent_again(tmp_path: Path) -> None:
     assert last.before.messages[-1].content == "s1 hears 9."
 
 
+async def test_an_emptied_store_gets_everything_again(tmp_path: Path) -> None:
+    """The journal of another store at the same address does not keep messages out of a new one."""
+    claude("s1", "/p/shop").write(tmp_path / ".claude")
+    claude("s2", "/p/billing").write(tmp_path / ".claude")
+    await imported(tmp_path, Capture())
+    run = SessionImport(Destination(folder_name), SentMessages.open(tmp_path / "journal", "here"))
+    files = Places(tmp_path, tmp_path).session_files(PastSource.CLAUDE_CODE, None)
+
+    async def is_empty(namespace: str) -> bool:
+        return namespace == "shop"
+
+    assert (await run.plan(files)).new == 0
+    assert await run.forget_lost(await run.plan(files), is_empty)
+    assert (await run.plan(files)).namespaces["shop"].new == 4
+    assert (await run.plan(files)).new == 4
+
+
 async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
     """Parts follow one another without a gap, oldest session first, with the messages' times."""
     claude("s2", "/p/shop", count=5).write(tmp_path / ".claude")
