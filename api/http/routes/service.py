@@ -49,11 +49,12 @@ class HealthAnswer(Answer):
 
 
 class StatsAnswer(Answer):
-    """Number of memories and tokens in a namespace, by type and in total."""
+    """Number of memories and tokens in a namespace, by type and in total. items: number of keyed items."""
 
     namespace: str
     types: dict[MemoryType, TypeStats]
     total: TypeStats
+    items: int
 
 
 @Endpoint("GET /health/live", "Whether the process runs", role=None)
@@ -96,10 +97,12 @@ def _metrics(services: Services) -> Iterator[Metric]:
 
 @Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))
 async def stats(request: ApiRequest, services: AppServices, params: Params[InNamespace]) -> StatsAnswer:
-    """Number of memories and tokens of each type, and in total."""
-    types = await services.store.stats(request.scope_in(params.namespace))
+    """Number of memories and tokens of each type and in total, and of keyed items."""
+    scope = request.scope_in(params.namespace)
+    types = await services.store.stats(scope)
     total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))
-    return StatsAnswer(namespace=params.namespace, types=types, total=total)
+    items = 0 if services.items is None else await services.items.count(scope)
+    return StatsAnswer(namespace=params.namespace, types=types, total=total, items=items)
 
 
 @Endpoint("GET /openapi.json", "This document", role=None)
