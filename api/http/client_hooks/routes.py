@@ -10,6 +10,7 @@ import logging
 
 import anyio
 import anyio.to_thread
+from litestar import Response
 from litestar.params import RawBody
 
 from api.auth.keys import Role
@@ -35,6 +36,9 @@ from memtypes.project import project_namespace
 
 NAMESPACE_HEADER = "X-Remembrancer-Namespace"
 
+DEGRADED_HEADER = "X-Remembrancer-Degraded"
+"""Header of an answer that lacks what a part of the service did not give: nothing was shown or queued."""
+
 DEADLINE_S = 1.5
 """Seconds after which an event is answered `{}`: clients give up after two or three, and tell the user."""
 
@@ -50,7 +54,7 @@ _log = logging.getLogger(__name__)
 @Endpoint("POST /v1/hooks/claude-code", f"An event of Claude Code; {_PROJECT}", role=Role.WRITER, raw=_BODIES)
 async def claude_code(
     request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
-) -> HookAnswer:
+) -> Response[HookAnswer]:
     """Text that Claude Code adds to the prompt or the beginning of the session; `{}` if there is none."""
     return await _answer(request, services, body, CLAUDE_CODE, params.namespace)
 
@@ -58,7 +62,7 @@ async def claude_code(
 @Endpoint("POST /v1/hooks/codex", f"An event of Codex; {_PROJECT}", role=Role.WRITER, raw=_BODIES)
 async def codex(
     request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
-) -> HookAnswer:
+) -> Response[HookAnswer]:
     """Text that Codex adds to the prompt or the beginning of the session; `{}` if there is none."""
     return await _answer(request, services, body, CODEX, params.namespace)
 
@@ -66,14 +70,14 @@ async def codex(
 @Endpoint("POST /v1/hooks/vscode", f"An event of VS Code; {_PROJECT}", role=Role.WRITER, raw=_BODIES)
 async def vscode(
     request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
-) -> HookAnswer:
+) -> Response[HookAnswer]:
     """Text that VS Code adds to the prompt or the beginning of the session; `{}` if there is none."""
     return await _answer(request, services, body, VSCODE, params.namespace)
 
 
 async def _answer(
     request: ApiRequest, services: Services, body: bytes, client: HookClient, namespace: str | None
-) -> HookAnswer:
+) -> Response[HookAnswer]:
     request.require_media_type(JSON)
     event = await parse_body(body, lambda: checked(ClientEvent, whole_value(body.decode("utf-8", "replace"))))
     name = event.hook_event_name if event.hook_event_name in KNOWN_EVENTS else "other"
@@ -81,11 +85,11 @@ async def _answer(
     try:
         with anyio.fail_after(DEADLINE_S):
             scope = request.scope_in(namespace or await _namespace(request, event), event.session_id)
-            return await _handled(services, scope, event, client)
+            return Response(await _handled(services, scope, event, client))
     except (Unavailable, Overloaded, TimeoutError) as error:
         services.metrics.degraded.labels("hook").inc()
         _log.warning("%s of %s is answered without memory: %s", name, client.name, str(error) or "it took too long")
-        return HookAnswer()
+        return Response(HookAnswer(), headers={DEGRADED_HEADER: "hook"})
 
 
 async def _namespace(request: ApiRequest, event: ClientEvent) -> str:

@@ -14,11 +14,11 @@ from prometheus_client.core import Metric
 from api.http.endpoint import Endpoint, Params
 from api.http.metrics import (
     breaker_metrics,
-    evicted_turn_metrics,
     exposition,
     lock_metrics,
     receipt_metrics,
     thread_metrics,
+    turn_batch_metrics,
 )
 from api.http.openapi import document, page
 from api.http.request import ApiRequest, InNamespace
@@ -87,9 +87,11 @@ def _metrics(services: Services) -> Iterator[Metric]:
         yield from services.jobs.collect()
     if services.threads is not None:
         departures = services.threads.evicted_turns
-        yield from evicted_turn_metrics(departures.counts, departures.waiting)
+        yield from turn_batch_metrics("remembrancer_thread_departures", departures.counts, departures.waiting)
         yield from thread_metrics(services.threads.flusher.counts)
         yield from lock_metrics(services.threads.flusher.locks.counts)
+    if services.captures is not None:
+        yield from turn_batch_metrics("remembrancer_captures", services.captures.counts, services.captures.waiting)
     yield from breaker_metrics(services.breakers())
     if services.receipts is not None:
         yield from receipt_metrics(services.receipts.queue.lost, services.receipts.queue.waiting)
