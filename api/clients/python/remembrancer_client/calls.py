@@ -172,6 +172,8 @@ class Call(Generic[P, T]):
         self.describe = describe
 
     @overload
+    def __get__(self, group: None, owner: type | None = None) -> Call[P, T]: ...
+    @overload
     def __get__(self, group: Group[Connection], owner: type | None = None) -> Callable[P, T]: ...
     @overload
     def __get__(
@@ -189,6 +191,8 @@ class Each(Generic[P, T]):
         self.__doc__ = describe.__doc__
         self.describe = describe
 
+    @overload
+    def __get__(self, group: None, owner: type | None = None) -> Each[P, T]: ...
     @overload
     def __get__(self, group: Group[Connection], owner: type | None = None) -> Callable[P, Iterator[T]]: ...
     @overload

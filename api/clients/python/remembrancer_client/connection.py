@@ -21,6 +21,7 @@ import msgspec
 
 from remembrancer_client.calls import Description, Lines, Pages, Request, Upload
 from remembrancer_client.errors import (
+    NotFound,
     Problem,
     RateLimited,
     RemembrancerError,
@@ -88,6 +89,13 @@ class Connection:
         else:
             raise TypeError(f"not a call: {description!r}")
         return answer
+
+    def find(self, description: Description[T]) -> T | None:
+        """The answer to a call, or None where there is no such thing."""
+        try:
+            return self.run(description)
+        except NotFound:
+            return None
 
     def each(self, description: Pages[T] | Lines[T]) -> Iterator[T]:
         """The entries of all pages, or the lines of an answer."""
@@ -162,6 +170,13 @@ class AsyncConnection:
         else:
             raise TypeError(f"not a call: {description!r}")
         return answer
+
+    async def find(self, description: Description[T]) -> T | None:
+        """The answer to a call, or None where there is no such thing."""
+        try:
+            return await self.run(description)
+        except NotFound:
+            return None
 
     async def each(self, description: Pages[T] | Lines[T]) -> AsyncIterator[T]:
         """The entries of all pages, or the lines of an answer."""

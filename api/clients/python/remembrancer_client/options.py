@@ -292,10 +292,19 @@ class ChatMessage(TypedDict, total=False):
     timestamp: str | None
 
 
+class SaidBefore(TypedDict, total=False):
+    """What a session said before the messages of a call: their number, and the last of them as context."""
+
+    count: int
+    messages: list[ChatMessage]
+
+
 class StopOptions(Scoped, total=False):
-    """Options of `session_stop`. review: skip keeps every message."""
+    """Options of `session_stop`. review: skip keeps every message. ended: False if the session goes on."""
 
     review: Review
+    before: SaidBefore
+    ended: bool
 
 
 class ThreadOptions(Scoped, total=False):
@@ -467,20 +476,37 @@ class ResumeOptions(Scoped, total=False):
     idempotency_key: str
 
 
-class PutOptions(Scoped, total=False):
-    """Options of `put`. index: False, or the JSON paths of the texts to search. ttl_s: seconds to keep the item."""
+class ItemScope(Scoped, total=False):
+    """Options of a call on items. agent_id: the agent whose items they are; without it, those of no agent."""
+
+    agent_id: str
+
+
+class GetOptions(ItemScope, total=False):
+    """Options of `get`. refresh_ttl: restart the item's time to live."""
+
+    refresh_ttl: bool
+
+
+class PutOptions(ItemScope, total=False):
+    """Options of `put`.
+
+    index: paths of the texts to search by, such as `title` or `parts[*].text`; False for none; without it, the whole
+    value. ttl_s: seconds to live after the last put, and after a read that refreshes.
+    """
 
     index: Literal[False] | list[str] | None
     ttl_s: float | None
 
 
-class ItemSearchOptions(Scoped, total=False):
-    """Options of a search of items. filter: on fields of the values."""
+class ItemSearchOptions(ItemScope, total=False):
+    """Options of a search of items. filter: on members of the values, such as {"size": {"$gt": 3}}."""
 
     query: str | None
     filter: dict[str, Any] | None
     limit: int
     offset: int
+    refresh_ttl: bool
 
 
 class PathMatch(TypedDict):
@@ -490,7 +516,7 @@ class PathMatch(TypedDict):
     path: list[str]
 
 
-class PathOptions(Scoped, total=False):
+class PathOptions(ItemScope, total=False):
     """Options of a list of paths. max_depth: cut longer paths to so many labels."""
 
     match: list[PathMatch]

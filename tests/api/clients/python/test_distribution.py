@@ -12,7 +12,17 @@ import pytest
 
 CLIENT = Path(__file__).parents[4] / "api" / "clients" / "python"
 PACKAGE = CLIENT / "remembrancer_client"
-ADAPTERS: set[str] = set()
+ADAPTERS = {
+    "agent_framework",
+    "anthropic",
+    "google_adk",
+    "langchain",
+    "langgraph",
+    "llama_index",
+    "openai_agents",
+    "pydantic_ai",
+}
+"""Modules that import a framework; each has an extra of its name."""
 
 
 def imported(module: Path) -> set[str]:

@@ -52,6 +52,7 @@ class Memory(Answer, frozen=True):
     source_sessions: list[str]
     reviewed: Reviewed | None
     upkeep: UpkeepMark | None
+    rewordings: list[Rewording] = []
     event_type: str | None = None
     title: str | None = None
     context: str | None = None
@@ -96,6 +97,16 @@ class Source(Answer, frozen=True):
     file: str | None = None
     line: int | None = None
     caller: str | None = None
+
+
+class Rewording(Answer, frozen=True):
+    """A repetition in other words that was merged `at` that time. id: for the call that makes it a memory again."""
+
+    id: str
+    content: str
+    at: datetime
+    reason: str
+    session_id: str | None = None
 
 
 class Link(Answer, frozen=True):

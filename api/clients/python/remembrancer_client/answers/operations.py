@@ -63,9 +63,10 @@ class JobReport(Answer, frozen=True):
 
 
 class ReembedAnswer(Answer, frozen=True):
-    """How many memories of each type were embedded again, over all tenants, and in total."""
+    """How many memories of each type, and keyed items, were embedded again, over all tenants, and in total."""
 
     types: dict[str, int]
+    items: int
     total: int
 
 
@@ -77,31 +78,34 @@ class Erased(Answer, frozen=True):
     checked_at: datetime
 
 
-class PutAnswer(Answer, frozen=True):
-    """When an item was first stored, and when it was last put."""
+class ItemStored(Answer, frozen=True):
+    """When an item was first put at the address, when it was last put, and when it expires."""
 
     created_at: datetime
     updated_at: datetime
+    expires_at: datetime | None = None
 
 
-class Item(Answer, frozen=True):
-    """A JSON value under a path and a key. score: in the results of a search with a query."""
+class ItemAnswer(Answer, frozen=True):
+    """An item. score: cosine of the query and the nearest of its texts; None without a query or texts."""
 
     path: list[str]
     key: str
     value: Any
     created_at: datetime
     updated_at: datetime
+    expires_at: datetime | None = None
+    agent_id: str | None = None
     score: float | None = None
 
 
 class ItemsFound(Answer, frozen=True):
-    """The items of a search."""
+    """Items, in the order of the search."""
 
-    items: list[Item]
+    items: list[ItemAnswer]
 
 
 class PathsAnswer(Answer, frozen=True):
-    """Paths that have items."""
+    """Paths that have items, sorted."""
 
     paths: list[list[str]]

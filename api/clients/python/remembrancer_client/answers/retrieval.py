@@ -37,7 +37,7 @@ class ContextItem(Answer, frozen=True):
     """A memory in the context of an answer.
 
     tokens: of its entry. content: the text that is shown. cut: whether it is only a part of the memory. excerpt:
-    whether that part is the relevant passages and not the beginning.
+    whether that part is the relevant passages and not the beginning. state: if it is not current.
     """
 
     id: str
@@ -49,6 +49,7 @@ class ContextItem(Answer, frozen=True):
     signals: dict[str, float] = {}
     cut: bool = False
     excerpt: bool = False
+    state: str | None = None
 
 
 class ThreadsPart(Answer, frozen=True):

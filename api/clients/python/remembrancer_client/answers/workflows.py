@@ -126,10 +126,10 @@ class HistoryMetadata(Answer, frozen=True):
 
 
 class EventsAnswer(Answer, frozen=True):
-    """A page of a workflow's events. next_after: `after` of the next page; the same again if nothing is newer."""
+    """A page of a workflow's events. next_after: `after` of the next page; None on the last one."""
 
     events: list[LoggedEvent]
-    next_after: int
+    next_after: int | None
 
 
 class LoggedEvent(Answer, frozen=True):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from remembrancer_client.answers.operations import Item, ItemsFound, PathsAnswer, PutAnswer
+from remembrancer_client.answers.operations import ItemAnswer, ItemsFound, ItemStored, PathsAnswer
 from remembrancer_client.calls import Call, ConnectionT_co, Description, Group, Request
-from remembrancer_client.options import ItemSearchOptions, PathOptions, PutOptions, Scoped
+from remembrancer_client.options import GetOptions, ItemScope, ItemSearchOptions, PathOptions, PutOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -21,26 +21,26 @@ class Items(Group[ConnectionT_co]):
     """
 
     @Call
-    def put(self, path: Sequence[str], key: str, value: Any, **options: Unpack[PutOptions]) -> Description[PutAnswer]:
+    def put(self, path: Sequence[str], key: str, value: Any, **options: Unpack[PutOptions]) -> Description[ItemStored]:
         """Store `value`, any JSON up to 1 MiB, under the key, in place of what was there."""
         body = self._body(options, path=list(path), key=key, value=value)
-        return Request("PUT", "/v1/items", PutAnswer, body=body, repeatable=True)
+        return Request("PUT", "/v1/items", ItemStored, body=body, repeatable=True)
 
     @Call
-    def get(self, path: Sequence[str], key: str, **options: Unpack[Scoped]) -> Description[Item]:
+    def get(self, path: Sequence[str], key: str, **options: Unpack[GetOptions]) -> Description[ItemAnswer]:
         """The item; NotFound if there is none."""
         query = self._query(options, path=_dotted(path), key=key)
-        return Request("GET", "/v1/items", Item, query=query, repeatable=True)
+        return Request("GET", "/v1/items", ItemAnswer, query=query, repeatable=True)
 
     @Call
-    def delete(self, path: Sequence[str], key: str, **options: Unpack[Scoped]) -> Description[None]:
-        """Delete the item."""
+    def delete(self, path: Sequence[str], key: str, **options: Unpack[ItemScope]) -> Description[None]:
+        """Delete the item; NotFound if there is none."""
         query = self._query(options, path=_dotted(path), key=key)
         return Request("DELETE", "/v1/items", NoneType, query=query, repeatable=True)
 
     @Call
     def search(self, prefix: Sequence[str] = (), **options: Unpack[ItemSearchOptions]) -> Description[ItemsFound]:
-        """The items whose path begins with the labels of `prefix`, best first where there is a query."""
+        """The items whose path begins with the labels of `prefix`, best first; without a query, the latest put."""
         body = self._body(options, prefix=list(prefix))
         return Request("POST", "/v1/items/search", ItemsFound, body=body, repeatable=True)
 

@@ -81,7 +81,7 @@ class Workflows(Group[ConnectionT_co]):
             return Request("GET", path, EventsAnswer, query={**query, "after": after}, repeatable=True)
 
         def turn(answer: EventsAnswer) -> tuple[list[LoggedEvent], Request[EventsAnswer] | None]:
-            return answer.events, page(answer.next_after) if answer.events else None
+            return answer.events, None if answer.next_after is None else page(answer.next_after)
 
         return Pages(page(options.get("after", 0)), turn)
 

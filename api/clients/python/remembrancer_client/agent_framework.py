@@ -1,0 +1,54 @@
+"""A context provider of Microsoft's Agent Framework: `RemembrancerContext`. It needs the extra `agent-framework`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent_framework import AgentSession, ContextProvider, Message, SessionContext, SupportsAgentRun
+
+from remembrancer_client.client import AsyncRemembrancer
+from remembrancer_client.conversations import capture
+
+
+class RemembrancerContext(ContextProvider):
+    """Gives an agent what helps its input, as a user message, and remembers what was said.
+
+    budget: tokens of what is recalled. captures: whether input and response are remembered.
+    """
+
+    def __init__(
+        self,
+        memory: AsyncRemembrancer,
+        *,
+        budget: int = 1000,
+        captures: bool = True,
+        source_id: str = "remembrancer",
+    ) -> None:
+        super().__init__(source_id)
+        self._memory = memory
+        self._budget = budget
+        self._captures = captures
+
+    async def before_run(
+        self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
+    ) -> None:
+        """Recall what helps the input."""
+        query = "\n".join(text for role, text in _said(context.input_messages) if role == "user")
+        if query:
+            recalled = (await self._memory.recall(query, budget=self._budget)).context
+            if recalled:
+                context.extend_messages(self, [Message(role="user", contents=[recalled])])
+
+    async def after_run(
+        self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
+    ) -> None:
+        """Remember the input and the response."""
+        if self._captures:
+            answered = context.response.messages if context.response is not None else []
+            await capture(self._memory, session.session_id, _said([*context.input_messages, *answered]))
+
+
+def _said(messages: list[Message]) -> list[tuple[str, str]]:
+    """Role and text of what was said; tools and system texts are left out."""
+    said = [(str(message.role), message.text) for message in messages]
+    return [(role, text) for role, text in said if role in ("user", "assistant") and text.strip()]

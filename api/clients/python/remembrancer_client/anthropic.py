@@ -1,0 +1,299 @@
+"""Anthropic's memory tool over keyed items: `MemoryTool` and `AsyncMemoryTool`. It needs the extra `anthropic`.
+
+Each file is an item. A directory exists while it has files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+from anthropic.lib.tools import ToolError
+from anthropic.tools.memory import BetaAbstractMemoryTool, BetaAsyncAbstractMemoryTool
+from anthropic.types.beta import (
+    BetaMemoryTool20250818CreateCommand,
+    BetaMemoryTool20250818DeleteCommand,
+    BetaMemoryTool20250818InsertCommand,
+    BetaMemoryTool20250818RenameCommand,
+    BetaMemoryTool20250818StrReplaceCommand,
+    BetaMemoryTool20250818ViewCommand,
+)
+
+from remembrancer_client.calls import Description
+from remembrancer_client.client import AsyncRemembrancer, Remembrancer
+from remembrancer_client.errors import InvalidRequest
+from remembrancer_client.groups.items import Items
+
+ROOT = "/memories"
+MAX_LINES = 999_999
+PAGE = 200
+"""Files that are listed with one call."""
+
+Steps: TypeAlias = Generator[Description[Any], Any, str]
+"""A command: yields the calls that it needs, is sent their answers (None where there is no item), returns a text."""
+
+
+class MemoryTool(BetaAbstractMemoryTool):
+    """Claude's memory directory, kept in the namespace of `memory`. path: of the items that are its files."""
+
+    def __init__(self, memory: Remembrancer, path: Sequence[str] = ("claude-memory",)) -> None:
+        super().__init__()
+        self._connection = memory.connection
+        self._files = _Files(memory.items, path)
+
+    def execute(self, command: Any) -> str:
+        """The text for Claude. Raises ToolError, whose message Claude reads."""
+        steps, answer = self._files.steps(command), None
+        try:
+            while True:
+                answer = self._connection.find(steps.send(answer))
+        except StopIteration as end:
+            return str(end.value)
+        except InvalidRequest as error:
+            raise ToolError(str(error)) from error
+
+    def clear_all_memory(self) -> str:
+        """Delete every file."""
+        return self.execute(None)
+
+    view = create = str_replace = insert = delete = rename = execute
+
+
+class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
+    """As `MemoryTool`, for an async client."""
+
+    def __init__(self, memory: AsyncRemembrancer, path: Sequence[str] = ("claude-memory",)) -> None:
+        super().__init__()
+        self._connection = memory.connection
+        self._files = _Files(memory.items, path)
+
+    async def execute(self, command: Any) -> str:
+        """The text for Claude. Raises ToolError, whose message Claude reads."""
+        steps, answer = self._files.steps(command), None
+        try:
+            while True:
+                answer = await self._connection.find(steps.send(answer))
+        except StopIteration as end:
+            return str(end.value)
+        except InvalidRequest as error:
+            raise ToolError(str(error)) from error
+
+    async def clear_all_memory(self) -> str:
+        """Delete every file."""
+        return await self.execute(None)
+
+    view = create = str_replace = insert = delete = rename = execute
+
+
+class _Files:
+    """The commands on files, as steps that a sync and an async tool run. A file's key is its path below the root."""
+
+    def __init__(self, items: Items[Any], path: Sequence[str]) -> None:
+        self._items = items
+        self._path = list(path)
+
+    def steps(self, command: Any) -> Steps:
+        """The steps of a command; of deleting everything for None."""
+        if command is None:
+            return self._clear()
+        steps: Steps = getattr(self, command.command)(command)
+        return steps
+
+    def view(self, command: BetaMemoryTool20250818ViewCommand) -> Steps:
+        """A file with line numbers, or the files below a directory."""
+        key = _key(command.path)
+        text = yield from self._read(key) if key else _no_file()
+        if text is not None:
+            return _numbered_file(command, text)
+        files = yield from self._below(key)
+        if key and not files:
+            raise ToolError(f"The path {command.path} does not exist. Please provide a valid path.")
+        header = f"Here're the files and directories up to 2 levels deep in {command.path}, "
+        return header + "excluding hidden items and node_modules:\n" + "\n".join(_listing(command.path, files))
+
+    def create(self, command: BetaMemoryTool20250818CreateCommand) -> Steps:
+        """Write a new file."""
+        key = _key(command.path)
+        below = yield from self._below(key)
+        if not key or below or (yield from self._read(key)) is not None:
+            raise ToolError(f"Error: File {command.path} already exists")
+        yield from self._inside_directory(command.path, key)
+        yield self._put(key, command.file_text)
+        return f"File created successfully at: {command.path}"
+
+    def str_replace(self, command: BetaMemoryTool20250818StrReplaceCommand) -> Steps:
+        """Replace a text that occurs once in a file."""
+        text = yield from self._file(command.path)
+        old, new = command.old_str, command.new_str or ""
+        places = list(_occurrences(text, old))
+        if not places:
+            message = f"No replacement was performed, old_str `{old}` did not appear verbatim in {command.path}."
+            raise ToolError(message)
+        if text.count(old) > 1:
+            lines = ", ".join(str(text.count("\n", 0, place) + 1) for place in places)
+            message = f"No replacement was performed. Multiple occurrences of old_str `{old}` in lines: {lines}."
+            raise ToolError(f"{message} Please ensure it is unique")
+        edited = text.replace(old, new)
+        yield self._put(_key(command.path), edited)
+        changed = text.count("\n", 0, places[0])
+        shown = _numbered(edited.split("\n"), max(0, changed - 2), changed + 3)
+        return f"The memory file has been edited. Here is the snippet showing the change (with line numbers):\n{shown}"
+
+    def insert(self, command: BetaMemoryTool20250818InsertCommand) -> Steps:
+        """Insert a text after a line of a file."""
+        lines = (yield from self._file(command.path)).split("\n")
+        if lines[-1] == "":
+            lines.pop()
+        if not 0 <= command.insert_line <= len(lines):
+            problem = f"Error: Invalid `insert_line` parameter: {command.insert_line}. "
+            raise ToolError(f"{problem}It should be within the range of lines of the file: [0, {len(lines)}]")
+        lines.insert(command.insert_line, command.insert_text.rstrip("\n"))
+        edited = "\n".join(lines)
+        yield self._put(_key(command.path), edited if edited.endswith("\n") else edited + "\n")
+        return f"The file {command.path} has been edited."
+
+    def delete(self, command: BetaMemoryTool20250818DeleteCommand) -> Steps:
+        """Delete a file, or all files of a directory."""
+        key = _key(command.path)
+        if not key:
+            raise ToolError("Cannot delete the /memories directory itself")
+        files = yield from self._at(command.path, key)
+        for name in files:
+            yield Items.delete.describe(self._items, self._path, name)
+        return f"Successfully deleted {command.path}"
+
+    def rename(self, command: BetaMemoryTool20250818RenameCommand) -> Steps:
+        """Move a file, or all files of a directory."""
+        old, new = _key(command.old_path), _key(command.new_path)
+        if not old:
+            raise ToolError("Cannot rename the /memories directory itself")
+        taken = yield from self._below(new)
+        if not new or taken or (yield from self._read(new)) is not None:
+            raise ToolError(f"Error: The destination {command.new_path} already exists")
+        files = yield from self._at(command.old_path, old)
+        if f"{new}/".startswith(f"{old}/"):
+            raise ToolError(f"Cannot move {command.old_path} into itself")
+        yield from self._inside_directory(command.new_path, new)
+        for name, text in files.items():
+            yield self._put(new + name[len(old) :], text)
+        for name in files:
+            yield Items.delete.describe(self._items, self._path, name)
+        return f"Successfully renamed {command.old_path} to {command.new_path}"
+
+    def _clear(self) -> Steps:
+        files = yield from self._below("")
+        for name in files:
+            yield Items.delete.describe(self._items, self._path, name)
+        return "All memory cleared"
+
+    def _put(self, key: str, text: str) -> Description[Any]:
+        return Items.put.describe(self._items, self._path, key, {"text": text}, index=["text"])
+
+    def _read(self, key: str) -> Generator[Description[Any], Any, str | None]:
+        """The text of a file; None if there is none."""
+        item = yield Items.get.describe(self._items, self._path, key)
+        return None if item is None else str(item.value["text"])
+
+    def _file(self, path: str) -> Steps:
+        """The text of a file that has to exist."""
+        key = _key(path)
+        text = yield from self._read(key) if key else _no_file()
+        if text is None:
+            directory = not key or (yield from self._below(key))
+            problem = "is not a file." if directory else "does not exist. Please provide a valid path."
+            raise ToolError(f"The path {path} {problem}")
+        return text
+
+    def _below(self, directory: str) -> Generator[Description[Any], Any, dict[str, str]]:
+        """The texts of all files below a directory, by key in order."""
+        files: dict[str, str] = {}
+        offset, prefix = 0, f"{directory}/" if directory else ""
+        while True:
+            found = yield Items.search.describe(self._items, self._path, limit=PAGE, offset=offset)
+            files |= {item.key: item.value["text"] for item in found.items if item.path == self._path}
+            if len(found.items) < PAGE:
+                return {key: files[key] for key in sorted(files) if key.startswith(prefix)}
+            offset += PAGE
+
+    def _at(self, path: str, key: str) -> Generator[Description[Any], Any, dict[str, str]]:
+        """The file with this key, or the files below it."""
+        text = yield from self._read(key)
+        files = (yield from self._below(key)) if text is None else {key: text}
+        if not files:
+            raise ToolError(f"Error: The path {path} does not exist")
+        return files
+
+    def _inside_directory(self, path: str, key: str) -> Generator[Description[Any], Any, None]:
+        """Refuse a path that leads through a file."""
+        parents = key.split("/")[:-1]
+        for depth in range(1, len(parents) + 1):
+            if (yield from self._read("/".join(parents[:depth]))) is not None:
+                raise ToolError(f"{path}: {ROOT}/{'/'.join(parents[:depth])} is a file, not a directory")
+
+
+def _no_file() -> Generator[Description[Any], Any, str | None]:
+    """Steps that find no file: the root is a directory."""
+    return None
+    yield
+
+
+def _key(path: str) -> str:
+    """The key of a path: its names below the root. Raises ToolError for a path outside, also if it is URL-encoded."""
+    if path != ROOT and not path.startswith(f"{ROOT}/"):
+        raise ToolError(f"Path must start with /memories, got: {path}")
+    names = [name for name in path[len(ROOT) :].split("/") if name not in ("", ".")]
+    decoded = unquote(unquote("/".join(names))).replace("\\", "/")
+    if ".." in decoded.split("/") or "\x00" in decoded:
+        raise ToolError(f"Path {path} would escape /memories directory")
+    return "/".join(names)
+
+
+def _numbered_file(command: BetaMemoryTool20250818ViewCommand, text: str) -> str:
+    lines = text.split("\n")
+    if len(lines) > MAX_LINES:
+        raise ToolError(f"File {command.path} exceeds maximum line limit of 999,999 lines.")
+    first, last = 0, len(lines)
+    if command.view_range and len(command.view_range) == 2:
+        first = max(1, command.view_range[0]) - 1
+        last = len(lines) if command.view_range[1] == -1 else command.view_range[1]
+    return f"Here's the content of {command.path} with line numbers:\n{_numbered(lines, first, last)}"
+
+
+def _numbered(lines: list[str], first: int, last: int) -> str:
+    return "\n".join(f"{number:6}\t{line}" for number, line in enumerate(lines[first:last], first + 1))
+
+
+def _occurrences(text: str, part: str) -> Iterator[int]:
+    place = text.find(part)
+    while place != -1:
+        yield place
+        place = text.find(part, place + 1)
+
+
+def _listing(path: str, files: dict[str, str]) -> Iterator[str]:
+    """Lines of size and path: of the directory, and of what is in it up to two levels deep."""
+    sizes: dict[str, int] = {}
+    start = len(_key(path)) + 1 if _key(path) else 0
+    for key, text in files.items():
+        names = key[start:].split("/")
+        size = len(text.encode())
+        for depth in range(1, min(2, len(names)) + 1):
+            directory = "/" if depth < len(names) else ""
+            name = "/".join(names[:depth]) + directory
+            if not any(part.startswith(".") or part == "node_modules" for part in names[:depth]):
+                sizes[name] = sizes.get(name, 0) + size
+    yield f"{_size(sum(len(text.encode()) for text in files.values()))}\t{path}"
+    path = path.rstrip("/")
+    for name in sorted(sizes, key=lambda name: name.rstrip("/").split("/")):
+        yield f"{_size(sizes[name])}\t{path}/{name}"
+
+
+def _size(count: int) -> str:
+    """Bytes as people read them: 0B, 512B, 5.5K."""
+    unit, size = "B", float(count)
+    for larger in ("K", "M", "G"):
+        if size < 1024:
+            break
+        unit, size = larger, size / 1024
+    return f"{int(size)}{unit}" if size == int(size) else f"{size:.1f}{unit}"

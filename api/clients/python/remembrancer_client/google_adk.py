@@ -1,0 +1,110 @@
+"""A memory service of Google's ADK: `RemembrancerMemoryService`. It needs the extra `google-adk`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import quote
+
+from google.adk.events import Event
+from google.adk.memory import BaseMemoryService
+from google.adk.memory.base_memory_service import SearchMemoryResponse
+from google.adk.memory.memory_entry import MemoryEntry
+from google.adk.sessions import Session
+from google.genai import types
+
+from remembrancer_client.answers.memories import Memory
+from remembrancer_client.client import AsyncRemembrancer
+from remembrancer_client.options import NewMemory
+
+
+class RemembrancerMemoryService(BaseMemoryService):
+    """Remembers the events of sessions. Each app and user has a namespace of its own, `app/user`.
+
+    An event that is added again is merged into the first one. top_k: how many memories a search answers.
+    """
+
+    def __init__(self, memory: AsyncRemembrancer, *, top_k: int = 10) -> None:
+        self._memory = memory
+        self._top_k = top_k
+
+    async def add_session_to_memory(self, session: Session) -> None:
+        """Remember all events of a session."""
+        await self.add_events_to_memory(
+            app_name=session.app_name, user_id=session.user_id, events=session.events, session_id=session.id
+        )
+
+    async def add_events_to_memory(
+        self,
+        *,
+        app_name: str,
+        user_id: str,
+        events: Sequence[Event],
+        session_id: str | None = None,
+        custom_metadata: Mapping[str, object] | None = None,
+    ) -> None:
+        """Remember events, as they were said."""
+        own: NewMemory = {"metadata": dict(custom_metadata or {}), "session_id": session_id}
+        said = [event for event in events if not event.partial and _text(event.content).strip()]
+        await self._of(app_name, user_id).remember_all({**own, **_memory(event)} for event in said)
+
+    async def add_memory(
+        self,
+        *,
+        app_name: str,
+        user_id: str,
+        memories: Sequence[MemoryEntry],
+        custom_metadata: Mapping[str, object] | None = None,
+    ) -> None:
+        """Remember texts as facts."""
+        items: list[NewMemory] = [
+            {
+                "type": "semantic",
+                "content": _text(entry.content),
+                "metadata": {**entry.custom_metadata, **(custom_metadata or {})},
+            }
+            for entry in memories
+        ]
+        await self._of(app_name, user_id).remember_all(items)
+
+    async def search_memory(self, *, app_name: str, user_id: str, query: str) -> SearchMemoryResponse:
+        """The memories that answer a query best."""
+        answer = await self._of(app_name, user_id).search(query, top_k=self._top_k)
+        return SearchMemoryResponse(memories=[_entry(hit.memory) for hit in answer.hits])
+
+    async def delete_memory(self, *, app_name: str, user_id: str, memory_id: str | None = None) -> None:
+        """Delete a memory that a search has answered."""
+        if memory_id is not None:
+            await self._of(app_name, user_id).forget(memory_id)
+
+    def _of(self, app_name: str, user_id: str) -> AsyncRemembrancer:
+        return self._memory.within(f"{quote(app_name, safe=' @')}/{quote(user_id, safe=' @')}")
+
+
+def _memory(event: Event) -> NewMemory:
+    user = event.author == "user"
+    return {
+        "type": "episodic",
+        "event_type": "user_query" if user else "agent_response",
+        "content": _text(event.content),
+        "speaker": event.author,
+        "created_at": datetime.fromtimestamp(event.timestamp, timezone.utc),
+        "visibility": "namespace",
+    }
+
+
+def _entry(memory: Memory) -> MemoryEntry:
+    role = "model" if memory.event_type == "agent_response" else "user"
+    return MemoryEntry(
+        id=memory.id,
+        content=types.Content(role=role, parts=[types.Part(text=memory.content)]),
+        author=memory.speaker,
+        timestamp=memory.created_at.isoformat(),
+        custom_metadata=memory.metadata,
+    )
+
+
+def _text(content: types.Content | None) -> str:
+    parts: list[Any] = list(content.parts or ()) if content is not None else []
+    return "\n".join(part.text for part in parts if part.text and not part.thought)

@@ -1,0 +1,57 @@
+"""A LangChain retriever: `RemembrancerRetriever`. It needs the extra `langchain`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import Field
+
+from remembrancer_client.answers.retrieval import SearchAnswer
+from remembrancer_client.client import AsyncRemembrancer, Remembrancer
+
+
+class RemembrancerRetriever(BaseRetriever):
+    """The best memories for a query, as documents with their score and type.
+
+    memory: with a `Remembrancer` all methods work, with an `AsyncRemembrancer` the async ones. k: how many documents.
+    options: of `search`, such as types, filters or session_id.
+    """
+
+    memory: Remembrancer | AsyncRemembrancer = Field(exclude=True)
+    k: int = 4
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None
+    ) -> list[Document]:
+        if not isinstance(self.memory, Remembrancer):
+            raise TypeError("the sync methods of the retriever need a Remembrancer")
+        return _documents(self.memory.search(query, **{"top_k": k or self.k, **self.options}))
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
+    ) -> list[Document]:
+        if isinstance(self.memory, AsyncRemembrancer):
+            return _documents(await self.memory.search(query, **{"top_k": k or self.k, **self.options}))
+        options = {} if k is None else {"k": k}
+        return await super()._aget_relevant_documents(query, run_manager=run_manager, **options)
+
+
+def _documents(answer: SearchAnswer) -> list[Document]:
+    return [
+        Document(
+            id=hit.id,
+            page_content=hit.memory.content,
+            metadata={
+                **hit.memory.metadata,
+                "type": hit.type,
+                "score": hit.score,
+                "tags": hit.memory.tags,
+                "created_at": hit.memory.created_at.isoformat(),
+            },
+        )
+        for hit in answer.hits
+    ]

@@ -1,0 +1,130 @@
+"""A LangGraph store over keyed items: `RemembrancerStore`. It needs the extra `langgraph`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    TTLConfig,
+    validate_op_namespace,
+)
+
+from remembrancer_client.answers.operations import ItemAnswer, ItemsFound, PathsAnswer
+from remembrancer_client.calls import Description
+from remembrancer_client.client import AsyncRemembrancer, Remembrancer
+from remembrancer_client.groups.items import Items
+from remembrancer_client.options import ItemSearchOptions, PathMatch
+
+CONCURRENT = 16
+"""Most calls of one batch that are on their way at the same time."""
+
+
+class RemembrancerStore(BaseStore):
+    """Keeps LangGraph's items in the namespace of `memory`, where other programs with its key see them, too.
+
+    A batch reads before it writes, and of several puts under one key the last one counts; it is no transaction. Values
+    are JSON of at most 1 MiB. memory: all methods work with a `Remembrancer`, the async ones with an
+    `AsyncRemembrancer`. fields: paths of the texts by which a search with a query finds an item; by default all.
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self,
+        memory: Remembrancer | AsyncRemembrancer,
+        *,
+        fields: list[str] | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        self._memory = memory
+        self._fields = fields
+        self.ttl_config = ttl
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """The results of the operations, in their order."""
+        if not isinstance(self._memory, Remembrancer):
+            raise TypeError("the sync methods of the store need a Remembrancer")
+        known, connection = _checked(ops), self._memory.connection
+        answers = [connection.find(self._read(op)) for op in known if not isinstance(op, PutOp)]
+        for call in self._writes(known):
+            connection.find(call)
+        return _results(known, answers)
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """The results of the operations, in their order."""
+        known = _checked(ops)
+        if not isinstance(self._memory, AsyncRemembrancer):
+            return await asyncio.to_thread(self.batch, known)
+        connection, limit = self._memory.connection, asyncio.Semaphore(CONCURRENT)
+
+        async def answer(call: Description[Any]) -> Any:
+            async with limit:
+                return await connection.find(call)
+
+        answers = await asyncio.gather(*(answer(self._read(op)) for op in known if not isinstance(op, PutOp)))
+        await asyncio.gather(*map(answer, self._writes(known)))
+        return _results(known, answers)
+
+    def _read(self, op: Op) -> Description[Any]:
+        items = self._memory.items
+        if isinstance(op, GetOp):
+            return Items.get.describe(items, op.namespace, op.key, refresh_ttl=op.refresh_ttl)
+        if isinstance(op, SearchOp):
+            wanted: ItemSearchOptions = {"query": op.query or None, "filter": op.filter, "refresh_ttl": op.refresh_ttl}
+            wanted |= {"limit": op.limit, "offset": op.offset}
+            return Items.search.describe(items, op.namespace_prefix, **wanted)
+        if isinstance(op, ListNamespacesOp):
+            ends = op.match_conditions or ()
+            match: list[PathMatch] = [{"type": end.match_type, "path": list(end.path)} for end in ends]
+            depth = op.max_depth
+            return Items.paths.describe(items, match=match, max_depth=depth, limit=op.limit, offset=op.offset)
+        raise ValueError(f"not an operation of a store: {op!r}")
+
+    def _writes(self, ops: Sequence[Op]) -> list[Description[Any]]:
+        """The last put or delete under each key."""
+        last = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
+        return [self._write(op) for op in last.values()]
+
+    def _write(self, op: PutOp) -> Description[Any]:
+        items = self._memory.items
+        if op.value is None:
+            return Items.delete.describe(items, op.namespace, op.key)
+        index = self._fields if op.index is None else op.index
+        ttl_s = None if op.ttl is None else op.ttl * 60
+        return Items.put.describe(items, op.namespace, op.key, op.value, index=index, ttl_s=ttl_s)
+
+
+def _checked(ops: Iterable[Op]) -> list[Op]:
+    known = list(ops)
+    for op in known:
+        validate_op_namespace(op)
+    return known
+
+
+def _results(ops: Sequence[Op], answers: Sequence[Any]) -> list[Result]:
+    waiting = iter(answers)
+    return [None if isinstance(op, PutOp) else _result(next(waiting)) for op in ops]
+
+
+def _result(answer: ItemAnswer | ItemsFound | PathsAnswer | None) -> Result:
+    if isinstance(answer, ItemsFound):
+        return [SearchItem(**_members(item), score=item.score) for item in answer.items]
+    if isinstance(answer, PathsAnswer):
+        return [tuple(path) for path in answer.paths]
+    return None if answer is None else Item(**_members(answer))
+
+
+def _members(item: ItemAnswer) -> dict[str, Any]:
+    times = {"created_at": item.created_at, "updated_at": item.updated_at}
+    return {"namespace": tuple(item.path), "key": item.key, "value": item.value, **times}

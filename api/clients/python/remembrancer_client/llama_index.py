@@ -1,0 +1,54 @@
+"""A LlamaIndex memory block: `RemembrancerMemoryBlock`. It needs the extra `llama-index`."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.memory import BaseMemoryBlock
+from pydantic import Field, PrivateAttr
+
+from remembrancer_client.client import AsyncRemembrancer
+from remembrancer_client.conversations import capture
+
+RECALLS = 64
+"""Recalls of which the query is known when LlamaIndex wants them shorter."""
+
+
+class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
+    """Recalls what helps the newest user message, and remembers what leaves the short-term memory.
+
+    budget: tokens of what is recalled. Where the chat has less room, it recalls again in the tokens that are left.
+    """
+
+    name: str = "remembrancer"
+    priority: int = 1
+    memory: AsyncRemembrancer = Field(exclude=True)
+    budget: int = 1000
+    _recalls: dict[str, tuple[str, int]] = PrivateAttr(default_factory=dict)
+
+    async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:
+        """The context for the newest user message."""
+        asked = [message.content for message in messages or () if message.role == MessageRole.USER and message.content]
+        return await self._recall(asked[-1], self.budget) if asked else ""
+
+    async def _aput(self, messages: list[ChatMessage]) -> None:
+        """Remember what user and assistant said, each in its session."""
+        said = [message for message in messages if message.role in (MessageRole.USER, MessageRole.ASSISTANT)]
+        for session_id, part in groupby(said, lambda message: message.additional_kwargs.get("session_id")):
+            texts = ((message.role.value, message.content or "") for message in part)
+            await capture(self.memory, session_id or "llama-index", texts)
+
+    async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
+        """The context again in a budget that is smaller by `tokens_to_truncate`; None if nothing fits."""
+        query, tokens = self._recalls.get(content, ("", 0))
+        budget = tokens - tokens_to_truncate
+        return (await self._recall(query, budget)) or None if query and budget > 0 else None
+
+    async def _recall(self, query: str, budget: int) -> str:
+        answer = await self.memory.recall(query, budget=budget, include_working=False)
+        self._recalls[answer.context] = (query, answer.metadata.total_tokens)
+        for oldest in list(self._recalls)[:-RECALLS]:
+            del self._recalls[oldest]
+        return answer.context

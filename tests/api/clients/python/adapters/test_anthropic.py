@@ -1,0 +1,200 @@
+"""Anthropic's memory tool: against the SDK's tool on files with random commands, and its texts."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anthropic.lib.tools import ToolError
+from anthropic.tools.memory import BetaLocalFilesystemMemoryTool
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from remembrancer_client import AsyncRemembrancer, Remembrancer
+from remembrancer_client.anthropic import AsyncMemoryTool, MemoryTool
+
+NAMES = ["a", "b", "d", "d/a.txt", "d/e", "d/e/deep.md", "d.txt", ".hidden", "d/.x", "größe ü.txt", "d/e/f/far"]
+PATHS = st.sampled_from(["/memories", *(f"/memories/{name}" for name in NAMES)])
+LINES = st.lists(st.sampled_from(["one", "two", "two", "", "größe", "\r", "x" * 600]), max_size=6)
+TEXTS = st.tuples(LINES.map("\n".join), st.sampled_from(["", "\n"])).map("".join)
+COMMANDS = st.one_of(
+    st.fixed_dictionaries({"command": st.just("view"), "path": PATHS}),
+    st.fixed_dictionaries(
+        {
+            "command": st.just("view"),
+            "path": PATHS,
+            "view_range": st.tuples(st.integers(0, 3), st.integers(-1, 5)).map(list),
+        }
+    ),
+    st.fixed_dictionaries({"command": st.just("create"), "path": PATHS, "file_text": TEXTS}),
+    st.fixed_dictionaries(
+        {
+            "command": st.just("str_replace"),
+            "path": PATHS,
+            "old_str": st.sampled_from(["one", "two", "tw", "absent", "\n"]),
+            "new_str": st.sampled_from(["three", "", "a\nb"]),
+        }
+    ),
+    st.fixed_dictionaries(
+        {"command": st.just("insert"), "path": PATHS, "insert_line": st.integers(-1, 5), "insert_text": TEXTS}
+    ),
+    st.fixed_dictionaries({"command": st.just("delete"), "path": PATHS}),
+    st.fixed_dictionaries({"command": st.just("rename"), "old_path": PATHS, "new_path": PATHS}),
+)
+PHASES = [Phase.explicit, Phase.generate]  # shrinking takes minutes
+
+
+def outcome(tool: Any, command: dict[str, Any]) -> str:
+    """What Claude reads, without the parts of the documented wording that the SDK's tool leaves out."""
+    try:
+        text = str(tool.call(command))
+    except ToolError as error:
+        text = "refused: " + str(error).removeprefix("Error: ")
+    except (OSError, ValueError):  # the SDK's tool lets errors of the file system through
+        return "refused"
+    text = text.replace(" and node_modules:", ":").replace("range of lines of the file: [", "range [").rstrip(".")
+    text = re.sub(r"(?m)^\S+\t(?=/memories\S*/?$)", "", text)  # sizes of directories are those of a file system
+    return "refused" if text.startswith("refused: ") and "is a file" in text else text
+
+
+def without_empty_directories(root: Path) -> None:
+    """Remove directories without files, which the memory service does not have."""
+    for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@given(commands=st.lists(COMMANDS, min_size=5, max_size=25))
+@settings(max_examples=50, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+def test_it_answers_as_the_tool_on_files(url: str, tmp_path: Path, commands: list[dict[str, Any]]) -> None:
+    """Random commands have the same outcomes, errors included."""
+    files = BetaLocalFilesystemMemoryTool(str(tmp_path / uuid.uuid4().hex))
+    with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
+        tool = MemoryTool(memory)
+        for command in commands:
+            if moves_into_itself(command):
+                continue
+            assert outcome(tool, command) == outcome(files, command), command
+            without_empty_directories(files.memory_root)
+
+
+def moves_into_itself(command: dict[str, Any]) -> bool:
+    """Whether a rename would move a directory below itself, which file systems refuse in words of their own."""
+    return command["command"] == "rename" and f"{command['new_path']}/".startswith(f"{command['old_path']}/")
+
+
+OLD = "/memories/old/notes.md"
+REFUSALS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"command": "view", "path": "/memories/x"},
+        "The path /memories/x does not exist. Please provide a valid path.",
+    ),
+    ({"command": "create", "path": OLD, "file_text": ""}, f"Error: File {OLD} already exists"),
+    (
+        {"command": "insert", "path": OLD, "insert_line": 9, "insert_text": ""},
+        "Error: Invalid `insert_line` parameter: 9. It should be within the range of lines of the file: [0, 3]",
+    ),
+    ({"command": "delete", "path": "/memories/x"}, "Error: The path /memories/x does not exist"),
+    (
+        {"command": "rename", "old_path": "/memories/x", "new_path": "/memories/y"},
+        "Error: The path /memories/x does not exist",
+    ),
+    (
+        {"command": "rename", "old_path": "/memories/old", "new_path": OLD},
+        f"Error: The destination {OLD} already exists",
+    ),
+]
+
+
+def test_the_texts_are_those_of_the_documentation(memory: Remembrancer) -> None:
+    """Word for word, for each command."""
+    tool = MemoryTool(memory)
+    assert tool.to_dict() == {"type": "memory_20250818", "name": "memory"}
+
+    def call(**command: Any) -> Any:
+        return tool.call(command)
+
+    created = call(command="create", path="/memories/notes.md", file_text="one\ntwo\n")
+    assert created == "File created successfully at: /memories/notes.md"
+    assert call(command="view", path="/memories") == (
+        "Here're the files and directories up to 2 levels deep in /memories, excluding hidden items and node_modules:\n"
+        "8B\t/memories\n8B\t/memories/notes.md"
+    )
+    assert call(command="view", path="/memories/notes.md", view_range=[2, 2]) == (
+        "Here's the content of /memories/notes.md with line numbers:\n     2\ttwo"
+    )
+    assert call(command="str_replace", path="/memories/notes.md", old_str="two", new_str="2") == (
+        "The memory file has been edited. Here is the snippet showing the change (with line numbers):\n"
+        "     1\tone\n     2\t2\n     3\t"
+    )
+    inserted = call(command="insert", path="/memories/notes.md", insert_line=0, insert_text="zero\n")
+    assert inserted == "The file /memories/notes.md has been edited."
+    assert call(command="rename", old_path="/memories/notes.md", new_path="/memories/old/notes.md") == (
+        "Successfully renamed /memories/notes.md to /memories/old/notes.md"
+    )
+    for command, message in REFUSALS:
+        with pytest.raises(ToolError) as caught:
+            tool.call(command)
+        assert str(caught.value) == message
+    assert call(command="delete", path="/memories/old") == "Successfully deleted /memories/old"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "/memories/../etc",
+        "/memories/a/../../b",
+        "/memories/%2e%2e/x",
+        "/memories/..%2fx",
+        "/memoriesx/a",
+    ],
+)
+def test_paths_outside_the_directory_are_refused(memory: Remembrancer, path: str) -> None:
+    """Traversal too, plain or URL-encoded."""
+    with pytest.raises(ToolError, match="memories"):
+        MemoryTool(memory).call({"command": "create", "path": path, "file_text": "x"})
+
+
+def test_many_files_are_listed_and_cleared(memory: Remembrancer) -> None:
+    """More files than are read with one call."""
+    tool = MemoryTool(memory)
+    for number in range(210):
+        memory.items.put(("claude-memory",), f"f{number:03d}", {"text": "x"}, index=False)
+    assert str(tool.call({"command": "view", "path": "/memories"})).count("\n") == 211
+    assert tool.clear_all_memory() == "All memory cleared"
+    assert str(tool.call({"command": "view", "path": "/memories"})).count("\n") == 1
+
+
+def test_a_file_that_is_too_large_is_refused_with_a_reason(memory: Remembrancer) -> None:
+    """Claude reads why."""
+    with pytest.raises(ToolError, match=r"value|bytes|large"):
+        MemoryTool(memory).call({"command": "create", "path": "/memories/a", "file_text": "x" * 1_100_000})
+
+
+def test_the_async_tool_does_the_same(url: str) -> None:
+    """The same steps, awaited."""
+
+    async def main() -> tuple[Any, Any]:
+        async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
+            tool = AsyncMemoryTool(memory)
+            created = await tool.call({"command": "create", "path": "/memories/a", "file_text": "x"})
+            with pytest.raises(ToolError, match="already exists"):
+                await tool.call({"command": "create", "path": "/memories/a", "file_text": "x"})
+            return created, await tool.call({"command": "view", "path": "/memories/a"})
+
+    created, shown = asyncio.run(main())
+    assert created == "File created successfully at: /memories/a"
+    assert shown.endswith("     1\tx")
+
+
+def test_memory_files_are_found_by_meaning(memory: Remembrancer) -> None:
+    """Files are items, so a search with a query finds them."""
+    tool = MemoryTool(memory)
+    tool.call({"command": "create", "path": "/memories/pets.md", "file_text": "The cat sleeps on the sofa"})
+    tool.call({"command": "create", "path": "/memories/work.md", "file_text": "Quarterly figures of the sales team"})
+    assert memory.items.search(query="a kitten naps on the couch").items[0].key == "pets.md"

@@ -1,0 +1,99 @@
+"""The ADK memory service: against InMemoryMemoryService with random events, and in an agent's run."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import datetime
+from typing import Any
+
+import pytest
+from google.adk.events import Event
+from google.adk.memory import BaseMemoryService, InMemoryMemoryService
+from google.adk.memory.memory_entry import MemoryEntry
+from google.adk.sessions import Session
+from google.genai import types
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from remembrancer_client import AsyncRemembrancer
+from remembrancer_client.google_adk import RemembrancerMemoryService
+
+WORDS = ["lantern", "harbour", "violin", "glacier", "pepper", "saddle"]
+EVENTS = st.tuples(
+    st.sampled_from(["user", "agent"]), st.lists(st.sampled_from(WORDS), min_size=1, max_size=3, unique=True)
+)
+CALLS = st.tuples(
+    st.sampled_from(["app", "app/x"]),
+    st.sampled_from(["ann", "bob"]),
+    st.sampled_from(["s1", "s2"]),
+    st.lists(EVENTS, max_size=3),
+)
+
+
+def event(author: str, text: str) -> Event:
+    """An event with a text."""
+    role = "user" if author == "user" else "model"
+    return Event(author=author, content=types.Content(role=role, parts=[types.Part(text=text)]))
+
+
+def texts(memories: list[MemoryEntry]) -> set[tuple[str | None, str | None]]:
+    """Author and text of each memory."""
+    return {(memory.author, memory.content.parts[0].text) for memory in memories if memory.content.parts}
+
+
+@given(calls=st.lists(CALLS, min_size=1, max_size=5), word=st.sampled_from(WORDS))
+@settings(
+    max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+)
+def test_it_finds_what_the_service_in_memory_finds(url: str, calls: list[Any], word: str) -> None:
+    """Every event that shares the word is found for its app and user, and nothing of another one's."""
+
+    async def main() -> None:
+        oracle = InMemoryMemoryService()
+        async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
+            service: BaseMemoryService = RemembrancerMemoryService(memory, top_k=50)
+            salt = uuid.uuid4().hex[:8]
+            for app, user, session_id, said in calls:
+                events = [event(author, " ".join(["the", *words])) for author, words in said]
+                scope = {"app_name": f"{app} {salt}", "user_id": user, "session_id": session_id}
+                for store in (oracle, service):
+                    await store.add_events_to_memory(**scope, events=events)
+            for app in ("app", "app/x"):
+                for user in ("ann", "bob"):
+                    scope = {"app_name": f"{app} {salt}", "user_id": user}
+                    everything = texts((await service.search_memory(**scope, query="the")).memories)
+                    assert texts((await oracle.search_memory(**scope, query=word)).memories) <= everything
+                    assert everything == texts((await oracle.search_memory(**scope, query="the")).memories)
+
+    asyncio.run(main())
+
+
+async def test_a_session_is_remembered_once(url: str) -> None:
+    """Added again, it has the same memories; other users have none; what is deleted is gone."""
+    async with AsyncRemembrancer(url, namespace="n") as memory:
+        service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
+        said = [event("user", "My sister lives in Oslo"), event("helper", "Noted."), Event(author="user")]
+        session = Session(id="s", app_name=app, user_id="ann", events=said)
+        for _ in range(2):
+            await service.add_session_to_memory(session)
+        found = (await service.search_memory(app_name=app, user_id="ann", query="where does the sister live?")).memories
+        assert (found[0].author, found[0].content.role, len(found)) == ("user", "user", 2)
+        assert found[0].content.parts is not None
+        assert found[0].content.parts[0].text == "My sister lives in Oslo"
+        at = datetime.fromisoformat(found[0].timestamp or "").timestamp()
+        assert at == pytest.approx(said[0].timestamp, abs=0.001)
+        assert (await service.search_memory(app_name=app, user_id="bob", query="sister")).memories == []
+        await service.delete_memory(app_name=app, user_id="ann", memory_id=found[0].id)
+        left = (await service.search_memory(app_name=app, user_id="ann", query="sister")).memories
+        assert texts(left) == {("helper", "Noted.")}
+
+
+async def test_explicit_memories_are_facts(url: str) -> None:
+    """They keep their metadata."""
+    async with AsyncRemembrancer(url) as memory:
+        service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
+        fact = MemoryEntry(content=types.Content(parts=[types.Part(text="Ann likes tea")]), custom_metadata={"n": 1})
+        await service.add_memory(app_name=app, user_id="ann", memories=[fact])
+        (found,) = (await service.search_memory(app_name=app, user_id="ann", query="tea")).memories
+        assert found.custom_metadata == {"n": 1}

@@ -1,0 +1,71 @@
+"""The LangChain retriever: LangChain's own suite, and what its documents hold."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from langchain_core.retrievers import BaseRetriever
+from langchain_tests.integration_tests import RetrieversIntegrationTests
+
+from remembrancer_client import AsyncRemembrancer, Remembrancer
+from remembrancer_client.langchain import RemembrancerRetriever
+
+FACTS = [
+    "The express to Vienna leaves at nine",
+    "The night train to Zurich has a sleeping car",
+    "Bake the bread for forty minutes",
+    "The cat sleeps on the sofa",
+]
+
+
+@pytest.fixture
+def filled(memory: Remembrancer) -> Remembrancer:
+    """A client of a namespace with four facts."""
+    memory.batch([{"type": "semantic", "content": fact, "metadata": {"n": n}} for n, fact in enumerate(FACTS)])
+    return memory
+
+
+class TestRemembrancerRetriever(RetrieversIntegrationTests):
+    """LangChain's suite for retrievers."""
+
+    @pytest.fixture(autouse=True)
+    def _memory(self, filled: Remembrancer) -> None:
+        self.memory = filled
+
+    @property
+    def retriever_constructor(self) -> type[BaseRetriever]:
+        """The class under test."""
+        return RemembrancerRetriever
+
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        """How it is made."""
+        return {"memory": self.memory}
+
+    @property
+    def retriever_query_example(self) -> str:
+        """A query with answers."""
+        return "trains"
+
+
+def test_documents_have_the_memory_and_its_score(filled: Remembrancer) -> None:
+    """Best first, with the memory's id and metadata; options go to the search."""
+    documents = RemembrancerRetriever(memory=filled, k=2).invoke("when does the train to Vienna leave?")
+    assert documents[0].page_content == FACTS[0]
+    assert documents[0].metadata["n"] == 0
+    assert documents[0].metadata["type"] == "semantic"
+    assert documents[0].metadata["score"] >= documents[1].metadata["score"]
+    assert filled.get(documents[0].id or "").content == FACTS[0]
+    assert RemembrancerRetriever(memory=filled, options={"types": ["episodic"]}).invoke("train") == []
+
+
+async def test_an_async_client_is_awaited(url: str) -> None:
+    """`ainvoke` works with it; `invoke` says what it needs."""
+    async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
+        await memory.remember(FACTS[0], type="semantic")
+        retriever = RemembrancerRetriever(memory=memory)
+        assert [document.page_content for document in await retriever.ainvoke("train", k=1)] == FACTS[:1]
+        with pytest.raises(TypeError, match="Remembrancer"):
+            retriever.invoke("train")

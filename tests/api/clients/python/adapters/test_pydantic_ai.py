@@ -1,0 +1,73 @@
+"""The Pydantic AI capability, in agents with the framework's test models."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, UserPromptPart
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.test import TestModel
+
+from remembrancer_client import AsyncRemembrancer
+from remembrancer_client.pydantic_ai import INSTRUCTIONS, RemembrancerCapability
+
+FACT = "We decided to move the billing service to Postgres in March."
+
+
+def prompts(messages: list[ModelMessage]) -> list[str]:
+    """The texts of user messages."""
+    requests = [message for message in messages if isinstance(message, ModelRequest)]
+    return [str(part.content) for request in requests for part in request.parts if isinstance(part, UserPromptPart)]
+
+
+async def test_what_was_said_in_one_run_helps_the_next(url: str) -> None:
+    """The recalled text precedes the prompt as a user message, and is not part of the history."""
+    sent: list[list[ModelMessage]] = []
+
+    def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        sent.append(messages)
+        assert INSTRUCTIONS in str(info.instructions)
+        return ModelResponse(parts=[TextPart("It is noted.")])
+
+    async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
+        agent = Agent(FunctionModel(answer), capabilities=[RemembrancerCapability(memory)])
+        await agent.run(FACT)
+        question = "Which database does the billing service use?"
+        result = await agent.run(question)
+        assert prompts(sent[0]) == [FACT]
+        known, asked = prompts(sent[1])
+        assert asked == question
+        assert known.startswith("<memories>")
+        assert "Postgres" in known
+        assert prompts(result.all_messages()) == [question]
+
+
+async def test_an_agent_calls_the_tools(url: str) -> None:
+    """`remember` stores, `recall` finds; the recalled context stays through the steps of a run."""
+    steps: list[Any] = [
+        ToolCallPart("remember", {"content": FACT}),
+        ToolCallPart("recall", {"query": "billing database"}),
+        TextPart("done"),
+    ]
+    seen: list[str] = []
+
+    def answer(messages: list[ModelMessage], _: AgentInfo) -> ModelResponse:
+        seen.append(str(messages[-1]))
+        return ModelResponse(parts=[steps[len(seen) - 1]])
+
+    async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
+        agent = Agent(FunctionModel(answer), capabilities=[RemembrancerCapability(memory, captures=False)])
+        await agent.run("Remember what we decided.")
+        assert "stored" in seen[1]
+        assert "Postgres" in seen[2]
+
+
+async def test_the_test_model_can_call_every_tool(url: str) -> None:
+    """Names, parameters and answers of the tools fit their schemas."""
+    async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
+        model = TestModel()
+        await Agent(model, capabilities=[RemembrancerCapability(memory)]).run("hello")
+        assert model.last_model_request_parameters is not None
+        assert {tool.name for tool in model.last_model_request_parameters.function_tools} == {"recall", "remember"}
