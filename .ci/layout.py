@@ -72,8 +72,8 @@ def rows() -> list[Row]:
     ports = protocols(product)
     largest, flattest = max(product, key=lambda m: m.lines), flat.most_common(1)[0]
     return [
-        Row("product lines", sum(m.lines for m in product), 47_000),
-        Row("product files, empty __init__.py aside", sum(m.lines > 0 for m in product), 300),
+        Row("product lines", sum(m.lines for m in product), 49_500),
+        Row("product files, empty __init__.py aside", sum(m.lines > 0 for m in product), 320),
         Row("files in one folder, most", flattest[1], 15, (flattest[0],)),
         Row("lines of a file, most", largest.lines, 400, (str(largest.path.relative_to(ROOT)),)),
         Row("modules under 80 lines with one importer", len(small), 15, tuple(small)),
@@ -82,8 +82,8 @@ def rows() -> list[Row]:
         Row("function length, median", statistics.median(lengths), 8),
         Row("function length, 90th percentile", lengths[int(0.9 * len(lengths))], 25),
         Row("function length, longest", lengths[-1], 45),
-        Row("benchmark lines", sum(m.lines for m in benchmarks), 4_030),
-        Row("lines of the clients", sum(m.lines for m in clients), 4_000),
+        Row("benchmark lines", sum(m.lines for m in benchmarks), 4_130),
+        Row("lines of the clients", sum(m.lines for m in clients), 5_000),
         Row("lines of training scripts", sum(m.lines for m in training), 1_300),
     ]
 

@@ -6,17 +6,19 @@ are embedded before it is stored, so a search finds an item as soon as its put i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
-from memtypes.items.index_paths import texts_at
-from memtypes.items.item import Item, ItemAddress, ItemSearch, PathListing
-from memtypes.model.scope import Scope
-from memtypes.model.times import Clock
+from memtypes.items.index_paths import check_index_path, texts_at
+from memtypes.items.item import MAX_TTL_S, Item, ItemAddress, ItemSearch, Key, Path, PathListing
+from memtypes.model.memory import Model, Number
+from memtypes.model.scope import Name, Scope
+from memtypes.model.times import Clock, Instant
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.items import ItemStore
 from memtypes.search.vectors import DenseVectors
@@ -38,6 +40,49 @@ class ItemQuery:
 
     search: ItemSearch
     text: str | None = None
+
+
+class ExportedItem(Model):
+    """An item as a line of an export."""
+
+    type: Literal["item"] = "item"
+    agent_id: Name | None = None
+    path: Path
+    key: Key
+    value: Any
+    index: list[Annotated[str, AfterValidator(check_index_path)]] | None = None
+    ttl_s: Annotated[Number, Field(gt=0, le=MAX_TTL_S)] | None = None
+    created_at: Instant
+    updated_at: Instant
+    expires_at: Instant | None = None
+
+    @classmethod
+    def of(cls, item: Item) -> ExportedItem:
+        """The line of an item."""
+        return cls(
+            agent_id=item.agent_id,
+            path=item.address.path,
+            key=item.address.key,
+            value=item.value,
+            index=None if item.index is None else list(item.index),
+            ttl_s=None if item.ttl is None else item.ttl.total_seconds(),
+            created_at=item.created_at,
+            updated_at=item.updated_at,
+            expires_at=item.expires_at,
+        )
+
+    def item(self) -> Item:
+        """The item of the line."""
+        return Item(
+            address=ItemAddress(path=self.path, key=self.key),
+            value=self.value,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            agent_id=self.agent_id,
+            index=None if self.index is None else tuple(self.index),
+            ttl=None if self.ttl_s is None else timedelta(seconds=self.ttl_s),
+            expires_at=self.expires_at,
+        )
 
 
 @dataclass(slots=True)
@@ -84,10 +129,11 @@ class KeyedItems:
         """Every item of every agent in the namespace."""
         return self.store.every(scope, self.clock())
 
-    async def restore(self, scope: Scope, items: Sequence[Item]) -> None:
-        """Store exported items with their times."""
-        for item in items:
-            await self.store.put(scope, item, await self._vectors(item.value, item.index), restored=True)
+    async def restore(self, scope: Scope, line: ExportedItem) -> str:
+        """Store an exported item with its times; its id."""
+        item = line.item()
+        await self.store.put(scope, item, await self._vectors(item.value, item.index), restored=True)
+        return item.address.id_in(scope, item.agent_id)
 
     async def delete_expired(self) -> int:
         """Remove the items of all tenants that have expired; how many."""

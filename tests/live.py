@@ -53,6 +53,8 @@ async def _value(redis: Redis, key: str) -> Any:
             return await redis.hgetall(key)
         case "list":
             return await redis.lrange(key, 0, -1)
+        case "set":
+            return await redis.smembers(key)
         case "zset":
             return await redis.zrange(key, 0, -1, withscores=True)
         case _:

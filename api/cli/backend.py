@@ -16,7 +16,7 @@ from api.wiring.container import Services
 from ingest.conversations.sessions import MessageOutcome, SessionWriter
 from ingest.files.run import LocalSink, Sink
 from ingest.files.sessions import SessionPart
-from ingest.screening.submission import ReviewMode
+from ingest.screening.submission import Classification, ReviewMode
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
@@ -47,9 +47,22 @@ class HttpSink:
         """Post `items` as one batch; the outcome of each item."""
         answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
         return [
-            WriteOutcome(WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
+            WriteOutcome(
+                WriteStatus(item["status"]),
+                item.get("id"),
+                item.get("reason"),
+                item.get("merged_into"),
+                classified=_classification(item.get("classified")),
+            )
             for item in answer["results"]
         ]
+
+
+def _classification(answer: dict[str, Any] | None) -> Classification | None:
+    """The type that the service found for an item that had none."""
+    if answer is None:
+        return None
+    return Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,10 @@ class LocalBackend:
     def sink(self, namespace: str) -> Sink:
         """Writes the items of an import into `namespace` with this process's ingestor."""
         return LocalSink(self.services.ingestor, Scope(self.tenant, namespace))
+
+    async def is_empty(self, namespace: str) -> bool:
+        """Whether a namespace has no memories."""
+        return not any(size.count for size in (await self.services.store.stats(Scope(self.tenant, namespace))).values())
 
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
         """Write a part of a past session with this process's ingestor."""
@@ -106,6 +123,10 @@ class RemoteBackend:
     def sink(self, namespace: str) -> Sink:
         """Writes the items of an import into `namespace` in batches over HTTP."""
         return HttpSink(self.client, namespace)
+
+    async def is_empty(self, namespace: str) -> bool:
+        """Whether a namespace has no memories, by GET /v1/stats."""
+        return not (await self.client.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
 
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
         """Write a part of a past session with POST /v1/hooks/session-stop; its working items stay."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typer import Typer
 
 
 def main() -> None:
@@ -29,7 +33,22 @@ def _run(arguments: Sequence[str] | None, name: str) -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from api.cli.main import app  # noqa: PLC0415 - takes a second
-
+    app = _application(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGINT, handler)
     app(arguments, prog_name=name)
+
+
+def _application(arguments: Sequence[str]) -> Typer:
+    """All commands, which take a second to import; for `mcp`, which a client starts for each window, that one alone."""
+    if arguments[:1] == ["mcp"]:
+        import typer  # noqa: PLC0415 - as late as the commands
+
+        from api.cli.mcp.command import mcp  # noqa: PLC0415 - without the other commands
+
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.callback()(lambda: None)  # so that `mcp` stays a word of the command line
+        alone.command()(mcp)
+        return alone
+    from api.cli.main import app  # noqa: PLC0415 - takes a second
+
+    return app

@@ -61,7 +61,7 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
         return await _imported(place(data_dir, url, key, tenant), request, resumable=not no_resume, quiet=as_json)
 
     report = run(work)
-    present(report.to_json(), lambda _: _view(report), as_json=as_json)
+    present(report.to_json(), lambda _: report_view(report), as_json=as_json)
     raise typer.Exit(report.exit_code)
 
 
@@ -99,12 +99,15 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
     return {foreign: ours for foreign, _, ours in split}
 
 
-def _view(report: ImportReport) -> RenderableType:
+def report_view(report: ImportReport) -> RenderableType:
+    """How many rows ended in which way, the memories by type, and the rows that were not stored."""
     rate = report.read / report.seconds if report.seconds else 0.0
     rows: dict[str, object] = {str(status): count for status, count in report.counts.items()}
     rows["read"] = f"{report.read} in {report.seconds:.1f} s, {rate:.0f}/s"
     if report.resumed:
         rows["resumed"] = f"{report.resumed} of them by an earlier run"
+    if report.types:
+        rows["new memories"] = ", ".join(f"{kind} {count}" for kind, count in sorted(report.types.items()))
     listed = [Text(str(problem)) for problem in report.problems[:MAX_LISTED]]
     more = len(report.problems) + report.omitted - len(listed)
     if more:

@@ -7,6 +7,7 @@ import typer
 from api.cli.importing import ingest
 from api.cli.install.commands import install, uninstall
 from api.cli.maintenance import doctor, jobs, reembed
+from api.cli.mcp.command import mcp
 from api.cli.past import import_past
 from api.cli.policies import policies
 from api.cli.query import retrieve, search, verify
@@ -22,6 +23,6 @@ app = typer.Typer(
 app.command("serve")(serve)
 app.command("run")(run_samples)
 app.command("import")(import_past)
-for command in (install, uninstall, ingest, search, retrieve, verify, jobs, doctor, reembed, settings):
+for command in (mcp, install, uninstall, ingest, search, retrieve, verify, jobs, doctor, reembed, settings):
     app.command()(command)
 app.add_typer(policies, name="policies")

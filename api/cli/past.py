@@ -20,11 +20,14 @@ from rich.text import Text
 
 from api.cli.backend import Backend, Place, open_backend
 from api.cli.importing import destination_of
+from api.cli.importing import report_view as rows_view
 from api.cli.options import AsJson, DataDir, Key, end, present, run, settings_from
+from api.cli.past_memories import MemoriesPlan, plan_memories, reports_json, write_memories
 from api.cli.tables import names_table
 from ingest.files.journal import SentMessages
-from ingest.files.places import AGENTS, PastSource, Places
-from ingest.files.report import ImportProgress, ProgressBar, SessionReport
+from ingest.files.places import AGENTS, CHATS, PastSource, Places
+from ingest.files.report import ImportProgress, ImportReport, ProgressBar, SessionReport
+from ingest.files.run import ImportRequest
 from ingest.files.sessions import Destination, SessionFile, SessionImport, SessionPlan, follow
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest
@@ -81,7 +84,10 @@ def import_past(  # noqa: PLR0913, PLR0917 - typer reads a command's options fro
     asked = _Asked(source, path, where, Destination(project_namespace, fixed, only), not no_resume, as_json)
     if watch and source not in AGENTS:
         end(InvalidRequest(f"--watch follows {' and '.join(AGENTS)}, not {source}", path="watch"))
-    _import_sessions(asked, dry_run=dry_run, watch=watch, ask=not (yes or as_json))
+    if source in AGENTS or source in CHATS:
+        _import_sessions(asked, dry_run=dry_run, watch=watch, ask=not (yes or as_json))
+    else:
+        _import_memories(asked, dry_run=dry_run, ask=not (yes or as_json))
 
 
 def _place(data_dir: Path | None, url: str | None, key: str | None) -> Place:
@@ -141,6 +147,40 @@ def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) ->
         raise typer.Exit(1 if done.problems else 0)
     present(done.to_json(), lambda _: report_view(done), as_json=asked.quiet)
     raise typer.Exit(done.exit_code)
+
+
+def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
+    places = Places(Path.home(), Path.cwd(), os.environ)
+    journal = asked.where.settings.data_dir / "journal" if asked.resumable else None
+    template = ImportRequest((), "", destination=destination_of(asked.where), journal=journal)
+
+    async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
+        groups = places.memory_files(asked.source, asked.path)
+        if not groups:
+            raise InvalidRequest(f"there is nothing of {asked.source} to import in {places.looked_in(asked.source)}")
+        plan = await anyio.to_thread.run_sync(plan_memories, groups, asked.destination, template)
+        if dry_run or not plan.requests:
+            return plan, []
+        if ask:
+            _confirm(plan.view(), asked.where)
+        async with open_backend(asked.where) as backend:
+            return plan, await write_memories(plan, backend, quiet=asked.quiet)
+
+    plan, reports = run(work)
+    if reports:
+        views = [Group(Text(namespace, style="bold"), rows_view(report)) for namespace, report in reports]
+        present(reports_json(reports, plan), lambda _: Group(*views), as_json=asked.quiet)
+        raise typer.Exit(max(report.exit_code for _, report in reports))
+    present(plan.to_json(), lambda _: plan.view(), as_json=asked.quiet)
+    raise typer.Exit(0 if dry_run and not plan.bad else 1)
+
+
+def _confirm(view: RenderableType, where: Place) -> None:
+    """Show what would be imported and ask, if the user can answer; ends the program for a no."""
+    if sys.stdin.isatty():
+        console = Console(stderr=True)
+        console.print(view)
+        typer.confirm(f"Import this to {where.url or where.settings.data_dir}?", abort=True, err=True)
 
 
 async def _send(

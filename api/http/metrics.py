@@ -122,12 +122,10 @@ def thread_metrics(counts: ThreadCounts) -> Iterator[Metric]:
     yield family
 
 
-def evicted_turn_metrics(counts: EvictedTurnCounts, waiting: int) -> Iterator[Metric]:
-    """Number of batches of turns evicted from threads, by what became of them, and of those that wait."""
-    yield GaugeMetricFamily("remembrancer_thread_departures_waiting", "Batches not stored yet.", value=waiting)
-    family = CounterMetricFamily(
-        "remembrancer_thread_departures", "Batches of evicted turns in this process, by outcome.", labels=("became",)
-    )
+def turn_batch_metrics(name: str, counts: EvictedTurnCounts, waiting: int) -> Iterator[Metric]:
+    """Number of batches of turns that become memories, by what became of them, and of those that wait."""
+    yield GaugeMetricFamily(f"{name}_waiting", "Batches not stored yet.", value=waiting)
+    family = CounterMetricFamily(name, "Batches of turns in this process, by outcome.", labels=("became",))
     for outcome in EvictedTurnCounts.__dataclass_fields__:
         family.add_metric((outcome,), getattr(counts, outcome))
     yield family

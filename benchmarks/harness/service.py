@@ -107,9 +107,9 @@ def running(settings: Settings) -> Iterator[Service]:
         service.stop()
 
 
-def start(settings: Settings) -> Service:
-    """Start the service and wait until it is ready; its log is DATA_DIR/api.log. Raises NotReady."""
-    port = free_port()
+def start(settings: Settings, port: int | None = None) -> Service:
+    """Start the service, by default on a free port, and wait until it is ready. Raises NotReady, with its log."""
+    port = port or free_port()
     log_path = settings.data_dir / "api.log"
     command = [sys.executable, "-m", "api", "--port", str(port), "--data-dir", str(settings.data_dir)]
     began = time.perf_counter()

@@ -34,8 +34,9 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
 from memtypes.model.types import AnyDraft
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
-from memtypes.ports.memory_store import MemoryStore, Record
+from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, TokenVectors, Vectors
+from memtypes.stores.operations.message_store import MessageStore
 from retrieval.retriever import Retriever, RetrieverParts
 
 TENANT = "default"
@@ -51,7 +52,7 @@ _SEED = 3
 class Opened:
     """The opened parts of the service. tokenizers: by name. stages: milliseconds by stage of the last retrieval."""
 
-    store: MemoryStore
+    store: MessageStore
     embedder: Embedder
     sparse: SparseEncoder
     tokenizers: Mapping[str, Tokenizer]

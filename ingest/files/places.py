@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 
 from ingest.files.readers.chats import CONVERSATIONS, ChatFile, export_streams
@@ -15,6 +18,7 @@ from ingest.files.readers.sources import Format, export_format
 from ingest.files.readers.transcripts import TranscriptFile, zstd_opened
 from ingest.files.sessions import SessionFile
 from memtypes.model.errors import InvalidRequest
+from memtypes.model.policy import MemoryType
 
 _BEGINNING = 64 * 1024
 
@@ -38,6 +42,28 @@ AGENTS = (PastSource.CLAUDE_CODE, PastSource.CODEX)
 
 CHATS: Mapping[PastSource, Format] = {PastSource.CHATGPT: Format.CHATGPT, PastSource.CLAUDE: Format.CLAUDE}
 """Chat programs, whose conversations the user downloads."""
+
+
+DUMPS: Mapping[PastSource, Format] = {
+    PastSource.MEM0: Format.MEM0, PastSource.ZEP: Format.ZEP, PastSource.LANGGRAPH: Format.LANGGRAPH,
+}  # fmt: skip
+"""Memory services and stores, of which the user has a file."""
+
+_INSTRUCTIONS = frozenset(("claude.md", "claude.local.md", "agents.md"))
+"""Names of files that tell agents how to work in a project."""
+
+_MAX_LINES = 100
+"""Lines of a transcript in which its folder is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFiles:
+    """Files of one format whose rows become memories. folder: of the project that they belong to; None for none."""
+
+    folder: str | None
+    paths: tuple[str, ...]
+    format: Format
+    type: MemoryType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +99,55 @@ class Places:
             return [TranscriptFile(each, ClaudeCodeLines) for each in _claude_code_files(path or self.claude_code())]
         return [_rollout(each) for each in _codex_files(path or self.codex())]
 
+    def memory_files(self, source: PastSource, path: Path | None) -> list[MemoryFiles]:
+        """The files with memories or notes of `source` at `path`, or in the usual places without one.
+
+        Raises InvalidRequest for a path that does not exist, and without one for a source that has no usual place.
+        """
+        if path is not None and not path.exists():
+            raise InvalidRequest(f"there is no file or folder {path}", path="path", got=str(path))
+        if source in DUMPS:
+            if path is None:
+                raise InvalidRequest(f"{source} has no usual place; name the file that it was exported to", path="path")
+            return [MemoryFiles(None, (str(path),), DUMPS[source])]
+        if source is PastSource.OBSIDIAN:
+            vaults = [path] if path is not None else [*self._vaults()]
+            return [MemoryFiles(str(vault.absolute()), (str(vault),), Format.OBSIDIAN) for vault in vaults]
+        return self._notes(path) if path is not None else self._usual_notes()
+
+    def _vaults(self) -> Iterator[Path]:
+        """The vaults that Obsidian knows."""
+        settings = [
+            Path(self.environment.get("XDG_CONFIG_HOME") or self.home / ".config") / "obsidian" / "obsidian.json",
+            self.home / "Library" / "Application Support" / "obsidian" / "obsidian.json",
+        ]
+        for file in settings:
+            with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):  # no or another settings file
+                vaults = [Path(vault["path"]) for vault in json.loads(file.read_text("utf-8"))["vaults"].values()]
+                yield from (vault for vault in vaults if vault.is_dir())
+
+    def _notes(self, path: Path) -> list[MemoryFiles]:
+        folder = path if path.is_dir() else path.parent
+        files = [each for each in _files(path, ".md") if not _is_hidden(each, path)] if path.is_dir() else [path]
+        project = _claude_project(folder.parent) if folder.name == "memory" else None
+        return _by_kind(project or str(folder.absolute()), files)
+
+    def _usual_notes(self) -> list[MemoryFiles]:
+        """Instructions in the working folder and the user's, and what Claude Code noted of each project."""
+        names = ("CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", ".claude/CLAUDE.md")
+        of_user = [self.claude_code() / "CLAUDE.md", self.codex() / "AGENTS.md"]
+        here = [file for name in names if (file := self.working / name) not in of_user]  # the home folder is no project
+        groups = _by_kind(str(self.working), here) + _by_kind(None, of_user)
+        for memory in sorted((self.claude_code() / "projects").glob("*/memory")):
+            groups += _by_kind(_claude_project(memory.parent), [*_files(memory, ".md")])
+        return groups
+
     def looked_in(self, source: PastSource) -> str:
         """The usual places of `source`, for messages."""
+        if source is PastSource.OBSIDIAN:
+            return "the vaults that Obsidian knows"
+        if source is PastSource.MARKDOWN:
+            return f"{self.working} and {self.claude_code()}"
         if source in AGENTS:
             return str(
                 self.claude_code() / "projects" if source is PastSource.CLAUDE_CODE else self.codex() / "sessions"
@@ -98,6 +171,33 @@ def _codex_files(path: Path) -> Iterator[Path]:
     inner = [path / name for name in ("sessions", "archived_sessions") if (path / name).is_dir()]
     for root in inner or [path]:
         yield from (each for each in _files(root, ".jsonl", ".jsonl.zst") if each.name.startswith("rollout-"))
+
+
+def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
+    """The existing ones of `files`: instructions as procedures by section, others as notes."""
+    existing = [file for file in files if file.is_file()]
+    instructions = tuple(str(file) for file in existing if file.name.lower() in _INSTRUCTIONS)
+    notes = tuple(str(file) for file in existing if file.name.lower() not in _INSTRUCTIONS)
+    groups = [
+        MemoryFiles(folder, instructions, Format.MARKDOWN, MemoryType.PROCEDURAL),
+        MemoryFiles(folder, notes, Format.NOTES),
+    ]
+    return [group for group in groups if group.paths]
+
+
+def _claude_project(folder: Path) -> str | None:
+    """The folder of the project whose transcripts are in `folder`, as the first of them names it."""
+    for transcript in sorted(folder.glob("*.jsonl")):
+        with suppress(OSError), transcript.open("rb") as stream:
+            for line in islice(stream, _MAX_LINES):
+                with suppress(ValueError, TypeError, LookupError, RecursionError):  # a line of another form
+                    if isinstance(cwd := json.loads(line)["cwd"], str) and cwd:
+                        return cwd
+    return None
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _rollout(path: Path) -> TranscriptFile:

@@ -39,12 +39,14 @@ class RowProblem:
 class ImportReport:
     """The counts of an import, added up while it runs.
 
-    problems: bad rows; omitted: how many more there are. resumed: rows that an earlier, interrupted run had finished.
-    skipped: files in folders whose format is unknown. stopped: why the import ended before the last row, if it did.
+    types: stored memories by type. problems: bad rows; omitted: how many more there are. resumed: rows that an earlier,
+    interrupted run had finished. skipped: files in folders whose format is unknown. stopped: why the import ended
+    before the last row, if it did.
     """
 
     skipped: tuple[str, ...] = ()
     counts: dict[WriteStatus, int] = field(default_factory=lambda: dict.fromkeys(WriteStatus, 0))
+    types: dict[str, int] = field(default_factory=dict)
     problems: list[RowProblem] = field(default_factory=list)
     omitted: int = 0
     resumed: int = 0
@@ -71,6 +73,10 @@ class ImportReport:
                 self.problems.append(problem)
             else:
                 self.omitted += 1
+
+    def add_type(self, kind: str) -> None:
+        """Count a stored memory of this type."""
+        self.types[kind] = self.types.get(kind, 0) + 1
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON."""
@@ -121,9 +127,18 @@ class SessionReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON."""
-        counts = {str(status): self.counts[status] for status in WriteStatus}
-        reasons = {str(status): dict(counter.most_common()) for status, counter in self.reasons.items()}
-        return {"sent": self.sent, **asdict(self), "counts": counts, "reasons": reasons}
+        return {
+            "sent": self.sent,
+            "counts": {str(status): self.counts[status] for status in WriteStatus},
+            "types": dict(self.types.most_common()),
+            "reasons": {str(status): dict(counter.most_common()) for status, counter in self.reasons.items()},
+            "earlier": self.earlier,
+            "left_out": dict(self.left_out.most_common()),
+            "namespaces": dict(self.namespaces.most_common()),
+            "problems": self.problems,
+            "stopped": self.stopped,
+            "seconds": self.seconds,
+        }
 
 
 def _in_general(reason: str | None) -> str:

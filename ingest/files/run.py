@@ -139,6 +139,10 @@ class _Import:
         counts[WriteStatus.REJECTED] += len(batch.problems)
         problems = [*batch.problems, *_problems(batch, outcomes)]
         self.report.add(counts, problems)
+        for item, outcome in zip(batch.items, outcomes, strict=True):
+            if outcome.status is WriteStatus.STORED:
+                kind = outcome.classified.type if outcome.classified else item.get("type")
+                self.report.add_type(str(kind or "of unknown type"))
         if identity is not None and not counts[WriteStatus.FAILED]:
             rows = FinishedRows(identity, batch.first, batch.end, counts, tuple(problems))
             await anyio.to_thread.run_sync(self.journal.add, rows)

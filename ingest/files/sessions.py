@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -19,7 +20,7 @@ from anyio.to_thread import run_sync
 from ingest.conversations.sessions import MessageOutcome, SaidBefore, SessionMessage
 from ingest.files.journal import SentMessages
 from ingest.files.readers.chats import ChatFile
-from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, in_utc
+from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, in_utc, spoken
 from ingest.files.report import ImportProgress, SessionReport
 from ingest.screening.features import REACH
 from ingest.writing.outcome import WriteStatus
@@ -42,8 +43,11 @@ _ATTEMPTS, _PAUSE_S = 3, 0.5
 POLL_S = 2.0
 """Seconds between two looks at the files that are followed."""
 
-NO_FOLDER = "messages of sessions that belong to no project; name one with --namespace"
-OTHER_PROJECT = "messages of other projects"
+_REST = 20
+"""How many times as long as a look takes the rest after it lasts at least, so that many files cost little time."""
+
+NO_PROJECT = "of no project; name a namespace for them with --namespace"
+OTHER_PROJECT = "of other projects"
 
 SessionFile: TypeAlias = TranscriptFile | ChatFile
 
@@ -67,28 +71,25 @@ WritePart: TypeAlias = Callable[[SessionPart], Awaitable[Sequence[MessageOutcome
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """The namespaces that sessions are imported to. fixed: that of all sessions; else each goes to its project's.
+    """The namespaces of an import. fixed: that of everything; else each project has its own.
 
-    only: the one project namespace that is imported. of_folder: the namespace of the project of a folder.
+    only: the one project's namespace that is imported. of_project: the namespace of the project of a folder.
     """
 
-    of_folder: Callable[[str], str]
+    of_project: Callable[[str], str]
     fixed: str | None = None
     only: str | None = None
 
-    def of(self, session: PastSession) -> tuple[str | None, str]:
-        """The namespace of a session; None with the reason if it is not imported."""
-        project = self._project(session) if self.fixed is None or self.only is not None else None
+    def of(self, folder: str | None) -> tuple[str | None, str]:
+        """The namespace of what belongs to the project of `folder`; None with the reason if it is not imported."""
+        project = None
+        if folder is not None and (self.fixed is None or self.only is not None):
+            with suppress(InvalidRequest):  # a folder that names no project
+                project = self.of_project(folder)
         if self.only is not None and project != self.only:
             return None, OTHER_PROJECT
         namespace = self.fixed or project
-        return namespace, "" if namespace else NO_FOLDER
-
-    def _project(self, session: PastSession) -> str | None:
-        try:
-            return None if session.folder is None else self.of_folder(session.folder)
-        except InvalidRequest:
-            return None
+        return namespace, "" if namespace else NO_PROJECT
 
 
 @dataclass(slots=True)
@@ -163,9 +164,9 @@ class SessionImport:
         all_times: list[str] = []
         total = 0
         for session in sessions:
-            namespace, reason = self.destination.of(session)
+            namespace, reason = self.destination.of(session.folder)
             if namespace is None:
-                plan.left_out[reason] += len(session.messages)
+                plan.left_out[f"messages {reason}"] += len(session.messages)
                 continue
             new = sum(1 for _ in self._unsent(namespace, session))
             times = session.times()
@@ -173,6 +174,16 @@ class SessionImport:
             all_times += times
             total += new
         return all_times, total
+
+    async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
+        """Whether what the journal notes as sent to some namespaces is not there: they are empty, as in a new store.
+
+        It is then sent again, after another plan. is_empty: whether a namespace has no memories.
+        """
+        lost = [name for name, each in plan.namespaces.items() if each.new < each.messages and await is_empty(name)]
+        for name in lost:
+            self.sent.keys.pop(name, None)
+        return bool(lost)
 
     async def run(self, plan: SessionPlan) -> SessionReport:
         """Send what the plan found; the report, which names what was stored before an error stopped it."""
@@ -195,7 +206,7 @@ class SessionImport:
     async def send(self, file: SessionFile) -> None:
         """Send the new messages of a file, part by part, until the service is away for too long."""
         for session in await self._read(file, self.report.problems):
-            namespace, _ = self.destination.of(session)
+            namespace, _ = self.destination.of(session.folder)
             if namespace is None:
                 continue
             for part, messages in parts_of(namespace, session, list(self._unsent(namespace, session))):
@@ -285,7 +296,8 @@ def _part(namespace: str, session: PastSession, run: Sequence[tuple[int, PastMes
     first = run[0][0]
     heard = [_as_sent(message) for message in session.messages[max(0, first - REACH) : first]]
     messages = tuple(_as_sent(message) for _, message in run)
-    return SessionPart(namespace, session.id[:MAX_NAME].strip(), messages, SaidBefore(count=first, messages=heard))
+    session_id = spoken(session.id)[:MAX_NAME].strip() or "session"
+    return SessionPart(namespace, session_id, messages, SaidBefore(count=first, messages=heard))
 
 
 def _as_sent(message: PastMessage) -> SessionMessage:
@@ -307,8 +319,10 @@ async def follow(
     seen = dict(states)
     active: dict[Path, SessionFile] = {}
     while run.report.stopped is None:
-        before = run.report.sent
-        for file in await run_sync(find):
+        before, began = run.report.sent, time.perf_counter()
+        files = await run_sync(find)
+        look_s = time.perf_counter() - began
+        for file in files:
             state = file_state(file.path)
             if state is not None and state != seen.get(file.path):
                 await run.send(active.setdefault(file.path, file))
@@ -317,7 +331,7 @@ async def follow(
                     del active[file.path]
         if run.report.sent > before:
             said(run.report.sent - before)
-        await anyio.sleep(poll_s)
+        await anyio.sleep(max(poll_s, _REST * look_s))
 
 
 def file_state(path: Path) -> FileState | None:

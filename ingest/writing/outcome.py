@@ -33,7 +33,7 @@ class WriteOutcome:
     type was found, if the caller gave none. reviewed: the reviewers' decision with each vote. rejected: the draft of a
     rejected text, without secrets, if it may be stored after all.
 
-    The outcome of a write to a remote service has the first four fields only.
+    The outcome of a write to a remote service has the first four fields and `classified` only.
     """
 
     status: WriteStatus

@@ -30,6 +30,9 @@ from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import Listing, MemoryStore
 
 EXPORT_PAGE = 500
+ITEM = "item"
+"""The type of the lines that have keyed items."""
+
 RESTORE_PIECE = 64
 
 
@@ -40,8 +43,11 @@ async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, 
 
 
 def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memory]:
-    """The memories in exported `lines`, moved to `scope`. Raises InvalidRequest with the line and the field."""
-    memories = [_memory(index, line) for index, line in enumerate(lines)]
+    """The memories in exported `lines`, moved to `scope`; lines of keyed items are left out.
+
+    Raises InvalidRequest with the line and the field.
+    """
+    memories = [_memory(index, line) for index, line in enumerate(lines) if line.get("type") != ITEM]
     ids = _ids_in(scope, memories)
     return [_moved(memory, scope, ids) for memory in memories]
 
@@ -109,7 +115,7 @@ def _outcome(memory: Memory, stored: Mapping[str, Memory]) -> WriteOutcome:
 def _memory(index: int, line: Mapping[str, Any]) -> Memory:
     path = f"items[{index}]"
     if line.get("type") not in set(MemoryType):
-        known = ", ".join(MemoryType)
+        known = ", ".join([*MemoryType, ITEM])
         raise InvalidRequest(f"must be one of {known}", path=f"{path}.type", got=line.get("type"))
     try:
         return from_payload(line)

@@ -28,16 +28,26 @@ _LATEST = re.compile(
     r"\b(latest|newest|most recent(ly)?|currently|right now|these days|nowadays|as of (now|today)|up[- ]to[- ]date)\b",
     re.IGNORECASE,
 )
-_VALUE = re.compile(r"\b(what|which|when|where|who|whom|whose|how (many|much|old|long|often|far))\b", re.IGNORECASE)
+_VALUE = re.compile(
+    r"\b(what|which|when|where|who|whom|whose|how (many|much|old|long|often|far|do|does|is|are))\b"
+    r"|^\W*(do|does|is|are|am|can|should)\b"
+    # the same interrogatives in German, French, Spanish, Italian and Portuguese
+    r"|\b(wer|wen|wem|was|wann|wo|wohin|woher|welche[mnrs]?|wie ?viele?)\b"
+    r"|\b(qui|que|quoi|où|quand|combien|quel(le)?s?)\b"
+    r"|\b(quién(es)?|qué|dónde|cuándo|cuál(es)?|cuánt[oa]s?)\b"
+    r"|\b(chi|cosa|dove|quando|qual[ei]?|quant[oaie])\b"
+    r"|\b(quem|onde|quais|quant[oa]s)\b",
+    re.IGNORECASE,
+)
 _WHY = re.compile(r"\bwhy\b", re.IGNORECASE)
 _PAST = re.compile(
-    r"\b(did|was|were|had|first|originally|initially|before|after|between|passed|ago|order|sequence|summar\w*|over time"
-    r"|throughout|progress\w*|evolv\w*|across|different)\b",
+    r"\b(did|was|were|had|first|originally|initially|before|after|between|passed|ago|sequence|summar\w*|over time"
+    r"|order (in|of)|(what|which|chronological) order|throughout|progress\w*|evolv\w*|across|different)\b",
     re.IGNORECASE,
 )
 
 _FORMER = re.compile(
-    r"\b(before|previous(ly)?|former(ly)?|prior|earlier|original(ly)?|initially|at first|back then|used to)\b"
+    r"\bbefore\W*$|\b(previous(ly)?|former(ly)?|prior|earlier|original(ly)?|initially|at first|back then|used to)\b"
     r"|(?<!\bhow )\bold\b|\b(what|which|where|who|whose|how (many|much|often|far))\b.*\b(was|were)\b",
     re.IGNORECASE,
 )

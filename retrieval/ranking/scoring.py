@@ -137,19 +137,19 @@ def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring
     if scoring.weights["expansion"] and len(candidates):
         table[SIGNALS.index("expansion")] = signals.expansion(candidates, scores, scoring.terms)
         scores = weights @ table
-    if scoring.weights["current"] and len(candidates):
-        boosts = signals.update_boosts(candidates, scores)
-        table[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
-        scores = weights @ table
+    raised = scores
     if scoring.weights["link"] and (scoring.links or scoring.contested):
         least = np.array(
             [scoring.links.get(memory_id, -np.inf) for memory_id in candidates.ids.astype(np.str_).tolist()]
         )
-        raised = signals.newest_first(candidates, np.maximum(least, scores), scoring.contested)
-        boosts = raised - scores
+        boosts = signals.newest_first(candidates, np.maximum(least, scores), scoring.contested) - scores
         table[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
-        scores = weights @ table
-    return scores
+        raised = weights @ table
+    if scoring.weights["current"] and len(candidates):
+        boosts = signals.update_boosts(candidates, scores, raised)
+        table[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
+        raised = weights @ table
+    return raised
 
 
 def _passes(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: Scoring) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ Two depend on the other candidates' scores: `expansion` by the terms of the best
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -238,19 +239,22 @@ def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.f
     return idf
 
 
-def update_boosts(candidates: Candidates, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What to add to each score so that an update stands above the facts that it replaces, shape (candidates,).
+def update_boosts(
+    candidates: Candidates, scores: NDArray[np.float64], raised: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What to add to `raised` so that an update stands above the facts that it replaces, shape (candidates,).
 
     An update is a short later statement by the same speaker, as far as both are known; a turn must give a value. Only
-    the best UPDATE_WINDOW are compared, so the order of the rest stays. candidates: in the order of their ids.
+    the best UPDATE_WINDOW are compared, so the order of the rest stays. candidates: in the order of their ids. raised:
+    `scores`, some raised by links; the unraised ones tell whether two are about the same.
     """
-    positions = top_positions(scores, UPDATE_WINDOW)
+    positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
     in_session, times, speakers = columns.known("session_id"), columns.column("created_at"), columns.column("speaker")
     short = columns.wholes("tokens.count", 0) <= UPDATE_LENGTH
     gives_value = columns.column("gives_value") == 1
     by_time = np.lexsort((columns.column("seq"), times)).tolist()
-    boosted = scores.copy()
+    boosted = raised.copy()
     for later_place, later in enumerate(by_time):
         for earlier in by_time[:later_place] if short[later] else ():
             both_turns = in_session[later] and in_session[earlier]
@@ -259,7 +263,7 @@ def update_boosts(candidates: Candidates, scores: NDArray[np.float64]) -> NDArra
             ratio = UPDATE_MIN_RATIO if both_turns else UPDATE_MIN_RATIO_ALONE
             if follows and scores[positions[later]] >= ratio * scores[positions[earlier]]:
                 boosted[positions[later]] = max(boosted[positions[later]], boosted[positions[earlier]] + _MARGIN)
-    return boosted - scores
+    return boosted - raised
 
 
 def newest_first(
@@ -267,24 +271,27 @@ def newest_first(
 ) -> NDArray[np.float64]:
     """`scores`, raised so that of each pair of contested candidates the newer one stands first, shape (candidates,).
 
-    contested: pairs of ids. A pair keeps its order if one of the two is no candidate, or if both come from sessions and
-    the newer one has less than CONTESTED_MIN_RATIO of the older one's score.
+    contested: pairs of ids. Those that contest the same older one stand newest first, too. A pair keeps its order if
+    one of the two is no candidate, or if both come from sessions and the newer one has less than CONTESTED_MIN_RATIO of
+    the older one's score.
     """
     if not contested:
         return scores
     places = {memory_id: place for place, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
     times = candidates.columns.column("created_at")
-    pairs = [
-        sorted((places[first], places[second]), key=lambda place: times[place])
-        for first, second in contested
-        if first in places and second in places
-    ]
-    raised = scores.copy()
     in_session = candidates.columns.known("session_id")
-    for older, newer in sorted(pairs, key=lambda pair: times[pair[0]]):
-        near = not (in_session[older] and in_session[newer]) or scores[newer] >= CONTESTED_MIN_RATIO * scores[older]
-        if times[newer] > times[older] and near:
-            raised[newer] = max(raised[newer], raised[older] + _MARGIN)
+    newer_than: defaultdict[int, list[int]] = defaultdict(list)
+    for pair in contested:
+        if all(memory_id in places for memory_id in pair):
+            older, newer = sorted((places[memory_id] for memory_id in pair), key=times.__getitem__)
+            near = not (in_session[older] and in_session[newer]) or scores[newer] >= CONTESTED_MIN_RATIO * scores[older]
+            if times[newer] > times[older] and near:
+                newer_than[older].append(newer)
+    raised = scores.copy()
+    for older in sorted(newer_than, key=times.__getitem__):
+        level = raised[older]
+        for newer in sorted(newer_than[older], key=times.__getitem__):
+            level = raised[newer] = max(raised[newer], level + _MARGIN)
     return raised
 
 

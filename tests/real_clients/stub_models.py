@@ -38,6 +38,10 @@ class StubModel:
         """The text of all requests since `clear`, as JSON in plain characters."""
         return json.dumps([body.get("messages") or body.get("input") for body in self.requests], ensure_ascii=False)
 
+    def sent_last(self) -> str:
+        """The text of the last request, as JSON in plain characters."""
+        return json.dumps(self.requests[-1].get("messages") or self.requests[-1].get("input"), ensure_ascii=False)
+
     def clear(self) -> None:
         """Forget the recorded requests."""
         self.requests.clear()

@@ -39,11 +39,11 @@ MAX_SHOWN = 9_000
 """Shown memories after which a session is shown no more until it is compacted: a filter's limit is near."""
 
 _MODEL_CHARACTERS = 256
-_SLACK = 0.95
+_SLACK = 0.9
 _JOINS = 8
 """Tokens that the joins of frame and context may add to the sum of both."""
 
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 _NEWEST = 40
 _FOR_PROMPT = f"{INTRODUCTION} what was said or decided earlier and relates to this prompt."
 _FOR_START = f"{INTRODUCTION} its open tasks, and what was said and decided last."

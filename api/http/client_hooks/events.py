@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from memtypes.model.scope import Name
 from retrieval.answer import Answer, OmittedIfNone
@@ -39,11 +39,11 @@ def _text(value: object) -> str | None:
     return _CONTROL.sub("", value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip() or None
 
 
-_Text: TypeAlias = Annotated[str | None, BeforeValidator(_text)]
+_Text: TypeAlias = Annotated[str | None, BeforeValidator(_text, json_schema_input_type=Any)]
 
 
 class ClientEvent(BaseModel):
-    """An event of a client's session.
+    """An event of a client's session. VS Code writes two of the names in camel case.
 
     cwd: the session's current folder. prompt_id, turn_id: of the prompt, the same in its Stop. source: what began the
     session or the prompt. agent_type: kind of the subagent that stops.
@@ -51,8 +51,8 @@ class ClientEvent(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    hook_event_name: str
-    session_id: Name
+    hook_event_name: str = Field(validation_alias=AliasChoices("hook_event_name", "hookEventName"))
+    session_id: Name = Field(validation_alias=AliasChoices("session_id", "sessionId"))
     transcript_path: _Text = None
     cwd: _Text = None
     prompt_id: _Text = None

@@ -10,6 +10,7 @@ import logging
 
 import anyio
 import anyio.to_thread
+from litestar import Response
 from litestar.params import RawBody
 
 from api.auth.keys import Role
@@ -24,9 +25,9 @@ from api.http.client_hooks.events import (
     HookAnswer,
     HookClient,
 )
-from api.http.endpoint import Endpoint, RawBodies
+from api.http.endpoint import Endpoint, Params, RawBodies
 from api.http.problems import InvalidInput, checked
-from api.http.request import JSON, ApiRequest, parse_body
+from api.http.request import JSON, ApiRequest, MaybeNamespace, parse_body
 from api.wiring.container import AppServices, Services
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.scope import Scope, clean_name
@@ -35,49 +36,60 @@ from memtypes.project import project_namespace
 
 NAMESPACE_HEADER = "X-Remembrancer-Namespace"
 
+DEGRADED_HEADER = "X-Remembrancer-Degraded"
+"""Header of an answer that lacks what a part of the service did not give: nothing was shown or queued."""
+
 DEADLINE_S = 1.5
 """Seconds after which an event is answered `{}`: clients give up after two or three, and tell the user."""
 
 EVENT_BYTES = 32 * 1024 * 1024
 """Limit of an event: those of tools contain what the tool read."""
 
-_PROJECT = f"the project is that of its cwd, or what the header {NAMESPACE_HEADER} names"
+_PROJECT = f"its namespace is that of the query, of the header {NAMESPACE_HEADER}, or of the project in cwd"
 _BODIES = RawBodies(models={JSON: ClientEvent}, max_bytes=EVENT_BYTES)
 
 _log = logging.getLogger(__name__)
 
 
 @Endpoint("POST /v1/hooks/claude-code", f"An event of Claude Code; {_PROJECT}", role=Role.WRITER, raw=_BODIES)
-async def claude_code(request: ApiRequest, services: AppServices, body: RawBody) -> HookAnswer:
+async def claude_code(
+    request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
+) -> Response[HookAnswer]:
     """Text that Claude Code adds to the prompt or the beginning of the session; `{}` if there is none."""
-    return await _answer(request, services, body, CLAUDE_CODE)
+    return await _answer(request, services, body, CLAUDE_CODE, params.namespace)
 
 
 @Endpoint("POST /v1/hooks/codex", f"An event of Codex; {_PROJECT}", role=Role.WRITER, raw=_BODIES)
-async def codex(request: ApiRequest, services: AppServices, body: RawBody) -> HookAnswer:
+async def codex(
+    request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
+) -> Response[HookAnswer]:
     """Text that Codex adds to the prompt or the beginning of the session; `{}` if there is none."""
-    return await _answer(request, services, body, CODEX)
+    return await _answer(request, services, body, CODEX, params.namespace)
 
 
 @Endpoint("POST /v1/hooks/vscode", f"An event of VS Code; {_PROJECT}", role=Role.WRITER, raw=_BODIES)
-async def vscode(request: ApiRequest, services: AppServices, body: RawBody) -> HookAnswer:
+async def vscode(
+    request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
+) -> Response[HookAnswer]:
     """Text that VS Code adds to the prompt or the beginning of the session; `{}` if there is none."""
-    return await _answer(request, services, body, VSCODE)
+    return await _answer(request, services, body, VSCODE, params.namespace)
 
 
-async def _answer(request: ApiRequest, services: Services, body: bytes, client: HookClient) -> HookAnswer:
+async def _answer(
+    request: ApiRequest, services: Services, body: bytes, client: HookClient, namespace: str | None
+) -> Response[HookAnswer]:
     request.require_media_type(JSON)
     event = await parse_body(body, lambda: checked(ClientEvent, whole_value(body.decode("utf-8", "replace"))))
     name = event.hook_event_name if event.hook_event_name in KNOWN_EVENTS else "other"
     services.metrics.hook_events.labels(client.name, name).inc()
     try:
         with anyio.fail_after(DEADLINE_S):
-            scope = request.scope_in(await _namespace(request, event), event.session_id)
-            return await _handled(services, scope, event, client)
+            scope = request.scope_in(namespace or await _namespace(request, event), event.session_id)
+            return Response(await _handled(services, scope, event, client))
     except (Unavailable, Overloaded, TimeoutError) as error:
         services.metrics.degraded.labels("hook").inc()
         _log.warning("%s of %s is answered without memory: %s", name, client.name, str(error) or "it took too long")
-        return HookAnswer()
+        return Response(HookAnswer(), headers={DEGRADED_HEADER: "hook"})
 
 
 async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
@@ -86,7 +98,9 @@ async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
     if named:
         return _header_text(named)
     if event.folder is None:
-        raise InvalidInput.at("cwd", f"is required without the header {NAMESPACE_HEADER}: it names the project")
+        raise InvalidInput.at(
+            "cwd", f"is required without ?namespace= and the header {NAMESPACE_HEADER}: it names the project"
+        )
     return await anyio.to_thread.run_sync(project_namespace, event.folder, abandon_on_cancel=True)
 
 

@@ -10,15 +10,18 @@ from litestar.response import Stream
 
 from api.auth.keys import KeyRights, KnownKey, Role
 from api.http.endpoint import Endpoint, Params, PathId, RawBodies
-from api.http.problems import InvalidInput
+from api.http.problems import InvalidInput, checked
 from api.http.request import NDJSON, ApiRequest, InNamespace, parse_body
+from api.http.routes.items import keyed_items
 from api.http.routes.memories import BATCH_BYTES, read_lines
 from api.http.shapes.memories import BatchAnswer
 from api.wiring.container import AppServices, Services
 from api.wiring.erasure import Erased, erase_everywhere
+from ingest.keyed_items import ExportedItem
 from ingest.upkeep.jobs import JobReport
 from ingest.upkeep.planners import JobRequest, UpkeepJob
-from ingest.writing.transfer import exported, read_exported
+from ingest.writing.outcome import WriteOutcome, WriteStatus
+from ingest.writing.transfer import ITEM, exported, read_exported
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType
@@ -113,14 +116,14 @@ async def post_reembed(services: AppServices) -> ReembedAnswer:
 
 @Endpoint(
     "POST /v1/admin/export",
-    "Every memory of a namespace, one a line",
+    "Every memory and keyed item of a namespace, one a line",
     role=Role.ADMIN,
     also={200: str},
     errors=(503,),
     media_type=NDJSON,
 )
 async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[InNamespace]) -> Stream:
-    """Stream the memories, one JSON object a line, newest first."""
+    """Stream the memories, newest first, and then the items, one JSON object a line."""
     await services.store.ping()  # once the answer has begun, an error can no longer be reported
     return Stream(_lines(services, request.scope_in(data.namespace)), media_type=NDJSON)
 
@@ -135,15 +138,21 @@ async def post_export(request: ApiRequest, services: AppServices, data: JSONBody
 async def post_import(
     request: ApiRequest, services: AppServices, params: Params[InNamespace], body: RawBody
 ) -> BatchAnswer:
-    """Restore exported memories, one JSON object a line; the result of each line."""
+    """Restore exported memories and items, one JSON object a line; the result of each line."""
     scope = request.scope_in(params.namespace)
     request.require_media_type(NDJSON)
-    lines = await parse_body(body, lambda: read_lines(body, MAX_LINES))
+    lines = await parse_body(body, lambda: read_lines(body, MAX_LINES, any_integer=True))
     for index, line in enumerate(lines):
         if not isinstance(line, dict):
             raise InvalidInput.at(f"items[{index}]", "must be an object")
     memories = await parse_body(body, lambda: read_exported(scope, lines))
-    return BatchAnswer.of(await services.ingestor.restore(scope, memories))
+    items = {index: _item_in(index, line) for index, line in enumerate(lines) if line.get("type") == ITEM}
+    stored = iter(await services.ingestor.restore(scope, memories))
+    ids = {index: await keyed_items(services).restore(scope, item) for index, item in items.items()}
+    outcomes = (
+        WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(stored) for index in range(len(lines))
+    )
+    return BatchAnswer.of(list(outcomes))
 
 
 @Endpoint("POST /v1/admin/erase", "Erase a namespace or one memory everywhere", role=Role.ADMIN, errors=(503,))
@@ -153,6 +162,16 @@ async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[
     return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)
 
 
+def _item_in(index: int, line: object) -> ExportedItem:
+    try:
+        return checked(ExportedItem, line)
+    except InvalidInput as error:
+        at = f"items[{index}]."
+        raise InvalidInput([each.model_copy(update={"path": at + each.path}) for each in error.errors]) from error
+
+
 async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
     async for payload in exported(services.store, scope):
         yield msgspec.json.encode(payload) + b"\n"
+    async for item in keyed_items(services).every(scope):
+        yield ExportedItem.of(item).model_dump_json().encode() + b"\n"

@@ -112,21 +112,24 @@ def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
     return checked(Batch, strict_json(raw))
 
 
-def read_lines(raw: bytes, limit: int) -> list[Any]:
-    """The JSON values of the lines that are not blank, at most `limit`. Raises MalformedJson or InvalidInput."""
+def read_lines(raw: bytes, limit: int, *, any_integer: bool = False) -> list[Any]:
+    """The JSON values of the lines that are not blank, at most `limit`. Raises MalformedJson or InvalidInput.
+
+    any_integer: accept integers beyond 64 bits.
+    """
     values: list[Any] = []
     for number, line in enumerate(raw.split(b"\n"), 1):
         if not line.strip():
             continue
         if len(values) == limit:
             raise InvalidInput.at("items", f"at most {limit} items in one batch")
-        values.append(_line(line, f"items[{len(values)}]", number))
+        values.append(_line(line, f"items[{len(values)}]", number, any_integer=any_integer))
     return values
 
 
-def _line(line: bytes, path: str, number: int) -> Any:
+def _line(line: bytes, path: str, number: int, *, any_integer: bool) -> Any:
     try:
-        return strict_json(line)
+        return strict_json(line, any_integer=any_integer)
     except MalformedJson as error:
         raise MalformedJson(f"line {number}: {error}", path=path) from error
     except InvalidRequest as error:

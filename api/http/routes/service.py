@@ -14,11 +14,11 @@ from prometheus_client.core import Metric
 from api.http.endpoint import Endpoint, Params
 from api.http.metrics import (
     breaker_metrics,
-    evicted_turn_metrics,
     exposition,
     lock_metrics,
     receipt_metrics,
     thread_metrics,
+    turn_batch_metrics,
 )
 from api.http.openapi import document, page
 from api.http.request import ApiRequest, InNamespace
@@ -49,11 +49,12 @@ class HealthAnswer(Answer):
 
 
 class StatsAnswer(Answer):
-    """Number of memories and tokens in a namespace, by type and in total."""
+    """Number of memories and tokens in a namespace, by type and in total. items: number of keyed items."""
 
     namespace: str
     types: dict[MemoryType, TypeStats]
     total: TypeStats
+    items: int
 
 
 @Endpoint("GET /health/live", "Whether the process runs", role=None)
@@ -86,9 +87,11 @@ def _metrics(services: Services) -> Iterator[Metric]:
         yield from services.jobs.collect()
     if services.threads is not None:
         departures = services.threads.evicted_turns
-        yield from evicted_turn_metrics(departures.counts, departures.waiting)
+        yield from turn_batch_metrics("remembrancer_thread_departures", departures.counts, departures.waiting)
         yield from thread_metrics(services.threads.flusher.counts)
         yield from lock_metrics(services.threads.flusher.locks.counts)
+    if services.captures is not None:
+        yield from turn_batch_metrics("remembrancer_captures", services.captures.counts, services.captures.waiting)
     yield from breaker_metrics(services.breakers())
     if services.receipts is not None:
         yield from receipt_metrics(services.receipts.queue.lost, services.receipts.queue.waiting)
@@ -96,10 +99,12 @@ def _metrics(services: Services) -> Iterator[Metric]:
 
 @Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))
 async def stats(request: ApiRequest, services: AppServices, params: Params[InNamespace]) -> StatsAnswer:
-    """Number of memories and tokens of each type, and in total."""
-    types = await services.store.stats(request.scope_in(params.namespace))
+    """Number of memories and tokens of each type and in total, and of keyed items."""
+    scope = request.scope_in(params.namespace)
+    types = await services.store.stats(scope)
     total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))
-    return StatsAnswer(namespace=params.namespace, types=types, total=total)
+    items = 0 if services.items is None else await services.items.count(scope)
+    return StatsAnswer(namespace=params.namespace, types=types, total=total, items=items)
 
 
 @Endpoint("GET /openapi.json", "This document", role=None)

@@ -30,7 +30,7 @@ _NO_CONTENT = "(no content)"
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _TreeLine:
     """A line of the tree. parent: the line that it follows. begins: whether the lines before it do not belong to it.
 
     answer: id of the answer that it is a part of. key, text: of what it says; the text may be empty.
@@ -52,7 +52,7 @@ class ClaudeCodeLines(TranscriptLines):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, _TreeLine] = {}
         self._last: str | None = None
 
     def add(self, number: int, line: dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ class ClaudeCodeLines(TranscriptLines):
         if entry.speaker in _SPEAKERS:
             self._last = uuid
 
-    def _entry(self, uuid: str, line: dict[str, Any]) -> _Line:
+    def _entry(self, uuid: str, line: dict[str, Any]) -> _TreeLine:
         speaker = str(line.get("type"))
         message = line["message"] if speaker in _SPEAKERS else {}
         text = self._text(line, message) if speaker in _SPEAKERS else ""
@@ -77,7 +77,7 @@ class ClaudeCodeLines(TranscriptLines):
         origin = line.get("forkedFrom")
         session = str(line.get("sessionId") or self.name.removesuffix(".jsonl"))
         first = origin if isinstance(origin, dict) else {"sessionId": session, "messageUuid": uuid}
-        return _Line(
+        return _TreeLine(
             session=session,
             folder=name_or_none(line.get("cwd")),
             parent=name_or_none(parent),
@@ -138,7 +138,7 @@ class ClaudeCodeLines(TranscriptLines):
                 at = None if line.begins else _speaker_before(order, self._lines, at)
         return chain
 
-    def _continues(self, line: _Line, chain: set[str]) -> bool:
+    def _continues(self, line: _TreeLine, chain: set[str]) -> bool:
         """Whether the line is a further part of an answer in the chain, beside a call that the chain follows."""
         at = line.parent
         while line.answer is not None and at in self._lines and self._lines[at].answer == line.answer:
@@ -148,7 +148,7 @@ class ClaudeCodeLines(TranscriptLines):
         return False
 
 
-def _speaker_before(order: list[str], lines: dict[str, _Line], uuid: str) -> str | None:
+def _speaker_before(order: list[str], lines: dict[str, _TreeLine], uuid: str) -> str | None:
     """The last message in the file before the line `uuid`."""
     earlier: Iterator[str] = reversed(order[: order.index(uuid)])
     return next((other for other in earlier if lines[other].speaker in _SPEAKERS), None)

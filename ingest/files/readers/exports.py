@@ -1,10 +1,8 @@
-"""Read the exports of other programs.
+"""Read the conversations that chat programs export.
 
 ChatGPT's conversations.json (a tree of messages per conversation) and Claude's (a list of messages): one row per
-message, an event by its speaker in the conversation's session. System, tool and empty messages are skipped. Of
+message, an event by its speaker in the conversation's session. System, tool, hidden and empty messages are skipped. Of
 ChatGPT's tree, the branch that ends in current_node is read: what the user saw last.
-
-mem0's get_all as JSON, and the MCP memory server's graph as JSON Lines: one fact per memory, observation or relation.
 """
 
 from __future__ import annotations
@@ -14,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeAlias
 
-from ingest.files.readers.json_files import read_jsonl, read_objects
-from ingest.files.readers.rows import BadLine, FileRow, Reading, as_metadata, row
+from ingest.files.readers.json_files import read_objects
+from ingest.files.readers.rows import BadLine, FileRow, Reading, row
 from memtypes.model.memory import MAX_LABEL
 
 _EVENTS = {"user": "user_query", "assistant": "agent_response"}
@@ -26,32 +24,15 @@ Convert: TypeAlias = Callable[[dict[str, Any], str, int], Iterator[Reading]]
 
 def read_chatgpt(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One event per user or assistant message of ChatGPT's conversations.json, in order."""
-    return _converted(stream, file, ("conversations",), _chatgpt_messages)
+    return converted(stream, file, ("conversations",), _chatgpt_messages)
 
 
 def read_claude(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One event per user or assistant message of Claude's conversations.json, in order."""
-    return _converted(stream, file, ("conversations",), _claude_messages)
+    return converted(stream, file, ("conversations",), _claude_messages)
 
 
-def read_mem0(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One fact per memory of a mem0 export; its mem0 and user ids are added to its metadata."""
-    return _converted(stream, file, ("results", "memories"), _mem0_fact)
-
-
-def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One fact per entity observation ("Ann: likes tea") and per relation of an MCP memory server's graph."""
-    for reading in read_jsonl(stream, file):
-        if isinstance(reading, BadLine):
-            yield reading
-            continue
-        try:
-            yield from _mcp_facts(reading)
-        except (KeyError, TypeError, AttributeError) as error:
-            yield BadLine(file, reading.line, f"is no entity and no relation: {type(error).__name__} {error}")
-
-
-def _converted(stream: BinaryIO, file: str, list_names: tuple[str, ...], convert: Convert) -> Iterator[Reading]:
+def converted(stream: BinaryIO, file: str, list_names: tuple[str, ...], convert: Convert) -> Iterator[Reading]:
     """The rows that `convert` makes of each object in the file's list, which may be under one of `list_names`."""
     for reading in read_objects(stream, file, list_names):
         if isinstance(reading, BadLine):
@@ -145,53 +126,3 @@ def _claude_text(message: dict[str, Any]) -> str:
         return str(message["text"])
     blocks = message.get("content") or []
     return "\n".join(str(block["text"]) for block in blocks if block.get("type") == "text" and block.get("text"))
-
-
-def _mem0_fact(memory: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
-    ids = {f"mem0_{name}": memory[name] for name in ("id", "user_id") if memory.get(name)}
-    fields = {
-        "type": "semantic",
-        "content": memory["memory"] if "memory" in memory else memory["data"]["memory"],
-        "created_at": _as_utc(memory.get("created_at") or memory.get("updated_at")),
-        "session_id": memory.get("run_id"),
-        "agent_id": memory.get("agent_id"),
-        "tags": [str(category) for category in memory.get("categories") or []],
-        "metadata": as_metadata(memory.get("metadata") or {}) | ids,
-    }
-    yield row(file, line, fields)
-
-
-def _as_utc(time: str | None) -> str | None:
-    """ISO time `time` as RFC 3339; a time without an offset is UTC."""
-    if time is None:
-        return None
-    parsed = datetime.fromisoformat(time)
-    return parsed.isoformat() if parsed.tzinfo else f"{parsed.isoformat()}Z"
-
-
-def _mcp_facts(line: FileRow) -> Iterator[Reading]:
-    record = line.fields
-    if record["type"] == "entity":
-        name, kind = str(record["name"]), str(record.get("entityType") or "")
-        texts = [f"{name}: {observation}" for observation in record.get("observations") or []]
-        for number, text in enumerate(texts or [f"{name} is a {kind}" if kind else name]):
-            yield _mcp_fact(line, text, name, {"entity_type": kind, "observation": number})
-    elif record["type"] == "relation":
-        words = (record["from"], str(record["relationType"]).replace("_", " "), record["to"])
-        yield _mcp_fact(line, " ".join(map(str, words)), str(record["from"]), {"related_to": str(record["to"])})
-    else:
-        yield BadLine(line.file, line.line, f"is of type {record['type']!r:.50}; known are entity and relation")
-
-
-def _mcp_fact(line: FileRow, text: str, concept: str, metadata: dict[str, Any]) -> Reading:
-    metadata = {name: value for name, value in metadata.items() if value != ""}
-    # Several facts come from one line, so the line alone does not identify the source.
-    source = {"thread_id": f"{line.file}:{line.line}"[-256:], "turns": [metadata.get("observation", 0)], "line": None}
-    fields = {
-        "type": "semantic",
-        "content": text,
-        "concept": concept[:MAX_LABEL],
-        "metadata": metadata,
-        "source": source,
-    }
-    return row(line.file, line.line, fields)

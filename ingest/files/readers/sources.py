@@ -11,9 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ingest.files.readers.csv_files import read_csv
-from ingest.files.readers.exports import read_chatgpt, read_claude, read_mcp, read_mem0
+from ingest.files.readers.exports import read_chatgpt, read_claude
 from ingest.files.readers.json_files import read_json, read_jsonl
+from ingest.files.readers.memory_dumps import read_langgraph, read_mcp, read_mem0, read_zep
 from ingest.files.readers.notes import read_notes
+from ingest.files.readers.obsidian import read_obsidian
 from ingest.files.readers.rows import Reader
 from ingest.files.readers.text_files import read_markdown, read_text
 from memtypes.model.errors import InvalidRequest
@@ -32,8 +34,11 @@ class Format(StrEnum):
     CHATGPT = "chatgpt"
     CLAUDE = "claude"
     MEM0 = "mem0"
+    ZEP = "zep"
+    LANGGRAPH = "langgraph"
     MCP = "mcp"
     NOTES = "notes"
+    OBSIDIAN = "obsidian"
 
 
 READERS: Mapping[Format, Reader] = MappingProxyType(
@@ -41,11 +46,14 @@ READERS: Mapping[Format, Reader] = MappingProxyType(
         Format.JSON: read_json, Format.JSONL: read_jsonl, Format.CSV: read_csv,
         Format.MARKDOWN: read_markdown, Format.TEXT: read_text, Format.NOTES: read_notes,
         Format.CHATGPT: read_chatgpt, Format.CLAUDE: read_claude, Format.MEM0: read_mem0, Format.MCP: read_mcp,
+        Format.ZEP: read_zep, Format.LANGGRAPH: read_langgraph, Format.OBSIDIAN: read_obsidian,
     }
 )  # fmt: skip
 
-EXPORTS = (Format.CHATGPT, Format.CLAUDE, Format.MEM0, Format.MCP, Format.NOTES)
-"""The formats of other programs' exports, which are recognised by their contents."""
+EXPORTS = (
+    Format.CHATGPT, Format.CLAUDE, Format.MEM0, Format.ZEP, Format.LANGGRAPH, Format.MCP, Format.NOTES, Format.OBSIDIAN,
+)  # fmt: skip
+"""The formats of other programs' exports; all but Obsidian's notes are recognised by their contents."""
 
 SUFFIXES: Mapping[str, Format] = MappingProxyType(
     {
@@ -61,6 +69,8 @@ _MCP_RECORD = re.compile(rb'^\s*\{[^\n]*"type"\s*:\s*"(?:entity|relation)"')
 _SIGNATURES = (
     (Format.CHATGPT, (re.compile(rb'"mapping"\s*:\s*\{'),)),
     (Format.CLAUDE, (re.compile(rb'"chat_messages"\s*:\s*\['), re.compile(rb'"uuid"\s*:'))),
+    (Format.LANGGRAPH, tuple(re.compile(rb'"%s"\s*:' % name) for name in (b"namespace", b"key", b"value"))),
+    (Format.ZEP, (re.compile(rb'"fact"\s*:\s*"'), re.compile(rb'"(?:valid_at|invalid_at|source_node_uuid)"\s*:'))),
     (Format.MEM0, (re.compile(rb'"memory"\s*:\s*"'), re.compile(rb'"(?:hash|user_id|created_at)"\s*:'))),
 )
 

@@ -58,6 +58,12 @@ def test_without_a_vector_a_query_asks_for_nothing_special() -> None:
         ("Why does the build fail?", False),
         ("Who maintains the front end?", True),
         ("On which port do clients connect?", True),
+        ("Do I eat meat?", True),
+        ("How do I get to work?", True),
+        ("Have I ever been to Rome?", False),
+        ("Wann ist der Termin beim Notar?", True),
+        ("¿Dónde vive Lucía?", True),
+        ("In what order did we visit them?", False),
         ("Explain the release process", False),
     ],
 )

@@ -115,7 +115,7 @@ def turn(name: str, seq: int, **fields: Any) -> Candidate:
 def boosted_order(scores: list[float], *candidates: Candidate) -> list[str]:
     """Ids after boosting updates, best first."""
     columns, array = Candidates.of(candidates), np.array(scores)
-    best = np.argsort(-(array + update_boosts(columns, array)), kind="stable")
+    best = np.argsort(-(array + update_boosts(columns, array, array)), kind="stable")
     return [candidates[index].id for index in best]
 
 
@@ -158,7 +158,7 @@ def test_only_the_best_few_change_their_order(rows: list[tuple[float, int]]) -> 
     """No score falls, the same candidates stay the best few, and the rest keeps its order."""
     candidates = Candidates.of([turn(f"{index:02}", seq) for index, (_, seq) in enumerate(rows)])
     scores = np.array([score for score, _ in rows], dtype=np.float64)
-    boosts = update_boosts(candidates, scores)
+    boosts = update_boosts(candidates, scores, scores)
     before, after = (np.argsort(-values, kind="stable") for values in (scores, scores + boosts))
     assert (boosts >= 0).all()
     assert set(before[:UPDATE_WINDOW]) == set(after[:UPDATE_WINDOW])
@@ -184,3 +184,22 @@ def test_the_newer_of_contested_memories_stands_first(session: str | None, score
     candidates = Candidates.of([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
     scores = newest_first(candidates, np.array([0.6, score]), [("b", "a")])
     assert bool(scores[1] > scores[0]) is raised
+
+
+def test_memories_that_contest_the_same_older_one_stand_newest_first() -> None:
+    """Whatever their own scores."""
+    candidates = Candidates.of([turn(name, day, session_id=None) for name, day in (("a", 1), ("b", 3), ("c", 5))])
+    scores = newest_first(candidates, np.array([0.6, 0.5, 0.1]), [("b", "a"), ("c", "a")])
+    assert scores.argsort().tolist() == [0, 1, 2]
+
+
+def test_an_update_stands_above_a_contested_memory_that_was_raised() -> None:
+    """The order of contested memories is settled before updates are put above what they replace."""
+    request = SearchRequest(query="When is my review?", namespace="n")
+    weights = weights_for(request)[1]
+    dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}
+    candidates = Candidates.of(
+        [replace(turn(name, day, session_id=None), dense=similar) for name, (day, similar) in dense.items()]
+    )
+    hits = hit_rows(rank(candidates, Scoring(weights, NOW, request.query, contested=(("b", "a"),))))
+    assert [hit.id for hit in hits] == ["c", "b", "a"]

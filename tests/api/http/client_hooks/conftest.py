@@ -35,7 +35,10 @@ def with_client_sessions(services: Services, live: LiveClient) -> Services:
 
 @dataclass
 class ClientSession:
-    """A session of a client: posts its events, with `headers`. prompts: number of prompts so far."""
+    """A session of a client: posts its events, with `headers`. prompts: number of prompts so far.
+
+    answer_headers: of the last answer to it or to a session made of it by `another`.
+    """
 
     http: httpx.AsyncClient
     services: Services
@@ -44,13 +47,18 @@ class ClientSession:
     client: str = "claude-code"
     prompts: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
+    answer_headers: dict[str, str] = field(default_factory=dict)
+    live: LiveClient | None = None
 
     async def post(self, event: str, **fields: Any) -> dict[str, Any]:
         """Post an event as the client does, and return the answer."""
         body = {"session_id": self.session_id, "cwd": self.cwd, "hook_event_name": event, **fields}
-        sent = {"content-type": "application/json", **self.headers}
-        got = await self.http.post(f"/v1/hooks/{self.client}", content=json.dumps(body), headers=sent)
+        sent = {**self.headers, "Content-Type": "application/json"}
+        content, headers = json.dumps(body), {name.encode(): value.encode() for name, value in sent.items()}
+        got = await self.http.post(f"/v1/hooks/{self.client}", content=content, headers=headers)
         assert got.status_code == 200, got.text
+        self.answer_headers.clear()
+        self.answer_headers.update(got.headers)
         answer: dict[str, Any] = got.json()
         return answer
 
@@ -93,12 +101,17 @@ class ClientSession:
 
     async def memories(self) -> list[Memory]:
         """The memories of the session's project."""
-        scope = Scope("default", project_namespace(self.cwd))
+        scope = Scope("default", self.namespace)
         return [memory async for memory in self.services.store.list_all(scope, Listing(limit=100))]
 
     def another(self, name: str = "") -> ClientSession:
         """A new session of the same client in the same project."""
-        return ClientSession(self.http, self.services, self.cwd, name or str(uuid.uuid4()), self.client)
+        return replace(self, session_id=name or str(uuid.uuid4()), prompts=0)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the session's project."""
+        return project_namespace(self.cwd)
 
     @property
     def _turn(self) -> dict[str, str]:
@@ -136,4 +149,4 @@ async def session(live: LiveClient, clock: Clock) -> AsyncIterator[ClientSession
     """A session of Claude Code in a new project."""
     services = with_client_sessions(fake_services(clock), live)
     async with connect(services) as http:
-        yield ClientSession(http, services, f"/projects/{uuid.uuid4()}/shop", str(uuid.uuid4()))
+        yield ClientSession(http, services, f"/projects/{uuid.uuid4()}/shop", str(uuid.uuid4()), live=live)

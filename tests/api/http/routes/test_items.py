@@ -221,6 +221,38 @@ async def test_a_put_needs_a_value(items: Items) -> None:
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "value")
 
 
+async def test_an_export_has_the_items_and_an_import_restores_them(items: Items) -> None:
+    """With agents, times and index paths, so that a second export has the same bytes."""
+    await items.put("p", "k", {"title": "tea", "n": 10**30}, index=["title"], ttl_s=3600)
+    items.now += timedelta(seconds=9)
+    await items.put("p", "k", {"title": "green tea", "n": 10**30}, index=["title"], ttl_s=3600)
+    await items.put("", "of ann", None, agent_id="ann", index=False)
+    memory = {**SPACE, "type": "semantic", "content": "Tea is green."}
+    (await items.http.post("/v1/memories", json=memory)).raise_for_status()
+    exported = (await items.http.post("/v1/admin/export", json=SPACE)).content
+    assert exported.count(b'"type":"item"') == 2
+    await items.http.post("/v1/admin/erase", json=SPACE)
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    backwards = b"\n".join(reversed(exported.splitlines()))
+    restored = await items.http.post("/v1/admin/import?namespace=n", content=backwards, headers=ndjson)
+    assert restored.json()["counts"] == {"stored": 3, "merged": 0, "rejected": 0, "failed": 0}
+    assert (await items.http.post("/v1/admin/export", json=SPACE)).content == exported
+    (found,) = await items.search(query="green tea")
+    assert found["score"] == pytest.approx(1.0, abs=1e-5)
+    wrong = exported.splitlines()[-1].replace(b'"key"', b'"kee"')
+    refused = await items.http.post("/v1/admin/import?namespace=n", content=wrong, headers=ndjson)
+    assert refused.json()["errors"][0]["path"] == "items[0].key"
+
+
+async def test_stats_count_the_items_of_every_agent(items: Items) -> None:
+    """Expired ones are not counted."""
+    await items.put("p", "k", 1)
+    await items.put("p", "k", 1, agent_id="ann")
+    await items.put("p", "short", 1, ttl_s=1)
+    items.now += timedelta(seconds=2)
+    assert (await items.http.get("/v1/stats", params=SPACE)).json()["items"] == 2
+
+
 async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> None:
     """Of every agent; the erasure of one memory leaves them alone."""
     await items.put("p", "k", 1)

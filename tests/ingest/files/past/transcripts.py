@@ -51,15 +51,15 @@ class ClaudeTranscript:
         """Add a message of the user."""
         return self.add("user", message={"role": "user", "content": content}, promptId="p", **fields)
 
-    def assistant(self, *texts: str, **fields: Any) -> str:
-        """Add an answer: a line for each text, a call of a tool and its result between them."""
-        answer = fields.pop("answer", f"msg_{self.session}_{self.count}")
-        self.assistant_block(answer, {"type": "thinking", "thinking": f"{NOISE} thought", "signature": "x"}, **fields)
+    def assistant(self, *texts: str, **fields: Any) -> None:
+        """Add an answer with a thought for each text; between them the call of a tool and its result."""
+        named = fields.pop("answer", None)
         for number, text in enumerate(texts):
+            answer = named or f"msg_{self.session}_{self.count}"
+            self.assistant_block(answer, {"type": "thinking", "thinking": f"{NOISE} thought"}, **fields)
             self.assistant_block(answer, {"type": "text", "text": text}, **fields)
             if number + 1 < len(texts):
                 self.tool(answer)
-        return self.leaf or ""
 
     def assistant_block(self, answer: str, block: dict[str, Any], **fields: Any) -> str:
         """Add a line with one block of an answer."""

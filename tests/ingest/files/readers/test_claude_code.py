@@ -45,11 +45,11 @@ def test_only_what_was_said_is_read(tmp_path: Path) -> None:
         ("user", "Why is the counter slow?"),
         ("assistant", "It waits for a row lock."),
         ("user", "Use advisory locks."),
-        ("assistant", "I look at it.\nDone: it uses advisory locks."),
+        ("assistant", "I look at it."),
+        ("assistant", "Done: it uses advisory locks."),
     ]
     assert (session.id, session.folder) == ("s1", "/home/ann/shop")
     assert session.messages[0].at == "2026-03-02T09:00:07Z"
-    assert len(session.messages[3].keys) == 2
 
 
 def test_an_abandoned_branch_is_left_out(tmp_path: Path) -> None:
@@ -92,13 +92,12 @@ def test_parallel_calls_of_tools_lose_no_text(tmp_path: Path) -> None:
     """Results of parallel calls branch the tree inside an answer; all its texts belong to it."""
     talk = transcript()
     talk.user("Check both.")
-    first = talk.assistant_block("msg_p", {"type": "text", "text": "I check the first."})
+    talk.assistant_block("msg_p", {"type": "text", "text": "I check the first."})
     call = talk.assistant_block("msg_p", {"type": "tool_use", "id": "a", "name": "Read", "input": {}})
     talk.assistant_block("msg_p", {"type": "text", "text": "And the second."})
     talk.rewind(call)
     talk.user([{"type": "tool_result", "tool_use_id": "a", "content": NOISE}])
     talk.assistant("Both are fine.")
-    assert first
     assert texts(read(talk.write(tmp_path)))[-2:] == [
         ("assistant", "I check the first.\nAnd the second."),
         ("assistant", "Both are fine."),

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ingest.files.readers.exports import read_chatgpt, read_claude, read_mcp, read_mem0
+from ingest.files.readers.exports import read_chatgpt, read_claude
+from ingest.files.readers.memory_dumps import read_mcp, read_mem0
 from tests.ingest.files.readers.reading import read_items
 
 CHATGPT: list[dict[str, Any]] = [

@@ -12,6 +12,7 @@ from memtypes.model.errors import EmbedderMismatch, InvalidRequest, Remembrancer
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import CandidateSearch
 from memtypes.stores.operations.engine import VectorQuery
+from memtypes.stores.operations.schema import COLLECTIONS
 from memtypes.stores.operations.uuids import ids_of
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from memtypes.stores.qdrant.translate import to_query
@@ -110,7 +111,7 @@ async def test_collections_have_versions_behind_aliases() -> None:
     for prefix in ("p", "q"):
         await QdrantStore(settings_for(LOCAL, prefix=prefix), client).prepare()
     aliases = {one.alias_name: one.collection_name for one in (await client.get_aliases()).aliases}
-    assert aliases == {f"{prefix}_{kind}": f"{prefix}_{kind}_v1" for prefix in "pq" for kind in MemoryType}
+    assert aliases == {f"{prefix}_{kind}": f"{prefix}_{kind}_v1" for prefix in "pq" for kind in COLLECTIONS}
     await client.close()
 
 
@@ -195,7 +196,7 @@ async def test_collections_are_created_with_the_settings() -> None:
     fields = {body["field_name"] for body in server.bodies("PUT", "/collections/p_semantic_v1/index")}
     assert {"namespace", "session_id", "tags", "created_at", "importance"} <= fields
     assert "tenant" not in fields, "an index that is there is not made again"
-    assert len(server.bodies("POST", "/collections/aliases")) == len(MemoryType)
+    assert len(server.bodies("POST", "/collections/aliases")) == len(COLLECTIONS)
 
 
 async def test_another_process_may_create_the_collections_first() -> None:
@@ -204,7 +205,7 @@ async def test_another_process_may_create_the_collections_first() -> None:
     async with stub_server(server.answers) as url:
         store = await QdrantStore.open(settings_for(url))
         await store.aclose()
-    assert len(server.bodies("POST", "/collections/aliases")) == len(MemoryType)
+    assert len(server.bodies("POST", "/collections/aliases")) == len(COLLECTIONS)
 
 
 async def test_later_failures_are_translated_too() -> None:

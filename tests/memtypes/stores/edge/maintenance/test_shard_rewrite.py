@@ -16,6 +16,7 @@ from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.maintenance.rebuild import rebuild
 from memtypes.stores.edge.maintenance.shard_rewrite import BATCH
+from memtypes.stores.operations.schema import COLLECTIONS
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import kill_engine, settings_for, until
 
@@ -116,6 +117,6 @@ async def test_an_erasure_deletes_previous_versions(tmp_path: Path) -> None:
     await store.upsert(SCOPE, facts("wiped", 2))
     await rebuild(settings_for(tmp_path), same, stop_engine=True)
     await store.delete_where(SCOPE, (), None)
-    assert await EdgeFiles(store).erase(SCOPE, None) == len(MemoryType)
+    assert await EdgeFiles(store).erase(SCOPE, None) == len(COLLECTIONS)
     assert not files_with(tmp_path, "wiped")
     await store.aclose()

@@ -1,0 +1,72 @@
+"""The command `remembrancer mcp`: the MCP server of a running service, over standard input and output.
+
+A client starts it for each window, so it is small and imports neither the service nor the MCP SDK.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import anyio
+import typer
+
+from api.cli.mcp.proxy import StdioProxy
+from api.cli.mcp.starting import LocalService, local_url
+from memtypes.model.errors import InvalidRequest
+from memtypes.project import project_namespace
+
+USAGE = 2
+PRESETS = ("read", "default", "all")
+
+
+def mcp(
+    url: Annotated[str | None, typer.Option(help="Address of the service.", envvar="REMEMBRANCER_URL")] = None,
+    key: Annotated[str | None, typer.Option(help="API key.", envvar="REMEMBRANCER_KEY")] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Namespace of all calls.", envvar="REMEMBRANCER_NAMESPACE")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(help="Folder whose namespace to use; by default the current one.")
+    ] = None,
+    tools: Annotated[str, typer.Option(help="Tools to offer: read, default or all.")] = "default",
+) -> None:
+    """Serve the memory tools to an MCP client over stdio. Without a service on this machine, one is started."""
+    if tools not in PRESETS:
+        _end(f"--tools must be one of {', '.join(PRESETS)}")
+    try:
+        scope = namespace or project_namespace(_folder(project))
+    except InvalidRequest as error:
+        _end(str(error))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # a thread waits for input: end at once
+    own = local_url()
+    address = (url or own).rstrip("/")
+    service = LocalService(own) if address == own else None
+    headers = {"X-Remembrancer-Tools": tools} | ({"Authorization": f"Bearer {key}"} if key else {})
+    proxy = StdioProxy(f"{address}/mcp/{quote(scope, safe='')}", headers, tools, service)
+    anyio.run(proxy.run, sys.stdin.buffer, sys.stdout.buffer)
+
+
+def _folder(project: str | None) -> str:
+    """The absolute path of the project's folder. Raises InvalidRequest where it is a guess that would be wrong.
+
+    Some clients start their servers in the home folder: then all projects would share a namespace.
+    """
+    folder = Path(project or ".").absolute()
+    if "${" in str(folder):
+        raise InvalidRequest(f"the client did not fill in {project}; give --project FOLDER or --namespace NAME")
+    if not folder.is_dir():
+        raise InvalidRequest(f"--project {project} is no folder")
+    if project is None and folder.resolve() in {Path.home().resolve(), Path(folder.anchor)}:
+        raise InvalidRequest(f"{folder} is no project; give --project FOLDER or --namespace NAME")
+    return os.fspath(folder)
+
+
+def _end(message: str) -> None:
+    print(f"remembrancer: {message}", file=sys.stderr)  # noqa: T201 - a message to the user
+    raise typer.Exit(USAGE)

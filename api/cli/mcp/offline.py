@@ -1,0 +1,64 @@
+"""Answers to the handshake and to lists while no service runs, from the same catalog as the service's own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+from api.http.mcp.catalog import (
+    INSTRUCTIONS,
+    PROMPTS,
+    RESOURCES,
+    SERVER_NAME,
+    SERVER_TITLE,
+    ToolPreset,
+    offered_tools,
+)
+
+MODERN_VERSIONS = ["2026-07-28"]
+
+_CAPABILITIES = {
+    "prompts": {"listChanged": False},
+    "resources": {"listChanged": False, "subscribe": False},
+    "tools": {"listChanged": False},
+}
+_STALE = {"ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
+
+
+def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) -> dict[str, Any] | None:
+    """The result of a call that needs no service; None for any other call.
+
+    legacy_version: the negotiated version; None for a message of the era without a handshake. Lists are said to be
+    stale at once, so that a client asks the service when it runs.
+    """
+    if legacy_version is not None:
+        results: Mapping[str, Any] = _lists(tools) | {"initialize": _initialized(legacy_version), "ping": {}}
+        return results.get(method)
+    discovered = {"supportedVersions": MODERN_VERSIONS, "capabilities": _CAPABILITIES, "instructions": INSTRUCTIONS}
+    result = (_lists(tools) | {"server/discover": discovered}).get(method)
+    stamp = {"_meta": {"io.modelcontextprotocol/serverInfo": _server_info()}}
+    return None if result is None else {**result, **_STALE, **stamp}
+
+
+def _lists(tools: str) -> dict[str, dict[str, Any]]:
+    offered = offered_tools(ToolPreset(tools), may_write=True)
+    return {
+        "tools/list": {"tools": [tool.definition() for tool in offered]},
+        "prompts/list": {"prompts": list(PROMPTS)},
+        "resources/list": {"resources": []},
+        "resources/templates/list": {"resourceTemplates": list(RESOURCES)},
+    }
+
+
+def _initialized(version: str) -> dict[str, Any]:
+    return {
+        "protocolVersion": version,
+        "capabilities": _CAPABILITIES,
+        "serverInfo": _server_info(),
+        "instructions": INSTRUCTIONS,
+    }
+
+
+def _server_info() -> dict[str, str]:
+    return {"name": SERVER_NAME, "title": SERVER_TITLE, "version": importlib.metadata.version(SERVER_NAME)}

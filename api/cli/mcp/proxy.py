@@ -1,0 +1,203 @@
+"""Passes MCP messages between standard input and output and the service's /mcp, one HTTP call for each request.
+
+The service is stateless, so a call needs no session: a service that was restarted answers the next call. While it does
+not answer, the handshake and lists are answered here from the catalog, so that a client connects anyway, and a tool
+call answers with an error that a model can read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, BinaryIO, TypeAlias
+
+import anyio
+import httpx
+from anyio.abc import TaskGroup
+
+from api.cli.mcp.starting import LocalService
+from memtypes.model.errors import Unavailable
+
+TIMEOUT = httpx.Timeout(10.0, read=120.0)
+
+START_WAIT_S = 30.0
+"""Seconds that a tool call waits for a service that is being started."""
+
+MODERN = "2026-07-28"
+"""Protocol version whose messages say their version themselves; those before begin with `initialize`."""
+
+LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+
+_VERSION = "io.modelcontextprotocol/protocolVersion"
+_NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_HEADER_TEXT = re.compile(r"(?!=\?base64\?)[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_PARSE_ERROR, _INVALID_REQUEST, _METHOD_NOT_FOUND, _INTERNAL_ERROR = -32700, -32600, -32601, -32603
+
+Message: TypeAlias = dict[str, Any]
+
+
+class StdioProxy:
+    """One client's connection to the MCP server at `url`. service: of this machine, to be started if it is away."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
+        self._url = url
+        self._headers = {**headers, "Accept": "application/json, text/event-stream"}
+        self._tools = tools
+        self._service = service
+        self._version: str | None = None
+        self._calls: dict[Any, anyio.CancelScope] = {}
+        self._starting = anyio.Lock()
+
+    async def run(self, source: BinaryIO, target: BinaryIO) -> None:
+        """Answer the messages of `source`, a line each, on `target`, until it ends."""
+        async with (
+            httpx.AsyncClient(timeout=TIMEOUT, headers=self._headers, trust_env=False) as http,
+            anyio.create_task_group() as tasks,
+        ):
+            warming = anyio.CancelScope()
+            if self._service is not None:
+                tasks.start_soon(self._warm, self._service, warming)
+            while line := await anyio.to_thread.run_sync(source.readline, abandon_on_cancel=True):
+                self._take(line, tasks, http, target)
+            warming.cancel()
+
+    def _take(self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO) -> None:
+        """Begin to answer a message. Notifications have no effect on a stateless server, except a cancellation here."""
+        try:
+            message = json.loads(line)
+        except ValueError:
+            _write(target, _error(None, _PARSE_ERROR, "the line is not JSON"))
+            return
+        if not isinstance(message, dict) or not isinstance(message.get("params", {}), dict):
+            _write(target, _error(None, _INVALID_REQUEST, "a line must be one JSON-RPC object"))
+        elif message.get("method") == "notifications/cancelled":
+            if scope := self._calls.get(message.get("params", {}).get("requestId")):
+                scope.cancel()
+        elif isinstance(message.get("method"), str) and isinstance(message.get("id"), str | int):
+            tasks.start_soon(self._answer, message, http, target)
+
+    async def _answer(self, message: Message, http: httpx.AsyncClient, target: BinaryIO) -> None:
+        with anyio.CancelScope() as scope:
+            self._calls[message["id"]] = scope
+            try:
+                answer = await self._answered(message, http)
+            finally:
+                del self._calls[message["id"]]
+            if message["method"] == "initialize" and "result" in answer:
+                self._version = answer["result"]["protocolVersion"]
+            _write(target, answer)
+
+    async def _answered(self, message: Message, http: httpx.AsyncClient) -> Message:
+        try:
+            try:
+                return await self._posted(message, http)
+            except httpx.ConnectError:
+                if self._service is None or message["method"] != "tools/call":
+                    raise
+                await self._start(self._service)
+                return await self._posted(message, http)
+        except Unavailable as error:
+            return _failure(message, str(error))
+        except httpx.ConnectError:
+            return self._offline(message)
+        except httpx.TimeoutException:
+            return _failure(message, f"The memory service at {http_origin(self._url)} did not answer in time.")
+        except httpx.HTTPError:
+            return _failure(message, "The memory service stopped during this call. Try again.")
+
+    async def _warm(self, service: LocalService, scope: anyio.CancelScope) -> None:
+        """Start the service ahead of the first call, if it does not run."""
+        with scope:
+            try:
+                async with self._starting:
+                    await service.ensure_running()
+            except Unavailable as error:
+                print(f"remembrancer: {error}", file=sys.stderr)  # noqa: T201 - clients show it as the server's log
+
+    async def _start(self, service: LocalService) -> None:
+        with anyio.move_on_after(START_WAIT_S):
+            async with self._starting:
+                await service.ensure_running()
+                return
+        raise Unavailable("The memory service is still starting. Try again in a moment.")
+
+    async def _posted(self, message: Message, http: httpx.AsyncClient) -> Message:
+        response = await http.post(self._url, json=message, headers=self._routing(message))
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if isinstance(answer, dict) and "jsonrpc" in answer:
+            return answer
+        detail = answer.get("detail") if isinstance(answer, dict) else None
+        return _failure(message, f"The memory service refused ({response.status_code}): {detail or 'no reason given'}")
+
+    def _routing(self, message: Message) -> dict[str, str]:
+        """The headers that the protocol's version asks for."""
+        params = message.get("params", {})
+        version = _version_of(message) or self._version
+        headers = {"MCP-Protocol-Version": _header_text(version)} if version else {}
+        if _version_of(message):
+            headers["Mcp-Method"] = _header_text(message["method"])
+            name = params.get(_NAMED_BY.get(message["method"], ""))
+            headers |= {"Mcp-Name": _header_text(name)} if isinstance(name, str) else {}
+        return headers
+
+    def _offline(self, message: Message) -> Message:
+        """The answer without a service."""
+        result = self._from_catalog(message)
+        if result is not None:
+            return {"jsonrpc": "2.0", "id": message["id"], "result": result}
+        where = http_origin(self._url)
+        return _failure(message, f"The memory service at {where} does not run. Go on without memory, or try later.")
+
+    def _from_catalog(self, message: Message) -> Message | None:
+        from api.cli.mcp.offline import answer_from_catalog  # noqa: PLC0415 - only without a service
+
+        wanted = message.get("params", {}).get("protocolVersion")
+        return answer_from_catalog(
+            message["method"],
+            self._tools,
+            legacy_version=None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1],
+        )
+
+
+def http_origin(url: str) -> str:
+    """The address without the path, which names the namespace."""
+    return url.partition("/mcp/")[0]
+
+
+def _version_of(message: Message) -> str | None:
+    """The protocol version that the message itself says; None in the era of handshakes."""
+    meta = message.get("params", {}).get("_meta")
+    version = meta.get(_VERSION) if isinstance(meta, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def _header_text(value: str) -> str:
+    """`value` as a header has it: text that is not plain ASCII is encoded as the protocol says."""
+    if _HEADER_TEXT.fullmatch(value):
+        return value
+    return f"=?base64?{base64.b64encode(value.encode('utf-8', 'replace')).decode()}?="
+
+
+def _failure(message: Message, text: str) -> Message:
+    """A tool's answer that a model can read, or the error of another call."""
+    if message["method"] != "tools/call":
+        return _error(message["id"], _INTERNAL_ERROR, text)
+    result: Message = {"content": [{"type": "text", "text": text}], "isError": True}
+    if _version_of(message):
+        result["resultType"] = "complete"
+    return {"jsonrpc": "2.0", "id": message["id"], "result": result}
+
+
+def _error(request_id: Any, code: int, text: str) -> Message:
+    return {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": text}}
+
+
+def _write(target: BinaryIO, message: Message) -> None:
+    target.write(json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+    target.flush()

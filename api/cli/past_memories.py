@@ -1,0 +1,96 @@
+"""Imports of memories and notes for `remembrancer import`: each row or note is written as it is, in one namespace."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from api.cli.backend import Backend
+from ingest.files.batches import open_readings, read_batches
+from ingest.files.places import MemoryFiles
+from ingest.files.report import ImportProgress, ImportReport, ProgressBar
+from ingest.files.row_to_item import RowOptions
+from ingest.files.run import ImportRequest, run_import
+from ingest.files.sessions import Destination
+from memtypes.model.times import system_clock
+
+
+@dataclass(slots=True)
+class MemoriesPlan:
+    """What an import of memories would read. requests: by namespace. types: rows by type, of each namespace.
+
+    bad: rows that cannot be stored, with the reason. left_out: files, by reason.
+    """
+
+    requests: list[ImportRequest] = field(default_factory=list)
+    types: dict[str, Counter[str]] = field(default_factory=dict)
+    files: Counter[str] = field(default_factory=Counter)
+    bad: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as plain JSON."""
+        namespaces = {
+            name: {"files": self.files[name], "rows": kinds.total(), "types": dict(kinds)}
+            for name, kinds in self.types.items()
+        }
+        return {"namespaces": namespaces, "bad": self.bad, "left_out": dict(self.left_out)}
+
+    def view(self) -> RenderableType:
+        """A row for each namespace, the rows that cannot be stored, and what is left out."""
+        table = Table("namespace", "files", "memories", "by type")
+        for name, kinds in sorted(self.types.items()):
+            by_type = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+            table.add_row(Text(name), str(self.files[name]), str(kinds.total()), by_type)
+        lines = [f"bad: {reason}" for reason in self.bad[:20]]
+        lines += [f"left out: {count} {reason}" for reason, count in self.left_out.items()]
+        return Group(table, *map(Text, lines))
+
+
+def plan_memories(groups: Sequence[MemoryFiles], destination: Destination, template: ImportRequest) -> MemoriesPlan:
+    """Read the files and count what they have. template: the rest of the imports' requests."""
+    plan = MemoriesPlan()
+    for group in groups:
+        namespace, reason = destination.of(group.folder)
+        if namespace is None:
+            plan.left_out[f"files {reason}"] += len(group.paths)
+            continue
+        rows = RowOptions(group.type, extra_to_metadata=True)
+        request = replace(template, paths=group.paths, namespace=namespace, format=group.format, rows=rows)
+        plan.requests.append(request)
+        _count(plan, request)
+    return plan
+
+
+def _count(plan: MemoriesPlan, request: ImportRequest) -> None:
+    kinds = plan.types.setdefault(request.namespace, Counter())
+    for source in request.sources().files:
+        plan.files[request.namespace] += 1
+        with open_readings(source, io.BytesIO()) as (readings, _):
+            for batch in read_batches(readings, request.rows, system_clock):
+                kinds.update(str(item.get("type") or "type found by its text") for item in batch.items)
+                plan.bad += [str(problem) for problem in batch.problems]
+
+
+async def write_memories(plan: MemoriesPlan, backend: Backend, *, quiet: bool) -> list[tuple[str, ImportReport]]:
+    """Run the imports of a plan one after the other; namespace and report of each."""
+    reports: list[tuple[str, ImportReport]] = []
+    for request in plan.requests:
+        progress = ImportProgress() if quiet else ProgressBar(Console(stderr=True))
+        reports.append((request.namespace, await run_import(request, backend.sink(request.namespace), progress)))
+        if reports[-1][1].stopped:
+            break
+    return reports
+
+
+def reports_json(reports: Sequence[tuple[str, ImportReport]], plan: MemoriesPlan) -> dict[str, Any]:
+    """The reports of imports of memories, as plain JSON."""
+    written = [{"namespace": namespace, **report.to_json()} for namespace, report in reports]
+    return {"imports": written, "left_out": dict(plan.left_out)}

@@ -1,0 +1,156 @@
+"""Read what other memory services and stores export: each memory, fact or item is a row of its own.
+
+mem0's get_all and Zep's facts (edges of its graph) and episodes as JSON; the items of a LangGraph store and the
+graph of the MCP memory server as JSON Lines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO
+
+from ingest.files.readers.exports import converted
+from ingest.files.readers.json_files import read_jsonl
+from ingest.files.readers.rows import BadLine, FileRow, Reading, as_metadata, row
+from memtypes.model.memory import MAX_LABEL
+
+_ZEP_LISTS = ("edges", "facts", "episodes", "results")
+_TEXT_NAMES = ("content", "text", "memory", "fact", "data", "value")
+_SPEAKERS = frozenset(("user", "assistant"))
+
+
+def read_mem0(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """One fact per memory of a mem0 export; its mem0 and user ids are added to its metadata."""
+    return converted(stream, file, ("results", "memories"), _mem0_fact)
+
+
+def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """One fact per entity observation ("Ann: likes tea") and per relation of an MCP memory server's graph."""
+    for reading in read_jsonl(stream, file):
+        if isinstance(reading, BadLine):
+            yield reading
+            continue
+        try:
+            yield from _mcp_facts(reading)
+        except (KeyError, TypeError, AttributeError) as error:
+            yield BadLine(file, reading.line, f"is no entity and no relation: {type(error).__name__} {error}")
+
+
+def read_zep(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """One fact per edge of a Zep export, which expires when Zep says that it ended; one event per episode."""
+    return converted(stream, file, _ZEP_LISTS, _zep_memory)
+
+
+def read_langgraph(stream: BinaryIO, file: str) -> Iterator[Reading]:
+    """One memory per item of a LangGraph store, a line each; its path and key are added to its metadata."""
+    for reading in read_jsonl(stream, file):
+        if isinstance(reading, BadLine):
+            yield reading
+            continue
+        try:
+            yield _langgraph_memory(reading)
+        except (KeyError, TypeError, ValueError) as error:
+            yield BadLine(file, reading.line, f"is no item of a LangGraph store: {type(error).__name__} {error}"[:160])
+
+
+def _mem0_fact(memory: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
+    ids = {f"mem0_{name}": memory[name] for name in ("id", "user_id") if memory.get(name)}
+    fields = {
+        "type": "semantic",
+        "content": memory["memory"] if "memory" in memory else memory["data"]["memory"],
+        "created_at": _as_utc(memory.get("created_at") or memory.get("updated_at")),
+        "session_id": memory.get("run_id"),
+        "agent_id": memory.get("agent_id"),
+        "tags": [str(category) for category in memory.get("categories") or []],
+        "metadata": as_metadata(memory.get("metadata") or {}) | ids,
+    }
+    yield row(file, line, fields)
+
+
+def _zep_memory(record: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
+    names = ("uuid", "name", "source_description", "role_name", "source")
+    metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}
+    created = _as_utc(record.get("created_at"))
+    if "fact" in record:
+        ended = _as_utc(record.get("invalid_at") or record.get("expired_at"))
+        began = _before(ended, _as_utc(record.get("valid_at")) or created)
+        fact = {"type": "semantic", "content": record["fact"], "metadata": metadata}
+        yield row(file, line, {**fact, "created_at": began, "expires_at": ended})
+        return
+    role = record.get("role") if record.get("role") in _SPEAKERS else None
+    fields = {
+        "type": "episodic",
+        "content": record["content"],
+        "session_id": record.get("thread_uuid") or record.get("session_id"),
+        "speaker": role or record.get("role_name"),
+        "created_at": _as_utc(record.get("reference_time")) or created,
+        "metadata": metadata,
+        "review": "auto",
+    }
+    yield row(file, line, fields)
+
+
+def _before(ended: str | None, began: str | None) -> str | None:
+    """`began` if it is before `ended`, else a moment before that."""
+    if ended is None:
+        return began
+    end = datetime.fromisoformat(ended)
+    return began if began and datetime.fromisoformat(began) < end else (end - timedelta(seconds=1)).isoformat()
+
+
+def _langgraph_memory(line: FileRow) -> Reading:
+    item = line.fields
+    path = [str(label) for label in item["namespace"]]
+    fields = {
+        "content": _text_of(item["value"]),
+        "created_at": _as_utc(item.get("created_at")),
+        "metadata": {"langgraph_path": path, "langgraph_key": str(item["key"])},
+    }
+    return row(line.file, line.line, fields)
+
+
+def _text_of(value: Any) -> str:
+    """The text of an item's value: what a usual name in it holds, else all of it as JSON."""
+    inner = value
+    for _ in range(3):
+        if isinstance(inner, dict):
+            inner = next((inner[name] for name in _TEXT_NAMES if inner.get(name)), None)
+    return inner if isinstance(inner, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _as_utc(time: str | None) -> str | None:
+    """ISO time `time` as RFC 3339; a time without an offset is UTC."""
+    if time is None:
+        return None
+    parsed = datetime.fromisoformat(time)
+    return parsed.isoformat() if parsed.tzinfo else f"{parsed.isoformat()}Z"
+
+
+def _mcp_facts(line: FileRow) -> Iterator[Reading]:
+    record = line.fields
+    if record["type"] == "entity":
+        name, kind = str(record["name"]), str(record.get("entityType") or "")
+        texts = [f"{name}: {observation}" for observation in record.get("observations") or []]
+        for number, text in enumerate(texts or [f"{name} is a {kind}" if kind else name]):
+            yield _mcp_fact(line, text, name, {"entity_type": kind, "observation": number})
+    elif record["type"] == "relation":
+        words = (record["from"], str(record["relationType"]).replace("_", " "), record["to"])
+        yield _mcp_fact(line, " ".join(map(str, words)), str(record["from"]), {"related_to": str(record["to"])})
+    else:
+        yield BadLine(line.file, line.line, f"is of type {record['type']!r:.50}; known are entity and relation")
+
+
+def _mcp_fact(line: FileRow, text: str, concept: str, metadata: dict[str, Any]) -> Reading:
+    metadata = {name: value for name, value in metadata.items() if value != ""}
+    # Several facts come from one line, so the line alone does not identify the source.
+    source = {"thread_id": f"{line.file}:{line.line}"[-256:], "turns": [metadata.get("observation", 0)], "line": None}
+    fields = {
+        "type": "semantic",
+        "content": text,
+        "concept": concept[:MAX_LABEL],
+        "metadata": metadata,
+        "source": source,
+    }
+    return row(line.file, line.line, fields)

@@ -1,0 +1,262 @@
+"""Tests of `remembrancer mcp`: a real service, a stopped one, one that is started, and what reaches standard output."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import uvicorn
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters
+
+from api.auth.keys import Role
+from api.cli.mcp.offline import answer_from_catalog
+from api.cli.mcp.proxy import StdioProxy
+from api.cli.mcp.starting import LocalService
+from api.http.app import create_app
+from api.wiring.container import Services
+from memtypes.model.errors import Unavailable
+from tests.api.conftest import KEYS, NOW
+from tests.api.fake_services import fake_services
+from tests.api.http.mcp.conftest import call
+from tests.processes import REPOSITORY, free_port
+
+MAIN = "from api.cli.entry import main; main()"
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+
+
+@contextmanager
+def serving(services: Services, port: int) -> Iterator[str]:
+    """The application over `services` on a loopback port, in a thread; its address."""
+    config = uvicorn.Config(create_app(services), port=port, log_config=None, ws="none", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@asynccontextmanager
+async def program(*arguments: str, mode: str = "legacy", **variables: str) -> AsyncIterator[Client]:
+    """The SDK's client of a started `remembrancer mcp`."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)} | variables
+    parameters = StdioServerParameters(command=sys.executable, args=["-c", MAIN, "mcp", *arguments], env=environment)
+    async with Client(parameters, mode=mode) as client:
+        yield client
+
+
+def answers(messages: Sequence[Mapping[str, Any] | str], proxy: StdioProxy) -> dict[Any, dict[str, Any]]:
+    """The answers of the proxy to these messages, a line each, by their ids."""
+    lines = [message if isinstance(message, str) else json.dumps(message) for message in messages]
+    target = io.BytesIO()
+    anyio.run(proxy.run, io.BytesIO("\n".join([*lines, ""]).encode()), target)
+    answered = [json.loads(line) for line in target.getvalue().splitlines()]
+    return {answer["id"]: answer for answer in answered}
+
+
+def request(
+    number: int, method: str, params: Mapping[str, Any] | None = None, *, modern: bool = False
+) -> dict[str, Any]:
+    """A request of either era of the protocol."""
+    meta = {"_meta": META} if modern else {}
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": {**(params or {}), **meta}}
+
+
+def recall(number: int, *, modern: bool = False) -> dict[str, Any]:
+    """A call of memory_recall."""
+    return request(number, "tools/call", {"name": "memory_recall", "arguments": {"query": "tea"}}, modern=modern)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_the_program_passes_calls_to_the_service_in_both_eras(
+    guarded: Services, tmp_path: Path, mode: str
+) -> None:
+    """Key, namespace of the project and tools come from the command line; standard output has nothing else."""
+    (tmp_path / ".remembrancer.toml").write_text('namespace = "café/one"\n')
+    key = KEYS["acme", Role.WRITER]
+    with serving(guarded, free_port()) as url:
+        async with program("--url", url, "--project", str(tmp_path), mode=mode, REMEMBRANCER_KEY=key) as client:
+            assert client.protocol_version == {"legacy": "2025-11-25", "auto": "2026-07-28"}[mode]
+            known_id = (await call(client, "memory_remember", content="Tea at four", type="semantic")).split()[1]
+            assert "Tea at four" in await call(client, "memory_recall", query="tea")
+            assert "Tea at four" in str(await client.read_resource(f"memory://{known_id}"))
+        async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": key}) as http:
+            stored = await http.get(f"/v1/memories/{known_id}", params={"namespace": "café/one"})
+        assert stored.json()["content"] == "Tea at four"
+        async with program("--url", url, "-n", "n", "--tools", "read", "--key", key, mode=mode) as client:
+            assert len((await client.list_tools()).tools) == 3
+
+
+def test_a_wrong_key_is_said_to_the_model(guarded: Services) -> None:
+    """A tool call answers with the refusal; a handshake is an error with it."""
+    with serving(guarded, free_port()) as url:
+        proxy = StdioProxy(f"{url}/mcp/n", {"Authorization": "Bearer wrong-key"}, "default")
+        answered = answers([request(1, "initialize", INITIALIZE), recall(2)], proxy)
+    assert "(401): send a known key" in answered[1]["error"]["message"]
+    assert answered[2]["result"]["isError"]
+    assert "(401): send a known key" in answered[2]["result"]["content"][0]["text"]
+
+
+@pytest.mark.parametrize("modern", [False, True])
+def test_without_a_service_a_client_connects_and_calls_answer_with_an_error(*, modern: bool) -> None:
+    """The handshake and lists are those of the service; a tool says that there is no service."""
+    handshake = request(1, "server/discover", modern=True) if modern else request(1, "initialize", INITIALIZE)
+    lists = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"]
+    messages = [handshake, *(request(number, name, modern=modern) for number, name in enumerate(lists, 2))]
+    port = free_port()
+    proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
+    away = answers([*messages, recall(9, modern=modern), request(10, "prompts/get", {"name": "recall"})], proxy)
+    with serving(fake_services(lambda: NOW), port):
+        running = answers(messages, proxy)
+    for number, answer in running.items():
+        assert away[number] == answer
+    text = away[9]["result"]["content"][0]["text"]
+    assert away[9]["result"]["isError"]
+    assert text == f"The memory service at http://127.0.0.1:{port} does not run. Go on without memory, or try later."
+    assert "does not run" in away[10]["error"]["message"]
+
+
+def test_a_service_that_comes_back_is_used_again() -> None:
+    """The same client, without a new handshake, before, during and after a stop of the service."""
+    port = free_port()
+    proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
+    outcomes = []
+    for runs in (True, False, True):
+        if runs:
+            with serving(fake_services(lambda: NOW), port):
+                answered = answers([request(1, "initialize", INITIALIZE), recall(2)], proxy)
+        else:
+            answered = answers([recall(2)], proxy)
+        outcomes.append(answered[2]["result"]["isError"])
+    assert outcomes == [False, True, False]
+
+
+def test_lines_that_are_no_requests_do_no_harm() -> None:
+    """Not JSON, no object, notifications, and answers: errors where the protocol has one, else nothing."""
+    with serving(fake_services(lambda: NOW), free_port()) as url:
+        proxy = StdioProxy(f"{url}/mcp/n", {}, "default")
+        answered = answers(
+            [
+                "{",
+                "[]",
+                '{"jsonrpc": "2.0", "id": 5, "method": "ping", "params": []}',
+                {"jsonrpc": "2.0", "method": "notifications/initialized"},
+                {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 77}},
+                {"jsonrpc": "2.0", "id": 6, "result": {}},
+                request(7, "ping"),
+                request(8, "no/such/method"),
+                request(9, "tools/call", {"name": "no such tool ☂"}, modern=True),
+            ],
+            proxy,
+        )
+    assert answered.keys() == {None, 7, 8, 9}
+    assert answered[7]["result"] == {}
+    assert answered[8]["error"]["code"] == -32601
+    assert "Unknown tool" in answered[9]["error"]["message"]
+
+
+def test_a_version_that_nobody_knows_is_answered_with_the_newest_of_the_handshakes() -> None:
+    """As the service does."""
+    initialize = request(1, "initialize", {**INITIALIZE, "protocolVersion": "1999-01-01"})
+    port = free_port()
+    proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
+    away = answers([initialize], proxy)
+    with serving(fake_services(lambda: NOW), port):
+        assert answers([initialize], proxy) == away
+    assert away[1]["result"]["protocolVersion"] == "2025-11-25"
+    assert answer_from_catalog("tools/call", "default", legacy_version="2025-11-25") is None
+
+
+@pytest.mark.slow
+def test_two_windows_at_once_start_one_service(tmp_path: Path, onnx_directory: Path) -> None:
+    """The service is detached, outlives both, writes to a log, and answers the first call of each."""
+    port = free_port()
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "REMEMBRANCER_PORT": str(port)}
+    environment |= {"REMEMBRANCER_DATA_DIR": str(tmp_path), "REMEMBRANCER_ENCODER_DIR": str(onnx_directory)}
+    sent = "".join(json.dumps(message) + "\n" for message in (request(1, "initialize", INITIALIZE), recall(2)))
+
+    def window(_: int) -> list[dict[str, Any]]:
+        command = [sys.executable, "-c", MAIN, "mcp", "-n", "n"]
+        done = subprocess.run(
+            command, input=sent, env=environment, capture_output=True, text=True, timeout=90, check=True
+        )
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    with ThreadPoolExecutor(2) as pool:
+        windows = list(pool.map(window, range(2)))
+    process = started_process(tmp_path)
+    try:
+        for handshake, recalled in windows:
+            assert handshake["result"]["serverInfo"]["name"] == "remembrancer"
+            assert not recalled["result"]["isError"], recalled
+        assert (tmp_path / "service.log").read_text().count("listening on") == 1
+        assert httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+    finally:
+        os.kill(process, signal.SIGTERM)
+
+
+def started_process(data_dir: Path) -> int:
+    """The id of the process that was started for `data_dir`."""
+    listed = subprocess.run(["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in listed.splitlines() if "-P -c" in line and f"serve --data-dir {data_dir}" in line]
+    return int(line.split()[0])
+
+
+@pytest.mark.slow
+async def test_a_service_that_cannot_start_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnx_directory: Path
+) -> None:
+    """The error has the last line of its log."""
+    monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
+    monkeypatch.setenv("REMEMBRANCER_PORT", "70000")
+    with pytest.raises(Unavailable, match=r"does not start: .*PORT.*log: .*service\.log"):
+        await LocalService(f"http://127.0.0.1:{free_port()}").ensure_running()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "folder", "message"),
+    [
+        ([], "/", "/ is no project"),
+        ([], "~", "is no project; give --project FOLDER or --namespace NAME"),
+        (["--project", "${workspaceFolder}"], ".", "the client did not fill in"),
+        (["--project", "missing"], ".", "is no folder"),
+        (["--tools", "few", "-n", "n"], ".", "--tools must be one of read, default, all"),
+    ],
+)
+def test_a_wrong_scope_is_refused_before_anything_is_served(
+    tmp_path: Path, arguments: list[str], folder: str, message: str
+) -> None:
+    """Exit code 2 and one line of error: a guessed folder would put all projects into one namespace."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)}
+    place = {"~": tmp_path, ".": REPOSITORY}.get(folder, Path(folder))
+    command = [sys.executable, "-c", MAIN, "mcp", *arguments]
+    done = subprocess.run(command, cwd=place, env=environment, input="", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr

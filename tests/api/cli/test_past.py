@@ -1,0 +1,171 @@
+"""`remembrancer import`: the past of programs in a user's folders, into a real embedded store."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.cli.backend import RemoteBackend
+from api.cli.client import ApiClient
+from api.cli.main import app
+from ingest.conversations.sessions import SaidBefore, SessionMessage
+from ingest.files.sessions import SessionPart
+from ingest.writing.outcome import WriteStatus
+from memtypes.project import project_namespace
+from tests.ingest.files.past.transcripts import NOISE, ClaudeTranscript, Rollout
+
+FACT = "The staging database is read-only on Sundays, so exports run on Mondays."
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder, which is the working folder too."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "REMEMBRANCER_URL", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def call(home: Path, *arguments: str) -> Result:
+    """Run `remembrancer import ARGUMENTS` on the store in `home`."""
+    return CliRunner().invoke(app, ["import", *arguments, "--data-dir", str(home / "data")])
+
+
+def as_json(home: Path, *arguments: str) -> dict[str, Any]:
+    """Run the command with JSON output and return the parsed output."""
+    done = call(home, *arguments, "--json")
+    assert done.exit_code == 0, done.output
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def old(root: Path) -> None:
+    """Make all files below `root` old, so that their last answers are complete."""
+    for path in root.rglob("*"):
+        os.utime(path, (time.time() - 60,) * 2)
+
+
+def transcripts(home: Path) -> str:
+    """Write a transcript of Claude Code and a rollout of Codex in one project; its namespace."""
+    folder = str(home / "shop")
+    talk = ClaudeTranscript("s1", folder)
+    talk.user(FACT)
+    talk.assistant("I move the exports of the staging database to Mondays, because it is read-only on Sundays.")
+    talk.noise()
+    talk.write(home / ".claude")
+    rollout = Rollout("c1", folder)
+    rollout.turn("We decided to deploy on Thursdays from now on.", "Noted: deploys are on Thursdays.")
+    rollout.write(home / ".codex")
+    old(home)
+    return project_namespace(folder)
+
+
+def test_a_dry_run_shows_what_would_be_taken_and_opens_nothing(home: Path) -> None:
+    """Namespaces, sessions, messages, dates, and what is left out with the reason."""
+    namespace = transcripts(home)
+    plan = as_json(home, "claude-code", "--dry-run")
+    assert plan["namespaces"][namespace] == {
+        "sessions": 1, "messages": 2, "new": 2,
+        "first": "2026-03-02T09:00:07+00:00", "last": "2026-03-02T09:00:21+00:00",
+    }  # fmt: skip
+    assert plan["left_out"]["messages of subagents"] == 3
+    shown = call(home, "claude-code", "--dry-run").stdout
+    assert ("2026-03-02" in shown, "left out: 3 messages of subagents" in shown) == (True, True)
+    assert not (home / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("codex",), "there is nothing of codex to import at {home}/.codex/sessions; name a file or folder"),
+        (("codex", "no/such"), "there is no file or folder no/such"),
+        (("mem0",), "mem0 has no usual place; name the file that it was exported to"),
+        (("obsidian", "--watch"), "--watch follows claude-code and codex, not obsidian"),
+    ],
+)
+def test_what_cannot_be_imported_is_said(home: Path, arguments: tuple[str, ...], message: str) -> None:
+    """One line says what is wrong; exit code 2."""
+    done = call(home, *arguments)
+    assert done.exit_code == 2
+    assert message.format(home=home) in done.stderr
+
+
+def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
+    """They are left out rather than put where something else is."""
+    dump = home / "mem0.json"
+    dump.write_text('{"results": [{"id": "1", "memory": "Ann likes tea."}]}')
+    done = call(home, "mem0", str(dump))
+    assert (done.exit_code, "left out: 1 files of no project; name a namespace" in done.stdout) == (1, True)
+
+
+@pytest.mark.slow
+def test_sessions_are_imported_into_the_namespace_of_their_project(
+    home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a summary by status and type; a second run sends nothing; only what was said is stored."""
+    monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
+    namespace = transcripts(home)
+    report = as_json(home, "claude-code")
+    assert (report["sent"], report["namespaces"]) == (2, {namespace: 2})
+    assert sum(report["types"].values()) >= report["counts"]["stored"] >= 1
+    again = call(home, "claude-code")
+    assert (again.exit_code, "imported before  2" in again.stdout) == (0, True)
+    assert as_json(home, "codex", "--project", str(home / "shop"))["sent"] == 2
+    hits = CliRunner().invoke(
+        app, ["search", "staging exports", "-n", namespace, "--data-dir", str(home / "data"), "--json"]
+    )
+    assert FACT in hits.stdout
+    assert NOISE not in hits.stdout
+
+
+@pytest.mark.slow
+def test_memories_and_notes_are_imported_as_they_are(
+    home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vault and a project's instructions go to their projects, a dump to the namespace that is named."""
+    monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
+    vault, claude = home / "vault", home / ".claude"
+    for path, text in {
+        vault / "Locks.md": "We use [[Advisory locks|advisory locks]] since March. #db\n",
+        vault / ".trash" / "Old.md": NOISE,
+        home / "CLAUDE.md": "# Deploying\n\nRun the migrations first.\n\n# Testing\n\nRun make test.\n",
+        claude / "projects" / "-shop" / "memory" / "MEMORY.md": "Ann prefers short answers.\n",
+        claude / "projects" / "-shop" / "s.jsonl": json.dumps({"cwd": "/home/ann/shop"}) + "\n",
+        claude / "CLAUDE.md": "Be brief.\n",
+        home / ".config" / "obsidian" / "obsidian.json": json.dumps({"vaults": {"a": {"path": str(vault)}}}),
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    plan = as_json(home, "markdown", "--dry-run")
+    assert {name: each["types"] for name, each in plan["namespaces"].items()} == {
+        project_namespace(str(home)): {"procedural": 2},
+        project_namespace("/home/ann/shop"): {"semantic": 1},
+    }
+    assert plan["left_out"] == {"files of no project; name a namespace for them with --namespace": 1}
+    notes = as_json(home, "markdown")["imports"]
+    assert [each["types"] for each in notes] == [{"procedural": 2}, {"semantic": 1}]
+    (imported,) = as_json(home, "obsidian")["imports"]
+    assert (imported["namespace"], imported["types"]) == (project_namespace(str(vault)), {"semantic": 1})
+    items = home / "store.jsonl"
+    items.write_text('{"namespace": ["ann"], "key": "k", "value": {"text": "Ann likes green tea."}}\n')
+    (dumped,) = as_json(home, "langgraph", str(items), "--namespace", "ann")["imports"]
+    assert (dumped["namespace"], dumped["counts"]["stored"], sum(dumped["types"].values())) == ("ann", 1, 1)
+
+
+@pytest.mark.anyio
+async def test_parts_go_over_http_with_what_was_said_before(client: httpx.AsyncClient) -> None:
+    """The service counts positions on, answers one outcome a message, and leaves the session's working items."""
+    before = SaidBefore(count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")])
+    part = SessionPart("n", "s", (SessionMessage(role="assistant", content=FACT),), before)
+    (outcome,) = await RemoteBackend(ApiClient(client)).write_part(part)
+    assert (outcome.status, len(outcome.ids), len(outcome.types)) == (WriteStatus.STORED, 1, 1)
+    memory = (await client.get(f"/v1/memories/{outcome.ids[0]}", params={"namespace": "n"})).json()
+    assert (memory["session_id"], memory["source"]["turns"]) == ("s", [9])

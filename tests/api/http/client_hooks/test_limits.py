@@ -1,0 +1,194 @@
+"""Limits of clients' hooks: tokens and characters of what is added, and parts of the service that are away or slow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from api.http.client_hooks.contexts import MAX_CHARACTERS
+from api.http.client_hooks.routes import DEADLINE_S
+from ingest.screening.redaction.redactor import RedactionRules, RuleBook, Treatment
+from memtypes.encoders.tiktoken import TiktokenTokenizer
+from memtypes.llms.registry import RegistrySource
+from memtypes.model.errors import Unavailable
+from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import CandidateSearch
+from memtypes.search.candidates import Candidates
+from memtypes.search.vectors import Embedding
+from retrieval.retriever import Retriever, RetrieverParts
+from tests.api.conftest import connect
+from tests.api.fake_services import fake_services
+from tests.api.http.client_hooks.conftest import ClientSession, Clock, with_client_sessions
+from tests.api.http.client_hooks.test_sessions import FACT, FAILURE, QUESTION
+from tests.fakes import FakeEmbedder, FakeSparse
+from tests.fakes_memories import InMemoryStore
+from tests.live import everything, running_server
+
+pytestmark = pytest.mark.anyio
+
+TOPIC = "Which Postgres version do we run in production: "
+TEXTS = {
+    "many facts": [f"{TOPIC} the ledger {n} has the patch release {n}.{n} since week {n}." for n in range(150)],
+    "a long text": [TOPIC + " ".join(f"Version note {n} of the ledger." for n in range(1_000))],
+    "long signs": [f"{TOPIC}{n} {'=' * 4_000} {'-' * 4_000}" for n in range(6)],
+    "emoji": [f"{TOPIC}{n} {'😀' * 300}" for n in range(6)],
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize(("client", "margin"), [("claude-code", 1.4), ("codex", 1.0), ("vscode", 1.5)])
+async def test_what_is_added_keeps_to_tokens_and_characters(
+    clock: Clock, tmp_path: Path, kind: str, client: str, margin: float
+) -> None:
+    """With what the client puts around it, and by the model's own count, which the margin covers."""
+    names = ("cl100k_base", "o200k_base")
+    tokenizers = {name: await TiktokenTokenizer.open(name, tmp_path) for name in names}
+    services = fake_services(clock)
+    parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, clock)
+    services = replace(services, tokenizers=tokenizers, retriever=Retriever(parts), models=RegistrySource(None))
+    tokenizer = tokenizers["o200k_base" if client == "codex" else "cl100k_base"]
+    async with connect(services) as http:
+        session = ClientSession(http, services, "", "s1", client, headers={"X-Remembrancer-Namespace": "n"})
+        items = [{"type": "semantic", "content": content} for content in TEXTS[kind]]
+        answer = await http.post("/v1/memories/batch", json={"namespace": "n", "items": items})
+        assert answer.json()["counts"]["stored"] == len(items), answer.text
+        for event, limit in (("SessionStart", 1_000), ("UserPromptSubmit", 1_500)):
+            text = await session.another().context(event, prompt=QUESTION)
+            shown = f"<system-reminder>\n{event} hook additional context: {text}\n</system-reminder>"
+            assert text
+            assert len(text) <= MAX_CHARACTERS < 10_000
+            assert tokenizer.count(shown) * margin <= limit
+
+
+class BrokenStore(InMemoryStore):
+    """A store that can be made to fail, or to be slow."""
+
+    away = False
+    slow_s = 0.0
+
+    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
+        """Fail or wait first."""
+        await anyio.sleep(self.slow_s)
+        if self.away:
+            raise Unavailable("the store is away")
+        return await super().candidates(scope, searches)
+
+
+class BrokenEmbedder(FakeEmbedder):
+    """An embedder that can be made to fail."""
+
+    away = False
+
+    async def embed_query(self, text: str) -> Embedding:
+        """Fail first."""
+        if self.away:
+            raise Unavailable("the encoder is away")
+        return await super().embed_query(text)
+
+
+async def test_without_store_or_encoder_a_hook_fails_no_prompt(clock: Clock) -> None:
+    """The answer is `{}` and says in a header that it is degraded; without the encoder, words are searched."""
+    store, embedder = BrokenStore(FakeEmbedder().dimensions), BrokenEmbedder()
+    services = fake_services(clock, store, encoders=(embedder, FakeSparse()))
+    async with connect(services) as http:
+        session = ClientSession(http, services, "/p/shop", "s1")
+        await session.exchange(FACT, "Good.")
+        store.away = True
+        assert await session.another().prompt(QUESTION) == ""
+        assert session.answer_headers["x-remembrancer-degraded"] == "hook"
+        store.away, store.slow_s = False, 60.0
+        began = time.monotonic()
+        assert await session.another().prompt(QUESTION) == ""
+        assert time.monotonic() - began < DEADLINE_S + 1.0
+        metrics = (await http.get("/metrics")).text
+        assert 'remembrancer_degraded_answers_total{part="hook"} 2.0' in metrics
+        store.slow_s, embedder.away = 0.0, True
+        assert FACT in await session.another().prompt(QUESTION)
+        assert "x-remembrancer-degraded" not in session.answer_headers
+
+
+async def test_what_was_acknowledged_is_stored_when_the_store_is_back(clock: Clock) -> None:
+    """Turns wait in the queue; the job stores them."""
+    store = BrokenStore(FakeEmbedder().dimensions)
+    services = fake_services(clock, store)
+    assert services.captures is not None
+    async with connect(services) as http:
+        session = ClientSession(http, services, "/p/shop", "s1")
+        await session.prompt(FACT)
+        store.away = True
+        await session.stop(FAILURE)
+        store.away = False
+        assert await session.memories() == []
+        assert "remembrancer_captures_waiting 1.0" in (await http.get("/metrics")).text
+        await services.captures.persist_all()
+        assert {FACT, FAILURE} <= {memory.content for memory in await session.memories()}
+        assert "remembrancer_captures_waiting 0.0" in (await http.get("/metrics")).text
+
+
+async def test_without_the_live_store_a_hook_adds_nothing(tmp_path: Path, clock: Clock) -> None:
+    """It is not known what the session was shown; when the store is back, sessions go on."""
+    async with running_server(tmp_path) as live:
+        services = with_client_sessions(fake_services(clock), live)
+        async with connect(services) as http:
+            session = ClientSession(http, services, "/p/shop", "s1")
+            await session.exchange(FACT, "Good.")
+            pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
+            following = session.another()
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                for event in ("SessionStart", "UserPromptSubmit", "Stop", "PostCompact", "SessionEnd"):
+                    fields = {"prompt": QUESTION, "last_assistant_message": FAILURE, "compact_summary": FAILURE}
+                    assert await following.post(event, **fields) == {}
+                    assert session.answer_headers["x-remembrancer-degraded"] == "hook"
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            with anyio.fail_after(30):
+                while FACT not in await following.prompt(QUESTION):
+                    await anyio.lowlevel.checkpoint()
+
+
+async def test_secrets_are_neither_stored_nor_queued(session: ClientSession) -> None:
+    """They are removed before the turn waits in the live store."""
+    secret = "ghp_" + "a1B2" * 9
+    await session.prompt(f"The deploy token of the ledger is {secret} and it expires in May.")
+    assert session.services.client_sessions is not None
+    assert session.live is not None
+    scope = Scope("default", session.namespace, session.session_id)
+    (waiting,) = await session.services.client_sessions.waiting_prompts(scope)
+    assert waiting
+    assert secret not in str(await everything(session.live, scope))
+    await session.stop(f"Noted: {secret}")
+    assert secret not in str([memory.content for memory in await session.memories()])
+    assert secret not in str(await everything(session.live, scope))
+
+
+async def test_a_tenant_that_refuses_secrets_stores_no_turn_with_one(clock: Clock) -> None:
+    """The prompt is answered all the same."""
+    book = RuleBook(default=RedactionRules(policy=Treatment.REFUSE))
+    services = fake_services(clock, book=book)
+    async with connect(services) as http:
+        session = ClientSession(http, services, "/p/shop", "s1")
+        await session.exchange(FACT, "Good.")
+        following = session.another()
+        secret = "ghp_" + "a1B2" * 9
+        assert FACT in await following.prompt(f"{QUESTION} With {secret}")
+        await following.stop(FAILURE)
+        assert {memory.content for memory in await session.memories()} == {FACT, FAILURE}
+
+
+async def test_events_are_counted_by_client_and_name(session: ClientSession) -> None:
+    """Unknown names are counted together, as any client may send any."""
+    await session.post("Stop")
+    await session.post("Stop")
+    await session.post("Whatever")
+    metrics = (await session.http.get("/metrics")).text
+    assert 'remembrancer_hook_events_total{client="claude-code",event="Stop"} 2.0' in metrics
+    assert 'remembrancer_hook_events_total{client="claude-code",event="other"} 1.0' in metrics

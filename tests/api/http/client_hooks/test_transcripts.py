@@ -1,0 +1,88 @@
+"""A session that hooks report live and an import of its transcript: in either order, each message is stored once."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from api.cli.backend import RemoteBackend
+from api.cli.client import ApiClient
+from ingest.files.journal import SentMessages
+from ingest.files.places import PastSource, Places
+from ingest.files.report import SessionReport
+from ingest.files.sessions import Destination, SessionImport
+from memtypes.model.memory import Memory
+from memtypes.project import project_namespace
+from tests.api.http.client_hooks.conftest import ClientSession, Clock
+from tests.ingest.files.past.transcripts import ClaudeTranscript
+
+pytestmark = pytest.mark.anyio
+
+TURNS = (
+    ("We run Postgres 15 in production because the ledger needs logical replication.", "I keep the slots in mind."),
+    ("Remind me in 2 hours to rotate the signing keys of billing.", "I will remind you to rotate the signing keys."),
+    ("From now on we deploy on Thursdays at 14:00, never on Fridays.", "Deploys are on Thursdays at 14:00 now."),
+)
+
+
+def transcript(session: ClientSession, start: datetime, home: Path) -> None:
+    """Write the transcript of the turns, said at the times at which hooks report them but for fractions of seconds."""
+    talk = ClaudeTranscript(session.session_id, session.cwd, start - timedelta(seconds=7.4))
+    for prompt, answer in TURNS:
+        talk.user(prompt)
+        talk.assistant("I look.", answer)
+    for number, line in enumerate(talk.lines):
+        line["timestamp"] = (start + timedelta(seconds=number, milliseconds=-400)).isoformat()
+    path = talk.write(home / ".claude")
+    os.utime(path, (time.time() - 60,) * 2)
+
+
+async def live(session: ClientSession, clock: Clock) -> None:
+    """Report the turns as hooks do."""
+    await session.post("SessionStart", source="startup")
+    for prompt, answer in TURNS:
+        await session.prompt(prompt)
+        clock.later(seconds=5)
+        await session.stop(answer)
+        clock.later(seconds=1)
+
+
+async def imported(session: ClientSession, home: Path) -> SessionReport:
+    """Import the transcripts in `home` over HTTP."""
+    backend = RemoteBackend(ApiClient(session.http))
+    run = SessionImport(Destination(project_namespace), SentMessages(None), backend.write_part)
+    return await run.run(await run.plan(Places(home, home).session_files(PastSource.CLAUDE_CODE, None)))
+
+
+def state(memories: list[Memory]) -> dict[str, tuple[str, int]]:
+    """Content and evidence of each memory, but for what only the transcript has."""
+    return {
+        memory.id: (memory.content, memory.evidence_count) for memory in memories if "I look." not in memory.content
+    }
+
+
+async def test_an_import_adds_nothing_to_what_hooks_captured(
+    session: ClientSession, clock: Clock, tmp_path: Path
+) -> None:
+    """The project is the same, and each message is merged or a duplicate."""
+    transcript(session, clock.now, tmp_path)
+    await live(session, clock)
+    before = state(await session.memories())
+    assert any("Postgres 15" in content for content, _ in before.values())
+    report = await imported(session, tmp_path)
+    assert (report.sent, report.exit_code) == (9, 0)
+    assert state(await session.memories()) == before
+
+
+async def test_hooks_add_nothing_to_what_an_import_stored(session: ClientSession, clock: Clock, tmp_path: Path) -> None:
+    """A session that goes on while its transcript is followed is stored once."""
+    transcript(session, clock.now, tmp_path)
+    report = await imported(session, tmp_path)
+    before = state(await session.memories())
+    assert report.types.total() == len(before) > 0
+    await live(session, clock)
+    assert state(await session.memories()) == before

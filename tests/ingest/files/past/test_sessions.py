@@ -1,0 +1,335 @@
+"""Imports of sessions: what is sent where, once, in spite of kills, and what is left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.conversations.sessions import MessageOutcome
+from ingest.files.journal import SentMessages
+from ingest.files.places import PastSource, Places
+from ingest.files.sessions import (
+    NO_PROJECT,
+    OTHER_PROJECT,
+    PART_MESSAGES,
+    Destination,
+    SessionImport,
+    SessionPart,
+    SessionPlan,
+    follow,
+)
+from ingest.screening.features import REACH
+from ingest.writing.outcome import WriteStatus
+from memtypes.model.errors import InvalidRequest, Unavailable
+from memtypes.model.policy import MemoryType
+from tests.ingest.files.past.transcripts import ClaudeTranscript, Rollout
+
+pytestmark = pytest.mark.anyio
+
+
+class Killed(BaseException):
+    """Stands for the death of the importer."""
+
+
+class Capture:
+    """A service that stores each text of a session once. trouble: runs before and after the n-th part is stored."""
+
+    def __init__(self, trouble: Callable[[str, int], None] = lambda _when, _number: None) -> None:
+        self.parts: list[SessionPart] = []
+        self.stored: Counter[tuple[str, str, str]] = Counter()
+        self.trouble = trouble
+        self.calls = 0
+
+    async def write(self, part: SessionPart) -> list[MessageOutcome]:
+        """Store the messages; those that end in "ok" are trivial, and those with "broken" fail."""
+        self.calls += 1
+        self.trouble("before", self.calls)
+        self.parts.append(part)
+        outcomes = [self._outcome(part, message.content) for message in part.messages]
+        self.trouble("after", self.calls)
+        return outcomes
+
+    def _outcome(self, part: SessionPart, text: str) -> MessageOutcome:
+        if text.endswith("ok"):
+            return MessageOutcome(WriteStatus.REJECTED, "trivial: nothing in it to keep (0.01 is below 0.2)")
+        if "broken" in text:
+            return MessageOutcome(WriteStatus.FAILED, "the store is away")
+        key = (part.namespace, part.session_id, text)
+        again = key in self.stored
+        self.stored[key] = 1
+        return MessageOutcome(
+            WriteStatus.MERGED if again else WriteStatus.STORED, None, ("id",), (MemoryType.SEMANTIC,)
+        )
+
+    def texts(self) -> list[str]:
+        """The stored texts, in order."""
+        return [text for _, _, text in self.stored]
+
+
+def folder_name(folder: str) -> str:
+    """A namespace for a folder: its last part."""
+    if not folder.startswith("/"):
+        raise InvalidRequest("the folder must be absolute", path="cwd")
+    return folder.rpartition("/")[2]
+
+
+def claude(session: str, cwd: str, count: int = 2, **fields: object) -> ClaudeTranscript:
+    """A session of `count` prompts with their answers."""
+    talk = ClaudeTranscript(session, cwd, **fields)  # type: ignore[arg-type]
+    for number in range(count):
+        talk.user(f"{session} says {number}.")
+        talk.assistant(f"{session} hears {number}.")
+    return talk
+
+
+def age(root: Path) -> None:
+    """Make all files below `root` old, so that their last answers are complete."""
+    for path in root.rglob("*"):
+        os.utime(path, (time.time() - 60, time.time() - 60))
+
+
+async def imported(
+    home: Path, capture: Capture, destination: Destination | None = None, source: PastSource = PastSource.CLAUDE_CODE
+) -> tuple[SessionImport, SessionPlan]:
+    """Plan and run an import of everything in `home`, with a journal there."""
+    age(home)
+    sent = SentMessages.open(home / "journal", "here")
+    run = SessionImport(destination or Destination(folder_name), sent, capture.write, patience_s=0.0)
+    plan = await run.plan(Places(home, home).session_files(source, None))
+    await run.run(plan)
+    return run, plan
+
+
+async def test_each_project_has_its_own_namespace(tmp_path: Path) -> None:
+    """Sessions of two projects never share one; sessions without a folder are left out with the reason."""
+    claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
+    claude("s2", "/home/ann/billing").write(tmp_path / ".claude")
+    homeless = claude("s3", "/x")
+    for line in homeless.lines:
+        del line["cwd"]
+    homeless.write(tmp_path / ".claude")
+    claude("s4", "relative").write(tmp_path / ".claude")
+    capture = Capture()
+    run, plan = await imported(tmp_path, capture)
+    assert {(namespace, session) for namespace, session, _ in capture.stored} == {("shop", "s1"), ("billing", "s2")}
+    assert run.report.left_out[f"messages {NO_PROJECT}"] == plan.left_out[f"messages {NO_PROJECT}"] == 8
+    assert run.report.namespaces == {"shop": 4, "billing": 4}
+    assert run.report.types == {"semantic": 8}
+
+
+async def test_a_namespace_or_a_project_can_be_chosen(tmp_path: Path) -> None:
+    """--namespace takes everything; --project takes the sessions of one project."""
+    claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
+    claude("s2", "/home/ann/billing").write(tmp_path / ".claude")
+    one, only = Capture(), Capture()
+    await imported(tmp_path / ".", one, Destination(folder_name, fixed="mine"))
+    assert {namespace for namespace, _, _ in one.stored} == {"mine"}
+    run, _ = await imported(tmp_path, only, Destination(folder_name, only="shop"))
+    assert {namespace for namespace, _, _ in only.stored} == {"shop"}
+    assert run.report.left_out[f"messages {OTHER_PROJECT}"] == 4
+
+
+async def test_the_plan_names_sessions_messages_and_dates(tmp_path: Path) -> None:
+    """A dry run counts per namespace, with the first and the last time, and sends nothing."""
+    claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
+    claude("s2", "/home/ann/shop").write(tmp_path / ".claude")
+    age(tmp_path)
+    run = SessionImport(Destination(folder_name), SentMessages.open(tmp_path / "journal", "here"))
+    plan = await run.plan(Places(tmp_path, tmp_path).session_files(PastSource.CLAUDE_CODE, None))
+    shop = plan.namespaces["shop"]
+    assert (shop.sessions, shop.messages, shop.new, plan.read, plan.new) == (2, 8, 8, 2, 8)
+    assert shop.first == "2026-03-02T09:00:07+00:00"
+    assert shop.first < shop.last
+    assert not (tmp_path / "journal").exists()
+
+
+async def test_what_was_sent_is_not_sent_again(tmp_path: Path) -> None:
+    """Also when it is found in another file; what was added since is sent, with what was said before as context."""
+    talk = claude("s1", "/home/ann/shop", count=10)
+    path = talk.write(tmp_path / ".claude")
+    capture = Capture()
+    await imported(tmp_path, capture)
+    talk.user("And one more.")
+    talk.write(tmp_path / ".claude")
+    path.rename(path.with_name("moved.jsonl"))
+    run, _ = await imported(tmp_path, capture)
+    assert (run.report.sent, run.report.earlier) == (1, 20)
+    last = capture.parts[-1]
+    assert [message.content for message in last.messages] == ["And one more."]
+    assert (last.before.count, len(last.before.messages)) == (20, REACH)
+    assert last.before.messages[-1].content == "s1 hears 9."
+
+
+async def test_an_emptied_store_gets_everything_again(tmp_path: Path) -> None:
+    """The journal of another store at the same address does not keep messages out of a new one."""
+    claude("s1", "/p/shop").write(tmp_path / ".claude")
+    claude("s2", "/p/billing").write(tmp_path / ".claude")
+    await imported(tmp_path, Capture())
+    run = SessionImport(Destination(folder_name), SentMessages.open(tmp_path / "journal", "here"))
+    files = Places(tmp_path, tmp_path).session_files(PastSource.CLAUDE_CODE, None)
+
+    async def is_empty(namespace: str) -> bool:
+        return namespace == "shop"
+
+    assert (await run.plan(files)).new == 0
+    assert await run.forget_lost(await run.plan(files), is_empty)
+    assert (await run.plan(files)).namespaces["shop"].new == 4
+    assert (await run.plan(files)).new == 4
+
+
+async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
+    """Parts follow one another without a gap, oldest session first, with the messages' times."""
+    claude("s2", "/p/shop", count=5).write(tmp_path / ".claude")
+    late = claude("s1", "/p/shop", count=PART_MESSAGES)
+    late.lines = [{**line, "timestamp": line["timestamp"].replace("2026", "2025")} for line in late.lines]
+    late.write(tmp_path / ".claude")
+    capture = Capture()
+    await imported(tmp_path, capture)
+    assert [part.session_id for part in capture.parts] == ["s1", "s1", "s2"]
+    assert [part.before.count for part in capture.parts] == [0, PART_MESSAGES, 0]
+    assert capture.parts[0].messages[0].timestamp == "2025-03-02T09:00:07+00:00"
+
+
+async def test_the_summary_counts_reasons_without_figures(tmp_path: Path) -> None:
+    """Rejections are normal; failures make the exit code 1 and are sent again by the next run."""
+    talk = ClaudeTranscript("s1", "/p/shop")
+    talk.user("All is ok")
+    talk.assistant("broken store")
+    talk.write(tmp_path / ".claude")
+    capture = Capture()
+    run, _ = await imported(tmp_path, capture)
+    assert run.report.reasons == {
+        WriteStatus.REJECTED: {"trivial: nothing in it to keep": 1},
+        WriteStatus.FAILED: {"the store is away": 1},
+    }
+    assert run.report.exit_code == 1
+    answer = json.loads(json.dumps(run.report.to_json()))
+    assert answer["counts"] == {"stored": 0, "merged": 0, "rejected": 1, "failed": 1}
+    assert (answer["namespaces"], answer["reasons"]["failed"]) == ({"shop": 2}, {"the store is away": 1})
+    again, _ = await imported(tmp_path, capture)
+    assert (again.report.sent, again.report.earlier) == (1, 1)
+
+
+async def test_a_service_that_is_away_stops_the_import_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    """The report says so; nothing that was stored is sent again."""
+    claude("s1", "/p/shop", count=PART_MESSAGES).write(tmp_path / ".claude")
+
+    def away(when: str, number: int) -> None:
+        if when == "before" and number == 2:
+            raise Unavailable("it is away")
+
+    capture = Capture(away)
+    run, _ = await imported(tmp_path, capture)
+    assert run.report.stopped == "stopped: it is away; run the command again to continue"
+    assert (run.report.exit_code, run.report.sent) == (1, PART_MESSAGES)
+    again, _ = await imported(tmp_path, capture)
+    assert (again.report.sent, again.report.exit_code) == (PART_MESSAGES, 0)
+    assert len(capture.parts) == 2
+
+
+async def test_a_service_that_comes_back_is_waited_for(tmp_path: Path) -> None:
+    """A restart of the service does not end the import."""
+    claude("s1", "/p/shop").write(tmp_path / ".claude")
+
+    def away(when: str, number: int) -> None:
+        if when == "before" and number < 3:
+            raise Unavailable("it restarts", retry_after_s=0)
+
+    capture = Capture(away)
+    age(tmp_path)
+    run = SessionImport(Destination(folder_name), SentMessages(None), capture.write)
+    report = await run.run(await run.plan(Places(tmp_path, tmp_path).session_files(PastSource.CLAUDE_CODE, None)))
+    assert (report.stopped, report.sent) == (None, 4)
+
+
+async def test_an_unreadable_file_is_named_and_the_others_are_imported(tmp_path: Path) -> None:
+    """Its problem is in the report."""
+    claude("s1", "/p/shop").write(tmp_path / ".claude")
+    rollout = Rollout("s2", "/p/shop")
+    rollout.turn("Hello there.", "Hello.")
+    rollout.write(tmp_path / ".codex")
+    (tmp_path / ".codex" / "sessions" / "rollout-broken.jsonl.zst").write_bytes(b"no archive")
+    capture = Capture()
+    run, _ = await imported(tmp_path, capture, source=PastSource.CODEX)
+    assert capture.texts() == ["Hello there.", "Hello."]
+    assert len(run.report.problems) == 1
+    assert "rollout-broken" in run.report.problems[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(["before", "after"]), st.integers(1, 4)), max_size=5),
+    st.integers(0, 200),
+    st.integers(1, 150),
+)
+def test_kills_lose_and_double_nothing(kills: Sequence[tuple[str, int]], torn: int, count: int) -> None:
+    """Killed before or after a part is stored, also with a torn journal, the next runs complete the import."""
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        claude("s1", "/p/shop", count=count).write(home / ".claude")
+        rest = [*kills]
+        capture = Capture()
+        while True:
+            kill = rest.pop() if rest else None
+            first = capture.calls
+
+            def trouble(when: str, number: int, kill: tuple[str, int] | None = kill, first: int = first) -> None:
+                if kill == (when, number - first):
+                    raise Killed
+
+            capture.trouble = trouble
+            try:
+                run, _ = anyio.run(lambda: imported(home, capture))
+            except (Killed, BaseExceptionGroup):
+                for journal in (home / "journal").glob("*"):
+                    journal.write_bytes(journal.read_bytes()[: journal.stat().st_size - torn % 60])
+                continue
+            if not rest:
+                break
+        assert sorted(capture.texts()) == sorted(
+            text for number in range(count) for text in (f"s1 says {number}.", f"s1 hears {number}.")
+        )
+        assert run.report.sent + run.report.earlier == 2 * count
+
+
+async def test_running_sessions_are_followed(tmp_path: Path) -> None:
+    """New lines and new files are sent once, a torn line when it is whole; files that do not change are not read."""
+    talk = claude("s1", "/p/shop")
+    path = talk.write(tmp_path / ".claude")
+    capture = Capture()
+    run, plan = await imported(tmp_path, capture)
+    said: list[int] = []
+
+    async def until(count: int) -> None:
+        with anyio.fail_after(10):
+            while sum(said) < count:  # noqa: ASYNC110 - a test polls
+                await anyio.sleep(0.01)
+
+    places = Places(tmp_path, tmp_path)
+    async with anyio.create_task_group() as tasks:
+        find = lambda: places.session_files(PastSource.CLAUDE_CODE, None)  # noqa: E731
+        tasks.start_soon(follow, run, find, plan.states, said.append, 0.01)
+        talk.user("A new line.")
+        whole = talk.write(tmp_path / ".claude").read_bytes()
+        path.write_bytes(whole[:-9])
+        await anyio.sleep(0.1)
+        assert not said
+        path.write_bytes(whole)
+        await until(1)
+        claude("s2", "/p/billing", count=1).write(tmp_path / ".claude")
+        await until(2)
+        age(tmp_path)
+        await until(3)
+        tasks.cancel_scope.cancel()
+    assert capture.texts()[-3:] == ["A new line.", "s2 says 0.", "s2 hears 0."]
+    assert run.report.sent == 7

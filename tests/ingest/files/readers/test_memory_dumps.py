@@ -1,0 +1,64 @@
+"""The readers of exports from Zep and LangGraph stores."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ingest.files.readers.memory_dumps import read_langgraph, read_zep
+from ingest.files.readers.sources import Format, format_by_content
+from tests.ingest.files.readers.reading import read_items
+
+
+def test_zep_facts_keep_when_they_held() -> None:
+    """A fact has the time since which it holds; one that ended expires then, and is found as of an earlier time."""
+    edges = [
+        {"uuid": "e1", "name": "DRINKS", "fact": "Ann drinks tea.", "valid_at": "2026-01-02T03:04:05Z",
+         "invalid_at": None, "created_at": "2026-01-03T00:00:00Z", "source_node_uuid": "n1"},
+        {"uuid": "e2", "name": "LIVES_IN", "fact": "Ann lives in Oslo.", "created_at": "2026-01-03T00:00:00",
+         "invalid_at": "2026-02-01T00:00:00Z"},
+        {"uuid": "e3", "fact": "Ann is nine.", "valid_at": "2026-02-02T00:00:00Z",
+         "expired_at": "2026-02-01T00:00:00Z"},
+    ]  # fmt: skip
+    items, bad = read_items(read_zep, {"edges": edges})
+    assert [(item["content"], item.get("created_at"), item.get("expires_at")) for item in items] == [
+        ("Ann drinks tea.", "2026-01-02T03:04:05+00:00", None),
+        ("Ann lives in Oslo.", "2026-01-03T00:00:00Z", "2026-02-01T00:00:00+00:00"),
+        ("Ann is nine.", "2026-01-31T23:59:59+00:00", "2026-02-01T00:00:00+00:00"),
+    ]
+    assert items[0]["metadata"] == {"zep_uuid": "e1", "zep_name": "DRINKS"}
+    assert not bad
+
+
+def test_zep_episodes_are_events_of_their_thread() -> None:
+    """They are reviewed as what was said."""
+    episode = {"uuid": "p1", "content": "I moved to Bergen.", "role": "user", "role_name": "Ann", "source": "message",
+               "thread_uuid": "t1", "created_at": "2026-01-03T00:00:00Z"}  # fmt: skip
+    ((item,), bad) = read_items(read_zep, [episode])
+    assert (item["type"], item["session_id"], item["speaker"], item["review"]) == ("episodic", "t1", "user", "auto")
+    assert not bad
+
+
+def test_langgraph_items_keep_path_and_key() -> None:
+    """The text is found in usual places, else the value is kept as JSON."""
+    lines = [
+        {"namespace": ["memories", "ann"], "key": "k1", "value": {"text": "Ann likes rust."},
+         "created_at": "2026-01-02T00:00:00+00:00", "updated_at": "2026-01-02T00:00:00+00:00"},
+        {"namespace": ["m"], "key": "k2", "value": {"kind": "Memory", "content": {"content": "Ann likes tea."}}},
+        {"namespace": [], "key": "k3", "value": {"level": 3}},
+        {"key": "k4"},
+    ]  # fmt: skip
+    items, bad = read_items(read_langgraph, "\n".join(map(json.dumps, lines)))
+    assert [item["content"] for item in items] == ["Ann likes rust.", "Ann likes tea.", '{"level": 3}']
+    assert items[0]["metadata"] == {"langgraph_path": ["memories", "ann"], "langgraph_key": "k1"}
+    assert datetime.fromisoformat(items[0]["created_at"]) == datetime(2026, 1, 2, tzinfo=UTC)
+    assert [line.line for line in bad] == [4]
+
+
+def test_dumps_are_recognised(tmp_path: Path) -> None:
+    """By the names of their fields."""
+    zep, graph = tmp_path / "zep.json", tmp_path / "store.jsonl"
+    zep.write_text('[{"fact": "Ann drinks tea.", "valid_at": null}]')
+    graph.write_text('{"namespace": ["a"], "key": "k", "value": {}}\n')
+    assert (format_by_content(zep), format_by_content(graph)) == (Format.ZEP, Format.LANGGRAPH)

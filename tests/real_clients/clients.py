@@ -1,0 +1,144 @@
+"""The real clients, each in a home folder of its own and with a stub as its model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.processes import REPOSITORY
+from tests.real_clients.stub_models import StubModel
+
+TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRun:
+    """One run of a client. answer: the model's last text. session_id: for another run of the same session."""
+
+    answer: str
+    session_id: str
+    seconds: float
+    stderr: str
+
+
+@dataclass(slots=True)
+class RealClient:
+    """A client with its home folder. program: of the client. environment: what it adds to PATH and HOME."""
+
+    program: Path
+    home: Path
+    model: StubModel
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def installer(self, *arguments: str) -> str:
+        """Run `remembrancer ARGUMENTS` as the user of this home; its output."""
+        done = self._run([sys.executable, "-m", "api", *arguments], REPOSITORY)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _variables(self) -> dict[str, str]:
+        """The environment of the client."""
+        known = {name: value for name, value in os.environ.items() if name in {"PATH", "PYTHONPATH", "LANG", "TMPDIR"}}
+        return known | {"HOME": str(self.home)} | self.environment
+
+    def _run(self, command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=self._variables(),
+            input="",
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+
+class ClaudeCode(RealClient):
+    """The Claude Code of the PyPI package claude-agent-sdk."""
+
+    def configure(self) -> None:
+        """Point it at the stub model, and keep it from everything else."""
+        self.environment = {
+            "ANTHROPIC_BASE_URL": self.model.url,
+            "ANTHROPIC_API_KEY": "stub",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "IS_SANDBOX": "1",
+        }
+
+    def ask(self, folder: Path, *prompts: str, options: tuple[str, ...] = ()) -> ClientRun:
+        """Send the prompts in a session in `folder`, each after the answer to the one before."""
+        command = [
+            str(self.program),
+            "-p",
+            "--verbose",
+            "--input-format",
+            "stream-json",
+            "--output-format",
+            "stream-json",
+        ]
+        started, result = time.monotonic(), dict[str, Any]()
+        with (self.home / "stderr").open("w") as errors, subprocess.Popen(
+            [*command, *options], cwd=folder, env=self._variables(), text=True, stderr=errors,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for prompt in prompts:
+                print(
+                    json.dumps({"type": "user", "message": {"role": "user", "content": prompt}}),
+                    file=process.stdin,
+                    flush=True,
+                )
+                events = (json.loads(line) for line in process.stdout)
+                result = next((event for event in events if event.get("type") == "result"), {})
+            process.stdin.close()
+            process.wait(TIMEOUT_S)
+        notices = (self.home / "stderr").read_text()
+        assert process.returncode == 0, notices
+        assert result, notices
+        return ClientRun(result["result"], result["session_id"], time.monotonic() - started, notices)
+
+    def run(self, *arguments: str, folder: Path | None = None) -> str:
+        """The output of `claude ARGUMENTS`."""
+        done = self._run([str(self.program), *arguments], folder or self.home)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+class Codex(RealClient):
+    """The Codex of the npm package @openai/codex."""
+
+    def configure(self) -> None:
+        """Point it at the stub model."""
+        self.environment = {"STUB_KEY": "stub"}
+        folder = self.home / ".codex"
+        folder.mkdir()
+        (folder / "config.toml").write_text(
+            f'model = "stub"\nmodel_provider = "stub"\n\n[model_providers.stub]\nname = "stub"\n'
+            f'base_url = "{self.model.url}/v1"\nwire_api = "responses"\nenv_key = "STUB_KEY"\n'
+        )
+
+    def ask(self, folder: Path, prompt: str, resume: str | None = None) -> ClientRun:
+        """Send a prompt in a session in `folder`: a new one, or `resume`. Its hooks are trusted without a question."""
+        options = ["--json", "--skip-git-repo-check", "--dangerously-bypass-hook-trust"]
+        session = ["resume", resume] if resume else []
+        started = time.monotonic()
+        done = self._run([str(self.program), "exec", *session, *options, prompt], folder)
+        seconds = time.monotonic() - started
+        assert done.returncode == 0, done.stdout + done.stderr
+        events = _json_lines(done.stdout)
+        session_id = next(event["thread_id"] for event in events if event["type"] == "thread.started")
+        answers = [event["item"]["text"] for event in events if event.get("item", {}).get("type") == "agent_message"]
+        return ClientRun(answers[-1], session_id, seconds, done.stderr)
+
+
+def _json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]

@@ -1,0 +1,48 @@
+"""`python -m tests.real_clients.offline COMMAND...` runs a command in a network that has loopback alone.
+
+The command is the first process of a network namespace of its own, which needs Linux and the right to make one; where
+that is missing, it runs in the machine's network, and a line says so.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+
+SET_INTERFACE_FLAGS = 0x8914
+UP = 0x1
+
+
+def main(arguments: list[str]) -> None:
+    """Become the command, inside of a namespace without a network if possible."""
+    if arguments[0] == "--inside":
+        bring_loopback_up()
+        arguments = arguments[1:]
+    elif can_isolate():
+        arguments = ["unshare", "--net", "--map-root-user", sys.executable, "-m", __spec__.name, "--inside", *arguments]
+    else:
+        print("No network namespace can be made here: the clients run with the machine's network.")  # noqa: T201
+    os.execvp(arguments[0], arguments)  # noqa: S606 - without a shell is as it should be
+
+
+def can_isolate() -> bool:
+    """Whether this user may make a network namespace."""
+    if shutil.which("unshare") is None:
+        return False
+    command = ["unshare", "--net", "--map-root-user", "true"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def bring_loopback_up() -> None:
+    """A new namespace has a loopback interface that is down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SET_INTERFACE_FLAGS, struct.pack("16sh14x", b"lo", UP))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

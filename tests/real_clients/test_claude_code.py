@@ -1,0 +1,151 @@
+"""The real Claude Code with a memory: what it sends to its model, and what is stored."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.processes import REPOSITORY
+from tests.real_clients.clients import ClaudeCode
+from tests.real_clients.conftest import MemoryService
+from tests.real_clients.projects import PROJECTS, ScriptedProject, wait_until_stored
+from tests.real_clients.stub_models import StubModel, ToolCall
+
+pytestmark = pytest.mark.real_clients
+
+HERON = PROJECTS[0]
+
+
+@pytest.fixture
+def installed(claude_code: ClaudeCode, service: MemoryService) -> ClaudeCode:
+    """Claude Code after `remembrancer install claude-code`."""
+    claude_code.installer("install", "claude-code", "--url", service.url)
+    return claude_code
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda project: project.secret)
+def test_fact_of_the_first_session_is_in_the_prompt_of_the_second(
+    installed: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path, project: ScriptedProject
+) -> None:
+    """In each of twenty projects: what was told is there when it is asked for, once, and nothing of another project."""
+    folder = tmp_path / project.folder
+    folder.mkdir(parents=True)
+    installed.ask(folder, project.fact)
+    wait_until_stored(service, folder, project.secret)
+    model.clear()
+    installed.ask(folder, project.question)
+    sent = model.sent()
+    assert sent.count(project.fact) == 1
+    assert not [other.secret for other in PROJECTS if other.secret != project.secret and other.fact in sent]
+
+
+def test_a_fact_is_injected_once_a_session(
+    installed: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
+) -> None:
+    """Prompts of one session that ask for the same again, and a resumed session, get it once: it is in the history."""
+    folder = tmp_path / "once"
+    folder.mkdir()
+    installed.ask(folder, HERON.fact)
+    wait_until_stored(service, folder, HERON.secret)
+    model.clear()
+    session = installed.ask(folder, HERON.question, f"Again: {HERON.question}", f"Once more: {HERON.question}")
+    assert model.sent_last().count(HERON.fact) == 1
+    installed.ask(folder, f"And again: {HERON.question}", options=("--resume", session.session_id))
+    assert model.sent_last().count(HERON.fact) == 1
+
+
+def test_nothing_that_was_recalled_is_captured_again(
+    installed: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
+) -> None:
+    """A model that repeats what was recalled adds no memory of it, however many sessions do so."""
+    folder = tmp_path / "loop"
+    folder.mkdir()
+    installed.ask(folder, HERON.fact)
+    wait_until_stored(service, folder, HERON.secret)
+    before = [content for content in service.contents(folder) if HERON.secret in content]
+    for number in range(3):
+        model.script = lambda _: f"From the memory of this project:\n- {HERON.fact}"
+        installed.ask(folder, f"{HERON.question} I ask for the {number}. time, for marker-{number}.")
+        wait_until_stored(service, folder, f"marker-{number}")
+    time.sleep(1)
+    assert [content for content in service.contents(folder) if HERON.secret in content] == before
+
+
+def test_service_that_is_stopped_blocks_no_prompt(claude_code: ClaudeCode, model: StubModel, tmp_path: Path) -> None:
+    """With hooks of a service that is away, a prompt is answered, about as fast as without any hooks."""
+    folder = tmp_path / "away"
+    folder.mkdir()
+    claude_code.ask(folder, "Hello.")  # the first start of all is slow
+    plain = claude_code.ask(folder, "Hello.").seconds
+    claude_code.installer("install", "claude-code", "--url", "http://127.0.0.1:9")
+    model.clear()
+    run = claude_code.ask(folder, "Are you there?")
+    assert run.answer == "Done."
+    assert "Are you there?" in model.sent()
+    assert run.seconds < plain + 4
+
+
+def test_project_installation_and_key_in_the_environment(
+    claude_code: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
+) -> None:
+    """Installed for a project alone, only that project is remembered; names that no header can carry are no problem."""
+    folder, other = tmp_path / "проект", tmp_path / "other"
+    for path in (folder, other):
+        path.mkdir()
+    claude_code.environment["REMEMBRANCER_KEY"] = "any"
+    claude_code.installer("install", "claude-code", "--project", str(folder), "--url", service.url)
+    claude_code.ask(folder, HERON.fact)
+    wait_until_stored(service, folder, HERON.secret)
+    claude_code.ask(other, HERON.fact)
+    model.clear()
+    claude_code.ask(folder, HERON.question)
+    assert model.sent().count(HERON.fact) == 1
+    assert service.contents(other) == []
+
+
+def test_tools_reach_the_memories_of_the_project(
+    installed: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
+) -> None:
+    """The MCP server that was installed answers the model's calls, in the project's namespace."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    installed.ask(folder, HERON.fact)
+    wait_until_stored(service, folder, HERON.secret)
+    installed.environment["MCP_CONNECTION_NONBLOCKING"] = "0"  # the first request waits for the server
+    call = ToolCall("mcp__remembrancer__memory_recall", {"query": HERON.question})
+    model.script = lambda body: "Done." if "tool_result" in str(body["messages"]) else call
+    model.clear()
+    installed.ask(folder, "/nothing is injected for this: use the tool.", options=("--allowedTools", call.name))
+    results = [
+        block
+        for message in model.requests[-1]["messages"]
+        for block in message["content"]
+        if isinstance(block, dict) and block.get("type") == "tool_result"
+    ]
+    assert HERON.fact in str(results)
+
+
+def test_uninstalled_client_is_as_before(claude_code: ClaudeCode, service: MemoryService, tmp_path: Path) -> None:
+    """After Claude Code itself has saved its settings in between, uninstalling leaves no trace of the installation."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    claude_code.ask(folder, "Hello.")
+    claude_code.installer("install", "claude-code", "--url", service.url)
+    claude_code.ask(folder, "Hello again.")
+    claude_code.installer("uninstall", "claude-code")
+    files = [claude_code.home / ".claude.json", *claude_code.home.glob(".claude/settings*.json")]
+    assert not [file for file in files if "emembrancer" in file.read_text()]
+    assert '"mcpServers"' not in files[0].read_text()
+
+
+def test_plugin_is_valid_and_installs(claude_code: ClaudeCode) -> None:
+    """The plugin passes the client's own strict validation, and is installed from this repository's marketplace."""
+    claude_code.run("plugin", "validate", "--strict", str(REPOSITORY / "api" / "clients" / "claude_code"))
+    claude_code.run("plugin", "validate", "--strict", str(REPOSITORY))
+    claude_code.run("plugin", "marketplace", "add", str(REPOSITORY))
+    claude_code.run("plugin", "install", "remembrancer@remembrancer")
+    details = claude_code.run("plugin", "details", "remembrancer")
+    for part in ("Skills (1)", "Hooks (6)", "MCP servers (1)"):
+        assert part in details

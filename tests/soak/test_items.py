@@ -1,0 +1,125 @@
+"""Keyed items put and deleted while the service, its store process, or both are killed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from api.settings import Settings
+from benchmarks.harness.service import running, start
+from tests.soak.service import TIMEOUT_S, Sizes, pids_of, seeded, victims
+
+pytestmark = pytest.mark.soak
+
+_SPACE = {"namespace": "items", "path": ["soak"]}
+_WRITERS = 3
+_KEYS = 40
+_RESTART_S = 2.0
+
+
+@dataclass(slots=True)
+class Writer:
+    """Puts ever higher numbers under keys of its own, and deletes each tenth, until the service fails.
+
+    acknowledged: the last number by key, 0 for a deleted item. sent: the number of the call without an answer.
+    """
+
+    url: str
+    name: str
+    number: int
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    sent: dict[str, int] = field(default_factory=dict)
+    calls: int = 0
+
+    def write(self) -> None:
+        """Put and delete until a call fails."""
+        with httpx.Client(base_url=self.url, timeout=TIMEOUT_S) as client:
+            while True:
+                self.number += 1
+                key = f"{self.name} {self.number % _KEYS}"
+                number = 0 if self.number % 10 == 0 and self.acknowledged.get(key) else self.number
+                self.sent = {key: number}
+                if not _done(client, key, number):
+                    return
+                self.acknowledged[key], self.sent = number, {}
+                self.calls += 1
+
+
+def _value(number: int) -> dict[str, Any]:
+    return {"number": number, "text": f"number {number} " * 50, "digits": [number] * 20}
+
+
+def _done(client: httpx.Client, key: str, number: int) -> bool:
+    """Put the value of a number, or delete for 0; whether the service acknowledged it."""
+    try:
+        if number:
+            body = {**_SPACE, "key": key, "value": _value(number), "index": ["number"]}
+            return client.put("/v1/items", json=body).status_code == httpx.codes.OK
+        address = {"namespace": _SPACE["namespace"], "path": "soak", "key": key}
+        return client.delete("/v1/items", params=address).status_code == httpx.codes.NO_CONTENT
+    except httpx.TransportError:
+        return False
+
+
+def test_acknowledged_items_survive_kills(settings: Settings, sizes: Sizes) -> None:
+    """Three writers, a kill a round: every key has its last acknowledged value, or that of the cut call, whole."""
+    rng, acknowledged, calls = seeded(), dict[str, int](), 0
+    for index, victim in enumerate(victims(sizes.of(3, 9))):
+        least = sizes.of(60, 400)
+        writers = _round(
+            settings, victim, rng.randint(least, 2 * least), rng.uniform(0.0, 0.3), start_at=index * 100_000
+        )
+        cut: dict[str, int] = {}
+        for writer in writers:
+            acknowledged |= writer.acknowledged
+            cut |= writer.sent
+            calls += writer.calls
+        stored = _stored(settings)
+        assert all(value == _value(value["number"]) for value in stored.values()), victim
+        numbers = {key: value["number"] for key, value in stored.items()}
+        lost = {
+            key for key, number in acknowledged.items() if numbers.get(key, 0) not in (number, cut.get(key, number))
+        }
+        assert lost == set(), victim
+        acknowledged = {key: numbers.get(key, 0) for key in acknowledged | cut}
+    print(f"{calls} calls acknowledged, 0 lost")  # noqa: T201 - the figure of the benchmarks' table
+
+
+def _round(settings: Settings, victim: str, count: int, later_s: float, *, start_at: int) -> list[Writer]:
+    """The writers of a round that kills `victim` `later_s` seconds after `count` calls were acknowledged."""
+    service = start(settings)
+    writers = [Writer(service.url, f"writer {index}", start_at) for index in range(_WRITERS)]
+    threads = [threading.Thread(target=writer.write, daemon=True) for writer in writers]
+    try:
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 120.0
+        while sum(writer.calls for writer in writers) < count:
+            assert time.monotonic() < deadline, f"fewer than {count} calls were acknowledged in two minutes"
+            time.sleep(0.005)
+        time.sleep(later_s)
+        service.kill(pids_of(service, victim))
+        if victim == "store":
+            time.sleep(_RESTART_S)
+    finally:
+        service.kill([service.child.pid])
+    for thread in threads:
+        thread.join(timeout=2 * TIMEOUT_S)
+    return writers
+
+
+def _stored(settings: Settings) -> dict[str, Any]:
+    """The values of all items by key, by a search in pages, each equal to what a get answers."""
+    values: dict[str, Any] = {}
+    with running(settings) as service, httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
+        while True:
+            body = {"namespace": _SPACE["namespace"], "prefix": ["soak"], "limit": 50, "offset": len(values)}
+            page = client.post("/v1/items/search", json=body).raise_for_status().json()["items"]
+            values |= {item["key"]: item["value"] for item in page}
+            if not page:
+                return values
