@@ -32,7 +32,7 @@ class BareEngine:
     def open(cls, store_path: Path, depth: int) -> Iterator[Self]:
         """Open the shards in `store_path`, which no other process may have open; closed at the end."""
         with ExitStack() as stack:
-            paths = Layout(store_path).shard_paths().values()
+            paths = [path for path in Layout(store_path).shard_paths().values() if path.exists()]  # items may have none
             yield cls([stack.enter_context(closing(EdgeShard.load(str(path)))) for path in paths], depth)
 
     def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS) -> int:
