@@ -106,9 +106,9 @@ class KeyedItems:
         """The item at an address, or None. refresh: restart its time to live."""
         return await self.store.get(scope, address, self.clock(), refresh=refresh)
 
-    async def delete(self, scope: Scope, address: ItemAddress) -> bool:
-        """Remove the item at an address; whether there was one."""
-        return await self.store.delete(scope, address, self.clock())
+    async def delete(self, scope: Scope, address: ItemAddress) -> None:
+        """Remove the item at an address, if there is one."""
+        await self.store.delete(scope, address)
 
     async def search(self, scope: Scope, query: ItemQuery) -> list[Item]:
         """The items that a query finds, best first; without a text the latest updates first."""
@@ -132,7 +132,8 @@ class KeyedItems:
     async def restore(self, scope: Scope, line: ExportedItem) -> str:
         """Store an exported item with its times; its id."""
         item = line.item()
-        await self.store.put(scope, item, await self._vectors(item.value, item.index), restored=True)
+        own = replace(scope, agent_id=item.agent_id)
+        await self.store.put(own, item, await self._vectors(item.value, item.index), restored=True)
         return item.address.id_in(scope, item.agent_id)
 
     async def delete_expired(self) -> int:

@@ -32,8 +32,8 @@ class ItemStore(ABC):
         """The item at an address, or None. refresh: restart its time to live."""
 
     @abstractmethod
-    async def delete(self, scope: Scope, address: ItemAddress, at: datetime) -> bool:
-        """Remove the item at an address; whether there was one."""
+    async def delete(self, scope: Scope, address: ItemAddress) -> None:
+        """Remove the item at an address, if there is one."""
 
     @abstractmethod
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:

@@ -47,11 +47,9 @@ class DictItems:
         entry = self._alive(at).get(address)
         return None if entry is None else (entry.value, entry.first_put, entry.last_put)
 
-    def delete(self, address: Address, at: int) -> bool:
-        """Remove an item; whether there was one."""
-        alive = address in self._alive(at)
+    def delete(self, address: Address) -> None:
+        """Remove an item."""
         self.entries.pop(address, None)
-        return alive
 
     def search(self, search: ItemSearch, at: int) -> list[Address]:
         """The addresses of the items that a search finds, in its order."""

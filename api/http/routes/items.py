@@ -172,16 +172,15 @@ async def get_item(request: ApiRequest, services: AppServices, params: Params[It
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
     item = await keyed_items(services).get(scope, params.address, refresh=params.refresh_ttl)
     if item is None:
-        raise _no_item(params)
+        raise NotFound(f"no item {params.key!r} at {'.'.join(params.path) or 'the root'}")
     return _shown(item)
 
 
-@Endpoint("DELETE /v1/items", "Remove the item under a path and a key", role=Role.WRITER, status=204, errors=(404, 503))
+@Endpoint("DELETE /v1/items", "Remove the item under a path and a key", role=Role.WRITER, status=204, errors=(503,))
 async def delete_item(request: ApiRequest, services: AppServices, params: Params[ItemParams]) -> None:
-    """Remove the item; the answer is empty."""
+    """Remove the item, if there is one, so that a call can be repeated; the answer is empty."""
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
-    if not await keyed_items(services).delete(scope, params.address):
-        raise _no_item(params)
+    await keyed_items(services).delete(scope, params.address)
 
 
 @Endpoint("POST /v1/items/search", "Search the items under a path", errors=(429, 503), any_integer=True)
@@ -207,10 +206,6 @@ def keyed_items(services: Services) -> KeyedItems:
     if services.items is None:
         raise Unavailable("this service was started without keyed items")
     return services.items
-
-
-def _no_item(params: ItemParams) -> NotFound:
-    return NotFound(f"no item {params.key!r} at {'.'.join(params.path) or 'the root'}")
 
 
 def _shown(item: Item) -> ItemAnswer:

@@ -17,20 +17,21 @@ from memtypes.stores.operations.conditions import Condition, equals
 from memtypes.stores.operations.message_store import MessageStore
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""Most bytes of the values of one answer."""
 
-_SCANNED = 256
-"""Items whose values a filter reads first; then twice as many each time."""
-
-_MOST_SCANNED = 4_096
+_LARGEST_WINDOW = 4_096
 _EXPORTED = 100
 
 
 class EngineItems(ItemStore):
-    """The keyed items in the engine of a memory store."""
+    """The keyed items in the engine of a memory store.
 
-    def __init__(self, store: MessageStore) -> None:
+    window: items whose values a filter reads first; then twice as many each time. most_bytes: of values in one answer.
+    """
+
+    def __init__(self, store: MessageStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES) -> None:
         self._store = store
+        self._window = window
+        self._most_bytes = most_bytes
 
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
         """Store an item, replacing the one at its address; the stored item."""
@@ -44,10 +45,9 @@ class EngineItems(ItemStore):
         payload = await self._store.ask(items.GetItem(scope=scope, id=item_id, at=at, refresh=refresh))
         return None if payload is None else items.item_of(payload)
 
-    async def delete(self, scope: Scope, address: ItemAddress, at: datetime) -> bool:
-        """Remove the item at an address; whether there was one."""
-        item_id = address.id_in(scope, scope.agent_id)
-        return await self._store.ask(items.DeleteItem(scope=scope, id=item_id, at=at))
+    async def delete(self, scope: Scope, address: ItemAddress) -> None:
+        """Remove the item at an address, if there is one."""
+        await self._store.ask(items.DeleteItem(scope=scope, id=address.id_in(scope, scope.agent_id)))
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
         """The items that a search asks for, and a new time to live for them if it refreshes."""
@@ -94,8 +94,8 @@ class EngineItems(ItemStore):
         """The items of a search. With a filter, values are read in growing windows until enough of them meet it."""
         if search.limit == 0:
             return []
-        matches = _Matches(search)
-        where, start, window = _conditions(search), matches.first, matches.window
+        matches, where = _Matches(search, self._most_bytes), _conditions(search)
+        start, window = (0, self._window) if search.filter else (search.offset, search.limit)
         while True:
             page = await self._store.ask(
                 items.FindItems(scope=scope, where=where, vector=search.vector, limit=window, offset=start, at=at)
@@ -104,27 +104,18 @@ class EngineItems(ItemStore):
             if matches.complete or not page.read:
                 return matches.hits
             start += page.read
-            window = min(2 * window, _MOST_SCANNED) if search.filter else search.limit - len(matches.hits)
+            window = min(2 * window, _LARGEST_WINDOW) if search.filter else search.limit - len(matches.hits)
 
 
 @dataclass(slots=True)
 class _Matches:
-    """The items found so far for a search, of which `skipped` matching ones came before its offset."""
+    """The items found so far for a search. skipped: matching items before its offset. size: bytes of the values."""
 
     search: ItemSearch
+    most_bytes: int
     hits: list[Item] = field(default_factory=list)
     skipped: int = 0
     size: int = 0
-
-    @property
-    def first(self) -> int:
-        """The position at which to begin to read."""
-        return 0 if self.search.filter else self.search.offset
-
-    @property
-    def window(self) -> int:
-        """How many items to read first."""
-        return _SCANNED if self.search.filter else self.search.limit
 
     @property
     def complete(self) -> bool:
@@ -139,10 +130,10 @@ class _Matches:
                 continue
             self.hits.append(item)
             self.size += payload[items.SIZE]
-        if self.size > MAX_ANSWER_BYTES:
+        if self.size > self.most_bytes:
             raise InvalidRequest(
-                f"the values of {len(self.hits)} items have {self.size} bytes; one answer has at most "
-                f"{MAX_ANSWER_BYTES}: ask for fewer at a time",
+                f"the values of {len(self.hits)} items have {self.size} bytes, and one answer has at most "
+                f"{self.most_bytes}: ask for fewer items",
                 path="limit",
                 got=self.search.limit,
             )

@@ -17,6 +17,7 @@ import numpy as np
 from memtypes.items.filters import facts_of
 from memtypes.items.index_paths import texts_at
 from memtypes.items.item import Item, ItemAddress, value_text
+from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.search.vectors import DenseVector, DenseVectors, InContext, SparseVector, Vectors
@@ -130,6 +131,8 @@ class PutItem(EngineRequest[str], frozen=True, kw_only=True, tag=True):
         payload = {**self.payload, FIRST_PUT: first}
         point = ItemPoint(payload["id"], payload, Vectors(self.vectors, _NO_TERMS))
         await engine.write({ITEMS: [PutPoints([point], within(self.scope.unbound))]})
+        if not (await engine.count({ITEMS: _within(self.scope, has_ids([point.id]), at=None)}))[ITEMS]:
+            raise Unavailable("the item was not found after it had been stored; put it again")
         return str(first)
 
 
@@ -151,20 +154,15 @@ class GetItem(EngineRequest[Payload | None], frozen=True, kw_only=True, tag=True
         return (await _refreshed(engine, self.scope, [payload], self.at))[0]
 
 
-class DeleteItem(EngineRequest[bool], frozen=True, kw_only=True, tag=True):
-    """Remove the item with an id."""
-
-    repeatable = False
+class DeleteItem(EngineRequest[None], frozen=True, kw_only=True, tag=True):
+    """Remove the item with an id, if there is one."""
 
     scope: Scope
     id: str
-    at: datetime
 
-    async def run(self, engine: EngineOperations) -> bool:
-        """Remove the item; whether there was one."""
-        count = await engine.count({ITEMS: _within(self.scope, has_ids([self.id]), at=self.at)})
+    async def run(self, engine: EngineOperations) -> None:
+        """Remove the item, also one that has expired."""
         await engine.write({ITEMS: [RemovePoints(_within(self.scope, has_ids([self.id]), at=None))]})
-        return bool(count[ITEMS])
 
 
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):

@@ -92,7 +92,7 @@ async def test_an_erasure_removes_the_bytes_of_items(tmp_path: Path) -> None:
     store = await EdgeStore.open(settings_for(tmp_path))
     await put(store, "k", "wiped first")
     await put(store, "k", "wiped second")
-    await EngineItems(store).delete(SCOPE, ItemAddress(path=("p",), key="k"), NOW)
+    await EngineItems(store).delete(SCOPE, ItemAddress(path=("p",), key="k"))
     await put(store, "k", "kept")
     assert await EdgeFiles(store).erase(SCOPE, None) == 1
     files = [path for path in (tmp_path / "items").rglob("*") if path.is_file()]
@@ -106,7 +106,7 @@ async def test_acknowledged_puts_survive_the_death_of_the_engine(tmp_path: Path)
     store = await EdgeStore.open(settings_for(tmp_path))
     for number in range(200):
         await put(store, f"{number % 150}", f"title {number}")
-    assert await EngineItems(store).delete(SCOPE, ItemAddress(path=("p",), key="149"), NOW)
+    await EngineItems(store).delete(SCOPE, ItemAddress(path=("p",), key="149"))
     kill_engine(tmp_path)
     assert await titles(store) == {f"title {number}" for number in range(50, 200) if number != 149}
     assert await EngineItems(store).paths(SCOPE, PathListing(), NOW) == [("p",)]

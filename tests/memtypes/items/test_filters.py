@@ -1,0 +1,53 @@
+"""Filters of items: what they hold for, and the facts by which an index finds candidates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from memtypes.items.filters import ItemFilter, facts_of
+from tests.contracts.item_oracle import matches
+from tests.contracts.test_item_store import FILTERS, JSON
+
+
+@given(JSON, FILTERS)
+def test_a_filter_holds_where_langgraphs_comparison_does(value: Any, conditions: dict[str, Any] | None) -> None:
+    """Apart from equality, which is JSON's; and every value for which it holds has its facts."""
+    parsed = ItemFilter.parse(conditions or {})
+    if parsed is None:
+        return
+    expected = isinstance(value, dict) and matches(value, conditions)
+    assert parsed.holds(value) is expected
+    assert not expected or set(parsed.facts()) <= set(facts_of(value))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "holds"),
+    [
+        ({"a": 1}, True),
+        ({"a": 1.0}, True),
+        ({"a": True}, False),
+        ({"b": {"c": "x"}}, True),
+        ({"b": {"c": {"$gt": "w"}}}, True),
+        ({"b": {"$eq": {"c": "x", "d": None}}}, True),
+        ({"b": {"$eq": {"c": "x"}}}, False),
+        ({"missing": None}, True),
+        ({"missing": {"$ne": 1}}, True),
+        ({"missing": {"$lt": 1}}, False),
+        ({"a": {"$gte": 1, "$lt": 1}}, False),
+        ({"a": {"$gt": "0"}}, False),
+        ({"flag": {"$gte": 0}}, False),
+        ({"list": [1, {"$gt": 1}]}, True),
+        ({"list": [1]}, False),
+        ({"a.b": 2}, True),
+    ],
+)
+def test_what_a_filter_holds_for(conditions: dict[str, Any], *, holds: bool) -> None:
+    """A dot in a name is part of the name."""
+    value = {"a": 1, "b": {"c": "x", "d": None}, "flag": True, "list": [1, 2], "a.b": 2}
+    parsed = ItemFilter.parse(conditions)
+    assert parsed is not None
+    assert parsed.holds(value) is holds
+    assert not parsed.holds([value])

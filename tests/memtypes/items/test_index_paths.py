@@ -1,0 +1,72 @@
+"""The texts of a value at its index paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from memtypes.items.index_paths import MAX_TEXT, check_index_path, text_of, texts_at
+from memtypes.model.errors import InvalidRequest
+
+VALUE: dict[str, Any] = {
+    "title": "Tea",
+    "year": 1999,
+    "none": None,
+    "blank": "  ",
+    "author": {"name": "Ann", "born": 1970},
+    "parts": [{"text": "first"}, {"text": "second", "tags": ["a", "b"]}, "third"],
+    "grid": [[1, 2], [3]],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "texts"),
+    [
+        ("title", ["Tea"]),
+        ("year", ["1999"]),
+        ("none", []),
+        ("blank", []),
+        ("missing", []),
+        ("title.more", []),
+        ("author.name", ["Ann"]),
+        ("author", ["name: Ann\nborn: 1970"]),
+        ("parts[*].text", ["first", "second"]),
+        ("parts[0].text", ["first"]),
+        ("parts[-1]", ["third"]),
+        ("parts[7]", []),
+        ("parts[*].tags[*]", ["a", "b"]),
+        ("grid[0][1]", ["2"]),
+        ("author.*", ["Ann", "1970"]),
+        ("{title,author.name}", ["Tea", "Ann"]),
+        ("parts[*].{text,missing}", ["first", "second"]),
+    ],
+)
+def test_a_path_gives_the_texts_at_its_end(path: str, texts: list[str]) -> None:
+    """Members, indices from both ends, stars and choices of members; what is missing gives nothing."""
+    assert texts_at(VALUE, [check_index_path(path)]) == texts
+
+
+@pytest.mark.parametrize("path", ["", ".", "a..b", "a.", "[0", "a[x]", "{a", "{a}}", "$.a", "$a", "{}", "a b[1.5]"])
+def test_a_path_in_another_form_is_refused(path: str) -> None:
+    """Before anything is stored."""
+    with pytest.raises(ValueError, match=r"path|`\$`|empty"):
+        check_index_path(path)
+
+
+def test_a_text_that_several_paths_give_counts_once() -> None:
+    """Texts keep the order of the paths."""
+    assert texts_at(VALUE, ["author.name", "title", "*", "title"])[:2] == ["Ann", "Tea"]
+    assert len(set(texts_at(VALUE, ["title", "$", "$"]))) == 2
+    with pytest.raises(InvalidRequest, match="gives 300 texts; at most 256"):
+        texts_at([f"{number}" for number in range(300)], ["[*]"])
+
+
+def test_the_whole_value_is_one_text() -> None:
+    """Short members have their names, longer ones and those of a list need none."""
+    assert texts_at({"text": "I like green tea best", "color": "dark green", "n": [1, True, None]}, None) == [
+        "I like green tea best\ncolor: dark green\nn: 1\nn: true"
+    ]
+    assert texts_at("just a text", None) == ["just a text"]
+    assert texts_at(None, None) == texts_at({}, None) == texts_at({"a": [None, " "]}, ["a"]) == []
+    assert len(text_of(["word " * 100] * 10_000)) < 2 * MAX_TEXT
