@@ -48,6 +48,11 @@ class _Asked:
     resumable: bool
     quiet: bool
 
+    @property
+    def journal(self) -> Path | None:
+        """The folder of journals, in the data folder; None for an import that shall not resume."""
+        return self.where.settings.data_dir / "journal" if self.resumable else None
+
 
 def import_past(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
     source: Annotated[PastSource, typer.Argument(help="The program.", show_default=False)],
@@ -120,25 +125,17 @@ def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) ->
         return places.session_files(asked.source, asked.path)
 
     async def work() -> SessionReport | SessionPlan:
+        importing = SessionImport(asked.destination, SentMessages.open(asked.journal, destination_of(asked.where)))
         files = find()
         if not files and not watch:
             looked = asked.path or places.looked_in(asked.source)
             raise InvalidRequest(f"there is nothing of {asked.source} to import at {looked}; name a file or folder")
-        journal = asked.where.settings.data_dir / "journal" if asked.resumable else None
-        importing = SessionImport(asked.destination, SentMessages.open(journal, destination_of(asked.where)))
         plan = await importing.plan(files)
         if dry_run:
             return plan
-        if ask and sys.stdin.isatty() and (plan.new or watch):
-            Console().print(plan_view(plan))
-            typer.confirm(
-                f"Import {plan.new} messages to {asked.where.url or asked.where.settings.data_dir}?", abort=True
-            )
-        if plan.new or watch:
-            async with open_backend(asked.where) as backend:
-                await _send(importing, plan, backend, find if watch else None, quiet=asked.quiet)
-        else:
-            await importing.run(plan)
+        if ask and (plan.new or watch):
+            _confirm(plan_view(plan), asked.where)
+        await _import_planned(importing, plan, asked, find, watch=watch)
         return importing.report
 
     done = run(work)
@@ -149,10 +146,23 @@ def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) ->
     raise typer.Exit(done.exit_code)
 
 
+async def _import_planned(
+    importing: SessionImport, plan: SessionPlan, asked: _Asked, find: Callable[[], list[SessionFile]], *, watch: bool
+) -> None:
+    """Send what is planned, and with `watch` what is added; what the journal notes but the store lacks, too."""
+    if not (plan.namespaces or watch):
+        importing.report.stopped = "nothing was imported"
+        await importing.run(plan)
+        return
+    async with open_backend(asked.where) as backend:
+        if await importing.forget_lost(plan, backend.is_empty):
+            plan = await importing.plan(find())
+        await _send(importing, plan, backend, find if watch else None, quiet=asked.quiet)
+
+
 def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
     places = Places(Path.home(), Path.cwd(), os.environ)
-    journal = asked.where.settings.data_dir / "journal" if asked.resumable else None
-    template = ImportRequest((), "", destination=destination_of(asked.where), journal=journal)
+    template = ImportRequest((), "", destination=destination_of(asked.where), journal=asked.journal)
 
     async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
         groups = places.memory_files(asked.source, asked.path)

@@ -6,6 +6,7 @@ stored; a part that was stored but not noted is sent again, which adds nothing. 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ from ingest.screening.features import REACH
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.scope import MAX_NAME
+
+_log = logging.getLogger(__name__)
 
 PART_MESSAGES = 64
 PART_CHARS = 1_000_000
@@ -176,11 +179,13 @@ class SessionImport:
         return all_times, total
 
     async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
-        """Whether what the journal notes as sent to some namespaces is not there: they are empty, as in a new store.
+        """Whether namespaces are empty for which the journal notes sent messages, as after a change of the store.
 
-        It is then sent again, after another plan. is_empty: whether a namespace has no memories.
+        These are then sent again, after another plan. is_empty: whether a namespace has no memories; its errors are
+        raised, so a service that is away or refuses the key is noticed before anything is sent.
         """
-        lost = [name for name, each in plan.namespaces.items() if each.new < each.messages and await is_empty(name)]
+        empty = {name for name in plan.namespaces if await is_empty(name)}
+        lost = [name for name in empty if plan.namespaces[name].new < plan.namespaces[name].messages]
         for name in lost:
             self.sent.keys.pop(name, None)
         return bool(lost)
@@ -265,13 +270,16 @@ class SessionImport:
 
     async def _write(self, part: SessionPart) -> Sequence[MessageOutcome]:
         assert self.write is not None  # noqa: S101 - a plan is made without, and sends nothing
-        deadline = anyio.current_time() + self.patience_s
+        deadline, attempt = anyio.current_time() + self.patience_s, 0
         while True:
             try:
                 return await self.write(part)
             except (Overloaded, Unavailable) as error:
                 if anyio.current_time() + error.retry_after_s > deadline:
                     raise
+                attempt += 1
+                if attempt == 1:
+                    _log.warning("%s; trying again", error)
                 await anyio.sleep(error.retry_after_s)
 
 

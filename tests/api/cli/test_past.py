@@ -104,6 +104,19 @@ def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
     dump.write_text('{"results": [{"id": "1", "memory": "Ann likes tea."}]}')
     done = call(home, "mem0", str(dump))
     assert (done.exit_code, "left out: 1 files of no project; name a namespace" in done.stdout) == (1, True)
+    chat = home / "conversations.json"
+    message = {"uuid": "m", "sender": "human", "text": FACT, "created_at": "2026-03-01T10:00:00Z"}
+    chat.write_text(json.dumps([{"uuid": "k", "name": "x", "chat_messages": [message]}]))
+    done = call(home, "claude", str(chat))
+    assert (done.exit_code, "left out: 1 messages of no project; name a namespace" in done.stdout) == (1, True)
+
+
+def test_a_service_that_is_away_is_said_before_anything_is_sent(home: Path) -> None:
+    """The command does not wait for a service that was never there."""
+    transcripts(home)
+    done = call(home, "claude-code", "--url", "http://127.0.0.1:1")
+    assert done.exit_code == 1
+    assert "http://127.0.0.1:1 cannot be reached" in done.stderr
 
 
 @pytest.mark.slow
