@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
 import httpx
 import pytest
 
+from api.settings import Settings
+from api.wiring.container import Services
+from api.wiring.services import panel_of
+from tests.api.conftest import connect
+from tests.ingest.model_server import Answer, says, serving
+
 pytestmark = pytest.mark.anyio
 MAIL = "nora" + "@" + "example.com"
+DECISION = "We decided to move the ledger to Postgres because the Redis counters drifted in March."
 
 
 async def test_classify_returns_type_reason_and_confidences(client: httpx.AsyncClient) -> None:
@@ -93,3 +106,62 @@ async def test_only_a_requested_review_rejects(client: httpx.AsyncClient, review
     fact = {"namespace": "n", "type": "semantic", "content": "Alice likes tea", "review": "auto"}
     stored = (await client.post("/v1/memories", json=fact)).json()
     assert stored["memory"]["reviewed"]["decision"] == stored["review"]["decision"] == "store"
+
+
+def scoring(scores: Mapping[str, int]) -> Answer:
+    """An endpoint that gives these scores; for any other it fails."""
+
+    def answer(request: dict[str, Any]) -> tuple[int, str]:
+        instructions = request["messages"][0]["content"]
+        asked = next((name for name in scores if f"Judge {name}:" in instructions), None)
+        if asked is None:
+            return 500, "away"
+        return says(json.dumps({"score": scores[asked], "trivial": False, "reason": "so it seems"}))(request)
+
+    return answer
+
+
+@asynccontextmanager
+async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of services whose importance and relevance come from an endpoint, as the settings name it."""
+    with serving(answer) as server:
+        settings = Settings(reviewer_url=server.endpoint.url)
+        async with httpx.AsyncClient() as http:
+            panel = panel_of(services.store, settings, http)
+            ingestor, examiner = replace(services.ingestor, panel=panel), services.examiner
+            assert examiner is not None
+            examiner = replace(examiner, panel=panel)
+            async with connect(replace(services, ingestor=ingestor, examiner=examiner)) as client:
+                yield client
+
+
+@pytest.mark.parametrize(
+    ("content", "scores", "tier", "status", "importance"),
+    [
+        (DECISION, {"importance": 8, "relevance": 9}, "consensus", "stored", 8),
+        (DECISION, {"importance": 3, "relevance": 9}, "consensus", "rejected", 3),
+        (DECISION, {"importance": 3}, "partial", "stored", 3),
+        (DECISION, {"importance": 2}, "partial", "rejected", 2),
+        ("ok thanks", {"importance": 9}, "partial", "rejected", 9),
+        (DECISION, {}, "fallback", "stored", 5),
+        ("ok thanks", {}, "fallback", "rejected", 5),
+    ],
+)
+async def test_each_tier_decides_by_the_seats_that_answer(
+    services: Services, content: str, scores: Mapping[str, int], tier: str, status: str, importance: int
+) -> None:
+    """A seat that fails is the local reviewer's, flagged; one left alone stores from importance 3; none gives 5."""
+    body = {"namespace": "n", "content": content, "type": "semantic"}
+    async with reviewed_by(services, scoring(scores)) as client:
+        review = (await client.post("/v1/review", json=body)).json()
+        written = (await client.post("/v1/memories", json={**body, "review": "auto"})).json()
+    for decision in (review, written["review"]):
+        assert (decision["tier"], decision["importance"]) == (tier, importance)
+        failed = [(vote["reviewer"], vote["stand_in"]) for vote in decision["votes"] if not vote["ok"]]
+        assert failed == [(name, False) for name in ("importance", "relevance") if name not in scores]
+        stand_ins = [vote["reviewer"] for vote in decision["votes"] if vote["stand_in"]]
+        assert stand_ins == [name for name, _ in failed]
+    assert (written["status"], review["decision"]) == (status, "store" if status == "stored" else "reject")
+    if status == "stored":
+        assert written["memory"]["importance"] == importance
+        assert written["memory"]["reviewed"]["tier"] == tier
