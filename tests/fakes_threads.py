@@ -240,6 +240,10 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         self.evict(scope, thread_id, turns if flush else [])
         del self._threads[scope.tenant, scope.namespace, thread_id]
 
+    async def queue_expired(self) -> int:
+        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        return 0
+
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
         """See the port `ThreadStore` or `EvictedTurnStore`."""
         return self._evicted.get((scope.tenant, scope.namespace), [])[:limit]

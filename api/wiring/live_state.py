@@ -72,7 +72,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
         BackgroundJob("captured turns", CAPTURING_S, lambda _: captures.persist_all()),
         BackgroundJob("working", SWEEP_S, working.sync.sweep),
         BackgroundJob("workflow records", RECORDING_S, lambda _: workflows.ended.record_all()),
-        BackgroundJob("thread departures", RECORDING_S, lambda _: threads.evicted_turns.persist_all()),
+        BackgroundJob("thread departures", RECORDING_S, lambda _: threads.expire()),
     )
     return LiveServices(items, working, threads, workflows, sessions, captures, BackgroundJobs(locks, jobs))
 

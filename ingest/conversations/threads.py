@@ -24,7 +24,7 @@ from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn, TurnText
-from memtypes.live.workflows import JsonObject, WorkflowId
+from memtypes.live.workflows import JsonObject, OnEnd, WorkflowId
 from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
@@ -133,6 +133,7 @@ class Threads:
             key=key,
             initial_context=context.value,
             lru=policy.eviction.policy is EvictionPolicy.LRU,
+            flushes=await self._flushes(scope, policy, request.workflow_id),
             **ids,
         )
         thread_id = await self.store.create(scope, new)
@@ -261,6 +262,11 @@ class Threads:
             await self.evicted_turns.persist(scope)
         return ended
 
+    async def expire(self) -> int:
+        """Store what left the threads of all namespaces as memories, also by expiring; return how many memories."""
+        await self.store.queue_expired()
+        return await self.evicted_turns.persist_all()
+
     async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
         """Raise AccessDenied or ReadOnly if the scope's agent may not read, or write to, the thread; NotFound."""
         if scope.agent_id is not None or scope.agents:
@@ -287,6 +293,12 @@ class Threads:
             counts = self.flusher.counts
             counts.turns, counts.tokens = counts.turns + 1, counts.tokens + turn.tokens
             counts.evicted += appended.evicted
+
+    async def _flushes(self, scope: Scope, policy: ThreadPolicy, workflow_id: str | None) -> bool:
+        """Whether the turns of a thread become memories when it expires: unless its policy or workflow drops them."""
+        if policy.type is PolicyType.BUFFER or workflow_id is None:
+            return policy.type is not PolicyType.BUFFER
+        return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
         """Add a thread to its workflow. If there is none or it has ended, a new thread is deleted; raises the error."""

@@ -22,7 +22,7 @@ MAX_PATHS = 200
 class NewThread:
     """A thread to create. resource, key: its name, together. lru: evict the least recently used turn first.
 
-    workflow_id: the workflow that it belongs to.
+    workflow_id: the workflow that it belongs to. flushes: its turns are queued as evicted when it expires.
     """
 
     thread_id: str
@@ -35,6 +35,7 @@ class NewThread:
     initial_context: str | None = None
     lru: bool = False
     workflow_id: str | None = None
+    flushes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +266,10 @@ class ThreadStore(ABC):
     @abstractmethod
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
         """Delete the thread. flush: its turns are added to the `EvictedTurnStore` first."""
+
+    @abstractmethod
+    async def queue_expired(self) -> int:
+        """Add the turns of threads that flush and have expired, in all scopes, to the `EvictedTurnStore`; how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -411,3 +411,30 @@ async def test_a_thread_is_found_by_its_resource_and_key(stores: Stores) -> None
     assert found == ["t", None, None]
     await stores.threads.delete(stores.scope, "t")
     assert await stores.threads.find(stores.scope, "notes", "k") is None
+
+
+@pytest.fixture(params=LIVE)
+def expiring(request: pytest.FixtureRequest) -> Stores:
+    """Each implementation whose threads expire, in a scope with characters that keys encode."""
+    live: LiveClient = request.getfixturevalue(request.param)
+    return Stores(RedisThreads(live), RedisEvictedTurns(live), replace(fresh_scope(), namespace="a/b } \u00fc"))
+
+
+async def test_turns_of_an_expired_thread_that_flushes_are_queued(expiring: Stores) -> None:
+    """Once, in order; the thread is gone, and one that does not flush leaves nothing."""
+    stores = expiring
+    for thread_id, flushes in (("t/\u00fc", True), ("drops", False), ("stays", True)):
+        ttl_s = 60 if thread_id == "stays" else 1
+        await stores.threads.create(stores.scope, NewThread(thread_id, ttl_s, NOW, flushes=flushes))
+        for content in ("a", "b"):
+            await stores.append(content, thread_id=thread_id)
+    await anyio.sleep(1.2)
+    with pytest.raises(NotFound):
+        await stores.threads.get(stores.scope, "t/\u00fc")
+    page = await stores.threads.page_of_threads(stores.scope, ThreadQuery(10))
+    assert [thread.id for thread in page.threads] == ["stays"]
+    await stores.threads.queue_expired()
+    await stores.threads.queue_expired()
+    (batch,) = await stores.evicted.pending(stores.scope, 10)
+    assert (batch.thread_id, [entry.content for entry in batch.turns]) == ("t/\u00fc", ["a", "b"])
+    assert await stores.indices("stays") == [0, 1]

@@ -6,7 +6,7 @@ Every part is percent-encoded, so different scopes, kinds or parts never share a
 from __future__ import annotations
 
 from functools import partial
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from memtypes.model.scope import Scope
 
@@ -17,6 +17,12 @@ live_part = partial(quote, safe="", errors="surrogatepass")
 def scope_prefix(scope: Scope) -> str:
     """Prefix of every key of the namespace, and of no other key. The braces are the cluster's hash tag."""
     return f"rm:{{{live_part(scope.tenant)}/{live_part(scope.namespace)}}}:"
+
+
+def scope_of(key: str) -> Scope:
+    """The scope of a namespace's key."""
+    tenant, namespace = (unquote(part, errors="surrogatepass") for part in key[len("rm:{") : key.index("}")].split("/"))
+    return Scope(tenant, namespace)
 
 
 def live_key(scope: Scope, kind: str, *parts: str) -> str:

@@ -35,10 +35,12 @@ from memtypes.ports.threads import (
 )
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.evicted_turns import batch_head, queue_key
-from memtypes.stores.redis.keys import live_key
+from memtypes.stores.redis.keys import live_key, scope_of
 from memtypes.stores.redis.scripts import Argument, Script
 
 _MICROSECONDS = 1_000_000
+_INDEX = "threads"
+"""Kind of the key of a namespace's index of threads, as the scripts write it."""
 
 _LOOKED_AT = 1_000
 """Threads that one call of the list script looks at."""
@@ -48,9 +50,9 @@ _RECORD_S = round(ANSWER_TTL.total_seconds())
 BACKUP_S = 24 * 3_600
 """Seconds for which the turns of a cleared thread are stored as a backup."""
 
-_CREATE, _LIST, _APPEND, _READ, _TAIL, _REMOVE, _REPLACE, _USE, _DELETE = (
+_CREATE, _LIST, _APPEND, _READ, _TAIL, _REMOVE, _REPLACE, _USE, _DELETE, _EXPIRED = (
     Script.load("thread_common", f"thread_{name}")
-    for name in ("create", "list", "append", "read", "tail", "remove", "replace", "use", "delete")
+    for name in ("create", "list", "append", "read", "tail", "remove", "replace", "use", "delete", "expired")
 )
 
 
@@ -220,8 +222,22 @@ class RedisThreads(ThreadStore):
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
         """Delete the thread with its turns, or move them to the queue of evicted turns; see `ThreadStore`."""
         keys, head = [_key(scope, thread_id), queue_key(scope)], batch_head(scope, thread_id) if flush else ""
-        answer = await self._live.script(_DELETE, keys, [head], idempotent=False)
+        answer = await self._live.script(_DELETE, keys, [head, "0"], idempotent=False)
         _raise_refusal(thread_id, answer)
+
+    async def queue_expired(self) -> int:
+        """Add the turns of expired threads to the queues of evicted turns; see `ThreadStore`."""
+        queued = 0
+        for index in await self._live.keys_matching(f"rm:*:{_INDEX}"):
+            scope = scope_of(index)
+            if index != live_key(scope, _INDEX):
+                continue
+            expired = await self._live.script(_EXPIRED, [_key(scope, "")], [_LOOKED_AT], idempotent=True)
+            for thread_id in map(unquote, expired):
+                keys, head = [_key(scope, thread_id), queue_key(scope)], batch_head(scope, thread_id)
+                answer = await self._live.script(_DELETE, keys, [head, "1"], idempotent=False)
+                queued += answer[0] == "ok"
+        return queued
 
     async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> ThreadContent:
         arguments = [first, last, "1" if used else "0"]
@@ -296,6 +312,7 @@ def _fields(new: NewThread) -> list[Argument]:
         "ttl": new.ttl_s,
         "created": rfc3339(new.created_at),
         "lru": "1" if new.lru else "0",
+        "flushes": "1" if new.flushes else "0",
         "workflow_id": new.workflow_id,
     }
     return [part for name, value in fields.items() if value is not None for part in (name, value)]

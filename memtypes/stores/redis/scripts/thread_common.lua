@@ -1,20 +1,28 @@
 -- Shared by the scripts of threads. KEYS[1] is the base of a thread's keys: its hash, and PARTS.
 -- Files and images are sorted sets of paths by the time of their newest mention; 'mentions' has the turn of it. Turns
 -- that leave stay mentioned. A turn's marks: JSON of its time in microseconds, files, images, and whether it is a
--- system turn; '' without any.
+-- system turn; '' without any. A thread has expired when its hash has; where its field 'flushes' is '1', its turns stay
+-- LEAVING seconds longer, to be queued as evicted.
 local function part(base, name) return base .. ':' .. name end
 local PARTS = {'turns', 'sizes', 'places', 'order', 'used', 'system', 'files', 'images', 'mentions'}
 local REMEMBERED = 1000
+local LEAVING = 7 * 24 * 3600
 local function refresh(base)
-  local fields = redis.call('HMGET', base, 'ttl', 'name')
+  local fields = redis.call('HMGET', base, 'ttl', 'name', 'flushes')
   if not fields[1] then return end
   redis.call('EXPIRE', base, fields[1])
-  for _, name in ipairs(PARTS) do redis.call('EXPIRE', part(base, name), fields[1]) end
+  for _, name in ipairs(PARTS) do
+    local leaving = fields[3] == '1' and (name == 'turns' or name == 'places') and LEAVING or 0
+    redis.call('EXPIRE', part(base, name), fields[1] + leaving)
+  end
   if fields[2] and fields[2] ~= '' then redis.call('EXPIRE', fields[2], fields[1]) end
 end
 local function place_of(base)
   local prefix, id = string.match(base, '^(rm:{.-}:)thread:(.*)$')
   return prefix, prefix .. 'threads', id
+end
+local function is_gone(base)
+  return redis.call('EXISTS', base, part(base, 'places')) == 0
 end
 -- Note in the namespace's index of threads that this one is used now, and drop the entries that expired first.
 local function touch(base)
@@ -22,9 +30,9 @@ local function touch(base)
   local now = redis.call('TIME')
   redis.call('ZADD', index, now[1] .. string.format('%06d', now[2]), id)
   for _, oldest in ipairs(redis.call('ZRANGE', index, 0, 1)) do
-    if redis.call('EXISTS', prefix .. 'thread:' .. oldest) == 0 then redis.call('ZREM', index, oldest) end
+    if is_gone(prefix .. 'thread:' .. oldest) then redis.call('ZREM', index, oldest) end
   end
-  local ttl = tonumber(redis.call('HGET', base, 'ttl'))
+  local ttl = tonumber(redis.call('HGET', base, 'ttl')) + LEAVING
   if redis.call('TTL', index) < ttl then redis.call('EXPIRE', index, ttl) end
 end
 local function refresh_chain(base)

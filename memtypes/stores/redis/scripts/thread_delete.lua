@@ -1,7 +1,7 @@
 -- Delete a thread. KEYS: thread, the namespace's queue of evicted turns. ARGV: JSON of an evicted batch up to its turns,
--- which moves the turns to the queue, or '' to delete them.
+-- which moves the turns to the queue, or '' to delete them; '1' for a thread that has expired, '0' for one that has not.
 local thread = redis.call('HMGET', KEYS[1], 'version', 'name')
-if not thread[1] then return {'missing'} end
+if (ARGV[2] == '1') == (thread[1] ~= false) then return {'missing'} end
 local turns = ARGV[1] ~= '' and all(KEYS[1]) or {}
 if #turns > 0 then redis.call('RPUSH', KEYS[2], ARGV[1] .. table.concat(turns, ',') .. ']}') end
 if thread[2] and thread[2] ~= '' then redis.call('DEL', thread[2]) end

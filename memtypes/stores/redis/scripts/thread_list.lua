@@ -16,8 +16,8 @@ for place = 1, #entries, 2 do
   local id = entries[place]
   local base = prefix .. 'thread:' .. id
   last = entries[place + 1]
-  if redis.call('EXISTS', base) == 0 then redis.call('ZREM', index, id)
-  elseif matches(base) then table.insert(threads, {id, meta(base)}) end
+  if is_gone(base) then redis.call('ZREM', index, id)
+  elseif redis.call('EXISTS', base) == 1 and matches(base) then table.insert(threads, {id, meta(base)}) end
 end
 if #entries < 2 * ARGV[3] then last = '' end
 return {threads, last}

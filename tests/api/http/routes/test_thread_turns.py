@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anyio
 import httpx
 import pytest
 from redis.asyncio import Redis
@@ -17,9 +20,11 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.stores.redis.connection.availability import COMMAND, Workload
 from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.conftest import connect
 from tests.api.thread_client import begun, say, served, words
+from tests.api.working_client import with_live_workflows
 from tests.fakes_memories import InMemoryStore
-from tests.ingest.conversations.builders import ingestor_over
+from tests.ingest.conversations.builders import ingestor_over, threads_over
 
 T = TypeVar("T")
 pytestmark = pytest.mark.anyio
@@ -103,6 +108,33 @@ async def test_turns_that_wait_to_be_stored_are_read_too(live: LiveClient, servi
     assert [turn["content"] for turn in turns] == [f"turn {number}" for number in range(40)]
     assert sum(turn["flushed"] for turn in turns) > 20
     assert not any("memory_id" in turn for turn in turns)
+
+
+async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, services: Services) -> None:
+    """They are read in order from a memory; a buffer's are dropped, and so are those of a workflow that says so."""
+    policies = "threads: {talk: {type: token_based, max_tokens: 500, ttl: 1s}, buffer: {type: buffer, ttl: 1s}}"
+    store = services.store
+    assert isinstance(store, InMemoryStore)
+    threads = threads_over(live, policies, ingestor=ingestor_over(store))
+    wired = replace(with_live_workflows(services, live), threads=threads)
+    query = {"namespace": str(uuid.uuid4())}
+    async with connect(wired, params=query) as client, connect(wired) as unscoped:
+        await unscoped.post("/v1/workflows", json={**query, "workflow_id": "w", "on_end": "delete"})
+        ids: list[str] = []
+        for place in ({"resource": "talk"}, {"resource": "buffer"}, {"resource": "talk", "workflow_id": "w"}):
+            opened = await unscoped.post("/v1/threads", json={**query, **place, "key": str(len(ids))})
+            ids.append(opened.json()["id"])
+            for number in range(3):
+                await say(client, ids[-1], f"turn {number}", metadata={"number": number})
+        await anyio.sleep(1.2)
+        await threads.expire()
+        whole = {**query, "include_flushed": "true"}
+        pages = [await client.get(f"/v1/threads/{each}/turns", params=whole) for each in ids]
+        assert [page.status_code for page in pages] == [200, 404, 404]
+        turns = pages[0].json()["turns"]
+        assert [(turn["content"], turn["metadata"], turn["flushed"]) for turn in turns] == [
+            (f"turn {number}", {"number": number}, True) for number in range(3)
+        ]
 
 
 @pytest.mark.parametrize("change", [{"at": ""}, {"index": -1}, {"pinned": 0}, {"tokens": None}, {"metadata": [1]}])
