@@ -16,6 +16,9 @@ from memtypes.stores.redis.evicted_turns import RedisEvictedTurns, batch_head, q
 from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 
+SHOWN = "client-shown"
+"""Kind of the keys of shown ids, one for each session."""
+
 _CAPTURES, _CAPTURES_ASIDE = "client-captures", "client-captures-aside"
 _BEGIN, _CLAIM, _FORGET, _QUEUE = (Script.load(f"client_{name}") for name in ("begin", "claim", "forget", "queue"))
 _TTL_MS = int(SESSION_TTL.total_seconds() * 1_000)
@@ -83,7 +86,7 @@ def _state(scope: Scope) -> str:
 
 
 def _shown(scope: Scope) -> str:
-    return live_key(scope, "client-shown", _session(scope))
+    return live_key(scope, SHOWN, _session(scope))
 
 
 def _keys(scope: Scope) -> list[str]:

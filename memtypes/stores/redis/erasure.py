@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from operator import methodcaller
 from pathlib import Path
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
+from memtypes.stores.redis.client_sessions import SHOWN
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key, scope_prefix
 
@@ -22,15 +24,18 @@ _BATCH = 500
 
 
 class LiveState(Erasable):
-    """Erases live state (threads, workflows, working items, backups): all keys with the namespace's prefix."""
+    """Erases live state (threads, workflows, working items, backups): all keys with the namespace's prefix.
+
+    Of one memory: its live items, and its id where the sessions of clients were shown it.
+    """
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all keys of the namespace, or only the live items of one memory; how many were removed."""
+        """Remove all keys of the namespace, or what there is of one memory; how much was removed."""
         if memory_id is not None:
-            return await self._count_items(scope, "hdel", memory_id)
+            return await self._in_sessions(scope, memory_id, {"working": "hdel", SHOWN: "srem"})
         keys = [key async for key in self._live.keys_of(scope)]
         removed = 0
         for start in range(0, len(keys), _BATCH):
@@ -39,18 +44,19 @@ class LiveState(Erasable):
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count all keys of the namespace, or only the live items of one memory."""
+        """Count all keys of the namespace, or what there is of one memory."""
         if memory_id is not None:
-            return await self._count_items(scope, "hexists", memory_id)
+            return await self._in_sessions(scope, memory_id, {"working": "hexists", SHOWN: "sismember"})
         return len([key async for key in self._live.keys_of(scope)])
 
-    async def _count_items(self, scope: Scope, command: str, memory_id: str) -> int:
-        """Run HDEL or HEXISTS for the memory's item in every session; in how many sessions it existed."""
-        sessions, count = live_key(scope, "working", ""), 0
+    async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
+        """Run the command for each kind of key on the memory's member in every session; in how many it existed."""
+        prefixes, count = {live_key(scope, kind, ""): command for kind, command in commands.items()}, 0
         async for key in self._live.keys_of(scope):
-            if key.startswith(sessions):
-                call = methodcaller("execute_command", command, key, memory_id)
-                count += await self._live.run(call, idempotent=True, key=key)
+            for prefix, command in prefixes.items():
+                if key.startswith(prefix):
+                    call = methodcaller("execute_command", command, key, memory_id)
+                    count += await self._live.run(call, idempotent=True, key=key)
         return count
 
 

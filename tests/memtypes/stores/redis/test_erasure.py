@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from memtypes.stores.redis.client_sessions import RedisClientSessions
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveLog, LiveState
 from memtypes.stores.redis.keys import live_key
@@ -32,6 +34,18 @@ async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveCli
     assert await state.remaining(scope, None) == 1_200
     assert await state.erase(scope, None) == 1_200
     assert (await state.remaining(scope, None), await state.remaining(other, None)) == (0, 3)
+
+
+async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(client: LiveClient) -> None:
+    """Other memories stay known as shown, and so does the memory in other namespaces."""
+    scope, other = (replace(fresh_scope(), session_id="s") for _ in range(2))
+    sessions, state = RedisClientSessions(client), LiveState(client)
+    for owner in (scope, other, replace(scope, session_id="t")):
+        await sessions.claim(owner, ["erased", "kept"])
+    assert await state.remaining(scope, "erased") == 2
+    assert (await state.erase(scope, "erased"), await state.remaining(scope, "erased")) == (2, 0)
+    assert (await sessions.begin(scope)).ids == {"kept"}
+    assert (await sessions.begin(other)).ids == {"erased", "kept"}
 
 
 async def test_erasing_the_log_removes_mentions_of_the_namespace(tmp_path: Path) -> None:
