@@ -107,12 +107,17 @@ def without_contexts(text: str) -> str:
 
 def without_quotes(text: str, quotable: Sequence[str]) -> str:
     """`text` with every word-for-word quote of one of `quotable` removed; empty if no word is left. Pure."""
-    rest = text
+    rest, spoken = text, _spoken(_WORD.findall(text))
     for quote in sorted(quotable, key=len, reverse=True):
         words = _WORD.findall(quote)
-        if words:
+        if words and _spoken(words) in spoken:  # a hundred times faster than the pattern
             pattern = r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)[.!?]*"
             rest = re.sub(pattern, "", rest, flags=re.IGNORECASE)
     if rest == text:
         return text
     return rest.strip() if _WORD.search(rest) else ""
+
+
+def _spoken(words: Sequence[str]) -> str:
+    """`words` in lower case, with a blank before and after each."""
+    return f" {' '.join(words).lower()} "
