@@ -85,8 +85,11 @@ def import_past(  # noqa: PLR0913, PLR0917 - typer reads a command's options fro
     """
     where = _place(data_dir, url, key)
     only = None if project is None else _project(project)
-    fixed = namespace or (only if source not in AGENTS else None)
-    asked = _Asked(source, path, where, Destination(project_namespace, fixed, only), not no_resume, as_json)
+    if source in (*AGENTS, PastSource.MARKDOWN):
+        destination = Destination(project_namespace, namespace, only)
+    else:  # what names no project is for the one that the user names
+        destination = Destination(project_namespace, namespace or only)
+    asked = _Asked(source, path, where, destination, not no_resume, as_json)
     if watch and source not in AGENTS:
         end(InvalidRequest(f"--watch follows {' and '.join(AGENTS)}, not {source}", path="watch"))
     if source in AGENTS or source in CHATS:

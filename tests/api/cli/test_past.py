@@ -104,6 +104,9 @@ def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
     dump.write_text('{"results": [{"id": "1", "memory": "Ann likes tea."}]}')
     done = call(home, "mem0", str(dump))
     assert (done.exit_code, "left out: 1 files of no project; name a namespace" in done.stdout) == (1, True)
+    project = home / "shop"
+    plan = as_json(home, "mem0", str(dump), "--project", str(project), "--dry-run")
+    assert plan["namespaces"] == {project_namespace(str(project)): {"files": 1, "rows": 1, "types": {"semantic": 1}}}
     chat = home / "conversations.json"
     message = {"uuid": "m", "sender": "human", "text": FACT, "created_at": "2026-03-01T10:00:00Z"}
     chat.write_text(json.dumps([{"uuid": "k", "name": "x", "chat_messages": [message]}]))
@@ -163,6 +166,8 @@ def test_memories_and_notes_are_imported_as_they_are(
         project_namespace("/home/ann/shop"): {"semantic": 1},
     }
     assert plan["left_out"] == {"files of no project; name a namespace for them with --namespace": 1}
+    only = as_json(home, "markdown", "--dry-run", "--project", str(home))["namespaces"]
+    assert list(only) == [project_namespace(str(home))]
     notes = as_json(home, "markdown")["imports"]
     assert [each["types"] for each in notes] == [{"procedural": 2}, {"semantic": 1}]
     (imported,) = as_json(home, "obsidian")["imports"]
