@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,9 @@ class PastImport:
         }
         return subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
-    def kill_once(self, victim: str, later_s: float, child: subprocess.Popen[bytes]) -> bool:
-        """Kill `victim` soon after the journal of the import has grown; False if the import ended before."""
-        before = self.parts()
-        while child.poll() is None and self.parts() <= before:
+    def kill_once(self, victim: str, parts: int, later_s: float, child: subprocess.Popen[bytes]) -> bool:
+        """Kill `victim` soon after so many parts are noted as sent; False if the import ended before."""
+        while child.poll() is None and self.parts() < parts:
             time.sleep(_POLL_S)
         time.sleep(later_s)
         if child.poll() is not None:
@@ -104,25 +104,28 @@ def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(settings: Sett
     other = settings.model_copy(update={"data_dir": settings.data_dir / "undisturbed"})
     other.data_dir.mkdir()
     began = time.monotonic()
-    undisturbed, _ = _run(PastImport(other, home, free_port()), (), seeded())
+    undisturbed, _ = _run(PastImport(other, home, free_port()), {}, seeded())
     print(f"\n{messages} messages in {time.monotonic() - began:.0f} s, undisturbed")  # noqa: T201 - the figure
     for path in (home / "client" / "journal").glob("*"):
         path.unlink()
     killed = PastImport(settings, home, free_port())
-    memories, kills = _run(killed, _VICTIMS[: sizes.of(3, 5)], seeded())
+    victims = _VICTIMS[: sizes.of(3, 5)]
+    parts = 2 * messages // 100  # a session of a hundred messages is sent in two
+    at = {1 + number * parts // len(victims): victim for number, victim in enumerate(victims)}
+    memories, kills = _run(killed, at, seeded())
     assert kills == sizes.of(3, 5)
     assert killed.noted() == Counter(said)
     assert memories == undisturbed
     assert sum(memories.values()) == len(memories) > messages / 4
 
 
-def _run(run: PastImport, victims: tuple[str, ...], rng: random.Random) -> tuple[Counter[tuple[Any, ...]], int]:
-    """The memories after an import during which `victims` were killed, and how many were."""
+def _run(run: PastImport, victims: Mapping[int, str], rng: random.Random) -> tuple[Counter[tuple[Any, ...]], int]:
+    """The memories after an import, and how many were killed. victims: by the number of parts sent before."""
     run.serve()
     kills = 0
     child = run.start()
-    for victim in victims:
-        kills += run.kill_once(victim, rng.uniform(0.0, 1.5), child)
+    for parts, victim in victims.items():
+        kills += run.kill_once(victim, parts, rng.uniform(0.0, 1.5), child)
         if victim == "importer":
             child = run.start()
     output, _ = child.communicate(timeout=_LIMIT_S)
