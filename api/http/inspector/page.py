@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from cachetools import TTLCache
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -205,6 +205,13 @@ def go(path: str, *, done: str | None = None, **parameters: object) -> Redirect:
     return Redirect(link(path, **parameters, **{NOTICE: done}), status_code=303, headers=dict(PAGE_HEADERS))
 
 
+def _page_before(request: Request[Any, Any, Any]) -> str:
+    """The address of the inspector's page that the request came from; of its first page without one."""
+    before = urlsplit(request.headers.get("referer", ""))
+    inside = before.netloc == request.headers.get("host") and f"{before.path}/".startswith(f"{ROOT}/")
+    return f"{before.path}?{before.query}" if inside else link("/")
+
+
 def answer_error(templates: Environment, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The answer to a request that failed: the login page, or the problem as a page or as a part of one."""
     part = request.headers.get("hx-request") == "true"
@@ -219,6 +226,7 @@ def answer_error(templates: Environment, request: Request[Any, Any, Any], error:
     problem: ProblemAnswer = response.content
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     values = {**_frame(visitor), "problem": problem, "path": request.scope["path"], "notice": None}
+    values["back"] = _page_before(request)
     template = "problem.html" if part else "error.html"
     answer = html(templates.get_template(template).render(values), problem.status)
     answer.headers.update(response.headers)

@@ -88,8 +88,15 @@ async def search(request: ApiRequest, services: AppServices, page: LivePage) -> 
 async def build_context(request: ApiRequest, services: AppServices) -> Redirect:
     """A redirect to the receipt of a context that is built for the query. Raises Unavailable without one."""
     form = await read_form(request, ContextForm)
-    asked = RetrieveRequest(query=form.q, namespace=form.namespace, session_id=form.session_id, budget=form.budget)
-    answer = await run_retrieve(services, request.scope_in(form.namespace, form.session_id), asked)
+    scope = request.agent_scope(form.namespace, form.session_id)
+    asked = RetrieveRequest(
+        query=form.q,
+        namespace=form.namespace,
+        session_id=form.session_id,
+        agent_id=request.auth.agent(None),  # a key of one agent may read the receipts of that agent alone
+        budget=form.budget,
+    )
+    answer = await run_retrieve(services, scope, asked)
     if answer.receipt_id is None:
         raise Unavailable("the context was built, but its receipt could not be recorded: the live store is away")
     return go("/receipt", namespace=form.namespace, id=answer.receipt_id)

@@ -222,10 +222,13 @@ async def test_errors_are_pages(visit: Visit) -> None:
     """A wrong address says what was wrong; an unknown memory is a 404; both as HTML."""
     assert "limit" in text_of(await visit.open("/memories", 422, limit="many"))
     assert "no memory" in text_of(await visit.open("/memory", 404, id="unknown"))
-    got = await visit.client.get(
-        "/inspect/memory", params={"namespace": "n", "id": "x"}, headers={"HX-Request": "true"}
-    )
+    address = "/inspect/memory?namespace=n&id=x"
+    got = await visit.client.get(address, headers={"HX-Request": "true"})
     assert got.text.startswith('<div class="problem"')
+    before = "/inspect/search?namespace=n"
+    for referer, back in ((f"http://test{before}", before), ("http://evil.test/inspect/x", "/inspect/")):
+        page = (await visit.client.get(address, headers={"Referer": referer})).text
+        assert f'href="{back}">Back' in page
 
 
 async def test_rate_limit_holds_for_pages(guarded: Services) -> None:

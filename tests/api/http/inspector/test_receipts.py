@@ -134,6 +134,8 @@ async def test_receipts_of_others_are_not_shown(guarded: Services) -> None:
         await client.post("/inspect/login", data={"key": made.json()["key"]})
         assert "secret" not in await Visit(client).open("/receipts")
         await Visit(client).open("/receipt", 403, id=receipt_id)
+        done = await Visit(client).send("/context", q="my question?", budget="300")
+        assert "my question?" in (await client.get(done.headers["location"])).text
 
 
 async def test_unknown_receipt_is_not_found(visit: Visit) -> None:
