@@ -49,9 +49,9 @@ def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> I
 
 
 def run(command: list[str], page: Path, folder: Path) -> str:
-    """Run the program of a code block and return its output; fail with its errors."""
+    """Run the program of a code block, in a home folder of its own, and return its output; fail with its errors."""
     paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(CLIENT)}
-    environment = os.environ | paths
+    environment = os.environ | paths | {"HOME": str(folder)}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from api.auth.keys import DEFAULT_TENANT, KeyRing, load_keys
 from api.cli.client import ApiClient
+from api.cli.install.checks import client_checks
 from api.http.routes.service import HealthCheck
 from api.http.serve import check_exposure, listen
 from api.settings import BadSettings, Settings
@@ -62,8 +63,19 @@ class Diagnosis:
 
 
 async def diagnose(settings: Settings) -> Diagnosis:
-    """Check this installation: Python, disk, keys file, port, models, stores, and a memory round trip."""
+    """Check this installation: Python, disk, keys file, port, models, stores, and a memory round trip; then clients."""
     diagnosis = Diagnosis()
+    await _diagnose_installation(settings, diagnosis)
+    await _diagnose_clients(diagnosis, None)
+    return diagnosis
+
+
+async def _diagnose_clients(diagnosis: Diagnosis, key: str | None) -> None:
+    for name, check in client_checks(Path.cwd(), key):
+        await diagnosis.check(name, check)
+
+
+async def _diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> None:
     await diagnosis.check("python", _python)
     await diagnosis.check("disk", lambda: _disk(settings.data_dir))
     await diagnosis.check("keys", lambda: _keys(settings))
@@ -72,7 +84,7 @@ async def diagnose(settings: Settings) -> Diagnosis:
         await diagnosis.check("tokenizers", lambda: open_tokenizers(settings), ", ".join)
         embedder = await diagnosis.check("encoder", lambda: open_embedder(settings), lambda opened: opened.fingerprint)
         if embedder is None:
-            return diagnosis
+            return
         await embedder.aclose()
         services = await diagnosis.check(
             "store", lambda: stack.enter_async_context(open_services(settings, KeyRing())), lambda _: "opened"
@@ -80,11 +92,10 @@ async def diagnose(settings: Settings) -> Diagnosis:
         if services is not None:
             await diagnosis.check("live", services.pings["live"], lambda _: "answers")
             await diagnosis.check("round trip", lambda: _round_trip(services))
-    return diagnosis
 
 
 async def diagnose_service(url: str, key: str | None) -> Diagnosis:
-    """Check a running service: its readiness, whether `key` is accepted, and a memory round trip."""
+    """Check a running service: its readiness, whether `key` is accepted, and a memory round trip; then clients."""
     diagnosis = Diagnosis()
     async with ApiClient.open(url, key) as client:
         answer = await diagnosis.check(
@@ -94,6 +105,7 @@ async def diagnose_service(url: str, key: str | None) -> Diagnosis:
             diagnosis.checks[name] = HealthCheck.model_validate(check)
         if answer is not None:
             await diagnosis.check("round trip", lambda: _remote_round_trip(client))
+    await _diagnose_clients(diagnosis, key)
     return diagnosis
 
 

@@ -14,7 +14,7 @@ import httpx
 import typer
 
 from api.cli.install.clients import KEY_VARIABLE, ClientName, Installation, files_of
-from api.cli.install.files import FileChange, SettingsFile, SettingsFiles
+from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.install.service_unit import check_systemd, start_unit, stop_unit, unit_file
 from api.cli.options import FAILED, DataDir, end, settings_from
 from api.settings import BadSettings
@@ -57,7 +57,7 @@ def install(  # noqa: PLR0913, PLR0917 - typer reads a command's options from it
         files = _settings_files()
         wanted = _with_stored_key(files, _installation(client, project, url, key, namespace))
         changed = files_of(wanted)
-        _check_single(files, wanted)
+        _check_single(wanted)
         if service:
             check_systemd()
             changed.append(_unit(wanted.url, data_dir))
@@ -115,6 +115,8 @@ def _installation(
     root = None if project is None else project.expanduser().absolute()
     if root is not None and not root.is_dir():
         raise BadSettings(f"--project {project}: there is no such folder")
+    if root is not None and root.resolve() == Path.home().resolve():
+        raise BadSettings("--project is your home folder: leave it out to set up the client for all of your projects")
     if key is not None and (not key.isascii() or not key.isprintable() or not key.strip()):
         raise BadSettings("--key must have printable ASCII characters only")
     try:
@@ -149,15 +151,16 @@ def _checked_url(url: str) -> str:
     return plain
 
 
-def _check_single(files: SettingsFiles, wanted: Installation) -> None:
+def _check_single(wanted: Installation) -> None:
     """Raise BadSettings if a project's installation would double that of the user."""
     if wanted.project is None:
         return
-    everywhere = replace(wanted, project=None, namespace=None)
-    twice = [file.path for file in files_of(everywhere) if files.installed(file)]
-    if twice:
+    for file in files_of(replace(wanted, project=None, namespace=None)):
+        text = settings_text(file.path)
+        if text is None or not file.entries.owns(text):
+            continue
         raise BadSettings(
-            f"{wanted.client} is set up for all of your projects, in {twice[0]}: with both, everything would be "
+            f"{wanted.client} is set up for all of your projects, in {file.path}: with both, everything would be "
             f"remembered twice. Run `remembrancer uninstall {wanted.client}` first; or, for another namespace in this "
             f'project, write namespace = "NAME" into {wanted.project}/.remembrancer.toml'
         )
@@ -192,7 +195,7 @@ def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
 def _after_install(wanted: Installation) -> list[str]:
     """What the user should know: how to undo it, where the key is, what the client wants, if the service runs."""
     scope = f" --project {wanted.project}" if wanted.project else ""
-    lines = [f"Undo: remembrancer uninstall {wanted.client}{scope}    Check: remembrancer doctor"]
+    lines = [f"Undo: remembrancer uninstall {wanted.client}{scope}    Check: remembrancer doctor --url {wanted.url}"]
     if wanted.namespace:
         lines.append(f"Namespace: {wanted.namespace}")
     if wanted.stores_key:

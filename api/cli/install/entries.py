@@ -1,7 +1,7 @@
 """What a client's settings file gets from an installation, for each form that such a file has.
 
-All forms have the same three methods: `present` says whether a text has exactly these entries, `insert` adds them to a
-text that has none of ours, and `remove` takes ours out, those of an earlier version included.
+All forms have the same methods: `present` says whether a text has exactly these entries, `owns` whether it has any of
+ours; `insert` adds them to a text that has none, and `remove` takes ours out, those of an earlier version included.
 """
 
 from __future__ import annotations
@@ -77,6 +77,11 @@ class JsonEntries:
             document.append(path, value)
         return document
 
+    def owns(self, text: str) -> bool:
+        """Whether `text` has entries of ours, of whatever version."""
+        document = JsonText(text)
+        return any(document.get(path) is not None for path in self.owned) or any(self._ours(document))
+
     def remove(self, text: str, prior: Prior | None) -> str:
         """`text` without our entries, and with what they replaced.
 
@@ -151,6 +156,10 @@ class TomlTable:
         document.replace(end, end, lead + newline.join(lines) + newline)
         self._check(text, document.text, dict(self.values))
         return document
+
+    def owns(self, text: str) -> bool:
+        """Whether `text` has the table, with whatever values."""
+        return self._table(_toml(text)) is not None
 
     def remove(self, text: str, prior: Prior | None) -> str:
         """`text` without the table. Raises MalformedSettings where it is not written as one."""
@@ -231,6 +240,10 @@ class WholeFile:
         document = EditedText(text)
         document.replace(0, len(text), self.content)
         return document
+
+    def owns(self, _: str) -> bool:
+        """Always: the file is ours."""
+        return True
 
     def remove(self, _: str, __: Prior | None) -> str:
         """An empty text: the file is removed."""

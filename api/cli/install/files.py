@@ -77,12 +77,6 @@ class SettingsFiles:
     def __init__(self, state: Path) -> None:
         self._state = state
 
-    def installed(self, file: SettingsFile) -> bool:
-        """Whether the file has our entries, of whatever version. Raises MalformedSettings."""
-        with _named(file.path):
-            text = _read(file.path)
-            return text is not None and file.entries.remove(text, None) != text
-
     def stored(self, file: SettingsFile) -> str | None:
         """The text that an earlier installation put where the file's first member goes; None if it put nothing."""
         path = _real(file.path)
@@ -172,6 +166,12 @@ class SettingsFiles:
 
     def _record_path(self, path: Path) -> Path:
         return self._state / f"{_hash(str(path))[:32]}.json"
+
+
+def settings_text(path: Path) -> str | None:
+    """The file's text; None if there is none. Raises MalformedSettings if it cannot be read."""
+    with _named(path):
+        return _read(path)
 
 
 @contextmanager

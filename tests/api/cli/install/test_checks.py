@@ -1,0 +1,79 @@
+"""`remembrancer doctor` on clients that are set up, with a real service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli.install.clients import ClientName
+from api.cli.main import app
+from memtypes.project import project_namespace
+from tests.api.cli.install.test_commands import call
+from tests.processes import Process
+
+pytestmark = pytest.mark.slow
+
+KEY = "k" * 32
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:
+    """A service that wants a key."""
+    folder = tmp_path_factory.mktemp("service")
+    keys = folder / "keys.json"
+    keys.write_text(json.dumps([{"key": KEY, "tenant": "default", "role": "writer"}]))
+    started = Process(folder, onnx_directory, "--keys", str(keys))
+    try:
+        started.wait_until_ready()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, in another home."""
+    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "REMEMBRANCER_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "project").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+def checks(service: Process) -> dict[str, Any]:
+    """The results of `remembrancer doctor --url ... --key ...` by name."""
+    done = CliRunner().invoke(app, ["doctor", "--url", service.url, "--key", KEY, "--json"])
+    answer: dict[str, Any] = json.loads(done.stdout)
+    assert answer["ok"] == all(check["ok"] for check in answer["checks"].values())
+    assert done.exit_code == (0 if answer["ok"] else 1)
+    return {name: (check["ok"], check.get("detail")) for name, check in answer["checks"].items()}
+
+
+def test_clients_that_work_are_named_with_what_answers(service: Process, project: Path) -> None:
+    """Entries, hooks and MCP server of every client are checked, and the namespace of the folder is shown."""
+    for client in ClientName:
+        assert call("install", client, "--url", service.url, "--key", KEY).exit_code == 0
+    found = checks(service)
+    assert found["namespace here"] == (True, project_namespace(str(project)))
+    assert found["claude-code"] == found["codex"] == found["vscode"] == (True, f"hooks and MCP answer on {service.url}")
+    assert found["cursor"] == (True, f"MCP answers on {service.url}")
+
+
+def test_faults_say_what_to_do(service: Process, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries that are gone, a key that is missing or wrong, a service that is away and a second installation."""
+    call("install", "claude-code", "--project", str(project), "--url", "http://127.0.0.1:1")
+    assert "http://127.0.0.1:1 cannot be reached" in checks(service)["claude-code here"][1]
+    call("install", "claude-code", "--project", str(project), "--url", service.url)
+    monkeypatch.setenv("REMEMBRANCER_KEY", "")
+    assert "send a known key" in checks(service)["claude-code here"][1]
+    (project / ".mcp.json").unlink()
+    assert "run `remembrancer install claude-code --project .`" in checks(service)["claude-code here"][1]
+    call("install", "claude-code", "--url", service.url)
+    assert "everything is remembered twice" in checks(service)["claude-code here"][1]
