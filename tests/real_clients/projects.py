@@ -122,8 +122,8 @@ PROJECTS = [
     ),
     ScriptedProject(
         "mail",
-        "Bounces go to the address returns@pelican.example.",
-        "Where do bounced mails go?",
+        "Bounced mails go to the queue pelican, which is read on Fridays.",
+        "To which queue do bounced mails go?",
         "pelican",
     ),
     ScriptedProject(
