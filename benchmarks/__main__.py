@@ -18,7 +18,6 @@ from benchmarks.quality.quality import QualityRequest, measure_quality
 from benchmarks.sets.data import BadSet
 from benchmarks.sets.loading import NotLoaded
 from benchmarks.speed.ingest import IngestRequest, NotStored, measure_ingest
-from benchmarks.speed.items import ItemsRequest, measure_items
 from benchmarks.speed.latency import LatencyRequest, measure_latency
 from benchmarks.speed.scale import ScaleRequest, measure_scale
 from benchmarks.speed.sidecar import SidecarRequest, measure_sidecar
@@ -38,7 +37,6 @@ COMMANDS: Mapping[str, tuple[type[Any], Callable[[Any], Any]]] = {
     "scale": (ScaleRequest, measure_scale),
     "throughput": (ThroughputRequest, measure_throughput),
     "ingest": (IngestRequest, measure_ingest),
-    "items": (ItemsRequest, measure_items),
     "sidecar": (SidecarRequest, measure_sidecar),
     "startup": (StartupRequest, measure_startup),
 }

@@ -1,17 +1,26 @@
-"""Keyed items put and deleted while the service, its store process, or both are killed."""
+"""Keyed items: puts and deletes under kills; milliseconds of calls in a namespace of 20,000."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from api.settings import Settings
+from benchmarks.harness.metrics import percentiles
 from benchmarks.harness.service import running, start
+from benchmarks.harness.stores import open_parts
+from benchmarks.harness.synthetic import turns
+from memtypes.items.item import Item, ItemAddress
+from memtypes.model.scope import Scope
+from memtypes.stores.operations.item_store import EngineItems
 from tests.soak.service import TIMEOUT_S, Sizes, pids_of, seeded, victims
 
 pytestmark = pytest.mark.soak
@@ -123,3 +132,52 @@ def _stored(settings: Settings) -> dict[str, Any]:
             values |= {item["key"]: item["value"] for item in page}
             if not page:
                 return values
+
+
+@pytest.mark.anyio
+async def test_calls_are_fast_in_a_large_namespace(settings: Settings, sizes: Sizes) -> None:
+    """One after the other over HTTP; the limits are wide, as other work may run. Prints the milliseconds.
+
+    The items that the namespace is filled with have random vectors; those that are put are embedded.
+    """
+    count, calls = sizes.of((2_000, 30), (20_000, 300))
+    await _fill(settings, count)
+    with running(settings) as service, httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
+        samples = {name: [_timed(client, call, index) for index in range(calls)] for name, call in _CALLS.items()}
+    for name, taken in samples.items():
+        figures = percentiles(taken)
+        print(f"{name:24}", *(f"{share} {ms:6.1f} ms" for share, ms in figures.items()))  # noqa: T201 - the figures
+        assert figures["p95"] < 500, name
+
+
+async def _fill(settings: Settings, count: int) -> None:
+    now, rng = datetime.now(UTC), np.random.default_rng(5)
+    scope = Scope("default", "items")
+    async with open_parts(settings) as opened:
+        store = EngineItems(opened.store)
+        for index, turn in enumerate(turns(count, seed=5)):
+            vector = rng.standard_normal((1, opened.embedder.dimensions), np.float32)
+            address = ItemAddress(path=("users", f"{index % 1_000}"), key=f"{index}")
+            await store.put(scope, Item(address, {"text": turn.text, "number": index}, now, now), vector)
+
+
+def _timed(client: httpx.Client, call: str, index: int) -> float:
+    """The milliseconds of a call, in whose body N stands for `index`."""
+    method, path, body = call.replace("N", f"{index}").split(maxsplit=2)
+    began = time.perf_counter()
+    client.request(method, path, json={"namespace": "items"} | json.loads(body)).raise_for_status()
+    return (time.perf_counter() - began) * 1e3
+
+
+_CALLS = {
+    "put": 'PUT /v1/items {"path": ["users", "1"], "key": "new N", "value": {"text": "N a tea that Ann likes"}}',
+    "put, index false": 'PUT /v1/items {"path": ["users", "1"], "key": "x N", "value": {"n": "N"}, "index": false}',
+    "get": "GET /v1/items?namespace=items&path=users.N&key=N {}",
+    "latest ten": 'POST /v1/items/search {"prefix": []}',
+    "latest ten of a path": 'POST /v1/items/search {"prefix": ["users", "1"]}',
+    "query": 'POST /v1/items/search {"query": "what does number N like?"}',
+    "query in a path": 'POST /v1/items/search {"prefix": ["users", "1"], "query": "what do N like?"}',
+    "filter by equality": 'POST /v1/items/search {"filter": {"number": N}}',
+    "filter by range in a path": 'POST /v1/items/search {"prefix": ["users", "1"], "filter": {"number": {"$gt": N}}}',
+    "paths": "POST /v1/items/paths {}",
+}
