@@ -41,6 +41,7 @@ _FIELDS: Mapping[str, str] = {
     "privacy_policy.redact_patterns": "privacy.redact",
     "privacy_policy.non_persistable_message_types": "privacy.never_keep_roles",
     "default_key_template": "key",
+    "memory_key": "key",
 }
 """Fields of a memory resource, and of a thread policy."""
 
@@ -60,7 +61,7 @@ def convert(
 ) -> None:
     """Convert memory resources and agents of a workflow project into a policy file."""
     try:
-        converted, left_out = converted_policies([_document(file) for file in files], model)
+        converted, left_out = converted_policies([part for file in files for part in _documents(file)], model)
         text = yaml.safe_dump(converted, sort_keys=False, allow_unicode=True)
         parse_policies(text, "that would be written")
     except InvalidConfigFile as error:
@@ -73,14 +74,15 @@ def convert(
         output.write_text(text, encoding="utf-8")
 
 
-def _document(file: Path) -> Mapping[str, Any]:
+def _documents(file: Path) -> list[Mapping[str, Any]]:
+    """The documents of a YAML file, which lines of three dashes separate."""
     try:
-        document = yaml.safe_load(read_text(file, "resource file"))
+        documents = [part for part in yaml.safe_load_all(read_text(file, "resource file")) if part is not None]
     except yaml.YAMLError as error:
         raise InvalidConfigFile(f"resource file {file}: not YAML: {error}") from error
-    if not isinstance(document, Mapping):
+    if not documents or not all(isinstance(part, Mapping) for part in documents):
         raise InvalidConfigFile(f"resource file {file}: must be an object")
-    return document
+    return documents
 
 
 def converted_policies(
@@ -93,7 +95,7 @@ def converted_policies(
     memories = [memory for document in documents for memory in _memories(document)]
     if not memories:
         raise InvalidConfigFile("no memory resource: none with `resource: memory`, nor a list of `memories`")
-    described = [agent for document in documents for agent in _listed(document.get("agents"))]
+    described = [agent for document in documents for agent in _agents(document)]
     agents = {str(agent.get("id")): policy for agent in described if (policy := _agent(agent))}
     models = {each["id"]: name for agent in described if (name := _model(agent)) for each in _references(agent)}
     left_out: list[str] = []
@@ -106,7 +108,13 @@ def converted_policies(
 
 
 def _memories(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if document.get("resource") == "agent":
+        return []
     return [document] if document.get("resource") == "memory" else _listed(document.get("memories"))
+
+
+def _agents(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [document] if document.get("resource") == "agent" else _listed(document.get("agents"))
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:

@@ -138,3 +138,17 @@ def test_a_model_can_be_named_for_a_ratio_of_its_window(tmp_path: Path) -> None:
     source.write_text("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8")
     answer = CliRunner().invoke(app, ["policies", "convert", str(source), "--model", "gpt-4o"])
     assert parse_policies(answer.stdout, "printed").threads["a"].model == "gpt-4o"
+
+
+def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
+    """Memories and agents in documents of one file, with `memory_key` on either."""
+    path = tmp_path / "resources.yaml"
+    agent = "{resource: agent, id: helper, memories: [{id: chat, mode: read-only}]}"
+    memory = '{resource: memory, id: chat, type: buffer, memory_key: "chat-{{ .workflow.id }}"}'
+    path.write_text(f"{memory}\n---\n{agent}\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["policies", "convert", str(path)])
+    assert result.exit_code == 0, result.output
+    policies = parse_policies(result.stdout, "converted")
+    assert policies.threads["chat"].key == "chat-{{ workflow.id }}"
+    assert [(each.id, each.mode) for each in policies.agents["helper"].references()] == [("chat", AccessMode.READ_ONLY)]
+    assert "not converted" not in result.output

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from api.wiring.container import Services
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.model.scope import Scope
 from tests.api.conftest import NOW, connect, problem
 from tests.api.fake_services import fake_services
+from tests.fakes import FakeSparse
+from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
 
@@ -104,6 +108,28 @@ async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
         assert (await client.get(f"/v1/memories/{fact}", params=SPACE)).json()["state"] == "replaced"
         assert (await run(client, "promote"))["counts"]["made"] == 0
         problem(await client.post(f"/v1/memories/{fact}/undo", params=SPACE), 409)
+
+
+async def test_what_three_sessions_say_in_other_words_becomes_a_fact(onnx_directory: Path) -> None:
+    """The fact links to what was said in its sessions, and another statement makes none."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    texts = (
+        "Deploys on Friday go wrong.",
+        "A deploy on Friday went wrong again.",
+        "Friday again, the deploy went wrong.",
+        "Marta reviews all database migrations.",
+    )
+    async with connect(services) as client:
+        events = [
+            await write(client, text, type="episodic", session_id=f"s{number}") for number, text in enumerate(texts)
+        ]
+        assert (await run(client, "promote"))["counts"]["made"] == 1
+        ((fact, decision),) = (await decisions(client)).items()
+        shown = (await client.get(f"/v1/memories/{fact}", params=SPACE)).json()
+        assert (decision["reason"], shown["source_sessions"]) == ("said in 3 sessions", ["s0", "s1", "s2"])
+        assert {link["to"] for link in shown["links"]} == set(await undo(client, fact)) == set(events[:3])
+    await embedder.aclose()
 
 
 async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:

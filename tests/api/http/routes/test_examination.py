@@ -96,6 +96,18 @@ async def test_secrets_are_removed_from_writes_changes_and_problems(client: http
     assert MAIL not in wrong.text
 
 
+@pytest.mark.parametrize("field", ["session_id", "agent_id"])
+async def test_a_token_in_an_id_is_refused_and_in_related_removed(client: httpx.AsyncClient, field: str) -> None:
+    """Ids are stored unchanged, so the memory is rejected with the reason; other fields are redacted."""
+    token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    body = {"namespace": "n", "type": "semantic", "content": "Ann owns the deploy"}
+    refused = (await client.post("/v1/memories", json={**body, field: token})).json()
+    assert (refused["status"], refused["reason"].partition(":")[0]) == ("rejected", field)
+    assert token not in str(refused)
+    stored = (await client.post("/v1/memories", json={**body, "related": [f"uses {token}"], "tags": [token]})).json()
+    assert (stored["status"], stored["redactions"], token in str(stored)) == ("stored", {"github_token": 2}, False)
+
+
 @pytest.mark.parametrize(("review", "status"), [(None, "stored"), ("skip", "stored"), ("auto", "rejected")])
 async def test_only_a_requested_review_rejects(client: httpx.AsyncClient, review: str | None, status: str) -> None:
     """Filler is stored without `review`; with it the answer and the memory have the decision."""
