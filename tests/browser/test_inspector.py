@@ -23,7 +23,6 @@ AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 QUESTION = "Why did we move the stock counter to Postgres advisory locks, and what is left to do?"
 VIEWS: dict[str, tuple[str, dict[str, str]]] = {
     "overview": ("/", {}),
-    "growth": ("/growth", {}),
     "search": ("/search", {"q": QUESTION}),
     "memories": ("/memories", {}),
     "receipts": ("/receipts", {}),

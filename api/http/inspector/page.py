@@ -22,7 +22,7 @@ from litestar.response import Redirect
 from api.auth.keys import Role
 from api.http.inspector.logins import Visitor
 from api.http.inspector.view import NOTICE, TOKEN_FIELD, LoginNeeded, visitor_of
-from api.http.problems import ProblemAnswer, answer_problem
+from api.http.problems import InvalidInput, ProblemAnswer, answer_problem
 from api.http.request import ApiRequest
 from api.wiring.container import Services
 from memtypes.model.policy import MemoryType
@@ -56,7 +56,7 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "cancelled": "Cancelled.",
         "snoozed": "Postponed.",
         "cleared": "The item is cleared.",
-        "login": "You are logged in.",
+        "namespace": "Choose a namespace first.",
         "logout": "You are logged out.",
     }
 )
@@ -222,6 +222,8 @@ def answer_error(templates: Environment, request: Request[Any, Any, Any], error:
         if part:
             return Response("", headers={**PAGE_HEADERS, "HX-Redirect": address}, media_type="text/html")
         return Redirect(address, status_code=303, headers=dict(PAGE_HEADERS))
+    if isinstance(error, InvalidInput) and request.method == "GET" and error.errors[0].path == "namespace" and not part:
+        return go("/", done="namespace")
     response = answer_problem(request, error)
     problem: ProblemAnswer = response.content
     visitor: Visitor | None = getattr(request.state, "visitor", None)

@@ -18,7 +18,7 @@ from api.auth.guards import RateLimit
 from api.auth.keys import Role
 from api.http.inspector.logins import Logins, Visitor
 from api.http.problems import Forbidden, InvalidInput, Unauthorized, checked
-from api.http.request import ApiRequest
+from api.http.request import ApiRequest, InNamespace
 
 COOKIE = "remembrancer_inspector"
 TOKEN_FIELD = "token"  # noqa: S105 - the name of a form's field
@@ -133,6 +133,12 @@ async def read_form(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
 def read_address(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
     """The query parameters that are not empty as a `model`. Raises InvalidInput."""
     return checked(model, {name: value for name, value in _pairs(request.scope["query_string"]) if name != NOTICE})
+
+
+def namespace_in(request: ApiRequest) -> str:
+    """The namespace that the address names, whatever else is in it. Raises InvalidInput."""
+    named = {name: value for name, value in _pairs(request.scope["query_string"]) if name == "namespace"}
+    return checked(InNamespace, named).namespace
 
 
 def _pairs(encoded: bytes) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 from litestar import Response
@@ -13,6 +15,9 @@ from api.http.request import ApiRequest, InNamespace, QueryWhole
 from api.http.routes.threads import LiveThreads
 from api.http.routes.workflows import LiveWorkflows
 from api.http.shapes.threads import ListedTurn, ThreadAnswer
+from ingest.conversations.threads import Threads
+from memtypes.model.errors import AccessDenied
+from memtypes.model.scope import Scope
 from memtypes.ports.threads import ThreadQuery
 from memtypes.ports.workflows import WorkflowListing
 
@@ -45,9 +50,10 @@ class WorkflowAddress(InNamespace):
 async def list_threads(request: ApiRequest, threads: LiveThreads, page: LivePage) -> Response[str]:
     """The threads that the visitor may read, the last used first."""
     asked = read_address(request, PagedAddress)
-    scope = request.scope_in(asked.namespace)
-    listed = await threads.store.page_of_threads(scope, ThreadQuery(PAGE, asked.cursor))
-    readable = [each for each in listed.threads if threads.policies.access(scope, each.resource, each.key) is not None]
+    scopes = _scopes(request, asked.namespace)
+    listed = await threads.store.page_of_threads(request.scope_in(asked.namespace), ThreadQuery(PAGE, asked.cursor))
+    access = threads.policies.access
+    readable = [each for each in listed.threads if any(access(scope, each.resource, each.key) for scope in scopes)]
     answers = [ThreadAnswer.of(threads, each) for each in readable]
     return await page.show("threads.html", namespace=asked.namespace, threads=answers, next_cursor=listed.next_cursor)
 
@@ -56,8 +62,7 @@ async def list_threads(request: ApiRequest, threads: LiveThreads, page: LivePage
 async def show_thread(request: ApiRequest, threads: LiveThreads, page: LivePage) -> Response[str]:
     """A thread with its turns, those that became memories too; the thread itself may have expired."""
     asked = read_address(request, ThreadAddress)
-    scope = request.scope_in(asked.namespace)
-    await threads.check_access(scope, asked.id, write=False)
+    scope = await _reading(threads, _scopes(request, asked.namespace), asked.id)
     turns = [ListedTurn.of(each) for each in await threads.turns(scope, asked.id, include_flushed=True)]
     later = [turn for turn in turns if turn.index > asked.after]
     chain = await threads.chain(scope, asked.id) if any(not turn.flushed for turn in turns) or not turns else None
@@ -71,6 +76,21 @@ async def show_thread(request: ApiRequest, threads: LiveThreads, page: LivePage)
         total=len(turns),
         more=later[TURNS - 1].index if len(later) > TURNS else None,
     )
+
+
+def _scopes(request: ApiRequest, namespace: str) -> list[Scope]:
+    """The scopes in which the visitor may act: of each agent that the key is bound to, or of nobody in particular."""
+    return [request.scope_in(namespace, agent_id=agent) for agent in request.auth.agents or (None,)]
+
+
+async def _reading(threads: Threads, scopes: Sequence[Scope], thread_id: str) -> Scope:
+    """The first of the scopes that may read the thread. Raises AccessDenied if none may, and NotFound."""
+    for scope in scopes[:-1]:
+        with suppress(AccessDenied):
+            await threads.check_access(scope, thread_id, write=False)
+            return scope
+    await threads.check_access(scopes[-1], thread_id, write=False)
+    return scopes[-1]
 
 
 @View("GET /workflows")

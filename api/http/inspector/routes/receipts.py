@@ -186,6 +186,7 @@ async def _receipt_page(
         namespace=namespace,
         receipt=receipt,
         total=total,
+        used=sum(receipt.long_term.used.values()) + (receipt.long_term.wrapper if receipt.long_term.used else 0),
         total_bar=total_bar(receipt, total),
         budgets=type_budgets(receipt),
         included=[each for each in shown if each.candidate.outcome is CandidateOutcome.INCLUDED],

@@ -12,7 +12,8 @@ from pydantic import Field
 
 from api.http.inspector.charts import WIDTH, Part, Segment, stacked
 from api.http.inspector.page import LivePage, go
-from api.http.inspector.view import View, read_address, read_form
+from api.http.inspector.view import View, namespace_in, read_address, read_form
+from api.http.problems import FieldError, InvalidInput
 from api.http.request import ApiRequest, InNamespace, QueryWhole
 from api.http.routes.retrieval import run_retrieve, run_search
 from api.wiring.container import AppServices
@@ -64,9 +65,14 @@ class ShownHit:
 
 @View("GET /search")
 async def search(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The best memories for a query, each with the parts of its score."""
-    asked = read_address(request, SearchAddress)
+    """The best memories for a query, each with the parts of its score; the form with what is wrong in its fields."""
     answer, shown = None, []
+    errors: tuple[FieldError, ...] = ()
+    try:
+        asked = read_address(request, SearchAddress)
+    except InvalidInput as error:
+        asked = SearchAddress(namespace=namespace_in(request))
+        errors = error.errors
     if asked.q is not None:
         searched = SearchRequest(
             query=asked.q,
@@ -80,7 +86,13 @@ async def search(request: ApiRequest, services: AppServices, page: LivePage) -> 
         best = max((hit.score for hit in answer.hits), default=0.0)
         shown = [shown_hit(hit, answer.weights, best) for hit in answer.hits]
     return await page.show(
-        "search.html", namespace=asked.namespace, asked=asked, answer=answer, hits=shown, budget=DEFAULT_BUDGET
+        "search.html",
+        namespace=asked.namespace,
+        asked=asked,
+        answer=answer,
+        hits=shown,
+        budget=DEFAULT_BUDGET,
+        errors=errors,
     )
 
 

@@ -51,6 +51,17 @@ async def test_search_shows_signals_that_add_up(visit: Visit) -> None:
     assert "Weight" in text
 
 
+async def test_wrong_search_shows_the_form_with_what_is_wrong(visit: Visit) -> None:
+    """A field out of its range is named above the results; without a namespace one has to be chosen first."""
+    page = await visit.open("/search", q="build", top_k="9000")
+    assert "top_k" in text_of(page)
+    assert 'name="q"' in page
+    for path in ("/search?q=build", "/memories", "/due?namespace=%20x"):
+        got = await visit.client.get(f"/inspect{path}")
+        assert got.headers["location"] == "/inspect/?done=namespace"
+    assert "Choose a namespace first." in (await visit.client.get("/inspect/?done=namespace")).text
+
+
 async def test_search_is_limited_to_a_type(visit: Visit) -> None:
     """The type of the form holds."""
     await visit.write("The build runs on Friday.")

@@ -251,3 +251,16 @@ async def test_unknown_pages_are_not_found(visit: Visit) -> None:
     for path in ("/nothing", "/memory/pin"):
         got: httpx.Response = await visit.client.get(f"/inspect{path}", params={"namespace": "n"})
         assert got.status_code in (404, 405)
+
+
+async def test_key_of_agents_sees_the_threads_that_one_of_them_may_read(live: LiveClient, guarded: Services) -> None:
+    """A key that is bound to agents without a reference to a resource sees no thread, and may open none."""
+    services = replace(with_live_workflows(guarded, live), keys=guarded.keys)
+    async with connect(services) as client:
+        body = {"namespace": "n", "key": "support:1"}
+        thread = (await client.post("/v1/threads", json=body, headers=bearer("acme", Role.WRITER))).json()["id"]
+        rights = {"tenant": "acme", "role": "reader", "agents": ["support", "sales"]}
+        key = (await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))).json()["key"]
+        await client.post("/inspect/login", data={"key": key})
+        assert "support:1" not in await Visit(client).open("/threads")
+        await Visit(client).open("/thread", 403, id=thread)
