@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -105,26 +106,13 @@ def test_project_installation_and_key_in_the_environment(
     assert service.contents(other) == []
 
 
-def test_tools_reach_the_memories_of_the_project(
-    installed: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
-) -> None:
+def test_tools_reach_the_memories_of_the_project(installed: ClaudeCode, service: MemoryService, tmp_path: Path) -> None:
     """The MCP server that was installed answers the model's calls, in the project's namespace."""
     folder = tmp_path / "tools"
     folder.mkdir()
     installed.ask(folder, HERON.fact)
     wait_until_stored(service, folder, HERON.secret)
-    installed.environment["MCP_CONNECTION_NONBLOCKING"] = "0"  # the first request waits for the server
-    call = ToolCall("mcp__remembrancer__memory_recall", {"query": HERON.question})
-    model.script = lambda body: "Done." if "tool_result" in str(body["messages"]) else call
-    model.clear()
-    installed.ask(folder, "/nothing is injected for this: use the tool.", options=("--allowedTools", call.name))
-    results = [
-        block
-        for message in model.requests[-1]["messages"]
-        for block in message["content"]
-        if isinstance(block, dict) and block.get("type") == "tool_result"
-    ]
-    assert HERON.fact in str(results)
+    assert HERON.fact in recalled_by_tool(installed, folder, "mcp__remembrancer__memory_recall")
 
 
 def test_uninstalled_client_is_as_before(claude_code: ClaudeCode, service: MemoryService, tmp_path: Path) -> None:
@@ -138,6 +126,37 @@ def test_uninstalled_client_is_as_before(claude_code: ClaudeCode, service: Memor
     files = [claude_code.home / ".claude.json", *claude_code.home.glob(".claude/settings*.json")]
     assert not [file for file in files if "emembrancer" in file.read_text()]
     assert '"mcpServers"' not in files[0].read_text()
+
+
+def test_plugin_remembers_like_an_installation(
+    claude_code: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
+) -> None:
+    """Its hooks inject and capture, and its MCP server, both in the namespace of the project."""
+    market, folder = tmp_path / "market", tmp_path / "project"
+    folder.mkdir()
+    for part in (".claude-plugin", "api/clients/claude_code"):
+        shutil.copytree(REPOSITORY / part, market / part)
+    for path in (market / "api/clients/claude_code").rglob("*.json"):
+        path.write_text(path.read_text().replace("http://127.0.0.1:8707", service.url))
+    claude_code.run("plugin", "marketplace", "add", str(market))
+    claude_code.run("plugin", "install", "remembrancer@remembrancer")
+    claude_code.ask(folder, HERON.fact)
+    wait_until_stored(service, folder, HERON.secret)
+    model.clear()
+    claude_code.ask(folder, HERON.question)
+    assert model.sent().count(HERON.fact) == 1
+    assert HERON.fact in recalled_by_tool(claude_code, folder, "mcp__plugin_remembrancer_remembrancer__memory_recall")
+
+
+def recalled_by_tool(client: ClaudeCode, folder: Path, tool: str) -> str:
+    """What the tool answers when the model calls it with the question about the fact."""
+    client.environment["MCP_CONNECTION_NONBLOCKING"] = "0"  # the first request waits for the server
+    call = ToolCall(tool, {"query": HERON.question})
+    client.model.script = lambda body: "Done." if "tool_result" in str(body["messages"]) else call
+    client.model.clear()
+    client.ask(folder, "/nothing is injected for this: use the tool.", options=("--allowedTools", tool))
+    blocks = [block for message in client.model.requests[-1]["messages"] for block in message["content"]]
+    return str([block for block in blocks if isinstance(block, dict) and block.get("type") == "tool_result"])
 
 
 def test_plugin_is_valid_and_installs(claude_code: ClaudeCode) -> None:

@@ -27,17 +27,19 @@ from api.http.problems import InvalidInput
 from api.wiring.container import Services
 from memtypes.config import message_of
 from memtypes.model.scope import Name
+from memtypes.project import project_namespace
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 PATH = "/mcp"
 NAMESPACE_HEADER = "X-Remembrancer-Namespace"
+PROJECT_HEADER = "X-Remembrancer-Project"
 AGENT_HEADER = "X-Remembrancer-Agent"
 TOOLS_HEADER = "X-Remembrancer-Tools"
 
 DEFAULT_NAMESPACE = "default"
-"""Namespace of a call if neither path, header nor key names one."""
+"""Namespace of a call if neither path, headers nor key name one."""
 
 CONNECTION = "remembrancer_connection"
 """Key of the ASGI scope under which the MCP server finds the McpConnection."""
@@ -75,7 +77,7 @@ class McpMount:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
-        scope[CONNECTION] = connection_of(connection)  # type: ignore[literal-required]  # a key of this server's
+        scope[CONNECTION] = await anyio.to_thread.run_sync(connection_of, connection)  # type: ignore[literal-required]  # a key of this server's
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]  # uvicorn leaves blanks
@@ -105,6 +107,8 @@ def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnecti
     """Caller, namespace, agent and tools of a request. Raises InvalidInput for a name that is none."""
     caller = connection.auth
     named = _path_namespace(connection.scope) or _header(connection, NAMESPACE_HEADER)
+    if not named and (folder := _header(connection, PROJECT_HEADER)):
+        named = project_namespace(folder)
     agent = _header(connection, AGENT_HEADER)
     return McpConnection(
         caller,

@@ -9,8 +9,9 @@ import pytest
 from api.auth.guards import RateLimit
 from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
 from api.http.app import BODY_BYTES
-from api.http.mcp.mount import AGENT_HEADER, NAMESPACE_HEADER, TOOLS_HEADER
+from api.http.mcp.mount import AGENT_HEADER, NAMESPACE_HEADER, PROJECT_HEADER, TOOLS_HEADER
 from api.wiring.container import Services
+from memtypes.project import project_namespace
 from tests.api.conftest import bearer, problem
 from tests.api.http.mcp.conftest import ERAS, call, mcp_client, raw_client, receipt_of, refused, remembered, rpc
 
@@ -71,7 +72,8 @@ async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
     [
         ("/mcp/one", {NAMESPACE_HEADER: "two"}, "one"),
         ("/mcp/one/", {}, "one"),
-        ("/mcp", {NAMESPACE_HEADER: "two"}, "two"),
+        ("/mcp", {NAMESPACE_HEADER: "two", PROJECT_HEADER: "/p/shop"}, "two"),
+        ("/mcp", {PROJECT_HEADER: "/p/shop"}, project_namespace("/p/shop")),
         ("/mcp", {}, "home"),
         ("/mcp/a%2Fb%20c", {}, "a/b c"),
         ("/mcp/a/b", {}, "a/b"),
