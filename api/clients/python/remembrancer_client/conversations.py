@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from remembrancer_client.client import AsyncRemembrancer
-from remembrancer_client.options import ChatMessage
+from remembrancer_client.options.sessions import ChatMessage
 
 
 async def capture(memory: AsyncRemembrancer, session_id: str, messages: Iterable[tuple[str, str]]) -> None:

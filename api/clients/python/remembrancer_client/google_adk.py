@@ -16,7 +16,7 @@ from google.genai import types
 
 from remembrancer_client.answers.memories import Memory
 from remembrancer_client.client import AsyncRemembrancer
-from remembrancer_client.options import NewMemory
+from remembrancer_client.options.memories import NewMemory
 
 
 class RemembrancerMemoryService(BaseMemoryService):

@@ -24,7 +24,7 @@ from remembrancer_client.answers.operations import ItemAnswer, ItemsFound, Paths
 from remembrancer_client.calls import Description
 from remembrancer_client.client import AsyncRemembrancer, Remembrancer
 from remembrancer_client.groups.items import Items
-from remembrancer_client.options import ItemSearchOptions, PathMatch
+from remembrancer_client.options.workflows import ItemSearchOptions, PathMatch
 
 CONCURRENT = 16
 """Most calls of one batch that are on their way at the same time."""

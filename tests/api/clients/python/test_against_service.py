@@ -193,6 +193,21 @@ def test_workflows(memory: Remembrancer) -> None:
     assert [entry.workflow_id for entry in memory.workflows.all()] == [workflow.workflow_id]
 
 
+def test_items_are_kept_under_their_keys(memory: Remembrancer) -> None:
+    """A value comes back as it was put; it is found by path, filter and meaning, and deleted."""
+    value = {"text": "The cat sleeps on the sofa", "n": 2**60, "list": [1.5, None, "größe"]}
+    first = memory.items.put(["users", "ann"], "pets/1", value)
+    assert memory.items.put(["users", "ann"], "pets/1", value, ttl_s=60).created_at == first.created_at
+    assert memory.items.get(["users", "ann"], "pets/1").value == value
+    found = memory.items.search(["users"], query="a kitten naps on the couch", filter={"n": {"$gt": 3}}).items
+    assert [(item.path, item.key) for item in found] == [(["users", "ann"], "pets/1")]
+    assert memory.items.paths(match=[{"type": "prefix", "path": ["users"]}]).paths == [["users", "ann"]]
+    for _ in range(2):
+        memory.items.delete(["users", "ann"], "pets/1")
+    with pytest.raises(NotFound):
+        memory.items.get(["users", "ann"], "pets/1")
+
+
 def test_judgements_models_and_upkeep(memory: Remembrancer) -> None:
     """The calls beside memories answer with their types."""
     assert memory.classify("Run the migrations first, then deploy").type in {"procedural", "semantic", "prospective"}

@@ -337,11 +337,12 @@ class ReviewAnswer(Answer, frozen=True):
 
 
 class StatsAnswer(Answer, frozen=True):
-    """Number of memories and tokens in a namespace, by type and in total."""
+    """Number of memories and tokens in a namespace, by type and in total. items: number of keyed items."""
 
     namespace: str
     types: dict[str, TypeStats]
     total: TypeStats
+    items: int = 0
 
 
 class TypeStats(Answer, frozen=True):

@@ -22,7 +22,8 @@ from remembrancer_client.calls import (
     encode,
     segment,
 )
-from remembrancer_client.options import JobOptions, Scoped
+from remembrancer_client.options.memories import Scoped
+from remembrancer_client.options.workflows import JobOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from remembrancer_client.answers.operations import ItemAnswer, ItemsFound, ItemStored, PathsAnswer
 from remembrancer_client.calls import Call, ConnectionT_co, Description, Group, Request
-from remembrancer_client.options import GetOptions, ItemScope, ItemSearchOptions, PathOptions, PutOptions
+from remembrancer_client.options.workflows import GetOptions, ItemScope, ItemSearchOptions, PathOptions, PutOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,7 +34,7 @@ class Items(Group[ConnectionT_co]):
 
     @Call
     def delete(self, path: Sequence[str], key: str, **options: Unpack[ItemScope]) -> Description[None]:
-        """Delete the item; NotFound if there is none."""
+        """Delete the item, if there is one."""
         query = self._query(options, path=_dotted(path), key=key)
         return Request("DELETE", "/v1/items", NoneType, query=query, repeatable=True)
 

@@ -49,7 +49,7 @@ from remembrancer_client.calls import (
     fresh_key,
     segment,
 )
-from remembrancer_client.options import (
+from remembrancer_client.options.memories import (
     AgentOptions,
     BatchOptions,
     DecisionOptions,

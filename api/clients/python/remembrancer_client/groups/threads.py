@@ -35,7 +35,7 @@ from remembrancer_client.calls import (
     fresh_key,
     segment,
 )
-from remembrancer_client.options import (
+from remembrancer_client.options.sessions import (
     AppendOptions,
     FlushOptions,
     ReferenceOptions,

@@ -30,13 +30,13 @@ from remembrancer_client.calls import (
     fresh_key,
     segment,
 )
-from remembrancer_client.options import (
+from remembrancer_client.options.memories import Scoped
+from remembrancer_client.options.workflows import (
     EventKind,
     EventListOptions,
     EventOptions,
     HistoryOptions,
     ResumeOptions,
-    Scoped,
     StateOptions,
     WorkflowListOptions,
     WorkflowOptions,

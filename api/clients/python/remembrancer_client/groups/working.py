@@ -15,7 +15,7 @@ from remembrancer_client.answers.threads import (
     WorkingCreated,
 )
 from remembrancer_client.calls import Call, ConnectionT_co, Description, Group, Request
-from remembrancer_client.options import (
+from remembrancer_client.options.sessions import (
     ChatMessage,
     ClearOptions,
     DoneOptions,

@@ -1,0 +1,208 @@
+"""Keyword arguments of the calls on memories, as typed dictionaries; what is left out keeps the service's default.
+
+Every call that works in a namespace takes `namespace`, in place of the client's. Times are datetimes with an offset.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypeAlias, TypedDict
+
+MemoryType: TypeAlias = Literal["episodic", "semantic", "prospective", "procedural", "working"]
+Tokenizer: TypeAlias = Literal["cl100k_base", "o200k_base"]
+Oversize: TypeAlias = Literal["skip", "cut", "excerpt"]
+Outcome: TypeAlias = Literal["used", "helpful", "unhelpful", "success", "failure"]
+Review: TypeAlias = Literal["auto", "skip"]
+Status: TypeAlias = Literal["pending", "active", "completed", "cancelled"]
+
+
+class Scoped(TypedDict, total=False):
+    """Options of a call in a namespace. namespace: in place of the client's."""
+
+    namespace: str
+
+
+class LinkTo(TypedDict, total=False):
+    """A link to the memory `to`. strength: 0..1."""
+
+    to: str
+    type: Literal["reinforces", "contradicts", "extends", "refines", "derived_from"]
+    strength: float
+
+
+class MemoryChanges(TypedDict, total=False):
+    """Fields of a memory that can be changed: the common ones, then those that single types have."""
+
+    importance: int
+    tags: list[str]
+    metadata: dict[str, Any]
+    links: list[LinkTo]
+    pinned: bool
+    expires_at: datetime | None
+    # episodic
+    event_type: Literal["user_query", "agent_response", "decision", "error", "observation"]
+    title: str | None
+    context: str | None
+    emotional_valence: int
+    speaker: str | None
+    turns: list[dict[str, Any]]
+    # semantic
+    concept: str | None
+    category: str
+    confidence: float
+    source_sessions: list[str]
+    evidence_count: int
+    related: list[str]
+    # prospective
+    intention_type: Literal["todo", "reminder", "followup", "commitment"]
+    trigger_type: Literal["time", "event", "context"]
+    trigger_condition: str | None
+    priority: int
+    status: Status
+    due_at: datetime | None
+    due_text: str | None
+    fired_at: datetime | None
+    completed_at: datetime | None
+    # procedural
+    procedure_name: str | None
+    steps: list[str]
+    prerequisites: list[str]
+    success_conditions: list[str]
+    failure_patterns: list[str]
+    usage_count: int
+    success_rate: float | None
+    last_used_at: datetime | None
+    # working
+    todo_id: str | None
+    context_type: Literal["task_context", "variables", "state", "references"]
+    scope: Literal["task", "subtask", "session"]
+    cleared_at: datetime | None
+
+
+class MemoryFields(MemoryChanges, total=False):
+    """Fields of a new memory, besides its content. type: by default, the service classifies the content."""
+
+    type: MemoryType | None
+    session_id: str | None
+    agent_id: str | None
+    source: str | dict[str, Any] | None
+    created_at: datetime | None
+    visibility: Literal["session", "namespace"] | None
+    seq: int | None
+    review: Review | None
+
+
+class NewMemory(MemoryFields, total=False):
+    """A memory to write in a batch; `content` is required."""
+
+    content: str
+
+
+class RememberOptions(MemoryFields, Scoped, total=False):
+    """Options of `remember`."""
+
+
+class UpdateOptions(MemoryChanges, Scoped, total=False):
+    """Options of `update`. valid_to: None brings back a memory that was replaced or has ended."""
+
+    content: str
+    valid_to: datetime | None
+
+
+class BatchOptions(Scoped, total=False):
+    """Options of `batch`. idempotency_key: by default a new one for each call."""
+
+    idempotency_key: str
+
+
+class ListOptions(Scoped, total=False):
+    """Options of `page` and `all`: which memories, and how many on a page (at most 500)."""
+
+    type: MemoryType
+    session_id: str
+    agent_id: str
+    tag: str
+    created_after: datetime
+    created_before: datetime
+    include_expired: bool
+    state: Literal["current", "contested", "replaced"]
+    limit: int
+    cursor: str
+
+
+class RankOptions(Scoped, total=False):
+    """Options of search and retrieval. filters: as the API's filter language. floor: least certainty of a hit."""
+
+    types: list[MemoryType] | None
+    session_id: str | None
+    agent_id: str | None
+    filters: dict[str, Any] | None
+    profile: str | None
+    weights: dict[str, float] | None
+    min_similarity: float | None
+    min_score: float | None
+    as_of: datetime | None
+    floor: float
+    explain: bool
+
+
+class SearchOptions(RankOptions, total=False):
+    """Options of `search`."""
+
+    top_k: int
+
+
+class BudgetParts(TypedDict, total=False):
+    """A budget in tokens. per_type: caps of types; 0 leaves a type out."""
+
+    total: int
+    per_type: dict[MemoryType, int] | None
+
+
+class RecallOptions(RankOptions, total=False):
+    """Options of `recall`. working_budget: tokens for working memory, on top of `budget`."""
+
+    todo_id: str | None
+    budget: int | BudgetParts
+    model: str | None
+    tokenizer: Tokenizer
+    include_working: bool
+    include_due: bool
+    working_budget: int
+    oversize: Oversize | None
+    receipt: bool
+
+
+class EraseOptions(Scoped, total=False):
+    """Options of `forget_all`: which memories of the namespace; without any, all."""
+
+    type: MemoryType
+    session_id: str
+
+
+class DueOptions(Scoped, total=False):
+    """Options of `due`. mark: make what is due active, so that it is due once."""
+
+    at: datetime
+    event: str
+    context: str
+    session_id: str
+    mark: bool
+
+
+class DecisionOptions(Scoped, total=False):
+    """Options of `decisions`."""
+
+    kind: Literal["replaced", "contested", "merged", "promoted", "forgotten", "rejected"]
+    limit: int
+
+
+class AgentOptions(Scoped, total=False):
+    """Options of `agent_context`. variables: for the keys of the agent's threads."""
+
+    query: str | None
+    session_id: str | None
+    variables: dict[str, Any]
+    model: str | None
+    budget: int | None
+    floor: float

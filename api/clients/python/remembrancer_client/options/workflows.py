@@ -1,0 +1,148 @@
+"""Keyword arguments of the calls on workflows, items and upkeep; what is left out keeps the service's default."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from remembrancer_client.options.memories import MemoryType, Scoped
+
+EventKind: TypeAlias = Literal[
+    "started",
+    "step_started",
+    "step_completed",
+    "step_failed",
+    "resource_changed",
+    "data_set",
+    "note",
+    "completed",
+    "failed",
+    "cancelled",
+]
+
+
+class WorkflowOptions(Scoped, total=False):
+    """Options of a new workflow. on_end: what becomes of its threads and working items."""
+
+    workflow_id: str | None
+    parent_id: str | None
+    agent: str | None
+    data: dict[str, Any]
+    on_end: Literal["keep", "flush", "delete"]
+
+
+class EventOptions(Scoped, total=False):
+    """Options of an event. expected_version: refuse it unless this is the workflow's version."""
+
+    step_id: str | None
+    agent: str | None
+    input: Any
+    output: Any
+    error: Any
+    resources: dict[str, Any] | None
+    data: dict[str, Any] | None
+    reason: str | None
+    expected_version: int | None
+
+
+class WorkflowListOptions(Scoped, total=False):
+    """Options of a list of workflows."""
+
+    status: Literal["pending", "running", "completed", "failed", "cancelled"]
+    parent_id: str
+    limit: int
+    cursor: str
+
+
+class StateOptions(Scoped, total=False):
+    """Options of a workflow's state. at_version: after this event."""
+
+    at_version: int
+
+
+class EventListOptions(Scoped, total=False):
+    """Options of a list of events. after: above this version."""
+
+    after: int
+    limit: int
+
+
+class HistoryOptions(Scoped, total=False):
+    """Options of a workflow's history. versions: the newest value of each resource, or all."""
+
+    budget: int
+    model: str
+    versions: Literal["newest", "all"]
+
+
+class ResumeOptions(Scoped, total=False):
+    """Options of `resume`. idempotency_key: by default a new one for each call."""
+
+    agent: str | None
+    budget: int | None
+    model: str | None
+    versions: Literal["newest", "all"]
+    idempotency_key: str
+
+
+class ItemScope(Scoped, total=False):
+    """Options of a call on items. agent_id: the agent whose items they are; without it, those of no agent."""
+
+    agent_id: str
+
+
+class GetOptions(ItemScope, total=False):
+    """Options of `get`. refresh_ttl: restart the item's time to live."""
+
+    refresh_ttl: bool
+
+
+class PutOptions(ItemScope, total=False):
+    """Options of `put`.
+
+    index: paths of the texts to search by, such as `title` or `parts[*].text`; False for none; without it, the whole
+    value. ttl_s: seconds to live after the last put, and after a read that refreshes.
+    """
+
+    index: Literal[False] | list[str] | None
+    ttl_s: float | None
+
+
+class ItemSearchOptions(ItemScope, total=False):
+    """Options of a search of items. filter: on members of the values, such as {"size": {"$gt": 3}}."""
+
+    query: str | None
+    filter: dict[str, Any] | None
+    limit: int
+    offset: int
+    refresh_ttl: bool
+
+
+class PathMatch(TypedDict):
+    """A condition on paths: that they begin or end with `path`; `*` matches any label."""
+
+    type: Literal["prefix", "suffix"]
+    path: list[str]
+
+
+class PathOptions(ItemScope, total=False):
+    """Options of a list of paths. max_depth: cut longer paths to so many labels."""
+
+    match: list[PathMatch]
+    max_depth: int | None
+    limit: int
+    offset: int
+
+
+class JobOptions(TypedDict, total=False):
+    """Options of an upkeep job. dry_run: True by default. namespace: by default the client's; None means all."""
+
+    namespace: str | None
+    dry_run: bool
+    types: list[MemoryType] | None
+    min_sessions: int
+    min_uses: int
+    max_age_days: int | None
+    inactive_days: int | None
+    keep_top: int | None
+    expired_days: int
+    similarity: float
