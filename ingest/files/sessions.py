@@ -34,6 +34,9 @@ PART_MESSAGES = 64
 PART_CHARS = 1_000_000
 """Characters after which a part is full; as JSON it stays below the limit of a request body."""
 
+HEARD_CHARS = 2_000
+"""Characters of a message that is sent as context: twice as many as judging a message reads of it."""
+
 PATIENCE_S = 120.0
 """Seconds for which a part is sent again and again to a service that is away, such as during a restart."""
 
@@ -47,7 +50,7 @@ POLL_S = 2.0
 """Seconds between two looks at the files that are followed."""
 
 _REST = 20
-"""How many times as long as a look takes the rest after it lasts at least, so that many files cost little time."""
+"""A rest between two looks lasts at least this many times as long as the look, so that many files cost little time."""
 
 NO_PROJECT = "of no project; name a namespace for them with --namespace"
 OTHER_PROJECT = "of other projects"
@@ -302,14 +305,14 @@ def parts_of(
 
 def _part(namespace: str, session: PastSession, run: Sequence[tuple[int, PastMessage]]) -> SessionPart:
     first = run[0][0]
-    heard = [_as_sent(message) for message in session.messages[max(0, first - REACH) : first]]
+    heard = [_as_sent(message, HEARD_CHARS) for message in session.messages[max(0, first - REACH) : first]]
     messages = tuple(_as_sent(message) for _, message in run)
     session_id = spoken(session.id)[:MAX_NAME].strip() or "session"
     return SessionPart(namespace, session_id, messages, SaidBefore(count=first, messages=heard))
 
 
-def _as_sent(message: PastMessage) -> SessionMessage:
-    return SessionMessage(role=message.role, content=message.text, timestamp=in_utc(message.at))
+def _as_sent(message: PastMessage, most: int | None = None) -> SessionMessage:
+    return SessionMessage(role=message.role, content=message.text[:most], timestamp=in_utc(message.at))
 
 
 async def follow(

@@ -19,6 +19,7 @@ from ingest.conversations.sessions import MessageOutcome
 from ingest.files.journal import SentMessages
 from ingest.files.places import PastSource, Places
 from ingest.files.sessions import (
+    HEARD_CHARS,
     NO_PROJECT,
     OTHER_PROJECT,
     PART_MESSAGES,
@@ -198,6 +199,19 @@ async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
     assert [part.session_id for part in capture.parts] == ["s1", "s1", "s2"]
     assert [part.before.count for part in capture.parts] == [0, PART_MESSAGES, 0]
     assert capture.parts[0].messages[0].timestamp == "2025-03-02T09:00:07+00:00"
+
+
+async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path) -> None:
+    """They are sent whole once, and do not make later parts too large."""
+    talk = ClaudeTranscript("s1", "/p/shop")
+    for number in range(4):
+        talk.user(f"{number} " + "word " * 90_000)
+    talk.write(tmp_path / ".claude")
+    capture = Capture()
+    await imported(tmp_path, capture)
+    assert [len(part.messages) for part in capture.parts] == [2, 2]
+    assert all(len(message.content) > 400_000 for part in capture.parts for message in part.messages)
+    assert [len(message.content) for message in capture.parts[1].before.messages] == [HEARD_CHARS] * 2
 
 
 async def test_the_summary_counts_reasons_without_figures(tmp_path: Path) -> None:
