@@ -15,7 +15,6 @@ from api.http.routes.retrieval import redact_query
 from api.wiring.container import Services
 from ingest.screening.recall_guard import INTRODUCTION
 from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view
-from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.model.scope import Scope
@@ -23,7 +22,7 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.client_sessions import ClientSessionStore, Shown
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing
-from retrieval.answer import RetrieveAnswer
+from retrieval.answer import ContextItem, RetrieveAnswer
 from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, reduced
 
 PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
@@ -36,7 +35,7 @@ QUERY_CHARACTERS = 1_000
 """Characters of each end of a long prompt that are searched for: more only cost time."""
 
 MAX_SHOWN = 9_000
-"""Shown memories after which a session is shown no more until it is compacted: a filter's limit is near."""
+"""Memories that a session may be shown until it is compacted: a filter takes few more."""
 
 _MODEL_CHARACTERS = 256
 _SLACK = 0.9
@@ -84,6 +83,14 @@ class _Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class _Fitting:
+    """A context that fits. ids: of its memories, and of those whose text they contain."""
+
+    answer: RetrieveAnswer
+    ids: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ClientContexts:
     """Builds the contexts of one client's sessions."""
 
@@ -95,27 +102,29 @@ class ClientContexts:
         """What helps the prompt and was not shown in the session yet."""
         frame = self._frame("UserPromptSubmit", event, _FOR_PROMPT, PROMPT_TOKENS)
         for _ in range(_ATTEMPTS):
+            if len(shown.ids) > MAX_SHOWN:
+                break
             request = RetrieveRequest(
                 query=_query(prompt),
                 namespace=scope.namespace,
                 session_id=scope.session_id,
-                filters={"and": [*_unseen(scope, shown)]},
+                filters={"and": [_not_said_in(scope, shown), *_none_of(sorted(shown.ids))]},
                 include_due=True,
                 include_working=False,
                 tokenizer=frame.encoding,
                 oversize="excerpt",
             )
-            answer = await self._fitting(scope, request, frame)
-            if answer is None:
-                return HookAnswer()
-            if await self.sessions.claim(scope, [item.id for item in answer.items]):
-                return await self._shown(scope, frame, request, answer)
+            fitting = await self._fitting(scope, request, frame)
+            if fitting is None:
+                break
+            if await self.sessions.claim(scope, fitting.ids):
+                return await self._shown(scope, frame, request, fitting.answer)
             shown = await self.sessions.begin(scope)  # another prompt of the session was faster
         return HookAnswer()
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
         """What is pending in the project and what is recent."""
-        ids = [memory.id for memory in await self._pending_and_recent(scope, shown)]
+        ids = await self._pending_and_recent(scope, shown)
         if not ids:
             return HookAnswer()
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
@@ -123,36 +132,40 @@ class ClientContexts:
             query=_START_QUERY,
             namespace=scope.namespace,
             session_id=scope.session_id,
-            filters={"and": [{"id": {"any": ids}}, *_unseen(scope, shown)]},
+            filters={"and": [_not_said_in(scope, shown), {"id": {"any": ids}}]},
             weights=_START_WEIGHTS,
             floor=0.0,
             include_working=False,
             tokenizer=frame.encoding,
             oversize="excerpt",
         )
-        answer = await self._fitting(scope, request, frame)
-        if answer is None or not await self.sessions.claim(scope, [item.id for item in answer.items]):
+        fitting = await self._fitting(scope, request, frame)
+        if fitting is None or not await self.sessions.claim(scope, fitting.ids):
             return HookAnswer()
-        return await self._shown(scope, frame, request, answer)
+        return await self._shown(scope, frame, request, fitting.answer)
 
     def _frame(self, name: InjectingEvent, event: ClientEvent, introduction: str, total: int) -> _Frame:
         model = (event.model or self.client.model)[:_MODEL_CHARACTERS]
         return _Frame.of(self.services, name, introduction, model, total)
 
-    async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame) -> RetrieveAnswer | None:
-        """A context that fits with its frame; None if there is nothing to show."""
-        budget = frame.budget
+    async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame) -> _Fitting | None:
+        """A context that fits with its frame and says nothing twice; None if there is nothing to show."""
+        budget, repeated, filters = frame.budget, list[str](), request.filters or {}
         for _ in range(_ATTEMPTS):
-            asked = request.model_copy(update={"budget": Budget(total=budget)})
+            conditions = [*filters["and"], *_none_of(repeated)]
+            asked = request.model_copy(update={"budget": Budget(total=budget), "filters": {"and": conditions}})
             query = await redact_query(self.services, scope.tenant, asked)
             answer = await self.services.retriever.retrieve(scope, query)
             if not answer.items:
                 return None
+            again = _repeated(answer.items)
+            repeated += again
             text = frame.framed(answer.text)
             excess = max(frame.size(text) / max(1, frame.limit), len(text) / MAX_CHARACTERS)
-            if excess <= 1.0:
-                return answer
-            budget = int(budget / excess * _SLACK)  # long words or tables have many characters a token
+            if excess <= 1.0 and not again:
+                return _Fitting(answer, [*(item.id for item in answer.items), *repeated])
+            if excess > 1.0:  # long words or tables have many characters a token
+                budget = int(budget / excess * _SLACK)
         return None
 
     async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, answer: RetrieveAnswer) -> HookAnswer:
@@ -162,24 +175,26 @@ class ClientContexts:
         output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
         return HookAnswer(hookSpecificOutput=output)
 
-    async def _pending_and_recent(self, scope: Scope, shown: Shown) -> list[Memory]:
-        """Open tasks and the newest memories, without those whose text another one contains."""
+    async def _pending_and_recent(self, scope: Scope, shown: Shown) -> list[str]:
+        """Ids of open tasks and of the newest memories that were not shown."""
         valid = in_view(self.services.clock())
         is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
         store = self.services.store
         pending = await store.page(scope, Listing((MemoryType.PROSPECTIVE,), all_of(is_open, valid), _NEWEST))
         others = tuple(kind for kind in LONG_TERM if kind is not MemoryType.PROSPECTIVE)
         recent = await store.page(scope, Listing(others, valid, _NEWEST))
-        memories = [memory for memory in (*pending.memories, *recent.memories) if memory.id not in shown.ids]
-        return [memory for memory in memories if not _is_part(memory, memories)]
+        return [memory.id for memory in (*pending.memories, *recent.memories) if memory.id not in shown.ids]
 
 
-def _is_part(memory: Memory, others: Sequence[Memory]) -> bool:
-    """Whether a longer one of `others` of the same type contains the text of `memory`."""
-    return any(
-        memory.content in other.content and len(memory.content) < len(other.content) and other.type is memory.type
-        for other in others
-    )
+def _repeated(items: Sequence[ContextItem]) -> list[str]:
+    """Ids of items whose text another item contains, such as a sentence of a message; of equal ones, of all but one."""
+    seen: list[str] = []
+    repeated: list[str] = []
+    for item in sorted(items, key=lambda item: (-len(item.content), item.rank)):
+        if any(item.content in text for text in seen):
+            repeated.append(item.id)
+        seen.append(item.content)
+    return repeated
 
 
 def _query(prompt: str) -> str:
@@ -189,12 +204,15 @@ def _query(prompt: str) -> str:
     return f"{prompt[:QUERY_CHARACTERS]}\n{prompt[-QUERY_CHARACTERS:]}"
 
 
-def _unseen(scope: Scope, shown: Shown) -> Iterator[dict[str, Any]]:
-    """Conditions on memories: not shown in the session, and not said in it since it was compacted."""
-    said_here: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
+def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
+    """The condition that a memory was not said in the session since that was compacted."""
+    said: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
     if shown.since is not None:
-        said_here["created_at"] = {"gte": rfc3339(shown.since)}
-    yield {"not": said_here}
-    ids = sorted(shown.ids)
+        said["created_at"] = {"gte": rfc3339(shown.since)}
+    return {"not": said}
+
+
+def _none_of(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Conditions that a memory has none of `ids`."""
     for start in range(0, len(ids), MAX_LIST):
         yield {"not": {"id": {"any": ids[start : start + MAX_LIST]}}}

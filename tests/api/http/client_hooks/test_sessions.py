@@ -219,6 +219,19 @@ async def test_due_tasks_are_delivered(session: ClientSession, clock: Clock) -> 
     assert (task.status, task.fired_at) == (Status.ACTIVE, clock.now)
 
 
+async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session: ClientSession) -> None:
+    """Neither with it nor with a later prompt; the same holds for the beginning of a session."""
+    whole = f"{FACT} {OTHER}"
+    for kind, content in (("semantic", whole), ("episodic", FACT), ("semantic", OTHER), ("episodic", whole)):
+        memory = {"namespace": session.namespace, "type": kind, "content": content}
+        assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
+    for event in ("SessionStart", "UserPromptSubmit"):
+        following = session.another()
+        text = await following.context(event, prompt=QUESTION)
+        text += await following.prompt(OTHER_QUESTION) + await following.prompt(QUESTION)
+        assert (text.count(FACT), text.count(OTHER)) == (1, 1)
+
+
 async def test_prompts_of_a_session_at_once_are_not_shown_the_same(session: ClientSession) -> None:
     """Each memory is in one of the answers."""
     await session.exchange(FACT, "Good.")
