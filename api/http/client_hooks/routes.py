@@ -37,7 +37,7 @@ from memtypes.project import project_namespace
 NAMESPACE_HEADER = "X-Remembrancer-Namespace"
 
 DEGRADED_HEADER = "X-Remembrancer-Degraded"
-"""Header of an answer that lacks what a part of the service did not give: nothing was shown or queued."""
+"""Header of an answer `{}` that a part of the service did not let become more; the event may be lost."""
 
 DEADLINE_S = 1.5
 """Seconds after which an event is answered `{}`: clients give up after two or three, and tell the user."""
