@@ -18,7 +18,7 @@ from api.wiring.container import AppServices
 from memtypes.model.filters import Compare, Filter, Op, all_of
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
-from memtypes.ports.memory_store import Listing
+from memtypes.ports.memory_store import Listing, TypeStats
 
 SAMPLE = 500
 """Newest memories whose uses are counted: reading all would block the store of a large namespace for seconds."""
@@ -45,11 +45,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class AgeRow:
-    """Ages of the memories of a type, as a bar and in numbers from the youngest to the oldest."""
+    """Ages of the memories of a type, as a bar and in numbers from the youngest to the oldest, and their tokens."""
 
     type: MemoryType
-    total: int
     counts: list[int]
+    tokens: int
     bar: list[Segment]
 
 
@@ -67,7 +67,7 @@ async def growth(request: ApiRequest, services: AppServices, page: LivePage) -> 
     values: dict[str, Any] = {
         "unit": unit,
         "columns": _columns(edges, created[::-1]),
-        "ages": _age_rows(ages),
+        "ages": _age_rows(ages, await services.store.stats(scope)),
         "age_names": [f"under {AGES[0][0]}", *(f"to {name}" for name, _ in AGES[1:]), f"over {AGES[-1][0]}"],
         "used": _uses(newest, now),
         "sample": len(newest),
@@ -103,13 +103,13 @@ def _columns(edges: Sequence[datetime], created: Sequence[Mapping[MemoryType, in
     ]
 
 
-def _age_rows(ages: Sequence[Mapping[MemoryType, int]]) -> list[AgeRow]:
+def _age_rows(ages: Sequence[Mapping[MemoryType, int]], sizes: Mapping[MemoryType, TypeStats]) -> list[AgeRow]:
     rows = []
     for kind in MemoryType:
         counts = [each[kind] for each in ages]
         parts = [Part(f"age-{number}", count, f"{count:,}") for number, count in enumerate(counts)]
         if sum(counts):
-            rows.append(AgeRow(kind, sum(counts), counts, stacked(parts, sum(counts))))
+            rows.append(AgeRow(kind, counts, sizes[kind].tokens, stacked(parts, sum(counts))))
     return rows
 
 
