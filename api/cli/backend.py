@@ -129,7 +129,7 @@ class RemoteBackend:
         return not (await self.client.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
 
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
-        """Write a part of a past session with POST /v1/hooks/session-stop; its working items stay."""
+        """Write a part of a past session with POST /v1/hooks/session-stop, which pauses no to-dos."""
         body = {
             "namespace": part.namespace,
             "session_id": part.session_id,

@@ -76,7 +76,7 @@ class SessionStop(InSession):
         default=NOTHING_BEFORE,
         description="What the session said before these messages: their number, and the last of them as context.",
     )
-    ended: Flag = Field(default=True, description="Whether the session's working items end.")
+    ended: Flag = Field(default=True, description="Whether the session has ended, which pauses its to-dos.")
 
 
 class PromptSubmit(InSession):

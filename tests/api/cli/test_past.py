@@ -180,7 +180,7 @@ def test_memories_and_notes_are_imported_as_they_are(
 
 @pytest.mark.anyio
 async def test_parts_go_over_http_with_what_was_said_before(client: httpx.AsyncClient) -> None:
-    """The service counts positions on, answers one outcome a message, and leaves the session's working items."""
+    """The service counts positions on and answers one outcome a message."""
     before = SaidBefore(count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")])
     part = SessionPart("n", "s", (SessionMessage(role="assistant", content=FACT),), before)
     (outcome,) = await RemoteBackend(ApiClient(client)).write_part(part)

@@ -120,6 +120,13 @@ async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(world: 
     assert (await world.post("/v1/hooks/prompt-submit", prompt="go on"))["context"] == ""
 
 
+async def test_a_part_of_a_session_that_goes_on_pauses_no_to_do(world: WorkingClient) -> None:
+    """An import sends what a running session said so far."""
+    await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
+    await world.post("/v1/hooks/session-stop", messages=[], ended=False)
+    assert "port the parser" in (await world.recall())["context"]
+
+
 async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> None:
     """expires_at has milliseconds, the precision of the live store."""
     world.later(0.123_456)
