@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,15 @@ def test_service_that_is_stopped_blocks_no_prompt(codex: Codex, model: StubModel
     assert run.seconds < plain + 4
 
 
+def call_when_connected(body: dict[str, Any]) -> str | ToolCall:
+    """Call the tool of the MCP server once it is there; Codex sends its first request before all servers answer."""
+    if any(entry.get("name") == "memory_recall" for entry in body["input"]):
+        return "Done."
+    if not any(tool.get("name") == "mcp__remembrancer" for tool in body["tools"]):
+        return ToolCall("exec_command", {"cmd": "sleep 1"})
+    return ToolCall("memory_recall", {"query": HERON.question}, "mcp__remembrancer")
+
+
 def test_tools_reach_the_memories_of_the_project(
     installed: Codex, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
@@ -91,8 +101,7 @@ def test_tools_reach_the_memories_of_the_project(
     folder.mkdir()
     installed.ask(folder, HERON.fact)
     wait_until_stored(service, folder, HERON.secret)
-    call = ToolCall("memory_recall", {"query": HERON.question}, "mcp__remembrancer")
-    model.script = lambda body: "Done." if "function_call_output" in str(body["input"]) else call
+    model.script = call_when_connected
     model.clear()
     installed.ask(folder, "/nothing is injected for this: use the tool.")
     outputs = [entry for entry in model.requests[-1]["input"] if entry.get("type") == "function_call_output"]
