@@ -115,10 +115,11 @@ def _claude_code(installation: Installation) -> Iterator[SettingsFile]:
     elements: list[tuple[tuple[str, ...], Any]] = [
         (("hooks", event), {"hooks": [command if event == "SessionStart" else http]}) for event in EVENTS
     ]
+    marks = {"hooks": hook_path(installation.client)}
     if project:
         elements.append((_APPROVED, SERVER))  # else the client asks whether it may use the server of a project
+        marks[_APPROVED[0]] = json.dumps(SERVER)
     key = ((("env", KEY_VARIABLE), installation.key),) if installation.stores_key else ()
-    marks = {"hooks": hook_path(installation.client), _APPROVED[0]: json.dumps(SERVER)}
     yield SettingsFile(
         project / ".claude" / "settings.local.json" if project else folder / "settings.json",
         JsonEntries(key, tuple(elements), marks),
