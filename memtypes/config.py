@@ -74,7 +74,7 @@ _MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "unknown field",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type", "mapping_type"), "must be an object"),
-    "list_type": "must be a list",
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
     "too_short": "must have {min_length} or more entries, has {actual_length}",
     "too_long": "must have at most {max_length} entries, has {actual_length}",
 }

@@ -173,6 +173,7 @@ async def test_paths_are_listed(items: Items) -> None:
     ("fields", "detail"),
     [
         ({"path": ["a.b"]}, "path[0]: a label must not contain a dot"),
+        ({"path": "a.b"}, "path: must be a list"),
         ({"path": [""]}, "path[0]:"),
         ({"path": ["x"] * 33}, "path:"),
         ({"key": ""}, "key:"),
