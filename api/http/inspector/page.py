@@ -55,7 +55,6 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "completed": "Completed.",
         "cancelled": "Cancelled.",
         "snoozed": "Postponed.",
-        "cleared": "The item is cleared.",
         "namespace": "Choose a namespace first.",
         "logout": "You are logged out.",
     }

@@ -37,6 +37,8 @@ SOON = timedelta(minutes=30)
 
 MAX_LINKED = 100
 
+TAG_SEPARATOR = ", "
+
 
 class MemoryAddress(InNamespace):
     """A memory."""
@@ -53,16 +55,21 @@ class EditForm(MemoryAddress):
     steps: Annotated[str, Field(max_length=MAX_CONTENT)] | None = None
 
     def changes(self, memory: Memory) -> dict[str, Any]:
-        """The fields of the form that differ from those of `memory`."""
-        wanted: dict[str, Any] = {
-            "content": self.content,
-            "importance": self.importance,
-            "tags": [tag.strip() for tag in self.tags.split(",") if tag.strip()],
+        """The fields that differ from what the form showed of `memory`; a tag with a comma stays one if not edited."""
+        shown: dict[str, Any] = {
+            "content": memory.content.replace("\r\n", "\n"),
+            "importance": memory.importance,
+            "tags": TAG_SEPARATOR.join(memory.tags),
         }
         if isinstance(memory, Procedural):
-            wanted["steps"] = [step.strip() for step in (self.steps or "").split("\n") if step.strip()]
-        current = {**memory.model_dump(), "content": memory.content.replace("\r\n", "\n")}
-        return {name: value for name, value in wanted.items() if value != current[name]}
+            shown["steps"] = "\n".join(memory.steps)
+        sent = {name: getattr(self, name) or "" for name in shown}
+        changed = {name: value for name, value in sent.items() if value != shown[name]}
+        split = {"tags": ",", "steps": "\n"}
+        return {
+            name: [part.strip() for part in value.split(split[name]) if part.strip()] if name in split else value
+            for name, value in changed.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)

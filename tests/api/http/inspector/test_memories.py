@@ -150,6 +150,16 @@ async def test_steps_of_a_procedure_are_edited_by_line(visit: Visit) -> None:
     assert memory["steps"] == ["Build", "Test", "Ship"]
 
 
+async def test_tags_with_commas_and_steps_with_line_breaks_stay_as_they_are(visit: Visit) -> None:
+    """What the form cannot show as one part is not taken apart by saving another field."""
+    tags, steps = ["a, b", "c"], ["Build\nand test", "Ship"]
+    memory_id = await visit.write("Deploy", "procedural", steps=steps, tags=tags)
+    form: dict[str, Any] = {"content": "Deploy", "tags": "a, b, c", "steps": "Build\r\nand test\r\nShip"}
+    await visit.send("/memory/edit", id=memory_id, importance="9", **form)
+    memory = (await visit.client.get(f"/v1/memories/{memory_id}", params={"namespace": "n"})).json()
+    assert (memory["tags"], memory["steps"], memory["importance"]) == (tags, steps, 9)
+
+
 async def test_pin_and_unpin(visit: Visit) -> None:
     """The button pins, and then unpins."""
     memory_id = await visit.write("The build runs on Friday.")
