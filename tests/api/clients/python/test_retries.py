@@ -252,6 +252,13 @@ def test_an_id_never_leads_to_another_path(name: str) -> None:
         client.forget(name)
 
 
+@pytest.mark.parametrize("label", ["a.b", ""])
+def test_a_label_never_becomes_several(label: str) -> None:
+    """The item under `a.b` is not that under `a`, `b`."""
+    with Remembrancer(namespace="n") as client, pytest.raises(ValueError, match="label"):
+        client.items.get([label], "k")
+
+
 def test_ids_are_quoted_in_paths() -> None:
     """A slash in an id stays part of the id."""
     with scripted(Reply(404, {"status": 404, "detail": "no thread"})) as server, Remembrancer(server.url) as client:

@@ -51,4 +51,8 @@ class Items(Group[ConnectionT_co]):
 
 
 def _dotted(path: Sequence[str]) -> str:
+    """The labels joined by dots. Raises ValueError for a label that would become several."""
+    for label in path:
+        if not label or "." in label:
+            raise ValueError(f"not a label of a path: {label!r}; it must not be empty or contain a dot")
     return ".".join(path)
