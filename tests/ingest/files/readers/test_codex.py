@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,9 +101,10 @@ def test_compressed_rollouts_are_read(tmp_path: Path) -> None:
         file.sessions(quiet=True)
 
 
-@pytest.mark.skipif(HAS_ZSTD, reason="the extra zstd is installed")
-def test_a_compressed_rollout_names_the_extra(tmp_path: Path) -> None:
+def test_a_compressed_rollout_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the library the message says what to install."""
+    for name in ("backports.zstd", "compression.zstd"):
+        monkeypatch.setitem(sys.modules, name, None)
     packed = tmp_path / "rollout-1.jsonl.zst"
     packed.write_bytes(b"x")
     with pytest.raises(InvalidRequest, match=r"remembrancer\[zstd\]"):
