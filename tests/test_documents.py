@@ -27,6 +27,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FRAMEWORK_PAGES = {"frameworks.md", "langgraph.md"}
 """Pages whose Python blocks need the frameworks that they are about: `make adapters` runs them."""
 PORT = "8707"
+CONFIGURATION = {"CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
+"""Variables that would lead the blocks to the settings of whoever runs the tests."""
 
 
 def blocks(language: str) -> Iterator[tuple[Path, str]]:
@@ -51,7 +53,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> I
 def run(command: list[str], page: Path, folder: Path) -> str:
     """Run the program of a code block, in a home folder of its own, and return its output; fail with its errors."""
     paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(CLIENT)}
-    environment = os.environ | paths | {"HOME": str(folder)}
+    inherited = {name: value for name, value in os.environ.items() if name not in CONFIGURATION}
+    environment = inherited | paths | {"HOME": str(folder)}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
