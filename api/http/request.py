@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from api.auth.keys import Caller
 from api.http.problems import FieldError, InvalidInput, UnsupportedMedia, checked, shown
 from memtypes.model.memory import Model
-from memtypes.model.scope import Name, Scope
+from memtypes.model.scope import Name, Scope, clean_name
 from memtypes.model.strict_json import MalformedJson, strict_json
 
 JSON = "application/json"
@@ -25,6 +25,9 @@ LARGE_BODY = 64 * 1024
 """Bytes from which a body is parsed in a worker thread, so that the event loop stays free."""
 
 MAX_PARAMETERS = 32
+
+NAMESPACE_HEADER = "X-Remembrancer-Namespace"
+"""Namespace of the calls of a client, for those that do not name one otherwise."""
 
 _Value = TypeVar("_Value")
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
@@ -131,6 +134,21 @@ def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[st
         repeated = next(name for name in names if names.count(name) > 1)
         raise InvalidInput.at(shown(repeated), "must be given once")
     return parameters
+
+
+def header_name(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> str | None:
+    """The name of a namespace or an agent in a header; None without it. Raises InvalidInput."""
+    value = connection.headers.get(header)
+    return name_of(value.encode("latin-1"), header) if value else None
+
+
+def name_of(raw: bytes, path: str) -> str:
+    """`raw`, UTF-8, as the name of a namespace or an agent. Raises InvalidInput with `path`."""
+    try:
+        return clean_name(raw.decode())
+    except ValueError as error:
+        message = "must be UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise InvalidInput.at(path, message) from error
 
 
 def _media_type(request: Request[Any, Any, Any]) -> str:

@@ -6,6 +6,7 @@ A client starts it for each window, so it is small and imports neither the servi
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -46,6 +47,8 @@ def mcp(
         signal.signal(number, signal.SIG_DFL)  # a thread waits for input: end at once
     own = local_url()
     address = (url or own).rstrip("/")
+    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", address):
+        _end(f"--url {address} is no address such as http://127.0.0.1:8707")
     service = LocalService(own) if address == own else None
     headers = {"X-Remembrancer-Tools": tools} | ({"Authorization": f"Bearer {key}"} if key else {})
     proxy = StdioProxy(f"{address}/mcp/{quote(scope, safe='')}", headers, tools, service)

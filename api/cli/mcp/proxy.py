@@ -44,7 +44,11 @@ class StdioProxy:
 
     def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
         self._url = url
-        self._headers = {**headers, "Accept": "application/json, text/event-stream"}
+        self._headers = {
+            **headers,
+            "Accept": "application/json, text/event-stream",
+            "Content-Type": "application/json",
+        }
         self._tools = tools
         self._service = service
         self._version: str | None = None
@@ -125,15 +129,16 @@ class StdioProxy:
         raise Unavailable("The memory service is still starting. Try again in a moment.")
 
     async def _posted(self, message: Message, http: httpx.AsyncClient) -> Message:
-        response = await http.post(self._url, json=message, headers=self._routing(message))
+        response = await http.post(self._url, content=_encoded(message), headers=self._routing(message))
         try:
             answer = response.json()
         except ValueError:
             answer = None
         if isinstance(answer, dict) and "jsonrpc" in answer:
-            return answer
+            return {**answer, "id": message["id"]}  # it is null where the service could not parse the message
         detail = answer.get("detail") if isinstance(answer, dict) else None
-        return _failure(message, f"The memory service refused ({response.status_code}): {detail or 'no reason given'}")
+        reason = detail or response.reason_phrase
+        return _failure(message, f"The memory service refused this call ({response.status_code}): {reason}")
 
     def _routing(self, message: Message) -> dict[str, str]:
         """The headers that the protocol's version asks for."""
@@ -199,5 +204,10 @@ def _error(request_id: Any, code: int, text: str) -> Message:
 
 
 def _write(target: BinaryIO, message: Message) -> None:
-    target.write(json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+    target.write(_encoded(message) + b"\n")
     target.flush()
+
+
+def _encoded(message: Message) -> bytes:
+    """The message as JSON in ASCII, which has a form for every text, lone surrogates too."""
+    return json.dumps(message, separators=(",", ":")).encode()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import anyio
 import httpx
 
 from memtypes.model.errors import Unavailable
-from memtypes.stores.files import locked_by, private_directory
+from memtypes.stores.files import locked_by, private_directory, replace_file
 
 START_S = 60.0
 """Seconds within which a service must answer after its start; the first one prepares its encoder."""
@@ -24,6 +25,7 @@ OTHER_S = 5.0
 _POLL_S = 0.1
 _LOCK = "starting.lock"
 _LOG = "service.log"
+_PID = "service.pid"
 _MAX_REASON = 500
 
 _PROGRAM = "from api.cli.entry import main; main()"
@@ -53,15 +55,16 @@ class LocalService:
             if not held:
                 raise Unavailable(f"another process has been starting the service for {START_S:g} s")
             if not await self._answers():
-                await self._start(data_dir, deadline)
+                pid = _started_lately(data_dir)
+                if pid is None:
+                    pid = await anyio.to_thread.run_sync(_spawn, data_dir)
+                await self._wait(pid, data_dir / _LOG, deadline)
 
-    async def _start(self, data_dir: Path, deadline: float) -> None:
-        log = data_dir / _LOG
-        child = await anyio.to_thread.run_sync(_spawn, data_dir, log)
+    async def _wait(self, pid: int, log: Path, deadline: float) -> None:
         while time.monotonic() < deadline:
             if await self._answers():
                 return
-            if child.poll() is not None:  # perhaps because another one is about to answer
+            if not _runs(pid):  # perhaps because another one is about to answer
                 deadline = min(deadline, time.monotonic() + OTHER_S)
             await anyio.sleep(_POLL_S)
         raise Unavailable(f"the memory service does not start: {_last_line(log)} (log: {log})")
@@ -81,10 +84,10 @@ def _data_dir() -> Path:
     return private_directory(Path(configured) if configured else default_data_dir())
 
 
-def _spawn(data_dir: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start `remembrancer serve`, which outlives this process. -P: a package `api` of the project is not imported."""
-    with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - this program itself
+def _spawn(data_dir: Path) -> int:
+    """Start `remembrancer serve`, which outlives this process; its id. -P keeps packages of the project from it."""
+    with (data_dir / _LOG).open("ab") as output:
+        child = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-P", "-c", _PROGRAM, "serve", "--data-dir", str(data_dir)],
             cwd=data_dir,
             stdin=subprocess.DEVNULL,
@@ -92,6 +95,32 @@ def _spawn(data_dir: Path, log: Path) -> subprocess.Popen[bytes]:
             stderr=output,
             start_new_session=True,
         )
+    child.returncode = 0  # nothing waits for it; else Popen warns that it still runs
+    replace_file(data_dir / _PID, str(child.pid).encode())
+    return child.pid
+
+
+def _started_lately(data_dir: Path) -> int | None:
+    """Id of a service that is still starting, by a process that did not wait for it; None without one."""
+    file = data_dir / _PID
+    try:
+        pid, age = int(file.read_text(encoding="ascii")), time.time() - file.stat().st_mtime
+    except (OSError, ValueError):
+        return None
+    return pid if age < START_S and _runs(pid) else None
+
+
+def _runs(pid: int) -> bool:
+    with suppress(ChildProcessError):  # not this process's child
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _last_line(log: Path) -> str:

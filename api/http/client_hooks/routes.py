@@ -27,14 +27,12 @@ from api.http.client_hooks.events import (
 )
 from api.http.endpoint import Endpoint, Params, RawBodies
 from api.http.problems import InvalidInput, checked
-from api.http.request import JSON, ApiRequest, MaybeNamespace, parse_body
+from api.http.request import JSON, NAMESPACE_HEADER, ApiRequest, MaybeNamespace, header_name, parse_body
 from api.wiring.container import AppServices, Services
 from memtypes.model.errors import Overloaded, Unavailable
-from memtypes.model.scope import Scope, clean_name
+from memtypes.model.scope import Scope
 from memtypes.model.strict_json import whole_value
 from memtypes.project import project_namespace
-
-NAMESPACE_HEADER = "X-Remembrancer-Namespace"
 
 DEGRADED_HEADER = "X-Remembrancer-Degraded"
 """Header of an answer `{}` that a part of the service did not let become more; the event may be lost."""
@@ -94,23 +92,13 @@ async def _answer(
 
 async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
     """The namespace that the header names, or that of the event's project. Raises InvalidInput or InvalidRequest."""
-    named = request.headers.get(NAMESPACE_HEADER)
-    if named:
-        return _header_text(named)
+    if named := header_name(request, NAMESPACE_HEADER):
+        return named
     if event.folder is None:
         raise InvalidInput.at(
             "cwd", f"is required without ?namespace= and the header {NAMESPACE_HEADER}: it names the project"
         )
     return await anyio.to_thread.run_sync(project_namespace, event.folder, abandon_on_cancel=True)
-
-
-def _header_text(value: str) -> str:
-    """The name in the header, which is UTF-8 and was read as Latin-1. Raises InvalidInput."""
-    try:
-        return clean_name(value.encode("latin-1").decode("utf-8"))
-    except ValueError as error:
-        broken = isinstance(error, UnicodeError)
-        raise InvalidInput.at(NAMESPACE_HEADER, "must be UTF-8" if broken else str(error)) from error
 
 
 async def _handled(services: Services, scope: Scope, event: ClientEvent, client: HookClient) -> HookAnswer:

@@ -6,6 +6,7 @@ the protocol allows; no idle stream delays a shutdown.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,22 +19,19 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.handlers import ASGIRouteHandler, asgi
 from litestar.types import Receive, Scope, Send
-from pydantic import TypeAdapter, ValidationError
 
 from api.http.endpoint import Endpoint
 from api.http.mcp.catalog import ToolPreset
 from api.http.mcp.tools import McpConnection
 from api.http.problems import InvalidInput
+from api.http.request import NAMESPACE_HEADER, header_name, name_of
 from api.wiring.container import Services
-from memtypes.config import message_of
-from memtypes.model.scope import Name
 from memtypes.project import project_namespace
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 PATH = "/mcp"
-NAMESPACE_HEADER = "X-Remembrancer-Namespace"
 PROJECT_HEADER = "X-Remembrancer-Project"
 AGENT_HEADER = "X-Remembrancer-Agent"
 TOOLS_HEADER = "X-Remembrancer-Tools"
@@ -45,8 +43,6 @@ CONNECTION = "remembrancer_connection"
 """Key of the ASGI scope under which the MCP server finds the McpConnection."""
 
 ENDPOINT = Endpoint(f"POST {PATH}", "The MCP server")
-
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
 class McpMount:
@@ -106,15 +102,14 @@ class McpMount:
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
     """Caller, namespace, agent and tools of a request. Raises InvalidInput for a name that is none."""
     caller = connection.auth
-    named = _path_namespace(connection.scope) or _header(connection, NAMESPACE_HEADER)
-    if not named and (folder := _header(connection, PROJECT_HEADER)):
-        named = project_namespace(folder)
-    agent = _header(connection, AGENT_HEADER)
+    named = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)
+    if named is None and (folder := connection.headers.get(PROJECT_HEADER)):
+        named = project_namespace(os.fsdecode(folder.encode("latin-1")))
     return McpConnection(
         caller,
-        _name(named, "namespace") if named else caller.namespace or DEFAULT_NAMESPACE,
-        _name(agent, AGENT_HEADER) if agent else None,
-        _preset(_header(connection, TOOLS_HEADER)),
+        named or caller.namespace or DEFAULT_NAMESPACE,
+        header_name(connection, AGENT_HEADER),
+        _preset(connection.headers.get(TOOLS_HEADER)),
     )
 
 
@@ -123,26 +118,8 @@ def _path_namespace(scope: Scope) -> str | None:
     after = scope["raw_path"].partition(b"?")[0].removeprefix(PATH.encode())
     if after and not after.startswith(b"/"):
         raise NotFoundException  # the application sends every path here that begins with /mcp
-    return _decoded(unquote_to_bytes(after[1:].removesuffix(b"/")), "namespace") or None
-
-
-def _header(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str | None:
-    value = connection.headers.get(name)
-    return _decoded(value.encode("latin-1"), name) if value else None
-
-
-def _decoded(value: bytes, path: str) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput.at(path, "must be UTF-8") from error
-
-
-def _name(value: str, path: str) -> str:
-    try:
-        return _NAME.validate_python(value)
-    except ValidationError as error:
-        raise InvalidInput.at(path, message_of(error.errors(include_url=False)[0])) from error
+    named = unquote_to_bytes(after[1:].removesuffix(b"/"))
+    return name_of(named, "namespace") if named else None
 
 
 def _preset(value: str | None) -> ToolPreset:

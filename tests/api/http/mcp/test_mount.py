@@ -9,7 +9,8 @@ import pytest
 from api.auth.guards import RateLimit
 from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
 from api.http.app import BODY_BYTES
-from api.http.mcp.mount import AGENT_HEADER, NAMESPACE_HEADER, PROJECT_HEADER, TOOLS_HEADER
+from api.http.mcp.mount import AGENT_HEADER, PROJECT_HEADER, TOOLS_HEADER
+from api.http.request import NAMESPACE_HEADER
 from api.wiring.container import Services
 from memtypes.project import project_namespace
 from tests.api.conftest import bearer, problem
