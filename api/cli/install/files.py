@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.cli.install.entries import Entries, JsonEntries, Members, Prior
 from api.cli.install.text import JsonText, MalformedSettings, Splice, undone
@@ -161,8 +161,12 @@ class SettingsFiles:
         return None if rest.strip() in {"", "{}"} and (created or not rest) and rest != text else rest
 
     def _record(self, path: Path) -> InstallRecord | None:
-        text = _read(self._record_path(path))
-        return None if text is None else InstallRecord.model_validate_json(text)
+        record_path = self._record_path(path)
+        text = _read(record_path)
+        try:
+            return None if text is None else InstallRecord.model_validate_json(text)
+        except ValidationError as error:
+            raise MalformedSettings(f"its record {record_path} is damaged; remove that, and try again") from error
 
     def _record_path(self, path: Path) -> Path:
         return self._state / f"{_hash(str(path))[:32]}.json"

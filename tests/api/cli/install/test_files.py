@@ -278,3 +278,17 @@ def test_write_that_fails_leaves_the_old_file(
         files.apply(change)
     assert [name.name for name in home.iterdir()] == [".claude.json"]
     assert path.read_text() == '{"a": 1}'
+
+
+def test_damaged_record_is_named(home: Path, files: SettingsFiles) -> None:
+    """A record that cannot be read is not guessed at; without it the entries alone are taken out."""
+    installed(files, CODEX)
+    records = list((home.parent / "state" / "installed").iterdir())
+    for record in records:
+        record.write_text("{")
+    with pytest.raises(MalformedSettings, match="is damaged; remove that"):
+        uninstalled(files, CODEX)
+    for record in records:
+        record.unlink()
+    uninstalled(files, CODEX)
+    assert "emembrancer" not in "".join(path.read_text() for path in home.rglob("*") if path.is_file())
