@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import anyio
@@ -125,3 +127,13 @@ def with_tokenizer(services: Services, tokenizer: TiktokenTokenizer) -> Services
     parts = replace(services.retriever._parts, tokenizers=tokenizers)
     ingestor = replace(services.ingestor, tokenizer=tokenizer)  # it stores the count of each entry
     return replace(services, tokenizers=tokenizers, retriever=Retriever(parts), ingestor=ingestor)
+
+
+@pytest.mark.parametrize(
+    ("module", "late"), [("api.http.app", ("mcp", "starlette")), ("api.cli.mcp.command", ("mcp", "litestar", "numpy"))]
+)
+def test_slow_libraries_are_imported_at_first_use(module: str, late: tuple[str, ...]) -> None:
+    """The service starts without the MCP SDK, and `remembrancer mcp` without the SDK and the service."""
+    program = f"import sys, {module}; print([name for name in {late} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
