@@ -31,6 +31,9 @@ MAX_READ = 10_000
 """Memories that a list of decisions looks at: the newest."""
 
 _PAGE = 500
+_MARKS = ("valid_to", "links.to", "upkeep.job", "rewordings.id")
+"""Fields with an index, one of which every memory has that something was decided about."""
+
 _CURRENT: dict[str, Any] = {"valid_to": None, "state": str(State.CURRENT), "state_reason": None}
 
 
@@ -70,9 +73,8 @@ class Decisions:
 
     async def latest(self, scope: Scope, kind: DecisionKind | None, limit: int) -> list[DecidedText]:
         """The newest decisions of a kind (None: all), at most `limit`, newest first."""
-        now, states = self.clock(), (str(State.REPLACED), str(State.CONTESTED))
-        marks = [Not(Absent(name)) for name in ("upkeep.job", "rewordings.id")]
-        listing = Listing(filter=AnyOf((Compare("state", Op.ANY, states), *marks)), limit=_PAGE)
+        now = self.clock()
+        listing = Listing(filter=AnyOf(tuple(Not(Absent(name)) for name in _MARKS)), limit=_PAGE)
         listed = self.store.list_all(scope, listing, most=MAX_READ)
         texts = [text async for memory in listed for text in _decisions_about(memory.at(now))]
         rejections = self.ingestor.rejections

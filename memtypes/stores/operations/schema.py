@@ -45,7 +45,8 @@ class Index(StrEnum):
 _COMMON: Mapping[str, Index] = MappingProxyType(
     {
         "tenant": Index.TENANT,
-        **dict.fromkeys(("namespace", "session_id", "agent_id", "tags", "visibility", "links[].to"), Index.KEYWORD),
+        **dict.fromkeys(("namespace", "session_id", "agent_id", "tags", "visibility"), Index.KEYWORD),
+        **dict.fromkeys(("links[].to", "rewordings[].id", "upkeep.job"), Index.KEYWORD),
         **dict.fromkeys(("created_at", "valid_from", "valid_to", "state_until", "expires_at"), Index.TIME),
         **dict.fromkeys(("importance", "tokens.count"), Index.INTEGER),
     }
