@@ -23,12 +23,10 @@ from anthropic.types.beta import (
 from remembrancer_client.calls import Description
 from remembrancer_client.client import AsyncRemembrancer, Remembrancer
 from remembrancer_client.errors import InvalidRequest
-from remembrancer_client.groups.items import Items
+from remembrancer_client.groups.items import PAGE, Items
 
 ROOT = "/memories"
 MAX_LINES = 999_999
-PAGE = 200
-"""Files that are listed with one call."""
 
 Steps: TypeAlias = Generator[Description[Any], Any, str]
 """A command: yields the calls that it needs, is sent their answers (None where there is no item), returns a text."""
@@ -171,6 +169,7 @@ class _Files:
         taken = yield from self._below(new)
         if not new or taken or (yield from self._read(new)) is not None:
             raise ToolError(f"Error: The destination {command.new_path} already exists")
+        yield from self._inside_directory(command.old_path, old)
         files = yield from self._at(command.old_path, old)
         if f"{new}/".startswith(f"{old}/"):
             raise ToolError(f"Cannot move {command.old_path} into itself")

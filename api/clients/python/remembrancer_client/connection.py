@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ from remembrancer_client.errors import (
 
 T = TypeVar("T")
 VERSION = "0.1.0"
+
+_KEY = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Target:
             raise ValueError(f"not the URL of a service: {self.url!r}; it begins with http:// or https://")
         headers = {"User-Agent": f"remembrancer-client/{VERSION}"}
         if self.key:
+            if not _KEY.fullmatch(self.key):
+                raise ValueError("not an API key: it has a space, a line break or a character outside ASCII")
             headers["Authorization"] = f"Bearer {self.key}"
         return {"base_url": self.url, "headers": headers, "timeout": self.timeout, "transport": self.transport}
 
@@ -91,11 +96,13 @@ class Connection:
         return answer
 
     def find(self, description: Description[T]) -> T | None:
-        """The answer to a call, or None where there is no such thing."""
+        """The answer to a call, or None where what it reads does not exist."""
         try:
             return self.run(description)
         except NotFound:
-            return None
+            if _reads(description):
+                return None
+            raise
 
     def each(self, description: Pages[T] | Lines[T]) -> Iterator[T]:
         """The entries of all pages, or the lines of an answer."""
@@ -172,11 +179,13 @@ class AsyncConnection:
         return answer
 
     async def find(self, description: Description[T]) -> T | None:
-        """The answer to a call, or None where there is no such thing."""
+        """The answer to a call, or None where what it reads does not exist."""
         try:
             return await self.run(description)
         except NotFound:
-            return None
+            if _reads(description):
+                return None
+            raise
 
     async def each(self, description: Pages[T] | Lines[T]) -> AsyncIterator[T]:
         """The entries of all pages, or the lines of an answer."""
@@ -236,6 +245,11 @@ class AsyncConnection:
                 upload.take(await self.run(request))
             except RemembrancerError as error:
                 raise upload.failed(error) from error
+
+
+def _reads(description: Description[Any]) -> bool:
+    """Whether a 404 means that there is nothing to read; that of a write means that the URL is not a service's."""
+    return isinstance(description, Request) and description.method == "GET"
 
 
 def _may_repeat(request: Request[Any], error: RemembrancerError) -> bool:

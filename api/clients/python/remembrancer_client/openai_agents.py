@@ -14,9 +14,7 @@ from agents.memory.session_settings import resolve_session_limit
 from remembrancer_client.answers.operations import ItemAnswer
 from remembrancer_client.client import AsyncRemembrancer
 from remembrancer_client.conversations import capture
-
-PAGE = 200
-"""Items that are read with one call."""
+from remembrancer_client.groups.items import PAGE
 
 
 class RemembrancerSession:

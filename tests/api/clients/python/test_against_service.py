@@ -208,6 +208,26 @@ def test_items_are_kept_under_their_keys(memory: Remembrancer) -> None:
         memory.items.get(["users", "ann"], "pets/1")
 
 
+def test_a_text_is_no_path_of_items(memory: Remembrancer) -> None:
+    """Its letters are not taken for labels."""
+    for call in (
+        lambda: memory.items.put("users", "k", 1),
+        lambda: memory.items.get("users", "k"),
+        lambda: memory.items.search("users"),
+    ):
+        with pytest.raises(TypeError, match=r"list of labels, such as \['users'\]"):
+            call()
+    assert memory.items.paths().paths == []
+
+
+@pytest.mark.parametrize("key", ["a-key-of-a-file\n", "a key", "schlüssel"])
+def test_a_key_that_no_header_can_carry_is_refused(url: str, key: str) -> None:
+    """The error says what is wrong with it, without the key itself."""
+    with pytest.raises(ValueError, match="not an API key") as caught:
+        Remembrancer(url, key=key)
+    assert key not in str(caught.value)
+
+
 def test_judgements_models_and_upkeep(memory: Remembrancer) -> None:
     """The calls beside memories answer with their types."""
     assert memory.classify("Run the migrations first, then deploy").type in {"procedural", "semantic", "prospective"}

@@ -13,6 +13,9 @@ from remembrancer_client.options.workflows import GetOptions, ItemScope, ItemSea
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+PAGE = 30
+"""Items to read with one call: 30 values of 1 MiB fit into an answer, which has at most 32 MiB."""
+
 
 class Items(Group[ConnectionT_co]):
     """The calls on items. A path is a list of labels without dots; an item's key is unique under its path.
@@ -23,7 +26,7 @@ class Items(Group[ConnectionT_co]):
     @Call
     def put(self, path: Sequence[str], key: str, value: Any, **options: Unpack[PutOptions]) -> Description[ItemStored]:
         """Store `value`, any JSON up to 1 MiB, under the key, in place of what was there."""
-        body = self._body(options, path=list(path), key=key, value=value)
+        body = self._body(options, path=_labels(path), key=key, value=value)
         return Request("PUT", "/v1/items", ItemStored, body=body, repeatable=True)
 
     @Call
@@ -41,7 +44,7 @@ class Items(Group[ConnectionT_co]):
     @Call
     def search(self, prefix: Sequence[str] = (), **options: Unpack[ItemSearchOptions]) -> Description[ItemsFound]:
         """The items whose path begins with the labels of `prefix`, best first; without a query, the latest put."""
-        body = self._body(options, prefix=list(prefix))
+        body = self._body(options, prefix=_labels(prefix))
         return Request("POST", "/v1/items/search", ItemsFound, body=body, repeatable=True)
 
     @Call
@@ -50,9 +53,16 @@ class Items(Group[ConnectionT_co]):
         return Request("POST", "/v1/items/paths", PathsAnswer, body=self._body(options), repeatable=True)
 
 
+def _labels(path: Sequence[str]) -> list[str]:
+    """The labels of a path. Raises TypeError for a single text, whose letters would be its labels."""
+    if isinstance(path, str):
+        raise TypeError(f"a path is a list of labels, such as [{path!r}], not a text")
+    return list(path)
+
+
 def _dotted(path: Sequence[str]) -> str:
     """The labels joined by dots. Raises ValueError for a label that would become several."""
-    for label in path:
+    for label in _labels(path):
         if not label or "." in label:
             raise ValueError(f"not a label of a path: {label!r}; it must not be empty or contain a dot")
     return ".".join(path)

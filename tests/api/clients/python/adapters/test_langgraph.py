@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, MatchCondition, PutOp, SearchOp
 from langgraph.store.memory import InMemoryStore
 
-from remembrancer_client import AsyncRemembrancer, Remembrancer
+from remembrancer_client import AsyncRemembrancer, NotFound, Remembrancer
 from remembrancer_client.langgraph import RemembrancerStore
 
 LABELS = st.sampled_from(["a", "b", "ab", "a%", "a_", "*", "ä ö"])
@@ -358,3 +358,9 @@ def test_sync_methods_of_an_async_client_are_refused(url: str) -> None:
     """The error says what is needed."""
     with pytest.raises(TypeError, match="Remembrancer"):
         RemembrancerStore(AsyncRemembrancer(url, namespace="n")).get(("t",), "k")
+
+
+def test_a_put_to_a_wrong_address_is_an_error(url: str) -> None:
+    """Nothing is lost in silence where the URL is not that of a service."""
+    with Remembrancer(f"{url}/wrong", namespace="n") as memory, pytest.raises(NotFound, match="no such path"):
+        RemembrancerStore(memory).put(("t",), "k", {"x": 1})

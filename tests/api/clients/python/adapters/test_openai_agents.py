@@ -61,6 +61,18 @@ def test_it_answers_as_the_session_in_sqlite(url: str, calls: list[tuple[Any, ..
     asyncio.run(main())
 
 
+def test_a_conversation_with_large_items_is_read_whole(url: str) -> None:
+    """Items such as images have more bytes together than one answer may have."""
+
+    async def main() -> None:
+        async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
+            session = RemembrancerSession("s", memory, captures=False)
+            await session.add_items([{"role": "user", "content": f"{n}" + "x" * 1_000_000} for n in range(36)])
+            assert [str(item["content"])[:2] for item in await session.get_items()] == [f"{n}xx"[:2] for n in range(36)]
+
+    asyncio.run(main())
+
+
 class EchoModel(Model):
     """Answers with the texts that it was sent."""
 
