@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 import msgspec
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Message, Scope
+from litestar.types import ExceptionHandler, Message, Scope
 from pydantic import BaseModel
 
 from api.auth.guards import AccessGuard, require_local
@@ -77,11 +79,11 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
 
     local_only: refuse calls that a browser makes for another site's page; for a service without keys.
     """
-    mcp = McpMount(services, BODY_BYTES)
+    mcp, inspector = McpMount(services, BODY_BYTES), inspector_router(services)
     return Litestar(
         route_handlers=[
             *(_router(tag, module) for tag, module in ROUTES.items()),
-            inspector_router(services),
+            inspector,
             mcp.handler(),
         ],
         lifespan=[mcp.running],
@@ -93,7 +95,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
         },
         guards=[AccessGuard(services.keys, services.rate), *([require_local] if local_only else [])],
         middleware=[CountCalls(services.metrics), BodyDeadline()],
-        exception_handlers={Exception: answer_problem},
+        exception_handlers={Exception: answer_problem, NotFoundException: _unknown_path(inspector)},
         before_send=[_add_safe_headers],
         request_class=ApiRequest,
         request_max_body_size=BODY_BYTES,
@@ -102,6 +104,17 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
         openapi_config=openapi_config(),
         logging_config=None,
     )
+
+
+def _unknown_path(inspector: Router) -> ExceptionHandler[NotFoundException]:
+    """Answers a path without a handler as a page below /inspect, and as a problem elsewhere."""
+
+    def answer(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
+        inside = request.scope["path"].startswith(f"{inspector.path}/")
+        handler: ExceptionHandler[Exception] = inspector.exception_handlers[Exception] if inside else answer_problem
+        return handler(request, error)
+
+    return answer
 
 
 def _router(tag: str, module: ModuleType) -> Router:

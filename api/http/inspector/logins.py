@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 from cachetools import TTLCache
 
+from api.auth.guards import RateLimit
 from api.auth.keys import Caller, KeyBook
 
 LOGIN_S = 8 * 3_600
 MAX_LOGINS = 1_000
-"""Logins at the same time; a further one ends the oldest."""
+MAX_LOGINS_OF_KEY = 50
+"""Logins at the same time, in all and with one key; a further one ends the oldest of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +44,23 @@ class _Login:
 
 
 class Logins:
-    """The current logins. now: seconds of a clock that only advances."""
+    """The current logins. rate: counts a login as a call of its key. now: seconds of a clock that only advances."""
 
-    def __init__(self, keys: KeyBook, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
+        self._rate = rate
         self._logins: TTLCache[str, _Login] = TTLCache(MAX_LOGINS, LOGIN_S, timer=now)
         self.anonymous_token = secrets.token_urlsafe(32)
 
     def begin(self, key: str) -> str | None:
-        """Log in with `key`: the value of the new login's cookie, or None if the key is unknown."""
+        """Log in with `key`: the value of the new login's cookie, or None if the key is unknown. Raises TooMany."""
         caller = self._keys.caller(key)
         if caller is None:
             return None
+        self._rate.take(caller.key_id)
+        with_key = [name for name, login in self._logins.items() if login.key_id == caller.key_id]
+        for name in with_key[: max(0, len(with_key) + 1 - MAX_LOGINS_OF_KEY)]:
+            self._logins.pop(name, None)
         cookie = secrets.token_urlsafe(32)
         self._logins[_digest(cookie)] = _Login(caller.key_id, secrets.token_urlsafe(32))
         return cookie

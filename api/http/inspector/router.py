@@ -37,7 +37,7 @@ _YEAR_S = 365 * 86_400
 
 def inspector_router(services: Services) -> Router:
     """The inspector over `services`, under /inspect."""
-    logins, names, templates = Logins(services.keys), TenantNames(services.store), environment()
+    logins, names, templates = Logins(services.keys, services.rate), TenantNames(services.store), environment()
 
     def page(request: ApiRequest, services: AppServices) -> HtmlPage:
         return HtmlPage(templates, request, services, names)

@@ -49,7 +49,7 @@ class View:
 
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
         """The Litestar handler that runs `handler` on this route."""
-        method, path = self.route.replace("}", ":str}").split()
+        method, path = self.route.split()
         decorate = route(
             path,
             http_method=HttpMethod(method),

@@ -8,8 +8,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
+from api.auth.guards import RateLimit
 from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
-from api.http.inspector.logins import LOGIN_S, Logins
+from api.http.inspector.logins import LOGIN_S, MAX_LOGINS_OF_KEY, Logins
 from api.http.inspector.page import STATIC
 from api.wiring.container import Services
 from tests.api.conftest import KEYS, NOW, bearer, connect
@@ -126,7 +127,7 @@ def test_login_ends_after_its_time_and_with_its_key() -> None:
     """A login lasts LOGIN_S at most."""
     now = [0.0]
     book = KeyBook(KeyRing.of([KeyEntry(key="a-long-key", tenant="acme", role=Role.READER)]))
-    logins = Logins(book, lambda: now[0])
+    logins = Logins(book, RateLimit(), lambda: now[0])
     cookie = logins.begin("a-long-key")
     assert logins.visitor(cookie) is not None
     now[0] = LOGIN_S + 1.0
@@ -144,6 +145,22 @@ async def test_revoked_key_ends_its_login(guarded: Services) -> None:
         assert (await client.get("/inspect", params={"namespace": "n"})).status_code == 200
         await client.delete(f"/v1/admin/keys/{made['id']}", headers=bearer("acme", Role.ADMIN))
         assert (await client.get("/inspect", params={"namespace": "n"})).status_code == 303
+
+
+async def test_one_key_cannot_end_the_logins_of_others(guarded: Services) -> None:
+    """However often it logs in; its own oldest logins end instead."""
+    async with connect(guarded) as client, connect(guarded) as other:
+        await log_in(client, "acme", Role.WRITER)
+        await log_in(other, "other", Role.ADMIN)
+        oldest = dict(other.cookies)
+        for _ in range(MAX_LOGINS_OF_KEY):
+            other.cookies.clear()
+            await log_in(other, "other", Role.ADMIN)
+        assert (await client.get("/inspect")).status_code == 200
+        assert (await other.get("/inspect")).status_code == 200
+        other.cookies.clear()
+        other.cookies.update(oldest)
+        assert (await other.get("/inspect")).status_code == 303
 
 
 async def test_reader_sees_and_may_not_change(guarded: Services) -> None:
@@ -222,6 +239,9 @@ async def test_errors_are_pages(visit: Visit) -> None:
     """A wrong address says what was wrong; an unknown memory is a 404; both as HTML."""
     assert "limit" in text_of(await visit.open("/memories", 422, limit="many"))
     assert "no memory" in text_of(await visit.open("/memory", 404, id="unknown"))
+    assert text_of(await visit.open("/memory", 422)).count("is required") == 1
+    for path in ("/nothing", "/receipts/01a2", "/static/no.js"):
+        assert "no such path" in text_of(await visit.open(path, 404))
     address = "/inspect/memory?namespace=n&id=x"
     got = await visit.client.get(address, headers={"HX-Request": "true"})
     assert got.text.startswith('<div class="problem"')
@@ -232,9 +252,11 @@ async def test_errors_are_pages(visit: Visit) -> None:
 
 
 async def test_rate_limit_holds_for_pages(guarded: Services) -> None:
-    """A key's calls a minute include its pages."""
+    """A key's calls a minute include its pages and its logins."""
     limited = replace(guarded, rate=type(guarded.rate)(2, NOW.timestamp))
     async with connect(limited) as client:
         await log_in(client, "acme", Role.READER)
         statuses = [(await client.get("/inspect", params={"namespace": "n"})).status_code for _ in range(3)]
-        assert statuses == [200, 200, 429]
+        assert statuses == [200, 429, 429]
+        client.cookies.clear()
+        assert (await log_in(client, "acme", Role.READER)).status_code == 429
