@@ -124,25 +124,29 @@ class ClientContexts:
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
         """What is pending in the project and what is recent."""
-        ids = await self._pending_and_recent(scope, shown)
-        if not ids:
-            return HookAnswer()
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
-        request = RetrieveRequest(
-            query=_START_QUERY,
-            namespace=scope.namespace,
-            session_id=scope.session_id,
-            filters={"and": [_not_said_in(scope, shown), {"id": {"any": ids}}]},
-            weights=_START_WEIGHTS,
-            floor=0.0,
-            include_working=False,
-            tokenizer=frame.encoding,
-            oversize="excerpt",
-        )
-        fitting = await self._fitting(scope, request, frame)
-        if fitting is None or not await self.sessions.claim(scope, fitting.ids):
-            return HookAnswer()
-        return await self._shown(scope, frame, request, fitting.answer)
+        for _ in range(_ATTEMPTS):
+            ids = await self._pending_and_recent(scope, shown)
+            if not ids:
+                break
+            request = RetrieveRequest(
+                query=_START_QUERY,
+                namespace=scope.namespace,
+                session_id=scope.session_id,
+                filters={"and": [_not_said_in(scope, shown), {"id": {"any": ids}}]},
+                weights=_START_WEIGHTS,
+                floor=0.0,
+                include_working=False,
+                tokenizer=frame.encoding,
+                oversize="excerpt",
+            )
+            fitting = await self._fitting(scope, request, frame)
+            if fitting is None:
+                break
+            if await self.sessions.claim(scope, fitting.ids):
+                return await self._shown(scope, frame, request, fitting.answer)
+            shown = await self.sessions.begin(scope)  # a prompt, or what was captured before, was faster
+        return HookAnswer()
 
     def _frame(self, name: InjectingEvent, event: ClientEvent, introduction: str, total: int) -> _Frame:
         model = (event.model or self.client.model)[:_MODEL_CHARACTERS]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import anyio
 import pytest
 
 from memtypes.model.episodic import Episodic
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Prospective, Status
+from memtypes.model.scope import Scope
+from memtypes.stores.redis.client_sessions import RedisClientSessions
+from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.conftest import connect
 from tests.api.http.client_hooks.conftest import ClientSession, Clock
 
 pytestmark = pytest.mark.anyio
@@ -245,3 +252,29 @@ async def test_prompts_of_a_session_at_once_are_not_shown_the_same(session: Clie
         for number in range(8):
             tasks.start_soon(ask, number)
     assert "".join(texts).count(FACT) == 1
+
+
+async def test_a_session_that_begins_beside_a_prompt_is_shown_the_rest(
+    session: ClientSession, live: LiveClient
+) -> None:
+    """What a prompt of the session was shown meanwhile is left out of the beginning; the others are still there."""
+    await session.exchange(FACT, "Good.")
+    await session.exchange(OTHER, "Fine.")
+    shown = next(memory.id for memory in await session.memories() if memory.content == FACT)
+    services = replace(session.services, client_sessions=_SessionsBesideAPrompt(live, shown))
+    async with connect(services) as http:
+        following = replace(session.another(), http=http, services=services)
+        text = await following.context("SessionStart", source="compact")
+    assert (FACT in text, OTHER in text) == (False, True)
+
+
+class _SessionsBesideAPrompt(RedisClientSessions):
+    """Sessions in which a prompt is shown the memory `shown` just before anything else is claimed."""
+
+    def __init__(self, live: LiveClient, shown: str) -> None:
+        super().__init__(live)
+        self._shown_beside = shown
+
+    async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
+        await super().claim(scope, [self._shown_beside])
+        return await super().claim(scope, ids)
