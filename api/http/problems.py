@@ -10,6 +10,7 @@ import http
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
+from urllib.parse import unquote
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
@@ -188,7 +189,8 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemAnswer]:
     """Litestar's exception handler: the problem as a response. Errors of status 500 or more are logged."""
-    problem = problem_of(error, request.scope["path"])
+    path = request.scope["raw_path"].partition(b"?")[0].decode("latin-1")  # "path" lacks /mcp in what is mounted there
+    problem = problem_of(error, unquote(path))
     if problem.status >= 500:
         log_fault(_log, f"{request.method} {request.scope.get('path_template', '?')}", error)
     headers = _headers(error, problem.status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 
@@ -161,7 +162,9 @@ async def test_a_header_chooses_which_tools_are_offered(services: Services) -> N
 async def test_a_namespace_that_is_none_is_a_problem(services: Services, path: str) -> None:
     """The path is checked like a namespace anywhere else."""
     async with raw_client(services) as client:
-        assert problem(await client.post(path, json=rpc("ping")), 422)["errors"][0]["path"] == "namespace"
+        body = problem(await client.post(path, json=rpc("ping")), 422)
+    assert body["errors"][0]["path"] == "namespace"
+    assert body["instance"] == unquote(path)
 
 
 async def test_only_post_is_answered(services: Services) -> None:
