@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -194,12 +195,15 @@ def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
 
 def _after_install(wanted: Installation) -> list[str]:
     """What the user should know: how to undo it, where the key is, what the client wants, if the service runs."""
-    scope = f" --project {wanted.project}" if wanted.project else ""
+    scope = f" --project {shlex.quote(str(wanted.project))}" if wanted.project else ""
     lines = [f"Undo: remembrancer uninstall {wanted.client}{scope}    Check: remembrancer doctor --url {wanted.url}"]
     if wanted.namespace:
         lines.append(f"Namespace: {wanted.namespace}")
     if wanted.stores_key:
         lines.append(f"The key is in the settings file, as env.{KEY_VARIABLE}; only you may read that file.")
+        settings = files_of(wanted)[0].path
+        if settings.is_symlink():
+            lines.append(f"{settings} is a link to {settings.resolve()}: do not publish the key from there.")
     elif wanted.authorised:
         lines.append(f"The key is not stored: {wanted.client} reads it from {KEY_VARIABLE}; export it in your profile.")
     lines += _NOTES.get(wanted.client, [])

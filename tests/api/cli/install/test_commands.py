@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -106,6 +107,29 @@ def test_given_key_is_stored_in_the_users_settings_of_claude_code_alone(home: Pa
     for arguments in (("codex",), ("claude-code", "--project", str(tmp_path))):
         assert "export it in your profile" in call("install", *arguments, "--key", "top-secret").output
     assert not any("top-secret" in path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_key_that_goes_into_a_linked_file_is_pointed_out(home: Path) -> None:
+    """Settings are often links into a repository of dotfiles, which may be published."""
+    (home / "dotfiles").mkdir()
+    (home / ".claude").mkdir()
+    target, link = home / "dotfiles" / "settings.json", home / ".claude" / "settings.json"
+    target.write_text("{}")
+    link.symlink_to(target)
+    note = f"{link} is a link to {target}: do not publish the key from there."
+    assert note not in call("install", "claude-code").output
+    assert note in call("install", "claude-code", "--key", "secret-key").output
+    assert link.is_symlink()
+
+
+def test_printed_undo_command_works_for_a_folder_with_blanks(home: Path, tmp_path: Path) -> None:
+    """The command is quoted as a shell reads it."""
+    project = tmp_path / "my project"
+    project.mkdir()
+    output = call("install", "codex", "--project", str(project)).output
+    undo = output.split("Undo: remembrancer ")[1].split("    Check:")[0]
+    assert call(*shlex.split(undo)).exit_code == 0
+    assert [path for folder in (home, project) for path in folder.rglob("*") if path.is_file()] == []
 
 
 def test_installing_again_without_the_key_keeps_a_stored_one(home: Path) -> None:
