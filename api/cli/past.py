@@ -131,8 +131,7 @@ def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) ->
         importing = SessionImport(asked.destination, SentMessages.open(asked.journal, destination_of(asked.where)))
         files = find()
         if not files and not watch:
-            looked = asked.path or places.looked_in(asked.source)
-            raise InvalidRequest(f"there is nothing of {asked.source} to import at {looked}; name a file or folder")
+            raise InvalidRequest(_nothing_found(asked, places))
         plan = await importing.plan(files)
         if dry_run:
             return plan
@@ -147,6 +146,18 @@ def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) ->
         raise typer.Exit(1 if done.problems else 0)
     present(done.to_json(), lambda _: report_view(done), as_json=asked.quiet)
     raise typer.Exit(done.exit_code)
+
+
+def _nothing_found(asked: _Asked, places: Places) -> str:
+    if asked.path is None:
+        looked = places.looked_in(asked.source)
+        return f"there is nothing of {asked.source} to import in {looked}; name a file or folder"
+    expected = (
+        "the conversations.json or ZIP file of an export" if asked.source in CHATS else "sessions, as .jsonl files"
+    )
+    if asked.source not in (*AGENTS, *CHATS):
+        expected = "notes, as .md files"
+    return f"{asked.path} has nothing of {asked.source} to import; expected {expected}"
 
 
 async def _import_planned(
@@ -170,7 +181,7 @@ def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
     async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
         groups = places.memory_files(asked.source, asked.path)
         if not groups:
-            raise InvalidRequest(f"there is nothing of {asked.source} to import in {places.looked_in(asked.source)}")
+            raise InvalidRequest(_nothing_found(asked, places))
         plan = await anyio.to_thread.run_sync(plan_memories, groups, asked.destination, template)
         if dry_run or not plan.requests:
             return plan, []
@@ -204,20 +215,23 @@ async def _send(
     *,
     quiet: bool,
 ) -> None:
-    """Send what is planned; with `find` also what is added to these files, until the process is asked to end."""
+    """Send what is planned, with `find` also what is added to these files, until the process is asked to end."""
     console = Console(stderr=True)
     importing.write = backend.write_part
     importing.progress = ImportProgress() if quiet else ProgressBar(console, "messages")
-    if find is None:
-        await importing.run(plan)
-        return
-    importing.patience_s = math.inf
+    ended = False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_at_signal, tasks.cancel_scope)
+        if find is not None:
+            importing.patience_s = math.inf
         await importing.run(plan)
-        console.print(f"sent {importing.report.sent} messages; waiting for more, Ctrl-C ends")
-        await follow(importing, find, plan.states, lambda count: console.print(f"sent {count} messages"))
+        ended = True
+        if find is not None:
+            console.print(f"sent {importing.report.sent} messages; waiting for more, Ctrl-C ends")
+            await follow(importing, find, plan.states, lambda count: console.print(f"sent {count} messages"))
         tasks.cancel_scope.cancel()
+    if not ended:
+        importing.report.stopped = "stopped before the end; run the command again to continue"
 
 
 async def _end_at_signal(scope: anyio.CancelScope) -> None:

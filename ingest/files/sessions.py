@@ -208,7 +208,7 @@ class SessionImport:
                     break
         finally:
             self.progress.finish()
-        self.report.seconds = anyio.current_time() - started
+            self.report.seconds = anyio.current_time() - started
         return self.report
 
     async def send(self, file: SessionFile) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,8 +22,10 @@ from api.cli.main import app
 from ingest.conversations.sessions import SaidBefore, SessionMessage
 from ingest.files.sessions import SessionPart
 from ingest.writing.outcome import WriteStatus
+from memtypes.platform import dies_with_parent
 from memtypes.project import project_namespace
 from tests.ingest.files.past.transcripts import NOISE, ClaudeTranscript, Rollout
+from tests.processes import REPOSITORY
 
 FACT = "The staging database is read-only on Sundays, so exports run on Mondays."
 
@@ -85,7 +91,7 @@ def test_a_dry_run_shows_what_would_be_taken_and_opens_nothing(home: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("codex",), "there is nothing of codex to import at {home}/.codex/sessions; name a file or folder"),
+        (("codex",), "there is nothing of codex to import in {home}/.codex/sessions; name a file or folder"),
         (("codex", "no/such"), "there is no file or folder no/such"),
         (("mem0",), "mem0 has no usual place; name the file that it was exported to"),
         (("obsidian", "--watch"), "--watch follows claude-code and codex, not obsidian"),
@@ -96,6 +102,22 @@ def test_what_cannot_be_imported_is_said(home: Path, arguments: tuple[str, ...],
     done = call(home, *arguments)
     assert done.exit_code == 2
     assert message.format(home=home) in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("codex", "sessions, as .jsonl files"),
+        ("chatgpt", "the conversations.json or ZIP file of an export"),
+        ("markdown", "notes, as .md files"),
+    ],
+)
+def test_a_path_without_anything_of_the_source_is_said(home: Path, source: str, expected: str) -> None:
+    """The message says what the path lacks, instead of asking for a path."""
+    (home / "empty").mkdir()
+    done = call(home, source, "empty")
+    assert done.exit_code == 2
+    assert f"empty has nothing of {source} to import; expected {expected}" in done.stderr
 
 
 def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
@@ -120,6 +142,36 @@ def test_a_service_that_is_away_is_said_before_anything_is_sent(home: Path) -> N
     done = call(home, "claude-code", "--url", "http://127.0.0.1:1")
     assert done.exit_code == 1
     assert "http://127.0.0.1:1 cannot be reached" in done.stderr
+
+
+def _answer_of(body: Any) -> bytes:
+    """An answer of a service with a JSON body."""
+    content = json.dumps(body).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    return head.encode() + content
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
+    """It says that the import is not complete and how to go on; exit code 1."""
+    transcripts(home)
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = f"{heeding}; from api.cli.main import app; app()"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        arguments = [sys.executable, "-c", command, "import", "claude-code", "--yes", "--url", url]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        with subprocess.Popen(dies_with_parent(arguments), env=environment, stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.recv(65536).startswith(b"GET /v1/stats")
+                connection.sendall(_answer_of({"total": {"count": 0}}))
+                assert connection.recv(1)  # the request with messages, which is never answered
+                child.send_signal(signal.SIGINT)
+                output = child.stdout.read()
+    assert "stopped before the end; run the command again to continue" in output
+    assert child.returncode == 1
 
 
 @pytest.mark.slow
