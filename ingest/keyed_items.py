@@ -132,8 +132,8 @@ class KeyedItems:
     async def restore(self, scope: Scope, line: ExportedItem) -> str:
         """Store an exported item with its times; its id."""
         item = line.item()
-        own = replace(scope, agent_id=item.agent_id)
-        await self.store.put(own, item, await self._vectors(item.value, item.index), restored=True)
+        agent_scope = replace(scope, agent_id=item.agent_id)
+        await self.store.put(agent_scope, item, await self._vectors(item.value, item.index), restored=True)
         return item.address.id_in(scope, item.agent_id)
 
     async def delete_expired(self) -> int:

@@ -117,7 +117,7 @@ STATUS: dict[type[RemembrancerError], int] = {
 _HINTS = {
     404: "There is no such path; /docs lists the calls.",
     405: "This path does not support this method; the Allow header lists the supported ones.",
-    413: "The body is too large: the limit is 2 MiB, or 32 MiB for a batch. Split it.",
+    413: "The body is too large: the limit is 2 MiB, 4 MiB for a keyed item, or 32 MiB for a batch. Split it.",
     500: "The service failed on this request; its log names the cause.",
 }
 

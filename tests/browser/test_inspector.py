@@ -43,7 +43,7 @@ def test_axe_is_the_published_file() -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-async def test_view_is_sound(look: Look, view: str) -> None:
+async def test_view_has_no_axe_findings_and_fits_the_window(look: Look, view: str) -> None:
     """On a laptop: no serious finding of axe-core, nothing wider than the window, all details opened."""
     path, query = VIEWS[view]
     await look.go(path, **query)
@@ -51,7 +51,7 @@ async def test_view_is_sound(look: Look, view: str) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-async def test_view_is_sound_on_a_dark_phone(phone: Look, view: str) -> None:
+async def test_view_has_no_axe_findings_on_a_dark_phone(phone: Look, view: str) -> None:
     """The same at 360 pixels in dark mode, whose page is dark."""
     path, query = VIEWS[view]
     await phone.go(path, **query)

@@ -1,7 +1,7 @@
-"""Who uses the inspector: logins by key, found again by a cookie, and the tokens that forms carry.
+"""Logins to the inspector by API key, and the CSRF tokens of its forms.
 
-A login is kept in this process: the cookie has a random name of it and nothing of the key. It ends after LOGIN_S, at a
-logout, when its key is revoked, and when the service stops.
+Logins are held in memory. The cookie is a random id of the login and has nothing of the key in it. A login ends after
+LOGIN_S, at a logout, when its key is revoked, and when the service stops.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Logins:
         self._logins.pop(_digest(cookie or ""), None)
 
     def visitor(self, cookie: str | None) -> Visitor | None:
-        """The visitor with this cookie; None if there is a need to log in."""
+        """The visitor with this cookie; None for one who has to log in."""
         login = self._logins.get(_digest(cookie)) if cookie else None
         caller = self._keys.caller_with(login.key_id) if login else None
         if login is not None and caller is not None:

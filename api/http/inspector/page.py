@@ -81,8 +81,8 @@ VIEWS: tuple[tuple[str, str], ...] = (
 
 def link(path: str, **parameters: object) -> str:
     """The address of a page below /inspect, with those parameters that have a value."""
-    given = {name: str(value) for name, value in parameters.items() if value not in (None, "")}
-    return f"{ROOT}{path}" + (f"?{urlencode(given)}" if given else "")
+    present = {name: str(value) for name, value in parameters.items() if value not in (None, "")}
+    return f"{ROOT}{path}" + (f"?{urlencode(present)}" if present else "")
 
 
 def environment() -> Environment:

@@ -62,7 +62,9 @@ class View:
 
 
 def visitor_guard(logins: Logins, rate: RateLimit) -> Guard:
-    """A guard that sets `auth` and `visitor`, and raises LoginNeeded, Forbidden or TooMany; closed for other handlers.
+    """A guard that sets `auth` and `visitor`, and raises LoginNeeded, Forbidden or TooMany.
+
+    It admits only handlers that are a `View` or marked `public`.
 
     A function and no object, because Litestar copies the guards of a router with all that they hold.
     """
@@ -88,7 +90,7 @@ def visitor_guard(logins: Logins, rate: RateLimit) -> Guard:
 
 
 def visitor_of(request: Request[Any, Any, Any]) -> Visitor | None:
-    """Who sent the request, as the guard has found out; None for one who has not logged in."""
+    """The visitor that the guard set on the request; None for one who has not logged in."""
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     return visitor
 

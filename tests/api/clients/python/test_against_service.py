@@ -228,7 +228,7 @@ def test_a_key_that_no_header_can_carry_is_refused(url: str, key: str) -> None:
     assert key not in str(caught.value)
 
 
-def test_judgements_models_and_upkeep(memory: Remembrancer) -> None:
+def test_judgement_model_and_upkeep_calls_answer_with_their_types(memory: Remembrancer) -> None:
     """The calls beside memories answer with their types."""
     assert memory.classify("Run the migrations first, then deploy").type in {"procedural", "semantic", "prospective"}
     assert memory.review("We decided to use Postgres").decision in {"store", "reject"}

@@ -348,10 +348,10 @@ def test_a_default_time_to_live_is_the_stores(url: str) -> None:
 def test_two_stores_of_one_namespace_share_their_items(url: str) -> None:
     """Another process sees them; another namespace does not."""
     namespace = f"n {uuid.uuid4()}"
-    with Remembrancer(url, namespace=namespace) as one, Remembrancer(url, namespace=namespace) as two:
-        RemembrancerStore(one).put(("t",), "k", {"x": 1})
-        assert RemembrancerStore(two).get(("t",), "k") is not None
-        assert RemembrancerStore(two.within("elsewhere")).get(("t",), "k") is None
+    with Remembrancer(url, namespace=namespace) as first, Remembrancer(url, namespace=namespace) as second:
+        RemembrancerStore(first).put(("t",), "k", {"x": 1})
+        assert RemembrancerStore(second).get(("t",), "k") is not None
+        assert RemembrancerStore(second.within("elsewhere")).get(("t",), "k") is None
 
 
 def test_sync_methods_of_an_async_client_are_refused(url: str) -> None:

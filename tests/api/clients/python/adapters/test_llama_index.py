@@ -39,7 +39,7 @@ async def test_what_leaves_the_chat_is_recalled_in_another_session(url: str) -> 
         assert FACT.removesuffix(".") in str(messages[0].content)
 
 
-async def test_a_chat_engine_is_given_what_is_known(url: str) -> None:
+async def test_a_chat_engine_gets_the_recalled_context(url: str) -> None:
     """The prompt of the mock model has the fact."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         await memory.remember(FACT, type="semantic")
