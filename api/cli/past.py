@@ -258,7 +258,7 @@ def plan_view(plan: SessionPlan) -> RenderableType:
     for name, each in sorted(plan.namespaces.items()):
         numbers = (str(each.sessions), str(each.messages), str(each.new))
         table.add_row(Text(name), *numbers, each.first[:10], each.last[:10])
-    files = Text(f"{plan.read} files, {plan.new} new messages")
+    files = Text(f"files: {plan.read}, new messages: {plan.new}")
     return Group(files, table, *_reasons("left out", plan.left_out), *_problems(plan.problems))
 
 

@@ -97,7 +97,7 @@ def test_a_dry_run_shows_what_would_be_taken_and_opens_nothing(home: Path) -> No
         (("obsidian", "--watch"), "--watch follows claude-code and codex, not obsidian"),
     ],
 )
-def test_what_cannot_be_imported_is_said(home: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_a_bad_argument_is_explained_in_one_line(home: Path, arguments: tuple[str, ...], message: str) -> None:
     """One line says what is wrong; exit code 2."""
     done = call(home, *arguments)
     assert done.exit_code == 2
@@ -112,7 +112,7 @@ def test_what_cannot_be_imported_is_said(home: Path, arguments: tuple[str, ...],
         ("markdown", "notes, as .md files"),
     ],
 )
-def test_a_path_without_anything_of_the_source_is_said(home: Path, source: str, expected: str) -> None:
+def test_a_path_without_matching_files_is_explained(home: Path, source: str, expected: str) -> None:
     """The message says what the path lacks, instead of asking for a path."""
     (home / "empty").mkdir()
     done = call(home, source, "empty")
