@@ -143,6 +143,15 @@ async def test_body_above_2_mib_is_413(client: httpx.AsyncClient) -> None:
     problem(await client.post("/v1/search", content=pieces(), headers=JSON), 413)
 
 
+async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.AsyncClient) -> None:
+    """A body of escapes may be four times as long as the largest value."""
+    for mebibytes, status in ((3, 422), (5, 413)):
+        body = b'{"namespace": "n", "key": "k", "value": "' + b"x" * (mebibytes << 20) + b'"}'
+        answer = await client.put("/v1/items", content=body, headers=JSON)
+        assert answer.status_code == status
+    assert "4 MiB for a keyed item" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "said"),
     [
