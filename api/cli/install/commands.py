@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, TypeAlias
 from urllib.parse import urlsplit
@@ -209,6 +210,11 @@ def _after_install(wanted: Installation) -> list[str]:
     lines += _NOTES.get(wanted.client, [])
     if not _answers(wanted.url):
         lines.append(f"No service answers on {wanted.url} yet: start it with `make run` or `remembrancer serve`.")
+    elif _refuses_key(wanted):
+        fault = "does not know this key" if wanted.authorised else "needs a key"
+        lines.append(
+            f"The service {fault}, so nothing is remembered: install again with --key, or with {KEY_VARIABLE} exported."
+        )
     return lines
 
 
@@ -230,6 +236,19 @@ def _answers(url: str) -> bool:
         return httpx.get(f"{url}/health/live", timeout=_TIMEOUT_S).is_success
     except httpx.HTTPError:
         return False
+
+
+def _refuses_key(wanted: Installation) -> bool:
+    """Whether the service refuses the key that the client would send, or that it sends none."""
+    key = wanted.key or os.environ.get(KEY_VARIABLE)
+    headers = {"Authorization": f"Bearer {key}"} if wanted.authorised else {}
+    try:
+        answer = httpx.get(
+            f"{wanted.url}/v1/stats", params={"namespace": "default"}, headers=headers, timeout=_TIMEOUT_S
+        )
+    except httpx.HTTPError:
+        return False
+    return answer.status_code == HTTPStatus.UNAUTHORIZED
 
 
 def _report_systemd(refused: str | None, done: str) -> None:

@@ -66,6 +66,15 @@ def test_clients_that_work_are_named_with_what_answers(service: Process, project
     assert found["cursor"] == (True, f"MCP answers on {service.url}")
 
 
+@pytest.mark.usefixtures("project")
+def test_install_says_that_the_service_refuses_the_key(service: Process) -> None:
+    """Before a session fails: for no key, and for an unknown one."""
+    install = ("install", "claude-code", "--url", service.url)
+    assert "The service needs a key, so nothing is remembered" in call(*install).output
+    assert "The service does not know this key" in call(*install, "--key", "unknown-key").output
+    assert "so nothing is remembered" not in call(*install, "--key", KEY).output
+
+
 def test_faults_say_what_to_do(service: Process, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries that are gone, a key that is missing or wrong, a service that is away and a second installation."""
     call("install", "claude-code", "--project", str(project), "--url", "http://127.0.0.1:1")
