@@ -27,7 +27,8 @@ from memtypes.platform import dies_with_parent
 READY_S = 180.0
 """Limit for a start: it takes two seconds on an idle machine, but took over sixty at low priority on a busy one."""
 
-STOP_S = 30.0
+STOP_S = 90.0
+"""Limit for a stop: running calls have 30 seconds, then the service stores what is queued and closes its stores."""
 _POLL_S = 0.02
 _LARGEST_ANSWER = 1 << 22
 
