@@ -127,7 +127,7 @@ async def embeddings_of(texts: Sequence[str]) -> dict[str, Embedding]:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What the models learn from."""
+    """The examples that the models are trained on."""
 
     known: dict[str, Embedding]
     types: list[Example] = field(default_factory=list)

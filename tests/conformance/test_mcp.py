@@ -61,7 +61,7 @@ def _served(app: Litestar) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def product() -> Iterator[str]:
-    """Address of the product's MCP server, without keys."""
+    """Address of a running service's MCP server that needs no keys."""
     yield from _served(create_app(fake_services(lambda: NOW), local_only=True))
 
 

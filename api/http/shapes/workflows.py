@@ -244,6 +244,9 @@ class WorkflowHistoryAnswer(Answer):
 
 
 class ContinueAnswer(WorkflowHistoryAnswer):
-    """The history before the input, and the input's version. redactions: secrets removed from the input, by kind."""
+    """The history up to the input, and the version that the input has in it.
+
+    redactions: secrets removed from the input, by kind.
+    """
 
     redactions: Redactions = None

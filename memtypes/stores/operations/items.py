@@ -85,7 +85,7 @@ def payload_of(scope: Scope, item: Item, *, indexed: bool) -> Payload:
 
 
 def item_of(payload: Payload, score: float | None = None) -> Item:
-    """The item in a point's payload."""
+    """The keyed item that a point's payload stores."""
     index, ttl, expires = payload.get("index"), payload.get("ttl_s"), payload.get(EXPIRES)
     return Item(
         address=ItemAddress.model_construct(path=path_of_text(payload["path"]), key=payload["key"]),

@@ -139,7 +139,7 @@ def test_later_statements_that_are_no_updates_are_not_boosted(later: Candidate) 
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
 
 
-def test_a_memory_without_a_session_is_an_update_whatever_it_says() -> None:
+def test_a_later_memory_without_a_session_is_an_update_even_without_a_value() -> None:
     """It was written by itself, unlike most turns; but it must score nearly as well."""
     earlier = turn("a", 1, session_id=None)
     later = turn("b", 5, session_id=None, gives_value=False)

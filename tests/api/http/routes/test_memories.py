@@ -1,4 +1,4 @@
-"""Calls that write, read, change, list, rate and delete memories."""
+"""The HTTP calls that write, read, change, list, rate and delete memories."""
 
 from __future__ import annotations
 
