@@ -21,6 +21,8 @@ from memtypes.ports.locks import LockRequest, Locks
 
 _log = logging.getLogger(__name__)
 
+_CANCEL_AGAIN_S = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class BackgroundJob:
@@ -71,9 +73,11 @@ class BackgroundJobs(Collector):
             yield self
         finally:
             stopping.set()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            pending = set(tasks)
+            while pending:  # work that lost a cancellation would go on to its end, minutes behind a backlog
+                for task in pending:
+                    task.cancel()
+                _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
 
     async def run_once(self, job: BackgroundJob) -> None:
         """Run the job unless another process is running it. A failure is counted and logged, not raised."""

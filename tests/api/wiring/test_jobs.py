@@ -103,3 +103,19 @@ async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> Non
         async with jobs.running():
             await started.wait()
     assert sum(tally.runs for tally in jobs.tallies.values()) == 1
+
+
+async def test_work_that_loses_a_cancellation_is_cancelled_again(live: LiveClient) -> None:
+    """It does not go on to its end, which may be minutes away."""
+    begun = anyio.Event()
+
+    async def work(_fence: int) -> int:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3_600)
+        await asyncio.sleep(3_600)
+        return 1
+
+    with anyio.fail_after(10):
+        async with BackgroundJobs(RedisLocks(live), [job(work)]).running():
+            await begun.wait()
