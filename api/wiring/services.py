@@ -72,9 +72,9 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         freeze_loaded_objects()
         services = assemble(resources, book, use_counts)
         if services.threads is not None:
-            opened.push_async_callback(services.threads.evicted_turns.settled)
+            opened.push_async_callback(services.threads.evicted_turns.aclose)
         if services.captures is not None:
-            opened.push_async_callback(services.captures.settled)
+            opened.push_async_callback(services.captures.aclose)
         yield services
 
 

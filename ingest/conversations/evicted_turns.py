@@ -67,6 +67,7 @@ class EvictedTurnWriter:
         self._due: set[Scope] = set()
         self._waiting: dict[tuple[str, str], int] = {}
         self._persisting: asyncio.Task[None] | None = None
+        self._closing = False
 
     @property
     def waiting(self) -> int:
@@ -84,8 +85,13 @@ class EvictedTurnWriter:
         while self._persisting is not None and not self._persisting.done():
             await asyncio.wait({self._persisting})
 
+    async def aclose(self) -> None:
+        """Return when the batch that is being written is stored; the others stay queued for the next start."""
+        self._closing = True
+        await self.settled()
+
     async def _persist_due(self) -> None:
-        while self._due:
+        while self._due and not self._closing:
             await self.persist(self._due.pop())
 
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
@@ -97,6 +103,8 @@ class EvictedTurnWriter:
                 while left > 0 and (batches := await self.store.pending(scope, min(left, _PAGE))):
                     left -= len(batches)
                     for batch in batches:
+                        if self._closing:
+                            return memory_ids
                         memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
                 self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
             except RemembrancerError as error:

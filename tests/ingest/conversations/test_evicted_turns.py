@@ -124,6 +124,24 @@ async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: 
     assert all(entry.memory_id for entry in await threads.evicted_turns.turns(scope, thread.id))
 
 
+async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> None:
+    """A service with thousands of evicted turns in the queue stops at once; the next one stores them."""
+    gate, scope, store = SlowGate(), fresh_scope(), InMemoryStore()
+    threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(store, gate))
+    thread = (await threads.open(scope, OpenRequest(resource="r"))).thread
+    for number in range(6):
+        await threads.append(scope, thread.id, NewTurn(role="user", content=f"turn {number}"), None)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as closing:
+            closing.start_soon(threads.evicted_turns.aclose)
+            await anyio.wait_all_tasks_blocked()
+            gate.opened.set()
+    assert await stored_turns(store, scope) == [0]
+    following = EvictedTurnWriter(threads.evicted_turns.store, ingestor_over(store), lambda: NOW)
+    assert await following.persist_all() == 3
+    assert await stored_turns(store, scope) == [0, 1, 2, 3]
+
+
 async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
     """It is moved behind the other batches and is never set aside, however often it is tried."""
     threads, store, gate = await evicted("poison", "a", "b"), InMemoryStore(), PoisonGate(Unavailable("away"))
