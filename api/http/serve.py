@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -20,6 +21,10 @@ from api.wiring import open_services
 from api.wiring.container import Services
 
 _log = logging.getLogger(__name__)
+
+_ALLOCATIONS = 20_000
+"""New objects per garbage collection, instead of 700. Queued receipts hold tens of thousands of objects; collecting
+them took a ninth of the time under eight clients, 80 ms at a time."""
 
 
 def check_exposure(host: str, keys: KeyRing) -> None:
@@ -57,6 +62,7 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
             if before is not None:
                 await before(services)
             server = _server(services, settings, local_only=not keys.entries)
+            freeze_loaded_objects()
             _log.info("listening on http://%s:%s", settings.host, bound.getsockname()[1])
             _log.info("inspector on http://%s:%s/inspect", settings.host, bound.getsockname()[1])
             # uvicorn raises the signal again after it has stopped, which would end the process before the stores are
@@ -85,3 +91,10 @@ def _server(services: Services, settings: Settings, *, local_only: bool) -> uvic
 
 def _already_stopped(number: int, _frame: FrameType | None) -> None:
     _log.debug("signal %s ignored: already stopped", number)
+
+
+def freeze_loaded_objects() -> None:
+    """Exclude all objects that exist now from garbage collection, where they would cost 100 ms a time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS, 20, 20)

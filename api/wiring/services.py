@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -69,7 +68,6 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
     async with AsyncExitStack() as opened:
         resources = await open_resources(settings, opened)
         use_counts = await opened.enter_async_context(UseCounts(resources.store).running())
-        freeze_loaded_objects()
         services = assemble(resources, book, use_counts)
         if services.threads is not None:
             opened.push_async_callback(services.threads.evicted_turns.aclose)
@@ -265,15 +263,3 @@ def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[Back
         return await upkeep.run_round({DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)
 
     return (BackgroundJob("upkeep", every_s, run_round, UPKEEP_LIMIT_S, min(every_s, UPKEEP_FIRST_S)),)
-
-
-_ALLOCATIONS = 20_000
-"""New objects per garbage collection, instead of 700. Queued receipts hold tens of thousands of objects; collecting
-them took a ninth of the time under eight clients, 80 ms at a time."""
-
-
-def freeze_loaded_objects() -> None:
-    """Exclude all objects that exist now from garbage collection, where they would cost 100 ms a time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_ALLOCATIONS, 20, 20)

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+from api.http.serve import freeze_loaded_objects
 from api.settings import Settings, read_settings
 from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
-from api.wiring.services import freeze_loaded_objects
 from benchmarks.harness.service import wait_until_closed
 from benchmarks.harness.synthetic import Turn, turns
 from benchmarks.sets.data import CorpusEntry, to_draft

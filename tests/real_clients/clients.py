@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.processes import REPOSITORY
 from tests.real_clients.stub_models import StubModel
@@ -28,13 +29,23 @@ class ClientRun:
 
 
 @dataclass(slots=True)
-class RealClient:
-    """A client with its home folder. program: of the client. environment: what it adds to PATH and HOME."""
+class RealClient(ABC):
+    """A client with its home folder. name: as `install` takes it. environment: what it adds to PATH and HOME."""
+
+    name: ClassVar[str]
 
     program: Path
     home: Path
     model: StubModel
     environment: dict[str, str] = field(default_factory=dict)
+
+    @abstractmethod
+    def ask(self, folder: Path, *prompts: str, resume: str | None = None) -> ClientRun:
+        """Send the prompts in a session in `folder`, a new one or `resume`, each after the answer to the one before."""
+
+    @abstractmethod
+    def configure(self) -> None:
+        """Point the client at the stub model."""
 
     def installer(self, *arguments: str) -> str:
         """Run `remembrancer ARGUMENTS` as the user of this home; its output."""
@@ -63,6 +74,8 @@ class RealClient:
 class ClaudeCode(RealClient):
     """The Claude Code of the PyPI package claude-agent-sdk."""
 
+    name = "claude-code"
+
     def configure(self) -> None:
         """Point it at the stub model, and keep it from everything else."""
         self.environment = {
@@ -73,8 +86,9 @@ class ClaudeCode(RealClient):
             "IS_SANDBOX": "1",
         }
 
-    def ask(self, folder: Path, *prompts: str, options: tuple[str, ...] = ()) -> ClientRun:
-        """Send the prompts in a session in `folder`, each after the answer to the one before."""
+    def ask(self, folder: Path, *prompts: str, resume: str | None = None, options: tuple[str, ...] = ()) -> ClientRun:
+        """Send the prompts in one run of the program, with these options."""
+        session = ("--resume", resume) if resume else ()
         command = [
             str(self.program),
             "-p",
@@ -86,7 +100,7 @@ class ClaudeCode(RealClient):
         ]
         started, result = time.monotonic(), dict[str, Any]()
         with (self.home / "stderr").open("w") as errors, subprocess.Popen(
-            [*command, *options], cwd=folder, env=self._variables(), text=True, stderr=errors,
+            [*command, *session, *options], cwd=folder, env=self._variables(), text=True, stderr=errors,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         ) as process:  # fmt: skip
             assert process.stdin is not None
@@ -116,6 +130,8 @@ class ClaudeCode(RealClient):
 class Codex(RealClient):
     """The Codex of the npm package @openai/codex."""
 
+    name = "codex"
+
     def configure(self) -> None:
         """Point it at the stub model."""
         self.environment = {"STUB_KEY": "stub"}
@@ -126,8 +142,11 @@ class Codex(RealClient):
             f'base_url = "{self.model.url}/v1"\nwire_api = "responses"\nenv_key = "STUB_KEY"\n'
         )
 
-    def ask(self, folder: Path, prompt: str, resume: str | None = None) -> ClientRun:
-        """Send a prompt in a session in `folder`: a new one, or `resume`. Its hooks are trusted without a question."""
+    def ask(self, folder: Path, *prompts: str, resume: str | None = None) -> ClientRun:
+        """Send each prompt in a run of the program, which trusts its hooks without a question."""
+        *earlier, prompt = prompts
+        for each in earlier:
+            resume = self.ask(folder, each, resume=resume).session_id
         options = ["--json", "--skip-git-repo-check", "--dangerously-bypass-hook-trust"]
         session = ["resume", resume] if resume else []
         started = time.monotonic()

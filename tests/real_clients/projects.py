@@ -146,6 +146,9 @@ PROJECTS = [
     ),
 ]
 
+HERON = PROJECTS[0]
+"""The project of tests that need one."""
+
 
 def wait_until_stored(service: MemoryService, folder: Path, text: str) -> None:
     """Return when a memory of the project contains `text`: what a client sends is stored after its answer."""
