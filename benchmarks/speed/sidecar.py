@@ -169,5 +169,5 @@ class Measured:
 def without_keyword_search(kind: Collection, path: Path) -> Shard:
     """The shard in `path`, opened so that the engine runs every keyword search instead of the sidecar."""
     shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
-    namespaces = NamespaceCache(lambda _where, limit: np.arange(limit), small=0)
+    namespaces = NamespaceCache(lambda _where, limit: np.arange(limit), shard.reader.count, small=0)
     return replace(shard, reader=replace(shard.reader, namespaces=namespaces))

@@ -42,7 +42,7 @@ def within(scope: Scope, *conditions: Condition) -> Condition:
         theirs = {"key": "agent_id", "match": {"any": [agent for agent in scope.agents if agent is not None]}}
         nobodys = [{"is_empty": {"key": "agent_id"}}] if None in scope.agents else []
         bounds.append({"should": [negated(equals("type", MemoryType.WORKING)), theirs, *nobodys]})
-    return {"must": [*bounds, *(condition for condition in conditions if condition)]}
+    return {"must": [*bounds, *_flat(conditions)]}
 
 
 def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
@@ -98,7 +98,7 @@ def to_condition(tree: Filter | None) -> Condition:
         case None:
             return EVERYTHING
         case All(parts):
-            return {"must": [to_condition(part) for part in parts]}
+            return {"must": _flat(map(to_condition, parts))}
         case AnyOf(parts):
             return {"should": [to_condition(part) for part in parts] or [NOTHING]}
         case Not(part):
@@ -107,6 +107,14 @@ def to_condition(tree: Filter | None) -> Condition:
             return {"is_empty": {"key": path_of(field)}}
         case Compare():
             return _compare(tree)
+
+
+def _flat(conditions: Iterable[Condition]) -> list[Condition]:
+    """`conditions` with the parts of each `must` in its place: engines check nested conditions more slowly."""
+    flat: list[Condition] = []
+    for condition in conditions:
+        flat += condition["must"] if condition.keys() == {"must"} else [condition] if condition else []
+    return flat
 
 
 def path_of(field: str) -> str:

@@ -28,7 +28,7 @@ _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """Reads of one shard. namespaces: cached slots and inverted indexes of its small namespaces."""
+    """Reads of one shard. namespaces: cached sizes; of small ones also slots and inverted indexes."""
 
     engine: edge.EdgeShard
     slots: SlotFile
@@ -38,7 +38,8 @@ class Reader:
     @classmethod
     def of(cls, engine: edge.EdgeShard, slots: SlotFile, terms: TermFile) -> Reader:
         """The reader of the shard that consists of `engine`, `slots` and `terms`, with empty caches."""
-        return cls(engine, slots, terms, NamespaceCache(partial(_matching, engine, slots)))
+        namespaces = NamespaceCache(partial(_matching, engine, slots), partial(_count, engine, slots))
+        return cls(engine, slots, terms, namespaces)
 
     def search(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
         """The hits of each query; keyword queries in small namespaces are answered by inverted indexes."""
@@ -65,10 +66,8 @@ class Reader:
 
     def count(self, where: Condition) -> int:
         """The number of points that meet a condition."""
-        members = self.namespaces.members(where)
-        if members is not None:
-            return len(members)
-        return self.engine.count(edge.CountRequest(exact=True, filter=self._filter(where)))
+        known = self.namespaces.count(where)
+        return _count(self.engine, self.slots, where) if known is None else known
 
     def facet(self, field: str, where: Condition, limit: int) -> FacetCounts:
         """The values of a payload field, each with the number of memories that have it, at most `limit`."""
@@ -123,6 +122,11 @@ def _matching(engine: edge.EdgeShard, slots: SlotFile, where: Condition, limit: 
     """The slots of the points that meet a condition, at most `limit`, ascending."""
     request = edge.ScrollRequest(limit=limit, filter=Translator(slots).filter(where), with_payload=False)
     return slots_in(engine.scroll(request)[0])
+
+
+def _count(engine: edge.EdgeShard, slots: SlotFile, where: Condition) -> int:
+    """The number of points that meet a condition."""
+    return engine.count(edge.CountRequest(exact=True, filter=Translator(slots).filter(where)))
 
 
 def slots_in(points: Iterable[Any]) -> Slots:

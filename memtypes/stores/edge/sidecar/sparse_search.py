@@ -34,6 +34,9 @@ ScopeKey: TypeAlias = tuple[str, str]
 Matching: TypeAlias = Callable[[Condition, int], Slots]
 """Reads the slots of the points that meet a condition, at most the given number, ascending."""
 
+Counting: TypeAlias = Callable[[Condition], int]
+"""Counts the points that meet a condition."""
+
 EngineHits: TypeAlias = Callable[[Sequence[VectorQuery]], list[QueryHits]]
 """Runs queries in the engine: the hits of each."""
 
@@ -41,29 +44,47 @@ _NO_HITS = QueryHits(np.empty(0, dtype=np.int64), np.empty(0))
 
 
 class NamespaceCache:
-    """Cache of the slots and the inverted indexes of small namespaces of one shard.
+    """Cache of the slots and the inverted indexes of small namespaces of one shard, and of the sizes of large ones.
 
     The engine process is the only writer, so they are valid until a memory of the namespace is written or removed.
-    matching: reads slots from the engine. small: most memories of a small namespace. cached: most namespaces in the
+    matching, counting: read from the engine. small: most memories of a small namespace. cached: most namespaces in the
     cache. terms: most terms of all inverted indexes together.
     """
 
-    def __init__(self, matching: Matching, small: int = SMALL, cached: int = CACHED, terms: int = CACHED_TERMS) -> None:
+    def __init__(
+        self,
+        matching: Matching,
+        counting: Counting,
+        small: int = SMALL,
+        cached: int = CACHED,
+        terms: int = CACHED_TERMS,
+    ) -> None:
         self._matching = matching
+        self._counting = counting
         self._small = small
         self._cached = cached
         self._most_terms = terms
-        self._slots: OrderedDict[ScopeKey, Slots | None] = OrderedDict()
+        self._slots: OrderedDict[ScopeKey, Slots | int] = OrderedDict()
         self._corpora: OrderedDict[ScopeKey, SparseCorpus] = OrderedDict()
 
     def members(self, where: Condition) -> Slots | None:
         """The slots of a small namespace, ascending; None if `where` has other conditions or the namespace is large."""
+        known = self._known(where)
+        return None if isinstance(known, int) else known
+
+    def count(self, where: Condition) -> int | None:
+        """The number of memories in a namespace; None if `where` has other conditions."""
+        known = self._known(where)
+        return known if known is None or isinstance(known, int) else len(known)
+
+    def _known(self, where: Condition) -> Slots | int | None:
+        """The slots of a small namespace, or the size of a large one; None if `where` has other conditions."""
         scope, rest = scope_in(where)
         if scope is None or rest:
             return None
         if scope not in self._slots:
             slots = self._matching(where, self._small + 1)
-            self._slots[scope] = np.sort(slots) if len(slots) <= self._small else None
+            self._slots[scope] = np.sort(slots) if len(slots) <= self._small else self._counting(where)
             if len(self._slots) > self._cached:
                 self._slots.popitem(last=False)
         self._slots.move_to_end(scope)

@@ -171,16 +171,21 @@ class Read:
         self.asked += 1
         return slots_of(range(min(self.count, limit)))
 
+    def counting(self, _where: Condition) -> int:
+        """The number of members of the namespace."""
+        return self.count
+
 
 def test_a_namespace_is_read_once_until_a_write() -> None:
-    """Only a write in it causes another read; of a large namespace only its size class is cached."""
+    """Only a write in it causes another read; of a large namespace only its size is cached."""
     for count in (3, 4):
         read = Read(count)
-        scopes = NamespaceCache(read.matching, small=3)
+        scopes = NamespaceCache(read.matching, read.counting, small=3)
         changes: list[Change] = [PutPoints((), within(OTHER)), SetFields(within(SCOPE), {"importance": 2})]
         for change in changes:
             members = scopes.members(within(SCOPE))
             assert (members is None) == (count > 3)
+            assert scopes.count(within(SCOPE)) == count
             scopes.forget(change)
         changes = [
             PutPoints((), within(SCOPE)),
@@ -195,16 +200,17 @@ def test_a_namespace_is_read_once_until_a_write() -> None:
 
 def test_only_a_plain_namespace_condition_has_members() -> None:
     """Searches with any other condition are answered by the engine."""
-    scopes = NamespaceCache(Read(3).matching)
+    scopes = NamespaceCache(Read(3).matching, Read(3).counting)
     assert scopes.members(within(SCOPE, has_ids(["x"]))) is None
     assert scopes.members(of_tenant(SCOPE.tenant)) is None
+    assert scopes.count(of_tenant(SCOPE.tenant)) is None
     assert scope_in({**within(SCOPE), "must_not": [has_ids(["x"])]})[0] is None
 
 
 def test_the_least_recent_namespace_is_evicted() -> None:
     """The members of an evicted namespace are read again when they are needed."""
     read = Read(3)
-    scopes = NamespaceCache(read.matching, cached=2)
+    scopes = NamespaceCache(read.matching, read.counting, cached=2)
     for name in ("a", "b", "a", "c", "a", "b"):
         scopes.members(within(Scope("acme", name)))
     assert read.asked == 4
@@ -212,7 +218,7 @@ def test_the_least_recent_namespace_is_evicted() -> None:
 
 def test_inverted_indexes_are_bounded_by_their_terms(shard: Shard) -> None:
     """The least recent index is evicted; when it is built again, it gives the same hits."""
-    cache = NamespaceCache(shard.reader.namespaces._matching, terms=1)
+    cache = NamespaceCache(shard.reader.namespaces._matching, shard.reader.count, terms=1)
     first = cache.corpus(within(SCOPE), shard.terms)
     assert first is not None
     assert cache.corpus(within(SCOPE), shard.terms) is first
