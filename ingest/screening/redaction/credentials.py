@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ingest.screening.redaction.features import BigramTable, Surroundings, features, prefixed, ruled_out
+from ingest.screening.redaction.features import COPULA, BigramTable, Surroundings, features, prefixed, ruled_out
 from ingest.screening.redaction.rules import NAMES, compile_re2
 from memtypes.linear_model import LinearModel
 
@@ -233,7 +233,7 @@ def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
 
 
 def _name_before(before: str) -> str:
-    """The name at the end of `before` that a value is assigned to, as in `name = "`; "" if there is none."""
+    """The name at the end of `before` that a value is assigned to, as in `name = "`; "" if there is none, or a verb."""
     sign = before.rstrip(" \t\"'`([")
     left = sign.rstrip(":=>,")
     if left == sign:
@@ -242,7 +242,8 @@ def _name_before(before: str) -> str:
     first = len(left)
     while first and (left[first - 1].isalnum() or left[first - 1] in "_.-[]$@"):
         first -= 1
-    return left[first:]
+    name = left[first:]
+    return "" if COPULA.fullmatch(name) else name
 
 
 def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] | None:

@@ -145,10 +145,12 @@ _HARMLESS = re.compile(
     r"client[ _-]?id)"
     r"[\"']?\s?[:=@\-#/]?\s*(?:is |ist |matches )?[\"'(<]?$"
 )
-_COPULA = re.compile(
+COPULA = re.compile(
     r"(?i)\b(?:is|was|are|now|as|'s|ist|lautet|war|heißt|es|est|c'est|é|è|sono|to|är|er|on|je|"
     r"\u044f\u0432\u043b\u044f\u0435\u0442\u0441\u044f|\ub294|\uc740)\b|[\u306f\u662f\u4e3a]"
 )
+_SAID_BEFORE_COLON = re.compile(rf"\s*(?:{COPULA.pattern.removeprefix('(?i)')})(?=\s?[:\uff1a])", re.IGNORECASE)
+"""The verb of "my password is: ..."; the colon alone says as much."""
 _HARMLESS_NAME = re.compile(
     r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev|etag|fingerprint|version|url|uri|host|endpoint|file|"
     r"path|name|user(?:name)?|login|email|type|kind|format|date|time|ts|region|zone|model|image|resolved|source|repo|"
@@ -160,7 +162,7 @@ _ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]I
 
 def context_features(near: Surroundings) -> list[float]:
     """Values for `CONTEXT`, 0 or 1 each, but "joined_words"."""
-    gap, left = near.gap, near.side == "left"
+    gap, left = _SAID_BEFORE_COLON.sub("", near.gap), near.side == "left"
     words = len(gap.split())
     assigned = re.fullmatch(
         r"[\w\-\]]{0,20}[\"'`*)\]]*\s{0,12}(?:=>|:=|[:=\uff1a\u2192|>])+[\s\"'`*$@({\[!|\-]*\w{0,8}[\s(\"'`]*", gap
@@ -184,7 +186,7 @@ def context_features(near: Surroundings) -> list[float]:
         float(left and re.search(r"[.!?]\s", gap) is not None),
         float(left and re.search(r"(?:^|\s)-{1,2}\w*[= ]?$", near.before[-12:]) is not None),
         float(re.search(r"(?:[<{\[$%]|\{\{ ?\.?)$", near.before[-4:]) is not None),
-        float(near.side != "above" and _COPULA.search(gap if left else gap[:12]) is not None),
+        float(near.side != "above" and COPULA.search(gap if left else gap[:12]) is not None),
         float(re.search(r"\w ?/ $", near.before[-4:]) is not None),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,12 @@ def test_redaction_is_idempotent(text: str) -> None:
 def test_plain_words_are_unchanged(text: str) -> None:
     """Words without digits or signs contain no secrets."""
     assert redact(text) is text
+
+
+@pytest.mark.parametrize("verb", [" is", " is:", " was:", ":", " lautet:", " est :"])
+def test_a_password_that_is_told_in_a_sentence_is_redacted(verb: str) -> None:
+    """With a verb, a colon or both between its name and itself."""
+    assert redact(f"My password{verb} hunter2secret99") == f"My password{verb} [redacted:password]"
 
 
 def test_overlapping_secrets_are_joined() -> None:
