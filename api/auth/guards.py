@@ -11,16 +11,18 @@ import ipaddress
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from api.auth.keys import KeyBook
 from api.http.endpoint import Endpoint
 from api.http.problems import Forbidden, TooMany, Unauthorized, shown
 from api.http.request import refuse_query
+
+if TYPE_CHECKING:
+    from api.wiring.container import Services
 
 _WRONG_KEY = "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
 
@@ -47,28 +49,25 @@ class RateLimit:
         self._buckets[key_id] = (level - 1, now)
 
 
-class AccessGuard:
-    """Litestar guard: admits a call and sets its `auth` to the Caller, or raises Unauthorized, Forbidden or TooMany."""
+async def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Set the call's `auth` to the Caller, or raise Unauthorized, Forbidden or TooMany, before the body is read.
 
-    def __init__(self, keys: KeyBook, rate: RateLimit) -> None:
-        self._keys = keys
-        self._rate = rate
-
-    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Check key, rate limit and role before the body is read; refuse query parameters of a call that takes none."""
-        endpoint: Endpoint | None = handler.opt.get("endpoint")
-        if endpoint is None:  # OPTIONS, which Litestar answers by itself
-            return
-        if endpoint.role is not None:
-            caller = self._keys.caller(_sent_key(connection))
-            if caller is None:
-                raise Unauthorized(_WRONG_KEY)
-            self._rate.take(caller.key_id)
-            if not caller.role.may(endpoint.role):
-                raise Forbidden(f"this call needs the role {endpoint.role}; the key has {caller.role}")
-            connection.scope["auth"] = caller
-        if handler.opt["params"] is None:
-            refuse_query(connection)
+    Query parameters of a call that takes none are refused, too.
+    """
+    endpoint: Endpoint | None = handler.opt.get("endpoint")
+    if endpoint is None:  # OPTIONS, which Litestar answers by itself
+        return
+    services: Services = connection.app.state.services
+    if endpoint.role is not None:
+        caller = services.keys.caller(_sent_key(connection))
+        if caller is None:
+            raise Unauthorized(_WRONG_KEY)
+        services.rate.take(caller.key_id)
+        if not caller.role.may(endpoint.role):
+            raise Forbidden(f"this call needs the role {endpoint.role}; the key has {caller.role}")
+        connection.scope["auth"] = caller
+    if handler.opt["params"] is None:
+        refuse_query(connection)
 
 
 def _sent_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:

@@ -8,18 +8,20 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Request, Response, Router
-from litestar.datastructures import MutableScopeHeaders
+from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ExceptionHandler, Message, Scope
 from pydantic import BaseModel
 
-from api.auth.guards import AccessGuard, require_local
+from api.auth.guards import check_access, require_local
 from api.http.client_hooks import routes as client_hooks
 from api.http.endpoint import query_scope
+from api.http.inspector.logins import Logins
+from api.http.inspector.page import TenantNames
 from api.http.inspector.router import inspector_router
-from api.http.mcp.mount import McpMount
+from api.http.mcp.mount import McpMount, mcp_handler, mcp_running
 from api.http.metrics import CountCalls
 from api.http.openapi import PydanticSchemas, openapi_config
 from api.http.problems import answer_problem
@@ -79,22 +81,23 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
 
     local_only: refuse calls that a browser makes for another site's page; for a service without keys.
     """
-    mcp, inspector = McpMount(services, BODY_BYTES), inspector_router(services)
+    inspector = inspector_router()
     return Litestar(
         route_handlers=[
             *(_router(tag, module) for tag, module in ROUTES.items()),
             inspector,
-            mcp.handler(),
+            mcp_handler(),
         ],
-        lifespan=[mcp.running],
+        lifespan=[mcp_running],
+        state=state_over(services),
         dependencies={
-            "services": Provide(lambda: services, sync_to_thread=False, use_cache=True),
+            "services": Provide(_services, sync_to_thread=False),
             "namespace": Provide(query_scope, sync_to_thread=False),
             "threads": Provide(threads.live_threads, sync_to_thread=False),
             "workflows": Provide(workflows.live_workflows, sync_to_thread=False),
         },
-        guards=[AccessGuard(services.keys, services.rate), *([require_local] if local_only else [])],
-        middleware=[CountCalls(services.metrics), BodyDeadline()],
+        guards=[check_access, *([require_local] if local_only else [])],
+        middleware=[CountCalls(), BodyDeadline()],
         exception_handlers={Exception: answer_problem, NotFoundException: _unknown_path(inspector)},
         before_send=[_add_safe_headers],
         request_class=ApiRequest,
@@ -104,6 +107,22 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
         openapi_config=openapi_config(),
         logging_config=None,
     )
+
+
+def state_over(services: Services) -> State:
+    """What an application over `services` holds. Routes, guards and middleware find it here and hold nothing."""
+    held = {
+        "services": services,
+        "logins": Logins(services.keys, services.rate),
+        "names": TenantNames(services.store),
+        "mcp": McpMount(services, BODY_BYTES),
+    }
+    return State(held, deep_copy=False)
+
+
+def _services(request: ApiRequest) -> Services:
+    services: Services = request.app.state.services
+    return services
 
 
 def _unknown_path(inspector: Router) -> ExceptionHandler[NotFoundException]:

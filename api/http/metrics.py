@@ -72,11 +72,9 @@ class CountCalls(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Run the call, then count it by method, route and status and record its duration."""
+        metrics: Metrics = scope["litestar_app"].state.services.metrics
         started, status = time.perf_counter(), 500
 
         async def send_and_note(message: Message) -> None:
@@ -86,12 +84,12 @@ class CountCalls(ASGIMiddleware):
             await send(message)
 
         try:
-            with self._metrics.in_flight.track_inprogress():
+            with metrics.in_flight.track_inprogress():
                 await next_app(scope, receive, send_and_note)
         finally:
             method, route = str(scope.get("method")), str(scope.get("path_template"))
-            self._metrics.requests.labels(method, route, status).inc()
-            self._metrics.seconds.labels(method, route).observe(time.perf_counter() - started)
+            metrics.requests.labels(method, route, status).inc()
+            metrics.seconds.labels(method, route).observe(time.perf_counter() - started)
 
 
 def breaker_metrics(states: Mapping[tuple[str, str], BreakerState]) -> Iterator[Metric]:

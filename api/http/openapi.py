@@ -63,6 +63,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
 
     def __init__(self) -> None:
         self.definitions: dict[str, dict[str, Any]] = {}
+        self.document: dict[str, Any] | None = None
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
@@ -122,15 +123,14 @@ def _operation_id(handler: HTTPRouteHandler, method: Method | HttpMethod, _path:
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `app`, built at the first call and cached in its state."""
-    if "openapi" not in app.state:
-        app.state["openapi"] = _document(app)
-    built: dict[str, Any] = app.state["openapi"]
-    return built
-
-
-def _document(app: Litestar) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of `app`, built at the first call and kept in its PydanticSchemas."""
     schemas = app.plugins.get(PydanticSchemas)
+    if schemas.document is None:
+        schemas.document = _document(app, schemas)
+    return schemas.document
+
+
+def _document(app: Litestar, schemas: PydanticSchemas) -> dict[str, Any]:
     specification = app.openapi_schema
     for operation, handler in _operations(app):
         _complete(operation, handler, schemas)

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
-from api.http.app import create_app
 from api.wiring.container import Services
 from memtypes.stores.redis.connection.client import LiveClient
+from tests.api.applications import application
 from tests.api.fake_services import fake_services
 from tests.api.working_client import WorkingClient, with_live
 from tests.fakes_memories import InMemoryStore
@@ -37,7 +37,7 @@ Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient
 @asynccontextmanager
 async def connect(services: Services, *, local_only: bool = False, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of an application over `services`."""
-    app = create_app(services, local_only=local_only)
+    app = application(services, local_only=local_only)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://test", **options) as client:
         yield client

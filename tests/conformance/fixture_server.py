@@ -11,15 +11,16 @@ from typing import Any
 
 import mcp_types as types
 from litestar import Litestar
+from litestar.datastructures import State
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 
-from api.auth.guards import AccessGuard, require_local
+from api.auth.guards import check_access, require_local
 from api.http.app import BODY_BYTES
-from api.http.mcp.mount import McpMount
+from api.http.mcp.mount import McpMount, mcp_handler, mcp_running
 from api.http.problems import answer_problem
 from api.wiring.container import Services
 
@@ -52,11 +53,12 @@ class FixtureMount(McpMount):
 
 def fixture_app(services: Services) -> Litestar:
     """An application with the mount alone, guarded as the product is."""
-    mount = FixtureMount(services, BODY_BYTES)
+    held = {"services": services, "mcp": FixtureMount(services, BODY_BYTES)}
     return Litestar(
-        [mount.handler()],
-        lifespan=[mount.running],
-        guards=[AccessGuard(services.keys, services.rate), require_local],
+        [mcp_handler()],
+        lifespan=[mcp_running],
+        state=State(held, deep_copy=False),
+        guards=[check_access, require_local],
         exception_handlers={Exception: answer_problem},
         openapi_config=None,
         logging_config=None,

@@ -44,11 +44,11 @@ class _Login:
 
 
 class Logins:
-    """The current logins. rate: counts a login as a call of its key. now: seconds of a clock that only advances."""
+    """The current logins. rate: counts logins and pages as calls of their keys. now: seconds, advancing."""
 
     def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
-        self._rate = rate
+        self.rate = rate
         self._logins: TTLCache[str, _Login] = TTLCache(MAX_LOGINS, LOGIN_S, timer=now)
         self.anonymous_token = secrets.token_urlsafe(32)
 
@@ -57,7 +57,7 @@ class Logins:
         caller = self._keys.caller(key)
         if caller is None:
             return None
-        self._rate.take(caller.key_id)
+        self.rate.take(caller.key_id)
         with_key = [name for name, login in self._logins.items() if login.key_id == caller.key_id]
         for name in with_key[: max(0, len(with_key) + 1 - MAX_LOGINS_OF_KEY)]:
             self._logins.pop(name, None)

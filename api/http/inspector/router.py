@@ -12,7 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
 from api.http.inspector.logins import Logins
-from api.http.inspector.page import ROOT, STATIC, HtmlPage, TenantNames, answer_error, environment
+from api.http.inspector.page import ROOT, STATIC, HtmlPage, answer_error, environment
 from api.http.inspector.routes import (
     access,
     growth,
@@ -25,9 +25,9 @@ from api.http.inspector.routes import (
     tasks,
     upkeep,
 )
-from api.http.inspector.view import check_form, visitor_guard
+from api.http.inspector.view import admit_visitor, check_form
 from api.http.request import ApiRequest
-from api.wiring.container import AppServices, Services
+from api.wiring.container import AppServices
 
 PAGES: tuple[ModuleType, ...] = (access, overview, growth, search, memories, receipts, sessions, tasks, live, upkeep)
 """Modules of pages."""
@@ -35,12 +35,12 @@ PAGES: tuple[ModuleType, ...] = (access, overview, growth, search, memories, rec
 _YEAR_S = 365 * 86_400
 
 
-def inspector_router(services: Services) -> Router:
-    """The inspector over `services`, under /inspect."""
-    logins, names, templates = Logins(services.keys, services.rate), TenantNames(services.store), environment()
+def inspector_router() -> Router:
+    """The inspector, under /inspect. The application's state has its Logins as `logins`, its TenantNames as `names`."""
+    templates = environment()
 
     def page(request: ApiRequest, services: AppServices) -> HtmlPage:
-        return HtmlPage(templates, request, services, names)
+        return HtmlPage(templates, request, services, request.app.state.names)
 
     def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return answer_error(templates, request, error)
@@ -56,12 +56,17 @@ def inspector_router(services: Services) -> Router:
     return Router(
         ROOT,
         route_handlers=[*handlers, files],
-        guards=[visitor_guard(logins, services.rate)],
+        guards=[admit_visitor],
         before_request=check_form,
         dependencies={
             "page": Provide(page, sync_to_thread=False),
-            "logins": Provide(lambda: logins, sync_to_thread=False),
+            "logins": Provide(_logins, sync_to_thread=False),
         },
         exception_handlers={Exception: failed},
         include_in_schema=False,
     )
+
+
+def _logins(request: ApiRequest) -> Logins:
+    logins: Logins = request.app.state.logins
+    return logins

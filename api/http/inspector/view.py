@@ -11,10 +11,9 @@ from litestar import Request, route
 from litestar.connection import ASGIConnection
 from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from litestar.types import Empty, Guard
+from litestar.types import Empty
 from pydantic import BaseModel
 
-from api.auth.guards import RateLimit
 from api.auth.keys import Role
 from api.http.inspector.logins import Logins, Visitor
 from api.http.problems import Forbidden, InvalidInput, Unauthorized, checked
@@ -61,32 +60,27 @@ class View:
         return decorate(handler)
 
 
-def visitor_guard(logins: Logins, rate: RateLimit) -> Guard:
-    """A guard that sets `auth` and `visitor`, and raises LoginNeeded, Forbidden or TooMany.
+async def admit_visitor(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Set `auth` and `visitor` of the request, or raise LoginNeeded, Forbidden or TooMany.
 
-    It admits only handlers that are a `View` or marked `public`.
-
-    A function and no object, because Litestar copies the guards of a router with all that they hold.
+    Only handlers that are a `View` or marked `public` are admitted.
     """
-
-    async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        if handler.opt.get("public"):
-            return
-        view: View | None = handler.opt.get("view")
-        if view is None:
-            raise Forbidden("this is no page of the inspector")
-        visitor = logins.visitor(connection.cookies.get(COOKIE))
-        connection.state.visitor = visitor
-        if view.role is None:
-            return
-        if visitor is None:
-            raise LoginNeeded("log in with a key of this service")
-        rate.take(visitor.caller.key_id)
-        connection.scope["auth"] = visitor.caller
-        if not visitor.caller.role.may(view.role):
-            raise Forbidden(f"this page needs the role {view.role}; your key has {visitor.caller.role}")
-
-    return admit
+    if handler.opt.get("public"):
+        return
+    view: View | None = handler.opt.get("view")
+    if view is None:
+        raise Forbidden("this is no page of the inspector")
+    logins: Logins = connection.app.state.logins
+    visitor = logins.visitor(connection.cookies.get(COOKIE))
+    connection.state.visitor = visitor
+    if view.role is None:
+        return
+    if visitor is None:
+        raise LoginNeeded("log in with a key of this service")
+    logins.rate.take(visitor.caller.key_id)
+    connection.scope["auth"] = visitor.caller
+    if not visitor.caller.role.may(view.role):
+        raise Forbidden(f"this page needs the role {view.role}; your key has {visitor.caller.role}")
 
 
 def visitor_of(request: Request[Any, Any, Any]) -> Visitor | None:

@@ -45,8 +45,26 @@ CONNECTION = "remembrancer_connection"
 ENDPOINT = Endpoint(f"POST {PATH}", "The MCP server")
 
 
+def mcp_handler() -> ASGIRouteHandler:
+    """The route, with the role that the guards check. The application's state has the McpMount as `mcp`."""
+
+    async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
+        mount: McpMount = scope["litestar_app"].state.mcp
+        await mount.answer(scope, receive, send)
+
+    return asgi(PATH, is_mount=True, copy_scope=False, opt={"endpoint": ENDPOINT, "params": None})(mcp)
+
+
+@asynccontextmanager
+async def mcp_running(app: Litestar) -> AsyncIterator[None]:
+    """Lifespan of an application with the route."""
+    mount: McpMount = app.state.mcp
+    async with mount.running():
+        yield
+
+
 class McpMount:
-    """Hosts the MCP server in the application. Its `running` must be a lifespan of the application."""
+    """Hosts the MCP server of one application."""
 
     def __init__(self, services: Services, max_bytes: int) -> None:
         self._services = services
@@ -55,22 +73,15 @@ class McpMount:
         self._tasks: TaskGroup | None = None
         self._manager: StreamableHTTPSessionManager | None = None
 
-    def handler(self) -> ASGIRouteHandler:
-        """The route, with the role that the guards check."""
-
-        async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._answer(scope, receive, send)
-
-        return asgi(PATH, is_mount=True, copy_scope=False, opt={"endpoint": ENDPOINT, "params": None})(mcp)
-
     @asynccontextmanager
-    async def running(self, _: Litestar) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         """Until the end of the block the MCP server can be started; it stops with the block."""
         async with anyio.create_task_group() as self._tasks:
             yield
             self._tasks.cancel_scope.cancel()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP call."""
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
         scope[CONNECTION] = await anyio.to_thread.run_sync(connection_of, connection)  # type: ignore[literal-required]  # a key of this server's

@@ -13,8 +13,8 @@ from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import TextContent
 
-from api.http.app import create_app
 from api.wiring.container import Services
+from tests.api.applications import application
 
 ERAS = ("legacy", "2026-07-28")
 URL = "http://localhost"
@@ -27,7 +27,7 @@ async def mcp_client(
     services: Services, path: str = "/mcp", mode: str = "2026-07-28", headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Client]:
     """The SDK's client, connected over HTTP to an application over `services`."""
-    app = create_app(services)
+    app = application(services)
     async with app.lifespan():
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
         async with (
@@ -40,7 +40,7 @@ async def mcp_client(
 @asynccontextmanager
 async def raw_client(services: Services, *, local_only: bool = False) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the application, with its lifespan running."""
-    app = create_app(services, local_only=local_only)
+    app = application(services, local_only=local_only)
     async with app.lifespan():
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
         headers = {"Accept": "application/json, text/event-stream"}
