@@ -6,8 +6,10 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memtypes.model.errors import Unavailable
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
@@ -15,6 +17,11 @@ from memtypes.search.vectors import Embedding, SparseVector
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\w+|[^\w\s]|\n")
+
+
+@lru_cache(10_000)
+def _vector(word: str) -> NDArray[np.float64]:
+    return np.random.default_rng(zlib.crc32(word.encode("utf-8", "surrogatepass"))).standard_normal(16)
 
 
 class FakeEmbedder(Embedder):
@@ -34,7 +41,7 @@ class FakeEmbedder(Embedder):
         """Return the unit vector of `text`."""
         total = np.full(self.dimensions, 1e-3)
         for word in _WORD.findall(text.lower()):
-            total += np.random.default_rng(zlib.crc32(word.encode("utf-8", "surrogatepass"))).standard_normal(16)
+            total += _vector(word)
         return Embedding((total / np.linalg.norm(total)).astype(np.float32))
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:

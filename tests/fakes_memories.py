@@ -97,7 +97,7 @@ class InMemoryEngine(EngineOperations):
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
         """Return the hits of every query by descending score; equal scores are ordered by id."""
-        return {kind: [self._hits(kind, query) for query in batch] for kind, batch in queries.items()}
+        return {kind: self._hits(kind, batch) for kind, batch in queries.items()}
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
         """Whether each memory exists, and the ranking columns of those that do."""
@@ -132,19 +132,10 @@ class InMemoryEngine(EngineOperations):
             points = [point for point in points if point.id >= scroll.start_id]
         return {point.id: _fields(point.payload, scroll.fields) for point in points[: scroll.limit]}
 
-    def _hits(self, kind: Collection, query: VectorQuery) -> QueryHits:
-        points = self._matching(kind, query.where)
-        if query.among is not None:
-            among = set(strings_of(query.among))
-            points = [point for point in points if point.id in among]
-        if isinstance(query.vector, SparseVector):
-            scores = _bm25(query.vector, points, self._matching(kind, query.corpus))
-        else:
-            scores = {
-                point.id: _cosine(query.vector, point.vectors.dense) for point in points if len(point.vectors.dense)
-            }
-        best = sorted(scores, key=lambda one: (-scores[one], one))[: query.limit]
-        return QueryHits(ids_of(best), np.array([scores[one] for one in best], dtype=np.float64))
+    def _hits(self, kind: Collection, queries: Sequence[VectorQuery]) -> list[QueryHits]:
+        wheres = {str(where): where for query in queries for where in (query.where, query.corpus)}
+        matching = {name: self._matching(kind, where) for name, where in wheres.items()}  # once, not for each query
+        return [_best(query, matching[str(query.where)], matching[str(query.corpus)]) for query in queries]
 
     def _write(self, kind: Collection, change: Change) -> None:
         points = self._points[kind]
@@ -161,6 +152,18 @@ class InMemoryEngine(EngineOperations):
                 self._points[kind] = {one: point for one, point in points.items() if one not in matching}
 
 
+def _best(query: VectorQuery, points: list[Point], corpus: list[Point]) -> QueryHits:
+    if query.among is not None:
+        among = set(strings_of(query.among))
+        points = [point for point in points if point.id in among]
+    if isinstance(query.vector, SparseVector):
+        scores = _bm25(query.vector, points, corpus)
+    else:
+        scores = {point.id: _cosine(query.vector, point.vectors.dense) for point in points if len(point.vectors.dense)}
+    best = sorted(scores, key=lambda one: (-scores[one], one))[: query.limit]
+    return QueryHits(ids_of(best), np.array([scores[one] for one in best], dtype=np.float64))
+
+
 def token_maxima(query: TokenVectors, memories: Sequence[TokenVectors | None]) -> TokenMaxima:
     """The best cosine of each query token with any token of each memory."""
     best = np.full((len(memories), len(query)), np.nan, dtype=np.float32)
@@ -171,7 +174,7 @@ def token_maxima(query: TokenVectors, memories: Sequence[TokenVectors | None]) -
 
 
 def _cosine(query: DenseVector, vector: DenseVector) -> float:
-    return float(np.max(vector @ query))
+    return float((vector @ query).max())
 
 
 def _bm25(query: SparseVector, points: Iterable[Point], corpus: Iterable[Point]) -> dict[str, float]:

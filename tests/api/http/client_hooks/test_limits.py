@@ -43,14 +43,19 @@ TEXTS = {
 }
 
 
+@pytest.fixture(scope="module")
+async def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TiktokenTokenizer]:
+    """Models' own tokenizers by name."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    return {name: await TiktokenTokenizer.open(name, folder) for name in ("cl100k_base", "o200k_base")}
+
+
 @pytest.mark.parametrize("kind", TEXTS)
 @pytest.mark.parametrize(("client", "margin"), [("claude-code", 1.4), ("codex", 1.0), ("vscode", 1.5)])
 async def test_what_is_added_keeps_to_tokens_and_characters(
-    clock: Clock, tmp_path: Path, kind: str, client: str, margin: float
+    clock: Clock, tokenizers: dict[str, TiktokenTokenizer], kind: str, client: str, margin: float
 ) -> None:
     """With what the client puts around it, and by the model's own count, which the margin covers."""
-    names = ("cl100k_base", "o200k_base")
-    tokenizers = {name: await TiktokenTokenizer.open(name, tmp_path) for name in names}
     services = fake_services(clock)
     parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, clock)
     services = replace(services, tokenizers=tokenizers, retriever=Retriever(parts), models=RegistrySource(None))

@@ -18,15 +18,19 @@ from tests.api.fake_services import fake_services
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(scope="module")
+async def embedder(onnx_directory: Path) -> AsyncIterator[OnnxEmbedder]:
+    """The default encoder."""
+    opened = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    yield opened
+    await opened.aclose()
+
+
 @pytest.fixture
-async def facts(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def facts(embedder: OnnxEmbedder) -> AsyncIterator[httpx.AsyncClient]:
     """A client of services with the default encoder."""
-    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    try:
-        async with connect(fake_services(lambda: NOW, encoders=(embedder, Bm25Encoder()))) as client:
-            yield client
-    finally:
-        await embedder.aclose()
+    async with connect(fake_services(lambda: NOW, encoders=(embedder, Bm25Encoder()))) as client:
+        yield client
 
 
 async def write(client: httpx.AsyncClient, content: str, days: int, **fields: Any) -> dict[str, Any]:
