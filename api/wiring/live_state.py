@@ -57,7 +57,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
     """The services of live state over `resources.live`; their background jobs are not started.
 
     ingestor: stores evicted and captured turns and ended workflows as memories. redactor: removes secrets from what is
-    written. guard: removes what was recalled from captured turns.
+    written. guard: cuts recalled text out of captured turns.
     """
     locks, items, logs = RedisLocks(resources.live), RedisWorking(resources.live), workflow_logs(resources)
     todo_life = timedelta(hours=resources.settings.todo_hours)

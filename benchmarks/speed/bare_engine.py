@@ -36,7 +36,7 @@ class BareEngine:
             yield cls([stack.enter_context(closing(EdgeShard.load(str(path)))) for path in paths], depth)
 
     def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS) -> int:
-        """Run the queries of one retrieval, asking for the payload `fields`; number of points returned."""
+        """Run the queries of one retrieval, asking for the payload `fields`. Returns how many points came back."""
         scoped = Filter(must=[_equals("tenant", scope.tenant), _equals("namespace", scope.namespace)])
         terms = EdgeSparseVector(question.sparse.indices.tolist(), question.sparse.values.tolist())
         namespace_idf = SearchParams(idf=IdfParams(scoped))  # word statistics are those of the namespace

@@ -211,7 +211,7 @@ def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
 
 
 def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime) -> list[int]:
-    """Index of the first entry of each id that is not stored, or stored as a memory that is over."""
+    """For each id without a stored memory, or whose stored memory has ended by `now`: the index of its first entry."""
     first: dict[str, int] = {}
     for index, entry in enumerate(pending):
         memory = stored.get(entry.memory.id)

@@ -56,7 +56,7 @@ class UnsealedReceipt:
 
 @dataclass(frozen=True, slots=True)
 class SealedReceipt:
-    """A receipt as it is stored. text: JSON, including its link and its own hash."""
+    """A receipt as it is stored. text: JSON, with the previous receipt's hash and its own."""
 
     id: str
     text: bytes

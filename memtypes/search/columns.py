@@ -228,7 +228,10 @@ def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """Text columns of several parts, recoded as positions in one table of texts, and that table."""
+    """The text columns of several parts with their tables of texts merged: new codes for each part, and the one table.
+
+    A code is a position in a table, -1 for no text.
+    """
     places: dict[str, int] = {}
     moved: list[Column] = []
     for own, table in zip(codes, tables, strict=True):

@@ -252,7 +252,7 @@ async def test_a_repeated_request_appends_once(stores: Stores) -> None:
 
 
 async def test_a_tail_has_the_newest_turns_and_the_files_and_images_of_all(stores: Stores) -> None:
-    """Turns come until they exceed the tokens asked for, system turns likewise; references of flushed turns stay."""
+    """Up to the turn that exceeds the tokens asked for; system turns are counted apart. Files of flushed turns stay."""
     await stores.create()
     sent = [
         turn("a", files=["x", "y"], images=["i"]),

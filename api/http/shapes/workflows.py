@@ -124,7 +124,7 @@ class ListedWorkflow(Answer):
 
 
 class WorkflowsAnswer(Answer):
-    """A page of workflows, latest created first. It may be short before the last one, where next_cursor is null."""
+    """A page of workflows, latest created first. A short page need not be the last; next_cursor is null on that."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None

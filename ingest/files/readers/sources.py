@@ -87,7 +87,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What an import reads. files: in reading order. skipped: files found in folders whose format is unknown."""
+    """What an import reads. files: in reading order. skipped: files of unknown format in folders."""
 
     files: tuple[SourceFile, ...]
     skipped: tuple[str, ...]

@@ -59,9 +59,9 @@ class DueTime:
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
-    """Gate that sets due_at and due_text of prospective drafts without a due time whose text names one.
+    """Gate that reads the due time of a prospective draft from its text, where due_at is not given.
 
-    Relative words count from created_at, or else from the clock, in the zone that the metadata names, or else in UTC.
+    Words such as "tomorrow" count from created_at, by default from now, in the metadata's zone, by default in UTC.
     """
 
     clock: Clock

@@ -110,7 +110,10 @@ def _mixed(word: str) -> bool:
 
 
 def _tokenlike(word: str, before: str) -> bool:
-    """Whether `word`, with no name near it, has letters and digits and is no part of a URL, path or embedded file."""
+    """Whether `word` may be a token although no name of a secret, such as "password", is near it.
+
+    It has letters and digits, and is not part of a URL, path or embedded file. before: the text in front of it.
+    """
     mixed = any(map(str.isalpha, word)) and any(map(str.isdigit, word)) and not _DIGEST.fullmatch(word)
     path = word.count("/") > 1 and max(map(len, word.split("/"))) < _SHORTEST_KEY
     embedded = "://" in before.rpartition(" ")[2] or "base64," in before[-8:] + word

@@ -40,7 +40,7 @@ class RedisAnswers(AnswerStore):
         return _answer(await self._live.script(_PUT, _keys(scope), arguments, idempotent=True))
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Remove the stored answers of the namespace; how many there were."""
+        """Remove all stored answers of the namespace, of which any may contain the memory; how many were removed."""
         return await self._count(scope, "drop")
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory

@@ -36,5 +36,5 @@ def tenant_key(tenant: str, kind: str, *parts: str) -> str:
 
 
 def service_key(kind: str, *parts: str) -> str:
-    """Key of an object of the whole service. Its hash tag `/` is no namespace's, whose parts are never empty."""
+    """Key of an object of the whole service. Its hash tag is `/`; that of a namespace is `tenant/namespace`."""
     return "rm:{/}:" + ":".join([kind, *map(live_part, parts)])

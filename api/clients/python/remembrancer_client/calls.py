@@ -64,7 +64,7 @@ class Pages(Generic[T]):
 
 
 def by_cursor(first: Request[T], entries: Callable[[T], list[EntryT]]) -> Pages[EntryT]:
-    """The pages from `first` on, each of which names the cursor of the next one. entries: of a page."""
+    """The pages from `first` on, each of which names the cursor of the next one. entries: gives those of a page."""
 
     def turn(page: Any) -> tuple[list[EntryT], Request[T] | None]:
         query = {**first.query, "cursor": page.next_cursor}

@@ -33,7 +33,10 @@ MAX_INJECTED = 1_000
 
 
 class SessionAddress(InNamespace):
-    """A session. cursor: of its memories; before: id of the receipt to continue with."""
+    """Parameters of a session's page.
+
+    cursor: where its list of memories goes on. before: list only receipts older than the one with this id.
+    """
 
     id: Name
     cursor: Annotated[str, Field(max_length=2_048)] | None = None

@@ -49,8 +49,8 @@ def test_missing_paths_and_unknown_formats_are_refused(tmp_path: Path, name: str
         find_sources((str(tmp_path / name),), None)
 
 
-def test_no_path_is_refused() -> None:
-    """A request without paths is refused: at least one is required."""
+def test_a_request_without_paths_is_refused() -> None:
+    """At least one is required."""
     with pytest.raises(InvalidRequest, match="at least one"):
         find_sources((), None)
 

@@ -131,7 +131,7 @@ class ListOptions(Scoped, total=False):
 
 
 class RankOptions(Scoped, total=False):
-    """Options of search and retrieval. filters: as the API's filter language. floor: least certainty of a hit."""
+    """Options of search and retrieval. filters: in the API's filter language. floor: leave out less certain hits."""
 
     types: list[MemoryType] | None
     session_id: str | None
