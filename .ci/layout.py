@@ -1,7 +1,7 @@
 """Measures the shape of the code and prints one table; exits with 1 where a figure passes its limit.
 
 `python .ci/layout.py` counts lines, files, folders, classes, protocols and functions of the four product packages and
-of the benchmarks. The limits keep the code readable: change one only together with the reason in CONTRIBUTING.md.
+of the benchmarks. The limits keep the code readable: change one only with a good reason.
 """
 
 from __future__ import annotations

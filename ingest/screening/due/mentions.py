@@ -234,7 +234,7 @@ class MentionReader:
         return joined
 
     def _distance(self, i: int) -> tuple[Length, int] | None:
-        """The length at `i`, as in "two hours before" (negative) or "the day after", and where it ends; None without."""
+        """The length at `i`, as in "two hours before" (negative) or "the day after", and where it ends; or None."""
         words = self.words
         if words.is_a("day", i) or words.is_a("in", i):
             return None
