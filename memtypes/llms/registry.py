@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
@@ -354,7 +354,8 @@ class RegistrySource:
         return Registry.of(self._default, parse_registry(read_text(self._path, "models file"), str(self._path)))
 
 
+@cache
 def default_file() -> RegistryFile:
-    """Return the package's default registry file, parsed."""
+    """Return the package's default registry file, parsed once in a process."""
     text = resources.files(__package__).joinpath("default.yaml").read_text(encoding="utf-8")
     return parse_registry(text, "default.yaml")

@@ -158,7 +158,8 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
     """Threads with one resource that has this policy."""
     tokenizers = {"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()}
     policies = parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml")
-    lookup = PolicyLookup(lambda: Registry.of(default_file()), policies, tokenizers)
+    registry = Registry.of(default_file())
+    lookup = PolicyLookup(lambda: registry, policies, tokenizers)
     screen = TurnScreen(Redactor(), lookup, FakeTokenizer(), lambda: NOW)
     flusher = Flusher(store, lookup, FixedSummariser(), FakeTokenizer(), FakeLocks(), lambda: NOW)
     evicted_turns = EvictedTurnWriter(store, ingestor_over(InMemoryStore()), lambda: NOW)
