@@ -284,17 +284,28 @@ def without_seq(bench: Bench) -> dict[str, Any]:
     return {memory_id: memory.model_copy(update={"seq": 0}) for memory_id, memory in bench.store.memories().items()}
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImportReport, Bench]:
+    """A file of four batches, and the report and the store of an import of it that nothing interrupts."""
+    path = tmp_path_factory.mktemp("import") / "a.jsonl"
+    path.write_text(lines([f"memory {number}" for number in range(4 * BATCH_ROWS - 5)]) + "{\n")
+    whole = Bench()
+    return path, asyncio.run(run_import(request(path), whole.sink(), clock=whole.clock)), whole
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.integers(1, 4), st.booleans(), st.booleans())
-def test_a_resumed_import_ends_with_the_same_store(at: int, after: bool, keep_journal: bool) -> None:  # noqa: FBT001
+def test_a_resumed_import_ends_with_the_same_store(
+    uninterrupted: tuple[Path, ImportReport, Bench],
+    at: int,
+    after: bool,  # noqa: FBT001
+    keep_journal: bool,  # noqa: FBT001
+) -> None:
     """Killed at any batch, before or after its write, with or without its journal, it stores the same."""
-    contents = [f"memory {number}" for number in range(4 * BATCH_ROWS - 5)]
+    path, expected, whole = uninterrupted
 
     async def check(folder: Path) -> None:
-        path = folder / "a.jsonl"
-        path.write_text(lines(contents) + "{\n")
-        whole, broken = Bench(), Bench()
-        expected = await run_import(request(path), whole.sink(), clock=whole.clock)
+        broken = Bench()
         asked = request(path, journal=folder / "journal")
         with pytest.raises(Killed):
             await run_import(asked, KilledSink(broken.sink(), at, after=after), clock=broken.clock)
