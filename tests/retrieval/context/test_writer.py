@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +31,18 @@ MODEL_SCOPE = Scope("t", "n")
 async def cl100k(tmp_path_factory: pytest.TempPathFactory) -> TiktokenTokenizer:
     """The real default tokenizer."""
     return await TiktokenTokenizer.open("cl100k_base", Path(tmp_path_factory.mktemp("tokenizers")))
+
+
+@pytest.fixture(scope="module")
+async def stored(cl100k: TiktokenTokenizer) -> InMemoryStore:
+    """Plain and hostile memories of every type."""
+    return (await filled(World(tokenizer=cl100k))).store
+
+
+@pytest.fixture
+def world(cl100k: TiktokenTokenizer, stored: InMemoryStore) -> World:
+    """A world with these memories and the real tokenizer."""
+    return World(tokenizer=cl100k, store=deepcopy(stored))
 
 
 def parts_of(answer: RetrieveAnswer) -> tuple[str, str]:
@@ -66,9 +79,8 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
 
 
 @pytest.mark.parametrize("oversize", ["skip", "cut", "excerpt"])
-async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, oversize: str) -> None:
+async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, world: World, oversize: str) -> None:
     """The final text is counted again, with contents that try to break out of their entries."""
-    world = await filled(World(tokenizer=cl100k))
     for budget in (0, 1, 7, 20, 50, 137, 500, 1000, 4000, 8000):
         answer = await world.retrieve(
             "importer file of the shop todo", budget=budget, working_budget=budget // 3, oversize=oversize
@@ -86,9 +98,8 @@ async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, ov
 
 
 @pytest.mark.parametrize("caps", [{"episodic": 0}, {"semantic": 60, "episodic": 300}, {"procedural": 9_000}])
-async def test_caps_of_types_and_the_total_hold(cl100k: TiktokenTokenizer, caps: dict[str, int]) -> None:
+async def test_caps_of_types_and_the_total_hold(world: World, caps: dict[str, int]) -> None:
     """The counts that are compared include headings."""
-    world = await filled(World(tokenizer=cl100k))
     answer = await world.retrieve("importer file", budget={"total": 1000, "per_type": caps}, include_working=False)
     assert answer.metadata.total_tokens <= 1000
     spent = {str(kind): tokens for kind, tokens in answer.metadata.per_type.items()}
@@ -96,9 +107,8 @@ async def test_caps_of_types_and_the_total_hold(cl100k: TiktokenTokenizer, caps:
 
 
 @pytest.mark.parametrize("budget", [0, 1, 2, 10, 60, 400, 2000])
-async def test_a_json_context_is_json_within_its_budget(cl100k: TiktokenTokenizer, budget: int) -> None:
+async def test_a_json_context_is_json_within_its_budget(cl100k: TiktokenTokenizer, world: World, budget: int) -> None:
     """It has each memory with its id, and the reported tokens are at least those of the text."""
-    world = await filled(World(tokenizer=cl100k))
     answer = await world.retrieve("importer", budget=budget, format="json", working_budget=budget)
     assert isinstance(answer.context, str)
     assert cl100k.count(answer.context) <= answer.metadata.total_tokens <= 2 * budget
