@@ -74,7 +74,7 @@ layout:
 	$(PYTHON) .ci/layout.py
 
 tests: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
 
 browser: $(VENV)/.ready-dev
 	@command -v $${CHROMIUM:-chromium} >/dev/null \

@@ -15,7 +15,7 @@ from tests.api.fake_services import fake_services
 
 
 def application(services: Services, *, local_only: bool = False) -> Litestar:
-    """What `create_app` returns, but with routes that were built before."""
+    """What `create_app` returns, but with routes that were built before. Not for a server, which runs its lifespan."""
     app = copy(_built(local_only=local_only))
     app.state = state_over(services)
     app.event_emitter = SimpleEventEmitter([])

@@ -28,10 +28,9 @@ from api.auth.keys import Role
 from api.cli.mcp.offline import answer_from_catalog
 from api.cli.mcp.proxy import StdioProxy
 from api.cli.mcp.starting import LocalService
-from api.http.app import BODY_BYTES
+from api.http.app import BODY_BYTES, create_app
 from api.wiring.container import Services
 from memtypes.model.errors import Unavailable
-from tests.api.applications import application
 from tests.api.conftest import KEYS, NOW
 from tests.api.fake_services import fake_services
 from tests.api.http.mcp.conftest import call
@@ -101,7 +100,7 @@ async def test_the_program_passes_calls_to_the_service_in_both_eras(
     """Key, namespace of the project and tools come from the command line; standard output has nothing else."""
     (tmp_path / ".remembrancer.toml").write_text('namespace = "café/one"\n')
     key = KEYS["acme", Role.WRITER]
-    with serving(application(guarded), free_port()) as url:
+    with serving(create_app(guarded), free_port()) as url:
         async with program("--url", url, "--project", str(tmp_path), mode=mode, REMEMBRANCER_KEY=key) as client:
             assert client.protocol_version == {"legacy": "2025-11-25", "auto": "2026-07-28"}[mode]
             known_id = (await call(client, "memory_remember", content="Tea at four", type="semantic")).split()[1]
@@ -116,7 +115,7 @@ async def test_the_program_passes_calls_to_the_service_in_both_eras(
 
 def test_a_wrong_key_is_said_to_the_model(guarded: Services) -> None:
     """A tool call answers with the refusal; a handshake is an error with it."""
-    with serving(application(guarded), free_port()) as url:
+    with serving(create_app(guarded), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {"Authorization": "Bearer wrong-key"}, "default")
         answered = answers([request(1, "initialize", INITIALIZE), recall(2)], proxy)
     assert "refused this call (401): send a known key" in answered[1]["error"]["message"]
@@ -133,7 +132,7 @@ def test_without_a_service_a_client_connects_and_calls_answer_with_an_error(*, m
     port = free_port()
     proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
     away = answers([*messages, recall(9, modern=modern), request(10, "prompts/get", {"name": "recall"})], proxy)
-    with serving(application(fake_services(lambda: NOW)), port):
+    with serving(create_app(fake_services(lambda: NOW)), port):
         running = answers(messages, proxy)
     for number, answer in running.items():
         assert away[number] == answer
@@ -150,7 +149,7 @@ def test_a_service_that_comes_back_is_used_again() -> None:
     outcomes = []
     for runs in (True, False, True):
         if runs:
-            with serving(application(fake_services(lambda: NOW)), port):
+            with serving(create_app(fake_services(lambda: NOW)), port):
                 answered = answers([request(1, "initialize", INITIALIZE), recall(2)], proxy)
         else:
             answered = answers([recall(2)], proxy)
@@ -160,7 +159,7 @@ def test_a_service_that_comes_back_is_used_again() -> None:
 
 def test_lines_that_are_no_requests_do_no_harm() -> None:
     """Not JSON, no object, notifications, and answers: errors where the protocol has one, else nothing."""
-    with serving(application(fake_services(lambda: NOW)), free_port()) as url:
+    with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {}, "default")
         answered = answers(
             [
@@ -192,7 +191,7 @@ def test_a_version_that_nobody_knows_is_answered_with_the_newest_of_the_handshak
     port = free_port()
     proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
     away = answers([initialize], proxy)
-    with serving(application(fake_services(lambda: NOW)), port):
+    with serving(create_app(fake_services(lambda: NOW)), port):
         assert answers([initialize], proxy) == away
     assert away[1]["result"]["protocolVersion"] == "2025-11-25"
     assert answer_from_catalog("tools/call", "default", legacy_version="2025-11-25") is None
