@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from ingest.conversations.evicted_turns import FIRST_PAUSE, LONGEST_PAUSE, TRIES, EvictedTurnWriter
@@ -45,13 +46,14 @@ class PoisonGate:
 
 
 class SlowGate:
-    """A gate that lets drafts pass once it is opened."""
+    """A gate that lets drafts pass once it is opened. reached: set when the first draft waits."""
 
     def __init__(self) -> None:
-        self.opened = anyio.Event()
+        self.reached, self.opened = anyio.Event(), anyio.Event()
 
     async def examine(self, _scope: Scope, submission: Submission) -> Submission:
         """Return the submission unchanged after `opened` is set."""
+        self.reached.set()
         await self.opened.wait()
         return submission
 
@@ -132,9 +134,10 @@ async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> Non
     for number in range(6):
         await threads.append(scope, thread.id, NewTurn(role="user", content=f"turn {number}"), None)
     with anyio.fail_after(5):
+        await gate.reached.wait()
         async with anyio.create_task_group() as closing:
             closing.start_soon(threads.evicted_turns.aclose)
-            await anyio.wait_all_tasks_blocked()
+            await anyio.lowlevel.checkpoint()
             gate.opened.set()
     assert await stored_turns(store, scope) == [0]
     following = EvictedTurnWriter(threads.evicted_turns.store, ingestor_over(store), lambda: NOW)
