@@ -110,10 +110,14 @@ def to_condition(tree: Filter | None) -> Condition:
 
 
 def _flat(conditions: Iterable[Condition]) -> list[Condition]:
-    """`conditions` with the parts of each `must` in its place: engines check nested conditions more slowly."""
+    """`conditions` with the parts of each `must` in its place: engines check nested conditions more slowly.
+
+    A `must` of ids stays (see `_has_any_id`).
+    """
     flat: list[Condition] = []
     for condition in conditions:
-        flat += condition["must"] if condition.keys() == {"must"} else [condition] if condition else []
+        nested = condition.keys() == {"must"} and not any("has_id" in part for part in condition["must"])
+        flat += condition["must"] if nested else [condition] if condition else []
     return flat
 
 

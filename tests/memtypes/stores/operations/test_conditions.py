@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from memtypes.model.scope import Scope
 from memtypes.stores.edge.engine.vendor import Translator
 from memtypes.stores.edge.sidecar.slots import SlotFile
 from memtypes.stores.operations import conditions
-from memtypes.stores.operations.conditions import EVERYTHING, NOTHING, Condition, to_condition, within
+from memtypes.stores.operations.conditions import EVERYTHING, NOTHING, Condition, equals, has_ids, to_condition, within
 from memtypes.stores.qdrant.translate import to_filter
 from tests.builders import NOW
 
@@ -136,3 +137,12 @@ def test_flags_stay_flags_for_the_embedded_engine(translator: Translator) -> Non
     """Booleans are passed as numpy's, because the binding would take Python's True for 1."""
     built: Any = translator.filter({"key": "pinned", "match": {"value": True}})
     assert built.must[0].match.value is True
+
+
+def test_nested_conditions_are_flat_but_for_ids() -> None:
+    """Ids of a caller's filter stay apart from those that a request has found in the scope."""
+    memory_id, named, fact = str(uuid.uuid4()), Compare("session_id", Op.EQ, "s"), Compare("agent_id", Op.EQ, "a")
+    tree = All((named, All((Compare("id", Op.EQ, memory_id), fact))))
+    bounds = [equals("tenant", "acme"), equals("namespace", "n")]
+    parts = [equals("session_id", "s"), {"must": [has_ids([memory_id])]}, equals("agent_id", "a")]
+    assert within(Scope("acme", "n"), to_condition(tree)) == {"must": [*bounds, *parts]}
