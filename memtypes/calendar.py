@@ -1,8 +1,8 @@
 """The English words of the calendar: months, weekdays, numbers and units, as patterns and as values.
 
-For the times that a query names (`retrieval.query.named_times`) and for statements; the words themselves are those of
-`lexicon.toml`, which due times are read with. The patterns have no groups and are in lower case: compile them with
-IGNORECASE for text as written.
+They serve to find times in queries (`retrieval.query.named_times`) and in statements. The words are those of
+`lexicon.toml`, with which due times are read too. The patterns have no groups and are in lower case: compile them with
+IGNORECASE to match text as written.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def number_of(words: str) -> float:
 
 
 def month_of(name: str) -> int:
-    """Number of the month, 1 to 12, whose English name MONTH matched as `name`."""
+    """Number of a month, 1 to 12. name: its English name or abbreviation, as the pattern MONTH matches it."""
     return next(number for number, month in enumerate(MONTHS, start=1) if month.startswith(name[:3].lower()))
 
 
 def weekday_of(name: str) -> int:
-    """Number of the weekday, from 0 for Monday, whose English name WEEKDAY matched as `name`."""
+    """Number of a weekday, from 0 for Monday. name: its English name, as the pattern WEEKDAY matches it."""
     return next(number for number, weekday in enumerate(WEEKDAYS) if weekday.startswith(name[:3].lower()))
 
 
@@ -87,7 +87,7 @@ class Length:
     months: float = 0
 
     def plus(self, other: Length) -> Length:
-        """Both together."""
+        """The sum of both lengths."""
         return Length(self.minutes + other.minutes, self.days + other.days, self.months + other.months)
 
     def times(self, factor: float) -> Length:
@@ -95,12 +95,12 @@ class Length:
         return Length(self.minutes * factor, self.days * factor, self.months * factor)
 
     def later(self, day: date) -> date:
-        """`day` and its days and months later; half a month is 15 days."""
+        """The day that is this length after `day`. Half a month is 15 days; minutes do not count."""
         return months_later(day, int(self.months)) + timedelta(days=round(self.days + self.months % 1 * 30))
 
 
 def length_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """A length of time: two weeks, an hour and a half, 1h15m, half an hour, three quarters of an hour."""
+    """The length at token `i`, such as "1h15m" or "an hour and a half", and the position after it; None without one."""
     i = words.after("about", i)
     noun = words.after("about", words.after("article", i))
     if words.is_a("half", noun) and (unit := unit_at(words, words.after("article", words.after("half", noun)))):
@@ -118,7 +118,7 @@ def length_at(words: Words, i: int) -> tuple[Length, int] | None:
 
 
 def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The unit of time at token `i`, as its length."""
+    """The unit of time at token `i`, as a length, and the position after it; None if there is none."""
     found = words.get("unit", i)
     if found is None:
         return None
@@ -127,7 +127,7 @@ def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
 
 
 def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Length, int]:
-    """`whole` with what follows it: "and a half", "15 minutes", "et quart"."""
+    """`whole` plus the rest at token `j`: "and a half", "15 minutes" or "et quart"; and the position after it."""
     if half := _and_a(words, "half", j):
         return whole.plus(unit.times(0.5)), half
     k = words.after("and", j)

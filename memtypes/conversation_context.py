@@ -19,10 +19,10 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.search.vectors import InContext
 
 CAPTURED = "session-stop"
-"""Caller in the source of the messages that the end of a session writes."""
+"""The `source.caller` of messages that were stored as memories because their session ended."""
 
 REACH = 2
-"""Turns of context. One finds less; three find no more and cost time."""
+"""How many turns before a turn are its context. With one, searches find less; with three, no more, at a higher cost."""
 
 _PAGE = 64
 """Turns looked up in one request."""
@@ -32,9 +32,9 @@ TurnPosition: TypeAlias = tuple[str, int]
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """Session id and number of a turn; None for what is no turn.
+    """Session id and number of a turn; None if `memory` is not a turn.
 
-    Turns are the events of a session, and its messages that the end of a session wrote, whatever their types.
+    Turns are the events of a session, and the messages that were stored when it ended, as whatever type of memory.
     """
     captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
     if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
@@ -88,7 +88,7 @@ def text_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallTurns:
-    """Turns of one write call, by position, as context of each other. rejected: positions of rejected turns."""
+    """The turns of one write call by position: each may be context of others. rejected: positions of rejected turns."""
 
     turns: dict[TurnPosition, Memory] = field(default_factory=dict)
     rejected: set[TurnPosition] = field(default_factory=set)

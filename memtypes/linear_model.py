@@ -70,15 +70,16 @@ def softmax(scores: FloatArray) -> FloatArray:
 
 
 def from_binary(classes: Sequence[str], weights: FloatArray, bias: float) -> LinearModel:
-    """The model of two classes for one row of `weights` that speaks for the second one, as scikit-learn gives it."""
+    """A model of two classes from scikit-learn's single row of `weights`, which scores the second class."""
     rows = np.stack([np.zeros_like(weights), weights]).astype(np.float32)
     return LinearModel(tuple(classes), rows, np.array([0, bias], dtype=np.float32))
 
 
 def hashed(terms: Iterable[str], size: int) -> FloatArray:
-    """Counts of `terms` in `size` buckets, chosen and signed by a hash, damped to a square root and of length 1.
+    """A vector of `size` numbers that count `terms`: the hash of a term says which number it changes, and its sign.
 
-    Source: Weinberger et al., Feature Hashing for Large Scale Multitask Learning, 2009.
+    Counts are replaced by their square roots, and the vector is scaled to length 1. Source: Weinberger et al., Feature
+    Hashing for Large Scale Multitask Learning, 2009.
     """
     codes = np.fromiter((zlib.crc32(term.encode()) for term in terms), dtype=np.int64)
     signs = np.where(codes & 1, 1.0, -1.0)

@@ -38,11 +38,11 @@ _QUOTED_OR_COMMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|\s*[#;].*')
 def project_namespace(cwd: str) -> str:
     """The namespace of the project that the folder `cwd` belongs to.
 
-    The first of these that exists: what the override file in the project's root names; name and hash of the remote
-    `origin`, or of the first remote, which clones share; name and hash of the folder that the worktrees of a repository
-    share; name and hash of the folder itself. A folder that does not exist here, because the client runs on another
-    machine, has the name and hash of its path. Raises InvalidRequest for a path that is not absolute and for an
-    override file that cannot be used.
+    If the project's root has an override file, the file names the namespace. If not, the namespace is the name and hash
+    of the first of these that exists: the remote `origin`, else the first remote, so that clones share a namespace; the
+    folder that the worktrees of a repository share; the folder itself. For a folder that does not exist here, because
+    the client runs on another machine, it is the name and hash of the path. Raises InvalidRequest for a path that is
+    not absolute and for an override file that cannot be used.
     """
     path = _normal(cwd)
     if not path.startswith("/") or not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises for long paths
@@ -64,7 +64,7 @@ class _Repository:
 
     @classmethod
     def around(cls, folder: Path) -> _Repository | None:
-        """The repository whose worktree has `folder`; None outside of one."""
+        """The repository whose worktree contains `folder`; None if there is none."""
         for root in (folder, *folder.parents):
             if (common := _common_folder(root / ".git")) is not None:
                 return cls(root, common)
@@ -72,12 +72,12 @@ class _Repository:
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """Where an override file may be: in the worktree, or in the main one."""
+        """Folders where an override file may be: the root of this worktree, then the root of the main worktree."""
         return (self.root, self.common.parent) if self.common.name == ".git" else (self.root,)
 
     @property
     def namespace(self) -> str:
-        """Made of the remote's address, or of the shared folder where there is no remote."""
+        """The namespace: made from the remote's address, or from the shared folder if there is no remote."""
         remotes: dict[str, str] = {}
         for name, url in _remotes(_text(self.common / "config") or ""):
             remotes.setdefault(name, url)  # further addresses are for pushing
@@ -102,7 +102,7 @@ def _normal(cwd: str) -> str:
 
 
 def _labelled(name: str, identity: str) -> str:
-    """A readable name and a hash of `identity`, because names repeat."""
+    """A readable form of `name` with a hash of `identity`, because several projects may have the same name."""
     label = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", name)).strip("-.")[:_MAX_LABEL] or "project"
     return f"{label}-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:_HASH]}"
 
@@ -129,7 +129,7 @@ def _override(text: str) -> str:
 
 
 def _common_folder(entry: Path) -> Path | None:
-    """The folder that the worktrees of the repository at `entry`, a folder or file `.git`, share; None for others."""
+    """The folder that a repository's worktrees share. entry: its folder or file `.git`; None if it is not one."""
     folder: Path | None = entry
     if (link := _text(entry)) is not None:
         target = link.strip().removeprefix("gitdir:").strip()
@@ -156,9 +156,9 @@ def _remotes(config: str) -> Iterator[tuple[str, str]]:
 
 
 def _address(url: str, common: Path) -> str:
-    """A remote's address without scheme, user, default port and `.git`: the same for each way to reach it.
+    """A remote's address without scheme, user, default port and `.git`, so that all its URLs give the same address.
 
-    A remote that is a folder has its path, relative to the worktree whose `.git` is `common`.
+    For a remote that is a folder it is the folder's path, resolved against the folder that contains `common`.
     """
     if match := _URL_FORM.fullmatch(url):
         host = match["host"].lower().removesuffix(f":{_DEFAULT_PORTS.get(match['scheme'].lower())}")

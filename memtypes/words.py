@@ -31,7 +31,7 @@ _TOKEN: Final = re.compile(
 _JAPANESE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _LONGEST_PHRASE: Final = 6
 _STOP_WEIGHT: Final = 0.6
-"""Weight of a frequent word when the language is told; a word of times counts 1."""
+"""Weight of a stop word when the language of a text is detected; a word about times has weight 1."""
 _TELLING: Final = frozenset((
     "weekday", "month", "day", "tonight", "unit", "part", "clock", "number", "ordinal", "holiday", "by", "next",
     "start", "mid", "end", "task", "oclock",
@@ -74,7 +74,7 @@ class Language:
         return any(kind in kinds for kind, _, _ in self.phrases.get((plain,), ()))
 
     def listed(self, rule: str) -> tuple[str, ...]:
-        """The words or endings of a rule; empty if the language has none."""
+        """The words or endings listed in the row `rule`; empty if the language has no such row."""
         return tuple(word.strip() for word in self.rules[rule].split(",")) if rule in self.rules else ()
 
 
@@ -109,7 +109,7 @@ class Words:
         return found[1] if found else position
 
     def after_any(self, kinds: Sequence[str], position: int) -> int:
-        """The position after the longest phrase of one of the kinds."""
+        """The position after the longest phrase of one of the kinds at `position`; `position` if there is none."""
         return max(self.after(kind, position) for kind in kinds)
 
     def has(self, kind: str) -> bool:
@@ -194,7 +194,7 @@ def _score(tokens: Sequence[Token], language: Language) -> float:
 
 
 def _parts(token: Token, language: Language) -> Iterator[Token]:
-    """The parts of a compound such as Samstagabend or morgenavond, each sign of Japanese; else the token itself."""
+    """The parts of a compound (Samstagabend, morgenavond), or each character of Japanese; else the token itself."""
     word, cuts = token.text, [0, len(token.text)]
     if token.kind == "word" and _JAPANESE.search(word):
         cuts = list(range(len(word) + 1))
@@ -205,7 +205,7 @@ def _parts(token: Token, language: Language) -> Iterator[Token]:
 
 
 def _cut(token: Token, language: Language) -> int:
-    """The place between the day and the part of the day in a compound; 0 if it is none."""
+    """Where a compound of a day and a part of the day, such as Samstagabend, is split; 0 for other tokens."""
     word = token.plain
     if (
         token.kind != "word"
@@ -219,7 +219,7 @@ def _cut(token: Token, language: Language) -> int:
 
 
 def _meanings(tokens: Sequence[Token], start: int, language: Language) -> Mapping[str, tuple[Any, int]]:
-    """Value and end of each kind of phrase that begins at `start`; of a kind, the longest phrase."""
+    """For each kind of phrase that begins at `start`, the value and the end of the longest one."""
     meanings: dict[str, tuple[Any, int]] = {}
     for end in range(start + 1, min(start + _LONGEST_PHRASE, len(tokens)) + 1):
         for kind, value, exact in language.phrases.get(tuple(token.plain for token in tokens[start:end]), ()):
@@ -230,7 +230,7 @@ def _meanings(tokens: Sequence[Token], start: int, language: Language) -> Mappin
 
 @cache
 def lexicon() -> Mapping[str, Any]:
-    """The words of all languages, the places and the zones."""
+    """The contents of `lexicon.toml`: the words of each language, the places and the time zones."""
     return tomllib.loads(files(__package__).joinpath("lexicon.toml").read_text(encoding="utf-8"))
 
 
@@ -262,7 +262,7 @@ def _keys(token: Token) -> Sequence[str]:
 
 
 def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Kind, value and phrase of each row; values of a list are positions, those of a table its keys."""
+    """Kind, value and text of each phrase. The value is the position in a row that is a list, the key in a table."""
     for kind, row in rows.items():
         if kind in _RULES or isinstance(row, bool):
             continue

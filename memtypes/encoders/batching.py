@@ -28,10 +28,10 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 CHARACTERS_PER_TOKEN = 64
-"""Far more than tokens have: 4 on average, 18 in the longest of BERT's vocabulary.
+"""Characters assumed for a token. Real tokens have far fewer: 4 on average, 18 in the longest of BERT's vocabulary.
 
-BERT reads a word of more than 100 characters as one unknown token. Only a text of such words can be cut short of what
-the encoder would read.
+The exception is a word of more than 100 characters, which BERT reads as one unknown token. A text of such words may be
+cut although the encoder would read on.
 """
 
 _BLANKS = re.compile(r"[ \t\r\n]{2,}")
@@ -85,7 +85,7 @@ class Batcher(Generic[In, Out]):
     def __init__(
         self, name: str, work: Callable[[Sequence[In]], Sequence[Out]], *, batch_size: int, max_waiting: int
     ) -> None:
-        """Start the thread. name: of the thread, used in errors. max_waiting: inputs in the queue before Overloaded."""
+        """Start the thread. name: used in errors. max_waiting: most inputs in the queue; more raise Overloaded."""
         self._name = name
         self._work = work
         self._batch_size = batch_size

@@ -2,12 +2,12 @@
 
 The average length is a constant, so a document's weights never depend on other documents.
 
-Words, in any script:
+How a text, in any script, becomes words:
 
-- are split at anything that is not a letter, digit or mark, and lower-cased without accents: "Café" and "cafe" match.
-- that are compounds give themselves and their parts: `getUserName` gives getusername, get, user and name; `v1.2.3`,
-  `foo_bar`, `dry-run` and `src/main.py` likewise, so that exact and loose mentions both match.
-- in scripts without blanks (Han, kana, Thai and their neighbours) and in Hangul give every character and every pair of
+- It is split at anything that is not a letter, digit or mark, and lower-cased without accents: "Café" matches "cafe".
+- A compound gives itself and its parts, so that exact and loose mentions both match: `getUserName` gives getusername,
+  get, user and name. `v1.2.3`, `foo_bar`, `dry-run` and `src/main.py` are compounds too.
+- Scripts without blanks (Han, kana, Thai and their neighbours) and Hangul give every character and every pair of
   adjacent characters.
 """
 
@@ -27,7 +27,7 @@ from memtypes.ports.encoders import SparseEncoder
 from memtypes.search.vectors import SparseVector
 
 VERSION = 1
-"""Raised by every change of terms or weights; stored memories then need `reembed`."""
+"""Increases with every change of terms or weights; stored memories must then be encoded again (`reembed`)."""
 
 CACHED_WORDS = 200_000
 """Words whose term ids are cached, in about 20 MB. The cache is cleared when it is full."""

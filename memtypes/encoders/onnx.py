@@ -37,13 +37,13 @@ MIDDLE_STATES = "layer3_states"
 """Node of the graph that computes the token states after the fourth of six layers."""
 
 MAX_STATES = 64
-"""Tokens of a text whose states are returned."""
+"""States are returned for at most this many tokens, the first ones of a text."""
 
 CONTEXT_TOKENS = 128
-"""A text with fewer tokens is embedded together with the end of its context, up to this number."""
+"""A text with fewer tokens is embedded together with the end of its context, up to this number of tokens in all."""
 
 _CONTEXT_CHARACTERS = 16 * CONTEXT_TOKENS
-"""Characters at the end of a context that have at least that many tokens."""
+"""Characters of the end of a context that are tokenized: they have at least CONTEXT_TOKENS tokens."""
 
 _ORT_ERRORS = tuple(
     error for error in vars(ort_errors).values() if isinstance(error, type) and issubclass(error, Exception)
@@ -110,7 +110,7 @@ def read_manifest(directory: Path) -> Manifest:
 class _OnnxModel:
     """A loaded encoder; several threads may embed at once. start, end: special tokens around every text.
 
-    outputs: of the graph; a smaller one has no middle states.
+    outputs: names of the graph's outputs; a graph with too few layers has no middle states.
     """
 
     session: onnxruntime.InferenceSession
@@ -189,7 +189,7 @@ class _OnnxModel:
 
 
 def _beginning(states: NDArray[np.float32]) -> TokenStates:
-    """The first of the states, in half precision."""
+    """The first MAX_STATES states of a text, in half precision."""
     beginning = states[:MAX_STATES].astype(np.float16)
     beginning.setflags(write=False)
     return beginning

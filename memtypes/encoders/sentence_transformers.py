@@ -23,7 +23,7 @@ from memtypes.model.errors import SetupRequired, Unavailable
 from memtypes.search.vectors import Embedding, InContext
 
 DEFAULT_MAX_TOKENS = 512
-"""For models that do not state their limit."""
+"""Most tokens of a text, for models that do not state their limit."""
 
 
 @dataclass(frozen=True, slots=True)

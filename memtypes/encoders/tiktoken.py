@@ -31,7 +31,7 @@ SHA256 = {
 """SHA-256 of the official rank files."""
 
 MAX_SEARCH = 256
-"""Longest run without a seam in which every length is tried; see `TiktokenTokenizer.truncate`."""
+"""Characters without a seam (see `_SEAM`) up to which `TiktokenTokenizer.truncate` tries every length."""
 
 BLOCK = 4_096
 """Characters that are counted at once while far from the limit."""
@@ -46,7 +46,7 @@ _SEAM = re.compile(
     # between a letter or digit and punctuation, including Chinese and Japanese punctuation
     r"|(?<=[^\W_])(?=[.,;:!?()\u3001\u3002\u300c-\u300f\u2026\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f])"
 )
-"""Where both encodings always split a text a + b: count(a + b) == count(a) + count(b)."""
+"""Seams: places where both encodings always split a text a + b, so count(a + b) == count(a) + count(b)."""
 
 
 def _read_ranks(name: str, directory: Path | None) -> bytes:
@@ -128,9 +128,9 @@ class TiktokenTokenizer(Tokenizer):
         return text[:start] + self._within(text[start:end], left)
 
     def _fill(self, text: str, start: int, limit: int, size: int) -> tuple[int, int, int]:
-        """Find the first piece of `text` from `start` that exceeds `limit`: its start, its end, the tokens left for it.
+        """Find the first piece of `text`, from `start` on, at which the tokens exceed `limit`.
 
-        Pieces end at seams and have at least `size` characters.
+        Returns its start, its end, and the tokens left for it. Pieces end at seams and have at least `size` characters.
         """
         for end in _ends(text, start, size):
             # A slice of this length has more than `limit` tokens, so a huge piece costs no more than that.

@@ -1,8 +1,8 @@
 """Filters of items by their values: LangGraph's, with JSON's idea of equality.
 
 `{"color": "red", "size": {"$gt": 3}, "owner": {"name": "Ann"}}` holds for an object whose members are like that. A
-missing member is as null. Numbers are equal by value (1 and 1.0), and never to true or false. `$gt`, `$gte`, `$lt` and
-`$lte` compare two numbers or two texts, and hold for nothing else.
+missing member counts as null. Numbers are equal by value (1 and 1.0), and never equal true or false. `$gt`, `$gte`,
+`$lt` and `$lte` compare two numbers or two texts, and hold for nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from memtypes.model.errors import InvalidRequest
 
 MAX_CONDITIONS = 256
 MAX_FACTS = 256
-"""Facts stored of one value. An item with more also has MANY, and every filter reads its value."""
+"""Most facts stored of one value. An item with more also has MANY, which makes every filter read its value."""
 
 MANY = "*"
 
@@ -50,14 +50,14 @@ class ItemFilter:
         return isinstance(value, dict) and _holds(value, self.conditions)
 
     def facts(self) -> list[str]:
-        """Facts (see `facts_of`) that every matching value has, for an index; they need not be the whole filter."""
+        """Facts (see `facts_of`) that every matching value has, for an index; other values may have them too."""
         return [fact(keys, value) for keys, value in _equalities((), self.conditions)]
 
 
 def facts_of(value: Any) -> list[str]:
-    """The members of an object, also of objects in it, that are texts, numbers, true or false: a digest of each.
+    """A digest of each member of an object, and of objects in it, that is a text, a number, true or false.
 
-    At most MAX_FACTS; then with MANY.
+    At most MAX_FACTS digests; if there are more, MANY follows.
     """
     facts: list[str] = []
     waiting: list[tuple[_Keys, Any]] = [((), value)] if isinstance(value, dict) else []
@@ -133,7 +133,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def _equalities(keys: _Keys, condition: Any) -> Iterator[tuple[_Keys, Any]]:
-    """The members, by their keys, that must equal a text, a number, true or false, and that value."""
+    """The keys and the required value of each member that must equal a text, a number, true or false."""
     if _operators(condition):
         condition = condition.get("$eq")
         if isinstance(condition, dict):  # equal to an object: its members are no conditions

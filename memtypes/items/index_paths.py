@@ -17,13 +17,13 @@ WHOLE = "$"
 MAX_PATHS = 64
 MAX_PATH = 512
 MAX_TEXTS = 256
-"""Most texts of one item: each is embedded, some milliseconds."""
+"""Most texts of one item; embedding takes some milliseconds for each."""
 
 MAX_TEXT = 20_000
 """Characters after which no more members are added to a text; the default encoder reads the first 256 word pieces."""
 
 SHORT = 3
-"""Words of a text that means little without the name of its member, as in `color: red`."""
+"""A text of at most this many words means little without the name of its member, as in `color: red`."""
 
 _TOKEN = re.compile(r"\[(-?\d+|\*)\]|\{([^{}]*)\}|([^.\[\]{}]+)")
 """An index into a list, a choice of fields, or the name of a member (`*` for each)."""
@@ -39,7 +39,7 @@ def check_index_path(path: str) -> str:
 
 
 def texts_at(value: Any, paths: Sequence[str] | None) -> list[str]:
-    """The texts at `paths` of a value, None for the whole value; blank ones are left out.
+    """The texts at `paths` of a value, without blank or repeated ones. paths: None for the whole value.
 
     Raises InvalidRequest for more than MAX_TEXTS.
     """
@@ -100,7 +100,7 @@ def _step(value: Any, step: str) -> Iterator[Any]:
 
 
 def text_of(value: Any) -> str:
-    """A value as text to embed: its texts and numbers, one a line; short ones follow the name of their member.
+    """A value as text to embed: its texts and numbers, each on a line; short ones after the name of their member.
 
     With JSON's punctuation in the text, searches found a fifth less.
     """

@@ -61,13 +61,13 @@ class ItemAddress(Model):
     key: Key
 
     def id_in(self, scope: Scope, agent_id: str | None) -> str:
-        """The id of the item of an agent, or of none, at this address."""
+        """The id of the item at this address. agent_id: the agent whose item it is; None for an item of no agent."""
         return memory_id(scope, "item", (agent_id, *self.path, self.key))
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item. agent_id: the agent that it belongs to. score: cosine with the query, for a hit of one.
+    """An item. agent_id: the agent that it belongs to. score: cosine with the query, if one found it.
 
     index: the paths of the texts that a search by meaning finds it by; None for the whole value, () for no texts.
     ttl: time to live after the last put, and after the last read that refreshes it.
@@ -86,7 +86,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemSearch:
-    """A search for items under a path. vector: of the query; without one the latest updates come first.
+    """A search for items under a path. vector: of the query; without one, the last updated come first.
 
     refresh: restart the time to live of the items that are returned.
     """
@@ -100,7 +100,7 @@ class ItemSearch:
 
 
 class MatchType(StrEnum):
-    """The end of a path that a condition is about."""
+    """Which labels of a path a condition checks: the first ones (prefix) or the last ones (suffix)."""
 
     PREFIX = "prefix"
     SUFFIX = "suffix"
@@ -122,7 +122,7 @@ class PathMatch(Model):
 
 @dataclass(frozen=True, slots=True)
 class PathListing:
-    """Request for the paths that have items. max_depth: longer paths are cut to so many labels."""
+    """Request for the paths that have items. max_depth: longer paths are cut to this many labels."""
 
     match: tuple[PathMatch, ...] = ()
     max_depth: int | None = None
@@ -130,7 +130,7 @@ class PathListing:
     offset: int = 0
 
     def select(self, paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        """Those of `paths` that are asked for, sorted, each once."""
+        """Those of `paths` that this request selects, sorted, without repetitions."""
         matching = (path for path in paths if all(condition.holds(path) for condition in self.match))
         return sorted({path[: self.max_depth] for path in matching})[self.offset : self.offset + self.limit]
 

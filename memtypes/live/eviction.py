@@ -10,7 +10,7 @@ from memtypes.live.thread_policy import Eviction, EvictionPolicy, Flush, FlushSt
 from memtypes.live.turns import Turn
 
 USE_ORDER = ""
-"""In place of a rank: the least recently used turn is evicted first."""
+"""Used in place of a rank when the least recently used turn is evicted first."""
 
 _SPAN = 2**40
 """More than the number of turns in any thread, so that a rank outweighs every index."""
@@ -34,7 +34,7 @@ class ThreadLimits:
 
 @dataclass(frozen=True, slots=True)
 class ThreadSize:
-    """Number of tokens and messages: in a thread, or at most left by a flush."""
+    """Number of tokens and messages that a thread has, or that a flush may leave in it."""
 
     tokens: int
     messages: int
@@ -45,7 +45,7 @@ class ThreadSize:
 
 
 def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
-    """Eviction rank of a turn: lowest rank + index first. USE_ORDER: least recently used first. None: never."""
+    """Rank of a turn: the lowest rank + index is evicted first. USE_ORDER: by last use instead. None: never evicted."""
     if turn.pinned:
         return None
     if eviction.policy is EvictionPolicy.LRU:

@@ -13,10 +13,10 @@ _IMPORTANT = re.compile(
 )
 
 _MOST = 5
-"""Occurrences of a word that count."""
+"""The frequency of a word is the number of lines that have it, but at most this."""
 
 _BONUS = float(_MOST)
-"""Score of a decision, requirement or error, so that it is above all other lines."""
+"""Added to the score of a line about a decision, requirement or error, to lift it above all other lines."""
 
 
 def sentences(text: str) -> list[str]:
@@ -26,9 +26,9 @@ def sentences(text: str) -> list[str]:
 
 
 def most_important(lines: Sequence[str], cost: Callable[[str], int], limit: int) -> tuple[list[str], str]:
-    """The highest-scoring of `lines` that together cost at most `limit`, in order, and the best line of all.
+    """The highest-scoring of `lines` that together cost at most `limit`, in order; and the best line at any cost.
 
-    Of lines with equal scores, later ones come first. Raises ValueError without lines.
+    Of lines with equal scores, later ones are preferred. Raises ValueError without lines.
     """
     frequency = Counter(word for line in lines for word in set(_words(line)))
     by_score = sorted(range(len(lines)), key=lambda place: (-_score(lines[place], frequency), -place))

@@ -98,7 +98,7 @@ def is_key_of(template: str, key: str, agent_id: str) -> bool:
 
 
 def _separators(pieces: list[_Piece]) -> list[str]:
-    """For each piece: of a member that another one follows, the first character of the text between; else ""."""
+    """For each piece that is a member with a later member, the first character of the text after it; for others ""."""
     last = max((place for place, piece in enumerate(pieces) if isinstance(piece, tuple)), default=0)
     follows = [*pieces[1:], ""]
     return [
@@ -108,7 +108,7 @@ def _separators(pieces: list[_Piece]) -> list[str]:
 
 
 def _encoded(value: str, separator: str) -> str:
-    """`value` with percent-encoded characters where it would be ambiguous or no part of a key."""
+    """`value` with those characters percent-encoded that would make a key ambiguous or that keys must not have."""
     start, end = len(value) - len(value.lstrip()), len(value.rstrip())
     return "".join(
         char
@@ -119,7 +119,7 @@ def _encoded(value: str, separator: str) -> str:
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
-    """Members of the variable `name`, whose value is a mapping, with texts as leaves."""
+    """The members of the variable `name`, also nested ones, with their values as texts. Raises InvalidRequest."""
     if not isinstance(value, Mapping):
         raise InvalidRequest("must be an object such as {'id': ...}", path=f"variables.{name}")
     return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}

@@ -56,7 +56,7 @@ def checked_pattern(pattern: str) -> str:
 class PolicyType(StrEnum):
     """What a thread is made for: a limit of tokens, of messages, or a buffer, which is not flushed automatically.
 
-    All limits of a policy hold, whatever its type, and each of them starts a flush.
+    All limits of a policy hold, whatever its type. Each of them starts a flush, except in a buffer.
     """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
@@ -65,7 +65,7 @@ class PolicyType(StrEnum):
 
 
 class FlushStrategy(StrEnum):
-    """Order in which a flush removes turns: oldest, least recently used, large unused ones, or oldest of the middle."""
+    """What a flush removes first: the oldest turns, the least recently used, large unused, or oldest middle ones."""
 
     SIMPLE_FIFO = "simple_fifo"
     LRU = "lru"
@@ -115,7 +115,7 @@ class Flush(Model):
 
     @property
     def protected(self) -> tuple[int, int]:
-        """How many of the first and of the last turns always stay. The newest one does."""
+        """How many of the first and of the last turns always stay; the last are at least 1, the newest turn."""
         hybrid = self.strategy is FlushStrategy.HYBRID_SUMMARY
         return (self.keep_first, max(self.keep_last, 1)) if hybrid else (0, 1)
 
@@ -136,8 +136,8 @@ class Eviction(Model):
 class LockTimes(Model):
     """Time limits of changes to a thread, in seconds; a change that takes longer is cancelled.
 
-    append: of appending a turn or replacing all turns; a flush that is not done in time is postponed, and the turn
-    stays. flush: also the TTL of the thread's lock. Appends and clears are atomic scripts and take no lock.
+    append: for appending a turn or replacing all turns; if a flush of the same call takes longer, it is postponed, and
+    the turn stays. flush: also the TTL of the thread's lock. Appends and clears are atomic scripts and take no lock.
     """
 
     append: LockTime = 30.0

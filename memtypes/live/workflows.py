@@ -21,7 +21,7 @@ MAX_EVENT_BYTES = 256 * 1024
 MAX_RESOURCES = 1_000
 
 SNAPSHOT_EVENTS = 50
-"""Events between two snapshots, by default; no read folds more."""
+"""Events between two snapshots, by default. A read of the newest state folds no more, unless a snapshot failed."""
 
 MAX_REASON = 400
 """Maximum characters of the reason of a status; a longer one is cut."""
@@ -68,8 +68,8 @@ Resources = Annotated[dict[Name, Any], Field(max_length=MAX_RESOURCES), AfterVal
 class NewEvent(Model):
     """An event as a caller sends it.
 
-    input, output, error: any JSON. resources, data: set in the state by key, for events of any type. reason: why the
-    agent reports it. expected_version: the event is refused if another version is current.
+    input, output, error: any JSON. resources, data: values to set in the state by key, whatever the type. reason: why
+    the agent reports it. expected_version: the event is refused if another version is current.
     """
 
     type: WorkflowEventType
@@ -156,8 +156,8 @@ class WorkflowStatus(StrEnum):
 class OnEnd(StrEnum):
     """What becomes of a workflow's threads and working items when it ends.
 
-    KEEP: they live for their time to live. FLUSH: the threads' turns become memories, and the items end. DELETE: both
-    are deleted; turns that had become memories before stay in them.
+    KEEP: they stay until their time to live is over. FLUSH: the threads' turns become memories, and the items end.
+    DELETE: both are deleted, but memories that were made of turns before stay.
     """
 
     KEEP = "keep"
@@ -179,7 +179,7 @@ STATUS_AFTER: Mapping[WorkflowEventType, WorkflowStatus] = {
     WorkflowEventType.FAILED: WorkflowStatus.FAILED,
     WorkflowEventType.CANCELLED: WorkflowStatus.CANCELLED,
 }
-"""The status after an event, whatever it was before; other events do not change it."""
+"""The status after an event of each type, whatever it was before; events of other types do not change it."""
 
 _STEP_ENDS = {WorkflowEventType.STEP_COMPLETED: StepStatus.COMPLETED, WorkflowEventType.STEP_FAILED: StepStatus.FAILED}
 
@@ -226,8 +226,8 @@ class ResourceValue:
 class StatusChange:
     """A status that a workflow had from `at` on. version: of the event that set it. actor: the agent of that event.
 
-    reason: why, in at most MAX_REASON characters: the event's reason, or that in its data; for an end without one, the
-    event's error, output or input.
+    reason: why, cut after MAX_REASON characters: the event's reason, else the one in its data. If the event ended the
+    workflow and has neither, its error, output or input.
     """
 
     status: WorkflowStatus

@@ -26,10 +26,10 @@ COUNT_S = 1.0
 """Seconds for all counts of one answer."""
 
 MIN_CALLS = 3
-"""Calls of an endpoint before its breaker may open: each of them holds up an answer."""
+"""Calls of an endpoint before its circuit breaker may open: few, because each call that fails delays an answer."""
 
 MAX_ANSWER = 8 * 1024 * 1024
-"""Bytes of an endpoint's answer; some list every token."""
+"""Most bytes of an endpoint's answer; some answers list every token."""
 
 _CACHED = 2_000
 """Counts that are remembered, by endpoint, model and text."""
@@ -56,7 +56,7 @@ class ProviderCounter:
         return self.models().find(model).endpoint is not None
 
     async def count(self, text: str, model: str, within_s: float = COUNT_S) -> int | None:
-        """Tokens of `text` by the provider of `model`; None without endpoint or if the call fails, which is logged."""
+        """Tokens of `text` as the provider of `model` counts them; None without an answer. Failures are logged."""
         endpoint = self.models().find(model).endpoint
         if endpoint is None:
             return None

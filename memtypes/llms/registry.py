@@ -28,10 +28,10 @@ EXACT_TOKENIZERS = ("cl100k_base", "o200k_base")
 """Tokenizers that are available here. The first stands in for unknown ones."""
 
 WIDEST_MARGIN = 0.5
-"""Margin of unknown models, whose tokenizers may give half as many tokens again."""
+"""Margin of unknown models: their tokenizers may give up to half as many tokens more."""
 
 LARGE_WINDOW = 300_000
-"""Tokens from which a smaller share of a context window is left to the response."""
+"""A context window of at least this many tokens leaves a smaller share to the response."""
 
 _FOUND = 1_000
 """Names of models whose entry is cached."""
@@ -104,7 +104,7 @@ class ModelEntry(Model):
     names: its name, then aliases. pattern: an RE2 pattern that further names of the family begin with, in lower case
     and without the provider's prefix. window: tokens of input and output together. max_input, max_output: most tokens
     of each; None if only the window limits them. tokenizer: None for the provider's stand-in. source: where the
-    figures come from, and of when they are.
+    figures come from, and their date.
     """
 
     provider: Word
@@ -122,7 +122,7 @@ class ModelEntry(Model):
 
 
 class RegistryFile(Model):
-    """The content of a registry file. sources: by the names that entries give for their source."""
+    """The content of a registry file. sources: descriptions, by the names that entries use for them."""
 
     sources: dict[Word, str] = Field(default_factory=dict)
     providers: dict[Word, ProviderEntry] = Field(default_factory=dict)
@@ -170,12 +170,12 @@ class KnownModel:
 
     @property
     def allocation(self) -> Allocation | None:
-        """The parts of the window; None if it is unknown.
+        """How the window is divided; None if it is unknown.
 
-        Below LARGE_WINDOW 60 % of the window are content, of which files take 30 % and history 50 %; from there on
-        80 %, 40 % and 40 %. The rest of the content is shared by system and memory: 7,680 tokens each of a window of
-        128,000. The rest of the window is the response. The content is at most the model's largest input, the response
-        at most its largest answer.
+        Below LARGE_WINDOW, content takes 60 % of the window; files take 30 % of the content and history 50 %. In larger
+        windows these are 80 %, 40 % and 40 %. System and memory share the rest of the content equally: 7,680 tokens
+        each of a window of 128,000. The rest of the window is for the response. The content is at most the model's
+        largest input, the response at most its largest answer.
         """
         if self.window is None:
             return None
@@ -190,7 +190,7 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Models, the operator's first, and providers."""
+    """The listed models, those of the operator's file first, and the providers."""
 
     models: tuple[ModelEntry, ...] = ()
     providers: Mapping[str, ProviderEntry] = field(default_factory=dict)
@@ -224,7 +224,7 @@ class Registry:
         return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
     def known(self, name: str, entry: ModelEntry) -> KnownModel:
-        """The model `name` of `entry`, with its provider's defaults."""
+        """What is known about the model `name` of `entry`, with its provider's defaults for what the entry omits."""
         defaults = self.providers.get(entry.provider, ProviderEntry())
         tokenizer, margin = defaults.tokenizer, defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
@@ -243,7 +243,7 @@ class Registry:
         )
 
     def listed(self, category: ModelCategory | None = None) -> list[KnownModel]:
-        """The models of a category, or all, the operator's first."""
+        """The models of a category, or all of them; those of the operator's file come first."""
         entries = (entry for entry in self.models if category is None or category in entry.categories)
         return [self.known(name, entry) for entry in entries for name in entry.names]
 
@@ -262,9 +262,9 @@ class Registry:
         return max(matches)[1] if matches else "unknown"
 
     def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
-        """The entry with the longest match in the last part of `name`, in all of it if its names have parts.
+        """The entry with the longest match in `name`, and its name that matches; its first if only the pattern does.
 
-        With it the name of the entry that matches; the first one if only the pattern does.
+        Matches are looked for after the last slash of `name`, or in all of it if the entry's own names have slashes.
         """
         bare = name.rsplit("/", 1)[-1]
         matches = [
@@ -284,7 +284,7 @@ def _letters(name: str) -> str:
 
 
 def _compiled(entry: ModelEntry) -> Any:
-    """The pattern of all names of an entry: each begins a word, and ends where no letter or digit follows."""
+    """One pattern for an entry's names and its own pattern. A match begins a word; no letter or digit follows it."""
     names = [re.escape(name.lower()) for name in sorted(entry.names, key=len, reverse=True)]
     anything = "|".join([*([f"(?:{entry.pattern})"] if entry.pattern else []), *names])
     options = re2.Options()
@@ -297,7 +297,7 @@ def _with_source(file: RegistryFile, entry: ModelEntry) -> ModelEntry:
 
 
 def _without_names(entries: list[ModelEntry], names: set[str]) -> list[ModelEntry]:
-    """`entries` without those names; one that has none left goes."""
+    """`entries` without the names in `names`; an entry with no other name is left out."""
     remaining = []
     for entry in entries:
         left = [name for name in entry.names if name.lower() not in names]
@@ -319,7 +319,7 @@ class RegistrySource:
     """Returns the default registry, overridden by a file that may change while the service runs."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """path: of the overriding file. Raises InvalidConfigFile if it is invalid; later such changes are logged."""
+        """path: of the overriding file. Raises InvalidConfigFile if it is invalid now; later, that is only logged."""
         self._default = default_file()
         self._path = path
         self._version = self._file_version()

@@ -35,7 +35,7 @@ def _moment(value: str) -> str:
 
 
 class SpokenTurn(TypedDict, total=False):
-    """A turn of a thread that an event was made of, without its text. characters: length of its text in the content.
+    """A turn of a thread that became part of an event, without its text. characters: length of its text in the content.
 
     The other fields are those of a turn; those that it did not have are left out.
     """
@@ -82,7 +82,7 @@ class Episodic(EpisodicFields, Memory):
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
 
     def identity(self) -> tuple[str | None, ...]:
-        """The common identity, the speaker and the day: what another says, or on another day, is another event."""
+        """The common identity, the speaker and the day: other speakers or days make the same words another event."""
         return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}")
 
     def embedding_text(self) -> str:

@@ -55,7 +55,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Condition: `field` op `value`, a scalar; for any and all a tuple; for between a pair, ends included."""
+    """Condition: `field` op `value`. value: a tuple for any and all, an inclusive pair for between, else a scalar."""
 
     field: str
     op: Op
@@ -99,7 +99,7 @@ def ends_after(field: str, instant: datetime) -> Filter:
 
 
 def in_view(instant: datetime) -> Filter:
-    """Condition: the memory is in the current view at `instant`: not ended, or valid again since `state_until`."""
+    """Condition: the memory is in the current view at `instant`: not expired, and either not ended or current again."""
     back = Compare("state_until", Op.LTE, instant)
     return all_of(
         AnyOf((Absent("valid_to"), Compare("valid_to", Op.GT, instant), back)), ends_after("expires_at", instant)
@@ -107,7 +107,7 @@ def in_view(instant: datetime) -> Filter:
 
 
 def with_states(tree: Filter, instant: datetime) -> Filter:
-    """The filter `tree` with conditions on `state` as conditions on the times that determine it at `instant`."""
+    """The filter `tree`, with each condition on `state` replaced by one on the times that determine it at `instant`."""
     match tree:
         case All(parts):
             return All(tuple(with_states(part, instant) for part in parts))
@@ -125,7 +125,7 @@ def with_states(tree: Filter, instant: datetime) -> Filter:
 
 
 def _in_state(state: object, instant: datetime) -> Filter:
-    """Condition: the memory is in this state at `instant`, as `Memory.at` has it; a false one for no state."""
+    """Condition: the memory is in `state` at `instant`, as in `Memory.at`; always false if `state` is not a state."""
     over = Compare("state_until", Op.LTE, instant)
     replaced = All((Compare("valid_to", Op.LTE, instant), Not(over)))
     contested = All((Compare("state", Op.EQ, str(State.CONTESTED)), Not(over), Not(replaced)))

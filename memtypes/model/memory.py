@@ -179,7 +179,7 @@ class Tier(StrEnum):
 class Vote(Model):
     """Vote of one reviewer on a text. ok: whether it is valid and in time. scores: 1-10, by aspect of the text.
 
-    stand_in: whether it is a local reviewer's, in place of the failed vote before it.
+    stand_in: whether a local reviewer gave it in place of the failed vote before it.
     """
 
     reviewer: str
@@ -192,7 +192,7 @@ class Vote(Model):
 
 
 class Reviewed(Model):
-    """Result of a review. importance, relevance, novelty: means of the valid votes with that score; None without."""
+    """Result of a review. importance, relevance, novelty: means over the valid votes with that score, or None."""
 
     decision: Decision
     importance: float | None = None
@@ -260,7 +260,7 @@ class EarlierText(Model):
 
 
 class Rewording(Model):
-    """A repetition in other words that was merged `at` that time. id: for the call that makes it a memory again."""
+    """A repetition in other words, merged at the time `at`. id: names it in the call that makes it a memory again."""
 
     id: str
     content: str
@@ -281,7 +281,7 @@ def state_at(now: datetime, state: State, valid_to: datetime | None, state_until
 CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
     {"valid_to": None, "superseded_by": None, "state": State.CURRENT, "state_until": None, "state_reason": None}
 )
-"""The fields of a memory that nothing replaces or contests any more."""
+"""The values of these fields when nothing replaces or contests a memory any more."""
 
 
 class Memory(Model):
@@ -352,8 +352,8 @@ class Memory(Model):
     def identity(self) -> tuple[str | None, ...]:
         """The values that distinguish two memories of this type in one scope.
 
-        The normalised content and, for a private memory, its session: merged into a memory of another session, it
-        could not be found from its own.
+        The normalised content and, for a private memory, its session: if such a memory was merged into one of another
+        session, it could not be found from its own.
         """
         private_to = self.session_id if self.visibility is Visibility.SESSION else None
         return (normalise(self.content), private_to)
@@ -371,16 +371,16 @@ class Memory(Model):
         return self.content
 
     def at(self, now: datetime) -> Self:
-        """The memory with the state that it has at `now`: ends, and expiries of what replaced it, need no write."""
+        """The memory with its state at `now`, computed from its stored times: when one passes, nothing is written."""
         state = state_at(now, self.state, self.valid_to, self.state_until)
         if self.state_until is not None and self.state_until <= now:
             return self.model_copy(update=CURRENT_AGAIN)
         return self if state is self.state else self.model_copy(update={"state": state})
 
     def edited(self, content: str, now: datetime) -> Self:
-        """The memory with `content`, and its content so far among the earlier ones.
+        """The memory with the new `content`; its content so far is added to its earlier texts.
 
-        The oldest go when there are more than MAX_EARLIER, or more than MAX_CONTENT characters in all.
+        The oldest of them are dropped beyond MAX_EARLIER texts or MAX_CONTENT characters in all.
         """
         since = self.earlier[-1].until if self.earlier else self.valid_from
         earlier = [*self.earlier, EarlierText(content=self.content, since=min(since, now), until=now)][-MAX_EARLIER:]

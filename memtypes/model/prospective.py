@@ -75,7 +75,7 @@ class Prospective(ProspectiveFields, Memory):
     type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
 
     def identity(self) -> tuple[str | None, ...]:
-        """The common identity and the due time: the same words for another day are another intention."""
+        """The common identity, due time and trigger: the same words for another day are another intention."""
         due = rfc3339(self.due_at) if self.due_at else None
         return (*super().identity(), due, self.trigger_condition)
 

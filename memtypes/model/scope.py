@@ -14,7 +14,7 @@ MAX_NAME = 256
 
 
 def clean_name(value: str) -> str:
-    """`value` itself; ValueError unless it has 1-256 characters, none of control, and no blanks at its ends."""
+    """`value` itself; ValueError unless it has 1-256 characters, no control characters and no blanks at its ends."""
     if not 1 <= len(value) <= MAX_NAME:
         raise ValueError(f"must have 1 to {MAX_NAME} characters, has {len(value)}")
     if value != value.strip():
@@ -34,8 +34,8 @@ class Scope:
 
     tenant and namespace bound every read and every write. session_id adds the session's private memories to searches;
     it does not hide others. agent_id is the agent that the caller acts as; it is recorded in memories that are written.
-    agents: those that the caller is bound to: of working items it reaches theirs only, with None also those of no
-    agent. Empty for a caller that is not bound.
+    agents: the agents that the caller is bound to. Of working items, it reaches only those of these agents; None among
+    them stands for items of no agent. Empty for a caller that is not bound.
     """
 
     tenant: str

@@ -1,4 +1,4 @@
-"""Port of what is known of the running sessions of clients such as Claude Code: what they were shown, what was said."""
+"""Port of the store of running sessions of clients such as Claude Code: what they were shown, and what was said."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from memtypes.live.turns import Turn
 from memtypes.model.scope import Scope
 
 SESSION_TTL = timedelta(days=30)
-"""Time without an event after which a session is forgotten: clients delete their transcripts after as long."""
+"""A session without events for this long is forgotten; clients delete their transcripts after the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Ids of the memories that the session's prompts contain. since: when earlier ones were forgotten, if they were."""
+    """Ids of the memories that the session's prompts contain. since: when earlier ones were last forgotten, or None."""
 
     ids: frozenset[str] = frozenset()
     since: datetime | None = None
 
 
 class ClientSessionStore(ABC):
-    """Sessions by scope, which must name one, kept for SESSION_TTL. Raises Unavailable when the store is away.
+    """Sessions, kept for SESSION_TTL. Scopes must name a session. Raises Unavailable when the store is away.
 
-    Turns that are queued wait in an `EvictedTurnStore` over the same store, as one batch with the session as thread.
+    Queued turns wait in an `EvictedTurnStore` over the same store. Each call adds a batch whose thread is the session.
     """
 
     @abstractmethod
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Return what the session was shown. A `prompt` waits for its answer, unless one with its id is queued.
+        """Store a `prompt` to wait for its answer, and return what the session was shown.
 
-        Prompts without an id ("") replace each other.
+        A prompt whose id was queued before is not stored. Prompts without an id ("") replace each other.
         """
 
     @abstractmethod
     async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
-        """Note that memories are shown now; False, and nothing is noted, if one of them was shown already."""
+        """Note that these memories are shown now. Returns False, and notes nothing, if one of them was shown before."""
 
     @abstractmethod
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
-        """Note memories whose content the session has, such as what was said in it."""
+        """Note as shown the memories whose content the session has already, such as what was said in it."""
 
     @abstractmethod
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """Forget what was shown, at `at`, unless it was forgotten less than `pause` before."""
+        """Forget which memories were shown, unless they were last forgotten less than `pause` before `at`."""
 
     @abstractmethod
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue the waiting prompt with this id, if there is one, then those of `turns` that never were; how many.
+        """Queue the waiting prompt with this id, if any, then the `turns` not queued before; return how many turns.
 
-        A turn is known by its role, agent and content, within its prompt. Turns are numbered over the session.
+        A turn is recognised by its prompt, role, agent and content. Turns are numbered in one sequence for the session.
         """
 
     @abstractmethod

@@ -38,7 +38,7 @@ class Embedder(ABC):
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return when the embedder works. Raises Unavailable."""
+        """Return if the embedder works; raise Unavailable if it does not."""
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -12,19 +12,19 @@ from memtypes.search.vectors import DenseVectors
 
 
 class ItemStore(ABC):
-    """Stores keyed items. A call is bounded by its scope: by tenant, namespace, and the items of `scope.agent_id`.
+    """Stores keyed items. A call reaches only what is in its scope: the tenant, the namespace and one agent's items.
 
-    Without an agent it is on the items of no agent; calls that say "every agent" are on all of them. An item
+    If `scope.agent_id` is None, these are the items of no agent; calls that say "every agent" reach all items. An item
     is gone from the moment of its expiry. Raises Unavailable when the engine is away. An acknowledged write survives
     the death of every process, and no read sees a part of a write.
     """
 
     @abstractmethod
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
-        """Store an item, replacing the one at its address; the stored item.
+        """Store an item, replacing the one at its address; return the stored item.
 
-        vectors: of its texts. Its `created_at` is that of the item that it replaces, if there is one that has not
-        expired by `item.updated_at`. restored: the item comes from an export, and keeps its own `created_at`.
+        vectors: of its texts. It takes the `created_at` of the item that it replaces, unless that one had expired by
+        `item.updated_at`. restored: the item comes from an export, and keeps its own `created_at`.
         """
 
     @abstractmethod
@@ -37,7 +37,7 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items under a path that meet the filter: with a query by score, best first; else the latest update first.
+        """The items under a path that meet the filter: the best score first; without a query, the latest update first.
 
         With a query, items without texts come last, latest first, without a score. Raises InvalidRequest if the values
         are too large for one answer.
@@ -45,11 +45,11 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
-        """The paths that have items and are asked for, sorted."""
+        """The paths that have items and that `listing` selects, sorted."""
 
     @abstractmethod
     async def count(self, scope: Scope, at: datetime | None) -> int:
-        """The number of items of every agent in the namespace. at: without those that expired by then."""
+        """The number of items of every agent in the namespace. at: leaves out those expired by then."""
 
     @abstractmethod
     def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
@@ -57,8 +57,8 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def delete_all(self, scope: Scope) -> int:
-        """Remove the items of every agent in the namespace, expired ones too; how many there were."""
+        """Remove the items of every agent in the namespace, expired ones too; return how many there were."""
 
     @abstractmethod
     async def delete_expired(self, at: datetime) -> int:
-        """Remove the items of all tenants that expired by `at`; how many. The only call not bounded by a scope."""
+        """Remove the items of all tenants that expired by `at`; return how many. The only call without a scope."""

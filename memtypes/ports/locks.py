@@ -49,10 +49,10 @@ class Lease:
 
 @dataclass(slots=True)
 class LockCounts:
-    """Locks that were held by this process since it started; field names are metric labels.
+    """Counts of the locks that this process has asked for since it started; field names are metric labels.
 
-    acquired: locks. refused: those that another held for longer than the wait. lost: those that expired meanwhile.
-    wait_seconds: time until they were acquired or refused, together.
+    acquired: locks it got. refused: those that another held for longer than the wait. lost: those that expired while
+    they were in use. wait_seconds: total time of waiting for locks.
     """
 
     acquired: int = 0

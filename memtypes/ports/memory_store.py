@@ -60,10 +60,10 @@ class Page:
 class CandidateSearch:
     """A search for candidates of one or several types.
 
-    filters: the types to search, each with a filter on top of the scope. dense, sparse: the query as vectors; None
-    leaves that leg out. depth: candidates of each leg and type. tokens: the query's token vectors, for late interaction
-    with the candidates; None leaves that out. columns: whether candidates come with the columns that ranking needs;
-    without, ids and scores alone may come.
+    filters: the types to search, each with a filter on top of the scope. dense, sparse: the query as vectors, one
+    for each leg (part) of the search; None leaves that leg out. depth: most candidates of each leg and type. tokens:
+    the query's token vectors, for late interaction with the candidates; None leaves that out. columns: whether
+    candidates come with the columns that ranking needs; if not, they may have ids and scores alone.
     """
 
     filters: Mapping[MemoryType, Filter | None]
@@ -84,7 +84,7 @@ class TypeStats:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Uses of a memory to add to its access count. times: how many. at: of the last."""
+    """Uses of a memory to add to its access count. times: how many. at: time of the last use."""
 
     id: str
     type: MemoryType
@@ -102,11 +102,11 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store `records`, replacing those with the same id; of each type either all are stored or none."""
+        """Store `records`, replacing those with the same id. Of each type, either all of them are stored or none."""
 
     @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories of `ids` that exist, by id. ids: alone, or with the type to look each up in."""
+        """The memories of `ids` that exist, by id. ids: ids alone, or each with the type of memory to look in."""
 
     async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
         """The memories of the page `listing` and of all pages after it, at most `most`."""
@@ -157,7 +157,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """For each search the `depth` best of each leg (dense, sparse) and type together, unordered; one request.
+        """For each search, the `depth` best of each leg (dense, sparse) and type, as one unordered list; one request.
 
         A memory with session visibility is found only from its session, `scope.session_id`. IDF is computed over the
         scope's namespace, so the texts of other tenants have no influence.
@@ -177,7 +177,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return when the store answers. Raises Unavailable."""
+        """Return if the store answers; raise Unavailable if it does not."""
 
     @abstractmethod
     async def aclose(self) -> None:

@@ -36,9 +36,9 @@ class ChainHead:
 
 @dataclass(frozen=True, slots=True)
 class UnsealedReceipt:
-    """A receipt as encoded JSON, without its link to the chain.
+    """A receipt as encoded JSON, not linked yet to the previous receipt of its chain.
 
-    before, after: its members as canonical JSON, split where the members of the link go.
+    before, after: its members as canonical JSON, split where the members that link it are inserted.
     """
 
     namespace: str
@@ -136,5 +136,5 @@ class ReceiptStore(Erasable):
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
         """The JSON texts of the namespace's newest receipts, newest first, at most `limit`.
 
-        before: the id of a receipt, to continue with those older than it; there are none older than an unknown one.
+        before: only receipts older than the one with this id are listed; none if that one is unknown.
         """

@@ -12,17 +12,17 @@ from memtypes.live.turns import Turn
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
-"""Threads in a chain, the youngest included."""
+"""Most threads in a chain of parents, the youngest included."""
 
 MAX_PATHS = 200
-"""Files, and images, that a `ThreadTail` has at most."""
+"""Most files in a `ThreadTail`, and most images."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
-    """A thread to create. resource, key: its name, together. lru: evict the least recently used turn first.
+    """A thread to create. resource, key: together its name. lru: whether the least recently used turn is evicted first.
 
-    workflow_id: the workflow that it belongs to. flushes: its turns are queued as evicted when it expires.
+    workflow_id: the workflow that it belongs to. flushes: whether its turns are queued as evicted when it expires.
     """
 
     thread_id: str
@@ -42,9 +42,8 @@ class NewThread:
 class Thread:
     """State of a thread, without its turns. tokens: of turns and summary. ttl_left_s: seconds until it expires.
 
-    used_at: of the last append or replacement, else of its creation.
-
-    ancestors: their ids, oldest first, including expired ones.
+    used_at: time of the last append or replacement, else of its creation. ancestors: ids of its parent, the parent's
+    parent and so on, oldest first, including expired ones.
     """
 
     id: str
@@ -111,7 +110,7 @@ class ThreadPage:
 class AppendTurn:
     """A turn to append. rank: see `eviction_rank`. expected: the version that must be current; None for any.
 
-    request: None for an append that is not repeated.
+    request: its idempotency key; None for an append that is not repeated.
     """
 
     thread_id: str
@@ -161,7 +160,7 @@ class ThreadTail:
     """What a context needs of a thread: its newest turns and newest system turns, oldest first, and its references.
 
     files, images: newest mentions, also by turns that have left the thread, newest first; at most MAX_PATHS of each.
-    file_count, image_count: of all of the thread's mentions, at most the 1,000 last mentioned.
+    file_count, image_count: how many files and images the thread mentions; only the 1,000 last mentioned count.
     """
 
     thread: Thread
@@ -206,8 +205,8 @@ class ThreadStore(ABC):
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn, evict others to stay within the limits, and refresh the TTL of the whole chain.
 
-        A turn that has no room although all others that may go are evicted displaces the summary. A repeated request
-        changes nothing and has the first one's result. Raises VersionConflict, InvalidRequest if the turn cannot fit,
+        If the turn has no room even after all turns that may go are evicted, the summary is removed. A repeated request
+        changes nothing and gets the first one's result. Raises VersionConflict, InvalidRequest if the turn cannot fit,
         and Conflict for a repeated key with another digest.
         """
 
@@ -217,7 +216,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
-        """Return threads that exist, the last used first: created, appended to or replaced. Not a use.
+        """Return existing threads, the last created, appended to or replaced first. Listing does not count as use.
 
         A thread that is used between two pages may be on both. Raises InvalidRequest for a malformed cursor.
         """
@@ -232,9 +231,9 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return the newest turns, and the newest system turns, that have more than `tokens` tokens or are all.
+        """Return the newest turns, and the newest system turns: just enough to exceed `tokens` tokens each, or all.
 
-        Its cost follows `tokens`, not the length of the thread. Reading does not count as use.
+        The cost grows with `tokens`, not with the length of the thread. Reading does not count as use.
         """
 
     @abstractmethod
@@ -269,7 +268,10 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def queue_expired(self) -> int:
-        """Add the turns of threads that flush and have expired, in all scopes, to the `EvictedTurnStore`; how many."""
+        """Add the turns of expired threads to the `EvictedTurnStore`, in all scopes; return the number of threads.
+
+        Only threads that were created with `flushes` are concerned.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,9 +329,9 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     async def requeue(self, at: datetime | None) -> int:
-        """Put batches that are set aside and due at `at` (None: all) back in the queue, in all scopes, tries at 0.
+        """Put batches that are set aside and due at `at` back in the queue, in all scopes, with 0 tries.
 
-        Returns their number.
+        at: None for all such batches. Returns how many were put back.
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from memtypes.live.workflows import Event, OnEnd, WorkflowState, WorkflowStatus,
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
-"""Workflows in a chain, the youngest included."""
+"""Most workflows in a chain of parents, the youngest included."""
 
 MAX_EVENTS = 10_000
 """Events of one workflow; a longer one continues in a child."""
@@ -59,7 +59,7 @@ class EventAppended:
 class WorkflowLog:
     """A stored workflow. base: state at a snapshot or the start. events: those after it, up to the requested version.
 
-    version: newest version. ancestors: ids, oldest first. lost: the events have expired; `base` is the last state.
+    version: newest version. ancestors: ids, oldest first. lost: the events have expired, and `base` is the last state.
     on_end: what becomes of its threads and working items when it ends.
     """
 
@@ -118,9 +118,9 @@ class WorkflowPage:
 
 
 class WorkflowStore(ABC):
-    """Stores workflows, each for its TTL after its last event and as long as a descendant; the TTL is a setting.
+    """Stores workflows, each for its TTL (a setting) after its last event, and at least as long as its descendants.
 
-    The log of an ended workflow is stored as long as a descendant has not ended, and then for a time of its own.
+    The log of an ended workflow is stored until its descendants have ended too, and then for a time of its own.
 
     An id of another scope is unknown. Every call is atomic. Raises Unavailable if the server is away.
     """
@@ -159,9 +159,9 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of the workflows of the namespace. A page may be short, even empty, and not the last.
+        """Return a page of the workflows of the namespace. A short or even empty page need not be the last one.
 
-        Raises InvalidRequest for a cursor that is none of the store's.
+        Raises InvalidRequest for a cursor that the store did not return.
         """
 
     @abstractmethod

@@ -19,10 +19,11 @@ TYPES: tuple[MemoryType, ...] = tuple(MemoryType)
 class Candidate:
     """A memory that a search found: its id with raw scores and the fields for ranking.
 
-    dense: cosine, -1..1; None without a dense leg. sparse: BM25, 0 and up; None without a sparse leg. A candidate has
-    the score of every leg of the search, whichever leg found it. payload: the COLUMN_FIELDS that the memory has, as in
-    `Memory.to_payload`, and its heaviest terms as TERMS. late: the best cosine of each query token with any of the
-    memory's tokens, shape (query tokens,); NaN for a memory without token vectors; None without late interaction.
+    dense: cosine, -1..1; None if the query had no dense vector. sparse: BM25, 0 and up; None if it had no sparse one.
+    If it had both, every candidate has both scores, whichever vector found it. payload: the COLUMN_FIELDS that the
+    memory has, as in `Memory.to_payload`, and its heaviest terms as TERMS. late: the best cosine of each query token
+    with any of the memory's tokens, shape (query tokens,); NaN for a memory without token vectors; None without late
+    interaction.
     """
 
     id: str
@@ -50,7 +51,7 @@ class Candidates(Sequence[Candidate]):
 
     @classmethod
     def of(cls, candidates: Sequence[Candidate]) -> Candidates:
-        """`candidates`, given one by one, as columns."""
+        """The candidates of a sequence, as columns."""
         if isinstance(candidates, Candidates):
             return candidates
         return cls(
@@ -119,7 +120,7 @@ def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] |
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """One column of several parts, in order, NaN for a part without it; None when no part has it."""
+    """The columns of several parts joined into one, in order, NaN for a part without it; None when no part has it."""
     known = next((column for column in own if column is not None), None)
     if known is None:
         return None

@@ -101,7 +101,7 @@ class Columns:
     """Fields of `count` memories as columns, by path; a column may be missing if no memory has a value.
 
     tables: the distinct texts of each text column. places: rows of `columns` that are used, in order; None for all.
-    With these, taking some of the memories copies no column before it is read.
+    With `places`, taking some of the memories copies no column before it is read.
     """
 
     count: int
@@ -213,7 +213,7 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
 
 
 def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
-    """The `value` of a column as in a payload; None for no value."""
+    """The `value` of a column in the form that it has in a payload; None for no value."""
     if kind is ColumnKind.TIME:
         return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
     if kind is ColumnKind.TERMS:

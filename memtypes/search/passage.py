@@ -25,7 +25,7 @@ from memtypes.model.working import Working
 
 _FENCE_TAG = re.compile(r"<(?=/?(?:working_)?memor)", re.IGNORECASE)
 _OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
-"""Stands for "<" where recalled text would otherwise read as the tag that ends it."""
+"""Replaces "<" in a recalled text where it would begin a tag such as the one that ends the memories of a context."""
 
 
 def bullet(text: str) -> str:
@@ -69,7 +69,7 @@ class Passage(NamedTuple):
         return self.content if self.said is None else self.said
 
     def state_at(self, moment: datetime) -> State:
-        """Whether the memory is current, contested or replaced at `moment`."""
+        """The state of the memory at `moment`: current, contested or replaced."""
         return state_at(moment, self.state, self.valid_to, self.state_until)
 
 

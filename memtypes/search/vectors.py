@@ -26,7 +26,7 @@ TokenVectors: TypeAlias = NDArray[np.int8]
 TOKEN_DIMENSIONS = 128
 
 TokenStates: TypeAlias = NDArray[np.float16]
-"""Shape (tokens, dimensions): states of the encoder's tokens in a middle layer, of the beginning of a text."""
+"""Shape (tokens, dimensions): states of the first tokens of a text in a middle layer of the encoder."""
 
 TokenMaxima: TypeAlias = NDArray[np.float32]
 """The best cosine, -1..1, of each query token with any token of a memory (MaxSim); shape (memories, query tokens).
@@ -55,7 +55,7 @@ class InContext:
 class Embedding:
     """The result of one forward pass: the dense vector of a text and, from some models, vectors and states of tokens.
 
-    states: middle layers tell better than the last one what form of speech a text is.
+    states: of a middle layer, which tells better than the last one what form of speech a text is.
     """
 
     dense: DenseVector
@@ -73,7 +73,7 @@ class Vectors:
 
 
 KEPT = 32
-"""Terms of a memory. Twice as many find no more evidence, half as many a little less."""
+"""Terms that are stored of a memory. Twice as many find no more evidence, half as many a little less."""
 
 NUMBERS = 1 << 16
 _DIGITS = 4

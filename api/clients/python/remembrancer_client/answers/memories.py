@@ -100,7 +100,7 @@ class Source(Answer, frozen=True):
 
 
 class Rewording(Answer, frozen=True):
-    """A repetition in other words that was merged `at` that time. id: for the call that makes it a memory again."""
+    """A repetition in other words, merged at the time `at`. id: names it in the call that makes it a memory again."""
 
     id: str
     content: str
@@ -139,7 +139,7 @@ class UpkeepMark(Answer, frozen=True):
 
 
 class SpokenTurn(Answer, frozen=True):
-    """A turn of a thread that an event was made of, without its text.
+    """A turn of a thread that became part of an event, without its text.
 
     characters: length of its text in the content. The other fields are those of a turn; those that it did not have
     are left out.
