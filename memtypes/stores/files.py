@@ -18,11 +18,11 @@ from memtypes.model.errors import Unavailable
 _POLL_S = 0.01
 
 MAX_SOCKET_BYTES = 100
-"""Longest path of a unix socket that is used; systems allow about 104 bytes (macOS) and 107 (Linux)."""
+"""Maximum length of a unix socket's path in this program; systems allow about 104 bytes (macOS) and 107 (Linux)."""
 
 
 def private_directory(path: Path) -> Path:
-    """The directory `path`, links resolved; created if missing, accessible only to its owner. Raises Unavailable."""
+    """Create the directory `path` for its owner only, if it is missing. Returns its real path. Raises Unavailable."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path.resolve(strict=True)
@@ -63,7 +63,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def _sync(path: Path) -> bool:
-    """Sync a file or directory; False if it is missing."""
+    """Sync a file or directory to the disk. Returns False if it is missing."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -35,7 +35,7 @@ _LISTS = ("links", "rewordings")
 def within(scope: Scope, *conditions: Condition) -> Condition:
     """Memories of the scope's namespace that meet all `conditions`. Every operation on memories uses this.
 
-    A scope that is bound to agents has only theirs of the working items.
+    If the scope lists agents, only their working items are included; None stands for items of no agent.
     """
     bounds = [equals("tenant", scope.tenant), equals("namespace", scope.namespace)]
     if scope.agents:
@@ -53,7 +53,7 @@ def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
 
 
 def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]:
-    """Tenant and namespace, and the other conditions, of a condition made by `within`; None and `where` for others."""
+    """Split a condition made by `within` into (tenant, namespace) and the rest; another into None and itself."""
     match where:
         case {
             "must": [
@@ -157,7 +157,7 @@ def _compare(leaf: Compare) -> Condition:
 
 
 def _has_any_id(ids: Iterable[Any]) -> Condition:
-    """Memories with one of `ids`; texts that are no ids of memories have none.
+    """Memories with one of `ids`. Texts that can't be ids of memories are left out.
 
     A condition of its own, so that it is not taken for a list of ids that a request has found in the scope.
     """

@@ -25,7 +25,7 @@ from memtypes.stores.operations.schema import Kind
 from memtypes.stores.operations.uuids import Ids
 
 Payload: TypeAlias = dict[str, Any]
-"""A memory as a JSON object (see `Memory.to_payload`)."""
+"""A memory (see `Memory.to_payload`) or an item as a JSON object."""
 
 Keys: TypeAlias = NDArray[Any]
 """Memories as an engine identifies them: ids or internal numbers. Sortable; callers must not interpret them."""
@@ -141,8 +141,8 @@ Change: TypeAlias = PutPoints | SetFields | DropFields | RemovePoints
 class EngineOperations(ABC):
     """An engine with a collection per memory type, and one of items; a point has vectors and a payload.
 
-    An answer has the collections of the request, in its order. Raises Unavailable when the engine is away,
-    InvalidRequest for what it refuses.
+    An answer has the same collections as the request, in the same order. Raises Unavailable when the engine is away,
+    InvalidRequest if it refuses a request.
     """
 
     score_all_factor: ClassVar[int] = 2

@@ -25,7 +25,8 @@ _EXPORTED = 100
 class EngineItems(ItemStore):
     """The keyed items in the engine of a memory store.
 
-    window: items whose values a filter reads first; then twice as many each time. most_bytes: of values in one answer.
+    window: how many items a filtered search reads first; each further read has twice as many. most_bytes: maximum size
+    of the values in one answer.
     """
 
     def __init__(self, store: MessageStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES) -> None:
@@ -34,7 +35,7 @@ class EngineItems(ItemStore):
         self._most_bytes = most_bytes
 
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
-        """Store an item, replacing the one at its address; the stored item."""
+        """Store an item, replacing the one at its address. Returns the stored item."""
         payload = items.payload_of(scope, item, indexed=len(vectors) > 0)
         request = items.PutItem(scope=scope, payload=payload, vectors=vectors, at=item.updated_at, restored=restored)
         return replace(item, created_at=datetime.fromisoformat(await self._store.ask(request)))
@@ -50,7 +51,7 @@ class EngineItems(ItemStore):
         await self._store.ask(items.DeleteItem(scope=scope, id=address.id_in(scope, scope.agent_id)))
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items that a search asks for, and a new time to live for them if it refreshes."""
+        """The items that a search finds. If the search refreshes, it restarts their time to live."""
         hits = await self._hits(scope, search, at)
         if search.refresh and hits:
             ids = [item.address.id_in(scope, scope.agent_id) for item in hits]
@@ -58,7 +59,7 @@ class EngineItems(ItemStore):
         return hits
 
     async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
-        """The paths that have items and are asked for, sorted."""
+        """The paths that have items and match the listing, sorted."""
         where = [
             equals("prefixes", ".".join(condition.path))
             for condition in listing.match
@@ -68,7 +69,7 @@ class EngineItems(ItemStore):
         return listing.select(map(items.path_of_text, texts))
 
     async def count(self, scope: Scope, at: datetime | None) -> int:
-        """The number of items of every agent in the namespace. at: without those that expired by then."""
+        """The number of items of every agent in the namespace. at: leave out those that expired by then."""
         return await self._store.ask(items.CountItems(scope=scope, at=at))
 
     async def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
@@ -80,11 +81,11 @@ class EngineItems(ItemStore):
             after = payloads[-1]["id"]
 
     async def delete_all(self, scope: Scope) -> int:
-        """Remove the items of every agent in the namespace, expired ones too; how many there were."""
+        """Remove the items of every agent in the namespace, expired ones too. Returns how many there were."""
         return await self._store.ask(items.DeleteItems(scope=scope))
 
     async def delete_expired(self, at: datetime) -> int:
-        """Remove the items of all tenants that expired by `at`; how many."""
+        """Remove the items of all tenants that expired by `at`. Returns how many there were."""
         total = 0
         while removed := await self._store.ask(items.DeleteExpiredItems(at=at)):
             total += removed
@@ -109,7 +110,7 @@ class EngineItems(ItemStore):
 
 @dataclass(slots=True)
 class _Matches:
-    """The items found so far for a search. skipped: matching items before its offset. size: bytes of the values."""
+    """The items found so far for a search. skipped: matches before its offset. size: bytes of the values found."""
 
     search: ItemSearch
     most_bytes: int
@@ -150,7 +151,7 @@ class _Matches:
 
 
 def _conditions(search: ItemSearch) -> list[Condition]:
-    """Conditions that every item of a search meets; its filter may ask for more."""
+    """Conditions that all items in a search's answer meet. The filter is checked again on the items' values."""
     conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
     return [*conditions, *map(_fact, search.filter.facts())] if search.filter else conditions
 

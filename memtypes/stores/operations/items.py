@@ -1,6 +1,7 @@
 """Requests on keyed items, and their points: the payload and vectors that an engine stores for an item.
 
-Every condition is made by `_within`: by tenant and namespace and, where a request is on the items of one agent, by it.
+Except for `DeleteExpiredItems`, every condition is made by `_within`: it names a tenant and a namespace and, unless a
+request is on the items of every agent, the agent.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class PutItem(EngineRequest[str], frozen=True, kw_only=True, tag=True):
     restored: bool
 
     async def run(self, engine: EngineOperations) -> str:
-        """Write the item; when an item was first put at its address."""
+        """Write the item. Returns the time at which an item was first put at its address."""
         same = _within(self.scope, has_ids([self.payload["id"]]), at=self.at)
         before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
         first = self.payload[FIRST_PUT]
@@ -166,9 +167,9 @@ class DeleteItem(EngineRequest[None], frozen=True, kw_only=True, tag=True):
 
 
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):
-    """A part of the items that were asked for, in order. read: how many ids were read; 0 at the end.
+    """Some of the items that a request asks for, in order. read: how many ids were read; 0 at the end.
 
-    scores: of each payload; None for the latest updates. ids: of the payloads.
+    scores: one for each payload; None for an item that was found by its last put.
     """
 
     payloads: list[Payload]
@@ -177,7 +178,7 @@ class ItemPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FindItems(EngineRequest[ItemPage], frozen=True, kw_only=True, tag=True):
-    """Asks for items in order, from position `offset` on: by score, then those without texts; else by last put."""
+    """Asks for items from `offset` on: with a vector by score, then those without texts; without one, by last put."""
 
     scope: Scope
     where: list[Condition]
@@ -209,7 +210,7 @@ class FindItems(EngineRequest[ItemPage], frozen=True, kw_only=True, tag=True):
 
 
 class RefreshItems(EngineRequest[None], frozen=True, kw_only=True, tag=True):
-    """Restart the time to live of those of the items with these ids that have one."""
+    """Restart the time to live of the items with these ids, if they have one."""
 
     scope: Scope
     ids: list[str]
@@ -223,7 +224,7 @@ class RefreshItems(EngineRequest[None], frozen=True, kw_only=True, tag=True):
 
 
 class ListItemPaths(EngineRequest[list[str]], frozen=True, kw_only=True, tag=True):
-    """Asks for the paths that have items, as joined texts."""
+    """Asks for the paths that have items, each as a text: its labels joined by dots."""
 
     scope: Scope
     where: list[Condition]
@@ -239,7 +240,7 @@ class ListItemPaths(EngineRequest[list[str]], frozen=True, kw_only=True, tag=Tru
 
 
 class CountItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Asks for the number of items of every agent in a namespace. at: without those that expired by then."""
+    """Asks for the number of items of every agent in a namespace. at: leave out those that expired by then."""
 
     scope: Scope
     at: datetime | None
@@ -274,7 +275,7 @@ class DeleteItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     scope: Scope
 
     async def run(self, engine: EngineOperations) -> int:
-        """Remove the items; how many there were."""
+        """Remove the items. Returns how many there were."""
         where = _within(self.scope, at=None, every_agent=True)
         count = (await engine.count({ITEMS: where}))[ITEMS]
         if count:
@@ -283,14 +284,14 @@ class DeleteItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
 
 
 class DeleteExpiredItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Remove items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE. They are bounded by time alone."""
+    """Remove items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE. Time is the only condition."""
 
     repeatable = False
 
     at: datetime
 
     async def run(self, engine: EngineOperations) -> int:
-        """Remove the items; how many."""
+        """Remove the items. Returns how many there were."""
         expired = in_range(EXPIRES, lte=rfc3339(self.at))
         ids = list((await engine.scroll({ITEMS: Scroll({"must": [expired]}, EXPIRED_AT_ONCE, ())}))[ITEMS])
         if ids:
@@ -351,7 +352,7 @@ async def _payloads(
 async def _refreshed(
     engine: EngineOperations, scope: Scope, payloads: Sequence[Payload], at: datetime
 ) -> list[Payload]:
-    """`payloads` with the expiries that they have after a read at `at`, which is written."""
+    """Write the expiries that the items have after a read at `at`. Returns `payloads` with these expiries."""
     by_ttl: dict[float, list[str]] = {}
     for payload in payloads:
         if "ttl_s" in payload:

@@ -40,7 +40,7 @@ class MessageStore(MemoryStore):
 
     @abstractmethod
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """Send a request to the engine; its answer."""
+        """Send a request to the engine. Returns its answer."""
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
         """Store memories with their vectors. All are checked before any is written.
@@ -104,12 +104,12 @@ class MessageStore(MemoryStore):
             await self.ask(writes.NoteUses(scope=scope, type=kind, uses=same_type))
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove the memories of `ids`; how many were removed."""
+        """Remove the memories of `ids`. Returns how many were removed."""
         wanted = valid_ids(ids)
         return await self.ask(writes.Delete(scope=scope, ids=wanted)) if wanted else 0
 
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove every memory of `types` that matches the filter `where`; how many were removed."""
+        """Remove every memory of `types` that matches the filter `where`. Returns how many were removed."""
         return await self.ask(writes.DeleteWhere(scope=scope, types=_types(types), where=to_condition(where)))
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
@@ -170,13 +170,13 @@ class MessageStore(MemoryStore):
 
 
 def visible_to(session_id: str | None) -> Filter:
-    """Filter for the memories that searches in a session may find: those visible to the namespace, and its own."""
+    """Filter for the memories that searches in a session may find: those visible to the namespace and the session's."""
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
     return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
 
 
 def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """The ids of `wanted` to look up in each type: the type that `ids` maps them to, or, without types, every type."""
+    """The ids of `wanted` by the type to look in: the one that `ids` maps an id to; without a mapping, every type."""
     if not isinstance(ids, Mapping):
         return {kind: list(wanted) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}

@@ -66,4 +66,4 @@ encode = _encoder.encode
 """Encode a value as MessagePack."""
 
 encode_into = _encoder.encode_into
-"""Encode a value as MessagePack at an offset of a bytearray, which ends with it."""
+"""Encode a value as MessagePack into a bytearray, from an offset on. The bytearray then ends with the value."""

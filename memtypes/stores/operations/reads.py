@@ -31,7 +31,7 @@ NAMESPACE = "namespace"
 
 
 class GetPayloads(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=True):
-    """Asks for the payloads of those memory ids that exist, each looked up in the types that list it."""
+    """Asks for the payloads of those memories that exist. ids: the memory ids to look up in each type."""
 
     scope: Scope
     ids: dict[MemoryType, list[str]]
@@ -42,7 +42,7 @@ class GetPayloads(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=T
 
 
 class GetPassages(EngineRequest[list[Passage]], frozen=True, kw_only=True, tag=True):
-    """Asks for the passages of those memory ids that exist, each looked up in the types that list it."""
+    """Asks for the passages of those memories that exist. ids: the memory ids to look up in each type."""
 
     scope: Scope
     ids: dict[MemoryType, list[str]]
@@ -212,9 +212,9 @@ def in_order(positions: Iterable[Position]) -> list[Position]:
 
 
 def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], str | None]:
-    """The positions newer than the oldest time among them, and that time: the limit may have cut its group.
+    """The positions newer than the oldest time among them, and that time, whose group the limit may have cut.
 
-    With fewer than `limit` positions nothing was cut: all of them, and None.
+    With fewer than `limit` positions nothing was cut. Then it returns all of them, and None.
     """
     if len(positions) < limit:
         return positions, None

@@ -20,7 +20,7 @@ EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]
 async def embed_again(
     store: MemoryStore, kind: Collection, payloads: Sequence[Payload], embed: EmbedTexts
 ) -> Sequence[Point]:
-    """The points of the memories or items in `payloads`, with new vectors. store: to read preceding turns from."""
+    """The points of the memories or items in `payloads`, with new vectors. store: where earlier turns are read."""
     if kind is ITEMS:
         return await embed_items(payloads, embed)
     memories = [memory_of(payload) for payload in payloads]

@@ -27,7 +27,7 @@ Collection: TypeAlias = MemoryType | ItemCollection
 COLLECTIONS: tuple[Collection, ...] = (*MemoryType, ITEMS)
 
 Kind = TypeVar("Kind", bound=Collection)
-"""The kinds of collection in a request; the answer has the same."""
+"""The kinds of collection that a request names; its answer has the same kinds."""
 
 VERSION = "v1"
 """The version of a new store's collections or shards; re-embedding creates the next version."""
@@ -68,7 +68,7 @@ _BY_TYPE: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
 
 
 def indexes_of(kind: Collection) -> Mapping[str, Index]:
-    """The payload indexes of a collection: of the fields in the filter of every call, and of common filters.
+    """The payload indexes of a collection: for the fields that every call filters by, and those of common filters.
 
     Each index costs the embedded engine about 10 ms at start. Other fields are compared by reading the payloads of one
     namespace, a few milliseconds per thousand.

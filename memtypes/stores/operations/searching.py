@@ -1,7 +1,7 @@
 """Candidates of a search: the best hits of its dense and its sparse query (its legs), each with both exact scores.
 
-The legs of all memory types are sent to the engine at once. A second engine operation asks for the missing scores: of
-candidates that only the other leg found.
+The legs of all memory types are sent to the engine at once. A second engine operation asks for the scores that a
+leg lacks: those of candidates that only the other leg found.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True,
         return [await _candidates(engine, search, own) for search, own in zip(self.searches, pools, strict=True)]
 
     def _pools(self, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
-        """An empty pool for each type of a search. counts: memories in the namespace, of types searched by two legs."""
+        """An empty pool for each type of a search. counts: memories of each type that two legs search."""
         pools = []
         for kind, where in search.wheres.items():
             # A leg alone never lacks a score.

@@ -35,7 +35,7 @@ from memtypes.stores.operations.messages import EngineRequest
 
 MAX_RECORDS = 64
 MAX_CHARACTERS = 1_000_000
-"""Most records and most characters of content in one write; queries are answered between writes."""
+"""Maximum numbers of records and of characters of content in one write; queries are answered between writes."""
 
 FENCE = "fence"
 
@@ -76,7 +76,7 @@ class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     fence: int | None = None
 
     async def run(self, engine: EngineOperations) -> int:
-        """Apply the changes; how many memories were left unchanged, as they were patched under a higher fence."""
+        """Apply the changes. Returns how many memories were not changed, as they were patched under a higher fence."""
         existing = await _existing(engine, self.scope, (one for change in self.changes for one in change.ids))
         changes = {kind: self._changes(ids) for kind, ids in existing.items()}
         await engine.write({kind: changed for kind, changed in changes.items() if changed})
@@ -137,7 +137,7 @@ class Delete(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     ids: list[str]
 
     async def run(self, engine: EngineOperations) -> int:
-        """Remove the memories; how many there were."""
+        """Remove the memories. Returns how many there were."""
         existing = await _existing(engine, self.scope, self.ids)
         wheres = {kind: within(self.scope, has_ids(sorted(ids))) for kind, ids in existing.items()}
         await engine.write({kind: [RemovePoints(where)] for kind, where in wheres.items()})
@@ -145,7 +145,7 @@ class Delete(EngineRequest[int], frozen=True, kw_only=True, tag=True):
 
 
 class DeleteWhere(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Remove the memories of `types` that meet a condition from the scope."""
+    """Remove from the scope the memories of `types` that meet a condition."""
 
     repeatable = False
 
@@ -154,7 +154,7 @@ class DeleteWhere(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     where: Condition
 
     async def run(self, engine: EngineOperations) -> int:
-        """Remove the memories; how many there were."""
+        """Remove the memories. Returns how many there were."""
         where = within(self.scope, self.where)
         counts = await engine.count(dict.fromkeys(self.types, where))
         await engine.write({kind: [RemovePoints(where)] for kind, count in counts.items() if count})

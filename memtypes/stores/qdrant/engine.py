@@ -45,7 +45,7 @@ _NEWEST_FIRST = models.OrderBy(key="created_at", direction=models.Direction.DESC
 async def _concurrently(
     requests: Mapping[Kind, Asked], ask: Callable[[Kind, Asked], Awaitable[Answered]]
 ) -> dict[Kind, Answered]:
-    """Call `ask` for the request of each collection, all at once; the answers by collection."""
+    """Call `ask` for the request of each collection, all at once. Returns the answers by collection."""
     answers = await asyncio.gather(*(ask(kind, request) for kind, request in requests.items()))
     return dict(zip(requests, answers, strict=True))
 
@@ -118,7 +118,7 @@ class QdrantEngine(EngineOperations):
         return np.concatenate(list(keys.values()))
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
-        """Apply the changes of each collection in order, and wait until the server has."""
+        """Apply the changes of each collection in order, and wait until the server has applied them."""
 
         async def ask(kind: Kind, ordered: Sequence[Change]) -> None:
             operations = [to_operation(change) for change in ordered]

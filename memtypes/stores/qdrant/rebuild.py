@@ -1,8 +1,8 @@
 """Re-embedding of a server's collections: writes every point to new collections, then changes all aliases at once.
 
 Stop every service that uses the server first: memories that are written meanwhile are copied too, but a running service
-keeps using its embedder. Until the aliases change, services see the old collections. These stay for the operator to
-delete.
+keeps using the old embedder. Until the aliases change, services see the old collections, which stay until the operator
+deletes them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PASSES = 3
 async def rebuild(
     settings: QdrantSettings, embed: EmbedTexts, client: AsyncQdrantClient | None = None
 ) -> dict[Collection, int]:
-    """Re-embed every memory and item on a server; the number of points of each collection.
+    """Re-embed every memory and item on a server. Returns the number of points of each collection.
 
     settings: with the fingerprint and dimensions of the new vectors. Raises InvalidRequest if there is nothing to
     re-embed, Unavailable, and the errors of `embed`; after any error the aliases are unchanged.
@@ -70,7 +70,7 @@ class _Rebuild:
         return counts
 
     async def _copied(self, kind: Collection, old: str, new: str) -> int:
-        """Copy the points of `old` to `new` until both have the same points in the same state; their number."""
+        """Copy the points of `old` to `new` until both have the same points in the same state. Returns how many."""
         for _ in range(PASSES):
             before, after = await self._states(old), await self._states(new)
             if before == after:
@@ -90,7 +90,7 @@ class _Rebuild:
         await self._client.upsert(new, [to_point(point) for point in points], wait=True)
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
-        """For each point of a collection, by id, its values of fields of which every write changes one."""
+        """The state of each point, by id: the values of some fields, of which every write changes at least one."""
         fields = ["updated_at", "accessed_at", "access_count", "created_at", "expires_at"]
         states: dict[str, tuple[object, ...]] = {}
         offset: models.ExtendedPointId | None = None

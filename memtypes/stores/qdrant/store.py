@@ -1,7 +1,7 @@
 """The store on a Qdrant server or cluster.
 
-The memories of a type are the collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`, and so are the items,
-with the embedder's fingerprint in the collection's metadata. A write is acknowledged when the server has applied it on
+Each memory type has a collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`; the items have one, too. The
+collection's metadata names the embedder's fingerprint. A write is acknowledged when the server has applied it on
 `write_consistency` replicas. The url ":memory:" selects the client's local mode, for tests: exact, in Python, without
 indexes.
 """

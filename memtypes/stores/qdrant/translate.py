@@ -40,7 +40,7 @@ def to_filter(where: Condition) -> models.Filter:
 
 
 def to_query(query: VectorQuery, *, local: bool, texts: bool = False) -> models.QueryRequest:
-    """The client's query, without payloads. local: for the client's local mode, which needs no server.
+    """The client's query, for hits without payloads. local: for the client's local mode, which needs no server.
 
     texts: whether a point has a dense vector for each of several texts.
     """

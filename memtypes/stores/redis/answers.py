@@ -13,7 +13,7 @@ from memtypes.stores.redis.keys import tenant_key
 from memtypes.stores.redis.scripts import Script
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Most bytes of a tenant's records; the answer to a batch of a thousand memories has about 100 KiB."""
+"""Maximum number of bytes in a tenant's records; the answer to a batch of a thousand memories has about 100 KiB."""
 
 _TTL_MS = int(ANSWER_TTL.total_seconds() * 1_000)
 
@@ -34,13 +34,13 @@ class RedisAnswers(AnswerStore):
         return _answer(record) if record else None
 
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
-        """Store an answer unless its key has one; the stored answer, which on a retry is the first try's."""
+        """Store an answer unless its key has one. Returns the stored answer: on a retry, that of the first try."""
         record = f"{_prefix(scope)}{answer.digest}/{answer.answer}"
         arguments = (key, record, self._now(), _TTL_MS, self._max_bytes)
         return _answer(await self._live.script(_PUT, _keys(scope), arguments, idempotent=True))
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Remove all stored answers of the namespace, of which any may contain the memory; how many were removed."""
+        """Remove all stored answers of the namespace, as any may contain the memory. Returns how many were removed."""
         return await self._count(scope, "drop")
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory

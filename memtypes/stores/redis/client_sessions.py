@@ -1,4 +1,4 @@
-"""Sessions of clients on Redis: a hash of waiting prompts and marks, and a set of shown ids for each session."""
+"""Sessions of clients on Redis: each has a hash of waiting prompts and queued turns' marks, and a set of shown ids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 
 SHOWN = "client-shown"
-"""Kind of the keys of shown ids, one for each session."""
+"""The kind (see `live_key`) of the keys for ids of shown memories: one key for each session."""
 
 _CAPTURES, _CAPTURES_ASIDE = "client-captures", "client-captures-aside"
 _BEGIN, _CLAIM, _FORGET, _QUEUE = (Script.load(f"client_{name}") for name in ("begin", "claim", "forget", "queue"))
@@ -26,7 +26,7 @@ _PROMPT = "prompt:"
 
 
 def captured_turns(live: LiveClient) -> RedisEvictedTurns:
-    """The queue that `RedisClientSessions` fills."""
+    """The queue to which `RedisClientSessions` adds prompts and turns."""
     return RedisEvictedTurns(live, _CAPTURES, _CAPTURES_ASIDE)
 
 

@@ -26,14 +26,14 @@ _BATCH = 500
 class LiveState(Erasable):
     """Erases live state (threads, workflows, working items, backups): all keys with the namespace's prefix.
 
-    Of one memory: its live items, and its id where the sessions of clients were shown it.
+    For one memory it erases the live items in all sessions, and the id among those that clients' sessions were shown.
     """
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all keys of the namespace, or what there is of one memory; how much was removed."""
+        """Remove all keys of the namespace, or all entries of one memory. Returns how many were removed."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hdel", SHOWN: "srem"})
         keys = [key async for key in self._live.keys_of(scope)]
@@ -44,13 +44,13 @@ class LiveState(Erasable):
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count all keys of the namespace, or what there is of one memory."""
+        """Count all keys of the namespace, or all entries of one memory."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hexists", SHOWN: "sismember"})
         return len([key async for key in self._live.keys_of(scope)])
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
-        """Run the command for each kind of key on the memory's member in every session; in how many it existed."""
+        """Run the command for each kind of key on the memory's entry in every session. Returns how many existed."""
         prefixes, count = {live_key(scope, kind, ""): command for kind, command in commands.items()}, 0
         async for key in self._live.keys_of(scope):
             for prefix, command in prefixes.items():
@@ -63,7 +63,7 @@ class LiveState(Erasable):
 class LiveLog(Erasable):
     """Erases a namespace or memory from the append-only file, which keeps every command until it is rewritten.
 
-    directory: of the embedded server. Erase the LiveState first. Counts are occurrences of the id or key prefix.
+    directory: the embedded server's. Erase the LiveState first. Occurrences of the id or the key prefix are counted.
     """
 
     def __init__(self, live: LiveClient, directory: Path) -> None:
@@ -72,7 +72,7 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Have the server rewrite the append-only file; how many occurrences are gone. Raises Unavailable."""
+        """Have the server rewrite the append-only file. Returns how many occurrences are gone. Raises Unavailable."""
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()

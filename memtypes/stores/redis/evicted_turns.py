@@ -1,4 +1,4 @@
-"""Turns evicted from threads or heard from clients, on Redis: a queue of batches for each namespace, filled by scripts.
+"""Turns evicted from threads or sent by clients, on Redis: a queue of batches for each namespace, filled by scripts.
 
 A batch is stored as a JSON object, and the text of the JSON is its token. Batches set aside after repeated failures are
 in a list for each thread or session.
@@ -36,7 +36,7 @@ def batch_head(scope: Scope, thread_id: str) -> str:
 
 
 class RedisEvictedTurns(EvictedTurnStore):
-    """The `EvictedTurnStore` on Redis: evicted turns of all namespaces. queue, aside: kinds of its keys."""
+    """The `EvictedTurnStore` on Redis: evicted turns of all namespaces. queue, aside: kinds of key (see `live_key`)."""
 
     def __init__(self, live: LiveClient, queue: str = _QUEUE, aside: str = _ASIDE) -> None:
         self._live = live
@@ -63,7 +63,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         await self._move(queue_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
-        """Move the batches due at `at` from set aside back to their queues; how many. See `EvictedTurnStore`."""
+        """Move batches set aside and due at `at` back to their queues. Returns how many; see `EvictedTurnStore`."""
         requeued = 0
         for key in await self._live.keys_matching(f"rm:*:{self._aside}:*"):
             for token in await self._range(key, -1):

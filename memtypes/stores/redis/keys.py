@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 from memtypes.model.scope import Scope
 
 live_part = partial(quote, safe="", errors="surrogatepass")
-"""An id as a part of a key."""
+"""Percent-encodes an id, as a part of a key."""
 
 
 def scope_prefix(scope: Scope) -> str:

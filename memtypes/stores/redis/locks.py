@@ -65,7 +65,7 @@ class RedisLocks(Locks):
         return bool(await self._live.script(_RELEASE, keys, [lease.token], idempotent=False, workload=workload))
 
     async def _try(self, request: LockRequest, token: str) -> int:
-        """Try to acquire the lock; its fencing number, or -1 if it is held or another waiter is first."""
+        """Try to acquire the lock. Returns its fencing number, or -1 if it is held or another waiter is first."""
         keys = [_key(request, part) for part in ("lock", "fence", "queue", "seen")]
         args = (token, _milliseconds(request.ttl_s), WAITER_TTL_MS, FENCE_TTL_MS)
         return int(await self._live.script(_ACQUIRE, keys, args, idempotent=False, workload=_workload(request)))

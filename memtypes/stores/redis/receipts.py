@@ -96,7 +96,7 @@ class RedisReceipts(ReceiptStore):
         return await asyncio.to_thread(lambda: [zlib.decompress(text) for text in packed if text is not None])
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove the receipts of the namespace; how many there were. None belong to a single memory."""
+        """Remove the receipts of the namespace. Returns how many; 0 for a single memory, as it has no receipts."""
         keys = await self._receipt_keys(scope, memory_id)
         if not keys:
             return 0

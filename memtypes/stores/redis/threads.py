@@ -1,7 +1,7 @@
 """Conversation threads on Redis: every change is one Lua script and one round trip.
 
-The hash of a thread holds its version, tokens, ancestors and summary. Beside it are hashes of its turns and of their
-sizes by index, and three sorted sets of indices: by index, by eviction rank and by last use. Evicted turns are queued
+The hash of a thread holds its version, tokens, ancestors and summary. Beside it are two hashes by turn index, of turns
+and of their sizes, and three sorted sets of indices: by index, eviction rank and last use. Evicted turns are queued
 for the namespace; see `evicted_turns`.
 """
 
@@ -40,7 +40,7 @@ from memtypes.stores.redis.scripts import Argument, Script
 
 _MICROSECONDS = 1_000_000
 _INDEX = "threads"
-"""Kind of the key of a namespace's index of threads, as the scripts write it."""
+"""The kind (see `live_key`) of the key of a namespace's index of threads. The scripts use the same name."""
 
 _LOOKED_AT = 1_000
 """Threads that one call of the list script looks at."""
@@ -63,7 +63,7 @@ class RedisThreads(ThreadStore):
         self._live = live
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """Create a thread, or find the one with the same resource and key; its id. See `ThreadStore`."""
+        """Create a thread, or find the one with the same resource and key. Returns its id; see `ThreadStore`."""
         thread = _key(scope, new.thread_id)
         parent = thread if new.parent_id is None else _key(scope, new.parent_id)
         name = thread if new.key is None else _name(scope, new.resource, new.key)
@@ -177,7 +177,7 @@ class RedisThreads(ThreadStore):
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Evict turns and set the summary; False if one of them is gone. See `ThreadStore`."""
+        """Evict turns and set the summary. Changes nothing and returns False if a turn is gone; see `ThreadStore`."""
         arguments: list[Argument] = [
             json.dumps(removal.indices),
             batch_head(scope, removal.thread_id),
@@ -204,7 +204,7 @@ class RedisThreads(ThreadStore):
         return int(answer[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns of a thread, with a backup if it gets an id; see `ThreadStore`."""
+        """Remove all turns of a thread and return their number. With a `backup_id`, back them up; see `ThreadStore`."""
         thread = _key(scope, thread_id)
         backup = thread if backup_id is None else _backup_key(scope, backup_id)
         answer = await self._live.script(_REPLACE, [thread, backup], ["", BACKUP_S], idempotent=False)
@@ -264,7 +264,7 @@ def _backup_key(scope: Scope, backup_id: str) -> str:
 
 
 def _raise_refusal(thread_id: str, answer: list[Any]) -> None:
-    """Raise NotFound or VersionConflict if the script's answer is a missing thread or another version."""
+    """Raise NotFound or VersionConflict if the script answered that the thread is missing or has another version."""
     if answer[0] == "missing":
         raise NotFound(f"there is no thread {thread_id!r} in this namespace; it may have expired")
     if answer[0] == "version":

@@ -1,8 +1,8 @@
 """Workflows on Redis: a hash and a list for each workflow; every change is one Lua script and one round trip.
 
 The hash of a workflow holds its version, status, ancestors, initial state and newest snapshot. The list is its event
-log; the event of version v is at index v - 1. A set has the threads and sessions that belong to it. A sorted set of the
-namespace is the index of its workflows by creation. See `Lifetimes` for when they expire.
+log; the event of version v is at index v - 1. A set has the workflow's threads and sessions. Each namespace has a
+sorted set of its workflows by time of creation, the index. See `Lifetimes` for when they expire.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from memtypes.stores.redis.keys import live_key, live_part
 from memtypes.stores.redis.scripts import Argument, Script
 
 CLAIM_S = 60
-"""Seconds after which another process may record an ended workflow that was claimed."""
+"""Seconds that a claim to record an ended workflow lasts. After them another process may claim it."""
 
 _UNRECORDED = "workflows-ended"
 _INDEX = "workflows"
 
 _PLACE = 17
-"""Digits of the microseconds since 1970 at which a workflow was created, which begin its member of the index."""
+"""Digits of a workflow's time of creation, in microseconds since 1970. Its entry in the index begins with them."""
 
 _CHUNK = 200
 _MAX_SCANNED = 2_000
-"""Members of the index that one page looks at, so that a rare status costs many short calls instead of a long one."""
+"""Index entries that one page looks at, so that listing a rare status takes many short calls instead of a long one."""
 
 _SUMMARY = ("place", "parent", "status", "version", "on_end", "created", "updated")
 
@@ -60,7 +60,7 @@ _CREATE, _APPEND, _LOAD, _SNAPSHOT, _JOIN = (
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds that workflows are stored. workflow: after their last event. ended_log: the log of an ended workflow."""
+    """Seconds that workflows are stored after the last event. ended_log: the log of a workflow that has ended."""
 
     workflow: int = 24 * 3_600
     ended_log: int = 24 * 3_600
@@ -121,7 +121,7 @@ class RedisWorkflows(WorkflowStore):
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Return a stored state and the events from there to `at_version`, or the newest; see `WorkflowStore`."""
+        """Return a stored state, and the later events up to `at_version` or the newest; see `WorkflowStore`."""
         workflow = _key(scope, workflow_id)
         arguments = ["" if at_version is None else at_version]
         answer = await self._live.script(_LOAD, [workflow, f"{workflow}:log"], arguments, idempotent=True)
@@ -172,7 +172,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowPage(tuple(workflows), last)
 
     async def _scan(self, scope: Scope, index: str, after: str | None) -> tuple[list[str], list[list[str | None]]]:
-        """The next members of the index, and the fields of their workflows; members of expired ones are removed."""
+        """The next entries of the index, and their workflows' fields. Removes expired ones from the index."""
         start = "+" if after is None else f"({after}"
 
         async def read(redis: Connection) -> tuple[list[str], list[list[str | None]]]:
@@ -248,7 +248,7 @@ def _microseconds(at: datetime) -> int:
 
 
 def _name(member: str) -> str:
-    """The id of the workflow with this member of the index."""
+    """The id of the workflow with the entry `member` in the index."""
     return unquote(member[_PLACE + 1 :], errors="surrogatepass")
 
 
@@ -259,7 +259,7 @@ def _checked_cursor(cursor: str | None) -> str | None:
 
 
 def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
-    """The workflow of a member of the index; None if it has expired, or another one has its id now."""
+    """The workflow of an entry in the index; None if it has expired, or if another workflow has its id now."""
     place, parent, status, version, on_end, created, updated = fields
     if place != member or not (status and version and on_end and created and updated):
         return None

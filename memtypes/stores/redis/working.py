@@ -59,7 +59,7 @@ class RedisWorking(LiveItemStore):
             await self._set_due(scope, _milliseconds(at))
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared; their ids. See `LiveItemStore`."""
+        """Mark the selected items as cleared. Returns their ids; see `LiveItemStore`."""
         arguments = (_milliseconds(at), _session(scope), selection.todo_id or "", selection.id or "", _agents(scope))
         ids: list[str] = await self._live.script(_CLEAR, _keys(scope), arguments, idempotent=False)
         if ids:
@@ -67,7 +67,7 @@ class RedisWorking(LiveItemStore):
         return ids
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the items of to-dos, or end the pause of all; see `LiveItemStore`."""
+        """Pause the items that belong to a to-do, or end the pause of all items; see `LiveItemStore`."""
         arguments = (_milliseconds(at), int(paused), _agents(scope))
         changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
         return changed
@@ -89,7 +89,7 @@ class RedisWorking(LiveItemStore):
         await self._live.script(_MARK_SYNCED, _keys(scope), arguments, idempotent=True)
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set the namespace due when its first session is due, or never if none is; see `LiveItemStore`."""
+        """Make the namespace due at the time of its first due session, or never if it has none; see `LiveItemStore`."""
         key = _sessions_key(due.scope)
         first: list[tuple[str, float]] = await self._live.run(
             lambda redis: redis.zrange(key, 0, 0, withscores=True), idempotent=True, key=key

@@ -28,7 +28,7 @@ _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """Reads of one shard. namespaces: cached sizes; of small ones also slots and inverted indexes."""
+    """Reads of one shard. namespaces: a cache of their sizes, and of small ones' slots and inverted indexes."""
 
     engine: edge.EdgeShard
     slots: SlotFile
@@ -85,7 +85,7 @@ class Reader:
         return {_slot(record): _sparse(record.vector) for record in records}
 
     def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, Payload]]:
-        """Slot and payload, whole or only `fields`, of the first `limit` points after `slot`, ascending."""
+        """Slots and payloads of the first `limit` points after `slot`, ascending. fields: None to read all."""
         request = edge.ScrollRequest(offset=slot + 1, limit=limit, with_payload=_selected(fields))
         return [(_slot(record), record.payload or {}) for record in self._records(request)]
 

@@ -1,4 +1,4 @@
-"""The points of one collection: the engine's shard, and the sidecar's files of its points.
+"""The points of one collection: the engine's shard, and this program's own files beside it, called the sidecar.
 
 New rows are written to the sidecar's files before the point is written to the engine, and removed after the point. So
 every point has its slot and its vectors even if the process dies in between.
@@ -38,7 +38,7 @@ _ID = "id"
 """The payload field with the memory's id."""
 
 _USE_FIELDS = frozenset({"access_count", "accessed_at"})
-"""Payload fields that change with every answer and are in no passage."""
+"""Payload fields that change whenever an answer contains the memory. They are not part of its passage."""
 
 _MARK = "removed"
 """A file in a shard's directory, present when something was removed from the shard."""
@@ -98,11 +98,11 @@ class Shard:
 
     @property
     def logs(self) -> tuple[Path, ...]:
-        """The directories that a change is written to: the engine's write-ahead log and the sidecar's files."""
+        """The directories to sync after a change: the engine's log and the sidecar's files, except the passages."""
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """Apply a change to the engine and the sidecar; the slots of the changed memories, None if unknown."""
+        """Apply a change to the engine and the sidecar. Returns the slots of the changed memories; None if unknown."""
         where = Translator(self.slots).filter(change.where)
         self.reader.namespaces.forget(change)
         match change:

@@ -84,7 +84,7 @@ def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Converts conditions and queries to the engine's classes. slots: of the shard, to replace memory ids by slots."""
+    """Converts conditions and queries to the engine's classes. slots: the shard's slot file, to look up memory ids."""
 
     slots: SlotFile
 
@@ -135,7 +135,7 @@ class Translator:
 def to_point(point: Point, slot: int) -> edge.Point:
     """The engine's point for a memory or item, without token vectors, which are in the sidecar (see `token_vectors`).
 
-    A memory without terms gets no sparse vector, so it does not count for the IDF; an item without texts has none.
+    A memory without terms gets no sparse vector, so it does not count for IDF; an item without texts has no vector.
     """
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):

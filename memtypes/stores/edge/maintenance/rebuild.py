@@ -31,9 +31,9 @@ _POLL_S = 0.05
 
 
 async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[Collection, int]:
-    """Re-embed every memory and item of a store; the number of points of each collection.
+    """Re-embed every memory and item of a store. Returns the number of points of each collection.
 
-    settings: of the store, with the fingerprint and dimensions of the new vectors. stop_engine: stop a running engine
+    settings: the store's, with the fingerprint and dimensions of the new vectors. stop_engine: stop a running engine
     while its clients wait; otherwise a store in use is an error. Raises StoreInUse, InvalidRequest, Unavailable, and
     the errors of `embed`; after any error the store is unchanged.
     """
@@ -84,7 +84,7 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) ->
 
 
 class _OpenedStore(MessageStore):
-    """A store on an engine in this process, from which `embed_again` reads the turns before a turn."""
+    """A store whose engine runs in this process. From it `embed_again` reads the turns that precede a turn."""
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)
@@ -102,7 +102,7 @@ class _OpenedStore(MessageStore):
 
 
 async def _copy(old: EdgeEngine, new: EdgeEngine, kind: Collection, embed: EmbedTexts) -> int:
-    """Copy the points of a collection with new vectors; their number. Raises Unavailable if `new` has fewer or more."""
+    """Copy a collection's points with new vectors. Returns how many. Raises Unavailable if `new` has fewer or more."""
     before = _OpenedStore(old)
     for payloads in old.every(kind):
         await new.write({kind: [PutPoints(await embed_again(before, kind, payloads, embed), EVERYTHING)]})

@@ -50,7 +50,7 @@ class ShardCopy:
         return complete
 
     def follow(self, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the source to the points already copied. slots: of the changed points, in the source."""
+        """Apply a change of the source to the points already copied. slots: the changed points' slots in the source."""
         if isinstance(change, PutPoints) and slots is not None:
             copied = np.flatnonzero(slots <= self.copied).tolist()
             change = PutPoints(tuple(change.points[place] for place in copied), change.where)

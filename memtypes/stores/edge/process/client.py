@@ -147,7 +147,7 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Start rewriting shards with bytes deleted up to `removed_by`, in ns; the number of types left to rewrite."""
+        """Start to rewrite shards with bytes deleted by `removed_by`, a time in ns. Returns how many are left."""
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
@@ -160,7 +160,7 @@ class EdgeStore(MessageStore):
         return await self._send(request, self._settings.timeout_s)
 
     async def _send(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """The engine's answer. If the engine dies before it, a repeatable request is sent once to a new engine."""
+        """The engine's answer. If the engine dies first, a repeatable request is sent once more, to a new engine."""
         try:
             try:
                 return await (await self._connected()).ask(request, timeout_s)
@@ -235,16 +235,16 @@ class EdgeFiles(Erasable):
         self._wait_s = wait_s
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Rewrite the shards that contain deleted bytes; the number of memory types rewritten within `wait_s`."""
+        """Rewrite the shards that contain deleted bytes. Returns how many were rewritten within `wait_s`."""
         requested_at = time.time_ns()
         return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """The number of memory types whose shard still contains deleted bytes after at most `wait_s` of rewriting."""
+        """The number of shards that still contain deleted bytes after at most `wait_s` of rewriting."""
         return await self._left(time.time_ns())
 
     async def _left(self, removed_by: int) -> int:
-        """The number of types with bytes deleted up to `removed_by`, as soon as it is 0, or after `wait_s`."""
+        """Wait up to `wait_s` until no shard has bytes deleted by `removed_by`. Returns how many still have some."""
         deadline = time.monotonic() + self._wait_s
         while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
             await asyncio.sleep(_POLL_S)

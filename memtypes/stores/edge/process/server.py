@@ -119,7 +119,7 @@ class EngineServer:
                 self._stay(self.linger_s)
 
     async def _reply(self, call: Call) -> bytearray:
-        """The framed `Reply` to a call; its answer is encoded once, as it may have half a megabyte."""
+        """The `Reply` to a call, with its length in front. The answer, up to half a megabyte, is encoded only once."""
         self.requested_at = time.monotonic()
         try:
             request: AnyRequest = decode(call.request, AnyRequest)
@@ -146,7 +146,7 @@ class EngineServer:
                 return await request.run(self.engine)
 
     async def _warm(self) -> None:
-        """Fill the column cache in steps, with pauses for requests. After a failure searches read the rest."""
+        """Fill the column cache in steps, with pauses for requests. If it fails, searches read the rest."""
         try:
             for _ in self.engine.warm():
                 await asyncio.sleep(WARM_PAUSE_S)

@@ -49,7 +49,7 @@ class EdgeSettings:
 
 
 def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> int | None:
-    """Start the engine process of a store; its process id, or None if an engine runs already.
+    """Start the engine process of a store, unless one runs. Returns its process id, or None if one runs already.
 
     A lock keeps programs that open a store at the same time from starting two engines. Raises EmbedderMismatch,
     StoreInUse or Unavailable.
@@ -103,7 +103,7 @@ def _locked_in_time(path: Path, deadline: float) -> Iterator[None]:
 
 
 def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
-    """Start an engine process and wait until it listens; its id. Raises the error that it reports, or Unavailable."""
+    """Start an engine process; return its id when it listens. Raises the error that it reports, or Unavailable."""
     reader, writer = os.pipe()
     try:
         try:
@@ -120,7 +120,7 @@ def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
 
 
 def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
-    """Spawn the engine process; its id. It has its own session, so Ctrl-C in this program's terminal does not end it.
+    """Spawn the engine process in its own session, so Ctrl-C in this terminal does not end it. Returns its id.
 
     It outlives this program, so it is spawned without a `subprocess.Popen`, which would warn about a running child.
     """

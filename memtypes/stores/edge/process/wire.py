@@ -27,9 +27,9 @@ class Hello(Request[None], frozen=True, kw_only=True, tag=True):
 
 
 class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
-    """Rewrite the shards that contain bytes deleted up to `removed_by`, in nanoseconds, in the background.
+    """Rewrite, in the background, the shards that contain bytes deleted by the time `removed_by`, in nanoseconds.
 
-    The answer is the number of memory types still to rewrite; repeat the request to follow the progress.
+    The answer is the number of shards still to rewrite; repeat the request to follow the progress.
     """
 
     removed_by: int

@@ -58,7 +58,7 @@ class RowFile:
         self._count = max(self._count, int(numbers.max()) + 1)
 
     def append(self, rows: NDArray[Any]) -> int:
-        """Write `rows` at the end of the file; the row number of the first."""
+        """Write `rows` at the end of the file. Returns the row number of the first."""
         start = self._count
         self._write(rows.tobytes(), start * self._dtype.itemsize)
         self._count += len(rows)

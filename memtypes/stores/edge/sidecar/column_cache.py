@@ -33,7 +33,7 @@ _LEAST = 1_024
 """Rows of a new table."""
 
 _ROW = np.dtype([(path, DTYPES[kind]) for path, kind in KINDS.items()])
-"""The fields of one memory: side by side, as copying a thousand rows is many times faster than twenty columns."""
+"""One memory's fields, side by side: copying a thousand rows is many times faster than copying twenty columns."""
 
 _EMPTY_ROW = np.array([tuple(np.full(DTYPES[kind].shape, NONE[kind]) for kind in KINDS.values())], _ROW)
 
@@ -47,7 +47,7 @@ class ReadPayloads(Protocol):
 
 
 class _Texts:
-    """The distinct texts of a text column, each with an integer code, which the column stores in its place."""
+    """The distinct texts of a text column. Each has an integer code, which the column stores instead of the text."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -58,7 +58,7 @@ class _Texts:
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """`codes` as positions in a list of only the texts that they stand for, and that list."""
+        """Positions for `codes` in a list of only those texts that occur, -1 for no text; and that list."""
         used, positions = np.unique(codes, return_inverse=True)
         absent = int(len(used) > 0 and used[0] == -1)
         table = [self._texts[code] for code in used[absent:].tolist()]
@@ -110,7 +110,7 @@ class ColumnCache:
         return int(np.count_nonzero(self._types[kind].known))
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Whether each slot has a memory, and the columns of those that do, type after type; reads uncached ones."""
+        """Whether each slot has a memory, and the columns of those that do, type after type. Reads those not cached."""
         masks = {kind: self._read(kind, wanted) for kind, wanted in slots.items()}
         exists = np.concatenate(list(masks.values()))
         if not exists.all():
@@ -143,7 +143,7 @@ class ColumnCache:
             self.forget(kind, slots)
 
     def forget(self, kind: MemoryType, slots: Slots | None) -> None:
-        """Drop the cached columns of the memories in `slots`; of all memories of the type for None."""
+        """Drop the cached columns of the memories in `slots`, or of all memories of the type if `slots` is None."""
         if slots is None:
             self._types[kind] = _TypeColumns()
         else:

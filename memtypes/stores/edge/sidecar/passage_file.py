@@ -1,8 +1,8 @@
-"""Passages of one shard, the parts of memories that an answer shows, in files beside it: an answer shows hundreds.
+"""Files beside a shard with its passages: the parts of memories that an answer shows. An answer shows hundreds.
 
 Reading a payload and making its passage takes some 20 microseconds, a stored passage less than one. A passage is stored
-when its memory is written or first shown, and removed before its memory changes. So the files are right after the death
-of the process; after a power cut they may not be, so files that were not closed are deleted when they are opened.
+when its memory is written or first shown, and removed before its memory changes. So the files stay correct when the
+process dies. After a power cut they may be wrong, so files that were not closed are deleted on opening.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from memtypes.stores.operations.engine import Payload
 from memtypes.stores.operations.messages import decode, encode
 
 _CLOSED = "closed-2"
-"""A file beside closed files. Its name has the version of their format: increment it with every change of passages."""
+"""Name of the file that marks the others as closed. It ends with a format version: raise it if passages change."""
 
 
 ReadPayloads: TypeAlias = Callable[[Slots], Mapping[int, Payload]]
@@ -45,7 +45,7 @@ class PassageFile(RaggedFile):
 
     @classmethod
     def beside(cls, shard: Path) -> Self:
-        """The passage files in the directory of a shard; new ones if there are none, or none that were closed."""
+        """The passage files in the directory of a shard; new ones if they are missing or were not closed."""
         directory = shard / "passages"
         if not (directory / _CLOSED).exists():
             shutil.rmtree(directory, ignore_errors=True)

@@ -24,7 +24,7 @@ DIRECTORY = "slots"
 """The directory of the slot file in a shard's directory."""
 
 RECENT = 1 << 16
-"""New slots are looked up in a dictionary; when it has more than this, the sorted index is rebuilt with them."""
+"""New slots are in a dictionary. When it has more entries than this, the sorted index is rebuilt to include them."""
 
 
 class SlotFile:

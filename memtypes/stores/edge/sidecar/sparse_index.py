@@ -44,7 +44,7 @@ class SparseCorpus:
     weights: NDArray[np.float32]
 
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
-        """The best `limit` memories of `among` that share a term with the query, ties by slot. IDF: the corpus's."""
+        """The best `limit` memories of `among` that share a term with the query, by the corpus's IDF; ties by slot."""
         scores, shared = self._scores(query)
         wanted = np.zeros(len(self.slots), dtype=np.bool_)
         wanted[self._positions(among)] = True

@@ -20,13 +20,13 @@ from memtypes.stores.operations.conditions import Condition, scope_in
 from memtypes.stores.operations.engine import Change, PutPoints, QueryHits, RemovePoints, VectorQuery
 
 SMALL = 2_000
-"""Most memories of a small namespace: up to here an inverted index is faster than the engine's query."""
+"""Maximum number of memories in a small namespace. Up to it, an inverted index is faster than the engine's query."""
 
 CACHED = 2_000
-"""Most namespaces whose slots are cached: 32 MB at most."""
+"""Maximum number of namespaces whose slots are cached. These take 32 MB at most."""
 
 CACHED_TERMS = 2_000_000
-"""Most terms of all cached inverted indexes together: 32 MB."""
+"""Maximum number of terms in all cached inverted indexes together. These take 32 MB."""
 
 ScopeKey: TypeAlias = tuple[str, str]
 """Tenant and namespace, which identify a cached namespace."""
@@ -38,7 +38,7 @@ Counting: TypeAlias = Callable[[Condition], int]
 """Counts the points that meet a condition."""
 
 EngineHits: TypeAlias = Callable[[Sequence[VectorQuery]], list[QueryHits]]
-"""Runs queries in the engine: the hits of each."""
+"""Runs queries in the engine, and returns the hits of each."""
 
 _NO_HITS = QueryHits(np.empty(0, dtype=np.int64), np.empty(0))
 
@@ -47,8 +47,8 @@ class NamespaceCache:
     """Cache of the slots and the inverted indexes of small namespaces of one shard, and of the sizes of large ones.
 
     The engine process is the only writer, so they are valid until a memory of the namespace is written or removed.
-    matching, counting: read from the engine. small: most memories of a small namespace. cached: most namespaces in the
-    cache. terms: most terms of all inverted indexes together.
+    matching, counting: read from the engine. small, cached, terms: the maximum number of memories in a small namespace,
+    of namespaces in the cache, and of terms in all inverted indexes together.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class NamespaceCache:
         return self._corpora[scope]
 
     def forget(self, change: Change) -> None:
-        """Drop the cached namespace in which a change may add or remove a memory; all if it is unknown."""
+        """Drop the cached namespace in which a change may add or remove memories; all namespaces if it is unknown."""
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:
@@ -146,7 +146,7 @@ class ShardSearch:
 
 
 def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:
-    """The memories that a keyword query may find, or the position of the query whose hits they are; None if unknown."""
+    """The memories that a keyword query may find, or the index of a query that finds exactly these; None if unknown."""
     if members is None or not isinstance(query.vector, SparseVector):
         return None
     if query.among is not None:

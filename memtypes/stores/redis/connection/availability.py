@@ -34,13 +34,13 @@ SILENCE_S = 0.04
 """Seconds without an answer after which a call asks whether the server is there at all."""
 
 PING_S = 0.04
-"""Seconds that a server has to answer that question, so that callers of one that is away know within 100 ms."""
+"""Seconds that a server has to answer a ping, so that callers learn within 100 ms that it is away."""
 
 TRIES = 3
 """Attempts of an idempotent call whose connection breaks."""
 
 JITTER = FullJitterBackoff(cap=0.02, base=0.004)
-"""Pauses between these attempts: random, so that the callers of a server that is back do not come all at once."""
+"""Pauses between these attempts: random, so that callers do not all return to a recovered server at once."""
 
 GRACE_ROUNDS = 10
 """Rounds of the event loop after a call's deadline, in which an answer that has arrived is still read."""
@@ -85,7 +85,7 @@ async def with_deadline(
 ) -> T:
     """Return the result of `call`. Raises TimeoutError after `timeout_s` seconds and cancels the call.
 
-    is_away: asked after SILENCE_S; if it is true the call is cancelled then, and ServerAwayError raised.
+    is_away: called after SILENCE_S; if it returns True, the call is cancelled and ServerAwayError is raised.
     """
     task = asyncio.ensure_future(call)
     try:
@@ -106,7 +106,7 @@ async def with_deadline(
 async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
     """Whether `task` is done within so many seconds.
 
-    A busy event loop may pass the time while the answer waits in the socket, so the loop runs a few more rounds before
+    A busy event loop may be late while the answer waits in the socket, so the loop runs a few more rounds before
     the verdict. That takes microseconds on an idle loop.
     """
     await asyncio.wait({task}, timeout=within_s)

@@ -44,7 +44,7 @@ from memtypes.stores.redis.scripts import Argument, Script
 T = TypeVar("T")
 
 IN_TOUCH_S = 2.5
-"""Seconds after an answer in which the server counts as reachable; background jobs call it every second."""
+"""Seconds that the server counts as reachable after an answer; background jobs call it every second."""
 
 _log = logging.getLogger(__name__)
 
@@ -192,9 +192,9 @@ class LiveClient:
         raise AssertionError("a call is tried at least once")
 
     async def _is_away(self, key: str | None) -> bool:
-        """Whether the server of `key` does not run or, where the system does not tell, does not answer a ping.
+        """Whether the server of `key` does not run or, where the system can't tell, does not answer a ping.
 
-        A server that runs and is slow, for example because its disk is, is not away. Concurrent callers share a ping.
+        A server that runs but is slow, for example because of its disk, is not away. Concurrent callers share a ping.
         """
         path = topology.socket_of(self._redis)
         if path is not None and (running := is_listening(path)) is not None:
@@ -205,7 +205,7 @@ class LiveClient:
         return not await asyncio.shield(self._pings[node])
 
     async def _answers(self, key: str | None) -> bool:
-        """Whether the node of `key` answers a ping within PING_S; also if this process is too busy to tell."""
+        """Whether the node of `key` answers a ping within PING_S. True, too, if this process is too busy to tell."""
         began = self._clock()
         try:
             await with_deadline(self._call(partial(topology.ping_node, key=key)), PING_S)

@@ -113,7 +113,7 @@ async def ping_node(redis: Redis, key: str | None) -> None:
 
 
 async def scan_prefix(redis: Redis, cursor: int, prefix: str) -> tuple[int, list[Any]]:
-    """One SCAN step: the next cursor and some keys with `prefix`, all keys of which are in one cluster slot."""
+    """Run one SCAN step: the next cursor, and some keys with `prefix`. All such keys must be in one cluster slot."""
     if not isinstance(redis, RedisCluster):
         return await redis.scan(cursor, match=f"{prefix}*", count=SCAN_COUNT)
     node = redis.get_node_from_key(prefix)

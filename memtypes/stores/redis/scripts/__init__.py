@@ -18,6 +18,6 @@ class Script:
 
     @classmethod
     def load(cls, *names: str) -> Script:
-        """Return the script in NAME.lua. Several names are joined to one script, shared functions first."""
+        """Return the script in NAME.lua. Several files are joined to one script: name shared functions first."""
         folder = resources.files(__package__)
         return cls("".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names))
