@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, tuple[type[Any], Callable[[Any], Any]]] = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command in `arguments`; the exit code: 0, or 1 with the error on standard error."""
+    """Run the command in `arguments`. Returns the exit code: 0, or 1 with the error on standard error."""
     parsed = parser().parse_args(arguments)
     options, measure = COMMANDS[parsed.command]
     request = request_of(parsed, options)

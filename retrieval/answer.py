@@ -139,7 +139,7 @@ class RetrieveAnswer(Answer):
         return self.model_copy(update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})})
 
     def with_thread(self, text: str, tokens: int) -> RetrieveAnswer:
-        """The same answer with the context of a thread after the memories, and its tokens counted to the budget."""
+        """The same answer with a thread's context after the memories, whose tokens are added to total and budget."""
         whole = self.context + text if isinstance(self.context, str) else [*self.context, ContextMessage(content=text)]
         budget = self.metadata.budget + tokens
         changes = {

@@ -49,7 +49,7 @@ from retrieval.receipts.recorder import ReceiptRecorder
 from retrieval.use_counts import LiveUses, UseCounts
 
 DEPTH = 200
-"""Candidates for each leg and type. Twice as many cost twice as much and find no more evidence."""
+"""Most candidates of a type from each kind of search. Twice as many cost twice as much and find no more evidence."""
 
 ENDED_DEPTH = 8
 """Memories of each type, nearest to the query, that a receipt lists as superseded or expired."""
@@ -260,7 +260,7 @@ class Retriever:
         return _Ranked(ranked, ended, wish, vectors.degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
-        """Those of the best hits that have links, by id; where none has, nothing is read."""
+        """The best hits that have links, by id. If none has, nothing is read."""
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}

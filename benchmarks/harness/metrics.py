@@ -97,7 +97,7 @@ def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interva
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Percentile by nearest rank: the least of the values that at least `share` of them do not exceed.
+    """Percentile by nearest rank: the smallest of `values` with at least `share` of them at or below it.
 
     Raises ValueError without values or for a share outside of (0, 1].
     """
@@ -113,7 +113,7 @@ def percentiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.95, 0
 
 
 def paired_test(pairs: Sequence[tuple[Mapping[str, float], Mapping[str, float]]]) -> PairedTest:
-    """Test of R@10 before against after; a pair has the metrics of one question before and after."""
+    """Test whether recall at 10 changed. A pair has the metrics of one question before and after the change."""
     before, after = ([each["R@10"] for each in ranking] for ranking in zip(*pairs, strict=True))
     gains = [b - a for a, b in zip(before, after, strict=True)]
     return PairedTest(len(pairs), statistics.fmean(before), statistics.fmean(after), bootstrap(gains), sign_flip(gains))

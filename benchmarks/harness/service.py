@@ -55,7 +55,7 @@ class Service:
         return [self.child.pid, *processes_of(self.store_path, exclude={self.child.pid, os.getpid()})]
 
     def stop(self) -> int:
-        """Send SIGTERM to the service and wait for its end; the exit code."""
+        """Send SIGTERM to the service and wait for its end. Returns its exit code."""
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
         return self.child.wait(timeout=STOP_S)
@@ -81,7 +81,7 @@ class KeepAliveClient:
         return cls(*await asyncio.open_connection(host, int(port), limit=_LARGEST_ANSWER))
 
     async def post(self, path: str, body: Mapping[str, object], header: str = "Accept: */*") -> bytes:
-        """Post `body` as JSON to `path`; the body of the answer. Raises Refused for a status other than 2xx."""
+        """Post `body` as JSON to `path`; return the body of the answer. Raises Refused for a status other than 2xx."""
         content = json.dumps(body).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{header}\r\n"
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)

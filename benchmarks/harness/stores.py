@@ -162,7 +162,7 @@ def namespace_of(index: int) -> str:
 
 
 async def filled(settings: Settings, count: int, namespaces: int) -> float:
-    """Fill the store with `count` synthetic memories, unless an earlier run did; seconds taken, else 0."""
+    """Fill the store with `count` synthetic memories, unless an earlier run did. Returns the seconds taken, or 0."""
     marker = settings.data_dir / "filled.json"
     state = {"memories": count, "namespaces": namespaces}
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == state:

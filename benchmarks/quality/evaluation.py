@@ -1,6 +1,6 @@
 """Asks the questions of an evaluation set and scores the rankings and contexts that are returned.
 
-Each question is asked twice: of the set's memory types, and of all types. Evidence is counted in memories: corpus
+Each question is asked twice: once in the set's memory types, once in all types. Evidence is counted in memories: corpus
 entries that were merged into one memory count once. Several processes can share the questions, each on the same store.
 """
 
@@ -47,8 +47,9 @@ class Evaluation:
 class ContextScore:
     """What one retrieved context contains and costs.
 
-    recall: share of the evidence in it. tokens: of the whole context, recounted. allowed: budget plus working memory.
-    stated, utilization: tokens and share of the budget by the answer. left_out: candidates that are not in it.
+    recall: share of the evidence that it shows. tokens: of the whole context, recounted. allowed: the budget plus the
+    tokens of working memory. stated: its tokens according to the answer. utilization: used share of the budget,
+    according to the answer. left_out: number of hits that are not in it.
     """
 
     recall: float
@@ -71,7 +72,7 @@ class ContextScore:
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """Scores of a question asked of certain memory types: ranking metrics by name, and contexts by budget."""
+    """Scores of a question if certain memory types are searched: ranking metrics by name, and contexts by budget."""
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -79,7 +80,7 @@ class WayScore:
 
 @dataclass(frozen=True, slots=True)
 class QuestionScore:
-    """The scores of one question, asked of the set's memory types and of all types."""
+    """The scores of one question: with the set's memory types searched, and with all types searched."""
 
     question: Question
     own_types: WayScore
@@ -168,7 +169,7 @@ def _members(whole: EvaluationSet, question: Question, others: Mapping[str, obje
 
 
 async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loaded) -> list[tuple[str, int, int]]:
-    """Id and two ranks for each question with current and stale evidence: the best rank of each.
+    """(Question id, best rank of current evidence, best rank of stale evidence) for each question that has both.
 
     Evidence that is not among the UPDATE_DEPTH hits gets the rank after them.
     """

@@ -33,7 +33,7 @@ class SetScores:
 
 @dataclass(frozen=True, slots=True)
 class BudgetFigures:
-    """How contexts kept to a budget. full: those that left candidates out; utilization, least: their mean, minimum."""
+    """How contexts kept to a budget. full: how many left hits out. utilization, least: mean and least use by those."""
 
     contexts: int
     violations: int
@@ -112,7 +112,7 @@ def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """A row for each set: how often current evidence ranks above stale evidence; if neither is found, it does not."""
+    """A row for each set: how often current evidence ranks above stale evidence; it does not if neither is found."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)

@@ -36,7 +36,7 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """What to compare with `profile`: `against` another profile, each part left out, a store per conversation."""
+    """Comparisons with `profile`. against: another. ablate: each part left out. pooled: a store per conversation."""
 
     profile: str | None = None
     against: str | None = None
@@ -99,7 +99,7 @@ async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded)
 
 
 async def _rank_separately(whole: EvaluationSet, profile: str | None) -> Rankings:
-    """The ranking metrics of each question, its conversation being alone in a temporary store."""
+    """The ranking metrics of each question when its conversation is alone in a temporary store."""
     rankings: Rankings = []
     for name, questions in groupby(whole.questions, key=lambda question: question.conversation):
         part = replace(whole, corpus={name: whole.corpus[name]}, questions=tuple(questions))

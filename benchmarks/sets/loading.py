@@ -1,8 +1,8 @@
 """Loads evaluation sets into a store through the ingestion pipeline, and checks a store kept from an earlier run.
 
 A kept store has a manifest for each set: the memory id of each corpus entry, and a hash of the drafts and the stored
-memories. The store is used again if that hash is unchanged, which it is not once a use of a memory was counted. The
-store itself checks that its vectors come from the same encoder.
+memories. The store is used again if that hash is unchanged; counting a use of a memory changes it. The store itself
+checks that its vectors come from the same encoder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NotLoaded(Exception):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A loaded set. ids: memory id by corpus id. merged: entries merged into another one. seconds: loading took."""
+    """A loaded set. ids: memory id by corpus id. merged: entries merged into another one. seconds: taken by loading."""
 
     ids: dict[str, str]
     sha256: str

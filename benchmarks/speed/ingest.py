@@ -1,4 +1,4 @@
-"""`ingest`: memories a second through the whole pipeline, over the rate of the encoder alone.
+"""`ingest`: memories a second through the whole pipeline, compared with the rate of the encoder alone.
 
 Each round gives the same texts to both, in alternating order, so that a machine that slows down favours neither.
 """

@@ -135,7 +135,7 @@ async def p50(requests: list[FindCandidates], answer: Callable[[FindCandidates],
 
 
 class Measured:
-    """Times requests on one engine; each method gives a median in milliseconds. cold: forget columns before each."""
+    """Times requests on one engine; each method returns a median in milliseconds."""
 
     def __init__(self, engine: EdgeEngine, requests: list[FindCandidates]) -> None:
         self._engine = engine
@@ -143,7 +143,7 @@ class Measured:
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
 
     async def candidates(self, *, cold: bool = False) -> float:
-        """The search for candidates; if `cold`, it reads every payload."""
+        """Time the search for candidates. cold: forget columns before each request, so that it reads every payload."""
 
         async def find(request: FindCandidates) -> None:
             if cold:
@@ -157,7 +157,7 @@ class Measured:
         return await p50(self._requests, find)
 
     async def passages(self, *, payloads: bool = False) -> float:
-        """Reading the passages of the candidates that `candidates` found; if `payloads`, from their payloads."""
+        """Time reading the passages of the candidates that `candidates` found. payloads: read them from payloads."""
         read = EngineOperations.passages if payloads else EdgeEngine.passages
 
         async def show(request: FindCandidates) -> None:

@@ -105,7 +105,7 @@ async def _over_http(
 
 
 async def _live_state(client: KeepAliveClient, count: int, sides: dict[str, Side]) -> None:
-    """Append turns to a thread, then events to a workflow, both of this client alone."""
+    """Append turns to a thread, then events to a workflow; the client shares neither with another client."""
     for call, key, part, name in (("threads", "id", "turns", TURNS), ("workflows", "workflow_id", "events", EVENTS)):
         created = json.loads(await client.post(f"/v1/{call}", {"namespace": "live"}))[key]
         for _ in range(count):
@@ -143,7 +143,7 @@ async def _measure(request: ThroughputRequest, ask: Ask, number: int, side: Side
 
 
 async def _ask_all(request: ThroughputRequest, ask: Ask, asked: Iterator[tuple[str, str]]) -> list[float]:
-    """Ask all questions with `request.clients` clients at once; milliseconds of each."""
+    """Ask all questions with `request.clients` clients at once. Returns the milliseconds of each."""
     ms: list[float] = []
 
     async def client(place: int) -> None:

@@ -218,7 +218,7 @@ def open_mempalace(home: Path, vectors: VectorFile) -> System:
 
 
 def serve(vectors: VectorFile) -> str:
-    """Start an OpenAI-compatible embeddings endpoint on the file, running until the process ends; its URL."""
+    """Serve the vectors of the file as OpenAI-compatible embeddings until the process ends. Returns the URL."""
     unit = [1.0] + [0.0] * (vectors.dimensions - 1)  # for the system's probe texts
 
     class Answers(BaseHTTPRequestHandler):
@@ -252,7 +252,7 @@ SYSTEMS: Mapping[str, Callable[[Path, VectorFile], System]] = {
     "mempalace": open_mempalace,
     "mem0": open_mem0,
 }
-"""Function that opens each system in an empty folder, by the system's name."""
+"""For the name of each system, the function that opens the system in an empty folder."""
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def drive(name: str, folder: Path, open_system: Callable[[Path, VectorFile], Sys
 
 
 def _load(system: System, items: Sequence[Item]) -> float:
-    """Store all items in the system; seconds that it took."""
+    """Store all items in the system. Returns the seconds that it took."""
     began = time.perf_counter()
     for _, group in groupby(items, key=lambda item: item.namespace):
         portion = list(group)

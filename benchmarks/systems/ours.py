@@ -84,7 +84,7 @@ def job_of(items: Sequence[Item], whole: EvaluationSet, known: Mapping[str, Embe
 
 
 async def measure_ours(opened: Opened, whole: EvaluationSet, known: Mapping[str, Embedding]) -> SystemScore:
-    """Load the set through ingestion, search and retrieve for each question; the score. Raises NotLoaded."""
+    """Load the set through ingestion, search and retrieve for each question, return the score. Raises NotLoaded."""
     embedder = PrecomputedEmbedder(opened.embedder, known)
     ingestor = Ingestor(opened.store, embedder, opened.sparse, opened.tokenizer, system_clock)
     loaded = await load(ingestor, opened.store, whole)

@@ -82,7 +82,7 @@ def write_job(job: Job, folder: Path) -> None:
 
 
 def run_driver(name: str, python: Path, folder: Path, limit_s: float) -> DriverAnswer:
-    """Run the driver of the system `name` on the job in `folder`; its answer. Raises NotMeasured."""
+    """Run the driver of the system `name` on the job in `folder` and return its answer. Raises NotMeasured."""
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1"}
     _run([str(python), "-m", "benchmarks.systems.adapters", name, str(folder)], "run", limit_s, environment)
     return msgspec.json.decode((folder / f"{name}.answer.json").read_bytes(), type=DriverAnswer)

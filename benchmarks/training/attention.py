@@ -1,6 +1,6 @@
-"""Fits the model over the encoder's token states for several targets at once. Needs torch.
+"""Trains one model on the encoder's token states to judge several things at once. Needs torch.
 
-A text may have a distribution over the classes of `kinds`, and a yes or no for some of the others.
+A training text may have a share for each of the first `kinds` classes, and a yes or no for some of the others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ POSITIVE_WEIGHT = 2.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What to learn from a text. kinds: a share for each kind, or zeros. answers: class -> whether it is so."""
+    """What to learn from a text. kinds: a share for each kind, or zeros. answers: yes or no by index of a class."""
 
     states: TokenStates
     english: float
@@ -35,7 +35,7 @@ class Target:
 
 
 class _Network(nn.Module):  # type: ignore[misc]  # torch has no types here
-    """As AttentionModel, on standardised states, with dropout."""
+    """AttentionModel as a torch module, for standardised states and with dropout."""
 
     def __init__(self, dimensions: int, classes: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ def _loss(scores: torch.Tensor, rows: Sequence[Target], kinds: int) -> torch.Ten
 
 
 def _exported(network: _Network, classes: Sequence[str], centre: FloatArray, spread: FloatArray) -> AttentionModel:
-    """The model on plain states: the standardisation and the scale go into its weights."""
+    """The trained model for states as they are: its weights include the standardisation and the scale."""
     arrays = {name: value.detach().numpy().astype(np.float32) for name, value in network.state_dict().items()}
     read, mean = (SCALE * arrays[f"{name}.weight"].T / spread[:, None] for name in ("read", "mean"))
     bias = arrays["out.bias"] + arrays["mean.bias"] - centre @ mean

@@ -30,7 +30,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ingest" / "screening" / "redaction"
 RULES: tuple[Pattern, ...] = tuple(pattern for pattern in BUILT_IN if not isinstance(pattern, CredentialPattern))
 UNLEARNT: tuple[Pattern, ...] = tuple(pattern for pattern in RULES if not pattern.literals)
-"""Rules for what is no credential (an e-mail address) or no single word. Vendors' tokens are learnt for their shape."""
+"""Rules whose finds the model does not learn, as they are no credential (an e-mail address) or no single word. Vendors'
+tokens are learnt, for their shape."""
 STRENGTH = 10.0
 """Inverse of the L2 penalty: of 1, 3 and 10 the one that catches most on the author that it did not see."""
 
@@ -58,7 +59,7 @@ def letter_pairs(paths: Iterable[Path]) -> BigramTable:
 
 
 def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
-    """The candidates in `texts` that no rule finds, and whether they are in a marked secret."""
+    """The candidates in `texts` that no rule of UNLEARNT finds, and whether each is in a marked secret."""
     rows = []
     for text, marks in texts:
         ruled = secrets_in(text, UNLEARNT)

@@ -54,13 +54,13 @@ STRENGTH, HIT_STRENGTH = 3e-4, 0.1
 """Inverse L2 penalties; 0.0001 to 0.001 do about equally well on unseen projects."""
 
 WITHOUT_EVIDENCE, DATED = 0.15, 0.5
-"""Weight of a question some of whose memories were taken away, and of one with a date added."""
+"""Weights in training of a question that was altered: by taking away memories, and by adding a date to its text."""
 
 FEW = 8
-"""Most other memories of a question that is asked of a small store."""
+"""Most memories, apart from the evidence, of the small store that a question is asked of."""
 
 SHARE_ANSWERED = 0.9
-"""Share of questions that something answers, for the calibration; training weighs both kinds equally."""
+"""Share of questions with an answer that calibration assumes; training weighs those with and without one equally."""
 
 _START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 _DATES = ("in May 2025", "on 16 August, 2025", "as of November 2025", "during the summer of 2025", "on October 3, 2025",
@@ -79,7 +79,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Memories of one namespace, by session, and questions about them. group: of worlds by the same hand."""
+    """Memories of one namespace, by session, and questions about them. group: shared by worlds of the same texts."""
 
     group: str
     namespace: str
@@ -89,7 +89,7 @@ class World:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """What the models see of one question. helps: which hits answer it. real: whether it was asked as it is."""
+    """What the models see of one question. helps: which hits answer it. real: whether all memories were there."""
 
     group: str
     question: NDArray[np.float32]
@@ -124,7 +124,7 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """The worlds in the file `path`: each alone, among the memories of all others, and the same as facts."""
+    """Each world in the file `path`, in three namespaces: its own, TOGETHER with all others, and FACTS, as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
@@ -260,7 +260,7 @@ def _question_fit(rows: Sequence[Example]) -> tuple[NDArray[np.float32], float]:
 
 
 def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
-    """Slope and intercept of the log-odds (Platt), for SHARE_ANSWERED; fitted on groups left out of the fit."""
+    """Slope and intercept that calibrate log-odds (Platt) for SHARE_ANSWERED, from groups left out of training."""
     real = [row for row in rows if row.real]
     groups = sorted({row.group for row in real})
     scores = np.zeros(len(real))
@@ -279,7 +279,7 @@ def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
 def _logistic(
     features: NDArray[Any], labels: NDArray[np.bool_], weights: NDArray[Any], strength: float
 ) -> tuple[NDArray[np.float32], float]:
-    """Weights and bias of a logistic regression on standardised features, for the features as they are."""
+    """Weights and bias of a logistic regression, fitted on standardised features, for use on features as they are."""
     scaler = StandardScaler().fit(features)
     fitted = LogisticRegression(C=strength, max_iter=3_000).fit(
         scaler.transform(features), labels, sample_weight=weights

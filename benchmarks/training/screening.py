@@ -49,7 +49,7 @@ TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.1, 
 """Inverse of the L2 penalty: from 0.1 to 0.5 it makes little difference on other authors."""
 
 COURTESY = 12
-"""Words up to which noise from an agent is courtesy; a longer report that is noise among others may be news alone."""
+"""Most words of an agent's noise that is just courtesy. A longer report may be news when it stands alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,9 +62,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A labelled message. keep: whether it is worth keeping; None where both are right.
+    """A labelled message. keep: whether it is worth keeping; None where either answer is right.
 
-    types: of its memory; none if it is noise, or not labelled.
+    types: those that are right for its memory; none if it is noise, or not labelled.
     """
 
     role: str
@@ -136,7 +136,7 @@ class Examples:
     targets: list[Target] = field(default_factory=list)
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
-        """A text with its types; by itself it is worth keeping, unless it belongs to the task at hand."""
+        """Add a text with its types. It is worth keeping even alone, unless it belongs to the task at hand."""
         self.types.append(Example(read(text).features, labels))
         lasting = MemoryType.WORKING not in labels
         self._aim(text, labels, {ALONE: True} if lasting else {})
@@ -144,7 +144,7 @@ class Examples:
             self.first.extend(Example(read(written).features, ("keep",)) for written in (text, casual(text)))
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
-        """The messages of a conversation; noise is noise by itself too, except an agent's report."""
+        """Add the messages of a conversation. Noise is noise even when it stands alone, except an agent's report."""
         for message, place in places_of(messages, self.known):
             text, keep, reading, machine = message.text, message.keep, read(message.text), is_machine(message.role)
             if keep is None:
@@ -180,7 +180,7 @@ def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Itera
 
 
 def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = False) -> LinearModel:
-    """A model of the examples; one with several labels counts in part for each."""
+    """A model fitted on the examples. An example with several labels counts in part for each."""
     rows = [(example.features, label, 1 / len(example.labels)) for example in examples for label in example.labels]
     features, labels, weights = (list(column) for column in zip(*rows, strict=True))
     model = LogisticRegression(C=strength, max_iter=1_000, tol=1e-3, class_weight="balanced" if balanced else None)
@@ -192,7 +192,7 @@ def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = Fal
 
 
 def trained(examples: Examples) -> Judge:
-    """The models of the examples."""
+    """The models, trained on `examples` and on the texts with a rated importance."""
     rated = [Example(read(row["text"]).features, (row["importance"],)) for row in rows_of(TEXTS / "importance.jsonl")]
     return Judge(
         types=fitted(examples.types, TYPES_STRENGTH),
@@ -215,7 +215,7 @@ def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterat
 
 
 def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Lines of the table: kept and dropped at each bound, and types of what is worth keeping, by author."""
+    """Lines of the table, by author: messages kept and noise dropped at each bound; right types of kept messages."""
     worths: dict[str, list[tuple[bool, float]]] = {}
     right: dict[str, list[bool]] = {}
     for author, _, messages in conversations(data):

@@ -33,22 +33,22 @@ TARGET = ROOT / "ingest" / "identity" / MODEL_FILE
 
 TREES, DEPTH = 200, 3
 LEAST_TEXTS = 3
-"""Texts in which a word or pair of words must occur to be weighed."""
+"""Least number of texts with a word or pair of words for it to get a weight."""
 
 STRANGERS = 2
-"""Statements of other cases, near by cosine, that each statement is paired with as unrelated."""
+"""Number of similar statements from other cases that each statement is paired with, as unrelated."""
 
 TOO_NEAR = 0.72
-"""Cosine from which statements of other cases may well be about the same thing, and are left out."""
+"""Cosine from which a statement of another case is not paired: it may well be about the same thing."""
 
 FOLDS = 5
 REPLACES, CONTESTS = 0.5, 0.36
-"""Least probabilities, chosen on authors not trained on: of what is contested, .67 to .85 is right."""
+"""Least probabilities, chosen on authors not trained on: .67 to .85 of what is then contested is right."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two statements. case: they come from. related: whether the newer changes the older; None if that is open."""
+    """Two statements. case: of the newer one. related: whether the newer changes the older; None if that is open."""
 
     older: str
     newer: str
@@ -58,7 +58,7 @@ class Pair:
 
 
 def authored() -> Iterator[Pair]:
-    """The pairs of the training file: a fact with what is told later, and what is told later among itself."""
+    """The pairs of the training file: each fact with every later text, and unrelated later texts with each other."""
     for number, line in enumerate(TEXTS.read_text("utf-8").splitlines()):
         row = json.loads(line)
         case = f"authored {number}"
@@ -80,7 +80,7 @@ def labelled(path: Path) -> Iterator[Pair]:
 
 
 def _related(case: dict[str, Any], old: int, new: int) -> bool | None:
-    """Whether `new` changes what `old` says; None for values that come back and those further on in a chain."""
+    """Whether `new` changes what `old` says; None if a value comes back, or if `new` is a later change of a change."""
     replaced = {int(key): value for key, value in case["replaced"].items()}
     if replaced.get(old) == new:
         return True
@@ -113,7 +113,7 @@ class Author:
 
     @classmethod
     def of(cls, name: str, pairs: list[Pair]) -> Author:
-        """With pairs of statements of different cases added, as unrelated."""
+        """The author's `pairs`, with pairs of statements from different cases added as unrelated."""
         case_of = {text: pair.case for pair in pairs for text in (pair.older, pair.newer)}
         texts = list(case_of)
         vectors = asyncio.run(vectors_of(texts))
@@ -131,7 +131,7 @@ class Author:
 
 @dataclass(slots=True, eq=False)
 class Words:
-    """A weight for each term of a newer text: how much it sounds like one that tells of a change."""
+    """Weights of terms, which tell how much a newer text sounds as if it told of a change."""
 
     vocabulary: dict[str, int]
     weights: NDArray[np.float64]
@@ -139,7 +139,7 @@ class Words:
 
     @classmethod
     def fit(cls, texts: dict[str, bool]) -> Words:
-        """Weights learnt from texts that tell of a change, and others."""
+        """Learn the weights from `texts`, each with whether it tells of a change."""
         counts = Counter(term for text in texts for term in Statement.of(text).terms())
         known = sorted(term for term, count in counts.items() if count >= LEAST_TEXTS)
         words = cls({term: at for at, term in enumerate(known)}, np.zeros(0), 0.0)
@@ -161,7 +161,7 @@ class Words:
 
 
 def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
-    """The newer texts of `pairs`, and whether they change anything."""
+    """Each newer text of `pairs`, with whether it changes an older one."""
     found: dict[str, bool] = {}
     for pair in pairs:
         found[pair.newer] = found.get(pair.newer, False) or bool(pair.related)

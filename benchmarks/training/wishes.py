@@ -23,7 +23,7 @@ from retrieval.query.intent import features
 
 ROOT = Path(__file__).parents[2]
 STRENGTH = 0.1
-"""Inverse of the L2 penalty. From 0.1 on seen texts are fitted better, and voices that it did not see no better."""
+"""Inverse of the L2 penalty. Above 0.1, texts trained on are judged better, but unseen voices are not."""
 
 
 async def _vectors(queries: list[str]) -> list[np.ndarray]:

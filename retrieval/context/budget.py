@@ -28,13 +28,13 @@ SHIFT_SHARE = SHIFT / 8_000
 """The same as a share of the total, so that a small budget is not emptied by one word."""
 
 DUE_SHARE = 0.25
-"""Most of the total that tasks which are due may take although their type's share is smaller."""
+"""Largest share of the total that due tasks may take, even if the share of their type is smaller."""
 
 _LARGEST_FIRST = (MemoryType.SEMANTIC, MemoryType.EPISODIC, MemoryType.PROCEDURAL)
 """Types that give tokens to tasks that are due, the largest share first."""
 
 DEMAND_WINDOW = 3
-"""The best entries that are together worth this many times the total decide how many tokens each type needs. Without a
+"""The best entries, up to this many times the total tokens, decide how many tokens each type needs. Without a
 bound three of four tokens go to types without an answer; below 3, a few long messages fill the window."""
 
 MIN_CUT = 32
@@ -158,8 +158,8 @@ def fill(
     """Choose the entries that go into the context, best first.
 
     All parts and the wrapper together take at most plan.total, each type at most its final share, and caps hold. A type
-    may take what no other type with a share needs; after that what is left goes by score alone. basis: the entries that
-    count as demand; by default those of `demand_window`.
+    may take what is not kept for types that the query asks for; after that, what is left goes by score alone. basis:
+    the entries that count as demand; by default those of `demand_window`.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)
@@ -226,7 +226,7 @@ def _shift(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Mem
 
 
 def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: MemoryType, wanted: int) -> None:
-    """Move up to `wanted` tokens from one share to another, within the cap of the other."""
+    """Move up to `wanted` tokens from the share of `source` to that of `target`, within the cap of `target`."""
     if source not in shares or target not in shares:
         return
     moved = max(0, min(wanted, shares[source], plan.caps.get(target, plan.total) - shares[target]))
@@ -235,7 +235,7 @@ def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Memo
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """Number of best entries with DEMAND_WINDOW times the total tokens, each counted up to its type's cap."""
+    """How many of the best entries make up DEMAND_WINDOW times the total, each counted up to its type's cap."""
     limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
     worth = np.minimum(entries.tokens, limits[entries.kinds])
     return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
@@ -315,7 +315,7 @@ class _Filling:
         self._left = passed
 
     def take_rest(self) -> None:
-        """Take, in order, the entries that fit into what is left, whole."""
+        """Take, in order, the entries that fit uncut into what is left, whatever is reserved for other types."""
         for index in self._left:
             if self._wanted[index] <= self._free:
                 kind = self._kinds[index]
@@ -324,7 +324,7 @@ class _Filling:
                     self._take(index, self._wanted[index])
 
     def take_excerpts(self) -> None:
-        """Take as many entries as fit: whole, or in the tokens that later ones leave at MIN_EXCERPT each."""
+        """Take as many entries as fit: whole, or in what is left if each later one gets MIN_EXCERPT tokens."""
         least = [min(tokens, MIN_EXCERPT) for tokens in self._tokens]
         reserved = sum(least[index] for index in self._left)
         for index in self._left:
@@ -336,7 +336,7 @@ class _Filling:
                 self._take(index, allowed)
 
     def _cut(self, index: int, room: int) -> bool:
-        """Take the beginning of an entry larger than its type may be, at most half of that; False if it is not."""
+        """Cut an entry too large for its type to at most half the type's tokens and take it; return whether it was."""
         kind = self._kinds[index]
         allowed = min(room - self._overhead(index), self._whole[kind] // 2)
         if allowed < MIN_CUT or self._tokens[index] + self._headings[kind] <= self._whole[kind]:

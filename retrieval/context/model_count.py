@@ -17,16 +17,16 @@ from memtypes.llms.registry import Allocation, KnownModel
 from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, MAX_BUDGET, reduced
 
 DEFAULT_WINDOW = 128_000
-"""Window whose parts divide the budget where the model's window is unknown."""
+"""Window, in tokens, by whose parts a budget is divided if the model's own window is unknown."""
 
 COUNT_DEGRADED = "token_count"
 """The name in `degraded` for an endpoint that did not count."""
 
 ATTEMPTS = 4
-"""Contexts that are counted; if the last one is too large the context is empty."""
+"""How many contexts are counted at most. If the last one is still too large, the answer is an empty context."""
 
 _SLACK = 1.02
-"""Factor on the margin that a count shows: a shorter text may have more tokens a word."""
+"""Factor on the ratio of the provider's count to ours: a shorter text may have more tokens for each word."""
 
 _NOTHING = 1e9
 """A margin that leaves no tokens of any budget."""
@@ -36,7 +36,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class WindowBudget:
-    """A budget in tokens of the model, and its parts in tokens of the tokenizer, which count `margin` less."""
+    """A budget. total: in tokens of the model. parts: in tokens of the tokenizer, reduced by `margin`."""
 
     total: int
     margin: float
@@ -88,9 +88,9 @@ async def within_model_budget(
     margin: float,
     build: Callable[[float], Awaitable[BuiltContext[_Value]]],
 ) -> CountedContext[_Value]:
-    """The context that `build` makes for a margin, first for `margin`, cut until the provider's count fits.
+    """The context that `build` makes with `margin`, or with larger ones until it fits by the provider's count.
 
-    All counts together have COUNT_S. When they fail, the context built last is returned, and is degraded.
+    All counts together may take COUNT_S seconds. When they fail, the context built last is returned, as degraded.
     """
     built = await build(margin)
     if counter is None or model is None or not counter.counts(model):

@@ -42,24 +42,24 @@ _HEADINGS = {
 """The parts in the order in which they are shown."""
 
 _SHARES = {"system": 0.2, "short_term": 0.4, "long_term": 0.1, "custom": 0.1, "files": 0.1, "images": 0.05}
-"""Least shares of the parts without an allocation, in the order in which they get what the others leave."""
+"""Least shares of the parts if the policy has no allocation, in the order in which they get what others leave."""
 
 _LEAST = 24
-"""Least tokens of a part without an allocation, as far as there is room."""
+"""Least tokens of a part if the policy has no allocation, as far as there is room."""
 
 _UNNAMED = 0.1
-"""Share of each part that the allocation of a policy does not name, relative to those that it names, which make 1."""
+"""Share of a part that a policy's allocation does not name. The named ones make 1; then all are scaled to make 1."""
 
 _OPENING, _CLOSING = "<memory_thread>\n", "</memory_thread>\n"
 _SHORT_MARK = "- [more is left out]\n"
-"""The mark of a budget that has no room for the counts."""
+"""The line that says that something was left out, where the budget has no room for counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class OmittedParts:
     """What a context leaves out: the number of turns, files and images, and whether the notes are incomplete.
 
-    turns: those still in the threads. summary: of the thread or an ancestor. initial_context: likewise.
+    turns: of those still in the threads. summary, initial_context: of the thread or an ancestor.
     """
 
     turns: int = 0
@@ -81,8 +81,8 @@ class OmittedParts:
 class ThreadContext:
     """The context of a thread. parts: tokens of each part. turns: (thread id, index) in the order shown.
 
-    cut: the turns shown in part. needs_more: whether all turns of a tail that is not whole are shown, so that a longer
-    tail would show more. gap: whether an ancestor is missing.
+    cut: the turns shown in part. needs_more: whether all turns of a shortened tail are shown, so that a longer tail
+    would show more. gap: whether an ancestor is missing.
     """
 
     text: str
@@ -131,7 +131,7 @@ def thread_context(
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What each part of a context may show, and the tokens of its heading. all: counts of what there is.
+    """What each part of a context may show, and the tokens of its heading. all: what is left out if nothing is shown.
 
     newest: the part with the thread's newest turn.
     """
@@ -178,7 +178,7 @@ class _Parts:
         return cls(sources, headings, everything, "system" if is_system else "short_term", tokenizer)
 
     def fitting(self, room: int, allocation: ContextAllocation | None) -> dict[str, list[Piece]]:
-        """The pieces of each part that fits into `room` tokens, without empty parts, in the order shown."""
+        """The pieces of each part that fit into `room` tokens together, in the order shown, without empty parts."""
         if room <= 0:
             return {}
         wanted = {name: source.demand(room) for name, source in self.sources.items()}
@@ -198,7 +198,7 @@ class _Parts:
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """Most tokens of each part, and its share, by the limits of a policy; some for the newest turn in any case."""
+        """Most tokens of each part and its share by the limits of a policy. The newest turn always gets some tokens."""
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
         shares = {name: limits.get(name, _UNNAMED) if most[name] else 0.0 for name in (self.newest, *_SHARES)}
@@ -208,9 +208,9 @@ class _Parts:
     def marked(
         self, shown: dict[str, list[Piece]], room: int, allocation: ContextAllocation | None
     ) -> tuple[dict[str, list[Piece]], str]:
-        """What fits beside a mark of what is left out, and the mark: the longest one that leaves the newest turn room.
+        """What fits beside a line about what is left out, and the line: the longest that leaves the newest turn room.
 
-        Without room for any mark it is `shown`.
+        If there is no room for any such line, `shown` and an empty text.
         """
         for reserved in (self.omitted({}).mark(), _SHORT_MARK):
             fitting = self.fitting(room - self.tokenizer.count(reserved), allocation)

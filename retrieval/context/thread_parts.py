@@ -30,7 +30,7 @@ class FileMention:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """An entry of a part. order: where in its part. place, mention: the turn or reference that it shows."""
+    """An entry of a part. order: its sort key. place: (thread id, index) of its turn. mention: its file or image."""
 
     text: str
     tokens: int
@@ -83,7 +83,7 @@ class TurnsPart:
 
 @dataclass(frozen=True, slots=True)
 class NotesPart:
-    """Summaries or initial contexts of the threads of a chain: position in the chain, and text."""
+    """Summaries or initial contexts of a chain of threads. notes: (position in the chain, text) of each."""
 
     notes: Sequence[tuple[int, str]]
     tokenizer: Tokenizer
@@ -122,17 +122,17 @@ class NotesPart:
 
 @dataclass(frozen=True, slots=True)
 class EarlierPart:
-    """Summaries and turns of ancestors, which share a part; what one does not need the other has."""
+    """The part that summaries and the turns of ancestors share; each gets what the other does not need."""
 
     notes: NotesPart
     turns: TurnsPart
 
     def demand(self, room: int) -> int:
-        """Tokens of all of them, or some number above `room`."""
+        """Tokens of all summaries and turns, or some number above `room`."""
         return self.notes.demand(room) + self.turns.demand(room)
 
     def fitting(self, room: int) -> list[Piece]:
-        """What fits of each in its half of `room` tokens."""
+        """The summaries and turns that fit, each in half of `room` tokens or in what the other does not need."""
         halves = allot(room, {0: self.notes.demand(room), 1: self.turns.demand(room)}, {0: 0.5, 1: 0.5})
         return self.notes.fitting(halves[0]) + self.turns.fitting(halves[1])
 
@@ -144,11 +144,11 @@ class ReferencesPart:
     pieces: Sequence[Piece]
 
     def demand(self, _room: int) -> int:
-        """Tokens of all of them."""
+        """Tokens of all the files or images."""
         return sum(piece.tokens for piece in self.pieces)
 
     def fitting(self, room: int) -> list[Piece]:
-        """Those that fit into `room` tokens, taken in order."""
+        """The files or images that fit into `room` tokens, taken in order."""
         fitting = []
         for piece in self.pieces:
             if piece.tokens <= room:

@@ -32,7 +32,7 @@ DEFAULT_PRIORITY = 3
 """Priority of a working item without one."""
 
 TASKS_SHARE = 0.3
-"""Share of the budget in which tasks come first for a question about tasks: whether one is done, an event may tell."""
+"""Share of the budget in which tasks come first for a question about tasks; the events may tell which are done."""
 
 LONG_TEXT = 100_000
 """Characters that are tokenized in some 10 ms; more are tokenized in a thread."""
@@ -78,7 +78,7 @@ class ContextWriter:
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
     async def texts_to_count(self) -> dict[str, Passage]:
-        """Read the hits to be counted now, as their stored counts are of another format or tokenizer; by id.
+        """Read, by id, the hits whose tokens must be counted now: stored counts are of another format or tokenizer.
 
         Read in rank order until they are worth twice the budget, so that a small budget stays cheap.
         """
@@ -202,15 +202,15 @@ class ContextWriter:
         return self._filled(replace(plan, due_tokens=due_tokens), entries, BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
-        """Positions of the hits that are tasks which come first."""
+        """Positions of the hits that are tasks and come first: see `comes_first`."""
         tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)
         asked = self._request.include_due or self._wish is Wish.TASKS
         return tasks[comes_first(self._ranked.candidates.take(tasks), self._as_of, asked=asked)]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Sort keys of hits, the weaker first: tasks that are due come first, then other tasks if `every_task`.
+        """Two sort keys of hits, the weaker key first: due tasks come first, then other tasks if `every_task`.
 
-        Of these, the best that take TASKS_SHARE of the budget together; the rest are chosen by their scores.
+        These other tasks only while all tasks so far take at most TASKS_SHARE of the budget; the rest go by score.
         """
         is_task = self._kinds[positions] == _PROSPECTIVE
         counts = self._ranked.candidates.columns.take(positions).wholes("tokens.count", 0)

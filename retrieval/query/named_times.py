@@ -87,7 +87,7 @@ def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
 
 
 def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Window]:
-    """`window` changed by the words at the end of `before`; and the length of words that relate it to another time."""
+    """Length of a relation at the end of `before` ("two weeks after"), and `window` as changed by the words there."""
     relation = _RELATION.search(before)
     if relation is not None:
         return len(before) - relation.start(), _related(relation, window)

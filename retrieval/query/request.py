@@ -132,7 +132,7 @@ class RetrieveRequest(RankedRequest):
 class SettledRequest:
     """A request with its tokenizer and budgets filled in; settling `request` again changes nothing.
 
-    total: the long-term budget in tokens of the model. margin: by which its count may exceed the tokenizer's.
+    total: the long-term budget in tokens of the model. margin: share by which the model may count more.
     """
 
     request: RetrieveRequest
@@ -145,8 +145,8 @@ def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0
 
     A tokenizer in the request is used without a margin; a total in the request stays. A model without a local tokenizer
     is counted with another one, in budgets that are reduced by a margin: a context that fits by that count also fits by
-    the model's own, as long as the two differ by no more than the margin. least_margin: of a request that names no
-    tokenizer, where the model was seen to count more.
+    the model's own, as long as the two differ by no more than the margin. least_margin: the least margin of a
+    request that names no tokenizer, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
@@ -164,7 +164,7 @@ def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0
 
 
 def reduced(tokens: int, margin: float) -> int:
-    """Budget by a stand-in tokenizer that stays within `tokens` if the real count is higher by up to `margin`."""
+    """Tokens by a stand-in tokenizer that are at most `tokens` by the model's, if it counts up to `margin` more."""
     return int(tokens / (1.0 + margin))
 
 

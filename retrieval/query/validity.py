@@ -1,4 +1,4 @@
-"""Filters, one for each type, of the memories that a query may return: valid in time and matching the caller's."""
+"""Filters, one for each type, of the memories that a query may return: valid in time and accepted by the caller."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def valid_at(as_of: datetime) -> Filter:
 
 
 def _valid_and_wanted(request: RankedRequest, as_of: datetime, *, with_replaced: bool = False) -> Filter:
-    """Matches what is valid at `as_of` and meets the caller's filter; one that names states chooses itself.
+    """Matches what is valid at `as_of` and meets the caller's filter; a filter on states itself decides which pass.
 
     with_replaced: matches what was replaced before `as_of`, too.
     """

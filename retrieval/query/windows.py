@@ -124,7 +124,7 @@ def _past(match: re.Match[str], as_of: datetime) -> Window:
 
 
 Reader: TypeAlias = Callable[[re.Match[str], datetime], Window]
-"""Reads a match of its pattern, as of the instant at which the query is asked."""
+"""Function that makes a window of a match of its pattern and of the instant at which the query is asked."""
 
 _PREPOSITIONS = "in|during|since|until|before|after|by|of|early|late|mid"
 

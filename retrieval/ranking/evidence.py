@@ -20,10 +20,10 @@ from memtypes.search.vectors import NUMBERS, Numbers, TokenVectors
 from retrieval.ranking.similarity import token_weights
 
 POOL = 200
-"""Best hits that a question is judged by."""
+"""Number of best hits by which a question is judged."""
 
 NEAREST = 8
-"""Best hits in which a token of the question should have a match."""
+"""Number of best hits among which each token of the question should have a match."""
 
 Matrix = NDArray[np.float64]
 _UNIT = 127.0
@@ -73,7 +73,7 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
     """How sure it is that each of `hits`, best first, helps to answer `question`, shape (hits,); None without vectors.
 
     a h / (a h + 1 - a), where a is the probability that anything answers the question and h that the hit does if
-    anything does: the hit helps rather than that nothing answers. Where something surely answers, the rest stays.
+    anything does. This weighs that the hit helps against that nothing answers; if a is 1, every hit passes.
     """
     matches = Matches.of(question, hits, similarity, context)
     if matches is None or question.tokens is None:

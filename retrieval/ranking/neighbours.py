@@ -16,7 +16,7 @@ from memtypes.model.policy import LONG_TERM
 from memtypes.search.candidates import TYPES, Candidates
 
 _IS_ORDERED = np.array([kind in LONG_TERM for kind in TYPES])
-"""Whether memories of a type follow each other in a session: turns of any type, and facts learnt from them in order."""
+"""For each of TYPES, whether its memories have an order in a session: as turns, or as facts learnt from turns."""
 
 _GAP = 3  # numbers that differ by this much or more are no neighbours
 
@@ -96,7 +96,7 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
 
 
 def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """A key for each (session, number) in which neighbours differ by 1 or 2, and the width of a session's range.
+    """A key for each (session, number), such that keys of neighbours differ by 1 or 2; and how many a session has.
 
     Gaps between numbers are narrowed to _GAP so that no key overflows.
     """

@@ -89,7 +89,7 @@ class RankedCandidates:
         )
 
     def with_unscored_hits(self, added: Candidates) -> RankedCandidates:
-        """With the candidates `added` as hits of score 0 without signals; hits stay in the order of score, then id."""
+        """These and the candidates `added`, as hits with score and signals 0. Hits stay ordered by score, then id."""
         candidates = Candidates.joined([self.candidates, added])
         scores = np.concatenate([self.scores, np.zeros(len(added))])
         signals = np.hstack([self.signals, np.zeros((len(SIGNALS), len(added)))])

@@ -32,8 +32,8 @@ class Scoring:
 
     weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
     A candidate below min_similarity, min_score or floor is no hit. floor: least probability that it helps to answer the
-    query, judged by `tokens`, the query's token vectors; 0 lets all pass. include_due, include_tasks: tasks pass
-    that are due and not delivered yet, or all tasks. links: the least score of memories that a hit links to,
+    query, judged by `tokens`, the query's token vectors; 0 lets all pass. include_due: tasks that are due and not
+    delivered yet pass. include_tasks: all tasks pass. links: the least score of each memory that a hit links to,
     by id, as from `signals.linked_scores`. contested: ids of memories that contradict each other; of each pair the
     newer one stands first.
     """

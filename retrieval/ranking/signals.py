@@ -40,19 +40,19 @@ NEAR = timedelta(days=7)
 """Distance from a named time at which half of the signal is left: events are often told of a few days later."""
 
 SAME_EVENT = 0.6
-"""Mean cosine of the tokens of an event's words from which a memory tells of that event.
+"""Least mean cosine between the tokens of an event's words and a memory that tells of that event.
 
 Nine in ten events of a conversation reach it, and one in five events of other conversations.
 """
 
 SEEDS = 3
-"""Best hits whose terms expand the query. One finds less, five drift."""
+"""Number of best hits whose terms expand the query. One finds less; five lead away from the question."""
 
 EXPANSION_TERMS = 15
 """Terms that expand the query; 10 to 20 do equally well."""
 
 HALF_LENGTH = 200
-"""Tokens at which a memory's terms count half: a long memory shares some of any terms."""
+"""Tokens of a memory whose terms count half: a long memory shares some terms with any other."""
 
 LINKING_HITS = 5
 """Best hits whose links are followed. What a hit links to is mostly about the same; from lower hits it leads away."""
@@ -65,11 +65,11 @@ UPDATE_WINDOW = 6
 
 UPDATE_MIN_RATIO, UPDATE_MIN_RATIO_ALONE = 0.4, 0.6
 """Least score of an update relative to the earlier statement, for two turns of conversations and for other memories;
-below it the two are about different things. Of a turn it is also asked that it gives a value: most do not."""
+below it the two are about different things. A turn must also give a value, which most do not."""
 
 CONTESTED_MIN_RATIO = 0.5
 """Least score of the newer of two contested memories, relative to the older one, if both come from sessions.
-Conversations say much about the same people, so more of it is judged contested than is."""
+Conversations say much about the same people, so more pairs are judged to be contested than are."""
 
 UPDATE_LENGTH = 200
 """Tokens that an update has at most. A longer text tells of much else, and would push other hits out of a context."""
@@ -85,8 +85,8 @@ _HALF_LIVES = np.array(
 def context(similarity: NDArray[np.float64], neighbours: Neighbours) -> NDArray[np.float64]:
     """Similarity of what surrounds each candidate: its neighbouring turns, and the best of its session.
 
-    Of the neighbours, 3/4 is the better direct one's and 1/4 the better one's two places away. A session counts
-    with the mean of its SESSION_BEST best candidates, itself included, and with 0 for each that it has less.
+    The better of the two direct neighbours counts 3/4, the better of those two places away 1/4. A session counts with
+    the mean of its SESSION_BEST best candidates, this one included; each that is missing counts as 0.
     """
     around = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
     in_session = neighbours.session_sums(similarity, SESSION_BEST) / SESSION_BEST
@@ -191,7 +191,7 @@ def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
 def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
     """Which candidates are tasks that come before others of their type: overdue, or due on the day of `as_of`.
 
-    asked: for a prompt or a question about tasks. For other questions, those overdue by more than LONG_OVERDUE do not.
+    asked: for a prompt or a question about tasks. If not, tasks overdue by more than LONG_OVERDUE do not come first.
     """
     due = due_today(candidates, as_of)
     return due if asked else due & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
@@ -246,7 +246,7 @@ def update_boosts(
 
     An update is a short later statement by the same speaker, as far as both are known; a turn must give a value. Only
     the best UPDATE_WINDOW are compared, so the order of the rest stays. candidates: in the order of their ids. raised:
-    `scores`, some raised by links; the unraised ones tell whether two are about the same.
+    `scores`, some of them raised by links; whether two are about the same is judged by `scores`.
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
@@ -296,10 +296,10 @@ def newest_first(
 
 
 def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
-    """The least score of every memory that `memories` link to, by id: a share of the linking hit's by link strength.
+    """The least score of every memory that `memories` link to, by id: a share of the linking hit's score.
 
-    A contradiction raises no score: it says nothing of what helps, and `newest_first` orders it. scores: of the linking
-    hits, by id.
+    A contradiction raises no score: it says nothing of what helps, and `newest_first` orders it. The share is
+    LINK_SHARE times the strength of the link. scores: of the linking hits, by id.
     """
     least: dict[str, float] = {}
     for memory_id, memory in memories.items():
@@ -310,7 +310,7 @@ def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -
 
 
 def contested_pairs(memories: Mapping[str, Memory]) -> tuple[tuple[str, str], ...]:
-    """The ids of each of `memories` and of every memory that it contradicts."""
+    """A pair of ids for each contradiction: of one of `memories`, and of the memory that it contradicts."""
     return tuple(
         (memory.id, link.to)
         for memory in memories.values()

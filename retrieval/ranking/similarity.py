@@ -32,12 +32,12 @@ RARITY = 1.5
 """Exponent of a query token's IDF, which is estimated from the candidates."""
 
 NEXT, TWO_AWAY, IN_SESSION = 0.8, 0.5, 0.4
-"""Weight of a token match in the neighbouring turn, in the turn after that, and elsewhere in the session: an answer
+"""Weight of a token match in a neighbouring turn, in one two places away, and elsewhere in the session: an answer
 often omits the words of its question, and the topic of a talk is named once."""
 
 UNRELATED_DENSE, UNRELATED_LATE = 0.0, 0.1
 """Usual scores of the worst of many candidates, by the default encoder. With few candidates the worst may be a good
-match, so that these count as 0 instead of it."""
+match; then these scores count as 0, and the worst one does not."""
 
 UNMET = 0.05
 """Floor of a token's match. Matches are multiplied, so that a memory with a fair match of every token beats one with a

@@ -141,7 +141,7 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HitColumns:
-    """The hits as the budgets were filled with them, as columns.
+    """Columns about the hits, with their values from filling the budgets.
 
     listed: whether the receipt lists the hit. tokens: of its entry, -1 if it was not offered to a budget. groups:
     position of its group heading in `headings`. places: its place among the working items, -1 for other types. fits:

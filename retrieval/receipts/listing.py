@@ -36,7 +36,7 @@ class ListedCandidate(msgspec.Struct, frozen=True):
 
 
 class ListedReceipt(msgspec.Struct, frozen=True):
-    """A receipt without how its scores and budgets came about."""
+    """A receipt without the details of its scores and budgets."""
 
     id: str
     created_at: datetime
@@ -63,7 +63,7 @@ class ListedReceipt(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ReceiptPage:
-    """Receipts, newest first. scanned: how many were looked at, the oldest from `since`.
+    """Receipts, newest first. scanned: how many were looked at. since: when the oldest of these was made.
 
     next_before: id to continue with; None if all receipts of the namespace were looked at.
     """
@@ -81,7 +81,7 @@ _DECODER = msgspec.json.Decoder(ListedReceipt)
 async def list_receipts(
     store: ReceiptStore, scope: Scope, limit: int, before: str | None = None, wanted: Wanted | None = None
 ) -> ReceiptPage:
-    """The newest receipts that are `wanted` (None: all), at most `limit`, among the next MAX_SCANNED after `before`.
+    """The newest receipts that `wanted` accepts (None: all), at most `limit`, among MAX_SCANNED older than `before`.
 
     A scope that is bound to agents has only the receipts of retrievals by them. Raises Unavailable.
     """

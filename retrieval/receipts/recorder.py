@@ -45,7 +45,7 @@ LINGER_S = 0.01
 
 RETRY_S = 0.5
 RETRIES = 20
-"""A live server of our own is back within a second; ten seconds are for a failover."""
+"""How many times a write is tried. A live server of our own is back within a second; ten seconds are for a failover."""
 
 RECEIPTS_DEGRADED = "receipts"
 """The name in `degraded` for an answer without its receipt."""
@@ -160,7 +160,7 @@ class ReceiptQueue(ReceiptStore):
         return len(self._pending)
 
     async def aclose(self) -> None:
-        """Write the queued receipts and stop; a failed write is retried once."""
+        """Write the queued receipts and stop. From now on each write is tried only once."""
         self._closing = True
         if self._writer is not None:
             await self._writer

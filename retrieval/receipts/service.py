@@ -164,7 +164,7 @@ def _context(renderer: Renderer, receipt: Receipt, shown: list[ShownMemory]) -> 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedReceipt:
-    """before: the receipt. after: receipt of its request now. memories: candidates of both that exist now, by id."""
+    """A receipt (before) and that of the same request now (after). memories: candidates that still exist, by id."""
 
     before: Receipt
     after: Receipt
@@ -241,7 +241,7 @@ def _context_change(replayed: ReplayedReceipt) -> ReceiptChange:
 
 
 def with_recorded_access(receipt: Receipt) -> Callable[[Candidates], Candidates]:
-    """A function that gives candidates the access counts in `receipt`, which later reads have increased."""
+    """A function that sets the access counts of candidates back to those in `receipt`: later reads have raised them."""
     counts = {candidate.id[:SHORT_ID]: candidate.access_count for candidate in receipt.candidates}
     counts |= receipt.unlisted.access_counts.by_short_id()
 

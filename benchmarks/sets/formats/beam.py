@@ -1,7 +1,7 @@
 """Converts BEAM, the folder of a tier (chats/100K, 500K, 1M), to a set; each numbered folder is a conversation.
 
-Turns have no times of their own: the first of a batch gets nine o'clock on the batch's day, each next one a minute
-more.
+Turns have no times of their own: the first of a batch gets nine o'clock on the batch's day, each later one a minute
+more than the one before.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Converts LoCoMo, the file locomo10.json, to two sets: one of its turns and one of its observations about them.
 
 A conversation has members session_N (turns) and session_N_date_time. Turns have no times of their own: the first gets
-that of its session, each next one 20 seconds more.
+the time of its session, each later one 20 seconds more than the one before.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _add(sample: Sample, place: str, turns: Prepared, facts: Prepared) -> None:
 
 
 def _sessions(sample: Sample, place: str) -> Iterator[DialogSession]:
-    """The sessions in order of their numbers. Dates without turns, which the file has, are skipped."""
+    """The sessions in order of their numbers. The file has dates of sessions without turns; these are skipped."""
     numbers = sorted(int(match[1]) for name in sample.conversation if (match := _SESSION.fullmatch(name)))
     for number in numbers:
         date, turns = (sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", ""))
@@ -123,7 +123,7 @@ def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[
 def _add_observations(
     sample: Sample, place: str, sessions: Sequence[DialogSession], facts: Prepared
 ) -> dict[str, list[str]]:
-    """Add the sample's observations to `facts`; their ids by the turn that they cite."""
+    """Add the sample's observations to `facts`. Returns their ids, grouped by the turn that they cite."""
     by_turn: dict[str, list[str]] = {}
     for number, at, _ in sessions:
         for speaker, texts in sample.observation.get(f"session_{number}_observation", {}).items():

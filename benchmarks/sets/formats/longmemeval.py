@@ -1,7 +1,7 @@
 """Converts LongMemEval, longmemeval_s.json (or _m, _oracle), to a set; each question has its own conversation.
 
-A question whose id ends with _abs is not answerable. Turns have no times of their own: the first gets that of its
-session, each next one 30 seconds more.
+A question whose id ends with _abs is not answerable. Turns have no times of their own: the first gets the time of
+its session, each later one 30 seconds more than the one before.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _add(instance: Instance, place: str, prepared: Prepared) -> None:
 
 
 def _add_turns(instance: Instance, name: str, place: str, prepared: Prepared) -> tuple[list[str], list[str]]:
-    """Add the turns to the corpus; ids of those with the answer, and of all in the answering sessions."""
+    """Add the turns to the corpus. Returns the ids of turns with the answer, and of all turns in answering sessions."""
     ids, dates, sessions = instance.haystack_session_ids, instance.haystack_dates, instance.haystack_sessions
     if not len(ids) == len(dates) == len(sessions):
         raise BadSource(f"{place}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")

@@ -55,7 +55,7 @@ def stamp(at: datetime) -> str:
 
 
 def write_set(prepared: Prepared, directory: Path) -> Path:
-    """Write the set to a new folder in `directory`; the folder. Raises BadSource if it exists."""
+    """Write the set to a new folder in `directory` and return the folder. Raises BadSource if it exists."""
     folder = directory / prepared.name
     if folder.exists():
         raise BadSource(f"{folder} exists: remove it or choose another --out")
