@@ -1,4 +1,4 @@
-"""Checks before every HTTP call: the caller's key, role and rate limit; without keys, that it is a local call.
+"""Checks before every HTTP call: the caller's key, role and rate limit; without keys, whether it is a local call.
 
 A service without keys trusts every program on its machine. But a web page elsewhere can make its visitor's browser call
 a loopback address too: through a host name that resolves to it (the Host header then has that name) or from another
@@ -28,7 +28,7 @@ _WRONG_KEY = "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY
 
 
 class RateLimit:
-    """A token bucket for each key: at most `per_minute` calls a minute, in bursts of as many. 0 sets no limit."""
+    """A token bucket for each key: at most `per_minute` calls a minute, which may all come at once. 0 sets no limit."""
 
     def __init__(self, per_minute: int = 0, now: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute

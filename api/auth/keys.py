@@ -56,7 +56,7 @@ class Role(StrEnum):
 class KeyRights(Model):
     """Tenant and role of a key. agents: those that it may act as; empty for a key that is not bound to agents.
 
-    namespace: of an MCP client's calls that name none; no bound on what the key may reach.
+    namespace: default for an MCP client's calls that name none; it does not limit what the key may reach.
     """
 
     tenant: Name
@@ -91,7 +91,7 @@ class Caller:
     namespace: str | None = None
 
     def agent(self, agent_id: str | None) -> str | None:
-        """The agent that a call acts as if it names `agent_id`: the key's only one where it names none.
+        """The agent that a call with this `agent_id` acts as. Without one it is the key's only agent, or None.
 
         Raises AccessDenied for an agent that the key is not bound to.
         """
@@ -104,7 +104,7 @@ class Caller:
         return agent_id
 
     def required_agent(self, agent_id: str | None) -> str | None:
-        """`agent(agent_id)`. Raises InvalidRequest if the key is bound to several agents and none is named."""
+        """Like `agent`, but raises InvalidRequest if the key is bound to several agents and none is named."""
         acting = self.agent(agent_id)
         if self.agents and acting is None:
             raise InvalidRequest(f"is required with this key: one of {_listed(self.agents)}", path="agent_id")
@@ -224,14 +224,14 @@ class KeyBook:
         self._seen = self._stamp()
 
     def caller(self, key: str | None) -> Caller | None:
-        """The caller of `key`, or None. Without a keys file, any other key is the default tenant's admin."""
+        """The caller of `key`. For an unknown or no key: None or, without a keys file, the default tenant's admin."""
         self._refresh()
         created = ((stored.sha256, _caller(stored, stored.id)) for stored in self._stored)
         caller = _matching(created, key) if key and self._stored else None
         return caller or self._ring.caller(key)
 
     def caller_with(self, key_id: str) -> Caller | None:
-        """The caller of the key with this id, for one who has shown that key before; None if it was revoked."""
+        """The caller of the key with this id, for a visitor who logged in with it before; None if it was revoked."""
         self._refresh()
         callers = [*(caller for _, caller in self._ring.entries), *(_caller(key, key.id) for key in self._stored)]
         return next((caller for caller in callers if caller.key_id == key_id), None)

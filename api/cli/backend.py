@@ -44,7 +44,7 @@ class HttpSink:
     namespace: str
 
     async def write(self, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-        """Post `items` as one batch; the outcome of each item."""
+        """Post `items` as one batch. Returns the outcome of each item."""
         answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
         return [
             WriteOutcome(
@@ -85,7 +85,7 @@ class LocalBackend:
         return asdict(await self.services.upkeep.run_all(self.tenant, job, request))
 
     def sink(self, namespace: str) -> Sink:
-        """Writes the items of an import into `namespace` with this process's ingestor."""
+        """A sink that writes the items of an import into `namespace` with this process's ingestor."""
         return LocalSink(self.services.ingestor, Scope(self.tenant, namespace))
 
     async def is_empty(self, namespace: str) -> bool:
@@ -121,7 +121,7 @@ class RemoteBackend:
         return await self._post(f"/v1/admin/jobs/{job}", request)
 
     def sink(self, namespace: str) -> Sink:
-        """Writes the items of an import into `namespace` in batches over HTTP."""
+        """A sink that writes the items of an import into `namespace` in batches over HTTP."""
         return HttpSink(self.client, namespace)
 
     async def is_empty(self, namespace: str) -> bool:

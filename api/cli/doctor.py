@@ -49,7 +49,7 @@ class Diagnosis:
     async def check(
         self, name: str, look: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
     ) -> _Value | None:
-        """Run `look` and record the check. Returns its result, worded by `describe`; None after a domain error."""
+        """Run `look` and record its result, worded by `describe`. Returns the result; None after a domain error."""
         started = time.perf_counter()
         result: _Value | None = None
         try:
@@ -63,7 +63,7 @@ class Diagnosis:
 
 
 async def diagnose(settings: Settings) -> Diagnosis:
-    """Check this installation: Python, disk, keys file, port, models, stores, and a memory round trip; then clients."""
+    """Check Python, disk, keys file, port, models, stores and a memory round trip; then the clients that are set up."""
     diagnosis = Diagnosis()
     await _diagnose_installation(settings, diagnosis)
     await _diagnose_clients(diagnosis, None)
@@ -95,7 +95,7 @@ async def _diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> No
 
 
 async def diagnose_service(url: str, key: str | None) -> Diagnosis:
-    """Check a running service: its readiness, whether `key` is accepted, and a memory round trip; then clients."""
+    """Check whether a service is ready and accepts `key`, and a memory round trip; then the clients that are set up."""
     diagnosis = Diagnosis()
     async with ApiClient.open(url, key) as client:
         answer = await diagnosis.check(
@@ -136,7 +136,7 @@ async def _disk(directory: Path) -> str:
 
 
 def _free_bytes(directory: Path) -> tuple[Path, int]:
-    """The nearest existing folder of `directory` and its parents, and the free bytes on its disk."""
+    """`directory` or its nearest parent that exists, and the free bytes on its disk."""
     folder = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     return folder, shutil.disk_usage(folder).free
 

@@ -39,7 +39,7 @@ def _run(arguments: Sequence[str] | None, name: str) -> None:
 
 
 def _application(arguments: Sequence[str]) -> Typer:
-    """All commands, which take a second to import; for `mcp`, which a client starts for each window, that one alone."""
+    """All commands, which take a second to import; or `mcp` alone, as clients start it for each of their windows."""
     if arguments[:1] == ["mcp"]:
         import typer  # noqa: PLC0415 - as late as the commands
 

@@ -66,7 +66,7 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
 
 
 async def _imported(where: Place, request: ImportRequest, *, resumable: bool, quiet: bool) -> ImportReport:
-    """Run the import and return its report. Its journal is in the data folder by default; none if not resumable."""
+    """Run the import and return its report. By default the journal is in the data folder; none without `resumable`."""
     journal = (request.journal or where.settings.data_dir / "journal") if resumable else None
     request.sources()  # report unreadable files before opening anything, which takes seconds
     placed = replace(request, destination=destination_of(where), journal=journal)
@@ -100,7 +100,7 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
 
 
 def report_view(report: ImportReport) -> RenderableType:
-    """How many rows ended in which way, the memories by type, and the rows that were not stored."""
+    """The number of rows by outcome, the memories by type, and the rows that were not stored."""
     rate = report.read / report.seconds if report.seconds else 0.0
     rows: dict[str, object] = {str(status): count for status, count in report.counts.items()}
     rows["read"] = f"{report.read} in {report.seconds:.1f} s, {rate:.0f}/s"

@@ -50,7 +50,7 @@ def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str =
 
 
 def settings_from(flags: Mapping[str, Any]) -> Settings:
-    """The settings, with the flags first. Also configures logging."""
+    """The settings, in which the flags take precedence. Also configures logging."""
     settings = read_settings(flags)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines contain URLs and so namespaces
@@ -58,7 +58,7 @@ def settings_from(flags: Mapping[str, Any]) -> Settings:
 
 
 def run(work: Callable[[], Coroutine[Any, Any, _Value]]) -> _Value:
-    """The result of `work`, run to its end. For a domain error, ends the program with one line and an exit code."""
+    """Run `work` and return its result. A domain error ends the program with one line and an exit code."""
     try:
         return anyio.run(work)
     except* RemembrancerError as group:

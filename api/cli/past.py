@@ -163,7 +163,7 @@ def _nothing_found(asked: _Asked, places: Places) -> str:
 async def _import_planned(
     importing: SessionImport, plan: SessionPlan, asked: _Asked, find: Callable[[], list[SessionFile]], *, watch: bool
 ) -> None:
-    """Send what is planned, and with `watch` what is added; what the journal notes but the store lacks, too."""
+    """Send the plan, with what the journal lists as sent to a now empty namespace; with `watch`, also what is added."""
     if not (plan.namespaces or watch):
         importing.report.stopped = "nothing was imported"
         await importing.run(plan)
@@ -200,7 +200,7 @@ def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
 
 
 def _confirm(view: RenderableType, where: Place) -> None:
-    """Show what would be imported and ask, if the user can answer; ends the program for a no."""
+    """Show what would be imported and ask whether to go on, if the user can answer. A no ends the program."""
     if sys.stdin.isatty():
         console = Console(stderr=True)
         console.print(view)
@@ -215,7 +215,7 @@ async def _send(
     *,
     quiet: bool,
 ) -> None:
-    """Send what is planned, with `find` also what is added to these files, until the process is asked to end."""
+    """Send what is planned and, with `find`, what is added to the found files afterwards. SIGINT or SIGTERM ends it."""
     console = Console(stderr=True)
     importing.write = backend.write_part
     importing.progress = ImportProgress() if quiet else ProgressBar(console, "messages")
@@ -263,7 +263,7 @@ def plan_view(plan: SessionPlan) -> RenderableType:
 
 
 def report_view(report: SessionReport) -> RenderableType:
-    """How many messages ended in which way, the memories by type, and the reasons."""
+    """The number of messages by outcome, the memories by type, and the reasons for the outcomes."""
     rows: dict[str, object] = {str(status): report.counts[status] for status in WriteStatus}
     rate = report.sent / report.seconds if report.seconds else 0.0
     rows["sent"] = f"{report.sent} messages in {report.seconds:.1f} s, {rate:.0f}/s"

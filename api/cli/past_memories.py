@@ -24,9 +24,10 @@ from memtypes.model.times import system_clock
 
 @dataclass(slots=True)
 class MemoriesPlan:
-    """What an import of memories would read. requests: by namespace. types: rows by type, of each namespace.
+    """What an import of memories would read. requests: one for each group of files.
 
-    bad: rows that cannot be stored, with the reason. left_out: files, by reason.
+    types, files: number of rows by type, and number of files, in each namespace. bad: rows that cannot be stored, with
+    the reason. left_out: number of files, by reason.
     """
 
     requests: list[ImportRequest] = field(default_factory=list)
@@ -55,7 +56,7 @@ class MemoriesPlan:
 
 
 def plan_memories(groups: Sequence[MemoryFiles], destination: Destination, template: ImportRequest) -> MemoriesPlan:
-    """Read the files and count what they have. template: the rest of the imports' requests."""
+    """Read the files and count their rows. template: the request that each import's request is made from."""
     plan = MemoriesPlan()
     for group in groups:
         namespace, reason = destination.of(group.folder)
@@ -80,7 +81,7 @@ def _count(plan: MemoriesPlan, request: ImportRequest) -> None:
 
 
 async def write_memories(plan: MemoriesPlan, backend: Backend, *, quiet: bool) -> list[tuple[str, ImportReport]]:
-    """Run the imports of a plan one after the other; namespace and report of each."""
+    """Run the imports of a plan one after the other. Returns the namespace and the report of each."""
     reports: list[tuple[str, ImportReport]] = []
     for request in plan.requests:
         progress = ImportProgress() if quiet else ProgressBar(Console(stderr=True))

@@ -43,10 +43,10 @@ _FIELDS: Mapping[str, str] = {
     "default_key_template": "key",
     "memory_key": "key",
 }
-"""Fields of a memory resource, and of a thread policy."""
+"""The field of a thread policy for each field of a memory resource."""
 
 _SILENT = {"resource", "id", "description", "version", "persistence.type", "token_provider.provider"}
-"""Fields that a policy does not need."""
+"""Fields of a memory resource that a policy does not need."""
 
 _PLACEHOLDER = re.compile(r"\{\{-?\s*\.([A-Za-z_][\w.]*)\s*-?\}\}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -118,7 +118,7 @@ def _agents(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:
-    """The entries of a list, or of an object by id."""
+    """The entries of a list, or of an object, whose keys become their ids."""
     if isinstance(value, Mapping):
         return [{"id": name, **entry} for name, entry in value.items() if isinstance(entry, Mapping)]
     return [entry for entry in value or [] if isinstance(entry, Mapping)]
@@ -142,7 +142,7 @@ def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted paths and values of the fields of an object; those of shares for own parts stay together."""
+    """The dotted path and the value of each field of an object; `token_allocation.user_defined` stays one value."""
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if isinstance(inner, Mapping) and path != "token_allocation.user_defined":
@@ -174,7 +174,7 @@ def _template(value: Any) -> Any:
 
 
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
-    """The policy of an agent; empty without memories. A single id, several with one key, or each with key and mode."""
+    """The policy of an agent: one id, several with a shared key, or each with key and mode. Empty without memories."""
     references = _references(agent)
     key = _template(agent.get("memory_key") or agent.get("key"))
     shared = {"key": key} if key else {}

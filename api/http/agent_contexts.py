@@ -42,10 +42,10 @@ from retrieval.query.request import (
 )
 
 MAX_WORDS = 2_000
-"""Characters of the newest turn that stand for a query."""
+"""Characters of the newest turn that serve as the query if none is given."""
 
 _NO_QUERY = "what is due"
-"""Query of an agent without threads that asks nothing: only tasks that are due pass the floor."""
+"""Query where none is given and the agent's threads have no turns: then only tasks that are due pass the floor."""
 
 _Read = TypeVar("_Read")
 
@@ -53,10 +53,10 @@ _log = logging.getLogger(__name__)
 
 
 class AgentContextPost(Model):
-    """What an agent's context is for. query: by default what the newest turn of its threads says.
+    """A request for an agent's context. query: by default the beginning of the newest turn of its threads.
 
-    variables: values for the keys of its references; session.id is the session_id and agent.id the agent, unless they
-    are given. budget: tokens of everything; by default the model's window without its response, or 8,000.
+    variables: values for the templates of its threads' keys; session.id is the session_id and agent.id the agent,
+    unless they are given. budget: tokens of everything; by default the model's window without its response, or 8,000.
     """
 
     namespace: Name
@@ -146,7 +146,7 @@ class AgentContexts:
     services: Services
 
     async def build(self, scope: Scope, asked: AgentContextPost) -> AgentContextAnswer:
-        """The context that was asked for. Nothing is marked as delivered. Raises InvalidRequest and Unavailable."""
+        """The requested context. Intentions in it are not marked as fired. Raises InvalidRequest and Unavailable."""
         model = None if asked.model is None else self.services.models().find(asked.model)
 
         async def build(margin: float) -> BuiltContext[AgentContextAnswer]:
@@ -211,7 +211,7 @@ class AgentContexts:
     async def _shown(
         self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[_ShownThread]:
-        """The threads in `budget` tokens: each has an equal share of what those before it leave, which may be none."""
+        """Render the threads in `budget` tokens. Each gets an equal share of what is left for it and those after it."""
         shown: list[_ShownThread] = []
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
@@ -235,7 +235,7 @@ class AgentContexts:
     async def _memories(
         self, scope: Scope, asked: AgentContextPost, query: str | None, budget: WindowBudget, taken: int
     ) -> RetrieveAnswer:
-        """Working, due and long-term memory in what `taken` tokens leave; without a query only what is due."""
+        """Working, due and long-term memory in what `taken` tokens leave; without a query, only working and due."""
         request = RetrieveRequest(
             query=query or _NO_QUERY,
             namespace=asked.namespace,
@@ -261,7 +261,7 @@ async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
 
 
 def _parts(memories: RetrieveAnswer, due_ids: set[str], shown: Sequence[_ShownThread]) -> AgentContextParts:
-    """The parts of a context; the tokens of headings count to long-term memory, or to working memory above it."""
+    """The parts of a context. Headings of working memory count to its tokens, all others to long-term memory."""
     working = [item for item in memories.items if item.type is MemoryType.WORKING]
     due = [item for item in memories.items if item.id in due_ids and item.type is MemoryType.PROSPECTIVE]
     memory = [item for item in memories.items if item not in working and item not in due]

@@ -121,7 +121,7 @@ def thread_metrics(counts: ThreadCounts) -> Iterator[Metric]:
 
 
 def turn_batch_metrics(name: str, counts: EvictedTurnCounts, waiting: int) -> Iterator[Metric]:
-    """Number of batches of turns that become memories, by what became of them, and of those that wait."""
+    """Metrics of the batches of turns that become memories: how many by outcome, and how many are waiting."""
     yield GaugeMetricFamily(f"{name}_waiting", "Batches not stored yet.", value=waiting)
     family = CounterMetricFamily(name, "Batches of turns in this process, by outcome.", labels=("became",))
     for outcome in EvictedTurnCounts.__dataclass_fields__:

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its HTML page. Litestar builds the document; schemas from pydantic and queries are added."""
+"""The OpenAPI document and its HTML page. Litestar builds the document; this adds pydantic's schemas and queries."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _SchemaGenerator(GenerateJsonSchema):
 
 
 class PydanticSchemas(OpenAPISchemaPlugin):
-    """Litestar plugin for pydantic's schemas; Litestar's own lack validators' constraints and forbidden extras."""
+    """Litestar plugin for pydantic's schemas. Litestar's own lack what validators check and the ban on extra fields."""
 
     def __init__(self) -> None:
         self.definitions: dict[str, dict[str, Any]] = {}
@@ -76,7 +76,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return self.reference(field_definition.annotation, mode)
 
     def reference(self, model: type[Any], mode: JsonSchemaMode) -> spec.Schema:
-        """Add the schema of `model` to the document's components; a reference to it."""
+        """Add the schema of `model` to the document's components and return a reference to it."""
         self._define(model.__name__, self.inline(model, mode))
         return PydanticSchema(content={"$ref": _REF.format(model=model.__name__)})
 
@@ -153,7 +153,7 @@ def _operations(app: Litestar) -> Iterator[tuple[spec.Operation, HTTPRouteHandle
 
 
 def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
-    """Add to `operation` what Litestar does not know: query parameters, raw bodies, headers, if a body is needed."""
+    """Add to `operation` what Litestar cannot tell: query parameters, raw bodies, headers, whether a body is needed."""
     endpoint: Endpoint = handler.opt["endpoint"]
     parameters = [*(operation.parameters or []), *_query_parameters(handler.opt["params"], schemas)]
     operation.parameters = [*parameters, *(_header(*header) for header in endpoint.headers.items())]

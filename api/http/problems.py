@@ -198,7 +198,7 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 
 def log_fault(log: logging.Logger, call: str, error: Exception) -> None:
-    """Log that `call` failed, with the classes of `error` and its causes; a message may quote stored content."""
+    """Log that `call` failed, with the classes of `error` and its causes only: a message may quote stored content."""
     cause = "".join(f" <- {type(link).__name__}" for link in _causes(error))
     log.error("%s: %s%s", call, type(error).__name__, cause)
     log.debug("traceback", exc_info=error)

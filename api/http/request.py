@@ -27,7 +27,7 @@ LARGE_BODY = 64 * 1024
 MAX_PARAMETERS = 32
 
 NAMESPACE_HEADER = "X-Remembrancer-Namespace"
-"""Namespace of the calls of a client, for those that do not name one otherwise."""
+"""Header with the namespace of a client's calls that name none otherwise."""
 
 _Value = TypeVar("_Value")
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
@@ -61,11 +61,11 @@ class ApiRequest(Request[Any, Caller, State]):
     """A Litestar request whose `auth` is the Caller, with strict parsing of its body."""
 
     def scope_in(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope made of the caller's tenant and these names. Raises AccessDenied for an agent of another key."""
+        """The scope of the caller's tenant and these names. Raises AccessDenied for an agent that is not the key's."""
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
     def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope of a call on what belongs to agents: a key that is bound to several must name one."""
+        """The scope of a call on agents' data. Raises InvalidRequest if none of the key's several agents is named."""
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
 
     async def body(self) -> bytes:

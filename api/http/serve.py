@@ -94,7 +94,7 @@ def _already_stopped(number: int, _frame: FrameType | None) -> None:
 
 
 def freeze_loaded_objects() -> None:
-    """Exclude all objects that exist now from garbage collection, where they would cost 100 ms a time."""
+    """Exclude all objects that exist now from garbage collection, which would spend 100 ms on them each time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)

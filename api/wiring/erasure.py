@@ -22,7 +22,7 @@ class ErasableMemories(Erasable):
         self._ingestor = ingestor
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase one memory, or all in the namespace without an id; how many were removed."""
+        """Erase the memory, or all of the namespace if no id is given. Returns how many were removed."""
         if memory_id is None:
             return await self._ingestor.remove_where(scope, (), None)
         return await self._ingestor.remove(scope, [memory_id])
@@ -41,7 +41,7 @@ class ErasableItems(Erasable):
         self._items = items
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase the items of every agent in the namespace; how many were removed."""
+        """Erase the items of every agent in the namespace, unless a memory is named. Returns how many were removed."""
         return await self._items.delete_all(scope) if memory_id is None else 0
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
@@ -56,7 +56,7 @@ class ErasableTexts(Erasable):
         self._recent = recent
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Forget all recent texts of the namespace; how many they were."""
+        """Forget all recent texts of the namespace. Returns how many there were."""
         return self._recent.forget(scope)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class

@@ -28,7 +28,7 @@ _CANCEL_AGAIN_S = 0.5
 class BackgroundJob:
     """A job that is repeated every `every_s` seconds.
 
-    work: called with the fence of the job's lock; returns how many items it handled. limit_s: seconds after which a
+    work: called with the fencing token of its lock; returns how many items it handled. limit_s: seconds after which a
     run is cancelled, at any point, as if the process were killed. first_s: delay before the first run.
     """
 
@@ -131,7 +131,7 @@ class BackgroundJobs(Collector):
 
 
 async def _is_set(event: asyncio.Event, within_s: float) -> bool:
-    """Wait until `event` is set, at most `within_s` seconds; whether it is set."""
+    """Wait until `event` is set, at most `within_s` seconds. Returns whether it is set."""
     with anyio.move_on_after(within_s):
         await event.wait()
     return event.is_set()

@@ -34,7 +34,7 @@ RECORDING_S = 120.0
 """Seconds between two runs of the jobs that store ended workflows and evicted turns as memories."""
 
 CAPTURING_S = 10.0
-"""Seconds between two runs of the job that stores captured turns, for those that no event has started to store."""
+"""Seconds between two runs of the job that stores captured turns; it takes those that no event has begun to store."""
 
 SWEEP_S = 1.0
 """Seconds between two sweeps of working memory for due items; one that finds none costs three round trips."""

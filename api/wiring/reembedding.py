@@ -50,7 +50,7 @@ class Reembedding:
         self._sparse = sparse
 
     async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
-        """Embed every memory and item again; returns how many of each collection there were.
+        """Embed every memory and item again. Returns how many each collection had.
 
         stop_engine: stop the embedded engine of a running service meanwhile. Raises Conflict if that service's store is
         a Qdrant server, and what `memtypes.stores.edge.maintenance.rebuild` raises.

@@ -133,7 +133,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
 
 
 def breaker_states(live: LiveClient, counter: ProviderCounter) -> Mapping[tuple[str, str], BreakerState]:
-    """The circuit breakers of the live store, each node of a cluster, and of counting endpoints, by workload."""
+    """State of each circuit breaker by server and workload: of the live store's nodes and of counting endpoints."""
     states = {(f"live {node}".strip(), workload): state for (node, workload), state in live.breakers().items()}
     return states | {(host, "count"): state for host, state in counter.states().items()}
 
@@ -163,7 +163,7 @@ def local_panel(store: MemoryStore) -> Panel:
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
-    """The panel of the configured reviewers; scores not left to the endpoint are local, novelty always is."""
+    """The panel of the configured reviewers. The endpoint rates what is left to it; the rest, and novelty, is local."""
     if settings.reviewer_url is None:
         return local_panel(store)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
@@ -176,7 +176,7 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
 
 
 def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
-    """The ingestor that writes to the store, with screening and due times read from texts."""
+    """The ingestor that writes to the store. It screens texts, and reads due times from them."""
     return Ingestor(
         resources.store,
         resources.embedder,
@@ -232,7 +232,7 @@ def erasable_stores(
 
 
 ITEM_EXPIRY_S = 60.0
-"""Seconds between two removals of expired items, which no read has found since their expiry."""
+"""Seconds between two removals of expired items, which reads already do not find."""
 
 
 def item_expiry(items: KeyedItems) -> BackgroundJob:

@@ -32,9 +32,9 @@ _INITIALIZE: dict[str, Any] = {
 
 
 def client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, ClientCheck]]:
-    """Name and check of the namespace in `folder`, and of each client that is set up for the user or for that folder.
+    """Names and checks: of the namespace of `folder`, and of each client that is set up for the user or the folder.
 
-    key: for the calls of the checks; by default the one that the client would send.
+    key: sent with the calls of the checks; by default the one that the client would send.
     """
     yield "namespace here", partial(_namespace, folder)
     for client in ClientName:
@@ -55,7 +55,7 @@ async def _namespace(folder: Path) -> str:
 
 
 async def _check(client: ClientName, project: Path | None, key: str | None, *, twice: bool) -> str:
-    """What works. Raises MalformedSettings, or an error of the service, for the first thing that does not."""
+    """Check a client; return what works. Raises MalformedSettings or the service's error at the first fault."""
     here = " --project ." if project else ""
     if twice:
         raise MalformedSettings(
@@ -75,7 +75,7 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
 
 
 async def _call(wanted: Installation, key: str | None) -> str:
-    """Send the service what the client would send. Raises what the service answers."""
+    """Send the service what the client would send. Returns which parts answer; raises the service's errors."""
     if wanted.authorised and not key:
         raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
     async with ApiClient.open(wanted.url, key if wanted.authorised else None) as service:
@@ -89,7 +89,7 @@ async def _call(wanted: Installation, key: str | None) -> str:
 
 
 def _written(client: ClientName, project: Path | None) -> Installation | None:
-    """The installation that the client's files are from; None if they do not say which service they name."""
+    """The installation that wrote the client's files, as read from them; None if they name no service."""
     texts = [settings_text(file.path) or "" for file in files_of(Installation(client, project, ""))]
     authorised = any(KEY_VARIABLE in text for text in texts)
     if client is ClientName.CURSOR:
@@ -105,7 +105,7 @@ def _written(client: ClientName, project: Path | None) -> Installation | None:
 
 
 def _stored_key(wanted: Installation) -> str | None:
-    """The key in the settings of Claude Code."""
+    """The key in the settings of Claude Code; None for other clients, or without one."""
     if wanted.client is not ClientName.CLAUDE_CODE:
         return None
     value = JsonText(settings_text(files_of(wanted)[0].path) or "").get(("env", KEY_VARIABLE))

@@ -24,7 +24,7 @@ SERVER = "remembrancer"
 KEY_VARIABLE = "REMEMBRANCER_KEY"
 
 TIMEOUT_S = 3
-"""Of a hook. The script's own deadline is shorter, so that a client never reports a timeout of it."""
+"""Seconds that a client lets a hook run. The hook's own deadline is shorter, so that no client reports a timeout."""
 
 EVENTS = ("SessionStart", "UserPromptSubmit", "Stop", "SubagentStop", "PostCompact", "SessionEnd")
 _VSCODE_EVENTS = ("SessionStart", "UserPromptSubmit", "Stop", "SubagentStop", "PreCompact")
@@ -54,10 +54,10 @@ class ClientName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What is installed, and where. project: its root, None for all projects of the user. url: of the service.
+    """What is installed, and where. project: its root; None for all projects of the user. url: of the service.
 
-    key: to be stored where the client has a place for it. authorised: whether calls carry the key of KEY_VARIABLE.
-    namespace: None for that of the project that a client works in.
+    key: stored where the client has a place for it. authorised: whether calls send the key in KEY_VARIABLE.
+    namespace: None for the namespace of the project that the client works in.
     """
 
     client: ClientName
@@ -69,7 +69,7 @@ class Installation:
 
     @property
     def stores_key(self) -> bool:
-        """Whether the key is written down. Files of a project may be published; other clients have no place for it."""
+        """Whether the key is stored. Project files may be published; clients but Claude Code have no place for it."""
         return self.key is not None and self.client is ClientName.CLAUDE_CODE and self.project is None
 
     @property
@@ -90,13 +90,13 @@ def files_of(installation: Installation) -> list[SettingsFile]:
 
 
 def hook_command(installation: Installation) -> list[str]:
-    """The command that sends an event: this Python, without site packages, which it does not need."""
+    """The command that sends an event to the service. It runs Python without site packages, which it does not need."""
     script = Path(api.__file__).parent / "clients" / "claude_code" / "scripts" / "remembrancer_hook.py"
     return [sys.executable, "-IS", str(script), installation.hook_url]
 
 
 def mcp_command(installation: Installation, project: str | None = None) -> list[str]:
-    """The command of the MCP server on standard input and output. project: folder, if not the working folder."""
+    """The command of the MCP server over stdio. project: the project's folder, if it is not the working folder."""
     program = Path(sys.executable).with_name("remembrancer")
     command = [str(program)] if program.exists() else [sys.executable, "-m", "api"]
     return [*command, "mcp", "--url", installation.url, *(["--project", project] if project else [])]
@@ -185,10 +185,10 @@ def _server(parent: str, entry: Mapping[str, Any]) -> JsonEntries:
 
 
 def _mcp_entry(installation: Installation, variable: str, project: str | None = None) -> dict[str, Any]:
-    """The MCP server as clients with JSON settings take it. variable: how they write an environment variable.
+    """The MCP server's entry in a client's JSON settings. variable: how the client writes an environment variable.
 
-    With a namespace it is the service itself; without one it is a process that the client starts in the project's
-    folder, or with the folder as `project`, which names the namespace.
+    With a namespace, the client calls the service itself. Without one, it starts a process in the project's folder, or
+    with that folder as `project`; the folder then names the namespace.
     """
     value = variable % KEY_VARIABLE
     if installation.namespace:

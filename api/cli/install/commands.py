@@ -133,13 +133,13 @@ def _installation(
 
 
 def _with_stored_key(files: SettingsFiles, wanted: Installation) -> Installation:
-    """The installation with the key that an earlier one stored, unless there is another one now."""
+    """The installation, with the key that an earlier installation stored if no key is given now."""
     stored = files.stored(files_of(replace(wanted, key="", authorised=True))[0])
     return wanted if wanted.authorised or stored is None else replace(wanted, key=stored, authorised=True)
 
 
 def _checked_url(url: str) -> str:
-    """The URL without a slash at its end. Raises BadSettings unless it is one of a service."""
+    """The URL without a slash at its end. Raises BadSettings if it cannot be the URL of a service."""
     plain = url.rstrip("/")
     try:
         parts = urlsplit(plain)
@@ -154,7 +154,7 @@ def _checked_url(url: str) -> str:
 
 
 def _check_single(wanted: Installation) -> None:
-    """Raise BadSettings if a project's installation would double that of the user."""
+    """Raise BadSettings if `wanted` is for one project and the client is set up for all projects of the user."""
     if wanted.project is None:
         return
     for file in files_of(replace(wanted, project=None, namespace=None)):
@@ -180,7 +180,7 @@ def _unit(url: str, data_dir: Path | None) -> SettingsFile:
 
 
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
-    """Print the changes, and ask a person whether to make them. False for a dry run."""
+    """Print the changes and return whether to make them, asking the user where one can answer. False for a dry run."""
     for change in changes:
         _say(f"{change.kind:>9}  {change.path}")
     if dry_run:
@@ -195,7 +195,7 @@ def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
 
 
 def _after_install(wanted: Installation) -> list[str]:
-    """What the user should know: how to undo it, where the key is, what the client wants, if the service runs."""
+    """What the user is told: how to undo it, where the key is, what the client needs, whether the service runs."""
     scope = f" --project {shlex.quote(str(wanted.project))}" if wanted.project else ""
     lines = [f"Undo: remembrancer uninstall {wanted.client}{scope}    Check: remembrancer doctor --url {wanted.url}"]
     if wanted.namespace:
@@ -239,7 +239,7 @@ def _answers(url: str) -> bool:
 
 
 def _refuses_key(wanted: Installation) -> bool:
-    """Whether the service refuses the key that the client would send, or that it sends none."""
+    """Whether the service refuses the client's calls: because of the key that they send, or because they send none."""
     key = wanted.key or os.environ.get(KEY_VARIABLE)
     headers = {"Authorization": f"Bearer {key}"} if wanted.authorised else {}
     try:

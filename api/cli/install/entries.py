@@ -1,7 +1,8 @@
-"""What a client's settings file gets from an installation, for each form that such a file has.
+"""What an installation puts into a client's settings file, for each format of such a file.
 
-All forms have the same methods: `present` says whether a text has exactly these entries, `owns` whether it has any of
-ours; `insert` adds them to a text that has none, and `remove` takes ours out, those of an earlier version included.
+All formats have the same methods. `present` says whether a text has exactly these entries, `owns` whether it has any
+of ours, which are those of any version of this program. `insert` adds the entries to a text that has none of ours, and
+`remove` takes out all of ours.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from typing import Any, TypeAlias
 from api.cli.install.text import EditedText, JsonText, MalformedSettings
 
 Members: TypeAlias = tuple[tuple[tuple[str, ...], Any], ...]
-"""Paths in a JSON object with a value at each."""
+"""Pairs of a path in a JSON object and the value there."""
 
 TomlValue: TypeAlias = str | int | list[str]
 
 Steps: TypeAlias = tuple[str | int, ...]
-"""A path of keys of objects and places in arrays."""
+"""A path in a JSON document: keys of objects and indices of arrays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
     """What a file had where entries were put.
 
-    members: paths that were set. created: paths of objects and arrays that were missing. values: members that were
-    replaced, with what they were.
+    members: paths that were set. created: paths of objects and arrays that were missing. values: paths of replaced
+    members, with their earlier values.
     """
 
     members: tuple[tuple[str, ...], ...] = ()
@@ -39,10 +40,11 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class JsonEntries:
-    """Members and elements of arrays in a file of JSON, with or without comments.
+    """Members and array elements to put into a file of JSON, with or without comments.
 
-    members: set at their paths. elements: appended to the array at each path. marks: by a member of the file, a text
-    that our elements below it contain in JSON, and no others. owned: paths whose value is ours, whoever wrote it.
+    members: values to set at their paths. elements: values to append to the array at each path. marks: for a top-level
+    member of the file, a text that the JSON of our elements below it contains, and that of no other element. owned:
+    paths whose value is ours, whoever wrote it.
     """
 
     members: Members = ()
@@ -51,14 +53,14 @@ class JsonEntries:
     owned: tuple[tuple[str, ...], ...] = ()
 
     def present(self, text: str) -> bool:
-        """Whether the entries, and no other elements of ours, are in `text`."""
+        """Whether `text` has the entries, and no other elements of ours."""
         document = JsonText(text)
         elements = [(path[:-1], document.get(path)) for path in self._ours(document)]
         same = sorted(elements, key=repr) == sorted(self.elements, key=repr)
         return same and all(document.get(path) == value for path, value in self.members)
 
     def prior(self, text: str) -> Prior:
-        """What `text`, which has no elements of ours, has where the entries go."""
+        """What `text` has where the entries go. It must have no elements of ours."""
         document = JsonText(text)
         parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
@@ -69,7 +71,7 @@ class JsonEntries:
         )
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the entries. Raises MalformedSettings where a value on the way is of another type."""
+        """`text` with the entries. Raises MalformedSettings if a value on a path is no object or array."""
         document = JsonText(text)
         for path, value in self.members:
             document.set(path, value)
@@ -103,7 +105,7 @@ class JsonEntries:
         return document.text
 
     def _ours(self, document: JsonText) -> Iterator[Steps]:
-        """Paths of our elements; of one handler alone where a group of hooks has other ones too."""
+        """Paths of our elements. In a group of hooks that has handlers of others too, the path of our handler alone."""
         for name, mark in self.marks.items():
             below = document.get((name,))
             arrays: dict[Steps, Any] = {(name,): below}
@@ -116,7 +118,7 @@ class JsonEntries:
 
 
 def _within(group: Any, mark: str) -> Steps:
-    """The path in a group of hooks of the first handler with the mark; empty if all handlers have it."""
+    """The path, within a group of hooks, of the first handler with the mark; empty if all handlers have it."""
     handlers = group.get("hooks", ()) if isinstance(group, dict) else ()
     ours = [number for number, handler in enumerate(handlers) if mark in json.dumps(handler)]
     return ("hooks", ours[0]) if len(ours) < len(handlers) else ()
@@ -146,7 +148,7 @@ class TomlTable:
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the table at its end. Raises MalformedSettings where it can't be added as one."""
+        """`text` with the table at its end. Raises MalformedSettings if the file already has it in another form."""
         document = EditedText(text)
         self._cut(document)
         newline = "\r\n" if "\r\n" in text else "\n"
@@ -162,7 +164,7 @@ class TomlTable:
         return self._table(_toml(text)) is not None
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without the table. Raises MalformedSettings where it is not written as one."""
+        """`text` without the table. Raises MalformedSettings if it is written in another form."""
         if self._table(_toml(text)) is None or (prior is not None and not prior.members):
             return text
         document = EditedText(text)
@@ -192,7 +194,7 @@ class TomlTable:
             del lines[first:last]
 
     def _check(self, before: str, after: str, table: Any) -> None:
-        """Raise MalformedSettings unless `after` says what `before` does, but for our table, which is `table`."""
+        """Raise MalformedSettings unless our table in `after` is `table` and everything else is as in `before`."""
         try:
             same = self._others(_toml(before)) == self._others(_toml(after)) and self._table(_toml(after)) == table
         except MalformedSettings:
@@ -204,7 +206,7 @@ class TomlTable:
             )
 
     def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """`members` without our table, and without the table around it if it has no other one."""
+        """`members` without our table, and without its parent table if that has nothing else."""
         parent = {name: value for name, value in members.get(self.path[0], {}).items() if name != self.path[1]}
         rest = {name: value for name, value in members.items() if name != self.path[0]}
         return rest | ({self.path[0]: parent} if parent else {})
@@ -232,7 +234,7 @@ class WholeFile:
         return text == self.content
 
     def prior(self, _: str) -> Prior:
-        """Nothing: what the file had is among the changes."""
+        """An empty `Prior`: the changes that `insert` notes have the earlier text."""
         return Prior()
 
     def insert(self, text: str) -> EditedText:

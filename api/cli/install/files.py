@@ -33,7 +33,7 @@ class SettingsFile:
 
 
 class InstallRecord(BaseModel):
-    """How the entries in one file are undone. sha256: of the text that was written. folders: that were created."""
+    """How the entries in one file are undone. sha256: of the text that was written. folders: those created for it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,7 +55,7 @@ class InstallRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A planned change. before, after: the file's texts, None without a file. record: None after an uninstall."""
+    """A planned change. before, after: the file's text, None without a file. record: to undo it; None to uninstall."""
 
     path: Path
     before: str | None
@@ -78,7 +78,7 @@ class SettingsFiles:
         self._state = state
 
     def stored(self, file: SettingsFile) -> str | None:
-        """The text that an earlier installation put where the file's first member goes; None if it put nothing."""
+        """The text where the file's first member goes, if an earlier installation put it there; else None."""
         path = _real(file.path)
         with _named(path):
             text, record = _read(path), self._record(path)
@@ -150,7 +150,7 @@ class SettingsFiles:
     ) -> str | None:
         """The text without our entries; None for a file that an installation created and that has nothing else.
 
-        prior: what is assumed of a file of which there is no record.
+        prior: what the file is assumed to have had if there is no record of it.
         """
         if text is None:
             return None
@@ -180,7 +180,7 @@ def settings_text(path: Path) -> str | None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Put the file's path before the text of errors, those of the system included."""
+    """Raise errors in the block, those of the system too, as MalformedSettings that begins with the file's path."""
     try:
         yield
     except MalformedSettings as error:
@@ -218,7 +218,7 @@ def _make_folders(folder: Path) -> None:
 
 
 def _write(path: Path, text: str, mode: int | None) -> None:
-    """Write the file as a whole: a crash leaves the old one. mode: by default that of new files."""
+    """Write the file atomically: a crash leaves the old one. mode: its permissions; by default those of new files."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

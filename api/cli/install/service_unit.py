@@ -31,7 +31,7 @@ def unit_file(url: str, data_dir: Path) -> SettingsFile:
 
 
 def check_systemd() -> None:
-    """Raise BadSettings where the services of a user are not started by systemd."""
+    """Raise BadSettings on a machine without systemd."""
     if shutil.which("systemctl") is None:
         raise BadSettings(
             f"--service needs systemd, which this machine ({sys.platform}) does not have; "
@@ -40,12 +40,12 @@ def check_systemd() -> None:
 
 
 def start_unit(*, running: bool) -> str | None:
-    """Enable the unit and, unless the service is `running` already, start it. What systemd says if it refuses."""
+    """Enable the unit, and start it unless the service is `running`. Returns systemd's message if it refuses."""
     return _systemctl("daemon-reload") or _systemctl("enable", *([] if running else ["--now"]), UNIT)
 
 
 def stop_unit() -> str | None:
-    """Stop the unit and disable it. What systemd says if it refuses."""
+    """Stop the unit and disable it. Returns systemd's message if it refuses."""
     return _systemctl("disable", "--now", UNIT)
 
 

@@ -1,4 +1,4 @@
-"""Changes to a text that leave the rest of it as it is: of any kind, and of JSON with comments and trailing commas.
+"""Edits that leave the rest of a text as it is: of any text, and of JSON with comments and trailing commas.
 
 Positions in JSON come from a copy in which comments and trailing commas are blanks, so that the standard parser reads
 it; both texts have the same length.
@@ -29,7 +29,7 @@ class MalformedSettings(RemembrancerError):
 
 @dataclass(frozen=True, slots=True)
 class JsonChild:
-    """A member of an object or an element of an array. start: of its key, if any. value, end: span of its value."""
+    """A member of an object or an element of an array. start: its first character. value, end: span of its value."""
 
     key: str | int
     start: int
@@ -97,7 +97,7 @@ def undone(text: str, splices: Sequence[Splice]) -> str:
 
 
 class JsonText(EditedText):
-    """A JSON text that is changed at paths of keys and indexes. Raises MalformedSettings where it is none."""
+    """A JSON object as text, changed at paths of keys and indexes. Raises MalformedSettings for any other text."""
 
     def __init__(self, text: str) -> None:
         parse_json(text)

@@ -56,7 +56,7 @@ def mcp(
 
 
 def _folder(project: str | None) -> str:
-    """The absolute path of the project's folder. Raises InvalidRequest where it is a guess that would be wrong.
+    """The absolute path of the project's folder, by default the current one. Raises InvalidRequest if it is no project.
 
     Some clients start their servers in the home folder: then all projects would share a namespace.
     """

@@ -29,8 +29,8 @@ _STALE = {"ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
 def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) -> dict[str, Any] | None:
     """The result of a call that needs no service; None for any other call.
 
-    legacy_version: the negotiated version; None for a message of the era without a handshake. Lists are said to be
-    stale at once, so that a client asks the service when it runs.
+    legacy_version: the negotiated protocol version; None for a message of a newer one, which has no handshake. Results
+    for the newer one are marked as stale at once, so that a client asks the service when it runs.
     """
     if legacy_version is not None:
         results: Mapping[str, Any] = _lists(tools) | {"initialize": _initialized(legacy_version), "ping": {}}

@@ -27,7 +27,7 @@ START_WAIT_S = 30.0
 """Seconds that a tool call waits for a service that is being started."""
 
 MODERN = "2026-07-28"
-"""Protocol version whose messages say their version themselves; those before begin with `initialize`."""
+"""Protocol version whose messages each state the version; earlier ones agree on it first, by `initialize`."""
 
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 
@@ -40,7 +40,7 @@ Message: TypeAlias = dict[str, Any]
 
 
 class StdioProxy:
-    """One client's connection to the MCP server at `url`. service: of this machine, to be started if it is away."""
+    """One client's connection to the MCP server at `url`. service: this machine's, started if it does not run."""
 
     def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
         self._url = url
@@ -56,7 +56,7 @@ class StdioProxy:
         self._starting = anyio.Lock()
 
     async def run(self, source: BinaryIO, target: BinaryIO) -> None:
-        """Answer the messages of `source`, a line each, on `target`, until it ends."""
+        """Answer the messages of `source`, one on each line, on `target`, until `source` ends."""
         async with (
             httpx.AsyncClient(timeout=TIMEOUT, headers=self._headers, trust_env=False) as http,
             anyio.create_task_group() as tasks,
@@ -69,7 +69,7 @@ class StdioProxy:
             warming.cancel()
 
     def _take(self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO) -> None:
-        """Begin to answer a message. Notifications have no effect on a stateless server, except a cancellation here."""
+        """Begin to answer a message. The service keeps no state, so of notifications only a cancellation matters."""
         try:
             message = json.loads(line)
         except ValueError:
@@ -152,7 +152,7 @@ class StdioProxy:
         return headers
 
     def _offline(self, message: Message) -> Message:
-        """The answer without a service."""
+        """The answer while no service runs: from the catalog if it has one, else an error."""
         result = self._from_catalog(message)
         if result is not None:
             return {"jsonrpc": "2.0", "id": message["id"], "result": result}
@@ -171,12 +171,12 @@ class StdioProxy:
 
 
 def http_origin(url: str) -> str:
-    """The address without the path, which names the namespace."""
+    """`url` without the path /mcp/NAMESPACE."""
     return url.partition("/mcp/")[0]
 
 
 def _version_of(message: Message) -> str | None:
-    """The protocol version that the message itself says; None in the era of handshakes."""
+    """The protocol version that the message states; None for the earlier versions, which agree on it by a handshake."""
     meta = message.get("params", {}).get("_meta")
     version = meta.get(_VERSION) if isinstance(meta, dict) else None
     return version if isinstance(version, str) else None
@@ -190,7 +190,7 @@ def _header_text(value: str) -> str:
 
 
 def _failure(message: Message, text: str) -> Message:
-    """A tool's answer that a model can read, or the error of another call."""
+    """The answer to a failed call: for a tool, `text` as a result that the model can read; else a JSON-RPC error."""
     if message["method"] != "tools/call":
         return _error(message["id"], _INTERNAL_ERROR, text)
     result: Message = {"content": [{"type": "text", "text": text}], "isError": True}
@@ -209,5 +209,5 @@ def _write(target: BinaryIO, message: Message) -> None:
 
 
 def _encoded(message: Message) -> bytes:
-    """The message as JSON in ASCII, which has a form for every text, lone surrogates too."""
+    """The message as JSON in ASCII, which can express every text, even one with lone surrogates."""
     return json.dumps(message, separators=(",", ":")).encode()

@@ -85,7 +85,7 @@ def _data_dir() -> Path:
 
 
 def _spawn(data_dir: Path) -> int:
-    """Start `remembrancer serve`, which outlives this process; its id. -P keeps packages of the project from it."""
+    """Start `remembrancer serve`, which outlives this process; return its id. -P hides packages of the project."""
     with (data_dir / _LOG).open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-P", "-c", _PROGRAM, "serve", "--data-dir", str(data_dir)],
@@ -101,7 +101,7 @@ def _spawn(data_dir: Path) -> int:
 
 
 def _started_lately(data_dir: Path) -> int | None:
-    """Id of a service that is still starting, by a process that did not wait for it; None without one."""
+    """Process id of a service that another process started and that is still starting; None if there is none."""
     file = data_dir / _PID
     try:
         pid, age = int(file.read_text(encoding="ascii")), time.time() - file.stat().st_mtime

@@ -15,19 +15,19 @@ from memtypes.offload import offload
 from memtypes.ports.client_sessions import ClientSessionStore, Shown
 
 COMPACTION = timedelta(seconds=30)
-"""Time in which a compaction is reported by both of its events: what is shown between them is not forgotten."""
+"""Two events report a compaction within this time: memories shown between the two are not forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCaptures:
-    """Queues what is said in sessions; the writer stores it behind the answer."""
+    """Queues what is said in sessions; the writer stores it after the event is answered."""
 
     services: Services
     sessions: ClientSessionStore
     writer: CapturedTurnWriter
 
     async def prompt(self, scope: Scope, event: ClientEvent) -> Shown:
-        """Have the event's prompt wait for its answer; returns what the session was shown."""
+        """Keep the event's prompt until its answer comes. Returns which memories the session was shown."""
         turn = await self._turn(scope, "user", event.said)
         return await self.sessions.begin(scope, event.turn, turn)
 

@@ -26,21 +26,21 @@ from retrieval.answer import ContextItem, RetrieveAnswer
 from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, reduced
 
 PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
-"""Most tokens of what the model reads of an answer, by its own count, with what the client puts around it."""
+"""Most tokens that the model reads of a context, by its own count: for a prompt, and at the start of a session."""
 
 MAX_CHARACTERS = 9_500
-"""Claude Code shows the model a preview only of a context of more than 10,000 characters."""
+"""Most characters of a context: of one with more than 10,000, Claude Code shows the model only a preview."""
 
 QUERY_CHARACTERS = 1_000
-"""Characters of each end of a long prompt that are searched for: more only cost time."""
+"""Characters at each end of a long prompt that are used as the query: more would only cost time."""
 
 MAX_SHOWN = 9_000
-"""Memories that a session may be shown until it is compacted: a filter takes few more."""
+"""Most memories that a session is shown until it is compacted: a filter cannot exclude many more."""
 
 _MODEL_CHARACTERS = 256
 _SLACK = 0.9
 _JOINS = 8
-"""Tokens that the joins of frame and context may add to the sum of both."""
+"""Most tokens that joining a frame and a context adds to the sum of both."""
 
 _ATTEMPTS = 5
 _NEWEST = 40
@@ -52,7 +52,7 @@ _START_WEIGHTS: dict[Signal, float] = {"recency": 0.7, "importance": 0.2, "due":
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What surrounds a context. total: tokens that the model may read; limit: the same in tokens of the tokenizer."""
+    """What surrounds a context. limit: most tokens of frame and context, with a margin for the model's own count."""
 
     event: InjectingEvent
     introduction: str
@@ -84,7 +84,7 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """A context that fits. ids: of its memories, and of those whose text they contain."""
+    """A context that fits. ids: of its memories, and of memories left out because their text is part of another's."""
 
     answer: RetrieveAnswer
     ids: list[str]
@@ -99,7 +99,7 @@ class ClientContexts:
     client: HookClient
 
     async def for_prompt(self, scope: Scope, event: ClientEvent, prompt: str, shown: Shown) -> HookAnswer:
-        """What helps the prompt and was not shown in the session yet."""
+        """The answer with memories that help the prompt and that the session was not shown yet; empty without any."""
         frame = self._frame("UserPromptSubmit", event, _FOR_PROMPT, PROMPT_TOKENS)
         for _ in range(_ATTEMPTS):
             if len(shown.ids) > MAX_SHOWN:
@@ -123,7 +123,7 @@ class ClientContexts:
         return HookAnswer()
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
-        """What is pending in the project and what is recent."""
+        """The answer with what is pending in the project and what is recent; empty if there is nothing to show."""
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
         for _ in range(_ATTEMPTS):
             ids = await self._pending_and_recent(scope, shown)
@@ -173,7 +173,7 @@ class ClientContexts:
         return None
 
     async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, answer: RetrieveAnswer) -> HookAnswer:
-        """The answer with a context that was claimed; what is due in it is marked as delivered."""
+        """The answer with a context whose memories are noted as shown; due intentions in it are marked as fired."""
         await deliver_due(self.services, scope, request, answer)
         self.services.metrics.note_context("hook", answer.metadata.total_tokens, answer.metadata.degraded)
         output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
@@ -191,7 +191,7 @@ class ClientContexts:
 
 
 def _repeated(items: Sequence[ContextItem]) -> list[str]:
-    """Ids of items whose text another item contains, such as a sentence of a message; of equal ones, of all but one."""
+    """Ids of items whose text another one contains, such as a sentence of a message; of equal items, all but one."""
     seen: list[str] = []
     repeated: list[str] = []
     for item in sorted(items, key=lambda item: (-len(item.content), item.rank)):
@@ -209,7 +209,7 @@ def _query(prompt: str) -> str:
 
 
 def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
-    """The condition that a memory was not said in the session since that was compacted."""
+    """The condition that a memory is not from this session, or is older than the session's last compaction."""
     said: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
     if shown.since is not None:
         said["created_at"] = {"gte": rfc3339(shown.since)}
@@ -217,6 +217,6 @@ def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
 
 
 def _none_of(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Conditions that a memory has none of `ids`."""
+    """Filter conditions that exclude the memories `ids`; each has as many ids as a filter allows."""
     for start in range(0, len(ids), MAX_LIST):
         yield {"not": {"id": {"any": ids[start : start + MAX_LIST]}}}

@@ -33,7 +33,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7
 
 
 def _text(value: object) -> str | None:
-    """`value` without terminal codes, control characters and half surrogate pairs; None if it is no text."""
+    """`value` without terminal codes and control characters, lone surrogates replaced; None if empty or no text."""
     if not isinstance(value, str):
         return None
     return _CONTROL.sub("", value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip() or None
@@ -45,7 +45,7 @@ _Text: TypeAlias = Annotated[str | None, BeforeValidator(_text, json_schema_inpu
 class ClientEvent(BaseModel):
     """An event of a client's session. VS Code writes two of the names in camel case.
 
-    cwd: the session's current folder. prompt_id, turn_id: of the prompt, the same in its Stop. source: what began the
+    cwd: the session's current folder. prompt_id, turn_id: of the prompt; its Stop has the same. source: what began the
     session or the prompt. agent_type: kind of the subagent that stops.
     """
 
@@ -72,7 +72,7 @@ class ClientEvent(BaseModel):
 
     @property
     def said(self) -> str | None:
-        """The prompt, if it is one that the user wrote to the model."""
+        """The prompt; None for a slash command, or if the user did not write it."""
         if self.prompt is None or self.prompt.startswith("/") or self.source in _NOT_SAID_BY_THE_USER:
             return None
         return self.prompt
@@ -81,7 +81,7 @@ class ClientEvent(BaseModel):
     def folder(self) -> str | None:
         """The folder in which the session began if the path of its transcript tells, else the current one.
 
-        Claude Code names the folder of its transcripts after the former, with each sign but letters and digits as "-".
+        Claude Code names the folder of transcripts after it, with "-" for each character that is no letter or digit.
         """
         if self.cwd is None or self.transcript_path is None:
             return self.cwd
@@ -110,7 +110,7 @@ class HookAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class HookClient:
-    """A client. model: the one whose tokens count where an event names none; an unknown name has the widest margin."""
+    """A client. model: whose tokens are counted if an event names no model; an unknown one gets the widest margin."""
 
     name: str
     model: str

@@ -35,7 +35,7 @@ from memtypes.model.strict_json import whole_value
 from memtypes.project import project_namespace
 
 DEGRADED_HEADER = "X-Remembrancer-Degraded"
-"""Header of an answer `{}` that a part of the service did not let become more; the event may be lost."""
+"""Header of an answer that is `{}` because a part of the service did not answer; the event may be lost."""
 
 DEADLINE_S = 1.5
 """Seconds after which an event is answered `{}`: clients give up after two or three, and tell the user."""
@@ -124,7 +124,7 @@ async def _handled(services: Services, scope: Scope, event: ClientEvent, client:
 
 
 async def _started(scope: Scope, event: ClientEvent, contexts: ClientContexts) -> HookAnswer:
-    """What is pending and recent; nothing for a session whose history the client repeats."""
+    """The answer with what is pending and recent; empty for a resumed or forked session, whose history has it."""
     if event.source in ("resume", "fork"):
         return HookAnswer()
     if event.source in ("clear", "compact"):

@@ -26,7 +26,7 @@ MAX_LOGINS_OF_KEY = 50
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who sent a request. token: must come back with every form. logged_in: False for a service without keys."""
+    """Who sent a request. token: CSRF token that each form must send. logged_in: False for a service without keys."""
 
     caller: Caller
     token: str
@@ -44,7 +44,7 @@ class _Login:
 
 
 class Logins:
-    """The current logins. rate: counts logins and pages as calls of their keys. now: seconds, advancing."""
+    """The current logins. rate: counts logins and pages as calls of their keys. now: a clock in seconds."""
 
     def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys

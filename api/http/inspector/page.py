@@ -59,7 +59,7 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "logout": "You are logged out.",
     }
 )
-"""What a page says about the request before it, by its name in the address."""
+"""Messages about the previous request, by the name that a page's address has for each."""
 
 NAMES_S = 20.0
 MAX_TENANTS = 1_000
@@ -125,19 +125,19 @@ def shorten(text: str, most: int = 240) -> str:
 
 
 def plain(value: object) -> str:
-    """A value of a caller's field as text: JSON for lists and objects."""
+    """The value of a field as text: a text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 class TenantNames:
-    """The namespaces to choose from, of each tenant: read at most every NAMES_S, because every page has them."""
+    """The names of each tenant's namespaces. Every page lists them, so they are read at most every NAMES_S."""
 
     def __init__(self, store: MemoryStore, now: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._names: TTLCache[str, list[str]] = TTLCache(MAX_TENANTS, NAMES_S, timer=now)
 
     async def of(self, tenant: str, *, fresh: bool = False) -> list[str]:
-        """The names of the tenant's namespaces, sorted. fresh: read now."""
+        """The names of the tenant's namespaces, sorted. fresh: read them from the store now."""
         names = None if fresh else self._names.get(tenant)
         if names is None:
             names = self._names[tenant] = await self._store.namespaces(tenant)
@@ -155,16 +155,16 @@ class HtmlPage:
 
     @property
     def is_part(self) -> bool:
-        """Whether htmx asked, which puts the answer into a page that is shown already."""
+        """Whether htmx sent the request, to put the answer into a page that is already shown."""
         return self.request.headers.get("hx-request") == "true"
 
     async def show(self, template: str, *, namespace: str | None = None, **context: Any) -> Response[str]:
-        """The page of `template` with the frame around it. namespace: the one that it is about."""
+        """The page of `template` with the frame around it. namespace: the one that the page is about."""
         names = await self.names.of(self.request.auth.tenant)
         return self.part(template, namespaces=names, namespace=namespace, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
-        """The answer of `template` with these values; without namespaces to choose from unless they are given."""
+        """The answer rendered from `template` with these values. It offers no namespaces unless `context` has them."""
         visitor = visitor_of(self.request)
         request = self.request
         values = {
@@ -200,12 +200,12 @@ def html(text: str, status: int = 200) -> Response[str]:
 
 
 def go(path: str, *, done: str | None = None, **parameters: object) -> Redirect:
-    """A redirect to a page after a form, which says what was done by its name in NOTICES."""
+    """A redirect to a page after a form. done: name in NOTICES of the message that the page shows."""
     return Redirect(link(path, **parameters, **{NOTICE: done}), status_code=303, headers=dict(PAGE_HEADERS))
 
 
 def _page_before(request: Request[Any, Any, Any]) -> str:
-    """The address of the inspector's page that the request came from; of its first page without one."""
+    """The address of the inspector's page that sent the request, or of the inspector's first page if none did."""
     before = urlsplit(request.headers.get("referer", ""))
     inside = before.netloc == request.headers.get("host") and f"{before.path}/".startswith(f"{ROOT}/")
     return f"{before.path}?{before.query}" if inside else link("/")

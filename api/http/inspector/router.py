@@ -36,7 +36,7 @@ _YEAR_S = 365 * 86_400
 
 
 def inspector_router() -> Router:
-    """The inspector, under /inspect. The application's state has its Logins as `logins`, its TenantNames as `names`."""
+    """The inspector's router, under /inspect. Needs `logins` (Logins) and `names` (TenantNames) in the app's state."""
     templates = environment()
 
     def page(request: ApiRequest, services: AppServices) -> HtmlPage:

@@ -22,7 +22,7 @@ from api.http.request import ApiRequest, InNamespace
 COOKIE = "remembrancer_inspector"
 TOKEN_FIELD = "token"  # noqa: S105 - the name of a form's field
 NOTICE = "done"
-"""Query parameter that names what the request before has done; a page shows the text for it."""
+"""Query parameter with the name of a message about the previous request, which the page shows."""
 
 MAX_FIELDS = 64
 FORM = "application/x-www-form-urlencoded"
@@ -109,7 +109,7 @@ async def check_form(request: Request[Any, Any, Any]) -> None:
 
 
 async def form_fields(request: ApiRequest) -> dict[str, str]:
-    """The fields of a form that are not empty, each the last of its name, with line breaks as LF.
+    """The fields of a form that are not empty, with line breaks as LF. Of several with one name, the last counts.
 
     Raises UnsupportedMedia or InvalidInput.
     """

@@ -46,7 +46,7 @@ ENDPOINT = Endpoint(f"POST {PATH}", "The MCP server")
 
 
 def mcp_handler() -> ASGIRouteHandler:
-    """The route, with the role that the guards check. The application's state has the McpMount as `mcp`."""
+    """The MCP server's route, with the role that the guards check. Needs `mcp` (McpMount) in the app's state."""
 
     async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
         mount: McpMount = scope["litestar_app"].state.mcp
@@ -57,7 +57,7 @@ def mcp_handler() -> ASGIRouteHandler:
 
 @asynccontextmanager
 async def mcp_running(app: Litestar) -> AsyncIterator[None]:
-    """Lifespan of an application with the route."""
+    """Lifespan of an application with the route: the MCP server can be started until it ends."""
     mount: McpMount = app.state.mcp
     async with mount.running():
         yield
@@ -111,7 +111,7 @@ class McpMount:
 
 
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
-    """Caller, namespace, agent and tools of a request. Raises InvalidInput for a name that is none."""
+    """Caller, namespace, agent and tools of a request. Raises InvalidInput or InvalidRequest for an invalid one."""
     caller = connection.auth
     named = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)
     if named is None and (folder := connection.headers.get(PROJECT_HEADER)):
@@ -125,7 +125,7 @@ def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnecti
 
 
 def _path_namespace(scope: Scope) -> str | None:
-    """What the path has after /mcp/, percent-decoded; a namespace may contain an encoded slash."""
+    """The namespace in the path after /mcp/, percent-decoded, as it may contain an encoded slash; None without one."""
     after = scope["raw_path"].partition(b"?")[0].removeprefix(PATH.encode())
     if after and not after.startswith(b"/"):
         raise NotFoundException  # the application sends every path here that begins with /mcp

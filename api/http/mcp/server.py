@@ -81,7 +81,7 @@ class McpProtocol:
         return types.ListToolsResult(tools=[self._definitions[tool.name] for tool in offered])
 
     async def call_tool(self, context: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        """The tool's text. What goes wrong is a text too, marked as an error, for the model to read."""
+        """The tool's text. An error is answered as a text too, marked as an error, so that the model can read it."""
         if params.name not in self._entries:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
         self._services.metrics.mcp_calls.labels(params.name).inc()
@@ -155,7 +155,7 @@ def _connection(context: _Context) -> McpConnection:
 
 
 def error_text(error: Exception, name: str) -> str:
-    """What a model reads of `error`: as a problem of the HTTP API says it, secrets redacted. Faults are logged."""
+    """The text of `error` for a model: that of the HTTP API's problem, secrets redacted. Server errors are logged."""
     problem = problem_of(error, name)
     if problem.status >= 500:
         log_fault(_log, f"mcp {name}", error)

@@ -28,7 +28,7 @@ MAX_VERSIONS = 10
 SHOWN_SIGNALS = 3
 
 RECEIPT_ID_TOKENS = 36
-"""No fewer than the tokens of a receipt's id: it has 36 characters."""
+"""Upper bound of the tokens of a receipt's id, which has 36 characters."""
 
 _NOTHING = {
     "ok": "",
@@ -89,7 +89,7 @@ def first_words(content: str, most: int = FIRST_WORDS) -> str:
 
 
 def written_text(outcome: WriteOutcome) -> str:
-    """How a memory was written: stored or merged, as what, and what that changed."""
+    """How a memory was written: stored or merged, its type, what it replaces or contradicts, and what was redacted."""
     memory = outcome.memory
     if outcome.status is WriteStatus.MERGED:
         parts = [f"merged into {outcome.merged_into or outcome.id}, which says the same"]

@@ -48,14 +48,14 @@ from retrieval.query.request import DEFAULT_TOKENIZER, RetrieveRequest, SearchRe
 from retrieval.receipts.model import Receipt
 
 SOURCE = "mcp"
-"""Caller in the source of what a model remembers."""
+"""Caller that is noted as the source of memories that a model writes."""
 
 LEFT_QUERY = "What is left to do?"
 
 
 @dataclass(frozen=True, slots=True)
 class McpConnection:
-    """Whose call it is and where: taken from key, path and headers. agent_id: the agent that the client names."""
+    """Caller, namespace and tools of a call, from key, path and headers. agent_id: the agent that the client names."""
 
     caller: Caller
     namespace: str

@@ -138,7 +138,7 @@ async def post_export(request: ApiRequest, services: AppServices, data: JSONBody
 async def post_import(
     request: ApiRequest, services: AppServices, params: Params[InNamespace], body: RawBody
 ) -> BatchAnswer:
-    """Restore exported memories and items, one JSON object a line; the result of each line."""
+    """Restore exported memories and items, one JSON object a line. Returns the result of each line."""
     scope = request.scope_in(params.namespace)
     request.require_media_type(NDJSON)
     lines = await parse_body(body, lambda: read_lines(body, MAX_LINES, any_integer=True))

@@ -93,7 +93,7 @@ async def get_models(services: AppServices, params: Params[ModelsQuery]) -> Mode
 async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> ResolvedModel:
     """The first model of the task's category, the operator's before those that are built in; or the named one.
 
-    An unknown name answers the defaults of its provider, if its form is known.
+    An unknown name gets the defaults of its provider, if its form tells the provider.
     """
     registry = services.models()
     if data.name is not None:
@@ -112,7 +112,7 @@ async def post_agent_context(
 ) -> AgentContextAnswer:
     """Working memory, due intentions, long-term memory and the threads of the agent's references, each part counted.
 
-    Of working memory it has the agent's items and those of no agent; with a key that is bound to agents its own alone.
+    Working items are the agent's and those of no agent; with a key that is bound to agents, only the agent's own.
     """
     scope = request.agent_scope(data.namespace, data.session_id, agent_id)
     return await AgentContexts(services).build(scope if scope.agents else replace(scope, agents=(agent_id, None)), data)

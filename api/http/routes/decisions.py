@@ -23,7 +23,7 @@ class DecisionQuery(InNamespace):
 
 
 class DecisionsAnswer(Answer):
-    """Decisions, newest first. A rejected text and a merged wording have the id for storing them after all."""
+    """Decisions, newest first. A rejected text or merged wording has the id under which it can be stored after all."""
 
     decisions: Sequence[DecidedText]
 

@@ -53,7 +53,7 @@ PROMPT_BUDGET = 1_500
 """Default tokens of the context for a prompt: a help for the next answer, not the whole window."""
 
 THREAD_SHARE = 0.5
-"""Most of the budget that a thread's own context may take; memories get what it leaves."""
+"""Largest share of the budget that a thread's own context may take; memories get what it leaves."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def _distinct(todos: list[Todo]) -> list[Todo]:
 class SessionStop(InSession):
     """The messages of a session that has ended, oldest first. review: skip keeps every message, as for imports.
 
-    A session may be sent in parts: each names what was said before it, and that the session is not ending.
+    A session may be sent in parts: each has in `before` what was said earlier, and in `ended` whether it has ended.
     """
 
     messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
@@ -204,8 +204,8 @@ class TodoCompletedAnswer(Answer):
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
     """A result for each message, in order. Sending the same messages again completes them and adds nothing twice.
 
-    Messages pass the pre-filter and the reviewers as explicit writes with `review: auto` do, and get the type that they
-    read like. Text that the service itself recalled is cut from a message, with a reason.
+    Messages pass the pre-filter and the reviewers as explicit writes with `review: auto` do, and get the type that fits
+    their text. Text that the service itself recalled is cut from a message, with a reason.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if services.working is not None and data.ended:

@@ -27,7 +27,7 @@ MAX_OFFSET = 1_000_000
 MAX_LISTED_PATHS = 10_000
 
 PUT_BYTES = 4 * 1024 * 1024
-"""A body may write a value of 1 MiB with escapes, which take more bytes."""
+"""Largest body: it may write a value of 1 MiB with escapes, which take more bytes."""
 
 IndexPath = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATH), AfterValidator(check_index_path)]
 
@@ -44,7 +44,7 @@ Index = Annotated[
     Annotated[list[IndexPath], Field(max_length=MAX_PATHS)] | None,
     BeforeValidator(_paths, json_schema_input_type=Literal[False] | list[str] | None),
 ]
-"""Index paths; false is as no paths, and null or nothing as the whole value."""
+"""Index paths of an item. False means no paths; null, or leaving them out, means the whole value."""
 
 
 def _labels(text: object) -> object:
@@ -107,7 +107,7 @@ class ItemsSearch(OfAgent):
 
 
 class PathsIn(OfAgent):
-    """Which of the paths that have items to list. match: conditions that all hold. max_depth: cuts longer paths."""
+    """Which paths to list, of those that have items. match: conditions that all hold. max_depth: cuts longer paths."""
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None
@@ -157,7 +157,7 @@ class PathsAnswer(Answer):
     any_integer=True,
 )
 async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[ItemIn]) -> ItemStored:
-    """When the item was first put, and now; a search finds it from now on."""
+    """When the item was first put, when it was put now, and when it expires. Searches find it from now on."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     index = None if data.index is None else tuple(data.index)
     ttl = None if data.ttl_s is None else timedelta(seconds=data.ttl_s)

@@ -78,7 +78,7 @@ async def write_memory(services: Services, caller: Caller, post: MemoryPost) -> 
 async def post_batch(
     request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
 ) -> Response[BatchAnswer]:
-    """Write the items; a result for each, in order."""
+    """Write the items. Returns a result for each, in order."""
     kind = request.require_media_type(JSON, NDJSON)
     key = idempotency_key(request)
     batch = await parse_body(body, lambda: read_batch(body, kind, params.namespace))
@@ -102,7 +102,7 @@ def _encoded(answer: bytes) -> Response[Any]:
 
 
 def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
-    """Parse the body `raw` of media type `kind`. namespace: the query's. Raises MalformedJson or InvalidInput."""
+    """Parse the body `raw` of media type `kind`. namespace: that of the query. Raises MalformedJson or InvalidInput."""
     if kind == NDJSON:
         if namespace is None:
             raise InvalidInput.at("namespace", "newline-delimited JSON needs ?namespace=")
@@ -149,7 +149,7 @@ async def list_memories(request: ApiRequest, services: AppServices, params: Para
 
 @Endpoint("DELETE /v1/memories", "Delete memories of a namespace", role=Role.WRITER, errors=(503,))
 async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
-    """Delete the matching memories; how many were deleted, and how many a count afterwards still finds."""
+    """Delete the matching memories. Returns how many were deleted, and how many a count afterwards still finds."""
     scope = request.scope_in(params.namespace)
     types = (params.type,) if params.type else ()
     where = Compare("session_id", Op.EQ, params.session_id) if params.session_id else None
@@ -197,7 +197,7 @@ async def get_history(services: AppServices, namespace: QueryScope, memory_id: P
     errors=(404, 409, 503),
 )
 async def restore_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """The memory, contested with what stood in its place; a conflict if it is in the current view."""
+    """The memory, current again and contested with what stood in its place. A conflict if it is in the current view."""
     return MemoryAnswer(await services.ingestor.bring_back(namespace, known_id(memory_id)))
 
 
@@ -225,7 +225,7 @@ async def remove_memory(services: Services, scope: Scope, memory_id: str) -> Non
 
 
 def list_filter(query: ListQuery, now: datetime) -> Filter | None:
-    """The filter of a list query, without its type; None if it has no conditions. now: leaves out what expired."""
+    """The filter of a list query, its type aside; None without conditions. What has expired by `now` is left out."""
     equal = {"session_id": query.session_id, "agent_id": query.agent_id, "tags": query.tag}
     parts: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
     if query.created_after:

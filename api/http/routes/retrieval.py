@@ -92,7 +92,7 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The values that `value`, a filter, compares ids with."""
+    """The ids that the filter `value` names: what it compares id fields with."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))
@@ -119,7 +119,7 @@ class ReceiptAnswer(Receipt):
 async def get_receipt(
     request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
-    """The exact text of the receipt that was sealed, with its contents if asked for."""
+    """The receipt as the exact text that was sealed, with its contents if the query asks for them."""
     receipts = await receipts_with(services, request.auth, receipt_id)
     text = await receipts.text(request.auth.tenant, receipt_id)
     if params.contents:
@@ -146,7 +146,7 @@ async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id:
 
 
 async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> Receipts:
-    """The service's receipts, of which `caller` may read this one.
+    """The service's receipts, after a check that `caller` may read this one.
 
     Raises Unavailable, NotFound, or AccessDenied if the caller's key is bound to other agents than the receipt's.
     """

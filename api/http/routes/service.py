@@ -42,7 +42,7 @@ class HealthCheck(Answer):
 
 
 class HealthAnswer(Answer):
-    """Whether the service is alive or ready. checks: of each resource, for readiness."""
+    """Whether the service is alive or ready. checks: one for each resource, if the call was about readiness."""
 
     status: Literal["ok", "unavailable"]
     checks: OmittedIfNone[dict[str, HealthCheck]] = None
@@ -120,7 +120,7 @@ async def docs(request: ApiRequest) -> Response[str]:
 
 
 async def ping_all(pings: Mapping[str, Ping]) -> dict[str, HealthCheck]:
-    """Ping all resources at the same time; a check of each, by name."""
+    """Ping all resources at the same time. Returns a check of each, by name."""
     return dict(zip(pings, await asyncio.gather(*map(_check, pings.values())), strict=True))
 
 

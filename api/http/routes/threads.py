@@ -90,7 +90,7 @@ async def _writable(
 ) -> Scope:
     """The scope of a call that changes a thread. Raises AccessDenied, or ReadOnly if its agent may only read it.
 
-    speaker: agent of the turn; the calling one if the query names none.
+    speaker: agent of the turn, which counts as the calling agent if the query names none.
     """
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id or request.auth.agent(speaker))
     await threads.check_access(scope, thread_id, write=True)
@@ -169,7 +169,7 @@ async def get_turns(
 async def post_turn(
     request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[TurnPost]
 ) -> SaidAnswer:
-    """The appended turn with its index. A turn that was kept although its request failed is not appended again."""
+    """The appended turn with its index. A request repeated with its Idempotency-Key does not append the turn again."""
     scope = await _writable(request, threads, params, thread_id, data.agent_id)
     turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
     key = idempotency_key(request)
@@ -208,7 +208,7 @@ async def get_chain(
 async def thread_part(
     threads: Threads, scope: Scope, thread_id: str, budget: int, counter: Tokenizer, *, files: bool = True
 ) -> ThreadContext:
-    """The context of a thread in `budget` tokens, whose turns count as used."""
+    """The context of a thread in `budget` tokens. The thread's turns in it count as used."""
     policy = await threads.policy(scope, thread_id)
     tokens = budget
     while True:
@@ -233,7 +233,7 @@ async def post_context(
 ) -> ContextAnswer:
     """The context as text, and the turns and files in it; its turns count as used.
 
-    Without a budget, the share of the window that the policy allows, else the history's share of the model's window.
+    The default budget is the window's share that the policy allows, else the history's share of the model's window.
     If the model's tokenizer is an approximation, the margin that the registry gives for it is left free.
     """
     scope = await _readable(request, threads, params, thread_id)
@@ -267,7 +267,7 @@ async def post_context(
 
 @dataclass(frozen=True, slots=True)
 class _ContextTerms:
-    """How a thread's context is counted. most: tokens of the model that it may have, at most the budget."""
+    """How a thread's context is counted. most: limit of its tokens by the model's count, no more than the budget."""
 
     model: str | None
     tokenizer: str
@@ -288,7 +288,7 @@ class _ContextTerms:
 
 
 def _context_budget(asked: int | None, window: int | None, model: KnownModel | None) -> int:
-    """The budget that was asked for, else the policy's `window`, else the share of the model. Raises InvalidInput."""
+    """`asked`, else the policy's `window`, else the history's share of the model's window. Raises InvalidInput."""
     share = None if model is None or model.allocation is None else model.allocation.history
     budget = asked if asked is not None else window or share
     if budget is None:

@@ -60,7 +60,7 @@ def live_workflows(services: AppServices) -> Workflows:
 
 @Endpoint("POST /v1/workflows", "Begin a workflow", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
 async def post_workflow(request: ApiRequest, workflows: LiveWorkflows, data: JSONBody[WorkflowPost]) -> BegunAnswer:
-    """The id of the new workflow and its version, 0. A key that is bound to agents ends only what its agent began."""
+    """The id of the new workflow and its version, 0. A key bound to agents only ends what its agent began."""
     workflow_id, redactions = await workflows.create(request.agent_scope(data.namespace, agent_id=data.agent), data)
     return BegunAnswer(workflow_id=workflow_id, version=0, redactions=redactions)
 
@@ -90,7 +90,7 @@ async def post_event(
     workflow_id: PathId,
     data: JSONBody[NewEvent],
 ) -> EventAnswer:
-    """The version of the appended event, which is of the agent that the key is bound to if it names none."""
+    """The version of the appended event. An event that names no agent gets the one that the key is bound to."""
     scope = request.agent_scope(params.namespace, agent_id=data.agent)
     reported = await workflows.append(scope, workflow_id, data)
     return EventAnswer.model_validate(reported, from_attributes=True)

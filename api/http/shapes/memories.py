@@ -52,7 +52,7 @@ class MemoryAnswer(RootModel[Memory]):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """One of the schemas of the five memory types."""
+        """The schema of an answer: any one of those of the five memory types."""
         shapes = [_shown_fields(handler, kind) for kind in MEMORY_CLASSES.values()]
         return {"description": "A memory of any type.", "anyOf": shapes}
 
@@ -80,7 +80,7 @@ class ItemFields(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema with `source` as an object or a string, the caller's name, which a validator accepts too."""
+        """The schema, in which `source` is an object or a string, the caller's name: the validator accepts both."""
         reference = handler(schema)
         properties = handler.resolve_ref_schema(reference)["properties"]
         if source := properties.get("source"):
@@ -214,7 +214,7 @@ class FeedbackPost(Model):
 
 
 class ListQuery(InNamespace):
-    """Which memories to list: created from created_after on and before created_before; with state, in this state."""
+    """Which memories to list: created at created_after or later and before created_before; in `state` if given."""
 
     type: MemoryType | None = None
     session_id: Name | None = None

@@ -72,7 +72,7 @@ class ClearPost(Model):
 
 
 class AgentQuery(InNamespace):
-    """agent_id: the agent that calls, if not the only one of its key; it reaches the resources that it refers to."""
+    """agent_id: the agent that calls, by default the key's only one. It reaches the resources that it refers to."""
 
     agent_id: Name | None = None
 
@@ -106,7 +106,7 @@ class ThreadsQuery(InNamespace):
 
 
 class TurnsQuery(AgentQuery):
-    """Which turns to list. include_flushed: also those that have left the thread. after: index of the turn before."""
+    """Which turns to list. include_flushed: also those that have left the thread. after: those after this index."""
 
     include_flushed: QueryFlag = False
     after: Annotated[QueryWhole, Field(ge=-1, le=2**53)] = -1
@@ -180,10 +180,7 @@ class PageAnswer(Answer):
 
 
 class ListedTurn(Answer):
-    """A turn of a thread. flushed: whether it has left the thread. memory_id: of the memory that has it then.
-
-    Until a turn that left is stored as a memory, it has no memory_id.
-    """
+    """A turn of a thread. flushed: whether it has left the thread. memory_id: of its memory, once stored as one."""
 
     index: int
     role: str

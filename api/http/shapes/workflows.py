@@ -66,8 +66,8 @@ class BegunAnswer(Answer):
 class EventAnswer(Answer):
     """An appended event's version. redactions: secrets removed from the event, by kind.
 
-    If it ended the workflow: memories, by type the ids of the memories of it; threads and items, the numbers of its
-    threads that were flushed or deleted and of its working items that ended.
+    If the event ended the workflow, `memories` has the ids of the memories about it, by type; `threads` counts its
+    threads that were flushed or deleted, and `items` its working items that ended.
     """
 
     version: int
@@ -124,7 +124,7 @@ class ListedWorkflow(Answer):
 
 
 class WorkflowsAnswer(Answer):
-    """A page of workflows, latest created first. A short page need not be the last; next_cursor is null on that."""
+    """A page of workflows, latest created first; any page may be short. next_cursor: null on the last page only."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
@@ -198,7 +198,7 @@ CountedHistory: TypeAlias = CountedContext[tuple[WorkflowHistory, int]]
 class OmittedFromHistory(Answer):
     """What the history leaves out or cuts: events, values of resources, and values of the data.
 
-    older_values: those of the resources' values that were replaced since; `versions=all` shows them.
+    older_values: values of resources that were replaced later; `versions=all` shows them.
     """
 
     events: int
@@ -244,9 +244,6 @@ class WorkflowHistoryAnswer(Answer):
 
 
 class ContinueAnswer(WorkflowHistoryAnswer):
-    """The history up to the input, and the version that the input has in it.
-
-    redactions: secrets removed from the input, by kind.
-    """
+    """The history before the input, and the input's version. redactions: secrets removed from the input, by kind."""
 
     redactions: Redactions = None

@@ -30,12 +30,12 @@ AGES: tuple[tuple[str, int], ...] = (("7 days", 7), ("30 days", 30), ("90 days",
 """Limits of the ages that are counted, in words and days."""
 
 UNITS: tuple[tuple[int, str, int, int], ...] = ((30, "day", 1, 30), (180, "week", 7, 26), (36_500, "month", 30, 24))
-"""For a namespace whose oldest memory has at most so many days: the unit of its columns, its days, and how many."""
+"""(limit, unit, days, number) of columns: their unit and its days, where the oldest memory has at most `limit` days."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Memories created between two instants. segments: (x, width) are its height from the bottom."""
+    """A column of memories created between two instants. segments: its parts, bottom up; x and width run upwards."""
 
     start: datetime
     end: datetime
@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class AgeRow:
-    """Ages of the memories of a type, as a bar and in numbers from the youngest to the oldest, and their tokens."""
+    """Number of memories of a type by age, the youngest first, as numbers and as a bar; and the tokens of all."""
 
     type: MemoryType
     counts: list[int]
@@ -79,7 +79,7 @@ async def growth(request: ApiRequest, services: AppServices, page: LivePage) -> 
 
 
 def _between(edges: Sequence[datetime]) -> list[Filter]:
-    """Filters for creation between each edge and the one after it, which is earlier."""
+    """A filter for memories created between each edge and the next one, which is earlier."""
     return [all_of(Compare("created_at", Op.GTE, start), _before(end)) for end, start in pairwise(edges)]
 
 
@@ -88,7 +88,7 @@ def _before(end: datetime) -> Filter:
 
 
 def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
-    """Name, days and number of the columns that reach back to the oldest memory, or two years."""
+    """Unit, days and number of the columns, which reach back to the oldest memory, but at most two years."""
     totals = [sum(counts.values()) for counts in ages]
     oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)
     oldest = 36_500 if totals[-1] else oldest
@@ -114,7 +114,7 @@ def _age_rows(ages: Sequence[Mapping[MemoryType, int]], sizes: Mapping[MemoryTyp
 
 
 def _uses(memories: Sequence[Memory], now: datetime) -> dict[str, int]:
-    """How many of the memories were last used when."""
+    """The number of memories by when they were last used."""
     week, month = now - timedelta(days=7), now - timedelta(days=30)
     used = [memory.accessed_at for memory in memories]
     return {

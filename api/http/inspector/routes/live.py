@@ -27,20 +27,20 @@ EVENTS = 200
 
 
 class PagedAddress(InNamespace):
-    """A page of a list."""
+    """Parameters of a list that is shown in pages."""
 
     cursor: Annotated[str, Field(max_length=2_048)] | None = None
 
 
 class ThreadAddress(InNamespace):
-    """A thread, from the turn after `after` on."""
+    """Parameters of a thread's page. after: show the turns after this index."""
 
     id: Annotated[str, Field(max_length=256)]
     after: Annotated[QueryWhole, Field(ge=-1, le=2**53)] = -1
 
 
 class WorkflowAddress(InNamespace):
-    """A workflow, from the event after `after` on."""
+    """Parameters of a workflow's page. after: show the events after this version."""
 
     id: Annotated[str, Field(max_length=256)]
     after: Annotated[QueryWhole, Field(ge=0, le=2**53)] = 0
@@ -60,7 +60,7 @@ async def list_threads(request: ApiRequest, threads: LiveThreads, page: LivePage
 
 @View("GET /thread")
 async def show_thread(request: ApiRequest, threads: LiveThreads, page: LivePage) -> Response[str]:
-    """A thread with its turns, those that became memories too; the thread itself may have expired."""
+    """A thread with its turns, also those that became memories, which are shown even if the thread has expired."""
     asked = read_address(request, ThreadAddress)
     scope = await _reading(threads, _scopes(request, asked.namespace), asked.id)
     turns = [ListedTurn.of(each) for each in await threads.turns(scope, asked.id, include_flushed=True)]
@@ -79,7 +79,7 @@ async def show_thread(request: ApiRequest, threads: LiveThreads, page: LivePage)
 
 
 def _scopes(request: ApiRequest, namespace: str) -> list[Scope]:
-    """The scopes in which the visitor may act: of each agent that the key is bound to, or of nobody in particular."""
+    """The scopes in which the visitor may act: one for each agent of the key, else one without an agent."""
     return [request.scope_in(namespace, agent_id=agent) for agent in request.auth.agents or (None,)]
 
 

@@ -27,13 +27,13 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing
 
 FORM_BYTES = 8 * 1024 * 1024
-"""Of a form that edits a memory: 500,000 characters of any script are up to 4.5 MB in it."""
+"""Largest form that edits a memory, in bytes: 500,000 characters of any script take up to 4.5 MB in it."""
 
 NEIGHBOURS = 4
-"""Memories of its session that a memory's page shows before it, and after it."""
+"""Number of memories of the same session that a memory's page shows before it, and after it."""
 
 SOON = timedelta(minutes=30)
-"""How long after a memory others of its session still count as around it."""
+"""Longest time after a memory in which others of its session are shown with it."""
 
 MAX_LINKED = 100
 
@@ -41,7 +41,7 @@ TAG_SEPARATOR = ", "
 
 
 class MemoryAddress(InNamespace):
-    """A memory."""
+    """Parameters of a page or form about one memory."""
 
     id: str
 
@@ -55,7 +55,7 @@ class EditForm(MemoryAddress):
     steps: Annotated[str, Field(max_length=MAX_CONTENT)] | None = None
 
     def changes(self, memory: Memory) -> dict[str, Any]:
-        """The fields that differ from what the form showed of `memory`; a tag with a comma stays one if not edited."""
+        """The fields of `memory` that the form changes. A tag with a comma stays one unless the tags were edited."""
         shown: dict[str, Any] = {
             "content": memory.content.replace("\r\n", "\n"),
             "importance": memory.importance,
@@ -74,7 +74,7 @@ class EditForm(MemoryAddress):
 
 @dataclass(frozen=True, slots=True)
 class ShownLink:
-    """A link of a memory and the memory that it leads to; None for one that is deleted. back: whether it leads here."""
+    """A link and the memory at its other end; None if deleted. back: whether the link leads to the shown memory."""
 
     link: Link
     other_id: str
@@ -119,7 +119,7 @@ async def show_memory(request: ApiRequest, services: AppServices, page: LivePage
 
 @View("POST /memory/edit", role=Role.WRITER, max_bytes=FORM_BYTES)
 async def edit_memory(request: ApiRequest, services: AppServices) -> Redirect:
-    """Save what differs in the form."""
+    """Save the fields that were changed in the form."""
     form = await read_form(request, EditForm)
     scope, memory_id = request.scope_in(form.namespace), known_id(form.id)
     changes = form.changes(await existing_memory(services.store, scope, memory_id))
@@ -167,7 +167,7 @@ async def _links(services: Services, scope: Scope, memory: Memory) -> list[Shown
 
 
 async def _conversation(services: Services, scope: Scope, memory: Memory) -> list[Memory]:
-    """The memories of its session around it, oldest first, with itself; empty without a session."""
+    """The memory and its neighbours in its session, oldest first; empty for a working item, or without a session."""
     if memory.session_id is None or memory.type is MemoryType.WORKING:
         return []
     session, at = Compare("session_id", Op.EQ, memory.session_id), memory.created_at

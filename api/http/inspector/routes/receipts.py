@@ -63,10 +63,10 @@ class MemoryReceiptsAddress(MemoryAddress, ReceiptsAddress):
 
 @dataclass(frozen=True, slots=True)
 class TypeBudget:
-    """The budget of a type and what is in it. room: width of its bar, next to the largest budget.
+    """The budget of a memory type and what is in it. room: width of its bar, in proportion to the largest budget.
 
-    initial: its share before what the question asks for and what others left moved tokens. mark: where that is on the
-    bar. left_out: tokens of its candidates for which the budget had no room.
+    initial: its share before tokens moved to types that the question asks for, and from types that left some. mark:
+    position of `initial` on the bar. left_out: tokens of its candidates for which the budget had no room.
     """
 
     type: MemoryType
@@ -116,7 +116,7 @@ async def receipts_of_memory(request: ApiRequest, services: AppServices, page: L
 async def receipts_page(
     services: Services, scope: Scope, before: str | None = None, wanted: Wanted | None = None, limit: int = PAGE
 ) -> ReceiptPage:
-    """A page of receipts that are `wanted`. Raises Unavailable for a service without receipts."""
+    """A page of all receipts, or of the `wanted` ones. Raises Unavailable for a service without receipts."""
     if services.receipts is None:
         raise Unavailable("receipts need the live store, and this service has none")
     return await list_receipts(services.receipts.queue, scope, limit, before, wanted)
@@ -148,7 +148,7 @@ async def replay_receipt(request: ApiRequest, services: AppServices, page: LiveP
 
 @View("POST /receipt/context")
 async def show_context(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The context that the receipt is of, rendered again; a part for htmx, else on the receipt's page."""
+    """The context that the receipt is about, rendered again; a part for htmx, else on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
     receipts = await receipts_with(services, request.auth, receipt_id)
     tenant = request.auth.tenant
@@ -197,14 +197,14 @@ async def _receipt_page(
 
 
 def total_bar(receipt: Receipt, total: int) -> list[Segment]:
-    """The tokens of each type, and of what stands around them, as parts of the budget."""
+    """A bar of the budget: the tokens of each memory type, and those of the text around the memories."""
     used = receipt.long_term.used
     parts = [Part(f"type-{kind}", used.get(kind, 0), f"{kind}: {used.get(kind, 0):,} tokens") for kind in LONG_TERM]
     return stacked([*parts, Part("around", receipt.long_term.wrapper, "around them")], total)
 
 
 def type_budgets(receipt: Receipt) -> list[TypeBudget]:
-    """The budget of each long-term type with its memories; bars to the scale of the largest budget."""
+    """The budget of each long-term type with its memories. All bars have the scale of the largest budget."""
     budgets, used = receipt.budgets, receipt.long_term.used
     sizes = [max(budgets.final.get(kind, 0), budgets.initial.get(kind, 0), used.get(kind, 0)) for kind in LONG_TERM]
     scale = max([*sizes, 1])
@@ -236,7 +236,7 @@ def _type_budget(receipt: Receipt, kind: MemoryType, scale: int) -> TypeBudget:
 
 
 def shown_candidates(receipt: Receipt, memories: Mapping[str, Memory]) -> list[ShownCandidate]:
-    """The listed candidates, hits by rank first, each with what became of it in words."""
+    """The receipt's listed candidates, those with a rank first, each with what became of it in words."""
     ordered = sorted(receipt.candidates, key=_by_rank)
     best = max((candidate.score for candidate in ordered), default=0.0)
     return [_shown(candidate, receipt, memories, best) for candidate in ordered]

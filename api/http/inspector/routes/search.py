@@ -27,7 +27,7 @@ DEFAULT_BUDGET = 1_500
 
 
 class SearchAddress(InNamespace):
-    """What to search for. With `q` left out the page is the form alone."""
+    """What to search for. Without `q` the page shows only the form."""
 
     q: Query | None = None
     type: MemoryType | None = None
@@ -45,7 +45,7 @@ class ContextForm(InNamespace):
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """A signal of a hit. value: 0-1. weight: in the score. share: value times weight. width: of its bar."""
+    """A signal of a hit. value: 0 to 1. weight: that in the score. share: value times weight. width: of its bar."""
 
     name: str
     value: float
@@ -56,7 +56,7 @@ class SignalRow:
 
 @dataclass(frozen=True, slots=True)
 class ShownHit:
-    """A hit, its bar of what each signal gives to the score, and the signals that have a weight."""
+    """A hit, a bar of what each signal adds to its score, and the signals that have a weight."""
 
     hit: SearchHit
     bar: list[Segment]
@@ -65,7 +65,7 @@ class ShownHit:
 
 @View("GET /search")
 async def search(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The best memories for a query, each with the parts of its score; the form with what is wrong in its fields."""
+    """The best memories for a query, each with the parts of its score. The form reports what is wrong in its fields."""
     answer, shown = None, []
     errors: tuple[FieldError, ...] = ()
     try:
@@ -98,7 +98,7 @@ async def search(request: ApiRequest, services: AppServices, page: LivePage) -> 
 
 @View("POST /context")
 async def build_context(request: ApiRequest, services: AppServices) -> Redirect:
-    """A redirect to the receipt of a context that is built for the query. Raises Unavailable without one."""
+    """Build a context for the query and redirect to its receipt. Raises Unavailable if none could be recorded."""
     form = await read_form(request, ContextForm)
     scope = request.agent_scope(form.namespace, form.session_id)
     asked = RetrieveRequest(
@@ -115,7 +115,7 @@ async def build_context(request: ApiRequest, services: AppServices) -> Redirect:
 
 
 def shown_hit(hit: SearchHit, weights: Mapping[str, float], best: float) -> ShownHit:
-    """A hit with the parts of its score, largest first; its bar is as long as its score is of the `best` one."""
+    """A hit with the parts of its score, largest first. Its bar is scaled so that the score `best` fills it."""
     values = hit.signals or {}
     rows = signal_rows(values, weights)
     parts = [Part(f"signal-{row.name}", row.share, f"{row.name} {row.share:.3f}") for row in rows]

@@ -45,7 +45,7 @@ class SessionAddress(InNamespace):
 
 @dataclass(slots=True)
 class SessionRow:
-    """A session as far as it was seen: its memories, its contexts, and the first and last time of either."""
+    """A session: how many of the memories and contexts that were read are from it, and their first and last time."""
 
     id: str
     first: datetime

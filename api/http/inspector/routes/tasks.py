@@ -23,7 +23,7 @@ from memtypes.model.prospective import OPEN, Prospective, Status
 from memtypes.ports.memory_store import Listing
 
 MOST = 200
-"""Open intentions, and to-dos, that the page lists: the newest."""
+"""Most open intentions, and most to-dos, that the page lists; the newest are listed."""
 
 
 class SnoozeForm(MemoryAddress):

@@ -22,7 +22,7 @@ from ingest.upkeep.planners import JobRequest, UpkeepJob
 from memtypes.model.memory import Model
 
 LISTED = 200
-"""Decisions, and memories of a job's report, that a page lists."""
+"""Most decisions, or memories of a job's report, that a page lists."""
 
 JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = MappingProxyType(
     {
@@ -48,7 +48,7 @@ JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = Mapping
         ),
     }
 )
-"""What each job does, and its options as (name, label, value at first)."""
+"""What each job does, and its options as (name, label, initial value)."""
 
 
 class DecisionsAddress(InNamespace):
@@ -103,7 +103,7 @@ async def upkeep(request: ApiRequest, page: LivePage) -> Response[str]:
 
 @View("POST /upkeep", role=Role.ADMIN)
 async def run_job(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The report of a dry run with a button that runs the job, or of the run."""
+    """Run the job and show its report; after a dry run, also a button that runs the job for real."""
     form = await read_form(request, JobForm)
     report = await services.upkeep.run_all(request.auth.tenant, form.job, form.request())
     listed = report.ids[:LISTED]

@@ -244,7 +244,7 @@ class StatusCounts(Answer, frozen=True):
 
 
 class DecisionsAnswer(Answer, frozen=True):
-    """Decisions, newest first. A rejected text has the id under which it can be stored after all."""
+    """Decisions, newest first. A rejected text or merged wording has the id under which it can be stored after all."""
 
     decisions: list[DecidedText]
 

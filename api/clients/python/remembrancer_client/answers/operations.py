@@ -9,7 +9,7 @@ from remembrancer_client.answers.memories import Answer
 
 
 class HealthAnswer(Answer, frozen=True):
-    """Whether the service is alive or ready. checks: of each resource, for readiness."""
+    """Whether the service is alive or ready. checks: one for each resource, if the call was about readiness."""
 
     status: str
     checks: dict[str, HealthCheck] = {}

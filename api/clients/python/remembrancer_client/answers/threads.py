@@ -257,11 +257,7 @@ class TurnsAnswer(Answer, frozen=True):
 
 
 class ListedTurn(Answer, frozen=True):
-    """A turn of a thread.
-
-    flushed: whether it has left the thread. memory_id: of the memory that has it then. Until a turn that left is
-    stored as a memory, it has no memory_id.
-    """
+    """A turn of a thread. flushed: whether it has left the thread. memory_id: of its memory, once stored as one."""
 
     index: int
     role: str

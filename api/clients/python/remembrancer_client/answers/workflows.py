@@ -9,7 +9,7 @@ from remembrancer_client.answers.memories import Answer
 
 
 class WorkflowsAnswer(Answer, frozen=True):
-    """A page of workflows, latest created first. A short page need not be the last; next_cursor is null on that."""
+    """A page of workflows, latest created first; any page may be short. next_cursor: null on the last page only."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
@@ -102,7 +102,7 @@ class ContinueAnswer(Answer, frozen=True):
 class OmittedFromHistory(Answer, frozen=True):
     """What the history leaves out or cuts: events, values of resources, and values of the data.
 
-    older_values: those of the resources' values that were replaced since; `versions=all` shows them.
+    older_values: values of resources that were replaced later; `versions=all` shows them.
     """
 
     events: int
