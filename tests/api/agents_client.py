@@ -42,7 +42,7 @@ class World:
         self.client, self.namespace = client, namespace
 
     async def call(self, key: str, method: str, path: str, body: Any = None, **query: Any) -> httpx.Response:
-        """Send a call with a key; with its namespace in the body if it has one, else in the query."""
+        """Send a call with a key. The namespace goes into the body if there is one, else into the query."""
         if isinstance(body, dict):
             body = {"namespace": self.namespace, **body}
         else:

@@ -26,7 +26,7 @@ async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
 
 
 async def test_a_key_of_one_agent_acts_as_it(world: World) -> None:
-    """It need not name the agent; naming another one is refused."""
+    """A request with this key need not name the agent; one that names another agent is refused."""
     box = await world.thread("ann", resource="boxes", variables=SESSION)
     turn = {"role": "user", "content": "hello"}
     said = await world.on_thread("ann", "POST", f"/{box}/turns", turn)
@@ -54,7 +54,7 @@ async def test_a_key_of_one_agent_acts_as_it(world: World) -> None:
 
 
 async def test_a_key_of_several_agents_must_name_one(world: World) -> None:
-    """What is written or asked without an agent is refused; what has no agent in its request is not."""
+    """A request that can name an agent has to; one that cannot, such as a list of memories, is answered."""
     box = await world.thread("both", resource="boxes", variables=SESSION, agent_id="cat")
     missing = problem(await world.on_thread("both", "GET", f"/{box}"), 422)
     assert missing["errors"][0]["path"] == "agent_id"
@@ -92,7 +92,7 @@ async def test_a_read_only_reference_is_read_and_not_written(world: World) -> No
 
 
 async def test_an_agent_is_refused_threads_that_it_does_not_refer_to(world: World) -> None:
-    """Reads as well as writes, by key or by agent_id; by its key also threads of no resource."""
+    """Calls with its key or its agent_id are refused; with its key also those on threads without a resource."""
     secret = await world.thread("host", resource="secret")
     loose = await world.thread("host", key="loose")
     for key, agent_id in (("ann", None), ("host", "ann")):
@@ -108,7 +108,7 @@ async def test_an_agent_is_refused_threads_that_it_does_not_refer_to(world: Worl
 
 
 async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> None:
-    """Its end takes the threads in it, which may be another agent's; a key of no agent may end any."""
+    """The end deletes its threads, also those of other agents. A key that is bound to no agent may end any."""
     query = {"namespace": world.namespace}
     for name, began, refused, ends in (
         ("a", "bob", "ann", "bob"),
@@ -151,7 +151,7 @@ async def test_events_are_of_the_agent_of_the_key(world: World) -> None:
 
 
 async def test_a_read_only_reference_is_not_put_into_a_workflow(world: World) -> None:
-    """It would be deleted with the workflow. With all references of an agent, only those that it may write to are."""
+    """Its thread would end with the workflow. When all references are opened at once, only writable ones are put in."""
     await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
     await world.thread("ann", status=403, resource="shared", variables=SESSION, workflow_id="w")
     opened = await world.call("ann", "POST", "/v1/threads", {"variables": SESSION, "workflow_id": "w"})
@@ -160,7 +160,7 @@ async def test_a_read_only_reference_is_not_put_into_a_workflow(world: World) ->
 
 
 async def test_admin_keys_are_not_bound(world: World) -> None:
-    """An admin reaches everything, so such a key is refused; a created key is bound as asked for."""
+    """An admin key with agents is refused, because admins reach everything; a reader's key is bound to its agents."""
     made = {"tenant": "t", "role": "reader", "agents": ["ann"]}
     refused = await world.client.post("/v1/admin/keys", json={**made, "role": "admin"}, headers=key_header("admin"))
     assert "reader or writer" in problem(refused, 422)["detail"]
@@ -175,7 +175,7 @@ async def test_admin_keys_are_not_bound(world: World) -> None:
 
 
 async def plant(world: World) -> dict[str, list[str]]:
-    """Store what is bob's, each with the mark, and return the ids by path parameter."""
+    """Store things that are bob's, with MARK in each text, and return their ids by path parameter."""
     secret = await world.thread("bob", resource="secret", initial_context=f"The plan is {MARK}")
     box = await world.thread("bob", resource="boxes", variables=SESSION, initial_context=f"The plan is {MARK}")
     loose = await world.thread("host", key="loose", initial_context=f"The plan is {MARK}")
@@ -213,7 +213,7 @@ class Walk:
         self._document, self._world, self._ids = document, world, ids
 
     async def leaks(self, key: str, **named: str) -> list[str]:
-        """The operations whose answer to a call with `key` contains the mark. named: fields that every call has."""
+        """The operations whose answer to a call with `key` contains MARK. named: values of fields in every call."""
         found = []
         for method, path, operation in self._operations():
             for target in self._targets(path):
@@ -293,7 +293,7 @@ class Walk:
 
 
 async def test_no_call_of_the_document_gives_an_agent_what_is_not_its_own(world: World) -> None:
-    """The same walk with a key of no agent finds the mark in many answers, so the walk does reach it."""
+    """The same walk with a key that is bound to no agent finds MARK in many answers, so it does reach them."""
     ids = await plant(world)
     document = (await world.client.get("/openapi.json")).json()
     walk = Walk(document, world, ids)

@@ -60,7 +60,7 @@ def old(root: Path) -> None:
 
 
 def transcripts(home: Path) -> str:
-    """Write a transcript of Claude Code and a rollout of Codex in one project; its namespace."""
+    """Write a transcript of Claude Code and a rollout of Codex in one project; return its namespace."""
     folder = str(home / "shop")
     talk = ClaudeTranscript("s1", folder)
     talk.user(FACT)
@@ -75,7 +75,7 @@ def transcripts(home: Path) -> str:
 
 
 def test_a_dry_run_shows_what_would_be_taken_and_opens_nothing(home: Path) -> None:
-    """Namespaces, sessions, messages, dates, and what is left out with the reason."""
+    """It lists namespaces, sessions, messages, dates, and what is left out and why. No store is created."""
     namespace = transcripts(home)
     plan = as_json(home, "claude-code", "--dry-run")
     assert plan["namespaces"][namespace] == {
@@ -121,7 +121,7 @@ def test_a_path_without_matching_files_is_explained(home: Path, source: str, exp
 
 
 def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
-    """They are left out rather than put where something else is."""
+    """Without one they are left out, and not put into the namespace of another project."""
     dump = home / "mem0.json"
     dump.write_text('{"results": [{"id": "1", "memory": "Ann likes tea."}]}')
     done = call(home, "mem0", str(dump))
@@ -153,7 +153,7 @@ def _answer_of(body: Any) -> bytes:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
-    """It says that the import is not complete and how to go on; exit code 1."""
+    """The summary says that the import is not complete and how to go on; exit code 1."""
     transcripts(home)
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = f"{heeding}; from api.cli.main import app; app()"
@@ -232,7 +232,7 @@ def test_memories_and_notes_are_imported_as_they_are(
 
 @pytest.mark.anyio
 async def test_parts_go_over_http_with_what_was_said_before(client: httpx.AsyncClient) -> None:
-    """The service counts positions on and answers one outcome a message."""
+    """The service goes on counting from the earlier messages, and answers with one outcome for each message."""
     before = SaidBefore(count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")])
     part = SessionPart("n", "s", (SessionMessage(role="assistant", content=FACT),), before)
     (outcome,) = await RemoteBackend(ApiClient(client)).write_part(part)

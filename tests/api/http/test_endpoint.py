@@ -8,7 +8,7 @@ import pytest
 pytestmark = pytest.mark.anyio
 
 NOTING = {"/v1/prospective/due", "/v1/threads/{thread_id}"}
-"""GETs that may note what they have shown, which a HEAD shows to nobody."""
+"""Paths whose GET may record what it returns as used. A HEAD returns nothing, so it is refused."""
 
 
 async def test_head_answers_like_get(client: httpx.AsyncClient) -> None:

@@ -33,7 +33,7 @@ CHECKS = [
     negative_data_rejection,
     unsupported_method,
 ]
-"""All that apply: that valid data is accepted can't be told from a schema which has no word for "not blank"."""
+"""All checks that apply. That valid data is accepted is not checked: a schema cannot say "not blank"."""
 
 
 @schemathesis.serializer("application/x-ndjson")

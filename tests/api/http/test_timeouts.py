@@ -46,7 +46,7 @@ async def early() -> None:
 
 @asynccontextmanager
 async def serving(body_s: float) -> AsyncIterator[int]:
-    """A running server with short timeouts; its port."""
+    """Run a server with short timeouts; yields its port."""
     app = Litestar([swallow, early], middleware=[BodyDeadline(body_s)], exception_handlers={Exception: answer_problem})
     server = uvicorn.Server(uvicorn.Config(app, http=HastyProtocol, ws="none", log_config=None))
     with socket.socket() as bound:

@@ -11,7 +11,7 @@ SECRET = "ghp" + "_Zq7Xk2Lm9Pw4Rt6Yb1Nc8Vd3Hf5Jg0Ks"
 SAID = f"The deploy key is {SECRET} and it is kept in the vault until the audit"
 
 Door: TypeAlias = tuple[str, str, Any]
-"""Method, path and body of a call; {ID} in a path is the `id` of the answer before it, whatever it is called there."""
+"""Method, path and body of a call. {ID} in a path stands for the id in the previous answer, under any name."""
 
 _OWN: dict[str, dict[str, Any]] = {
     "episodic": {"title": SAID, "context": SAID, "speaker": f"a {SECRET}"},

@@ -29,11 +29,11 @@ ROOT = "/memories"
 MAX_LINES = 999_999
 
 Steps: TypeAlias = Generator[Description[Any], Any, str]
-"""A command: yields the calls that it needs, is sent their answers (None where there is no item), returns a text."""
+"""Generator for one command: yields calls, is sent their answers (None for a missing item), returns the text."""
 
 
 class MemoryTool(BetaAbstractMemoryTool):
-    """Claude's memory directory, kept in the namespace of `memory`. path: of the items that are its files."""
+    """Claude's memory directory, kept in the namespace of `memory`. path: the item path of its files."""
 
     def __init__(self, memory: Remembrancer, path: Sequence[str] = ("claude-memory",)) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class _Files:
         self._path = list(path)
 
     def steps(self, command: Any) -> Steps:
-        """The steps of a command; of deleting everything for None."""
+        """The steps of a command, or of deleting every file if `command` is None."""
         if command is None:
             return self._clear()
         steps: Steps = getattr(self, command.command)(command)
@@ -216,7 +216,7 @@ class _Files:
             offset += PAGE
 
     def _at(self, path: str, key: str) -> Generator[Description[Any], Any, dict[str, str]]:
-        """The file with this key, or the files below it."""
+        """The text by key of this file, or else of the files below it. Raises ToolError if there is none."""
         text = yield from self._read(key)
         files = (yield from self._below(key)) if text is None else {key: text}
         if not files:
@@ -224,7 +224,7 @@ class _Files:
         return files
 
     def _inside_directory(self, path: str, key: str) -> Generator[Description[Any], Any, None]:
-        """Refuse a path that leads through a file."""
+        """Raise ToolError if a parent directory of the key is a file."""
         parents = key.split("/")[:-1]
         for depth in range(1, len(parents) + 1):
             if (yield from self._read("/".join(parents[:depth]))) is not None:
@@ -232,7 +232,7 @@ class _Files:
 
 
 def _no_file() -> Generator[Description[Any], Any, str | None]:
-    """Steps that find no file: the root is a directory."""
+    """Steps that return None, because the root directory is not a file."""
     return None
     yield
 
@@ -271,7 +271,7 @@ def _occurrences(text: str, part: str) -> Iterator[int]:
 
 
 def _listing(path: str, files: dict[str, str]) -> Iterator[str]:
-    """Lines of size and path: of the directory, and of what is in it up to two levels deep."""
+    """Yield a line with size and path for the directory, and for everything in it up to two levels deep."""
     sizes: dict[str, int] = {}
     start = len(_key(path)) + 1 if _key(path) else 0
     for key, text in files.items():

@@ -1,8 +1,8 @@
 """How a call is described once, for a sync and an async client.
 
-A method of a group of calls returns a description: a `Request` or an `Upload` under the decorator `Call`, `Pages` or
-`Lines` under `Each`. On a client with a `Connection` the decorated method carries the call out and returns its answer,
-or an iterator; with an `AsyncConnection` it returns an awaitable, or an async iterator.
+Each call is a method that returns a description of what to send. Under the decorator `Call` this is a `Request` or an
+`Upload`, under `Each` it is `Pages` or `Lines`. On a client with a `Connection` the decorated method makes the call and
+returns its answer or an iterator. With an `AsyncConnection` it returns an awaitable or an async iterator.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ Line: TypeAlias = Mapping[str, Any] | str | bytes
 
 
 class Description(Generic[T]):
-    """What is to be sent; the answer is a T."""
+    """Description of what to send. T is the type of the answer."""
 
 
 @dataclass(frozen=True)
 class Request(Description[T]):
     """A call: its method and path, and the type that its answer is decoded into (NoneType for an empty one).
 
-    repeatable: whether it may be sent again when it is not known whether it was done, as a read may; a call with an
-    idempotency key may, too. accepts: statuses of errors that have the answer's type.
+    repeatable: whether it may be sent again if it is unknown whether it was done, as a read may. A call with an
+    idempotency key may always be sent again. accepts: error statuses whose body has the answer's type, too.
     """
 
     method: str
@@ -57,14 +57,14 @@ class Request(Description[T]):
 
 @dataclass(frozen=True)
 class Pages(Generic[T]):
-    """A list that is answered in pages. turn: the entries of a page, and the request for the next one, if any."""
+    """A list that is answered in pages. turn: gives a page's entries, and the next request or None."""
 
     first: Request[Any]
     turn: Callable[[Any], tuple[list[T], Request[Any] | None]]
 
 
 def by_cursor(first: Request[T], entries: Callable[[T], list[EntryT]]) -> Pages[EntryT]:
-    """The pages from `first` on, each of which names the cursor of the next one. entries: gives those of a page."""
+    """Pages from the request `first` on, each with the cursor of the next. entries: gives those of a page."""
 
     def turn(page: Any) -> tuple[list[EntryT], Request[T] | None]:
         query = {**first.query, "cursor": page.next_cursor}
@@ -81,7 +81,7 @@ class Lines(Generic[T]):
 
 
 class Upload(Description[UploadAnswer]):
-    """Lines that are sent in parts, and the result so far. request: of a part with this body.
+    """Lines that are sent in parts, and the result so far. request: makes the request for a part from its body.
 
     A line is an object, or JSON text; blank ones are skipped.
     """
@@ -101,7 +101,7 @@ class Upload(Description[UploadAnswer]):
         self._refused: list[BatchItem] = []
 
     def add(self, line: Line) -> Request[BatchAnswer] | None:
-        """Take a line; the request of the part before it, if that is full."""
+        """Add a line. If it does not fit into the current part, return the request for that part."""
         text = encode(line) if isinstance(line, Mapping) else line.encode() if isinstance(line, str) else line
         text = text.strip()
         if not text:
@@ -113,12 +113,12 @@ class Upload(Description[UploadAnswer]):
         return request
 
     def rest(self) -> Request[BatchAnswer] | None:
-        """The request of the lines that were not sent yet; None if there are none."""
+        """The request for the lines that were not sent yet; None if there are none."""
         part, self._part, self._size = self._part, [], 0
         return self._request(b"\n".join(part)) if part else None
 
     def take(self, answer: BatchAnswer) -> None:
-        """Add the answer to a part to the result."""
+        """Add to the result what the service answered to a part."""
         for name in self._counts:
             self._counts[name] += getattr(answer.counts, name)
         for item in answer.results:
@@ -158,7 +158,7 @@ class Group(Generic[ConnectionT_co]):
         return {**members, **options, "namespace": self._scope(options)}
 
     def _split(self, options: Mapping[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The query, which has the namespace and the options of these names, and the other options, for the body."""
+        """Split `options` into the query, with the namespace and the options in `names`, and the rest for the body."""
         in_query = {"namespace", *names}
         query = {name: value for name, value in options.items() if name in in_query}
         return self._query(query), {name: value for name, value in options.items() if name not in in_query}
@@ -180,7 +180,7 @@ class Call(Generic[P, T]):
         self, group: Group[AsyncConnection], owner: type | None = None
     ) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, group: Any, owner: type | None = None) -> Any:
-        """The method of the group's client."""
+        """The method that makes the call over the group's connection; this decorator itself on the class."""
         return self if group is None else _bound(group, self.describe, group.connection.run)
 
 
@@ -198,7 +198,7 @@ class Each(Generic[P, T]):
     @overload
     def __get__(self, group: Group[AsyncConnection], owner: type | None = None) -> Callable[P, AsyncIterator[T]]: ...
     def __get__(self, group: Any, owner: type | None = None) -> Any:
-        """The method of the group's client."""
+        """The method that makes the call over the group's connection; this decorator itself on the class."""
         return self if group is None else _bound(group, self.describe, group.connection.each)
 
 
@@ -220,7 +220,7 @@ def _plain(value: Any) -> Any:
 
 
 def segment(name: str) -> str:
-    """`name` as one segment of a path. Raises ValueError for those that would lead to another path."""
+    """`name` as one segment of a path. Raises ValueError for a name that would lead to another path."""
     if name in ("", ".", ".."):
         raise ValueError(f"not an id: {name!r}")
     return quote(name, safe="")

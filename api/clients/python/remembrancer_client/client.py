@@ -27,7 +27,7 @@ ClientT = TypeVar("ClientT", bound="AnyClient[Any]")
 class AnyClient(Memories[ConnectionT_co]):
     """The calls of both clients: those on memories here, the others in groups.
 
-    working: working memory. hooks: events of an agent's session. threads, workflows, items: as the API has them.
+    working: working memory. hooks: events of an agent's session. threads, workflows, items: calls on these.
     admin: export, import, keys and upkeep; needs an admin key.
     """
 
@@ -50,8 +50,9 @@ class AnyClient(Memories[ConnectionT_co]):
 class Remembrancer(AnyClient[Connection]):
     """A client of the service at `url`.
 
-    Without them, url, key and namespace are those of REMEMBRANCER_URL (or http://127.0.0.1:8707), REMEMBRANCER_KEY and
-    REMEMBRANCER_NAMESPACE. namespace: of calls that name none. timeout: in seconds, or httpx's. transport: httpx's.
+    Defaults of url, key and namespace: the variables REMEMBRANCER_URL (or http://127.0.0.1:8707), REMEMBRANCER_KEY and
+    REMEMBRANCER_NAMESPACE. namespace: used by calls that name none. timeout: seconds, or a timeout of httpx. transport:
+    a transport of httpx.
     """
 
     def __init__(

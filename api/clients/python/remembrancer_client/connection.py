@@ -248,7 +248,7 @@ class AsyncConnection:
 
 
 def _reads(description: Description[Any]) -> bool:
-    """Whether a 404 means that there is nothing to read; that of a write means that the URL is not a service's."""
+    """Whether a call is a read, so that a 404 means "not there"; for a write it means that the URL is wrong."""
     return isinstance(description, Request) and description.method == "GET"
 
 

@@ -9,7 +9,7 @@ from remembrancer_client.options.sessions import ChatMessage
 
 
 async def capture(memory: AsyncRemembrancer, session_id: str, messages: Iterable[tuple[str, str]]) -> None:
-    """Give what was said in a session, as roles and texts, to the service, which keeps what is worth it."""
+    """Send the messages of a session, each a role and a text, to the service, which stores what is worth keeping."""
     said: list[ChatMessage] = [{"role": role, "content": text} for role, text in messages if text.strip()]
     if said:
         await memory.hooks.session_stop(session_id, said, ended=False)

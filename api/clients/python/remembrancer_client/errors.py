@@ -55,7 +55,7 @@ class UnexpectedAnswer(RemembrancerError):
 
 
 class UploadFailed(RemembrancerError):
-    """A part of an upload failed: the cause is its error. result: of the parts before it, which stay."""
+    """A part of an upload failed; `__cause__` is the error. result: what was done with the parts before it."""
 
     def __init__(self, message: str, result: UploadAnswer) -> None:
         super().__init__(message)
@@ -65,8 +65,8 @@ class UploadFailed(RemembrancerError):
 class Problem(RemembrancerError):
     """An error that the service answered: an RFC 9457 problem document.
 
-    status: of HTTP. errors: of single fields. retry_after: seconds, where the service named them. current_version: of
-    the thread or workflow, after a version conflict.
+    status: the HTTP status. errors: what is wrong with single fields. retry_after: seconds, or None if none were named.
+    current_version: version of the thread or workflow, after a version conflict.
     """
 
     def __init__(self, document: ProblemDocument, retry_after: float | None) -> None:

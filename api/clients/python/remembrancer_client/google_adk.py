@@ -22,7 +22,7 @@ from remembrancer_client.options.memories import NewMemory
 class RemembrancerMemoryService(BaseMemoryService):
     """Remembers the events of sessions. Each app and user has a namespace of its own, `app/user`.
 
-    An event that is added again is merged into the first one. top_k: how many memories a search answers.
+    An event that is added again is merged into the first one. top_k: how many memories a search returns.
     """
 
     def __init__(self, memory: AsyncRemembrancer, *, top_k: int = 10) -> None:
@@ -74,7 +74,7 @@ class RemembrancerMemoryService(BaseMemoryService):
         return SearchMemoryResponse(memories=[_entry(hit.memory) for hit in answer.hits])
 
     async def delete_memory(self, *, app_name: str, user_id: str, memory_id: str | None = None) -> None:
-        """Delete a memory that a search has answered."""
+        """Delete a memory that a search has returned; do nothing without an id."""
         if memory_id is not None:
             await self._of(app_name, user_id).forget(memory_id)
 

@@ -16,8 +16,8 @@ from remembrancer_client.client import AsyncRemembrancer, Remembrancer
 class RemembrancerRetriever(BaseRetriever):
     """The best memories for a query, as documents with their score and type.
 
-    memory: with a `Remembrancer` all methods work, with an `AsyncRemembrancer` the async ones. k: how many documents.
-    options: of `search`, such as types, filters or session_id.
+    memory: with an `AsyncRemembrancer`, only the async methods work. k: how many documents to return.
+    options: passed to `search`, such as types, filters or session_id.
     """
 
     memory: Remembrancer | AsyncRemembrancer = Field(exclude=True)

@@ -27,7 +27,7 @@ from remembrancer_client.groups.items import Items
 from remembrancer_client.options.workflows import ItemSearchOptions, PathMatch
 
 CONCURRENT = 16
-"""Most calls of one batch that are on their way at the same time."""
+"""How many calls of one batch may be in flight at the same time."""
 
 
 class RemembrancerStore(BaseStore):

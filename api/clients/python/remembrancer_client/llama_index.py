@@ -13,7 +13,7 @@ from remembrancer_client.client import AsyncRemembrancer
 from remembrancer_client.conversations import capture
 
 RECALLS = 64
-"""Recalls of which the query is known when LlamaIndex wants them shorter."""
+"""How many recalled contexts are kept with their query, so that LlamaIndex can ask for a shorter one."""
 
 
 class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
@@ -34,14 +34,14 @@ class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
         return await self._recall(asked[-1], self.budget) if asked else ""
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
-        """Remember what user and assistant said, each in its session."""
+        """Remember what user and assistant said, each message in its own session."""
         said = [message for message in messages if message.role in (MessageRole.USER, MessageRole.ASSISTANT)]
         for session_id, part in groupby(said, lambda message: message.additional_kwargs.get("session_id")):
             texts = ((message.role.value, message.content or "") for message in part)
             await capture(self.memory, session_id or "llama-index", texts)
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
-        """The context again in a budget that is smaller by `tokens_to_truncate`; None if nothing fits."""
+        """Recall the context again in a budget that is smaller by `tokens_to_truncate`; None if nothing fits."""
         query, tokens = self._recalls.get(content, ("", 0))
         budget = tokens - tokens_to_truncate
         return (await self._recall(query, budget)) or None if query and budget > 0 else None

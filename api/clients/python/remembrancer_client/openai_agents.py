@@ -38,7 +38,7 @@ class RemembrancerSession:
         self._path = ["openai-agents", session_id.replace("%", "%25").replace(".", "%2E")]
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
-        """The latest `limit` items, oldest first; all without a limit or below 0."""
+        """The latest items, oldest first: `limit`, or else the settings' limit; all if that is None or below 0."""
         limit = resolve_session_limit(limit, self.session_settings)
         return [entry.value for entry in await self._entries(limit)]
 

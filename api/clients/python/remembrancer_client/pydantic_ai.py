@@ -50,13 +50,13 @@ class RemembrancerCapability(AbstractCapability[Any]):
         return (await self.memory.remember(content)).status
 
     async def for_run(self, ctx: RunContext[Any]) -> RemembrancerCapability:
-        """The capability of one run, which knows what it has recalled."""
+        """A copy for one run, with its own record of what it has recalled."""
         return replace(self)
 
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
-        """The request with what helps the newest prompt before it."""
+        """The request, with what was recalled for the newest prompt inserted before that prompt."""
         prompts = [
             (place, _text(part.content))
             for place, message in enumerate(request_context.messages)

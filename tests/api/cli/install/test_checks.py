@@ -68,7 +68,7 @@ def test_clients_that_work_are_named_with_what_answers(service: Process, project
 
 @pytest.mark.usefixtures("project")
 def test_install_says_that_the_service_refuses_the_key(service: Process) -> None:
-    """Before a session fails: for no key, and for an unknown one."""
+    """`install` warns about a missing or unknown key at once, before a session fails."""
     install = ("install", "claude-code", "--url", service.url)
     assert "The service needs a key, so nothing is remembered" in call(*install).output
     assert "The service does not know this key" in call(*install, "--key", "unknown-key").output

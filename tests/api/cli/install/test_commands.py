@@ -69,7 +69,7 @@ def test_dry_run_changes_nothing(home: Path) -> None:
 
 
 def test_claude_code_gets_http_hooks_and_a_command_at_the_start(home: Path) -> None:
-    """SessionStart runs a command, which alone is possible there; all other events are posted, with a short timeout."""
+    """SessionStart runs a command, as it allows nothing else; all other events are posted, with a short timeout."""
     call("install", "claude-code", "--url", "http://localhost:9999/")
     hooks = settings(home / ".claude" / "settings.json")["hooks"]
     assert tuple(hooks) == EVENTS

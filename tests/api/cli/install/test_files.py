@@ -53,7 +53,7 @@ def files(home: Path) -> SettingsFiles:
 
 
 def installed(files: SettingsFiles, wanted: Installation) -> list[str]:
-    """Install; what happened to each file."""
+    """Install, and return what happened to each file."""
     changes = [files.plan_install(file) for file in files_of(wanted)]
     for change in changes:
         files.apply(change)
@@ -61,7 +61,7 @@ def installed(files: SettingsFiles, wanted: Installation) -> list[str]:
 
 
 def uninstalled(files: SettingsFiles, wanted: Installation) -> list[str]:
-    """Uninstall; what happened to each file."""
+    """Uninstall, and return what happened to each file."""
     changes = [files.plan_uninstall(file) for file in files_of(replace(wanted, key=None))]
     for change in changes:
         files.apply(change)
@@ -113,7 +113,7 @@ def test_uninstall_restores_every_byte(
 
 
 def assert_foreign_members_stay(before: Any, after: Any) -> None:
-    """Every member of `before` is in `after`, with elements of arrays in the same order; but for those of our name."""
+    """Check that `after` has every member of `before` but ours, with elements of arrays in the same order."""
     for name, value in before.items():
         if name == "hooks":
             for event, groups in value.items():
@@ -281,7 +281,7 @@ def test_write_that_fails_leaves_the_old_file(
 
 
 def test_damaged_record_is_named(home: Path, files: SettingsFiles) -> None:
-    """A record that cannot be read is not guessed at; without it the entries alone are taken out."""
+    """An unreadable record is an error; once it is deleted, uninstalling removes our entries."""
     installed(files, CODEX)
     records = list((home.parent / "state" / "installed").iterdir())
     for record in records:

@@ -41,7 +41,7 @@ class _Service(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def service() -> Iterator[tuple[str, type[_Service]]]:
-    """A service that answers as the handler class says; its URL and that class."""
+    """Yield the URL of a service and its handler class, which sets the answers."""
     handler = type("Handler", (_Service,), {"calls": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
@@ -88,7 +88,7 @@ def test_nothing_is_printed_where_there_is_nothing_to_say(
 
 
 def test_service_that_is_away_is_no_error() -> None:
-    """Without a service, or with one that cannot be named, the hook ends at once and prints nothing."""
+    """If nothing listens or the URL is wrong, the hook ends with code 0 and prints nothing."""
     for url in ("http://127.0.0.1:1", "http://nowhere.invalid", "http://127.0.0.1:x"):
         done = run_hook(url)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -86,7 +86,7 @@ def test_malformed_text_is_refused(text: str, reason: str) -> None:
 
 
 def test_value_of_another_type_on_the_way_is_refused() -> None:
-    """A member that has to be an object or an array and is none is named."""
+    """The error names the member that has to be an object or an array but is not."""
     document = JsonText('{"hooks": "none", "list": {}}')
     with pytest.raises(MalformedSettings, match="hooks must be an object"):
         document.set(("hooks", "Stop"), [])

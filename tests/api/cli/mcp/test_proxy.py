@@ -47,7 +47,7 @@ INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo":
 
 @contextmanager
 def serving(application: Litestar, port: int) -> Iterator[str]:
-    """The application on a loopback port, in a thread; its address."""
+    """Serve the application on a loopback port, in a thread; yields its URL."""
     config = uvicorn.Config(application, port=port, log_config=None, ws="none", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -71,7 +71,7 @@ async def program(*arguments: str, mode: str = "legacy", **variables: str) -> As
 
 
 def answers(messages: Sequence[Mapping[str, Any] | str], proxy: StdioProxy) -> dict[Any, dict[str, Any]]:
-    """The answers of the proxy to these messages, a line each, by their ids."""
+    """Send the messages to the proxy, one a line, and return its answers by id."""
     lines = [message if isinstance(message, str) else json.dumps(message) for message in messages]
     target = io.BytesIO()
     anyio.run(proxy.run, io.BytesIO("\n".join([*lines, ""]).encode()), target)
@@ -82,7 +82,7 @@ def answers(messages: Sequence[Mapping[str, Any] | str], proxy: StdioProxy) -> d
 def request(
     number: int, method: str, params: Mapping[str, Any] | None = None, *, modern: bool = False
 ) -> dict[str, Any]:
-    """A request of either era of the protocol."""
+    """A JSON-RPC request in the older form of the protocol, or in the newer one if `modern`."""
     meta = {"_meta": META} if modern else {}
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": {**(params or {}), **meta}}
 
@@ -114,7 +114,7 @@ async def test_the_program_passes_calls_to_the_service_in_both_eras(
 
 
 def test_a_wrong_key_is_said_to_the_model(guarded: Services) -> None:
-    """A tool call answers with the refusal; a handshake is an error with it."""
+    """The text of the refusal is in the tool's result, and in the error of the handshake."""
     with serving(create_app(guarded), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {"Authorization": "Bearer wrong-key"}, "default")
         answered = answers([request(1, "initialize", INITIALIZE), recall(2)], proxy)
@@ -143,7 +143,7 @@ def test_without_a_service_a_client_connects_and_calls_answer_with_an_error(*, m
 
 
 def test_a_service_that_comes_back_is_used_again() -> None:
-    """The same client, without a new handshake, before, during and after a stop of the service."""
+    """One proxy answers calls before and after a stop of the service, and with an error while it is stopped."""
     port = free_port()
     proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
     outcomes = []
@@ -158,7 +158,7 @@ def test_a_service_that_comes_back_is_used_again() -> None:
 
 
 def test_lines_that_are_no_requests_do_no_harm() -> None:
-    """Not JSON, no object, notifications, and answers: errors where the protocol has one, else nothing."""
+    """Bad JSON, other values, notifications and answers get an error where the protocol has one, else nothing."""
     with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {}, "default")
         answered = answers(
@@ -186,7 +186,7 @@ def test_lines_that_are_no_requests_do_no_harm() -> None:
 
 
 def test_a_version_that_nobody_knows_is_answered_with_the_newest_of_the_handshakes() -> None:
-    """As the service does."""
+    """The proxy answers so when no service runs, as the service does."""
     initialize = request(1, "initialize", {**INITIALIZE, "protocolVersion": "1999-01-01"})
     port = free_port()
     proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
@@ -201,7 +201,7 @@ def test_a_version_that_nobody_knows_is_answered_with_the_newest_of_the_handshak
 def test_two_windows_at_once_start_one_service(
     tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The service is detached, outlives both, writes to a log, and answers the first call of each."""
+    """The service is detached, outlives both clients, writes to a log, and answers the first call of each."""
     port = free_port()
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))

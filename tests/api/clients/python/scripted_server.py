@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the server: after `delay_s`, or a connection that is closed without one (status 0)."""
+    """An answer, sent after `delay_s`. With status 0 the connection is closed without an answer."""
 
     status: int = 200
     body: Any = None

@@ -69,7 +69,7 @@ def test_namespaces_stay_apart(memory: Remembrancer) -> None:
 
 
 def test_a_history_shows_earlier_texts(memory: Remembrancer) -> None:
-    """`from` of the API is `since`, as a time."""
+    """The member `from` of the API is the field `since`, as a datetime."""
     memory_id = memory.remember("The build runs on Friday", type="semantic").id or ""
     memory.update(memory_id, content="The build runs on Monday")
     versions = memory.history(memory_id).versions
@@ -209,7 +209,7 @@ def test_items_are_kept_under_their_keys(memory: Remembrancer) -> None:
 
 
 def test_a_text_is_no_path_of_items(memory: Remembrancer) -> None:
-    """Its letters are not taken for labels."""
+    """A text instead of a list of labels is a TypeError; its letters are not taken for labels."""
     for call in (
         lambda: memory.items.put("users", "k", 1),
         lambda: memory.items.get("users", "k"),
@@ -229,7 +229,7 @@ def test_a_key_that_no_header_can_carry_is_refused(url: str, key: str) -> None:
 
 
 def test_judgement_model_and_upkeep_calls_answer_with_their_types(memory: Remembrancer) -> None:
-    """The calls beside memories answer with their types."""
+    """Each of these calls returns an object of its own answer type."""
     assert memory.classify("Run the migrations first, then deploy").type in {"procedural", "semantic", "prospective"}
     assert memory.review("We decided to use Postgres").decision in {"store", "reject"}
     assert memory.models("fast").models

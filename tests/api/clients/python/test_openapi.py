@@ -37,9 +37,9 @@ NOT_CALLED_FROM_PYTHON = {
 FIXED_BY_THE_METHOD = {"format", "cursor", "after", "confirm", "namespace", "items", "agent_id"}
 """Options that a method sets itself or takes by another name."""
 LEFT_OUT = {"Threads.open_all": {"key", "parent_id", "resource", "initial_context", "workflow_id"}}
-"""Options that do not belong to what a method is for."""
+"""Options of the API that a method leaves out because they do not fit its purpose."""
 NAMES = {"HistoryVersion": {"since": "from"}}
-"""Members whose name is no Python name."""
+"""Members of the API whose name is a Python keyword, by the field that holds each."""
 
 Document = dict[str, Any]
 

@@ -110,7 +110,7 @@ def test_attempts_are_bounded(run: Run) -> None:
 
 @pytest.mark.parametrize("fault", [BUSY, AWAY, BROKEN])
 def test_a_write_without_a_key_is_sent_once(run: Run, fault: Reply) -> None:
-    """What cannot be told from a first write is not repeated."""
+    """The service could not tell a repeat from a new write, so there is none."""
     with scripted(fault, STATS) as server:
         with pytest.raises(RemembrancerError):
             run(server.url, lambda client: client.update("1", content="new"))
@@ -235,7 +235,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_call_without_a_namespace_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No scope is made up; an empty one is not replaced by that of the environment."""
+    """No namespace is made up, and an empty one is not replaced by that of the environment."""
     monkeypatch.delenv("REMEMBRANCER_NAMESPACE", raising=False)
     with Remembrancer() as client, pytest.raises(ValueError, match="REMEMBRANCER_NAMESPACE"):
         client.stats()
@@ -254,7 +254,7 @@ def test_an_id_never_leads_to_another_path(name: str) -> None:
 
 @pytest.mark.parametrize("label", ["a.b", ""])
 def test_a_label_never_becomes_several(label: str) -> None:
-    """The item under `a.b` is not that under `a`, `b`."""
+    """A label with a dot is refused, because the path `a.b` would mean the labels `a`, `b`."""
     with Remembrancer(namespace="n") as client, pytest.raises(ValueError, match="label"):
         client.items.get([label], "k")
 

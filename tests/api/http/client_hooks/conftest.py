@@ -37,7 +37,7 @@ def with_client_sessions(services: Services, live: LiveClient) -> Services:
 class ClientSession:
     """A session of a client: posts its events, with `headers`. prompts: number of prompts so far.
 
-    answer_headers: of the last answer to it or to a session made of it by `another`.
+    answer_headers: headers of the last answer to this session, or to one made of it by `another`.
     """
 
     http: httpx.AsyncClient

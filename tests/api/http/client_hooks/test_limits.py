@@ -55,7 +55,7 @@ async def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tikt
 async def test_what_is_added_keeps_to_tokens_and_characters(
     clock: Clock, tokenizers: dict[str, TiktokenTokenizer], kind: str, client: str, margin: float
 ) -> None:
-    """With what the client puts around it, and by the model's own count, which the margin covers."""
+    """Both limits hold with the text that the client puts around it, and for the model's own count of tokens."""
     services = fake_services(clock)
     parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, clock)
     services = replace(services, tokenizers=tokenizers, retriever=Retriever(parts), models=RegistrySource(None))
@@ -80,7 +80,7 @@ class BrokenStore(InMemoryStore):
     slow_s = 0.0
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """Fail or wait first."""
+        """The candidates, after the wait; or Unavailable if the store is away."""
         await anyio.sleep(self.slow_s)
         if self.away:
             raise Unavailable("the store is away")
@@ -93,14 +93,14 @@ class BrokenEmbedder(FakeEmbedder):
     away = False
 
     async def embed_query(self, text: str) -> Embedding:
-        """Fail first."""
+        """The embedding; or Unavailable if the encoder is away."""
         if self.away:
             raise Unavailable("the encoder is away")
         return await super().embed_query(text)
 
 
 async def test_without_store_or_encoder_a_hook_fails_no_prompt(clock: Clock) -> None:
-    """The answer is `{}` and says in a header that it is degraded; without the encoder, words are searched."""
+    """Without the store the answer is `{}`, with a header for "degraded"; without the encoder, words are searched."""
     store, embedder = BrokenStore(FakeEmbedder().dimensions), BrokenEmbedder()
     services = fake_services(clock, store, encoders=(embedder, FakeSparse()))
     async with connect(services) as http:
@@ -139,7 +139,7 @@ async def test_what_was_acknowledged_is_stored_when_the_store_is_back(clock: Clo
 
 
 async def test_without_the_live_store_a_hook_adds_nothing(tmp_path: Path, clock: Clock) -> None:
-    """It is not known what the session was shown; when the store is back, sessions go on."""
+    """Only the live store knows what the session was shown. When it is back, sessions go on."""
     async with running_server(tmp_path) as live:
         services = with_client_sessions(fake_services(clock), live)
         async with connect(services) as http:

@@ -29,7 +29,7 @@ def in_folder(session: ClientSession, cwd: str, **changes: Any) -> ClientSession
 
 
 async def test_two_projects_never_see_each_other(session: ClientSession) -> None:
-    """Folders of the same name and sessions of the same id are no common scope."""
+    """Nothing is shared by folders of the same name or by sessions of the same id."""
     await session.exchange(FACT, "Good.")
     for cwd in (f"/projects/{uuid.uuid4()}/shop", "/", "/projects", "C:\\projects\\shop"):
         other = in_folder(session, cwd, session_id=session.session_id)
@@ -38,7 +38,7 @@ async def test_two_projects_never_see_each_other(session: ClientSession) -> None
 
 
 async def test_the_header_names_the_namespace_before_the_folder(session: ClientSession) -> None:
-    """An empty header, of a client whose variable is not set, names none."""
+    """The header takes precedence; an empty one, of a client whose variable is not set, names no namespace."""
     named = replace(session, headers={"X-Remembrancer-Namespace": "café ü"})
     await named.exchange(FACT, "Good.")
     assert await session.memories() == []
@@ -75,14 +75,14 @@ async def test_a_session_that_changes_its_folder_stays_in_its_project(session: C
 
 @pytest.mark.parametrize("cwd", [None, "", "shop", "~/shop", 7])
 async def test_an_event_that_names_no_project_is_refused(client: httpx.AsyncClient, cwd: object) -> None:
-    """It would be a scope that all projects share."""
+    """Its memories would go into a namespace that all projects share."""
     for name in ("claude-code", "codex", "vscode"):
         answer = await client.post(f"/v1/hooks/{name}", json={**EVENT, "cwd": cwd})
         assert problem(answer, 422)["detail"].startswith("cwd: ")
 
 
 async def test_a_broken_override_file_is_refused(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """Another namespace than the one that the file means would be the worst fault."""
+    """Otherwise memories would go into another namespace than the one that the file means."""
     (tmp_path / OVERRIDE_FILE).write_text("namespace: yaml")
     answer = await client.post("/v1/hooks/codex", json={**EVENT, "cwd": str(tmp_path)})
     assert OVERRIDE_FILE in problem(answer, 422)["detail"]
@@ -101,14 +101,14 @@ async def test_a_broken_override_file_is_refused(client: httpx.AsyncClient, tmp_
         (b'{"hook_event_name": "Stop", "session_id": "a", "cwd": "/a", "x": ' + b"[" * 100_000, 400),
     ],
 )
-async def test_what_is_no_event_is_refused(client: httpx.AsyncClient, body: bytes, status: int) -> None:
-    """A problem says what was expected."""
+async def test_a_body_that_is_no_event_is_refused(client: httpx.AsyncClient, body: bytes, status: int) -> None:
+    """Bad JSON is a 400, and JSON without the fields of an event a 422."""
     headers = {"content-type": "application/json"}
     problem(await client.post("/v1/hooks/vscode", content=body, headers=headers), status)
 
 
-async def test_a_name_that_is_none_is_refused(client: httpx.AsyncClient) -> None:
-    """The header must be a namespace in UTF-8."""
+async def test_an_invalid_namespace_in_the_header_is_refused(client: httpx.AsyncClient) -> None:
+    """A name that is too long or not UTF-8 is a 422 that names the header."""
     for value in (b"a" * 257, b"a\xff"):
         headers = {b"X-Remembrancer-Namespace": value}
         answer = await client.post("/v1/hooks/codex", json=EVENT, headers=headers)
@@ -116,7 +116,7 @@ async def test_a_name_that_is_none_is_refused(client: httpx.AsyncClient) -> None
 
 
 async def test_keys_and_tenants_hold(guarded: Services) -> None:
-    """Hooks write, so readers are refused; another tenant's project of the same folder is another one."""
+    """Readers are refused, because hooks write. For another tenant the same folder is another project."""
     async with connect(guarded) as http:
         event = {**EVENT, "cwd": "/projects/guarded"}
         assert (await http.post("/v1/hooks/codex", json=event)).status_code == 401

@@ -24,7 +24,7 @@ LONG = f"{FACT} {FAILURE} The gate of the depot is closed at weekends since the 
     ],
 )
 async def test_an_answer_that_repeats_what_was_shown_adds_no_memory(session: ClientSession, echo: str) -> None:
-    """The whole context, also quoted, or one memory, in other case and with other signs."""
+    """It may repeat the whole context, also quoted, or one memory in other case and punctuation."""
     await session.exchange(FACT, "Good.")
     before = {memory.id for memory in await session.memories()}
     following = session.another()

@@ -54,7 +54,7 @@ async def test_a_session_begins_with_what_is_pending_and_recent(session: ClientS
 
 @pytest.mark.parametrize("source", ["resume", "fork"])
 async def test_a_session_that_goes_on_begins_with_nothing(session: ClientSession, source: str) -> None:
-    """Its client repeats the transcript, which has what was shown."""
+    """A resumed or forked session is shown nothing at its start: its transcript has what was shown before."""
     await session.exchange(FACT, "Good.")
     assert await session.another().post("SessionStart", source=source) == {}
 
@@ -149,7 +149,7 @@ async def test_what_is_no_prompt_of_the_user_gets_nothing(session: ClientSession
 
 
 async def test_a_stop_that_is_sent_again_adds_nothing(session: ClientSession) -> None:
-    """Turns are known by session and prompt."""
+    """A turn is identified by its session and prompt, so it is not stored twice."""
     await session.prompt(FACT)
     for _ in range(3):
         assert await session.stop(FAILURE) == {}
@@ -239,8 +239,8 @@ async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session:
         assert (text.count(FACT), text.count(OTHER)) == (1, 1)
 
 
-async def test_prompts_of_a_session_at_once_are_not_shown_the_same(session: ClientSession) -> None:
-    """Each memory is in one of the answers."""
+async def test_prompts_sent_at_once_are_not_shown_the_same_memory(session: ClientSession) -> None:
+    """Of concurrent prompts in one session, only one is shown a memory."""
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
     following, texts = session.another(), list[str]()
@@ -269,7 +269,7 @@ async def test_a_session_that_begins_beside_a_prompt_is_shown_the_rest(
 
 
 class _SessionsBesideAPrompt(RedisClientSessions):
-    """Sessions in which a prompt is shown the memory `shown` just before anything else is claimed."""
+    """Sessions in which another prompt claims the memory `shown` just before each claim."""
 
     def __init__(self, live: LiveClient, shown: str) -> None:
         super().__init__(live)

@@ -30,7 +30,7 @@ TURNS = (
 
 
 def transcript(session: ClientSession, start: datetime, home: Path) -> None:
-    """Write the transcript of the turns, said at the times at which hooks report them but for fractions of seconds."""
+    """Write the transcript of the turns, whose times differ from those of the hooks by fractions of a second."""
     talk = ClaudeTranscript(session.session_id, session.cwd, start - timedelta(seconds=7.4))
     for prompt, answer in TURNS:
         talk.user(prompt)
@@ -59,7 +59,7 @@ async def imported(session: ClientSession, home: Path) -> SessionReport:
 
 
 def state(memories: list[Memory]) -> dict[str, tuple[str, int]]:
-    """Content and evidence of each memory, but for what only the transcript has."""
+    """Content and evidence count of each memory by id, without what only the transcript has."""
     return {
         memory.id: (memory.content, memory.evidence_count) for memory in memories if "I look." not in memory.content
     }

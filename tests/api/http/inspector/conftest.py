@@ -23,7 +23,7 @@ ORIGIN = {"Origin": "http://test", "Sec-Fetch-Site": "same-origin"}
 
 @dataclass
 class Visit:
-    """Opens pages and sends forms. namespace: of every page."""
+    """A visitor who opens pages and sends forms. namespace: parameter of every page and form."""
 
     client: httpx.AsyncClient
     namespace: str = "n"
@@ -50,7 +50,7 @@ class Visit:
         return got
 
     async def write(self, content: str, kind: str = "semantic", **fields: Any) -> str:
-        """Store a memory over the API; its id."""
+        """Store a memory over the API and return its id."""
         body = {"namespace": self.namespace, "type": kind, "content": content, **fields}
         memory_id: str = (await self.client.post("/v1/memories", json=body)).json()["id"]
         return memory_id

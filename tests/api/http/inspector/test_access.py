@@ -88,7 +88,7 @@ async def test_login_cookie_is_strict_and_has_nothing_of_the_key(guarded_client:
 
 
 async def test_login_over_https_sets_a_secure_cookie(guarded: Services) -> None:
-    """Behind TLS the cookie is never sent without it."""
+    """Behind TLS the cookie is marked so that it is never sent over plain HTTP."""
     async with connect(guarded) as client:
         client.base_url = httpx.URL("https://test")
         got = await client.post(
@@ -207,7 +207,7 @@ async def test_form_without_its_token_changes_nothing(visit: Visit) -> None:
 
 
 async def test_token_of_another_login_is_refused(guarded: Services) -> None:
-    """A token is worth something with the login that it was made for alone."""
+    """A token is valid only with the login for which it was made."""
     async with connect(guarded) as client, connect(guarded) as other:
         await log_in(client, "acme", Role.ADMIN)
         await log_in(other, "acme", Role.WRITER)

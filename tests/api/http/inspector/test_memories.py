@@ -63,7 +63,7 @@ async def test_wrong_search_shows_the_form_with_what_is_wrong(visit: Visit) -> N
 
 
 async def test_search_is_limited_to_a_type(visit: Visit) -> None:
-    """The type of the form holds."""
+    """With a type in the form, only memories of that type are shown."""
     await visit.write("The build runs on Friday.")
     await visit.write("The build ran on Friday.", "episodic")
     page = text_of(await visit.open("/search", q="build on Friday", type="episodic"))
@@ -151,7 +151,7 @@ async def test_steps_of_a_procedure_are_edited_by_line(visit: Visit) -> None:
 
 
 async def test_tags_with_commas_and_steps_with_line_breaks_stay_as_they_are(visit: Visit) -> None:
-    """What the form cannot show as one part is not taken apart by saving another field."""
+    """Saving another field does not split tags at their commas or steps at their line breaks."""
     tags, steps = ["a, b", "c"], ["Build\nand test", "Ship"]
     memory_id = await visit.write("Deploy", "procedural", steps=steps, tags=tags)
     form: dict[str, Any] = {"content": "Deploy", "tags": "a, b, c", "steps": "Build\r\nand test\r\nShip"}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def retrieve(visit: Visit, query: str = "when does the build run?", **body: Any) -> str:
-    """Build a context over the API; the id of its receipt."""
+    """Build a context over the API and return the id of its receipt."""
     asked = {"namespace": visit.namespace, "query": query, "floor": 0.0, **body}
     receipt_id: str = (await visit.client.post("/v1/retrieve", json=asked)).json()["receipt_id"]
     return receipt_id
@@ -36,7 +36,7 @@ async def test_receipt_says_of_each_candidate_whether_it_is_in_and_why(visit: Vi
 
 
 async def test_bars_show_tokens_against_budgets(visit: Visit) -> None:
-    """Each type's bar has a block for each memory, and a line at its first share."""
+    """Each type's bar has a block for each memory, and a line at its initial share."""
     await visit.write("The build runs on Friday.")
     page = await visit.open("/receipt", id=await retrieve(visit, budget=500))
     assert 'class="type-semantic cut"' in page
@@ -90,7 +90,7 @@ async def test_receipts_are_listed_newest_first_and_paged(visit: Visit) -> None:
 
 
 async def test_memory_names_the_receipts_it_was_in(visit: Visit) -> None:
-    """Its page loads them; they say whether it was in, and how far back was looked."""
+    """Its page loads a list that says whether it was in each context, and how many receipts were searched."""
     memory_id = await visit.write("The build runs on Friday.")
     assert "There are no receipts" in text_of(await visit.open("/memory/receipts", id=memory_id))
     await retrieve(visit)

@@ -247,7 +247,7 @@ async def test_hostile_names_are_escaped_in_every_view(visit: Visit) -> None:
 
 
 async def test_unknown_pages_are_not_found(visit: Visit) -> None:
-    """As is a form's address opened as a page."""
+    """So is the address to which a form is sent, if it is opened as a page."""
     for path in ("/nothing", "/memory/pin"):
         got: httpx.Response = await visit.client.get(f"/inspect{path}", params={"namespace": "n"})
         assert got.status_code in (404, 405)

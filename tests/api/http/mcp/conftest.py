@@ -1,4 +1,4 @@
-"""Fixtures: connections of the SDK's MCP client to the application, in both eras of the protocol."""
+"""Fixtures: connections of the SDK's MCP client to the application, in the older and the newer form of the protocol."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def client(services: Services) -> AsyncIterator[Client]:
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> str:
-    """The text that a tool answers with. The answer has no structured content, and is no error."""
+    """Call a tool and return its text. Checks that the answer has no structured content and is no error."""
     result = await client.call_tool(tool, arguments)
     text = _text(result)
     assert not result.is_error, text
@@ -64,7 +64,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> str:
 
 
 async def refused(client: Client, tool: str, **arguments: Any) -> str:
-    """The text of a tool's answer that is an error."""
+    """Call a tool and return its text. Checks that the answer is an error."""
     result = await client.call_tool(tool, arguments)
     text = _text(result)
     assert result.is_error, text
@@ -79,13 +79,13 @@ def _text(result: Any) -> str:
 
 
 async def remembered(client: Client, content: str, **fields: Any) -> str:
-    """Remember `content`; the id of the memory."""
+    """Remember `content` and return the id of the memory."""
     text = await call(client, "memory_remember", content=content, **fields)
     return text.split()[1]
 
 
 def rpc(method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A JSON-RPC request as clients of the older era send it."""
+    """A JSON-RPC request as clients of the older protocol send it."""
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params or {})}
 
 

@@ -98,7 +98,7 @@ async def test_the_namespace_is_of_the_path_then_the_header_then_the_key(
 
 
 async def test_the_namespace_is_default_if_nothing_names_one(services: Services) -> None:
-    """Without path, header and a key of its own namespace."""
+    """It is used if neither the path nor a header nor the key names one."""
     async with mcp_client(services) as client:
         known_id = await remembered(client, FACT)
     async with raw_client(services) as http:
@@ -159,8 +159,8 @@ async def test_a_header_chooses_which_tools_are_offered(services: Services) -> N
 
 
 @pytest.mark.parametrize("path", ["/mcp/%FF", "/mcp/%20", "/mcp/a%00b", f"/mcp/{'x' * 257}"])
-async def test_a_namespace_that_is_none_is_a_problem(services: Services, path: str) -> None:
-    """The path is checked like a namespace anywhere else."""
+async def test_an_invalid_namespace_in_the_path_is_a_problem(services: Services, path: str) -> None:
+    """It is checked like a namespace anywhere else, and answered with a 422."""
     async with raw_client(services) as client:
         body = problem(await client.post(path, json=rpc("ping")), 422)
     assert body["errors"][0]["path"] == "namespace"

@@ -41,7 +41,7 @@ async def test_the_same_statement_again_is_merged(client: Client) -> None:
 
 
 async def test_a_due_time_makes_a_to_do(client: Client) -> None:
-    """Without a type; with another type the due time is refused."""
+    """A due time without a type makes a to-do; with any type but prospective it is refused."""
     text = await call(client, "memory_remember", content="Renew the certificate", due="2030-01-31T10:00:00+01:00")
     assert "(prospective, due 2030-01-31 09:00Z)" in text
     refusal = await refused(client, "memory_remember", content="x", type="semantic", due="2030-01-31T09:00:00Z")
@@ -143,7 +143,7 @@ async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
 
 
 async def test_an_empty_memory_says_so(client: Client) -> None:
-    """Instead of an empty text; the line with the receipt is there all the same."""
+    """A recall that finds nothing says so instead of being empty, and has the line with the receipt."""
     text = await call(client, "memory_recall", query="anything at all?")
     assert text.startswith("Nothing is remembered that helps with this.\nreceipt ")
 

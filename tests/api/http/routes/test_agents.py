@@ -86,7 +86,7 @@ async def context_of(world: World, agent: str, key: str = "host", status: int = 
 
 
 async def furnish(world: World) -> dict[str, str]:
-    """Give the agents long-term memory, two threads, working items and a due task; the ids of the threads."""
+    """Give the agents memories, two threads, working items and a due task; return the ids of the threads."""
     await world.call("host", "POST", "/v1/memories", {"type": "semantic", "content": "The ledger runs on Postgres."})
     due = {"type": "prospective", "content": "Rotate the ledger password", "due_at": "2026-02-28T09:00:00Z"}
     await world.call("host", "POST", "/v1/memories", due)
@@ -119,7 +119,7 @@ async def test_one_call_gives_an_agents_whole_context(world: World) -> None:
 
 
 async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
-    """Not another's, and of the session's working items only its own."""
+    """It gets no other agent's context, and only its own agent's working items of the session."""
     await furnish(world)
     mine = await context_of(world, "ann", key="ann", query="ledger", session_id="s1", floor=0)
     assert [item["content"] for item in mine["parts"]["working"]["items"]] == ["Ann checks the ledger"]
@@ -141,7 +141,7 @@ async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: 
 
 
 async def test_the_models_allocation_divides_an_agents_context(world: World) -> None:
-    """Without a budget it has the window but its response; a stand-in tokenizer leaves its margin free."""
+    """The default budget is the window less the response; the margin of a stand-in tokenizer stays free."""
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", model="claude-haiku-4-5", floor=0)
     metadata = answer["metadata"]
@@ -163,7 +163,7 @@ async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> Non
 
 
 async def test_a_key_that_does_not_resolve_and_an_unknown_agent_are_refused(world: World) -> None:
-    """The problem names what is missing."""
+    """The problem names the missing variable of the thread's key, or the agents that there are."""
     missing = await context_of(world, "ann", status=422, query="x")
     assert "session.id" in missing["detail"]
     unknown = await context_of(world, "zed", status=422, query="x")

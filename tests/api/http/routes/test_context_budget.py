@@ -1,4 +1,4 @@
-"""Budgets of contexts: the shares of the types are no walls around the best memories."""
+"""Budgets of contexts: the best memories may take more than the share of their type."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def retrieve(client: httpx.AsyncClient, query: str, budget: Any) -> dict[s
 
 
 async def ledger(client: httpx.AsyncClient) -> None:
-    """Facts and events about the ledger, and a long procedure that matches the question best."""
+    """Store facts and events about the ledger, and a long procedure that matches the question best."""
     for number in range(8):
         await write(client, "semantic", f"The ledger database has {number} replicas in region {number}.")
         await write(client, "episodic", f"We looked at the ledger database in week {number}.")
@@ -40,7 +40,7 @@ async def ledger(client: httpx.AsyncClient) -> None:
 
 
 async def test_the_best_memory_that_fits_is_shown_whatever_its_types_share(client: httpx.AsyncClient) -> None:
-    """The procedure takes more than half of the budget, of which its type's share is a quarter."""
+    """The procedure takes more than a quarter of the budget, which is the share of its type."""
     await ledger(client)
     answer = await retrieve(client, RUNBOOK[:60], 200)
     best = min(answer["items"], key=lambda item: item["rank"])
@@ -50,7 +50,7 @@ async def test_the_best_memory_that_fits_is_shown_whatever_its_types_share(clien
 
 
 async def test_a_cap_of_the_caller_holds_for_the_best_memory(client: httpx.AsyncClient) -> None:
-    """It is a hard limit, other than the share of a type."""
+    """A cap in the request is a hard limit, unlike the share of a type."""
     await ledger(client)
     answer = await retrieve(client, RUNBOOK[:60], {"total": 200, "per_type": {"procedural": 50}})
     assert "procedural" not in {item["type"] for item in answer["items"]}

@@ -186,7 +186,7 @@ async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.Asyn
 
 
 async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncClient) -> None:
-    """By the id of either."""
+    """The undo takes the id of either fact."""
     old = await write(client, "The limit is 10 requests per minute.", agent_id="a")
     new = await write(client, "The limit is 20 requests per minute.", agent_id="b")
     assert {each["kind"] for each in (await decisions(client)).values()} == {"contested"}

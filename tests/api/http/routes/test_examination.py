@@ -121,7 +121,7 @@ async def test_only_a_requested_review_rejects(client: httpx.AsyncClient, review
 
 
 def scoring(scores: Mapping[str, int]) -> Answer:
-    """An endpoint that gives these scores; for any other it fails."""
+    """An endpoint that answers with these scores, and fails when asked for any other."""
 
     def answer(request: dict[str, Any]) -> tuple[int, str]:
         instructions = request["messages"][0]["content"]
@@ -159,10 +159,10 @@ async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx
         ("ok thanks", {}, "fallback", "rejected", 5),
     ],
 )
-async def test_each_tier_decides_by_the_seats_that_answer(
+async def test_each_tier_decides_by_the_reviewers_that_answer(
     services: Services, content: str, scores: Mapping[str, int], tier: str, status: str, importance: int
 ) -> None:
-    """A seat that fails is the local reviewer's, flagged; one left alone stores from importance 3; none gives 5."""
+    """The local reviewer stands in for one that fails. One left stores from importance 3; none left gives 5."""
     body = {"namespace": "n", "content": content, "type": "semantic"}
     async with reviewed_by(services, scoring(scores)) as client:
         review = (await client.post("/v1/review", json=body)).json()

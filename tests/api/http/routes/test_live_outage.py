@@ -91,7 +91,7 @@ async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Servi
 
 
 async def test_threads_and_locks_are_counted(tmp_path: Path, services: Services) -> None:
-    """Turns, tokens, flushes, evictions, locks and the batches that wait."""
+    """The metrics count turns, tokens, flushes, evictions, locks and waiting batches."""
     async with outage_client(tmp_path, services) as (client, _):
         thread = (await begun(client, resource="small"))["id"]
         for _ in range(5):

@@ -215,7 +215,7 @@ async def test_unavailable_store_is_503_with_retry_after(services: Services) -> 
 
 
 async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
-    """As of the older fact's time only it is found, as of the newer one's only the newer one."""
+    """A search as of the older fact's time finds only that one, and as of the newer one's only the newer one."""
     fact = {"namespace": "ann", "type": "semantic", "content": "The deadline of the sprint is April 5"}
     old = (await client.post("/v1/memories", json=fact | {"created_at": "2026-01-01T00:00:00Z"})).json()
     fact["content"] = "The deadline of the sprint is April 12"

@@ -93,7 +93,7 @@ async def notebook(times: list[datetime], services: Services) -> AsyncIterator[N
 
 @pytest.fixture
 def times() -> list[datetime]:
-    """The times at which the services were and are; the last one holds."""
+    """The times to which the clock of the services was set; the last one is the current time."""
     return [NOW]
 
 
@@ -123,7 +123,7 @@ async def test_a_replaced_memory_says_so(notebook: Notebook) -> None:
 
 
 async def test_a_filter_by_state_reaches_what_was_replaced(notebook: Notebook) -> None:
-    """So does a list; without it both show the current view only."""
+    """So does a list with this filter; without it both show the current view only."""
     await ports(notebook)
     assert await notebook.found() == await notebook.listed() == [PORTS[1]]
     assert await notebook.found(state={"eq": "replaced"}) == await notebook.listed(state="replaced") == [PORTS[0]]
@@ -197,8 +197,8 @@ async def test_the_expire_job_leaves_what_an_expired_memory_replaced(notebook: N
     assert (memory["state"], memory["superseded_by"], memory["state_until"]) == ("current", None, None)
 
 
-async def test_a_life_that_is_changed_changes_what_it_covers(notebook: Notebook) -> None:
-    """By PATCH or by a merge: a shorter life of the successor brings back what it replaced, a longer one does not."""
+async def test_the_expiry_of_a_successor_decides_when_what_it_replaced_is_back(notebook: Notebook) -> None:
+    """It may be set by PATCH or by a merge. Until the successor expires, the older memory stays replaced."""
     old, new = await ports(notebook)
     await notebook.patch(new, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert (await notebook.read(old))["state_until"] == "2026-03-01T13:00:00Z"
@@ -219,7 +219,7 @@ async def test_the_expire_job_completes_what_was_interrupted(notebook: Notebook,
 
 
 async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """The proof of erasure is as before."""
+    """The answer still proves that nothing of the erased memory remains."""
     old, new = await ports(notebook)
     response = await notebook.client.post("/v1/admin/erase", json={"namespace": "n", "memory_id": new})
     assert not any(response.json()["remaining"].values())
@@ -227,7 +227,7 @@ async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebo
 
 
 async def test_editing_a_successor_away_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """An edit that still states another value of the same leaves it replaced, with its time."""
+    """An edit that only changes the value leaves the older memory replaced, from the same time."""
     old, new = await ports(notebook)
     before = await notebook.read(old)
     await notebook.patch(new, content="The port of the API is 8181.")
@@ -246,7 +246,7 @@ async def test_a_successor_without_its_link_gives_way(notebook: Notebook) -> Non
 
 
 async def test_a_restored_memory_is_contested_with_what_replaced_it(notebook: Notebook) -> None:
-    """Both are in the current view, linked to each other; a memory there can not be restored."""
+    """Both are in the current view, linked to each other. Memories in that view cannot be restored."""
     old, new = await ports(notebook)
     memory = await notebook.restore(old)
     assert (memory["state"], memory["valid_to"], memory["superseded_by"]) == ("contested", None, None)
@@ -259,7 +259,7 @@ async def test_a_restored_memory_is_contested_with_what_replaced_it(notebook: No
 
 
 async def test_a_restored_memory_stays_when_its_rival_is_written_again(notebook: Notebook) -> None:
-    """A repetition decides nothing that was decided otherwise."""
+    """Writing the same text again does not undo the restoration."""
     old, new = await ports(notebook)
     await notebook.restore(old)
     await notebook.write(PORTS[1])
@@ -267,8 +267,8 @@ async def test_a_restored_memory_stays_when_its_rival_is_written_again(notebook:
 
 
 @pytest.mark.parametrize("how", ["delete", "links"])
-async def test_what_contests_a_memory_no_more_leaves_it_current(notebook: Notebook, how: str) -> None:
-    """When the other end goes, or the link, the memory is current and keeps no link."""
+async def test_a_memory_that_is_no_longer_contested_is_current(notebook: Notebook, how: str) -> None:
+    """If the other memory or its link is deleted, this one is current and has no link."""
     old, new = await ports(notebook)
     await notebook.restore(old)
     await (notebook.delete(new) if how == "delete" else notebook.patch(new, links=[]))
@@ -277,7 +277,7 @@ async def test_what_contests_a_memory_no_more_leaves_it_current(notebook: Notebo
 
 
 async def test_an_end_can_be_set_and_taken_back(notebook: Notebook) -> None:
-    """A memory ends at the time given; null does as restore. What it had replaced is current meanwhile."""
+    """Setting valid_to ends a memory, and null restores it. What it had replaced is current in between."""
     old, new = await ports(notebook)
     ended = await notebook.patch(new, valid_to=NOW.isoformat())
     assert (ended["state"], ended["superseded_by"], await notebook.found()) == ("replaced", None, [PORTS[0]])
@@ -399,7 +399,7 @@ async def test_the_past_keeps_what_held_then(notebook: Notebook) -> None:
 
 @pytest.mark.parametrize("path", ["history", "restore"])
 async def test_unknown_memories_have_neither_history_nor_return(notebook: Notebook, path: str) -> None:
-    """Both calls answer 404."""
+    """Both `history` and `restore` answer 404."""
     method = "GET" if path == "history" else "POST"
     url = f"/v1/memories/{'0' * 8}-0000-4000-8000-{'0' * 12}/{path}"
     assert (await notebook.client.request(method, url, params={"namespace": "n"})).status_code == 404

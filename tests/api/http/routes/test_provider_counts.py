@@ -95,7 +95,7 @@ async def test_memories_have_none_of_the_budget_of_working_memory(services: Serv
 
 
 async def test_a_provider_that_always_counts_more_gets_an_empty_context(services: Services) -> None:
-    """Whatever it is sent, so no context fits; the answer says how many tokens it has."""
+    """If every text counts more than the budget, nothing fits; the answer reports 0 tokens."""
     async with counted(services, lambda _: httpx.Response(200, json={"input_tokens": 5_000})) as client:
         answer = await retrieve(client, budget=400)
     assert (answer["context"], answer["metadata"]["model_tokens"]) == ("", 0)
@@ -103,7 +103,7 @@ async def test_a_provider_that_always_counts_more_gets_an_empty_context(services
 
 @pytest.mark.parametrize("provider", [refusal, drip])
 async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services: Services, provider: Any) -> None:
-    """One deadline holds for all of it; after three failures the endpoint is not asked for a while."""
+    """All counts of an answer share one deadline; after three failures the endpoint is not asked for a while."""
     async with counted(services, provider) as client:
         for _ in range(3):
             began = time.monotonic()
@@ -118,7 +118,7 @@ async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services
 
 
 async def test_each_endpoint_of_a_host_has_a_breaker_in_the_metrics(services: Services) -> None:
-    """So a failing one is not hidden by another of the same gateway; the URL's user and password are not shown."""
+    """A failing endpoint is not hidden by another one of its gateway. User and password of the URL are not shown."""
     endpoint = "{detect: [%s], count: {url: 'http://me:word@x:1/%s', kind: anthropic}}"
     registry = parse_registry(f"providers: {{a: {endpoint % ('a', 'a')}, b: {endpoint % ('b', 'b')}}}", "own")
 
@@ -151,7 +151,7 @@ async def test_the_same_context_is_counted_once(services: Services) -> None:
 
 
 async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(services: Services) -> None:
-    """They say so in the same members."""
+    """Both answers report the count in the same members as a retrieval."""
     async with counted(services, length_of) as client:
         thread = (await client.post("/v1/threads", json={"namespace": "n"})).json()["id"]
         for number in range(10):
@@ -185,14 +185,14 @@ async def test_only_the_providers_count_is_reported(
 
 
 async def test_a_tokenizer_that_is_named_is_the_one_that_counts(services: Services) -> None:
-    """The budget is in its tokens; the provider's count is told and nothing is cut."""
+    """The budget is in tokens of that tokenizer. The provider's count is reported, but nothing is cut to it."""
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=60, tokenizer="cl100k_base")
     assert answer["metadata"]["model_tokens"] > 60
 
 
 async def test_a_workflows_history_is_cut_to_the_providers_count(services: Services, live: LiveClient) -> None:
-    """The same history that `continue` gives, which says so if the provider did not count."""
+    """`continue` gives the same history. Both answers are marked as degraded if the provider did not count."""
     for provider, degraded in ((length_of, []), (refusal, ["token_count"])):
         async with counted(with_live_workflows(services, live), provider) as client:
             space = {"namespace": uuid.uuid4().hex}

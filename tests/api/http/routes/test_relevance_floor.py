@@ -58,7 +58,7 @@ async def retrieve(client: httpx.AsyncClient, query: str, **fields: Any) -> dict
 
 
 async def test_a_question_that_nothing_answers_gets_an_empty_context(floored: httpx.AsyncClient) -> None:
-    """Every memory is below the floor, which the metadata say."""
+    """Every memory is below the floor, and the metadata have their number."""
     answer = await retrieve(floored, UNANSWERED)
     assert (answer["context"], answer["items"], answer["metadata"]["outcome"]) == ("", [], "empty")
     assert answer["metadata"]["floor"] == {"value": DEFAULT_FLOOR, "dropped": len(MEMORIES)}
@@ -72,7 +72,7 @@ async def test_a_question_with_an_answer_gets_it(floored: httpx.AsyncClient) -> 
 
 
 async def test_a_floor_of_0_shows_all(floored: httpx.AsyncClient) -> None:
-    """Whatever the question."""
+    """Every memory is shown, even for a question that none answers."""
     answer = await retrieve(floored, UNANSWERED, floor=0)
     assert len(answer["items"]) == len(MEMORIES)
     assert answer["metadata"]["floor"] == {"value": 0, "dropped": 0}
@@ -127,7 +127,7 @@ async def test_a_receipt_lists_what_was_below_the_floor(floored: httpx.AsyncClie
 
 
 async def test_a_prompt_has_the_floor(floored: httpx.AsyncClient) -> None:
-    """By default, or its own."""
+    """The hook prompt-submit applies the default floor, or the one of its request."""
     body = {"namespace": "home", "session_id": "s", "prompt": UNANSWERED}
     assert (await floored.post("/v1/hooks/prompt-submit", json=body)).json()["items"] == []
     shown = (await floored.post("/v1/hooks/prompt-submit", json=body | {"floor": 0})).json()
@@ -147,7 +147,7 @@ async def test_a_to_do_does_not_stand_in_every_context(floored: httpx.AsyncClien
 
 
 async def test_a_prompt_delivers_what_is_due_whatever_the_floor(floored: httpx.AsyncClient) -> None:
-    """Once: afterwards the reminder has the floor as everything else."""
+    """It is delivered once; afterwards the floor applies to the reminder as to any memory."""
     await write(floored, "prospective", "Call the dentist", "due", due_at=(NOW - timedelta(hours=1)).isoformat())
     body = {"namespace": "due", "session_id": "s", "prompt": UNANSWERED}
     first = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()
@@ -157,7 +157,7 @@ async def test_a_prompt_delivers_what_is_due_whatever_the_floor(floored: httpx.A
 
 
 async def test_a_question_for_tasks_gets_tasks(floored: httpx.AsyncClient) -> None:
-    """No task shares a word with "what is left to do?"."""
+    """Tasks are found, although none shares a word with "what is left to do?"."""
     for content in ("Renew the certificate", "Book the flights to Oslo"):
         await write(floored, "prospective", content, "open")
     await write(floored, "semantic", MEMORIES[2], "open")

@@ -140,7 +140,7 @@ async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> N
 
 
 async def test_a_model_is_enough_to_set_the_budget(client: httpx.AsyncClient) -> None:
-    """The request's model or the policy's: the history's part of its window. Without a known window 422."""
+    """The budget is the history's part of the window of the request's or policy's model; 422 if that is unknown."""
     plain, modelled = (await begun(client))["id"], (await begun(client, resource="modelled"))["id"]
     shared = (await begun(client, resource="shared"))["id"]
     for thread in (plain, modelled, shared):

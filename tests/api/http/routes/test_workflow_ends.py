@@ -56,7 +56,7 @@ async def seconds_left(live: LiveClient, key: str) -> int:
 
 
 async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
-    """End the workflow `w` after some notes."""
+    """Begin the workflow `w`, append `events` notes, and end it."""
     await begin(client, scope)
     for number in range(events):
         await post(client, scope, "w/events", {"type": "note", "data": {"last": number}})
@@ -111,7 +111,7 @@ async def begin(client: httpx.AsyncClient, scope: Scope, **fields: Any) -> None:
 
 
 async def joined(client: httpx.AsyncClient, scope: Scope) -> str:
-    """A thread of workflow `w` with two turns, and a working item of it in session `s`; the thread's id."""
+    """Give workflow `w` a thread with two turns, and a working item in session `s`; return the thread's id."""
     space = {"namespace": scope.namespace, "workflow_id": "w"}
     opened = await client.post("/v1/threads", json=space)
     assert (opened.status_code, opened.json()["workflow_id"]) == (201, "w")

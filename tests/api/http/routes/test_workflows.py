@@ -193,7 +193,7 @@ async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> No
 
 
 async def test_continue_shows_the_newest_value_of_each_resource(client: httpx.AsyncClient) -> None:
-    """Once, also if it was set long ago; what is left out is counted, and older values are shown on request."""
+    """Each is shown once, however long ago it was set. What is left out is counted; older values come on request."""
     await begun(client, workflow_id="a", data={"goal": "ship it"})
     await report(client, "a", "resource_changed", resources={"plan": "draft one", "spec": "as agreed"})
     await report(client, "a", "resource_changed", resources={"plan": "draft two"})
@@ -250,7 +250,7 @@ async def test_history_leaves_the_margin_of_its_model_free(client: httpx.AsyncCl
 
 
 async def test_a_small_budget_shows_the_newest_event(client: httpx.AsyncClient) -> None:
-    """An event that has room is shown, though it takes more than half of what the values leave."""
+    """The newest event is shown if it fits, even if it takes more than half of what the values leave."""
     workflow_id = await begun(client, data={"goal": "ship it"})
     for number in range(20):
         await report(client, workflow_id, "note", input=f"entry {number} {'word ' * 8}")

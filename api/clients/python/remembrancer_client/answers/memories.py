@@ -207,7 +207,7 @@ class TextPart(Answer, frozen=True):
 
 
 class Reviewed(Answer, frozen=True):
-    """Result of a review. importance, relevance, novelty: means of the valid votes with that score; None without."""
+    """Result of a review. importance, relevance, novelty: means over the valid votes with that score, or None."""
 
     decision: str
     reason: str
@@ -221,8 +221,8 @@ class Reviewed(Answer, frozen=True):
 class Vote(Answer, frozen=True):
     """Vote of one reviewer on a text.
 
-    ok: whether it is valid and in time. scores: 1-10, by aspect of the text. stand_in: whether it is a local
-    reviewer's, in place of the failed vote before it.
+    ok: whether it is valid and in time. scores: 1-10, by aspect of the text. stand_in: whether a local reviewer gave it
+    in place of the failed vote before it.
     """
 
     reviewer: str
@@ -300,7 +300,7 @@ class HistoryAnswer(Answer, frozen=True):
 class HistoryVersion(Answer, frozen=True):
     """A statement of a history, and from when until when it held.
 
-    replaced_by: id of the memory that replaced it; of the memory itself for an earlier text of it.
+    replaced_by: id of the memory that replaced it; for an earlier text of a memory, the id of that same memory.
     """
 
     memory: Memory
@@ -355,7 +355,7 @@ class TypeStats(Answer, frozen=True):
 class UploadAnswer(Answer, frozen=True):
     """How many lines of an upload ended with each status, and the results of those that were rejected or failed.
 
-    refused: with the index of each line in the whole upload.
+    refused: these results; `index` counts the lines of the whole upload.
     """
 
     counts: StatusCounts

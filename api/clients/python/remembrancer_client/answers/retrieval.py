@@ -18,7 +18,7 @@ class AgentContextAnswer(Answer, frozen=True):
 
 
 class AgentContextParts(Answer, frozen=True):
-    """The parts of an agent's context, whose tokens add up to the total. memory: with the headings of what is due."""
+    """The parts of an agent's context, whose tokens add up to the total. memory: headings of due tasks count here."""
 
     memory: MemoryPart
     threads: ThreadsPart
@@ -198,10 +198,11 @@ class FillTerms(Answer, frozen=True):
 class ReceiptCandidate(Answer, frozen=True):
     """A candidate of the retrieval and its outcome.
 
-    rank: None when it is no hit. tokens: of its entry. counted: whether its entry was counted; else tokens are those
-    stored. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group heading. place:
-    its place among the working items. due: whether it is a task that is overdue or due that day. of: id of the hit
-    that it duplicates. since: when it was superseded or expired. certainty: that it helps, where a floor was set.
+    rank: None if it is not a hit. tokens: size of its entry. counted: whether its entry was counted; if not, tokens is
+    the stored count. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group heading.
+    place: its place among the working items. due: whether it is a task that is overdue or due that day. of: id of the
+    hit that it duplicates. since: when it was superseded or expired. certainty: probability that it helps, if a floor
+    was set.
     """
 
     id: str
@@ -302,10 +303,10 @@ class ContextMetadata(Answer, frozen=True):
     """Size of a context and the settings behind it.
 
     total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that budget.
-    trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: name of the counting one.
+    trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: the one that counted.
     floor: below which candidates are no hits. working_excerpted, working_left_out: ids of the working items that are
-    shown in part, and of those not shown. thread_tokens: of the part of a thread, where one was asked for; they count
-    to the budget. margin: the share by which the model's own count may be higher; the budget holds for that count,
+    shown in part, and of those not shown. thread_tokens: of the thread's part, if a thread was named; they count
+    towards the budget. margin: the share by which the model's own count may be higher; the budget holds for that count,
     too. model_tokens: the count of the model's provider, where one is configured.
     """
 

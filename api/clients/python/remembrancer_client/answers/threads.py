@@ -19,7 +19,7 @@ class TurnPlace(Answer, frozen=True):
 class OmittedParts(Answer, frozen=True):
     """What a context leaves out: the number of turns, files and images, and whether the notes are incomplete.
 
-    turns: those still in the threads. summary: of the thread or an ancestor. initial_context: likewise.
+    turns: of those still in the threads. summary, initial_context: of the thread or an ancestor.
     """
 
     turns: int = 0
@@ -37,7 +37,7 @@ class SessionStopAnswer(Answer, frozen=True):
 
 
 class MessageResult(Answer, frozen=True):
-    """How a message of a session ended.
+    """The outcome of storing one message of a session.
 
     index: of the message. ids, types: of the memories that it is stored in. reason: why it was rejected, merged or
     changed, or failed. redactions: secrets removed, by kind.
@@ -80,7 +80,7 @@ class ThreadAnswer(Answer, frozen=True):
     """A thread without its turns.
 
     redactions: secrets removed from its initial context, by kind. policy: name of the policy for its resource in the
-    policy file; null without one: then 50 turns and 3 hours.
+    policy file; null without one: the limits are then 50 turns and 3 hours.
     """
 
     id: str

@@ -78,7 +78,7 @@ class WorkflowChainAnswer(Answer, frozen=True):
 
 
 class WorkflowLink(Answer, frozen=True):
-    """One workflow of a chain: its status, who reported that and why, and every status before it in `states`."""
+    """One workflow of a chain: its status, who reported it and why. states: every status that it had."""
 
     workflow_id: str
     parent_id: str | None
@@ -151,9 +151,9 @@ class LoggedEvent(Answer, frozen=True):
 class EventAnswer(Answer, frozen=True):
     """An appended event's version.
 
-    redactions: secrets removed from the event, by kind. If it ended the workflow: memories, by type the ids of the
-    memories of it; threads and items, the numbers of its threads that were flushed or deleted and of its working
-    items that ended.
+    redactions: secrets removed from the event, by kind. The rest is about the end of the workflow, if the
+    event ended it. memories: ids of the memories made of it, by type. threads: how many of its threads were flushed or
+    deleted. items: how many of its working items ended.
     """
 
     version: int

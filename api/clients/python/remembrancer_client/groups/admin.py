@@ -34,7 +34,7 @@ class Admin(Group[ConnectionT_co]):
 
     @Each
     def export(self, **options: Unpack[Scoped]) -> Lines[dict[str, Any]]:
-        """Every memory of the namespace, newest first, read while it arrives; `restore` takes them."""
+        """Every memory of the namespace, newest first, then its items, each as it arrives. `restore` imports them."""
         body = self._body(options)
         return Lines(Request("POST", "/v1/admin/export", dict[str, Any], body=body, repeatable=True))
 
@@ -42,9 +42,9 @@ class Admin(Group[ConnectionT_co]):
     def restore(
         self, lines: Iterable[Line] | AsyncIterable[Line], **options: Unpack[Scoped]
     ) -> Description[UploadAnswer]:
-        """The counts of importing exported memories, with their times, sent in parts of 1,000 lines.
+        """Import exported memories with their times, in parts of 1,000 lines. Returns the counts.
 
-        lines: of an export, or as `export` gives them. Memories that are there already are not doubled, so an import
+        lines: of a stored export, or from `export`. Memories that are there already are not doubled, so an import
         that failed may be started again.
         """
         query = self._query(options)
@@ -57,7 +57,7 @@ class Admin(Group[ConnectionT_co]):
 
     @Call
     def erase(self, memory_id: str | None = None, **options: Unpack[Scoped]) -> Description[Erased]:
-        """Erase the whole namespace, or one memory, from every store; what was erased and what remains."""
+        """Erase the whole namespace, or one memory, from every store. Returns what was erased and what remains."""
         named = {} if memory_id is None else {"memory_id": memory_id}
         return Request("POST", "/v1/admin/erase", Erased, body=self._body(options, **named))
 
@@ -70,7 +70,7 @@ class Admin(Group[ConnectionT_co]):
     def create_key(
         self, tenant: str, role: Literal["reader", "writer", "admin"], agents: Sequence[str] = ()
     ) -> Description[NewKey]:
-        """A new key, which only this answer shows. agents: those that it may act as; none for no bound."""
+        """A new key, which only this answer shows. agents: those that it may act as; empty for all."""
         body = encode({"tenant": tenant, "role": role, "agents": list(agents)})
         return Request("POST", "/v1/admin/keys", NewKey, body=body)
 
@@ -89,5 +89,5 @@ class Admin(Group[ConnectionT_co]):
 
     @Call
     def reembed(self) -> Description[ReembedAnswer]:
-        """Embed every memory again; how many. The store is blocked meanwhile: set a long timeout."""
+        """Embed every memory again and return how many. The store is blocked meanwhile: set a long timeout."""
         return Request("POST", "/v1/admin/reembed", ReembedAnswer)

@@ -92,7 +92,7 @@ class Memories(Group[ConnectionT_co]):
         items: Iterable[NewMemory | str | bytes] | AsyncIterable[NewMemory | str | bytes],
         **options: Unpack[Scoped],
     ) -> Description[UploadAnswer]:
-        """The counts of writing any number of memories, in parts of 1,000, each with an idempotency key.
+        """Write any number of memories, in parts of 1,000 with an idempotency key each. Returns the counts.
 
         items: memories, or their JSON texts, as in the lines of a file. Raises UploadFailed if a part is refused.
         """
@@ -114,7 +114,7 @@ class Memories(Group[ConnectionT_co]):
     def recall_messages(
         self, query: str, **options: Unpack[RecallOptions]
     ) -> Description[RetrieveAnswer[list[ContextMessage]]]:
-        """A context as `recall` gives it, as chat messages."""
+        """The context that `recall` gives, as chat messages."""
         body = self._body(options, query=query, format="messages")
         answer = RetrieveAnswer[list[ContextMessage]]
         return Request("POST", "/v1/retrieve", answer, body=body, repeatable=True)
@@ -142,7 +142,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def forget_all(self, *, confirm: bool, **options: Unpack[EraseOptions]) -> Description[DeletedAnswer]:
-        """Delete all memories of the namespace, or those of a type or a session; how many. confirm: must be True."""
+        """Delete all memories of the namespace, or of one type or session. Returns how many. confirm: must be True."""
         return Request("DELETE", "/v1/memories", DeletedAnswer, query=self._query(options, confirm=confirm))
 
     @Call
@@ -164,17 +164,17 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def restore(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
-        """A replaced or ended memory, current again beside what stood in its place."""
+        """Make a replaced or ended memory current again, beside what replaced it."""
         return Request("POST", _path(memory_id, "restore"), Memory, query=self._query(options))
 
     @Call
     def undo(self, memory_id: str, **options: Unpack[Scoped]) -> Description[UndoneAnswer]:
-        """Take back what upkeep decided about a memory; the ids that are current again."""
+        """Take back what upkeep decided about a memory. Returns the ids that are current again."""
         return Request("POST", _path(memory_id, "undo"), UndoneAnswer, query=self._query(options))
 
     @Call
     def feedback(self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]) -> Description[Memory]:
-        """The memory, after how it turned out was recorded in it."""
+        """Record how it turned out to use a memory, and return the memory."""
         body = encode({"outcome": outcome})
         return Request("POST", _path(memory_id, "feedback"), Memory, query=self._query(options), body=body)
 
@@ -229,7 +229,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def receipt(self, receipt_id: str, *, contents: bool = False) -> Description[ReceiptAnswer]:
-        """The receipt of a retrieval: each candidate, in or out and why. contents: with the texts."""
+        """The receipt of a retrieval: each candidate, in or out and why. contents: include the texts."""
         path = f"/v1/receipts/{segment(receipt_id)}"
         return Request("GET", path, ReceiptAnswer, query={"contents": contents}, repeatable=True)
 
@@ -256,7 +256,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def resolve_model(self, task: str | None = None, *, name: str | None = None) -> Description[ResolvedModel]:
-        """The model for a task, or of this name, and how its window is shared out."""
+        """The model for a task or with this name, and how its context window is divided."""
         named = {"task": task} if name is None else {"name": name}
         return Request("POST", "/v1/models/resolve", ResolvedModel, body=encode(named), repeatable=True)
 

@@ -92,7 +92,7 @@ class Threads(Group[ConnectionT_co]):
     def replace(
         self, thread_id: str, turns: Sequence[TurnText], **options: Unpack[ReplaceOptions]
     ) -> Description[VersionAnswer]:
-        """Replace all turns; the thread's version after it."""
+        """Replace all turns and return the thread's new version."""
         query, fields = self._split(options, "agent_id")
         body = encode({"turns": list(turns), **fields})
         return Request("PUT", _path(thread_id, "turns"), VersionAnswer, query=query, body=body)
@@ -125,7 +125,7 @@ class Threads(Group[ConnectionT_co]):
     def clear(
         self, thread_id: str, *, confirm: bool, **options: Unpack[ThreadClearOptions]
     ) -> Description[ThreadCleared]:
-        """Remove all turns; how many. confirm: must be True."""
+        """Remove all turns and return how many. confirm: must be True."""
         query, fields = self._split(options, "agent_id")
         body = encode({"confirm": confirm, **fields})
         return Request("POST", _path(thread_id, "clear"), ThreadCleared, query=query, body=body)

@@ -51,12 +51,12 @@ class Workflows(Group[ConnectionT_co]):
 
     @Call
     def begin(self, **options: Unpack[WorkflowOptions]) -> Description[BegunAnswer]:
-        """A new workflow. parent_id: of the one that it continues."""
+        """A new workflow. parent_id: the workflow that it continues."""
         return Request("POST", "/v1/workflows", BegunAnswer, body=self._body(options))
 
     @Call
     def report(self, workflow_id: str, type: EventKind, **options: Unpack[EventOptions]) -> Description[EventAnswer]:
-        """Append an event; its version."""
+        """Append an event and return its version."""
         query, fields = self._split(options)
         body = encode({"type": type, **fields})
         return Request("POST", _path(workflow_id, "events"), EventAnswer, query=query, body=body)
@@ -74,7 +74,7 @@ class Workflows(Group[ConnectionT_co]):
 
     @Each
     def events(self, workflow_id: str, **options: Unpack[EventListOptions]) -> Pages[LoggedEvent]:
-        """The events of the log, oldest first, read page by page. limit: of a page."""
+        """The events of the log, oldest first, read page by page. limit: events on a page."""
         query, path = self._query(options), _path(workflow_id, "events")
 
         def page(after: int) -> Request[EventsAnswer]:
@@ -105,7 +105,7 @@ class Workflows(Group[ConnectionT_co]):
 
     @Call
     def resume(self, workflow_id: str, input: Any, **options: Unpack[ResumeOptions]) -> Description[ContinueAnswer]:
-        """The history before `input`, which becomes the next event."""
+        """Append `input` as the next event, and return the history before it."""
         query, fields = self._split(options)
         key = fields.setdefault("idempotency_key", fresh_key())
         body = encode({"input": input, **fields})

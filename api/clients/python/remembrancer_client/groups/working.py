@@ -59,7 +59,7 @@ class Hooks(Group[ConnectionT_co]):
     def prompt_submit(
         self, session_id: str, prompt: str, **options: Unpack[PromptOptions]
     ) -> Description[RetrieveAnswer[str]]:
-        """The context for a prompt; tasks that it delivers count as delivered."""
+        """The context for a prompt. Due tasks in it are marked as fired."""
         body = self._body(options, session_id=session_id, prompt=prompt)
         return Request("POST", "/v1/hooks/prompt-submit", RetrieveAnswer[str], body=body)
 

@@ -131,7 +131,7 @@ class ListOptions(Scoped, total=False):
 
 
 class RankOptions(Scoped, total=False):
-    """Options of search and retrieval. filters: in the API's filter language. floor: leave out less certain hits."""
+    """Options of search and retrieval. filters: in the API's filter language. floor: least probability of a hit."""
 
     types: list[MemoryType] | None
     session_id: str | None
@@ -174,14 +174,14 @@ class RecallOptions(RankOptions, total=False):
 
 
 class EraseOptions(Scoped, total=False):
-    """Options of `forget_all`: which memories of the namespace; without any, all."""
+    """Options of `forget_all`: which memories to delete; all of the namespace by default."""
 
     type: MemoryType
     session_id: str
 
 
 class DueOptions(Scoped, total=False):
-    """Options of `due`. mark: make what is due active, so that it is due once."""
+    """Options of `due`. mark: give what is due the status active, so that it is due only once."""
 
     at: datetime
     event: str
@@ -198,7 +198,7 @@ class DecisionOptions(Scoped, total=False):
 
 
 class AgentOptions(Scoped, total=False):
-    """Options of `agent_context`. variables: for the keys of the agent's threads."""
+    """Options of `agent_context`. variables: values for the key templates of the agent's threads."""
 
     query: str | None
     session_id: str | None

@@ -44,7 +44,7 @@ class TodoEntry(TypedDict):
 
 
 class PromptOptions(Scoped, total=False):
-    """Options of `prompt_submit`. todos: the agent's list of to-dos. thread_id: whose turns are part of the context."""
+    """Options of `prompt_submit`. todos: the agent's to-dos. thread_id: thread to include in the context."""
 
     todo_id: str | None
     todos: list[TodoEntry]
@@ -87,7 +87,7 @@ class SaidBefore(TypedDict, total=False):
 
 
 class StopOptions(Scoped, total=False):
-    """Options of `session_stop`. review: skip keeps every message. ended: False if the session goes on."""
+    """Options of `session_stop`. review: "skip" keeps every message. ended: False if the session goes on."""
 
     review: Review
     before: SaidBefore
@@ -95,7 +95,7 @@ class StopOptions(Scoped, total=False):
 
 
 class ThreadOptions(Scoped, total=False):
-    """Options of opening a thread. variables: for the template of its key."""
+    """Options of opening a thread. variables: values for the template of its key."""
 
     key: str | None
     parent_id: str | None
@@ -177,7 +177,7 @@ class ReplaceOptions(ThreadScope, total=False):
 
 
 class ThreadContextOptions(ThreadScope, total=False):
-    """Options of a thread's context. budget: by default from the model's window."""
+    """Options of a thread's context. budget: by default part of the model's window."""
 
     budget: int | None
     tokenizer: Tokenizer | None
@@ -186,7 +186,7 @@ class ThreadContextOptions(ThreadScope, total=False):
 
 
 class FlushOptions(ThreadScope, total=False):
-    """Options of `flush`. force: also below the threshold."""
+    """Options of `flush`. force: flush even below the threshold."""
 
     strategy: Literal["simple_fifo", "lru", "token_aware_lru", "hybrid_summary"] | None
     dry_run: bool

@@ -54,13 +54,13 @@ class WorkflowListOptions(Scoped, total=False):
 
 
 class StateOptions(Scoped, total=False):
-    """Options of a workflow's state. at_version: after this event."""
+    """Options of a workflow's state. at_version: read the state after this event."""
 
     at_version: int
 
 
 class EventListOptions(Scoped, total=False):
-    """Options of a list of events. after: above this version."""
+    """Options of a list of events. after: only events above this version."""
 
     after: int
     limit: int

@@ -41,7 +41,7 @@ class TestRemembrancerRetriever(RetrieversIntegrationTests):
 
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
-        """How it is made."""
+        """The arguments of its constructor."""
         return {"memory": self.memory}
 
     @property

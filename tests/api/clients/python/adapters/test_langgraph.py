@@ -112,7 +112,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def they_hold_the_same(self) -> None:
-        """All items are the same."""
+        """Both stores have the same items."""
         self.both(lambda store: store.search((), limit=1000))
 
 
@@ -294,7 +294,7 @@ def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
 
 
 def test_the_stores_fields_are_the_default_index(url: str) -> None:
-    """`fields` names the texts of every item that names none itself."""
+    """`fields` of the store names the texts to search by for every item that names none itself."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, fields=["title"])
         store.put(("docs",), "k", {"title": "cats", "body": "invoices of March"})
@@ -312,7 +312,7 @@ def test_texts_of_any_script_are_kept(store: Caller) -> None:
 
 @pytest.mark.parametrize("path", [(), ("",), ("a.b",), ("langgraph", "x"), ("a", "")])
 def test_bad_namespaces_are_refused(store: Caller, path: tuple[str, ...]) -> None:
-    """As every store of LangGraph does, also in a batch."""
+    """Every store of LangGraph refuses them, also in a batch."""
     with pytest.raises(InvalidNamespaceError):
         store.put(path, "k", {"x": 1})
     if path and path[0] != "langgraph":
@@ -336,7 +336,7 @@ def test_items_expire(store: Caller) -> None:
 
 
 def test_a_default_time_to_live_is_the_stores(url: str) -> None:
-    """`ttl_config` gives it to every item that names none."""
+    """An item that names no time to live gets that of the store's `ttl_config`."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, ttl={"default_ttl": 0.5 / 60, "refresh_on_read": False})
         store.put(("t",), "k", {"x": 1})

@@ -74,7 +74,7 @@ def test_a_conversation_with_large_items_is_read_whole(url: str) -> None:
 
 
 class EchoModel(Model):
-    """Answers with the texts that it was sent."""
+    """Answers with the number of items that it was sent, and keeps them."""
 
     def __init__(self) -> None:
         self.inputs: list[Any] = []

@@ -30,7 +30,7 @@ openai_model = EchoModel()
 
 
 def test_each_adapter_has_an_example() -> None:
-    """The modules that the blocks import."""
+    """Every adapter's module is imported by one of the code blocks."""
     named = {name for block in BLOCKS for name in re.findall(r"from remembrancer_client\.(\w+) import", block)}
     adapters = {path.stem for path in (ROOT / "api/clients/python/remembrancer_client").glob("*_*.py")}
     assert named >= adapters - {"__init__"}
