@@ -30,14 +30,14 @@ class FakeClientSessions(ClientSessionStore):
         self._sessions: dict[tuple[str, str, str | None], _Session] = {}
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """See the port."""
+        """See the port `ClientSessionStore`."""
         session = self._of(scope)
         if prompt is not None and prompt_id not in session.asked:
             session.prompts[prompt_id] = prompt
         return Shown(frozenset(session.shown), session.since)
 
     async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
-        """See the port."""
+        """See the port `ClientSessionStore`."""
         shown = self._of(scope).shown
         if not shown.isdisjoint(ids):
             return False
@@ -45,18 +45,18 @@ class FakeClientSessions(ClientSessionStore):
         return True
 
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
-        """See the port."""
+        """See the port `ClientSessionStore`."""
         self._of(scope).shown.update(ids)
 
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """See the port."""
+        """See the port `ClientSessionStore`."""
         session = self._of(scope)
         if session.since is None or at - session.since >= pause:
             session.since = at
             session.shown.clear()
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """See the port."""
+        """See the port `ClientSessionStore`."""
         session, batch = self._of(scope), list[Turn]()
         if prompt_id is not None and prompt_id in session.prompts:
             batch.append(session.prompts.pop(prompt_id))
@@ -72,7 +72,7 @@ class FakeClientSessions(ClientSessionStore):
         return len(batch)
 
     async def waiting_prompts(self, scope: Scope) -> list[str]:
-        """See the port."""
+        """See the port `ClientSessionStore`."""
         return sorted(self._of(scope).prompts)
 
     def _of(self, scope: Scope) -> _Session:

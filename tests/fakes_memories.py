@@ -1,4 +1,4 @@
-"""A memory store in the memory of the test process: exact, unindexed, and a further parameter of the contract suite.
+"""A memory store in the test process: exact, without indexes, and itself tested by the contract suite.
 
 Conditions are evaluated by the filter of qdrant-client's local mode, so they mean what they mean on a server.
 """
@@ -111,7 +111,7 @@ class InMemoryEngine(EngineOperations):
         return token_maxima(query, [point.vectors.tokens for point in points])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """Return the memory ids of the engine's keys, which are equal."""
+        """Return the memory ids for the engine's keys; in this engine they are the same."""
         return np.concatenate(list(keys.values()))
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:

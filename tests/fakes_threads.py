@@ -85,7 +85,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return stored
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         for key, stored in self._threads.items():
             same = (stored.thread.resource, stored.thread.key) == (new.resource, new.key)
             if key[:2] == (scope.tenant, scope.namespace) and new.key is not None and same:
@@ -108,12 +108,12 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return new.thread_id
 
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         stored = (each.thread for place, each in self._threads.items() if place[:2] == (scope.tenant, scope.namespace))
         return next((thread.id for thread in stored if (thread.resource, thread.key) == (resource, key)), None)
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         stored, limits = self._get(scope, append.thread_id), append.limits
         request = append.request
         if request is not None and request.key in stored.requests:
@@ -153,11 +153,11 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return appended
 
     async def get(self, scope: Scope, thread_id: str) -> Thread:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         return self._get(scope, thread_id).thread
 
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         where = [stored for key, stored in self._threads.items() if key[:2] == (scope.tenant, scope.namespace)]
         newest = sorted(where, key=lambda stored: -stored.used_at)
         before = math.inf if query.cursor is None else int(query.cursor)
@@ -167,12 +167,12 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return ThreadPage(tuple(stored.thread for stored in page), cursor)
 
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         stored = self._get(scope, thread_id)
         return ThreadContent(stored.thread, tuple(stored.turns), dict(stored.used))
 
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         stored = self._get(scope, thread_id)
         system = [turn for turn in stored.turns if turn.role == "system"]
         chosen = {turn.index for turns in (stored.turns, system) for turn in _newest(turns, tokens)}
@@ -181,19 +181,19 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return ThreadTail(stored.thread, turns, files, images, len(stored.files), len(stored.images))
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         stored = self._get(scope, thread_id)
         shown = tuple(stored.turns[offset : offset + limit])
         stored.use([turn.index for turn in shown])
         return ThreadContent(stored.thread, shown, dict(stored.used))
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         stored = self._get(scope, thread_id)
         stored.use([turn.index for turn in stored.turns if turn.index in indices])
 
     async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         stored = self._get(scope, removal.thread_id)
         evicted = [turn for turn in stored.turns if turn.index in removal.indices]
         if len(evicted) < len(removal.indices):
@@ -208,7 +208,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         stored = self._get(scope, thread_id)
         self._check(stored, expected)
         stored.files, stored.images = {}, {}
@@ -219,7 +219,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return stored.thread.version
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         stored = self._get(scope, thread_id)
         count = len(stored.turns)
         if backup_id is not None:
@@ -228,44 +228,44 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return count
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         found = self._backups.get((scope.tenant, scope.namespace, backup_id))
         if found is None:
             raise NotFound(f"there is no backup {backup_id!r}")
         return found
 
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         turns = self._get(scope, thread_id).turns
         self.evict(scope, thread_id, turns if flush else [])
         del self._threads[scope.tenant, scope.namespace, thread_id]
 
     async def queue_expired(self) -> int:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `ThreadStore`."""
         return 0
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `EvictedTurnStore`."""
         return self._evicted.get((scope.tenant, scope.namespace), [])[:limit]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `EvictedTurnStore`."""
         self._evicted[scope.tenant, scope.namespace].remove(batch)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `EvictedTurnStore`."""
         queue = self._evicted[scope.tenant, scope.namespace]
         queue.remove(batch)
         queue.append(replace(batch, tries=tries))
 
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `EvictedTurnStore`."""
         self._evicted[scope.tenant, scope.namespace].remove(batch)
         batches = self._set_aside.setdefault((scope.tenant, scope.namespace, batch.thread_id), [])
         batches.append(replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at))
 
     async def requeue(self, at: datetime | None) -> int:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `EvictedTurnStore`."""
         recalled = [(key, one) for key, queue in self._set_aside.items() for one in queue if one.due(at)]
         for key, one in recalled:
             self._set_aside[key].remove(one)
@@ -273,12 +273,12 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return len(recalled)
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `EvictedTurnStore`."""
         batches = self._set_aside.get((scope.tenant, scope.namespace, thread_id or ""), ())
         return EvictedBacklog(len(self._evicted.get((scope.tenant, scope.namespace), ())), tuple(batches))
 
     async def scopes(self) -> AsyncIterator[Scope]:
-        """See the port `ThreadStore` or `EvictedTurnStore`."""
+        """See the port `EvictedTurnStore`."""
         for (tenant, namespace), queue in list(self._evicted.items()):
             if queue:
                 yield Scope(tenant, namespace)
@@ -293,14 +293,14 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         stored.thread = replace(stored.thread, version=stored.thread.version + 1, tokens=tokens, turns=len(turns))
 
     def evict(self, scope: Scope, thread_id: str, turns: Sequence[Turn]) -> None:
-        """Queue turns as one batch, none if there are none."""
+        """Queue the turns as one batch; without turns, queue nothing."""
         if turns:
             queue = self._evicted.setdefault((scope.tenant, scope.namespace), [])
             queue.append(EvictedTurns(thread_id, tuple(turns), str(next(self._tokens))))
 
 
 def _newest(turns: Sequence[Turn], tokens: int) -> Iterator[Turn]:
-    """The newest of `turns` until they have more than `tokens` tokens."""
+    """The newest of `turns`, up to and including the one with which they exceed `tokens` tokens."""
     for turn in reversed(turns):
         yield turn
         tokens -= turn.tokens

@@ -73,7 +73,7 @@ class FakeWorkflows(WorkflowStore):
             raise NotFound("no such workflow") from error
 
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         if _key(scope, new.workflow_id) in self._workflows:
             raise Conflict("it exists")
         ancestors: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class FakeWorkflows(WorkflowStore):
         )
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         workflow = self._get(scope, append.workflow_id)
         version = len(workflow.events)
         if append.once is not None and append.once.key in workflow.answers:
@@ -107,7 +107,7 @@ class FakeWorkflows(WorkflowStore):
         return EventAppended(version + 1)
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         workflow = self._get(scope, workflow_id)
         version = len(workflow.events)
         last = version if at_version is None else at_version
@@ -129,20 +129,20 @@ class FakeWorkflows(WorkflowStore):
         )
 
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         workflow = self._get(scope, workflow_id)
         if workflow.log_expired:
             raise NotFound("its events have expired")
         return tuple(workflow.events[after : after + limit])
 
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         workflow = self._workflows.get(_key(scope, workflow_id))
         if workflow is not None and workflow.newest.version < state.version:
             workflow.newest = state
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """See the port. The cursor is the number of workflows before the page."""
+        """See the port `WorkflowStore`. The cursor is the number of workflows before the page."""
         if listing.cursor is not None and not listing.cursor.isdigit():
             raise InvalidRequest("no cursor", path="cursor")
         own = [(key[2], each) for key, each in self._workflows.items() if key[:2] == (scope.tenant, scope.namespace)]
@@ -159,7 +159,7 @@ class FakeWorkflows(WorkflowStore):
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
     ) -> None:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         workflow = self._get(scope, workflow_id)
         if workflow.status.ended:
             raise Conflict("it has ended")
@@ -168,12 +168,12 @@ class FakeWorkflows(WorkflowStore):
                 names.append(name)
 
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         workflow = self._get(scope, workflow_id)
         return WorkflowMembers(tuple(workflow.threads), tuple(workflow.sessions))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         key = _key(scope, workflow_id)
         free = key in self._unrecorded and key not in self._claimed
         if free:
@@ -181,11 +181,11 @@ class FakeWorkflows(WorkflowStore):
         return free
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         self._unrecorded.discard(_key(scope, workflow_id))
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """See the port."""
+        """See the port `WorkflowStore`."""
         for tenant, namespace, workflow_id in sorted(self._unrecorded):
             yield Scope(tenant, namespace), workflow_id
 

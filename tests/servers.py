@@ -94,7 +94,7 @@ def running_cluster(directory: Path, *, partial: bool = False) -> Iterator[list[
 
 @contextmanager
 def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Server, Server]]:
-    """A Redis Sentinel that monitors the primary `name`; also that primary and its replica."""
+    """Run a Redis Sentinel, the primary that it monitors as `name`, and a replica. Yields them in this order."""
     watch, first, second = free_ports(3)
     config = directory / "sentinel.conf"
     config.write_text(

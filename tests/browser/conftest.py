@@ -1,4 +1,4 @@
-"""A headless Chromium and the service that it looks at: with the sample memories, and with a life in each view.
+"""A headless Chromium, and the service whose pages it opens, with sample memories and something to see in each view.
 
 Without Chromium or playwright these tests are skipped; `make browser` installs both.
 """
@@ -57,7 +57,7 @@ def service(chromium: str, tmp_path_factory: pytest.TempPathFactory, onnx_direct
 
 @pytest.fixture
 async def look(browser: Browser, service: Process) -> AsyncIterator[Look]:
-    """A page of the size of a laptop; at the end it has had no errors and asked no other host for anything."""
+    """A page in a laptop-sized window. The test fails if the page has errors or sends a request to another host."""
     opened = await Look.open(browser, service.url, AXE.read_text(encoding="utf-8"))
     yield opened
     await opened.close()

@@ -17,7 +17,7 @@ SERIOUS = ("serious", "critical")
 
 @dataclass
 class Look:
-    """A page of the inspector. problems: what went wrong on it."""
+    """A page of the inspector. problems: descriptions of everything that went wrong on it."""
 
     context: BrowserContext
     page: Page
@@ -49,7 +49,7 @@ class Look:
         return look
 
     def note(self, wrong: bool, what: str) -> None:  # noqa: FBT001 - of the browser's events
-        """Record a problem."""
+        """Record `what` as a problem if `wrong` is true."""
         if wrong:
             self.problems.append(what)
 
@@ -57,12 +57,12 @@ class Look:
         self.note(not request.url.startswith(self.url + "/"), f"a request to {request.url}")
 
     async def close(self) -> None:
-        """Close the page; it must have had no problem."""
+        """Close the page, and fail if a problem was recorded."""
         await self.context.close()
         assert self.problems == []
 
     async def go(self, path: str = "", **query: str) -> None:
-        """Open a page of the samples and wait until all that it loads is there."""
+        """Open a page in the namespace of the samples and wait until everything that it loads has arrived."""
         answer = await self.page.goto(f"{self.url}/inspect{path}?{urlencode({'namespace': 'sample', **query})}")
         assert answer is not None
         assert answer.status == 200

@@ -52,7 +52,7 @@ async def test_view_has_no_axe_findings_and_fits_the_window(look: Look, view: st
 
 @pytest.mark.parametrize("view", VIEWS)
 async def test_view_has_no_axe_findings_on_a_dark_phone(phone: Look, view: str) -> None:
-    """The same at 360 pixels in dark mode, whose page is dark."""
+    """The same checks hold in dark mode at a width of 360 pixels, and the page's background is dark."""
     path, query = VIEWS[view]
     await phone.go(path, **query)
     await _check(phone)
@@ -75,12 +75,12 @@ async def _check(look: Look) -> None:
 
 
 async def test_receipt_and_memory_are_sound(look: Look) -> None:
-    """Their pages with everything opened and loaded, as the other views."""
+    """The pages of a receipt and of a memory pass the checks of the other views, with everything opened and loaded."""
     await _check_receipt_and_memory(look)
 
 
 async def test_receipt_and_memory_are_sound_on_a_dark_phone(phone: Look) -> None:
-    """The same at 360 pixels in dark mode."""
+    """The same checks hold in dark mode at a width of 360 pixels."""
     await _check_receipt_and_memory(phone)
 
 
@@ -97,7 +97,7 @@ async def _check_receipt_and_memory(look: Look) -> None:
 
 
 async def test_search_leads_to_a_receipt_that_is_verified_and_replayed(look: Look) -> None:
-    """From the first page by its links and buttons alone."""
+    """The test starts at the first page and uses only links and buttons."""
     await look.go()
     await look.page.get_by_role("link", name="Search", exact=True).click()
     await look.page.get_by_label("Query").fill(QUESTION)
@@ -152,7 +152,7 @@ async def test_memory_is_edited_pinned_restored_and_forgotten(look: Look, servic
 
 
 async def test_memory_loads_the_receipts_it_was_in(look: Look) -> None:
-    """Without a click, and they lead to the receipts."""
+    """The receipts load without a click, and each entry links to its receipt."""
     await look.go("/receipts")
     await look.page.locator("main .rows a.text").first.click()
     await look.page.locator(".candidates a.text").first.click()
@@ -182,7 +182,7 @@ async def test_timeline_shows_what_was_injected(look: Look) -> None:
 
 
 async def test_due_buttons(look: Look, service: Process) -> None:
-    """Complete, cancel and postpone, each in the browser."""
+    """Each due intention can be completed, cancelled or postponed by its button."""
     texts = ("Water the plants", "Feed the cat", "Call the plumber")
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         for text in texts:
@@ -211,7 +211,7 @@ async def test_thread_and_workflow_open_from_their_lists(look: Look) -> None:
 
 
 async def test_decision_is_undone(look: Look) -> None:
-    """A forgotten memory comes back with its button; the filter of kinds holds."""
+    """A forgotten memory comes back when its Undo button is pressed; the list can be filtered by kind."""
     await look.go("/decisions", kind="forgotten")
     assert "The old office closed." in await look.text()
     await look.press("Undo: The old office closed.")
@@ -225,7 +225,7 @@ async def test_decision_is_undone(look: Look) -> None:
 
 
 async def test_upkeep_is_run_after_its_dry_run(look: Look, service: Process) -> None:
-    """The report of the dry run has the button that runs the job."""
+    """The report of the dry run has a button that runs the job."""
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         content = "The lift was repaired."
         await store(client, "/v1/memories", type="episodic", content=content, created_at="2021-01-01T00:00:00Z")
@@ -352,8 +352,8 @@ async def test_login_and_logout(visitor: Look, locked: Process) -> None:
     assert "/inspect/login" in visitor.page.url
 
 
-async def test_writer_may_change_and_admin_may_run(visitor: Look) -> None:
-    """A writer's pages have the forms of a memory, an admin's the upkeep too."""
+async def test_admin_may_run_upkeep(visitor: Look) -> None:
+    """An admin's pages include upkeep, and its dry run reports what a run would change."""
     await visitor.page.goto(f"{visitor.url}/inspect/login")
     await visitor.page.get_by_label("Key").fill("admin-key-of-acme")
     await visitor.press("Log in")

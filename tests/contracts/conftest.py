@@ -1,6 +1,6 @@
 """The stores on which the contract of MemoryStore is tested, and a new scope for every test.
 
-A genuine Qdrant server is used when QDRANT_TEST_URL names one (and QDRANT_TEST_API_KEY its key); else it is skipped.
+Tests on a real Qdrant server are skipped unless QDRANT_TEST_URL is set; QDRANT_TEST_API_KEY is the server's key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keyed items in a dictionary, after LangGraph's InMemoryStore: what every store of items is compared with."""
+"""Keyed items in a dictionary, modelled on LangGraph's InMemoryStore. Every store of items is compared with it."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class _Entry:
 
 @dataclass(slots=True)
 class DictItems:
-    """Items by path and key. Times are numbers of seconds."""
+    """Items by path and key. Times are in seconds."""
 
     entries: dict[Address, _Entry] = field(default_factory=dict)
 
     def put(self, address: Address, value: Any, vectors: DenseVectors, at: int, ttl: int | None) -> int:
-        """Store a value; when one was first put there."""
+        """Store a value. Returns the time at which a value was first put at this address."""
         before = self._alive(at).get(address)
         first = at if before is None else before.first_put
         self.entries[address] = _Entry(value, vectors, first, at, None if ttl is None else at + ttl)
         return first
 
     def get(self, address: Address, at: int) -> Any:
-        """Value, first and last put of an item; None if there is none."""
+        """The value of an item, and the times of its first and last put; None if there is no such item."""
         entry = self._alive(at).get(address)
         return None if entry is None else (entry.value, entry.first_put, entry.last_put)
 
@@ -88,7 +88,7 @@ def _score(query: DenseVectors | None, vectors: DenseVectors) -> float:
 
 
 def matches(value: Any, condition: Any) -> bool:
-    """Whether LangGraph's comparison holds; where Python's equality differs from JSON's, JSON's."""
+    """Whether `value` meets `condition` by LangGraph's rules, but with JSON's equality in place of Python's."""
     if isinstance(condition, dict) and any(name.startswith("$") for name in condition):
         return all(_operator(value, name, operand) for name, operand in condition.items())
     if isinstance(condition, dict):

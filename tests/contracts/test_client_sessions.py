@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Stores:
-    """The sessions under test, the queue of their turns, and that of the threads beside it."""
+    """The sessions under test, the queue of their turns, and the separate queue of turns evicted from threads."""
 
     sessions: ClientSessionStore
     captures: EvictedTurnStore
@@ -63,7 +63,7 @@ def answer(content: str = "so", agent_id: str | None = None) -> Turn:
 
 
 async def test_a_prompt_and_its_answer_are_one_batch(stores: Stores) -> None:
-    """The prompt waits for the answer with its id; turns are numbered over the session."""
+    """A prompt waits until its answer is queued with the same prompt id; turns are numbered across the session."""
     await stores.sessions.begin(stores.scope, "p1", prompt("é \n{}"))
     assert await stores.sessions.waiting_prompts(stores.scope) == ["p1"]
     assert await stores.queued() == []
@@ -91,7 +91,7 @@ async def test_an_answer_that_is_sent_again_is_queued_once(stores: Stores) -> No
 
 
 async def test_a_subagent_s_answer_takes_no_prompt(stores: Stores) -> None:
-    """Without a prompt id nothing that waits is taken; two agents may say the same."""
+    """An answer without a prompt id leaves the waiting prompt in place; two agents may give the same answer."""
     await stores.sessions.begin(stores.scope, "", prompt())
     assert await stores.sessions.queue(stores.scope, None, [answer(agent_id="a")]) == 1
     assert await stores.sessions.queue(stores.scope, None, [answer(agent_id="a")]) == 0
@@ -100,7 +100,7 @@ async def test_a_subagent_s_answer_takes_no_prompt(stores: Stores) -> None:
 
 
 async def test_a_prompt_without_an_id_waits_until_the_next_one(stores: Stores) -> None:
-    """The last one is taken, and each may be said again."""
+    """Only the latest prompt is queued, and the same prompt may be sent again."""
     await stores.sessions.begin(stores.scope, "", prompt("first"))
     await stores.sessions.begin(stores.scope, "", prompt("second"))
     assert await stores.sessions.queue(stores.scope, "", []) == 1
@@ -110,7 +110,7 @@ async def test_a_prompt_without_an_id_waits_until_the_next_one(stores: Stores) -
 
 
 async def test_memories_are_claimed_all_or_none(stores: Stores) -> None:
-    """A memory is claimed once in a session, and in each session by itself."""
+    """A memory can be claimed once in each session; a call that names a claimed one claims nothing."""
     assert await stores.sessions.claim(stores.scope, ["a", "b"])
     assert not await stores.sessions.claim(stores.scope, ["c", "b"])
     assert await stores.sessions.claim(stores.scope, ["c"])
@@ -121,7 +121,7 @@ async def test_memories_are_claimed_all_or_none(stores: Stores) -> None:
     assert await stores.sessions.begin(replace(stores.scope, namespace="other")) == Shown()
 
 
-async def test_of_prompts_at_once_one_claims_a_memory(stores: Stores) -> None:
+async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) -> None:
     """Claims do not overlap, however many there are at once."""
     claimed: list[int] = []
 
@@ -136,8 +136,8 @@ async def test_of_prompts_at_once_one_claims_a_memory(stores: Stores) -> None:
     assert (await stores.sessions.begin(stores.scope)).ids == {f"own {claimed[0]}", "common"}
 
 
-async def test_what_was_shown_is_forgotten_once_a_pause(stores: Stores) -> None:
-    """Within the pause after the last time, what was shown since stays."""
+async def test_what_was_shown_is_forgotten_at_most_once_a_pause(stores: Stores) -> None:
+    """A call within the pause after the last forgetting keeps what was shown since then."""
     await stores.sessions.claim(stores.scope, ["a"])
     await stores.sessions.forget_shown(stores.scope, NOW)
     assert await stores.sessions.begin(stores.scope) == Shown(frozenset(), NOW)
@@ -150,7 +150,7 @@ async def test_what_was_shown_is_forgotten_once_a_pause(stores: Stores) -> None:
 
 
 async def test_captured_turns_wait_apart_from_those_of_threads(stores: Stores) -> None:
-    """Also where they are set aside, so that neither writer takes the turns of the other."""
+    """The two queues are separate, also for batches that are set aside, so each writer takes only its own turns."""
     await stores.sessions.queue(stores.scope, None, [answer()])
     assert stores.scope.namespace in {scope.namespace async for scope in stores.captures.scopes()}
     (batch,) = await stores.captures.pending(stores.scope, 10)

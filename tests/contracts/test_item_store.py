@@ -70,7 +70,7 @@ class Puts:
     async def put(
         self, path: str, key: str, value: Any = None, texts: DenseVectors = NO_TEXTS, ttl_s: float | None = None
     ) -> Item:
-        """Put a value one second later than the last one; the stored item."""
+        """Put a value one second after the previous one, and return the stored item."""
         self.at += 1
         now, ttl = after(self.at), None if ttl_s is None else timedelta(seconds=ttl_s)
         address = address_of(path, key)
@@ -118,7 +118,7 @@ async def test_a_value_comes_back_as_it_was_put(puts: Puts, value: Any) -> None:
 
 
 async def test_a_put_replaces_the_value_and_keeps_the_first_time(puts: Puts) -> None:
-    """The address is the identity: the same key at another path is another item."""
+    """An item is identified by path and key: the same key at another path is another item."""
     await puts.put("a", "key", "first", vectors(0))
     stored = await puts.put("a", "key", "second", vectors(1))
     await puts.put("a.b", "key", "third")
@@ -134,7 +134,7 @@ async def test_a_put_replaces_the_value_and_keeps_the_first_time(puts: Puts) -> 
 
 @pytest.mark.parametrize("key", ["k", " k ", "k.k", "K", "ключ 🐴", "a/b?c=d&e#f%20", "x" * 1024, "\x01\n\u2028"])
 async def test_keys_and_labels_are_any_text(puts: Puts, key: str) -> None:
-    """Keys that differ in one character are different."""
+    """Keys that differ in a single character belong to different items."""
     label = key.replace(".", "-")[:256]
     address = ItemAddress(path=(label, "x"), key=key)
     await puts.store.put(puts.scope, Item(address, 1, START, START), NO_TEXTS)
@@ -148,7 +148,7 @@ async def test_keys_and_labels_are_any_text(puts: Puts, key: str) -> None:
 
 
 async def test_a_deleted_item_is_gone(puts: Puts) -> None:
-    """A second delete changes nothing; a later put is a first put."""
+    """A second delete changes nothing; a later put creates a new item."""
     await puts.put("a", "key", 1)
     await puts.put("a", "other", 1)
     for _ in range(2):
@@ -177,7 +177,7 @@ async def test_an_expired_item_is_gone_and_then_removed(puts: Puts) -> None:
 
 
 async def test_a_put_after_the_expiry_is_a_first_put(puts: Puts) -> None:
-    """The expired item is not the one that it replaces."""
+    """The put creates a new item, with a new creation time and no time to live of the expired one."""
     await puts.put("a", "key", 1, ttl_s=1)
     puts.at = 7
     assert (await puts.put("a", "key", 2)).created_at == after(8)
@@ -252,7 +252,7 @@ async def test_items_of_equal_score_are_on_one_page_each(puts: Puts) -> None:
 
 
 async def test_a_filter_looks_at_every_item(bench: Bench, scope: Scope) -> None:
-    """Also at those behind the first window of values, with and without a query."""
+    """A filter also finds items beyond the first window of values that is read, with and without a query."""
     puts = Puts(EngineItems(bench.store, window=4), scope)
     for number in range(40):
         await puts.put("p", f"{number}", {"number": number, "even": number % 2 == 0}, vectors(number % 3))
@@ -266,7 +266,7 @@ async def test_a_filter_looks_at_every_item(bench: Bench, scope: Scope) -> None:
 
 
 async def test_a_filter_finds_values_of_many_members(puts: Puts) -> None:
-    """Not all members of a large value are in the index."""
+    """A filter on a member is right even though the index leaves out some members of a large value."""
     await puts.put("p", "large", {f"m{number}": number for number in range(filters.MAX_FACTS + 50)})
     await puts.put("p", "small", {"m1": 1})
     last = filters.MAX_FACTS + 49
@@ -292,7 +292,7 @@ async def test_large_values_are_read_in_several_pages(puts: Puts) -> None:
 
 
 async def test_agents_and_namespaces_have_items_of_their_own(items: ItemStore, scope: Scope) -> None:
-    """The same address of two agents, of none, of two namespaces and of two tenants are five items."""
+    """One address is a separate item for each agent, for no agent, and in each namespace and tenant."""
     scopes = [
         scope,
         replace(scope, agent_id="ann"),
@@ -319,7 +319,7 @@ async def test_agents_and_namespaces_have_items_of_their_own(items: ItemStore, s
 
 
 async def test_every_item_is_listed_once(puts: Puts) -> None:
-    """Also those of several pages, and of every agent."""
+    """Listing every item continues across the engine's pages."""
     for number in range(110):
         await puts.put(f"p{number % 7}", f"{number}", number)
     values = [item.value async for item in puts.store.every(puts.scope, after(1))]
@@ -327,7 +327,7 @@ async def test_every_item_is_listed_once(puts: Puts) -> None:
 
 
 async def test_paths_are_matched_cut_and_sorted(puts: Puts) -> None:
-    """Conditions hold together; a star stands for one label."""
+    """Several conditions must all hold; a star in a condition stands for one label."""
     for path in ("a.b.c", "a.b.d", "a.x.c", "b.c", "a", "c.b.a", ""):
         await puts.put(path, "key")
         await puts.put(path, "other key")

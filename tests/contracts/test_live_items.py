@@ -65,8 +65,8 @@ async def test_an_item_is_read_back_unchanged_and_unsynced(items: LiveItemStore,
     assert (stored.memory, stored.ttl, stored.unsynced) == (item.memory, TTL, True)
 
 
-async def test_touch_restarts_the_ttl_of_named_items_that_are_not_over(items: LiveItemStore, scope: Scope) -> None:
-    """touch() leaves other items, expired ones and unknown ids alone."""
+async def test_touch_restarts_the_ttl_of_named_items_that_are_live(items: LiveItemStore, scope: Scope) -> None:
+    """touch() changes neither expired items nor those that it does not name, and ignores unknown ids."""
     await items.put(scope, make_item(scope, "early", NOW - timedelta(minutes=4)))
     await items.put(scope, make_item(scope, "other"))
     await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6)))
@@ -114,7 +114,7 @@ async def test_a_to_do_replaces_its_earlier_item(items: LiveItemStore, scope: Sc
 
 
 async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemStore, scope: Scope) -> None:
-    """It changes no times, and leaves items of no to-do and items that are over alone."""
+    """A pause changes no times, and does not affect items without a to-do or items that have expired."""
     await items.put(scope, make_item(scope, "of a to-do", todo_id="t"))
     await items.put(scope, make_item(scope, "note"))
     await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6), todo_id="t"))
@@ -133,7 +133,7 @@ async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemSt
 
 
 async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveItemStore, scope: Scope) -> None:
-    """mark_synced() with the present revision marks the item, and deletes it once it is over."""
+    """mark_synced() with the present revision marks the item, and deletes it once it was cleared or has expired."""
     await items.put(scope, make_item(scope, "a"))
     await items.put(scope, make_item(scope, "b"))
     before = await items.items(scope)

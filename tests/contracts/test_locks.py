@@ -87,7 +87,7 @@ async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> Non
 
 
 async def test_held_refused_and_lost_locks_are_counted(locks: Locks) -> None:
-    """With the time that callers waited."""
+    """The counts also have the time that callers waited for locks."""
     request, counts = LockRequest("counted", fresh_scope(), wait_s=0.0), locks.counts
     async with locks.held(request):
         with pytest.raises(Overloaded):

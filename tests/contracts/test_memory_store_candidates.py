@@ -119,7 +119,7 @@ async def test_a_search_without_columns_finds_the_same(
 
 
 async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:
-    """One answer for each search, also for two of one type and for an empty type."""
+    """Each search has its answer, also two searches of one type and a search of a type without memories."""
     memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace") for kind in MemoryType}
     stored_memories = [memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL]
     await store.upsert(scope, [make_record(memory) for memory in stored_memories])

@@ -224,7 +224,7 @@ async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
 @pytest.mark.parametrize("instant", [FIRST, NOW, LAST])
 @pytest.mark.parametrize("state", State)
 async def test_states_are_those_that_memories_have_at_the_time(shelf: Shelf, state: State, instant: datetime) -> None:
-    """A filter by state matches the memories that `Memory.at` gives this state, and `in_view` what is not replaced."""
+    """A filter by state matches the memories that have it by `Memory.at`; `in_view` matches those not replaced."""
     page = await shelf.store.page(
         shelf.scope, Listing(filter=with_states(Compare("state", Op.EQ, state), instant), limit=500)
     )

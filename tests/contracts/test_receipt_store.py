@@ -113,7 +113,7 @@ async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> i
 
 
 async def test_erasing_a_namespace_leaves_other_receipts_and_the_chain(store: ReceiptStore, scope: Scope) -> None:
-    """The next receipt names the erased one; erasing a memory erases none."""
+    """The next receipt still names the erased one as its predecessor; erasing one memory erases no receipt."""
     elsewhere = Scope(scope.tenant, "elsewhere")
     erased = [await append(store, scope, body(number)) for number in range(3)]
     stays = await append(store, elsewhere, body())
@@ -149,7 +149,7 @@ async def test_receipts_expire(live: LiveClient, scope: Scope) -> None:
 
 
 async def test_latest_receipts_are_listed_newest_first(store: ReceiptStore, scope: Scope) -> None:
-    """Those of the namespace alone, in pages; an unknown id continues with none."""
+    """Only receipts of the namespace are listed, in pages; a page after an unknown id is empty."""
     elsewhere = Scope(scope.tenant, "elsewhere")
     ids = [receipt_id(NOW + timedelta(milliseconds=number)) for number in range(5)]
     texts = [(await append(store, scope, {**body(number), "id": ids[number]})).text for number in range(5)]

@@ -111,7 +111,7 @@ async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
 
 
 async def test_a_resource_and_key_identify_one_thread(stores: Stores) -> None:
-    """Creating it again with another parent is a conflict; another key is another thread."""
+    """Creating the thread again with another parent is a conflict; another key or resource gives another thread."""
     new = NewThread("t", 60, NOW, resource="r", key="k")
     await stores.create("p")
     assert await stores.threads.create(stores.scope, new) == "t"
@@ -136,7 +136,7 @@ async def test_a_chain_has_a_maximum_depth(stores: Stores) -> None:
 
 
 async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
-    """In pages, the last used first; deleted ones and those of other namespaces are not listed."""
+    """Pages begin with the last used thread; deleted threads and those of other namespaces are not listed."""
     await stores.create("root")
     new = NewThread("", 60, NOW, "root", "r", agent_id="a", workflow_id="w")
     for number in range(7):
@@ -171,7 +171,7 @@ async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
 
 
 async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
-    """Of equal ranks the oldest turn goes first, one without a rank never; each append makes one batch."""
+    """Among equal ranks the oldest turn goes first; a turn without a rank never goes. Each append makes one batch."""
     await stores.create()
     for content, rank in (("a", "10000"), ("b", None), ("c", "0"), ("d", "0"), ("e", "10000")):
         await stores.append(content, rank=rank)
@@ -222,7 +222,7 @@ async def test_the_maximum_of_turns_evicts_too(stores: Stores) -> None:
 
 
 async def test_a_turn_displaces_the_summary_if_nothing_else_can_go(stores: Stores) -> None:
-    """The summary is not a reason to refuse a turn that fits the limit."""
+    """If a turn fits the limit only without the summary, the summary is dropped and the turn is appended."""
     await stores.create()
     for content in "abc":
         await stores.append(content)
@@ -236,7 +236,7 @@ async def test_a_turn_displaces_the_summary_if_nothing_else_can_go(stores: Store
 
 
 async def test_a_repeated_request_appends_once(stores: Stores) -> None:
-    """It has the first one's result, also after other appends; another body with its key is a conflict."""
+    """A repeat returns the first result, also after other appends; the same key with another body is a conflict."""
     await stores.create()
     await stores.create("u")
     first = AppendTurn("t", turn("a"), "0", FREE, expected=0, request=RequestKey("k", "digest"))
@@ -252,7 +252,7 @@ async def test_a_repeated_request_appends_once(stores: Stores) -> None:
 
 
 async def test_a_tail_has_the_newest_turns_and_the_files_and_images_of_all(stores: Stores) -> None:
-    """Up to the turn that exceeds the tokens asked for; system turns are counted apart. Files of flushed turns stay."""
+    """Turns come up to the one that exceeds `tokens`, which system turns do not use up. Files of flushed turns stay."""
     await stores.create()
     sent = [
         turn("a", files=["x", "y"], images=["i"]),
@@ -294,7 +294,7 @@ async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
 
 
 async def test_an_index_is_never_reused(stores: Stores) -> None:
-    """New turns get new indices after a replacement or clearing; a backup, not the queue, has cleared turns."""
+    """New turns get new indices after a replacement or clearing; cleared turns are in the backup, not in the queue."""
     await stores.create()
     await stores.append("old")
     with pytest.raises(VersionConflict):
@@ -421,7 +421,7 @@ def expiring(request: pytest.FixtureRequest) -> Stores:
 
 
 async def test_turns_of_an_expired_thread_that_flushes_are_queued(expiring: Stores) -> None:
-    """Once, in order; the thread is gone, and one that does not flush leaves nothing."""
+    """They are queued once, in order, and the thread is gone; turns of a thread that does not flush are lost."""
     stores = expiring
     for thread_id, flushes in (("t/\u00fc", True), ("drops", False), ("stays", True)):
         ttl_s = 60 if thread_id == "stays" else 1

@@ -38,7 +38,7 @@ def _duplicates(row: dict[str, str]) -> set[str]:
 
 
 def test_case_and_spacing_make_no_difference() -> None:
-    """A text in capitals and with doubled spaces is a duplicate, unless capitals lose its meaning."""
+    """A text in capitals and with doubled spaces is a duplicate, unless its meaning depends on the case."""
     assert [text for text in _TEXTS if wording(_respelled(text)) != wording(text)] == []
 
 
@@ -60,7 +60,7 @@ def _renumbered(text: str) -> str:
 
 @pytest.mark.anyio
 async def test_texts_with_the_same_meaning_are_found(onnx_directory: Path) -> None:
-    """Most pairs in other words are the same, and hardly any that differ in one word, number, name or negation."""
+    """Most rewordings count as the same, and hardly any pairs that differ in a word, a number, a name or a negation."""
     embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
     try:
         compared = []

@@ -35,7 +35,7 @@ def test_redaction_finds_marked_secrets(name: str, recall: float) -> None:
 
 
 def test_redaction_finds_secrets_in_many_formats() -> None:
-    """Caught and altered on the texts that the model was fitted on; the figures for unseen authors are lower."""
+    """Bounds for caught secrets and altered clean texts on the model's training texts; it does worse on unseen ones."""
     caught, altered = [], []
     for text, marks in marked_texts("training/secrets"):
         redacted = redact(text)
@@ -75,7 +75,7 @@ async def embedder(onnx_directory: Path) -> AsyncIterator[Embedder]:
 async def test_trivial_texts_are_told_from_statements(
     embedder: Embedder, name: str, precision: float, recall: float
 ) -> None:
-    """A text by itself is trivial where the judge would not keep it; the models were not trained on these texts."""
+    """A single text counts as trivial if the judge would not keep it; the models were not trained on these texts."""
     judge, labelled = Judge.shipped(), rows(name)
     embeddings = await embedder.embed_documents([row["text"] for row in labelled])
     counts = count(
@@ -103,13 +103,13 @@ async def test_classifier_finds_the_type(embedder: Embedder, name: str, floor: f
 
 
 def test_due_times_are_read_from_phrases() -> None:
-    """They are said on 4 March 2026 at 11:00 in Berlin; a label without a time allows any on its day."""
+    """Phrases are read as of 4 March 2026, 11:00 in Berlin; a label without a time of day accepts any on its day."""
     counts = count(_due(row["text"], row["due"]) for row in rows("due"))
     assert (counts.precision, counts.recall) == (1.0, 1.0), counts
 
 
 def test_due_times_are_read_from_texts_of_later_authors() -> None:
-    """Texts with their clock and zone, with a due time (of some, only the day counts) or with none."""
+    """Each text is read at its own time and zone; it has a due time, of which at times only the day counts, or none."""
     exact, none = [], []
     for row in rows("due_heldout"):
         zone = ZoneInfo(row["tz"])

@@ -53,14 +53,14 @@ def test_subfolders_and_worktrees_share_the_namespace_of_their_repository(reposi
 
 
 def test_a_symlink_to_a_project_has_the_project_s_namespace(repository: Path) -> None:
-    """The real path counts."""
+    """The namespace is that of the path without symbolic links."""
     link = repository.parent / "link"
     link.symlink_to(repository)
     assert project_namespace(str(link)) == project_namespace(str(repository))
 
 
 def test_projects_of_the_same_name_have_namespaces_of_their_own(tmp_path: Path) -> None:
-    """Basenames repeat, with git and without it."""
+    """Folders with equal names differ by their paths, in git repositories and outside of them."""
     folders = [tmp_path / "a" / "app", tmp_path / "b" / "app", tmp_path / "c" / "app"]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -96,7 +96,7 @@ def test_other_owners_hosts_and_ports_are_other_projects(tmp_path: Path) -> None
 
 
 def test_origin_counts_before_other_remotes_and_the_first_of_those_otherwise(tmp_path: Path) -> None:
-    """The remote origin decides where there are several."""
+    """If there are several remotes, origin decides, or else the first one."""
     origin = with_remote(tmp_path / "origin", "https://h/acme/shop")
     with_remote(tmp_path / "fork", "https://h/upstream/shop", "upstream")
     assert with_remote(tmp_path / "fork", "https://h/acme/shop") == origin
@@ -180,7 +180,7 @@ def test_a_path_that_names_no_folder_is_refused(cwd: str) -> None:
         project_namespace(cwd)
 
 
-def test_what_only_looks_like_a_repository_is_none(tmp_path: Path) -> None:
+def test_what_only_looks_like_a_repository_is_not_one(tmp_path: Path) -> None:
     """An empty .git, a dangling link and pipes neither block nor fail."""
     (tmp_path / "empty" / ".git").mkdir(parents=True)
     (tmp_path / "broken").mkdir()
@@ -203,7 +203,7 @@ def test_no_program_that_a_repository_names_is_run(repository: Path) -> None:
 
 
 def test_names_that_are_not_utf_8_are_taken(tmp_path: Path) -> None:
-    """Folders may be named in any encoding."""
+    """A folder's name may be in any encoding."""
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     folder.mkdir()
     (tmp_path / "link").symlink_to(folder)
@@ -234,7 +234,7 @@ def test_no_two_folders_share_a_namespace(names: set[str]) -> None:
 def test_every_form_of_an_address_is_the_same_project(
     tmp_path_factory: pytest.TempPathFactory, host: str, path: str
 ) -> None:
-    """For all hosts and paths."""
+    """The forms are tested with arbitrary hosts and paths."""
     folder = tmp_path_factory.mktemp("forms")
     (folder / ".git").mkdir()
     (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")

@@ -30,7 +30,7 @@ def test_language_is_that_of_most_words(text: str, language: str) -> None:
 
 
 def test_accents_and_case_do_not_matter_unless_a_word_needs_them() -> None:
-    """Dots of "Übermorgen" may be missing or spelled out; "à" with an accent is a preposition of clocks, "a" a verb."""
+    """The word "Übermorgen" may lack its dots or have "UE"; "à" introduces a time, "a" without the accent is a verb."""
     assert plain("Übermorgen") == "ubermorgen"
     assert read_words("morgen oder UEBERMORGEN").get("day", 2) == ("2", 3)
     assert read_words("demain à midi").is_a("at", 1)
@@ -64,8 +64,8 @@ def test_numbers_are_read_in_digits_and_words(text: str, number: float) -> None:
     assert read[0] == number
 
 
-def test_numbers_that_end_a_name_are_none() -> None:
-    """The 12 of v12 is no number, the 15 of 1h15 is one."""
+def test_numbers_that_end_a_name_are_not_read() -> None:
+    """The 12 in "v12" is not read as a number, but the 15 in "1h15" is."""
     assert read_words("v12").number(1) is None
     assert read_words("1h15").number(2) == (15, 3)
 

@@ -20,7 +20,7 @@ TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class ClientRun:
-    """One run of a client. answer: the model's last text. session_id: for another run of the same session."""
+    """One run of a client. answer: the model's last text. session_id: the id with which the session can be resumed."""
 
     answer: str
     session_id: str
@@ -30,7 +30,7 @@ class ClientRun:
 
 @dataclass(slots=True)
 class RealClient(ABC):
-    """A client with its home folder. name: as `install` takes it. environment: what it adds to PATH and HOME."""
+    """A client with its home folder. name: its name for `install`. environment: its variables besides PATH and HOME."""
 
     name: ClassVar[str]
 
@@ -41,14 +41,14 @@ class RealClient(ABC):
 
     @abstractmethod
     def ask(self, folder: Path, *prompts: str, resume: str | None = None) -> ClientRun:
-        """Send the prompts in a session in `folder`, a new one or `resume`, each after the answer to the one before."""
+        """Send the prompts one after another in `folder`, in a new session or in the session `resume`."""
 
     @abstractmethod
     def configure(self) -> None:
         """Point the client at the stub model."""
 
     def installer(self, *arguments: str) -> str:
-        """Run `remembrancer ARGUMENTS` as the user of this home; its output."""
+        """Run `remembrancer ARGUMENTS` as the user of this home folder, and return its output."""
         done = self._run([sys.executable, "-m", "api", *arguments], REPOSITORY)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -39,7 +39,7 @@ def can_isolate() -> bool:
 
 
 def bring_loopback_up() -> None:
-    """A new namespace has a loopback interface that is down."""
+    """Enable the loopback interface, which is down in a new network namespace."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SET_INTERFACE_FLAGS, struct.pack("16sh14x", b"lo", UP))
 

@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that the model asks the client to make. namespace: of Codex's MCP tools, `mcp__SERVER`."""
+    """A tool call that the model asks for. namespace: `mcp__SERVER` for MCP tools of Codex, otherwise None."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -25,7 +25,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class StubModel:
-    """What the model answers, and the requests it got. script: the answer to the n-th request of a conversation.
+    """What the model answers, and the requests it got. script: returns the answer to a request body.
 
     A text ends the turn, a tool call asks for one more request.
     """
@@ -35,11 +35,11 @@ class StubModel:
     url: str = ""
 
     def sent(self) -> str:
-        """The text of all requests since `clear`, as JSON in plain characters."""
+        """The JSON of all requests since `clear`, without escaped characters."""
         return json.dumps([body.get("messages") or body.get("input") for body in self.requests], ensure_ascii=False)
 
     def sent_last(self) -> str:
-        """The text of the last request, as JSON in plain characters."""
+        """The JSON of the last request, without escaped characters."""
         return json.dumps(self.requests[-1].get("messages") or self.requests[-1].get("input"), ensure_ascii=False)
 
     def clear(self) -> None:

@@ -26,7 +26,7 @@ def installed(claude_code: ClaudeCode, service: MemoryService) -> ClaudeCode:
 def test_project_installation_and_key_in_the_environment(
     claude_code: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """Installed for a project alone, only that project is remembered; names that no header can carry are no problem."""
+    """An installation for one project remembers only that project; its folder's name need not be valid in a header."""
     folder, other = tmp_path / "проект", tmp_path / "other"
     for path in (folder, other):
         path.mkdir()
@@ -51,7 +51,7 @@ def test_tools_reach_the_memories_of_the_project(installed: ClaudeCode, service:
 
 
 def test_uninstalled_client_is_as_before(claude_code: ClaudeCode, service: MemoryService, tmp_path: Path) -> None:
-    """After Claude Code itself has saved its settings in between, uninstalling leaves no trace of the installation."""
+    """Uninstalling removes every trace, even if Claude Code saved its settings in the meantime."""
     folder = tmp_path / "project"
     folder.mkdir()
     claude_code.ask(folder, "Hello.")

@@ -47,7 +47,7 @@ def test_tools_reach_the_memories_of_the_project(
 
 
 def test_codex_reads_its_configuration_after_uninstalling(codex: Codex, service: MemoryService, tmp_path: Path) -> None:
-    """After Codex itself has saved its settings in between, uninstalling leaves no trace of the installation."""
+    """Uninstalling removes every trace, even if Codex saved its settings in the meantime."""
     folder = tmp_path / "project"
     folder.mkdir()
     before = (codex.home / ".codex" / "config.toml").read_text()

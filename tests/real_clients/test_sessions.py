@@ -33,7 +33,7 @@ def installed(client: RealClient, service: MemoryService) -> RealClient:
 def test_fact_of_the_first_session_is_in_the_prompt_of_the_second(
     installed: RealClient, service: MemoryService, model: StubModel, tmp_path: Path, project: ScriptedProject
 ) -> None:
-    """In each of twenty projects: what was told is there when it is asked for, once, and nothing of another project."""
+    """The fact of the project is in the prompt exactly once, and no fact of the other nineteen projects is."""
     folder = tmp_path / project.folder
     folder.mkdir(parents=True)
     installed.ask(folder, project.fact)
@@ -48,7 +48,7 @@ def test_fact_of_the_first_session_is_in_the_prompt_of_the_second(
 def test_a_fact_is_injected_once_a_session(
     installed: RealClient, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """Prompts of one session that ask for the same again, and a resumed session, get it once: it is in the history."""
+    """Later prompts for the same fact do not get it again, also after a resume: it is already in the history."""
     folder = tmp_path / "once"
     folder.mkdir()
     installed.ask(folder, HERON.fact)
@@ -78,7 +78,7 @@ def test_nothing_that_was_recalled_is_captured_again(
 
 
 def test_service_that_is_stopped_blocks_no_prompt(client: RealClient, model: StubModel, tmp_path: Path) -> None:
-    """With hooks of a service that is away, a prompt is answered, about as fast as without any hooks."""
+    """If the hooks cannot reach their service, a prompt is answered about as fast as without hooks."""
     folder = tmp_path / "away"
     folder.mkdir()
     client.ask(folder, "Hello.")  # the first start of all is slow

@@ -67,8 +67,8 @@ class RecordedUses(UseCounts):
 class World:
     """A store with an ingestor and a retriever over it.
 
-    embedder: of queries. writer: embedder of what is written. shown: what contexts have shown. receipt_store: where
-    receipts are written, if anywhere.
+    embedder: for queries. writer: embedder for new memories. shown: passages that contexts have shown.
+    receipt_store: where receipts are written; None for no receipts.
     """
 
     embedder: Embedder = field(default_factory=FakeEmbedder)

@@ -58,7 +58,7 @@ async def test_closing_writes_waiting_uses() -> None:
 
 
 class SlowStore(InMemoryStore):
-    """A store that notes uses slowly. some: set after `after` writes. written: namespace, start and end of each."""
+    """A store that writes uses slowly. some: set after `after` writes. written: namespace, start and end of writes."""
 
     def __init__(self, after: int) -> None:
         super().__init__()

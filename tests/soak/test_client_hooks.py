@@ -107,7 +107,7 @@ def _inflict(fault: str, place: Place, settings: Settings) -> None:
 
 
 def _captured(url: str) -> tuple[Counter[str], set[str]]:
-    """How many memories have each content, and the texts that were rejected, when nothing waits to be stored."""
+    """Wait until no turn waits to be stored; return how many memories have each content, and the rejected texts."""
     with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:
         end = time.monotonic() + _CAPTURE_S
         while not _is_settled(client.get("/metrics").text):
@@ -120,7 +120,7 @@ def _captured(url: str) -> tuple[Counter[str], set[str]]:
 
 
 def _is_settled(metrics: str) -> bool:
-    """Whether the job that stores captured turns has run in this process, and none waits."""
+    """Whether the job that stores captured turns has run in this process and no turn waits."""
     runs = 'remembrancer_job_runs_total{job="captured turns"}'
     samples = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
     return float(samples.get(runs, 0)) > 1 and float(samples["remembrancer_captures_waiting"]) == 0

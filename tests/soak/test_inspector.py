@@ -21,7 +21,7 @@ REQUESTS = 20
 
 
 def test_first_page_of_a_large_namespace_takes_under_300_ms(settings: Settings, sizes: Sizes) -> None:
-    """At full size 100,000 memories in one namespace: every one of the requests after the first, the picker included.
+    """Every request after the first is that fast, with the list of namespaces; at full size there are 100,000 memories.
 
     Prints the median and the slowest of each view.
     """

@@ -64,7 +64,7 @@ def _value(number: int) -> dict[str, Any]:
 
 
 def _done(client: httpx.Client, key: str, number: int) -> bool:
-    """Put the value of a number, or delete for 0; whether the service acknowledged it."""
+    """Put the value of `number`, or delete the item if it is 0. Returns whether the service acknowledged it."""
     try:
         if number:
             body = {**_SPACE, "key": key, "value": _value(number), "index": ["number"]}
@@ -76,7 +76,7 @@ def _done(client: httpx.Client, key: str, number: int) -> bool:
 
 
 def test_acknowledged_items_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """Three writers, a kill a round: every key has its last acknowledged value, or that of the cut call, whole."""
+    """Three writers, one kill a round: each key has its last acknowledged value or the interrupted call's, complete."""
     rng, acknowledged, calls = seeded(), dict[str, int](), 0
     for index, victim in enumerate(victims(sizes.of(3, 9))):
         least = sizes.of(60, 400)
@@ -123,7 +123,7 @@ def _round(settings: Settings, victim: str, count: int, later_s: float, *, start
 
 
 def _stored(settings: Settings) -> dict[str, Any]:
-    """The values of all items by key, by a search in pages, each equal to what a get answers."""
+    """The values of all items by key, from a search in pages."""
     values: dict[str, Any] = {}
     with running(settings) as service, httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
         while True:
@@ -136,7 +136,7 @@ def _stored(settings: Settings) -> dict[str, Any]:
 
 @pytest.mark.anyio
 async def test_calls_are_fast_in_a_large_namespace(settings: Settings, sizes: Sizes) -> None:
-    """One after the other over HTTP; the limits are wide, as other work may run. Prints the milliseconds.
+    """Calls are sent one by one over HTTP; limits leave room for other load on the machine. Prints the milliseconds.
 
     The items that the namespace is filled with have random vectors; those that are put are embedded.
     """

@@ -67,7 +67,7 @@ class PastImport:
         return subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
     def kill_once(self, victim: str, parts: int, later_s: float, child: subprocess.Popen[bytes]) -> bool:
-        """Kill `victim` soon after so many parts are noted as sent; False if the import ended before."""
+        """Kill `victim` `later_s` seconds after this many parts are noted as sent; False if the import ended before."""
         while child.poll() is None and self.parts() < parts:
             time.sleep(_POLL_S)
         time.sleep(later_s)
@@ -120,7 +120,7 @@ def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(settings: Sett
 
 
 def _run(run: PastImport, victims: Mapping[int, str], rng: random.Random) -> tuple[Counter[tuple[Any, ...]], int]:
-    """The memories after an import, and how many were killed. victims: by the number of parts sent before."""
+    """The memories after an import, and the number of kills. victims: by the number of parts sent before each kill."""
     run.serve()
     kills = 0
     child = run.start()

@@ -99,7 +99,7 @@ class Place:
 
 @dataclass(slots=True)
 class RetryingWriter:
-    """Appends turns, each with a key of its own, and repeats a request until it is answered with 201.
+    """Appends turns, each with its own idempotency key, and repeats a request until it is answered with 201.
 
     retries: requests that were repeated. refusals: answers that no retry can mend.
     """
@@ -122,7 +122,7 @@ class RetryingWriter:
                     time.sleep(0.05)
 
     def _append(self, client: httpx.Client, content: str) -> int | None:
-        """Status of the answer; None without one."""
+        """The status of the answer; None if the connection failed."""
         url = f"{self.place.service.url}/v1/threads/{self.thread_id}/turns"
         turn = {"role": "user", "content": content, "metadata": {"mark": _mark(content)}}
         try:
@@ -132,7 +132,7 @@ class RetryingWriter:
 
 
 def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: Sizes) -> None:
-    """Service and live server are killed, and the live server is stopped: no turn is lost or doubled."""
+    """No turn is lost or doubled while the service and the live server are killed and the live server is paused."""
     load, rng = sizes.of(Load(5, 4, 80), Load(100, 10, 500)), seeded()
     settings = with_policies(settings, "threads: {log: {type: message_count_based, max_messages: 40, ttl: 7d}}\n")
     place = Place(start(settings))
@@ -161,7 +161,7 @@ def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: 
 
 
 def _inflict(fault: str, place: Place, settings: Settings) -> None:
-    """Kill the service and start it again, kill the live server, or stop it for longer than calls wait."""
+    """Kill and restart the service, kill the live server, or pause the live server for longer than calls wait."""
     live = processes_of(settings.live_path, exclude={os.getpid()})
     if fault == "kill the service":
         place.service.kill([place.service.child.pid])
@@ -209,7 +209,7 @@ def _killed_on_the_way(settings: Settings, load: Load) -> list[Writer]:
 
 @contextmanager
 def _writing(writers: Sequence[Writer], url: str) -> Iterator[None]:
-    """Let all writers write at once, each on a connection, until they are done."""
+    """Run all writers concurrently, each on its own connection; wait for them at the end."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     with httpx.Client(base_url=url, timeout=TIMEOUT_S, params={"namespace": _NAMESPACE}, limits=limits) as client:
         threads = [threading.Thread(target=writer.write, args=(client,), daemon=True) for writer in writers]

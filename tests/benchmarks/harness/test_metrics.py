@@ -91,7 +91,7 @@ def test_bootstrap_of_equal_values_has_no_width() -> None:
 
 
 def test_bootstrap_is_about_two_standard_errors_wide() -> None:
-    """For many values it is the normal interval: 1.96 standard errors either way."""
+    """For many values the interval reaches about 1.96 standard errors to either side of the mean."""
     values = [0.0, 1.0] * 200
     interval = bootstrap(values)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(400), rel=0.1)
@@ -124,7 +124,7 @@ def test_percentiles_are_named() -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1.0))
 def test_percentile_is_one_of_the_values(values: list[float], share: float) -> None:
-    """At least the share of the values does not exceed it, and it is one of them."""
+    """The percentile is one of the values, and at least the given share of the values do not exceed it."""
     chosen = percentile(values, share)
     assert chosen in values
     assert sum(value <= chosen for value in values) >= share * len(values) - 1e-6

@@ -33,7 +33,7 @@ def small(tmp_path: Path) -> EvaluationSet:
 
 
 async def test_evidence_counts_as_the_memory_that_it_merged_into(small: EvaluationSet) -> None:
-    """Rankings and contexts, by the set's types or all types, count the merged memory."""
+    """If evidence was merged into another memory, finding that memory counts, in rankings and in contexts."""
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)

@@ -121,7 +121,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_locomo_gives_turns_with_times_and_captions(tmp_path: Path) -> None:
-    """Sessions are ordered by number, turns follow by 20 seconds, and captions become text."""
+    """Sessions are ordered by number, turns are 20 seconds apart, and captions become text."""
     source = _write(tmp_path / "locomo10.json", LOCOMO)
     rows_written = prepare("locomo", source, tmp_path / "sets", None)
     rows = _rows(tmp_path / "sets" / "locomo_turns" / "corpus.jsonl")
@@ -162,7 +162,7 @@ def test_locomo_questions_cite_turns(tmp_path: Path) -> None:
 
 
 def test_locomo_observations_become_a_second_set(tmp_path: Path) -> None:
-    """A question is kept if every turn that it cites has an observation, and cites all of these."""
+    """A question is kept if every turn that it cites has an observation; its evidence is then these observations."""
     source = _write(tmp_path / "locomo10.json", LOCOMO)
     prepare("locomo", source, tmp_path / "sets", None)
     corpus = _rows(tmp_path / "sets" / "locomo_observations" / "corpus.jsonl")
@@ -193,7 +193,7 @@ def test_longmemeval_gives_each_question_a_conversation(tmp_path: Path) -> None:
 
 
 def test_longmemeval_falls_back_to_sessions(tmp_path: Path) -> None:
-    """If no turn is marked as evidence, every turn of the answering sessions is."""
+    """If no turn is marked as evidence, every turn of the sessions with the answer counts as evidence."""
     instance = copy.deepcopy(LONGMEMEVAL[0])
     del instance["haystack_sessions"][1][0]["has_answer"]
     source = _write(tmp_path / "x.json", [instance])

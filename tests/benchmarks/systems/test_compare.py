@@ -135,7 +135,7 @@ def test_a_system_without_score_is_a_row_with_the_reason() -> None:
 def test_the_product_is_measured_beside_the_others(
     tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A real run over a small set beside exact search. A question may tell its time by an event."""
+    """A real run over a small set, compared with exact search. One question gives its time relative to an event."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     by_event = {**QUERIES[1], "text": "What happened a day before the harbour crane was painted yellow?"}
     write_set(tmp_path / "sets" / "small", CORPUS, [QUERIES[0], by_event, QUERIES[2]])

@@ -55,7 +55,7 @@ def threads_over(
 
 
 def ended_over(workflows: WorkflowStore, memories: InMemoryStore) -> EndedWorkflows:
-    """What ends workflows, over an in-memory store and fakes of live state."""
+    """The service that cleans up after ended workflows and records them, over in-memory stores."""
     threads, ingestor, tokenizer = FakeThreads(), ingestor_over(memories), FakeTokenizer()
     lookup = PolicyLookup(Registry)
     screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)

@@ -112,7 +112,7 @@ async def test_a_rejected_batch_is_set_aside_after_three_tries(
 
 
 async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: LiveClient) -> None:
-    """They are listed as turns that left, and have a memory once it is written."""
+    """Evicted turns are listed at once, without a memory's id until that memory is written."""
     gate, scope = SlowGate(), fresh_scope()
     threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(InMemoryStore(), gate))
     thread = (await threads.open(scope, OpenRequest(resource="r"))).thread

@@ -88,7 +88,7 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     agent: str | None,
     allowed: bool,  # noqa: FBT001 - a case
 ) -> None:
-    """A listed agent writes only to its resources; unlisted agents write to those of no agent."""
+    """A listed agent may write only to its own resources; other agents may write to resources that no agent lists."""
     lookup, scope = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml")), Scope("t", "n", agent_id=agent)
     if allowed:
         lookup.check_access(scope, resource, "k", write=True)
@@ -109,7 +109,7 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     ],
 )
 def test_a_bound_agent_uses_only_what_it_refers_to(resource: str | None, agent: str | None, mode: object) -> None:
-    """Neither resources of no agent nor threads of no resource."""
+    """It may use neither resources that its entry does not name nor threads without a resource."""
     lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
     scope = Scope("t", "n", agent_id=agent, agents=("reader", "writer", "stranger"))
     assert lookup.access(scope, resource, "k") is mode
@@ -117,7 +117,7 @@ def test_a_bound_agent_uses_only_what_it_refers_to(resource: str | None, agent: 
 
 @pytest.mark.parametrize(("key", "theirs"), [("box:ann:7", True), ("box:bob:7", False), ("box:ann", False)])
 def test_a_key_with_the_agents_id_belongs_to_that_agent(key: str, *, theirs: bool) -> None:
-    """Of a shared resource a bound agent uses the threads whose key has its own id."""
+    """If agents share a resource, a bound agent may use only the threads whose key contains its id."""
     text = """
     threads: {box: {key: "box:{{ agent.id }}:{{ user.id }}"}}
     agents: {ann: {memory: box}, bob: {memory: box}}

@@ -87,7 +87,7 @@ def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(thread_policies(), st.integers(0, 10**9))
 async def test_no_turn_is_refused_that_flushing_could_have_taken(policy: ThreadPolicy, seed: int) -> None:
-    """Of 500 turns, those refused have no room beside turns that must stay; the others are there or left whole."""
+    """A refused turn had no room beside turns that must stay; others are in the thread or queued, unchanged."""
     store, random = FakeThreads(), Random(seed)  # noqa: S311 - test data
     threads = threads_with(policy, store)
     limits = threads.policies.limits(policy)

@@ -26,7 +26,7 @@ FACT = "The staging database is read-only on Sundays, so exports run on Mondays.
 
 
 async def _flush() -> None:
-    """No access counts are pending."""
+    """Do nothing: no access counts are pending."""
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def test_a_time_without_an_offset_is_utc(writer: SessionWriter) -> None:
 
 
 async def test_a_session_sent_again_adds_nothing_and_completes_the_rest(writer: SessionWriter) -> None:
-    """What is stored is merged into itself; what is new is stored."""
+    """A message that is stored already is merged into its memory; a new one is stored."""
     first, second = said(FACT), said("Remind me to call Ann tomorrow.", timestamp="2026-03-01T09:00:00Z")
     await write(writer, first)
     again = await write(writer, first, second)
@@ -102,7 +102,7 @@ async def test_skip_keeps_what_review_would_drop(writer: SessionWriter) -> None:
 
 
 async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWriter) -> None:
-    """The message is stored as a whole, and its request besides as an intention."""
+    """The whole message is stored, and the request in it is also stored as an intention."""
     text = (
         "Yesterday the migration of the mail server failed at step two because the disk was full, we rolled it back. "
         "Remind me to call Ann tomorrow."
@@ -116,7 +116,7 @@ async def test_requests_in_a_report_are_memories_of_their_own(writer: SessionWri
 
 
 async def test_courtesies_of_an_agent_are_dropped_and_its_findings_kept(writer: SessionWriter) -> None:
-    """Both speakers are heard; an agent's plans for the next minute are noise."""
+    """Messages of both speakers are screened; what an agent says it will do next is rejected as noise."""
     outcomes = await write(
         writer,
         said("the export is slow again"),
@@ -137,7 +137,7 @@ async def memories(writer: SessionWriter, outcomes: list[MessageOutcome]) -> lis
 
 
 async def test_a_session_sent_in_parts_keeps_its_positions_and_hears_what_was_said(writer: SessionWriter) -> None:
-    """Messages before a part are context: they count, and are not written."""
+    """Messages before a part are only context: they count for positions, but are not written."""
     before = SaidBefore(count=40, messages=[said("Which days is staging read-only?", "assistant")])
     outcomes = await writer.write(SCOPE, [said(FACT)], ReviewMode.AUTO, before)
     (memory,) = await memories(writer, outcomes)
@@ -157,7 +157,7 @@ async def test_a_session_sent_in_parts_keeps_its_positions_and_hears_what_was_sa
 async def test_a_captured_message_is_not_doubled_by_its_transcript(
     writer: SessionWriter, content: str, live: str, imported: str
 ) -> None:
-    """A host captures it at position 0; an import finds it elsewhere, a little earlier, even across midnight."""
+    """The import finds the message at another position and a little earlier, even on the day before, and merges it."""
     first = await writer.write(SCOPE, [said(content, timestamp=live)], ReviewMode.SKIP)
     for again in (imported, live):
         sent = await writer.write(SCOPE, [said(content, timestamp=again)], ReviewMode.SKIP, SaidBefore(count=17))

@@ -61,7 +61,7 @@ class CountingClient(LiveClient):
         workload: Workload = COMMAND,
         key: str | None = None,
     ) -> T:
-        """The result of the inner client."""
+        """Count the call and return the result of the inner client."""
         self.calls += 1
         return await self._inner.run(call, idempotent=idempotent, workload=workload, key=key)
 
@@ -72,7 +72,7 @@ def turn(content: str) -> NewTurn:
 
 
 async def chain_of(threads: Threads, scope: Scope, length: int = 3) -> list[str]:
-    """Open threads with these keys, each the child of the one before, with one turn each; their ids, oldest first."""
+    """Open `length` threads of one turn each, each the child of the one before. Returns their ids, oldest first."""
     ids: list[str] = []
     for number in range(length):
         parent = ids[-1] if ids else None
@@ -119,7 +119,7 @@ async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> No
 async def test_an_append_refreshes_the_ttl_of_the_thread_and_its_ancestors(
     live: LiveClient, threads: Threads, scope: Scope
 ) -> None:
-    """All their keys are refreshed, names included; those of descendants are not."""
+    """The TTL of every key is refreshed, also of the keys for names; keys of descendants are left as they are."""
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 100)
     await threads.append(scope, ids[2], turn("again"), None)
@@ -186,7 +186,7 @@ async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, sco
 
 
 async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClient, scope: Scope) -> None:
-    """The initial context goes to those that it may write to. Opening them again finds the same threads."""
+    """Only threads that the agent may write to get the initial context. Opening again finds the same threads."""
     threads = threads_over(live, AGENTS)
     request = OpenRequest(agent_id="helper", initial_context="hello", variables={**USER, "project": {"id": "p"}})
     assert threads.opens_for_agent(request)

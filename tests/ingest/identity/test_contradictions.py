@@ -44,7 +44,7 @@ def judged(newer: str, older: str, cosine: float = 0.85) -> Relation:
     ],
 )
 def test_the_same_sentence_with_another_value_replaces(newer: str, older: str) -> None:
-    """A number, a date, a version."""
+    """The value may be a number, a date or a version."""
     assert judged(newer, older) is Relation.REPLACES
 
 
@@ -82,13 +82,13 @@ def test_a_change_told_in_other_words_is_seen(newer: str, older: str) -> None:
     ],
 )
 def test_statements_that_may_both_hold_hide_nothing(newer: str, older: str) -> None:
-    """Other subjects and attributes, values of which there may be several, adjectives and questions."""
+    """The pairs have different subjects or attributes, may both be true, or include a question; none is replaced."""
     assert judged(newer, older) is not Relation.REPLACES
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_any_two_texts_have_finite_evidence(newer: str, older: str) -> None:
-    """Every feature of the model is there for any text, and the strength is a probability."""
+    """Every feature of the model is finite for any text, and the strength is a probability."""
     assert 0.0 <= update_model().judge(Statement.of(newer), Statement.of(older), 0.5).strength <= 1.0
 
 

@@ -46,7 +46,7 @@ def merged(known: Memory, again: Memory) -> Memory:
 
 @given(ASKED, ASKED)
 def test_nothing_that_either_write_asked_for_is_lost(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """What one had, the merged memory has; the merged fields are valid."""
+    """The merged memory has what either write had, such as tags, links and sources, and its fields are valid."""
     known, again = fact(**first), fact(**second)
     memory = merged(known, again)
     assert memory == known.replace(**joined(known, again))
@@ -63,7 +63,7 @@ def test_nothing_that_either_write_asked_for_is_lost(first: dict[str, Any], seco
 
 @given(ASKED, ASKED)
 def test_a_merge_that_is_repeated_changes_nothing_more(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """Neither does a write of what is stored."""
+    """Merging the result with the second write again, or a memory with itself, changes no field."""
     known, again = fact(**first), fact(**second)
     once = merged(known, again)
     assert changed_fields(once, merged(once, again)) == ()

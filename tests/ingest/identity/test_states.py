@@ -58,7 +58,7 @@ def test_a_replaced_memory_has_its_end_its_successor_and_the_reason() -> None:
 
 @given(st.sets(st.integers(0, 4)))
 def test_the_first_remaining_successor_replaces(removed: set[int]) -> None:
-    """Whatever is deleted of a chain: each remaining memory is replaced by the next one that remains."""
+    """Whichever memories of a chain are deleted, each remaining one is replaced by the next one that remains."""
     states, ids = chain(5)
     states.gone |= {ids[place] for place in removed}
     states.settle()
@@ -86,7 +86,7 @@ def test_contested_memories_are_linked_both_ways() -> None:
 
 
 def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
-    """It is contested again when that one comes back."""
+    """The memory is contested again once the replaced one is current again."""
     memories = facts(3)
     states, (first, second, third) = known(memories), [memory.id for memory in memories]
     states.contest(first, second, None)
@@ -99,7 +99,7 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
 
 
 def test_what_is_brought_back_is_contested_with_what_is_current() -> None:
-    """Also where its direct successor has been replaced in turn."""
+    """A restored memory contests the current end of its chain, even if its direct successor was replaced."""
     states, (first, second, third) = chain(3)
     states.bring_back(first, "restored")
     states.settle()
@@ -122,7 +122,7 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
 
 
 def test_a_successor_that_lost_its_link_replaces_nothing() -> None:
-    """Nor does it contest what it had replaced."""
+    """Without the link both memories are current, and neither contests the other."""
     states, (old, new) = chain(2)
     states.part(new, [old])
     states.settle()
@@ -130,7 +130,7 @@ def test_a_successor_that_lost_its_link_replaces_nothing() -> None:
 
 
 def test_nothing_is_replaced_without_room_for_the_link() -> None:
-    """Such a replacement could not be undone."""
+    """A replacement is refused if the newer memory has no room for another link, as it could not be undone."""
     links = [Link(to=f"m{number}", type=LinkType.EXTENDS) for number in range(MAX_LINKS)]
     old, new = facts(2)
     states = known([old, new.replace(links=links)])
@@ -140,7 +140,7 @@ def test_nothing_is_replaced_without_room_for_the_link() -> None:
 
 
 def test_a_state_waits_for_the_memories_that_it_depends_on() -> None:
-    """They are asked for; what is not stored is gone."""
+    """`needed()` names the memories to read; one that is not in the store counts as deleted."""
     states, (first, second) = chain(2)
     alone = States(NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second})
     alone.settle()
@@ -153,7 +153,7 @@ def test_a_state_waits_for_the_memories_that_it_depends_on() -> None:
 
 @pytest.mark.parametrize("days", [-1, 1])
 def test_an_end_without_successor_is_an_end(days: int) -> None:
-    """Past, the memory is replaced and what it had replaced is back; still ahead, it covers that until then."""
+    """Once a memory's end has passed, what it had replaced is current again; before that end, it stays replaced."""
     states, (old, new) = chain(2)
     states.memories[new] = states.memories[new].replace(valid_to=NOW + DAY * days)
     states.changed.add(new)
@@ -208,7 +208,7 @@ def leave(states: States, step: str, memory_id: str) -> None:
 
 @given(STEPS, st.integers(0, 1))
 def test_states_always_follow_from_successors_and_links(steps: list[tuple[str, int, int]], days: int) -> None:
-    """Replaced by one that holds, or ended; contested by a current memory that is linked both ways; else current.
+    """A memory is replaced or ended, contested by a current memory that is linked both ways, or else current.
 
     When an expiry brings a memory back, its rivals are settled by the next write or round of upkeep.
     """
@@ -246,7 +246,7 @@ def in_view(memories: Mapping[str, Memory], at: datetime) -> set[str]:
 
 
 def assert_nothing_is_hidden_by_nothing(memories: Mapping[str, Memory], at: datetime) -> None:
-    """Whatever has a successor at this time has one that is in the view, directly or by its chain."""
+    """Check that each memory with a successor at this time leads, along the chain of successors, to a visible one."""
     seen, visible = {memory_id: memory.at(at) for memory_id, memory in memories.items()}, in_view(memories, at)
     for memory in seen.values():
         if memory.superseded_by is not None:

@@ -43,7 +43,7 @@ def test_kinds_of_words_are_the_same_in_each_language() -> None:
 
 
 def test_a_message_is_compared_with_what_was_said_before() -> None:
-    """The same text has another place once it was said."""
+    """The features of a text differ once it was said before; a conversation knows if its last text was a question."""
     fresh, later = Conversation(), Conversation()
     later.add("user", "we ship on Friday", None)
     first, repeated = (talk.place("user", "we ship on Friday", None, Later()) for talk in (fresh, later))
@@ -54,7 +54,7 @@ def test_a_message_is_compared_with_what_was_said_before() -> None:
 
 
 def test_a_message_is_compared_with_what_is_said_later() -> None:
-    """An answer that takes a message up changes its place; one that is about something else changes it less."""
+    """A message's features differ with no answer, an answer that takes it up, and an answer about something else."""
     alone, answered, ignored = (
         Conversation().place("user", "we ship on Friday", None, Later(messages, 1))
         for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])

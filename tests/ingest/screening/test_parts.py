@@ -40,7 +40,7 @@ def test_sentences_are_cut_as_written(text: str, sentences: list[str]) -> None:
     ],
 )
 def test_the_reasons_of_a_question_are_its_clauses_with_a_conjunction(sentence: str, reasons: list[str]) -> None:
-    """Conditions are no reasons, and a sentence that asks nothing is stored as it is."""
+    """Conditions are not reasons, and a sentence that asks nothing has none."""
     assert list(reasons_in(sentence)) == reasons
 
 

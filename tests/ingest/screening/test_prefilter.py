@@ -55,7 +55,7 @@ async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Pr
 
 
 async def test_explicit_writes_pass_unchanged(prefilter: Prefilter) -> None:
-    """However short they are, and whatever their review mode is."""
+    """They pass however short they are and whatever their review mode is."""
     for explicit in (Submission(draft("ok")), Submission(UntypedDraft(content="ok"), ReviewMode.AUTO)):
         assert await prefilter.examine(SCOPE, explicit) is explicit
 

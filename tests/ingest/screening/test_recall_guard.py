@@ -41,7 +41,7 @@ def test_whole_quotes_are_removed(text: str, rest: str) -> None:
 
 @given(st.text(), st.lists(st.text(), max_size=4))
 def test_only_quotes_are_removed(text: str, quotable: list[str]) -> None:
-    """The result is never longer than the text, and equal to it without quotable memories."""
+    """The result is never longer than the text; without quotable memories it is the text itself."""
     assert len(without_quotes(text, quotable)) <= len(text)
     assert without_quotes(text, []) == text
 

@@ -47,7 +47,7 @@ _memories = st.lists(
 
 @given(_memories, st.integers(1, 400), st.integers(1, 400), st.integers(0, 12))
 def test_forgetting_spares_pinned_and_open(memories: Sequence[Memory], age: int, idle: int, keep: int) -> None:
-    """Pinned memories and open intentions stay; no limit removes none, a wider limit no more."""
+    """Pinned memories and open intentions stay; without limits nothing is removed, and wider limits remove no more."""
     request = JobRequest(max_age_days=age, inactive_days=idle, keep_top=keep)
     removed = set(forgettings(memories, request, NOW).changed)
     spared = {memory.id for memory in memories if memory.pinned or memory.type is MemoryType.PROSPECTIVE}
@@ -135,7 +135,7 @@ def test_a_promoted_event_is_not_promoted_again() -> None:
 
 
 def test_what_is_said_in_other_words_counts_towards_promotion() -> None:
-    """Three sessions in which one thing was said in three ways make one fact; another thing makes none."""
+    """One thing said in three ways in three sessions makes one fact; a similar statement of another thing does not."""
     texts = [
         "Deploys on Friday go wrong.",
         "A deploy on Friday went wrong again.",
@@ -161,12 +161,12 @@ def todos(sessions: Sequence[str], **fields: Any) -> list[Memory]:
 
 @pytest.mark.parametrize(("sessions", "seen"), [("ab", False), ("aaa", False), ("abc", True)])
 def test_intentions_of_three_sessions_become_visible_in_the_namespace(sessions: str, seen: bool) -> None:  # noqa: FBT001 - the expectation
-    """Sessions count, not how often one of them said it."""
+    """What counts is the number of sessions, not how often one of them repeated the intention."""
     assert bool(promotions(todos(sessions), {}, JobRequest(), NOW).changed) is seen
 
 
 def test_what_one_session_alone_sees_is_never_published() -> None:
-    """Neither its uses nor sessions that it claims publish a private memory."""
+    """A private memory stays private, however often it was used and whatever source sessions it lists."""
     claims: dict[str, Any] = {"source_sessions": ["x", "y", "z"], "access_count": 9, "evidence_count": 9}
     event = memory("e", content="tea at four", visibility="session", session_id="a", **claims)
     assert not promotions([*todos("a", **claims), event], {}, JobRequest(), NOW).reasons

@@ -19,7 +19,7 @@ SCOPE = Scope("t", "n")
 
 
 def steps_and_end(steps: int, end: str = "completed") -> list[NewEvent]:
-    """Events of `count` completed steps, then the event that ends the workflow."""
+    """Events of this number of completed steps, then the event that ends the workflow."""
     events = [
         {"type": "step_completed", "step_id": f"step {number}", "agent": "ann", "output": f"result {number}"}
         for number in range(steps)
@@ -47,7 +47,7 @@ def test_only_a_complex_success_becomes_a_procedure(steps: int, end: str, types:
 
 
 def test_an_episode_has_the_reason_of_the_end() -> None:
-    """It is left out where it repeats the output or the error."""
+    """The reason has its own line; it is left out where it repeats the output or the error."""
     end = NewEvent(type=WorkflowEventType.CANCELLED, reason="not needed", output="half done")
     lines = episode("w", fold(WorkflowState(), logged([end]))).content.splitlines()
     assert lines[1:] == ["output: half done", "reason: not needed"]

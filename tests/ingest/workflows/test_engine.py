@@ -136,8 +136,8 @@ async def test_a_long_log_is_read_from_its_snapshot() -> None:
     assert (await engine.store.load(SCOPE, workflow_id, 7)).state.data == {"k": 6}
 
 
-async def test_the_events_between_snapshots_are_a_setting() -> None:
-    """So is how many events a read folds at most."""
+async def test_the_number_of_events_between_snapshots_is_a_setting() -> None:
+    """With `snapshot_events` of 3, seven events leave the latest snapshot at version 6."""
     store = FakeWorkflows()
     engine = replace(engine_over(store), snapshot_events=3)
     workflow_id = await started(engine, *["note"] * 7)

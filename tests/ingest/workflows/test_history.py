@@ -38,7 +38,7 @@ class NonAdditiveTokenizer(FakeTokenizer):
     """A tokenizer that counts more for a text than for its pieces."""
 
     def count(self, text: str) -> int:
-        """One more for every hundred characters."""
+        """The count of FakeTokenizer, plus one for every hundred characters."""
         return super().count(text) + len(text) // 100
 
 
@@ -77,7 +77,7 @@ def notes(*texts: str) -> list[Event]:
 def test_a_history_never_exceeds_its_budget(
     tokenizer: Tokenizer, log: list[Event], budget: int, cut: int, margin: float, versions: Versions
 ) -> None:
-    """For any budget the text fits into it, margin included, and nothing is omitted more often than it exists."""
+    """The text, with its margin, fits any budget; the counts of omissions never exceed what there was."""
     chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
     result = write(chain, budget, tokenizer, margin=margin, versions=versions)
     assert result.total_tokens == ceil(tokenizer.count(result.text) * (1 + margin)) <= budget
@@ -99,7 +99,7 @@ def test_a_history_with_room_leaves_out_only_replaced_values(log: list[Event], c
 
 
 def renumbered(log: Sequence[Event]) -> list[Event]:
-    """The events with versions from 1, as those of a log of their own, an hour later."""
+    """The events as a separate log, with versions from 1 and times an hour later."""
     return [replace(event, version=version, at=event.at + timedelta(hours=1)) for version, event in enumerate(log, 1)]
 
 
@@ -193,7 +193,7 @@ def test_a_history_has_no_gaps() -> None:
 
 
 def test_a_history_has_no_gap_where_events_were_not_read() -> None:
-    """Of a long log only the newest events are read; nothing of its parents is shown then."""
+    """If the older events of a long log were not read, nothing of the workflow's parents is shown either."""
     child = workflow("child", notes(*(f"entry {number}" for number in range(30))))
     unread = replace(child, events=child.events[-10:])
     result = history([workflow("parent", notes("older")), unread], HistoryView(5_000, FakeTokenizer()))

@@ -148,7 +148,7 @@ async def test_a_revision_into_the_statement_of_another_memory_is_a_conflict() -
 
 
 async def test_ids_of_other_namespaces_are_not_found() -> None:
-    """The error is that of an id that does not exist."""
+    """The error is the same as for an id that does not exist."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(NotFound):

@@ -139,7 +139,7 @@ def test_sequence_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int,
 
 
 def test_only_recent_sessions_are_tracked() -> None:
-    """A forgotten session continues with a number from the clock, above its last one."""
+    """A session that is no longer tracked continues with a number from the clock, which is above its last one."""
     order = ArrivalOrder()
     first = order.take(NOW, "a")
     for other in range(MAX_TRACKED_SESSIONS):

@@ -47,7 +47,7 @@ class FailingStore(InMemoryStore):
 
 
 class AwayEmbedder(FakeEmbedder):
-    """An encoder that answers nothing."""
+    """An encoder that is unavailable."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:  # noqa: ARG002 - it is away
         """Raise Unavailable."""
@@ -75,7 +75,7 @@ async def states(store: InMemoryStore, *ids: str) -> list[State]:
 
 
 async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
-    """What was replaced is contested with what is still there, and current after the deletion is repeated."""
+    """The older memory is contested with the one not yet deleted, and current once the deletion is repeated."""
     store = FailingStore()
     ingestor = ingestor_of(store)
     old, new = await ports(ingestor, 2)
@@ -91,7 +91,7 @@ async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
 
 
 async def test_an_edit_that_can_not_be_embedded_changes_nothing() -> None:
-    """What the memory had replaced stays replaced, as its text stays."""
+    """The memory keeps its text, and the one that it had replaced stays replaced."""
     store = InMemoryStore()
     old, new = await ports(ingestor_of(store), 2)
     before = await store.get(SCOPE, [old, new])
@@ -115,7 +115,7 @@ async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write(
 
 
 async def test_mending_finds_what_lost_its_successor() -> None:
-    """A memory whose successor is gone is current; one that is in order stays unchanged."""
+    """A memory whose successor is missing becomes current; memories in a right state are not changed."""
     store = InMemoryStore()
     ingestor = ingestor_of(store)
     first, second, third = await ports(ingestor, 3)
@@ -139,7 +139,7 @@ async def test_removal_by_filter_settles_only_what_is_linked() -> None:
 
 
 async def test_a_history_names_what_a_memory_was_merged_into() -> None:
-    """Upkeep's merges have no successor, but a mark with the id and the reason."""
+    """A memory merged by upkeep has no successor, but a mark with the other memory's id and the reason."""
     mark = UpkeepMark(job="compact", at=NOW, reason="the same statement", into="m-2")
     ended = {"valid_to": NOW, "state": State.REPLACED, "state_reason": "the same statement"}
     memory = make_memory(MemoryType.SEMANTIC, "The tea is green.", SCOPE, upkeep=mark, **ended)
@@ -148,7 +148,7 @@ async def test_a_history_names_what_a_memory_was_merged_into() -> None:
 
 
 async def test_a_long_history_ends_somewhere() -> None:
-    """It has at most MAX_VERSIONS memories, and what is asked about is among them."""
+    """A history has at most MAX_VERSIONS memories, and always includes the one that was asked for."""
     store = InMemoryStore()
     ids = await ports(ingestor_of(store), 6)
     memory = (await store.get(SCOPE, [ids[2]]))[ids[2]]

@@ -46,7 +46,7 @@ async def test_stored_turns_of_a_call_are_context_of_new_turns() -> None:
 
 
 async def test_rejected_turns_are_no_context() -> None:
-    """Turns after a rejected one, in its piece or the next one, are embedded again without it."""
+    """Turns that had a rejected turn as context are embedded again without it, also in the next piece of the batch."""
     bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     contents = [f"Nora moved to Graz in {1900 + number}." for number in range(PIECE + 3)]
     contents[0] = contents[3] = contents[PIECE - 1] = "ok"

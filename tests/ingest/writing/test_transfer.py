@@ -175,7 +175,7 @@ async def test_restored_turns_are_embedded_in_order_of_arrival() -> None:
 
 
 async def test_earlier_texts_and_further_sources_are_redacted_too() -> None:
-    """They come from a service that may have kept what this one removes."""
+    """An export's earlier texts and sources may contain secrets that the exporting service had kept."""
     store = InMemoryStore()
     (outcome,) = await ingestor_of(store).write(SCOPE, [draft("Ask Ann.", source="a@b.example")])
     for source, content in (("ann@shop.example", "Ask Ann."), ("x", "ask ann.")):

@@ -109,8 +109,8 @@ async def test_a_source_without_a_place_does_not_identify_a_request(source: obje
         ("working", {"cleared_at": "2026-11-20T12:30:00Z"}),
     ],
 )
-async def test_a_repetition_replaces_a_memory_that_is_over(kind: str, ended: dict[str, str]) -> None:
-    """An expired fact, a done task and a cleared item become current again and keep their evidence."""
+async def test_a_repetition_makes_an_ended_memory_current_again(kind: str, ended: dict[str, str]) -> None:
+    """Repeating an expired fact, a done task or a cleared item makes it current again; it keeps its evidence."""
     bench = Bench()
     await bench.ingestor.write_one(SCOPE, draft("Order labels.", kind, **ended))
     bench.clock.move(timedelta(hours=1))
@@ -188,7 +188,7 @@ async def test_a_memory_that_is_not_read_back_has_failed() -> None:
 
 
 async def test_a_memory_deleted_during_a_repetition_is_embedded_and_stored() -> None:
-    """The writer had not embedded it, as it was stored at the look-up."""
+    """It existed when the writer looked it up, so the writer had not embedded it, and embeds it now."""
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("m"))
 

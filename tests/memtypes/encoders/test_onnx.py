@@ -126,7 +126,7 @@ def test_dimensions_must_be_a_multiple_of_128(dimensions: int) -> None:
 
 @pytest.mark.anyio
 async def test_the_middle_states_of_the_beginning_are_returned(onnx_directory: Path) -> None:
-    """One for each token of the text itself, up to 64; they do not change the vectors."""
+    """There is one state for each of the first 64 tokens of the text itself; the vectors stay the same."""
     embedder = await OnnxEmbedder.open(OnnxSettings(directory=onnx_directory))
     try:
         short, long = await embedder.embed_documents(["a small text", "word " * 200])

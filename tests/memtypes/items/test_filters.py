@@ -14,7 +14,7 @@ from tests.contracts.test_item_store import FILTERS, JSON
 
 @given(JSON, FILTERS)
 def test_a_filter_holds_where_langgraphs_comparison_does(value: Any, conditions: dict[str, Any] | None) -> None:
-    """Apart from equality, which is JSON's; and every value for which it holds has its facts."""
+    """Only equality differs: it is JSON's. A value that meets a filter has all facts that the filter looks up."""
     parsed = ItemFilter.parse(conditions or {})
     if parsed is None:
         return

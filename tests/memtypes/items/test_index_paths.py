@@ -49,7 +49,7 @@ def test_a_path_gives_the_texts_at_its_end(path: str, texts: list[str]) -> None:
 
 @pytest.mark.parametrize("path", ["", ".", "a..b", "a.", "[0", "a[x]", "{a", "{a}}", "$.a", "$a", "{}", "a b[1.5]"])
 def test_a_path_in_another_form_is_refused(path: str) -> None:
-    """Before anything is stored."""
+    """A path in any other form raises ValueError, so it is refused before an item is stored."""
     with pytest.raises(ValueError, match=r"path|`\$`|empty"):
         check_index_path(path)
 
@@ -63,7 +63,7 @@ def test_a_text_that_several_paths_give_counts_once() -> None:
 
 
 def test_the_whole_value_is_one_text() -> None:
-    """Short members have their names, longer ones and those of a list need none."""
+    """Short members come with their names, longer ones and those of a list without; the text's length is limited."""
     assert texts_at({"text": "I like green tea best", "color": "dark green", "n": [1, True, None]}, None) == [
         "I like green tea best\ncolor: dark green\nn: 1\nn: true"
     ]

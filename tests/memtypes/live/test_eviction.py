@@ -65,7 +65,7 @@ def test_pinned_turns_are_never_evicted(policy: EvictionPolicy, ranks: tuple[str
 
 
 def test_a_flush_is_due_exactly_at_the_threshold() -> None:
-    """At a threshold of 80 % of 2,000 tokens a flush is due from 1,600, not at 1,599; so for messages and turns."""
+    """At a threshold of 80 % of 2,000 tokens a flush is due at 1,600, not at 1,599. Messages and turns count alike."""
     limits = ThreadLimits(2_000, None, 50)
     assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [False, False, True]
     assert [flush_due(1, messages, limits, 0.8) for messages in (39, 40)] == [False, True]
@@ -91,7 +91,7 @@ def test_a_flush_leaves_half_of_each_limit(
     force: bool,  # noqa: FBT001 - a case
     goal: ThreadSize,
 ) -> None:
-    """The limit of turns is one too. If forced, it leaves half of the present size; odd messages round up."""
+    """The limit of turns counts too. A forced flush leaves half of the present size, rounded up for messages."""
     limits = ThreadLimits(tokens, messages, 50)
     assert flush_goal(ThreadSize(600, 7), limits, 0.5, force=force) == goal
 

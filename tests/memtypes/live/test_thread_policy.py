@@ -84,7 +84,7 @@ def test_a_mistake_is_reported_with_its_place(text: str, message: str) -> None:
 
 
 def test_agents_refer_to_resources_in_three_forms() -> None:
-    """By one id, by several with a shared key, or by several with separate keys and modes."""
+    """An agent names one resource, several with a shared key, or several with separate keys and modes."""
     text = """
     threads: {a: {}, b: {}}
     agents:

@@ -182,7 +182,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_names_of_a_family_are_recognised(name: str, family: str, window: int, max_output: int | None) -> None:
-    """Of local servers and of other hosts, too."""
+    """Names that local servers and other hosts give to models of a family are recognised too."""
     model = DEFAULT.find(name)
     assert (model.name, model.window, model.max_output) == (family, window, max_output)
 
@@ -195,14 +195,14 @@ def test_every_default_model_names_its_source_and_date() -> None:
 
 
 def test_a_pattern_of_the_operator_wins_over_the_default() -> None:
-    """Of two matches of one length; its source may be a text of its own."""
+    """Of two patterns with matches of equal length the operator's wins; its source may be any text."""
     text = "models: [{provider: meta, names: [ours], pattern: 'llama-?3[.]1', window: 9000, source: our wiki}]"
     model = Registry.of(default_file(), parse_registry(text, "own.yaml")).find("llama3.1:8b")
     assert (model.name, model.window, model.source) == ("ours", 9_000, "our wiki")
 
 
 def allocation_of(window: int, **limits: int) -> Allocation:
-    """The parts of a context window of this size."""
+    """How a model with a context window of this size divides it."""
     allocation = KnownModel("m", "p", window, "cl100k_base", 0.0, **limits).allocation  # type: ignore[arg-type]
     assert allocation is not None
     return allocation
@@ -212,12 +212,12 @@ def allocation_of(window: int, **limits: int) -> Allocation:
     ("window", "memory"), [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)]
 )
 def test_memories_get_half_of_what_files_and_history_leave(window: int, memory: int) -> None:
-    """Small windows: 10 % of a content of 60 %; large ones: 10 % of 80 %."""
+    """Memories get 10 % of the content, which is 60 % of a small window and 80 % of a large one."""
     assert allocation_of(window).memory == memory
 
 
 def test_an_allocation_keeps_to_the_largest_input_and_answer() -> None:
-    """A model that answers at most 16,384 tokens has no use for 51,200; gpt-5 takes 272,000 of its 400,000 as input."""
+    """The answer gets at most what the model can answer, and the other parts together at most its largest input."""
     full, short = allocation_of(128_000), allocation_of(128_000, max_output=16_384)
     assert (full.response, short.response) == (51_200, 16_384)
     assert (short.history, short.files) == (full.history, full.files) == (38_400, 23_040)

@@ -205,7 +205,7 @@ def test_ends_and_expiries_change_the_state_without_a_write(fields: dict[str, An
 
 
 def test_a_fact_that_has_changed_says_since_when_it_holds() -> None:
-    """One that was replaced says until when it held, unless that ends by itself; the embedded text has no day."""
+    """A replaced fact says until when it held, unless its successor expires. The embedded text has no day."""
     fact = memory("semantic", dated=True)
     assert fact.line() == f"{fact.content} (since 2023-01-20)"
     assert fact.embedding_text() == memory("semantic").line() == fact.content
@@ -215,7 +215,7 @@ def test_a_fact_that_has_changed_says_since_when_it_holds() -> None:
 
 
 def test_an_edited_memory_keeps_its_last_texts() -> None:
-    """The oldest go when there are too many, or when they are too long together; times join without a gap."""
+    """The oldest texts are dropped if there are too many or their total is too long; each ends when the next begins."""
     edited = memory("semantic", "text 0")
     for number in range(1, MAX_EARLIER + 6):
         edited = edited.edited(f"text {number}", AT + timedelta(days=number))

@@ -31,9 +31,9 @@ class PlainEntry(NamedTuple):
 
 @dataclass
 class PlainPart:
-    """The part of one type while it is filled. cap: most tokens of it. whole: what others do not need.
+    """The part of one type while it is filled. cap: most tokens of the part. whole: the tokens that others do not need.
 
-    most: tokens of one entry. chosen: tokens by id.
+    most: most tokens of one entry. chosen: tokens of the chosen entries by id.
     """
 
     kind: MemoryType

@@ -54,7 +54,7 @@ def ranks(result: BudgetFill) -> list[int]:
 
 
 def test_one_type_alone_gets_the_whole_budget() -> None:
-    """Shares that other types do not need are handed on to it."""
+    """It also gets the shares that other types do not need."""
     result = filled(plan(1000), entries(EPISODIC, *[100] * 20))
     assert result.used[EPISODIC] == 1000
 
@@ -196,7 +196,7 @@ def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
 @given(plans.map(lambda asked: replace(asked, oversize="skip")), entry_lists, all_overheads)
 @settings(max_examples=300)
 def test_the_best_entry_that_fits_is_chosen(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
-    """Whatever the shares of the types: alone it stays within the total and the cap of its type."""
+    """The best entry that fits the total and the cap of its type is chosen, whatever the shares of the types."""
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     for rank, hit in enumerate(hits, 1):
@@ -229,7 +229,7 @@ def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
 
 
 def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
-    """An entry counts at most the cap of its type and the total."""
+    """In the window an entry counts for at most the cap of its type, and at most the total."""
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     assert demand_window(plan(1000, {EPISODIC: 0}), columns(hits)) == 40 + DEMAND_WINDOW * 10
     assert demand_window(plan(1000), columns(entries(EPISODIC, *[100_000] * 9))) == DEMAND_WINDOW
@@ -245,7 +245,7 @@ def test_utilization_is_high_with_enough_candidates(total: int) -> None:
 
 @given(st.lists(st.integers(1, 3_000), max_size=40), st.integers(0, 3_000))
 def test_working_items_share_their_budget(sizes: list[int], total: int) -> None:
-    """The budget holds, every item is there if excerpts of all fit, and all are whole if they fit whole."""
+    """The budget holds; if excerpts of all items fit, none is left out, and if all fit whole, none is cut."""
     working = MemoryType.WORKING
     rows = [(rank, working, tokens, None) for rank, tokens in enumerate(sizes, 1)]
     asked = BudgetPlan(total, (working,), {working: total}, oversize="excerpt")

@@ -14,7 +14,7 @@ LONG = FILLER * 20 + "Ana keeps the spare key under the blue pot. " + FILLER * 2
 
 
 def test_the_answering_sentence_is_chosen() -> None:
-    """The excerpt has its neighbouring sentences too, and marks where sentences are left out."""
+    """The excerpt also has the sentences next to it, and marks where sentences are left out."""
     shown = best_sentences(LONG, "where is the spare key?", lambda text: len(text) <= 220)
     assert shown is not None
     assert "Ana keeps the spare key under the blue pot." in shown

@@ -88,7 +88,7 @@ def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
     st.lists(st.integers(1, 300), min_size=1, max_size=12), st.integers(ENOUGH, 400), st.sampled_from([None, SHARES])
 )
 def test_the_newest_turn_is_always_shown(sizes: list[int], budget: int, allocation: ContextAllocation | None) -> None:
-    """It is cut, with a mark, if it does not fit; what is left out is counted and marked in the text."""
+    """If the turn does not fit, it is cut and marked; whatever is left out is counted and marked in the text."""
     turns = [turn(f"turn {number} {' '.join(['word'] * size)}") for number, size in enumerate(sizes)]
     rules = turn("rule " * 500, "system")
     context = context_of([thread("own", rules, *turns, summary="In short. " * 200)], budget, allocation)
@@ -133,7 +133,7 @@ def test_an_unused_share_is_not_given_to_other_parts() -> None:
 
 
 def test_without_an_allocation_each_part_leaves_the_rest_to_the_others() -> None:
-    """Each part shows something; what a part does not need, others use."""
+    """Every part shows something; tokens that one part does not need go to the others."""
     chain = full_chain()
     full = context_of(chain, 500)
     assert all(tokens > 0 for tokens in full.parts.values())
@@ -145,7 +145,7 @@ def test_without_an_allocation_each_part_leaves_the_rest_to_the_others() -> None
 
 @pytest.mark.parametrize("allocation", [None, SHARES])
 def test_a_summary_that_is_too_large_is_shown_in_part(allocation: ContextAllocation | None) -> None:
-    """Its most important sentences and its newest are shown, then a mark. An initial context is shortened likewise."""
+    """Its most important sentences and its newest are shown, then a mark. An initial context is cut the same way."""
     lines = [f"user: We talked about topic {number}." for number in range(80)]
     lines[7] = "user: We decided to use Valkey."
     initial = "The sky is blue. " * 80 + "You must never delete anything. " + "The sea is blue. " * 20

@@ -85,7 +85,7 @@ async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> Non
 
 
 async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: World) -> None:
-    """The failure is counted."""
+    """The retrieval is answered, and the failure is counted."""
 
     class Forgetful(FakeItems):
         """A live store that can be read but raises on changes."""

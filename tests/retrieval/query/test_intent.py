@@ -27,7 +27,7 @@ def test_queries_for_the_latest_state_are_recognised(query: str, latest: bool) -
 
 @pytest.mark.anyio
 async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory: Path) -> None:
-    """A question that only has a word of a task or of instructions in it is neither."""
+    """A question that merely contains a word such as "task" or "deploy" is not recognised as either."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     wishes = {
         Wish.TASKS: ("what is left to do?", "any reminders for Monday?", "do I still owe anybody an answer?"),
@@ -41,7 +41,7 @@ async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory:
 
 
 def test_without_a_vector_a_query_asks_for_nothing_special() -> None:
-    """The encoder was away."""
+    """If the encoder is unavailable, the query has no vector and counts as an ordinary one."""
     assert wish_of("what is left to do?", None) is Wish.OTHER
 
 

@@ -115,7 +115,7 @@ def test_other_words_name_no_time(query: str) -> None:
     ],
 )
 def test_a_time_relative_to_an_event_needs_the_event_dated(query: str, event: str, start: str, end: str) -> None:
-    """It gives the event's words, and a window once the event's time is known."""
+    """Such a query gives the event's words, and a time window only once the event's time is known."""
     reference = event_reference(query)
     assert reference is not None
     assert names_time(query)

@@ -27,7 +27,7 @@ def fields_of(where: Filter) -> list[str]:
 
 
 def test_a_search_looks_in_all_types_or_in_those_asked_for() -> None:
-    """Each of these types has the same filter."""
+    """The filter is the same for each of the searched types."""
     everything = search_filters(SearchRequest(query="what", namespace="n"), NOW)
     assert set(everything) == set(MemoryType)
     assert len(set(everything.values())) == 1
@@ -64,7 +64,7 @@ def test_a_value_that_mentions_status_does_not_include_closed_intentions() -> No
 
 
 def test_a_filter_on_state_decides_what_is_in_view() -> None:
-    """Replaced memories are reached by it, and are not listed as ended besides; what expired is left out."""
+    """The filter reaches replaced memories, which are then not also listed as ended; expired ones are left out."""
     replaced = {"state": {"eq": "replaced"}}
     where = context(filters=replaced)[MemoryType.SEMANTIC]
     assert fields_of(where) == ["valid_from", "expires_at", "expires_at", "valid_to", "state_until"]
@@ -73,7 +73,7 @@ def test_a_filter_on_state_decides_what_is_in_view() -> None:
 
 
 def test_filters_of_the_caller_do_not_apply_to_working_memory() -> None:
-    """Only the request's switches for working memory do."""
+    """Only the request's own settings for working memory apply to it."""
     filters = context(filters={"tags": {"any": ["a"]}})
     assert "tags" in fields_of(filters[MemoryType.SEMANTIC])
     assert "tags" not in fields_of(filters[MemoryType.WORKING])

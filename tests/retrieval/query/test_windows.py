@@ -30,7 +30,7 @@ def read(text: str) -> Window:
     ],
 )
 def test_the_most_specific_pattern_reads_the_window(text: str, start: str, end: str) -> None:
-    """Without a year, a date or month is the last that has begun, a weekday the last that is over."""
+    """Without a year, a date or month means the latest that has begun, and a weekday the latest that has passed."""
     bounds = (datetime.fromisoformat(bound).replace(tzinfo=UTC) for bound in (start, end))
     assert read(text) == Window(*bounds)
 

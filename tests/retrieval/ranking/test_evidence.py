@@ -36,14 +36,14 @@ def test_certainty_is_a_probability(answerable: float, helps: float) -> None:
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.98))
 def test_certainty_grows_with_both_probabilities(answerable: float, helps: float) -> None:
-    """A question that is more surely answered, or a better hit, is more certain."""
+    """Certainty rises with the probability that the question is answered, and with that of the hit."""
     (sure,) = sureness(answerable, np.array([helps]))
     assert sureness(answerable, np.array([helps + 0.01]))[0] > sure
     assert sureness(answerable + 0.005, np.array([helps]))[0] > sure
 
 
 def test_a_better_match_is_more_certain() -> None:
-    """All else being equal."""
+    """The hit with the higher similarity and the better token matches has the higher certainty."""
     similarity = np.array([1.0, 0.2])
     sure = certainty_of(Question(NO_TERMS, TOKENS), hits(0.9, 0.2), similarity, np.zeros(2))
     assert sure is not None
@@ -51,7 +51,7 @@ def test_a_better_match_is_more_certain() -> None:
 
 
 def test_without_vectors_nothing_is_judged() -> None:
-    """Without token vectors of the question or of the hits, without dense vectors, and without hits."""
+    """The result is None if the question has no token vectors, the hits have no dense score, or there are no hits."""
     one = np.array([1.0])
     assert certainty_of(Question(NO_TERMS, None), hits(0.9), one, one) is None
     assert certainty_of(Question(NO_TERMS, TOKENS), hits(0.9, dense=None), one, one) is None

@@ -135,12 +135,12 @@ def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
     ids=["another speaker", "no value", "a long text"],
 )
 def test_later_statements_that_are_no_updates_are_not_boosted(later: Candidate) -> None:
-    """Only a short one of the same speaker that gives a value is an update."""
+    """Only a short later statement by the same speaker that gives a value is an update."""
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
 
 
 def test_a_later_memory_without_a_session_is_an_update_even_without_a_value() -> None:
-    """It was written by itself, unlike most turns; but it must score nearly as well."""
+    """It counts as an update because it was written on its own; its score must be nearly as high."""
     earlier = turn("a", 1, session_id=None)
     later = turn("b", 5, session_id=None, gives_value=False)
     assert boosted_order([0.6, 0.4], earlier, later) == ["b", "a"]
@@ -180,21 +180,21 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     ("session", "score", "raised"), [(None, 0.1, True), ("s1", 0.4, True), ("s1", 0.2, False)], ids=str
 )
 def test_the_newer_of_contested_memories_stands_first(session: str | None, score: float, *, raised: bool) -> None:
-    """Of sessions only if it scores half as well: people are told much of, little of which is contested."""
+    """Within a session the newer one must score at least half as high; memories without a session need not."""
     candidates = Candidates.of([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
     scores = newest_first(candidates, np.array([0.6, score]), [("b", "a")])
     assert bool(scores[1] > scores[0]) is raised
 
 
 def test_memories_that_contest_the_same_older_one_stand_newest_first() -> None:
-    """Whatever their own scores."""
+    """Their order is newest first, whatever their own scores."""
     candidates = Candidates.of([turn(name, day, session_id=None) for name, day in (("a", 1), ("b", 3), ("c", 5))])
     scores = newest_first(candidates, np.array([0.6, 0.5, 0.1]), [("b", "a"), ("c", "a")])
     assert scores.argsort().tolist() == [0, 1, 2]
 
 
 def test_an_update_stands_above_a_contested_memory_that_was_raised() -> None:
-    """The order of contested memories is settled before updates are put above what they replace."""
+    """Contested memories are ordered first; updates are then put above what they replace."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}

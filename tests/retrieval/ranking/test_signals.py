@@ -155,14 +155,14 @@ def test_context_is_between_0_and_1(similarity: list[float]) -> None:
 
 
 def test_context_joins_the_neighbours_and_the_session() -> None:
-    """The neighbours' 3/4 and 1/4, and the mean of the three best of the session, by their shares."""
+    """The signal joins neighbouring turns, weighted 3/4 and 1/4, with the mean of the session's three best."""
     signal = context(np.array([0.4, 0.0, 0.8, 0.0]), neighbours_of(turns(4)))
     around, session = np.array([0.2, 0.6, 0.1, 0.6]), (0.4 + 0.8 + 0.0) / 3
     assert signal == pytest.approx((1 - SESSION_SHARE) * around + SESSION_SHARE * session)
 
 
 def test_a_memory_without_a_session_is_its_own_context() -> None:
-    """It counts as the only candidate of a session, so that it is not behind where no other has a session."""
+    """It counts as the only candidate of a session, so it is at no disadvantage where no memory has a session."""
     candidates = Candidates.of([Candidate("a", MemoryType.SEMANTIC, 0.5, None, {})])
     assert context(np.array([0.6]), neighbours_of(candidates)) == pytest.approx([SESSION_SHARE * 0.6 / SESSION_BEST])
 

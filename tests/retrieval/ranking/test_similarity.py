@@ -31,7 +31,7 @@ pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_
 
 
 def test_each_leg_counts_by_its_share() -> None:
-    """The best candidate of all searches has 1, the worst 0, the best of one search that search's share."""
+    """A candidate that is best in all searches has 1, worst in all 0, and best in only one that search's share."""
     fused = similarity(np.array([0.9, 0.1, 0.9]), np.array([12.0, 0.0, 0.0]))
     assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_WITHOUT_LATE.dense])
     late = similarity(np.array([0.9, 0.0, 0.0]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
@@ -118,7 +118,7 @@ def test_a_discriminating_token_counts_more() -> None:
 
 
 def test_matches_of_neighbours_count_in_part() -> None:
-    """A match in the neighbouring turn counts less than a turn's own, two places away less, in the session least."""
+    """A turn's own match counts most, then one in the next turn, one two turns away, and one in the session."""
     rows = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     matches = [(NEXT, 1.0), (1.0, NEXT), (NEXT, TWO_AWAY), (TWO_AWAY, IN_SESSION), (IN_SESSION, IN_SESSION)]
     expected = [np.sqrt((first + UNMET) * (second + UNMET)) / (1 + UNMET) for first, second in [*matches, matches[-1]]]
@@ -152,7 +152,7 @@ def test_token_weights_are_a_distribution(cosines: NDArray[np.float64]) -> None:
 
 
 def test_of_a_few_candidates_the_worst_may_be_a_good_match() -> None:
-    """With token vectors, scores count from those of unrelated memories, not from the worst candidate."""
+    """With token vectors, the zero of the scale is the score of unrelated memories, not that of the worst candidate."""
     best, second = similarity(np.array([0.6, 0.5]), np.array([9.0, 6.0]), np.array([0.5, 0.4])).tolist()
     assert best == pytest.approx(1.0)
     assert 0.6 < second < 1.0

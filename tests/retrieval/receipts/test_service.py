@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class LateReceipts(FakeReceipts):
-    """A store into which another process writes receipt `comes` just before read `after`. looks: number of reads."""
+    """A store to which another process adds receipt `comes` just before read number `after`. looks: reads so far."""
 
     comes: str = ""
     after: int = 3

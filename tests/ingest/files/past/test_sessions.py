@@ -112,7 +112,7 @@ async def imported(
 
 
 async def test_each_project_has_its_own_namespace(tmp_path: Path) -> None:
-    """Sessions of two projects never share one; sessions without a folder are left out with the reason."""
+    """Two projects never share a namespace; sessions without an absolute folder are left out, with the reason."""
     claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
     claude("s2", "/home/ann/billing").write(tmp_path / ".claude")
     homeless = claude("s3", "/x")
@@ -129,7 +129,7 @@ async def test_each_project_has_its_own_namespace(tmp_path: Path) -> None:
 
 
 async def test_a_namespace_or_a_project_can_be_chosen(tmp_path: Path) -> None:
-    """--namespace takes everything; --project takes the sessions of one project."""
+    """With --namespace all sessions go to that namespace; with --project only those of one project are imported."""
     claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
     claude("s2", "/home/ann/billing").write(tmp_path / ".claude")
     one, only = Capture(), Capture()
@@ -155,7 +155,7 @@ async def test_the_plan_names_sessions_messages_and_dates(tmp_path: Path) -> Non
 
 
 async def test_what_was_sent_is_not_sent_again(tmp_path: Path) -> None:
-    """Also when it is found in another file; what was added since is sent, with what was said before as context."""
+    """Moving the file makes no difference; messages added since are sent, with the earlier ones as context."""
     talk = claude("s1", "/home/ann/shop", count=10)
     path = talk.write(tmp_path / ".claude")
     capture = Capture()
@@ -172,7 +172,7 @@ async def test_what_was_sent_is_not_sent_again(tmp_path: Path) -> None:
 
 
 async def test_an_emptied_store_gets_everything_again(tmp_path: Path) -> None:
-    """The journal of another store at the same address does not keep messages out of a new one."""
+    """If a namespace has become empty, the journal forgets that its messages were sent, so the next run sends them."""
     claude("s1", "/p/shop").write(tmp_path / ".claude")
     claude("s2", "/p/billing").write(tmp_path / ".claude")
     await imported(tmp_path, Capture())
@@ -202,7 +202,7 @@ async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
 
 
 async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path) -> None:
-    """They are sent whole once, and do not make later parts too large."""
+    """A long message is sent whole once; as context of a later part it is shortened."""
     talk = ClaudeTranscript("s1", "/p/shop")
     for number in range(4):
         talk.user(f"{number} " + "word " * 90_000)

@@ -11,7 +11,7 @@ from typing import Any
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NOISE = "NOISE"
-"""Is in every text that must not be imported."""
+"""The word in every text that must not be imported."""
 
 
 def write_lines(path: Path, lines: Sequence[Any]) -> Path:
@@ -33,7 +33,7 @@ class ClaudeTranscript:
     count: int = 0
 
     def add(self, kind: str, **fields: Any) -> str:
-        """Add a line of the tree; its uuid."""
+        """Add a line to the tree of messages and return its uuid."""
         self.count += 1
         uuid = f"{self.session}-{self.count}"
         at = (self.start + timedelta(seconds=7 * self.count)).isoformat().replace("+00:00", "Z")
@@ -52,7 +52,7 @@ class ClaudeTranscript:
         return self.add("user", message={"role": "user", "content": content}, promptId="p", **fields)
 
     def assistant(self, *texts: str, **fields: Any) -> None:
-        """Add an answer with a thought for each text; between them the call of a tool and its result."""
+        """Add a thought and a text for each of `texts`, with a tool call and its result between texts."""
         named = fields.pop("answer", None)
         for number, text in enumerate(texts):
             answer = named or f"msg_{self.session}_{self.count}"
@@ -73,7 +73,7 @@ class ClaudeTranscript:
         self.user(result, toolUseResult={"stdout": NOISE})
 
     def noise(self) -> None:
-        """Add everything that people and agents did not say."""
+        """Add lines of every kind that were not said by the user or the agent, and so must not be imported."""
         self.lines += [
             {"type": "queue-operation", "operation": "enqueue", "content": NOISE, "sessionId": self.session},
             {"type": "ai-title", "title": NOISE, "sessionId": self.session},
@@ -132,7 +132,7 @@ class Rollout:
         self.lines.append({"timestamp": at, "ordinal": len(self.lines), "type": kind, "payload": payload})
 
     def message(self, role: str, *texts: str, kinds: Sequence[str] | None = None) -> None:
-        """Add a message; kinds: of its items, as newer versions note them."""
+        """Add a message. kinds: the kinds of its content items, which newer versions record."""
         form = "output_text" if role == "assistant" else "input_text"
         note = {} if kinds is None else {"internal_chat_message_metadata_passthrough": {"content_item_kinds": [*kinds]}}
         content = [{"type": form, "text": text} for text in texts]

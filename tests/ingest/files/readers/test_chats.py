@@ -75,7 +75,7 @@ def test_claude_conversations_are_read_also_from_an_archive(tmp_path: Path) -> N
 
 
 def test_the_same_words_twice_are_two_messages(tmp_path: Path) -> None:
-    """Keys come from the contents, and number repetitions."""
+    """A message's key is derived from its content and numbers repetitions, so the two have different keys."""
     conversations = claude()
     conversations[0]["chat_messages"] = [conversations[0]["chat_messages"][0]] * 2
     path = tmp_path / "conversations.json"

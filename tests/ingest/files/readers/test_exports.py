@@ -103,7 +103,7 @@ def test_mem0_memories_become_facts(data: Any) -> None:
 
 
 def test_an_mcp_graph_becomes_facts() -> None:
-    """One per observation, entity without observations, and relation; an unknown record is reported with its line."""
+    """Each observation, relation and entity without observations is a fact; unknown records are reported with lines."""
     items, bad = read_items(read_mcp, MCP)
     assert [item["content"] for item in items] == [
         "Ann: likes tea", "Ann: lives in Bonn", "Bonn is a city", "Ann works with Lee",

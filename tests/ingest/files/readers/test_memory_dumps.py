@@ -12,7 +12,7 @@ from tests.ingest.files.readers.reading import read_items
 
 
 def test_zep_facts_keep_when_they_held() -> None:
-    """A fact has the time since which it holds; one that ended expires then, and is found as of an earlier time."""
+    """A fact is dated from when it holds and expires when it ended; a start after that end is moved before it."""
     edges = [
         {"uuid": "e1", "name": "DRINKS", "fact": "Ann drinks tea.", "valid_at": "2026-01-02T03:04:05Z",
          "invalid_at": None, "created_at": "2026-01-03T00:00:00Z", "source_node_uuid": "n1"},
@@ -32,7 +32,7 @@ def test_zep_facts_keep_when_they_held() -> None:
 
 
 def test_zep_episodes_are_events_of_their_thread() -> None:
-    """They are reviewed as what was said."""
+    """An episode becomes an event of its thread with its speaker, and is reviewed before it is stored."""
     episode = {"uuid": "p1", "content": "I moved to Bergen.", "role": "user", "role_name": "Ann", "source": "message",
                "thread_uuid": "t1", "created_at": "2026-01-03T00:00:00Z"}  # fmt: skip
     ((item,), bad) = read_items(read_zep, [episode])
@@ -57,7 +57,7 @@ def test_langgraph_items_keep_path_and_key() -> None:
 
 
 def test_dumps_are_recognised(tmp_path: Path) -> None:
-    """By the names of their fields."""
+    """The format is recognised by the names of the fields."""
     zep, graph = tmp_path / "zep.json", tmp_path / "store.jsonl"
     zep.write_text('[{"fact": "Ann drinks tea.", "valid_at": null}]')
     graph.write_text('{"namespace": ["a"], "key": "k", "value": {}}\n')

@@ -49,7 +49,7 @@ def test_clocks_are_read(text: str, at: int, hour: int, minute: int) -> None:
 
 @pytest.mark.parametrize("text", ["25:00", "13pm", "90 minutes", "3 days", "2時間"])
 def test_other_numbers_are_no_clocks(text: str) -> None:
-    """Impossible times and lengths of time are none."""
+    """Impossible times and lengths of time are not read as times of day."""
     assert Clocks(read_words(text), HOME).at(0, led=True) is None
 
 

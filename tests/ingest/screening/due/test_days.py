@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 4, 11, tzinfo=UTC)  # a Wednesday
 
 
 def _day(text: str, *, month_first: bool = False) -> date | None:
-    """The day of the longest reading at the first token that begins one."""
+    """The first day that `text` names, by its longest reading; None if it names none."""
     days = Days(read_words(text), NOW, month_first)
     found = (days.at(i) for i in range(len(days.words.tokens)))
     return next((day.date for day in found if day), None)
@@ -63,7 +63,7 @@ def _day(text: str, *, month_first: bool = False) -> date | None:
     ],
 )
 def test_days_are_read(text: str, day: str) -> None:
-    """Dates, weekdays, lengths from now, edges of periods and holidays are read in their languages."""
+    """Dates, weekdays, distances from now, starts and ends of periods, and holidays are read in several languages."""
     assert _day(text) == date.fromisoformat(day)
 
 
@@ -71,12 +71,12 @@ def test_days_are_read(text: str, day: str) -> None:
     "text", ["31 February", "the 42nd", "2026-13-01", "may be nice", "v12.31", "22.11.0", "the 5th of the seven"]
 )
 def test_other_words_are_no_days(text: str) -> None:
-    """Impossible dates, versions and parts of a whole are none."""
+    """Impossible dates, versions and parts of a whole are not read as days."""
     assert _day(text) is None
 
 
 def test_order_of_day_and_month_depends_on_the_place() -> None:
-    """03/04 is in March where months come first; a number above 12 is a day anywhere."""
+    """03/04 is in March where the month comes first; a number above 12 is the day everywhere."""
     assert _day("03/04/2026", month_first=True) == date(2026, 3, 4)
     assert _day("03/04/2026") == date(2026, 4, 3)
     assert _day("12/24/2026") == _day("24/12/2026", month_first=True) == date(2026, 12, 24)

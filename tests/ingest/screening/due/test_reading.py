@@ -153,7 +153,7 @@ def test_times_of_other_things_give_no_due_time(text: str) -> None:
     ],
 )
 def test_the_time_of_the_task_is_chosen(text: str, expected: str) -> None:
-    """Of several times that of the task counts, in the zone that it is given in."""
+    """If a text names several times, the task's own time counts, in the time zone given with it."""
     due = due_in(text, NOW, BERLIN)
     assert due is not None
     assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == expected

@@ -25,7 +25,7 @@ def test_plain_words_are_unchanged(text: str) -> None:
 
 @pytest.mark.parametrize("verb", [" is", " is:", " was:", ":", " lautet:", " est :"])
 def test_a_password_that_is_told_in_a_sentence_is_redacted(verb: str) -> None:
-    """With a verb, a colon or both between its name and itself."""
+    """Between the word "password" and the password there may be a verb, a colon or both."""
     assert redact(f"My password{verb} hunter2secret99") == f"My password{verb} [redacted:password]"
 
 

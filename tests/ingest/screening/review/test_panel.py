@@ -121,7 +121,7 @@ def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
 
 @given(st.lists(st.booleans(), max_size=3))
 def test_the_tier_depends_on_the_seats_that_answered(answered: list[bool]) -> None:
-    """None is a fallback, one of several is partial, all others are a consensus."""
+    """No answer is a fallback, one answer from several seats is partial, and anything else is a consensus."""
     count = sum(answered)
     expected = Tier.FALLBACK if not count else Tier.PARTIAL if count == 1 < len(answered) else Tier.CONSENSUS
     assert tier_of(answered) == expected

@@ -27,7 +27,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 async def put(store: EdgeStore, key: str, text: str) -> None:
-    """Put an item whose title is `text`, with a vector of no meaning."""
+    """Put an item whose title is `text`, with a made-up vector."""
     item = Item(ItemAddress(path=("p",), key=key), {"title": text}, NOW, NOW, index=("title",))
     await EngineItems(store).put(SCOPE, item, np.stack([make_dense(3, DIMENSIONS)]))
 
@@ -45,7 +45,7 @@ async def closed(store: EdgeStore, directory: Path) -> None:
 
 
 async def test_a_store_from_before_items_gets_a_collection_of_them(tmp_path: Path) -> None:
-    """Its store.json does not name one, and need not be changed."""
+    """The store.json of such a store names no collection of items; it need not be changed first."""
     await closed(await EdgeStore.open(settings_for(tmp_path)), tmp_path)
     layout = Layout(tmp_path)
     alias = layout.existing_alias()
@@ -64,7 +64,7 @@ async def test_a_store_from_before_items_gets_a_collection_of_them(tmp_path: Pat
 
 
 async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> None:
-    """A search with a vector of the new embedder finds them; values and times stay."""
+    """A search with a vector of the new embedder finds an item; values and times of all items stay."""
     store = await EdgeStore.open(settings_for(tmp_path))
     for number in range(70):
         await put(store, f"{number}", f"title {number}")
@@ -88,7 +88,7 @@ async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> 
 
 
 async def test_an_erasure_removes_the_bytes_of_items(tmp_path: Path) -> None:
-    """Of deleted and of replaced values."""
+    """Neither deleted nor replaced values are left in the files."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await put(store, "k", "wiped first")
     await put(store, "k", "wiped second")
@@ -102,7 +102,7 @@ async def test_an_erasure_removes_the_bytes_of_items(tmp_path: Path) -> None:
 
 
 async def test_acknowledged_puts_survive_the_death_of_the_engine(tmp_path: Path) -> None:
-    """Whole, with their index: also of puts again and of deletes."""
+    """Items are complete, with their index, and repeated puts and deletes have taken effect."""
     store = await EdgeStore.open(settings_for(tmp_path))
     for number in range(200):
         await put(store, f"{number % 150}", f"title {number}")

@@ -37,7 +37,7 @@ async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveCli
 
 
 async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(client: LiveClient) -> None:
-    """Other memories stay known as shown, and so does the memory in other namespaces."""
+    """Other memories still count as shown, and so does a memory with this id in another namespace."""
     scope, other = (replace(fresh_scope(), session_id="s") for _ in range(2))
     sessions, state = RedisClientSessions(client), LiveState(client)
     for owner in (scope, other, replace(scope, session_id="t")):

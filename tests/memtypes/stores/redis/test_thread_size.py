@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 async def test_a_thread_of_fifty_turns_takes_less_than_ten_megabytes(live: LiveClient) -> None:
-    """Also with turns of 64 KiB of text, a hundred files each, and a key for each request."""
+    """Each turn has 64 KiB of text, a hundred files and as many images, and was appended with an idempotency key."""
     scope, threads = fresh_scope(), RedisThreads(live)
     await threads.create(scope, NewThread("t", 60, NOW, resource="r", key="k", initial_context="x" * 200_000))
     for number in range(50):

@@ -108,7 +108,7 @@ async def test_a_log_is_kept_for_children_that_outlive_their_parent(live: LiveCl
 
 
 async def test_a_child_that_expired_keeps_no_log(live: LiveClient) -> None:
-    """A child that was never ended counts as live for its time to live only."""
+    """A child that has not ended counts as live only until its TTL has passed."""
     brief, store, scope = RedisWorkflows(live, Lifetimes(1, HOUR)), RedisWorkflows(live), fresh_scope()
     await create(store, scope, "a")
     await create(brief, scope, "lost", "a")
@@ -118,7 +118,7 @@ async def test_a_child_that_expired_keeps_no_log(live: LiveClient) -> None:
 
 
 async def test_an_ended_workflow_is_kept_as_long_as_its_log(live: LiveClient) -> None:
-    """A log that is kept for longer than a workflow lives keeps its state too."""
+    """If the log is kept for longer than a workflow lives, the workflow's state is kept as long."""
     store, scope = RedisWorkflows(live, Lifetimes(HOUR, DAY)), fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")

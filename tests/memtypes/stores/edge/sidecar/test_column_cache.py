@@ -62,7 +62,7 @@ def test_a_payload_is_read_once() -> None:
     ],
 )
 def test_a_change_is_forgotten_where_it_may_apply(change: Change, slots: list[int] | None, cached: list[int]) -> None:
-    """A conditional change forgets the memories it names; one of unknown memories forgets all."""
+    """A conditional change drops the memories that it names from the cache; one that names none drops all."""
     source = Payloads(3)
     cache = ColumnCache(source)
     read(cache, 0, 1, 2)

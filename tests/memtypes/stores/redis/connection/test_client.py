@@ -175,7 +175,7 @@ async def test_keys_of_lists_every_key_of_the_namespace_and_no_other(live: LiveC
 
 @pytest.mark.parametrize("by_socket", [True, False])
 async def test_a_stopped_server_is_known_within_100_ms(tmp_path: Path, *, by_socket: bool) -> None:
-    """On a Unix socket by the state of its process, at a port by a ping."""
+    """At a Unix socket the state of the server's process shows it; at a port, a ping without an answer does."""
     (port,) = free_ports(1)
     with running(tmp_path / "server", port, ("--unixsocket", str(tmp_path / "s"))) as server:
         live = await LiveClient.open(tmp_path, f"unix://{tmp_path / 's'}" if by_socket else f"redis://127.0.0.1:{port}")
@@ -191,13 +191,13 @@ async def test_a_stopped_server_is_known_within_100_ms(tmp_path: Path, *, by_soc
 
 
 async def test_a_slow_server_that_runs_is_waited_for(live: LiveClient) -> None:
-    """It answers nothing for 300 ms and is not away."""
+    """A server that answers nothing for 300 ms does not count as unavailable."""
     await live.run(lambda redis: redis.client_pause(300, all=True), idempotent=False)
     assert await live.run(lambda redis: redis.get("a"), idempotent=True) is None
 
 
 async def test_an_idempotent_call_is_tried_three_times(tmp_path: Path) -> None:
-    """Another one once; the pauses between are random and short."""
+    """A call that is not idempotent is tried once; the pauses between tries are random and short."""
     tries: list[float] = []
 
     async def call(redis: Redis) -> object:
