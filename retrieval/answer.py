@@ -82,13 +82,12 @@ class ContextItem:
 class ContextMetadata(Answer):
     """Size of a context and the settings behind it.
 
-    total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that budget.
-    trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: name of the counting one.
-    floor: below which candidates are no hits.
-    working_excerpted, working_left_out: ids of the working items that are shown in part, and of those not shown.
-    thread_tokens: of the part of a thread, where one was asked for; they count to the budget.
-    margin: the share by which the model's own count may be higher; the budget holds for that count, too. model_tokens:
-    the count of the model's provider, where one is configured.
+    total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that
+    budget. trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: the one that
+    counted. floor: below which candidates are no hits. working_excerpted, working_left_out: ids of the working
+    items that are shown in part, and of those not shown. thread_tokens: of the thread's part, if a thread was
+    named; they count towards the budget. margin: the share by which the model's own count may be higher; the budget
+    holds for that count, too. model_tokens: the count of the model's provider, where one is configured.
     """
 
     total_tokens: int

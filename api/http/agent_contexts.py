@@ -95,7 +95,7 @@ class ThreadsPart(Answer):
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context, whose tokens add up to the total. memory: with the headings of what is due."""
+    """The parts of an agent's context, whose tokens add up to the total. memory: headings of due tasks count here."""
 
     memory: MemoryPart
     threads: ThreadsPart

@@ -62,10 +62,11 @@ class FillTerms(ReceiptPart):
 class ReceiptCandidate(ReceiptPart):
     """A candidate of the retrieval and its outcome.
 
-    rank: None when it is no hit. tokens: of its entry. counted: whether its entry was counted; else tokens are those
-    stored. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group heading. place: its
-    place among the working items. due: whether it is a task that is overdue or due that day. of: id of the hit that it
-    duplicates. since: when it was superseded or expired. certainty: that it helps, where a floor was set.
+    rank: None if it is not a hit. tokens: size of its entry. counted: whether its entry was counted; if not, tokens
+    is the stored count. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group
+    heading. place: its place among the working items. due: whether it is a task that is overdue or due that day.
+    of: id of the hit that it duplicates. since: when it was superseded or expired. certainty: probability that it
+    helps, if a floor was set.
     """
 
     id: str

@@ -139,9 +139,10 @@ class TodoCompleted(InSession):
 
 
 class MessageResult(Answer):
-    """How a message of a session ended. index: of the message. ids, types: of the memories that it is stored in.
+    """The outcome of storing one message of a session.
 
-    reason: why it was rejected, merged or changed, or failed. redactions: secrets removed, by kind.
+    index: of the message. ids, types: of the memories that it is stored in. reason: why it was rejected, merged or
+    changed, or failed. redactions: secrets removed, by kind.
     """
 
     index: int

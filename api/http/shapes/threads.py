@@ -114,9 +114,10 @@ class TurnsQuery(AgentQuery):
 
 
 class ThreadAnswer(Answer):
-    """A thread without its turns. redactions: secrets removed from its initial context, by kind.
+    """A thread without its turns.
 
-    policy: name of the policy for its resource in the policy file; null without one: then 50 turns and 3 hours.
+    redactions: secrets removed from its initial context, by kind. policy: name of the policy for its resource in
+    the policy file; null without one: the limits are then 50 turns and 3 hours.
     """
 
     id: str

@@ -64,10 +64,11 @@ class BegunAnswer(Answer):
 
 
 class EventAnswer(Answer):
-    """An appended event's version. redactions: secrets removed from the event, by kind.
+    """An appended event's version.
 
-    If the event ended the workflow, `memories` has the ids of the memories about it, by type; `threads` counts its
-    threads that were flushed or deleted, and `items` its working items that ended.
+    redactions: secrets removed from the event, by kind. The rest is about the end of the workflow, if the
+    event ended it. memories: ids of the memories made of it, by type. threads: how many of its threads were flushed or
+    deleted. items: how many of its working items ended.
     """
 
     version: int
@@ -131,7 +132,7 @@ class WorkflowsAnswer(Answer):
 
 
 class WorkflowLink(Answer):
-    """One workflow of a chain: its status, who reported that and why, and every status before it in `states`."""
+    """One workflow of a chain: its status, who reported it and why. states: every status that it had."""
 
     workflow_id: str
     parent_id: str | None
