@@ -47,9 +47,8 @@ class Evaluation:
 class ContextScore:
     """What one retrieved context contains and costs.
 
-    recall: share of the evidence that it shows. tokens: of the whole context, recounted. allowed: the budget plus the
-    tokens of working memory. stated: its tokens according to the answer. utilization: used share of the budget,
-    according to the answer. left_out: number of hits that are not in it.
+    recall: share of the evidence that it shows. tokens: counted again. allowed: budget and tokens of working memory.
+    stated, utilization: tokens and used share of the budget according to the answer. left_out: hits not in it.
     """
 
     recall: float

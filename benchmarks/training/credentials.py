@@ -30,8 +30,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ingest" / "screening" / "redaction"
 RULES: tuple[Pattern, ...] = tuple(pattern for pattern in BUILT_IN if not isinstance(pattern, CredentialPattern))
 UNLEARNT: tuple[Pattern, ...] = tuple(pattern for pattern in RULES if not pattern.literals)
-"""Rules whose finds the model does not learn, as they are no credential (an e-mail address) or no single word. Vendors'
-tokens are learnt, for their shape."""
+"""Rules whose finds the model does not learn: no credentials (an e-mail address), or more than one word."""
 STRENGTH = 10.0
 """Inverse of the L2 penalty: of 1, 3 and 10 the one that catches most on the author that it did not see."""
 
