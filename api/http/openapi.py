@@ -42,7 +42,7 @@ class _SchemaGenerator(GenerateJsonSchema):
     """Pydantic's generator, with answers as they are sent: members that may be left out are never null or required."""
 
     def model_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a model's field; without null if an answer leaves the field out instead."""
+        """The schema of a model's field; it does not allow null where answers omit the field rather than send null."""
         content = super().model_field_schema(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 

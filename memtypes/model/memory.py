@@ -126,8 +126,8 @@ class Link(Model):
 class State(StrEnum):
     """State of a memory in the current view.
 
-    replaced: its validity has ended, so it has left the view. contested: it and a current memory, linked `contradicts`,
-    may not both be true. current: neither.
+    replaced: its validity has ended, so it has left the view. contested: a `contradicts` link joins it to a current
+    memory, so one of both is probably false. current: every other memory.
     """
 
     CURRENT = "current"

@@ -115,10 +115,10 @@ def issued_at(text: str) -> float | None:
 
 
 class ReceiptStore(Erasable):
-    """Receipts in a chain for each tenant, each stored for a bounded time. Raises Unavailable when it is away.
+    """Stores receipts, chained for each tenant, for a limited time. Raises Unavailable if it can't be reached.
 
-    A namespace's receipts contain its queries and are erased with it. Of a single memory they contain only the id, so
-    erasing a memory removes none.
+    Erasing a namespace erases its receipts, which contain its queries. Erasing a single memory erases no receipt: they
+    contain only its id.
     """
 
     @abstractmethod

@@ -49,7 +49,7 @@ class TurnsPart:
     pieces: list[Piece] = field(default_factory=list)
 
     def demand(self, room: int) -> int:
-        """Tokens of all the turns, or some number above `room`."""
+        """Tokens of all the turns; counting stops above `room`."""
         total = 0
         for place in range(len(self.turns)):
             total += self._piece(place).tokens
@@ -128,7 +128,7 @@ class EarlierPart:
     turns: TurnsPart
 
     def demand(self, room: int) -> int:
-        """Tokens of all summaries and turns, or some number above `room`."""
+        """Tokens of all summaries and turns; counting stops above `room`."""
         return self.notes.demand(room) + self.turns.demand(room)
 
     def fitting(self, room: int) -> list[Piece]:

@@ -103,7 +103,7 @@ async def test_classifier_finds_the_type(embedder: Embedder, name: str, floor: f
 
 
 def test_due_times_are_read_from_phrases() -> None:
-    """Phrases are read as of 4 March 2026, 11:00 in Berlin; a label without a time of day accepts any on its day."""
+    """Phrases are read as of 4 March 2026, 11:00 in Berlin; where only a day is expected, any time on it is right."""
     counts = count(_due(row["text"], row["due"]) for row in rows("due"))
     assert (counts.precision, counts.recall) == (1.0, 1.0), counts
 

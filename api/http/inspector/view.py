@@ -1,4 +1,4 @@
-"""The decorator of the inspector's handlers, and the guard and the checks that every request to them passes."""
+"""The decorator of the inspector's handlers, and the access guard and form check that run before each of them."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ async def run_job(request: ApiRequest, services: AppServices, job: PathId, data:
     errors=(409, 503),
 )
 async def post_reembed(services: AppServices) -> ReembedAnswer:
-    """How many memories and items were embedded again; sent when the new collections are in use."""
+    """Embed all memories and items again; answers with their numbers once the new collections are in use."""
     if services.reembedding is None:
         raise Conflict("this service has no embedded store")
     counts = await services.reembedding.run(stop_engine=True)

@@ -203,10 +203,10 @@ class TodoCompletedAnswer(Answer):
     max_bytes=SESSION_BYTES,
 )
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
-    """A result for each message, in order. Sending the same messages again completes them and adds nothing twice.
+    """Store the messages of a session; answers with a result for each, in order. A repeated call completes them.
 
-    Messages pass the pre-filter and the reviewers as explicit writes with `review: auto` do, and get the type that fits
-    their text. Text that the service itself recalled is cut from a message, with a reason.
+    Messages are filtered and reviewed like explicit writes with `review: auto`, and get the type that fits their text.
+    Text that the service itself recalled is cut from a message first, and the result says so.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if services.working is not None and data.ended:

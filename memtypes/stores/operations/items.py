@@ -102,12 +102,12 @@ def item_of(payload: Payload, score: float | None = None) -> Item:
 
 
 def path_of_text(text: str) -> tuple[str, ...]:
-    """The path whose labels are joined in `text`."""
+    """The path that is stored as `text`, split into its labels."""
     return tuple(text.split(".")) if text else ()
 
 
 def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_agent: bool = False) -> Condition:
-    """Items of the scope's agent, or of every agent, that meet `conditions` and have not expired by `at`."""
+    """The condition for items of the scope's agent, or of all, that meet `conditions` and are not expired at `at`."""
     agent = {} if every_agent else equals("agent", scope.agent_id or NO_AGENT)
     alive = {} if at is None else negated(in_range(EXPIRES, lte=rfc3339(at)))
     return within(scope.unbound, agent, alive, *conditions)

@@ -32,7 +32,7 @@ BODIES = st.dictionaries(NAMES, VALUES | st.lists(VALUES) | st.dictionaries(st.t
 
 @given(BODIES)
 def test_a_receipt_is_sealed_over_its_canonical_form(members: dict[str, Any]) -> None:
-    """The hash is that of the canonical JSON, whatever the members' names."""
+    """The hash is that of the canonical JSON, whatever names and values its members have."""
     head = ChainHead("the one before", "f" * 64)
     whole = {**members, "id": "one", "previous_id": head.id, "previous_sha256": head.sha256}
     sealed = seal(UnsealedReceipt.of("shop", {**members, "id": "one"}), head)

@@ -39,7 +39,7 @@ def test_each_leg_counts_by_its_share() -> None:
 
 
 def test_the_share_of_an_unsearched_leg_goes_to_the_others() -> None:
-    """If only one search was made, its best candidate has 1."""
+    """If only one of both searches was made, it has the full weight: its best candidate scores 1."""
     assert similarity(np.array([0.2, 0.4]), None).tolist() == [0.0, 1.0]
     assert similarity(None, np.array([3.0, 6.0])).tolist() == [0.5, 1.0]
 

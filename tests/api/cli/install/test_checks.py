@@ -56,8 +56,8 @@ def checks(service: Process) -> dict[str, Any]:
     return {name: (check["ok"], check.get("detail")) for name, check in answer["checks"].items()}
 
 
-def test_clients_that_work_are_named_with_what_answers(service: Process, project: Path) -> None:
-    """Entries, hooks and MCP server of every client are checked, and the namespace of the folder is shown."""
+def test_the_report_lists_the_parts_of_each_client_that_work(service: Process, project: Path) -> None:
+    """The settings, hooks and MCP server of every client, and the namespace of the current folder."""
     for client in ClientName:
         assert call("install", client, "--url", service.url, "--key", KEY).exit_code == 0
     found = checks(service)

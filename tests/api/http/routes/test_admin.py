@@ -136,7 +136,7 @@ async def test_reembed_needs_an_admin(guarded: Services) -> None:
 
 
 async def test_reembed_of_a_server_is_409_in_a_running_service(tmp_path: Path) -> None:
-    """With a Qdrant server the problem names the command to use instead."""
+    """With a Qdrant server, the answer names the command to run instead."""
     settings = Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")
     reembedding = Reembedding(settings, FakeEmbedder(), Bm25Encoder())
     with pytest.raises(Conflict, match="remembrancer reembed"):

@@ -113,7 +113,7 @@ class ReferenceOptions(Scoped, total=False):
 
 
 class ThreadScope(Scoped, total=False):
-    """Options of a call on a thread. agent_id: the agent that calls, with a key of several agents."""
+    """Options of a call on a thread. agent_id: the calling agent, if the key belongs to several."""
 
     agent_id: str
 
