@@ -95,7 +95,7 @@ class KeyedItems:
     _last_put: datetime | None = field(default=None, init=False)
 
     async def put(self, scope: Scope, put: ItemPut) -> Item:
-        """Store a value, replacing the one at its address; the stored item."""
+        """Store a value, replacing the one at its address. Returns the stored item."""
         vectors = await self._vectors(put.value, put.index)
         at = self._put_time()
         expires_at = None if put.ttl is None else at + put.ttl
@@ -118,7 +118,7 @@ class KeyedItems:
         return await self.store.search(scope, search, self.clock())
 
     async def paths(self, scope: Scope, listing: PathListing) -> list[tuple[str, ...]]:
-        """The paths that have items and are asked for, sorted."""
+        """The paths with items that `listing` selects, sorted."""
         return await self.store.paths(scope, listing, self.clock())
 
     async def count(self, scope: Scope) -> int:
@@ -130,14 +130,14 @@ class KeyedItems:
         return self.store.every(scope, self.clock())
 
     async def restore(self, scope: Scope, line: ExportedItem) -> str:
-        """Store an exported item with its times; its id."""
+        """Store an exported item with its original times. Returns its id."""
         item = line.item()
         agent_scope = replace(scope, agent_id=item.agent_id)
         await self.store.put(agent_scope, item, await self._vectors(item.value, item.index), restored=True)
         return item.address.id_in(scope, item.agent_id)
 
     async def delete_expired(self) -> int:
-        """Remove the items of all tenants that have expired; how many."""
+        """Remove the expired items of all tenants. Returns how many."""
         return await self.store.delete_expired(self.clock())
 
     async def _vectors(self, value: Any, index: tuple[str, ...] | None) -> DenseVectors:

@@ -33,7 +33,8 @@ SUMMARY_ROLE = "summary"
 class CapturedTurnWriter(EvictedTurnWriter):
     """Writes queued turns of clients' sessions as memories: filtered, reviewed and redacted as captured messages are.
 
-    A batch's thread is its session. What the session was shown is not stored again, and what is stored counts as shown.
+    The thread id of a batch is the id of its session. Memories that the session was shown are not stored again, and the
+    memories made of its own turns count as shown to it.
     """
 
     name: ClassVar[str] = "captured turns"

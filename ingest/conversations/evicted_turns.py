@@ -30,7 +30,7 @@ TRIES = 3
 
 FIRST_PAUSE = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(days=1)
-"""Pause before a batch that was set aside is retried: the first one, and the upper bound."""
+"""Shortest and longest pause before a batch that was set aside is retried."""
 
 _PAGE = 32
 
@@ -71,7 +71,7 @@ class EvictedTurnWriter:
 
     @property
     def waiting(self) -> int:
-        """Batches that wait in the namespaces that this process has written, as it last saw them."""
+        """Number of batches that wait to be written, as this process last saw the namespaces that it writes."""
         return sum(self._waiting.values())
 
     def persist_soon(self, scope: Scope) -> None:
@@ -81,7 +81,7 @@ class EvictedTurnWriter:
             self._persisting = asyncio.create_task(self._persist_due())
 
     async def settled(self) -> None:
-        """Return when what was asked for by `persist_soon` has been tried."""
+        """Wait until the background work that `persist_soon` started has ended."""
         while self._persisting is not None and not self._persisting.done():
             await asyncio.wait({self._persisting})
 
@@ -126,7 +126,7 @@ class EvictedTurnWriter:
     async def turns(self, scope: Scope, thread_id: str) -> list[LeftTurn]:
         """The turns that left the thread, in order: waiting, set aside or stored as memories.
 
-        Read what is still in the thread first: turns go from the thread to the queue, and from there to memories.
+        To miss no turn, read the thread itself before: turns go from the thread to the queue, and then to memories.
         """
         backlog = await self.store.backlog(scope, thread_id)
         pending = await self.store.pending(scope, backlog.waiting) if backlog.waiting else []

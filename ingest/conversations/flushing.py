@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class FlushRequest(Model):
-    """A request to flush. strategy: replaces the policy's. dry_run: change nothing. force: also below the threshold."""
+    """How to flush. strategy: replaces the policy's. dry_run: change nothing. force: flush even below the threshold."""
 
     strategy: FlushStrategy | None = None
     dry_run: Flag = False
@@ -53,8 +53,8 @@ class FlushResult:
 class ThreadCounts:
     """What happened to threads in this process; field names are metric labels.
 
-    turns, tokens: appended. evicted: turns that made room for others. flushes, flushed_turns, flushed_tokens: of
-    flushes; the tokens that the threads have less.
+    turns, tokens: how many were appended. evicted: turns removed to make room for new ones. flushes: number of flushes.
+    flushed_turns: turns that they removed. flushed_tokens: tokens by which they made threads shorter.
     """
 
     turns: int = 0
@@ -92,7 +92,7 @@ class FlushPlan:
         return turns_to_flush(self.settings, content.turns, content.used, goal)
 
     def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
-        """Token limit of the summary of `turns`: at most half of what it replaces."""
+        """Token limit of the summary of `turns`: by the settings, but at most half of the tokens that it replaces."""
         replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
         limit = min(self.settings.summary_tokens, replaced // 2)
         if self.limits.tokens is None:

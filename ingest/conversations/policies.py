@@ -110,9 +110,10 @@ class PolicyLookup:
     def access(self, scope: Scope, resource: str | None, key: str | None) -> AccessMode | None:
         """How the agent of `scope` may use a thread of `resource` and `key`; None if not at all.
 
-        An agent of the policy file uses the resources that it refers to, each in its mode, and a resource that agents
-        refer to is used by them alone. A scope that is bound to agents uses nothing else, and of a resource whose key
-        has the agent's id only the threads of its own agent. Without an agent and without a bound, everything is used.
+        An agent in the policy file may use the resources that it refers to, each in the mode given there. Only the
+        agents that refer to a resource may use it. A scope that is bound to agents may use nothing else; where the key
+        of a resource contains the agent's id, it may use only its own agent's threads. A scope with neither an agent
+        nor such a bound may use everything.
         """
         agents, agent_id, bound = self.policies.agents, scope.agent_id, bool(scope.agents)
         if agent_id is None:

@@ -1,4 +1,4 @@
-"""The threads of an agent: those that the references of the policy file give it, as far as they exist.
+"""Finds the existing threads of an agent, by the references that the policy file gives it.
 
 Nothing is created and nothing counts as used. `Threads.open_for_agent` creates what is missing.
 """

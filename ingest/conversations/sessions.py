@@ -1,7 +1,7 @@
-"""Writes the messages of an ended session: each ends with its own status, and sending them again completes them.
+"""Writes the messages of a session. Each gets its own status; sending the session again stores only what is missing.
 
-A message is one memory, of the type that it reads like, unless it is noise; sentences of another type are memories of
-their own. Its source is its position in the session, so a session that is sent again adds nothing.
+A message becomes one memory, of the type that it reads like, unless it is noise. A sentence of another type becomes a
+memory of its own. The source of a memory is the message's position in the session, so a repeated session adds nothing.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ MIN_PART = 12
 """Characters of a sentence that may be a memory by itself."""
 
 _ORDER = (WriteStatus.FAILED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.REJECTED)
-"""A message has the first of these statuses that one of its memories has."""
+"""Statuses by precedence: the status of a message is the first of these that any of its memories has."""
 
 
 class SessionMessage(Model):
-    """One message of a chat session. Content and time are checked when it is written, so one refuses no other.
+    """One message of a chat session. Content and time are checked at writing, so a bad one does not refuse the rest.
 
     timestamp: a time without an offset is read as UTC.
     """
@@ -54,10 +54,10 @@ class SessionMessage(Model):
 
 
 class SaidBefore(Model):
-    """What a session said before the messages that are written, where it is sent in several parts.
+    """The messages of a session before those of this call, for a session that is sent in several calls.
 
     count: number of all earlier messages, which is the position of the next one. messages: the last of them, oldest
-    first; they are heard as context and not written.
+    first; they are read as context and not written.
     """
 
     count: Whole = Field(default=0, ge=0)
@@ -167,7 +167,7 @@ class _Session:
             return self.now.date()
 
     def prepare(self, index: int, message: SessionMessage, rest: str) -> list[Submission] | MessageOutcome:
-        """What to write for a message of which `rest` was not recalled, or its outcome if that is nothing."""
+        """Submissions for a message; its outcome if there is nothing to write. rest: its text that was not recalled."""
         if not rest.strip():
             return MessageOutcome(WriteStatus.REJECTED, ALL_RECALLED)
         try:
@@ -181,7 +181,7 @@ class _Session:
         return submissions
 
     def _submissions(self, index: int, message: SessionMessage, rest: str) -> Iterator[Submission]:
-        """The message, cut into pieces if it is too long for one memory, and its sentences if it has several."""
+        """Submissions of the message (in pieces if it is too long for one memory) and of each of several sentences."""
         fields = {
             "session_id": self.id,
             "created_at": _as_utc(message.timestamp),
@@ -225,7 +225,7 @@ def _pieces(content: str) -> Iterator[str]:
 
 
 def _parts(content: str) -> list[str]:
-    """The sentences of `content` if it has several, and the reasons in its questions; none of a document."""
+    """The sentences of `content` if it has several, and the reasons given in its questions; none for a document."""
     sentences = [sentence for sentence in sentences_in(content) if len(sentence) >= MIN_PART]
     if len(sentences) > MAX_PARTS:
         return []
@@ -234,7 +234,7 @@ def _parts(content: str) -> list[str]:
 
 
 def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
-    """The outcome of a message from those of its memories, the first of which is the message itself."""
+    """The outcome of a message, made of the outcomes of its memories: first the whole message, then its parts."""
     whole, *rest = outcomes
     parts = [outcome for outcome in rest if outcome.reason != NO_PART]
     status = min((outcome.status for outcome in (whole, *parts)), key=_ORDER.index)

@@ -51,7 +51,7 @@ _CACHED_PLACES = 100_000
 class OpenRequest(Model):
     """A thread to create or to find by its resource and key. variables: values for the key's template.
 
-    workflow_id: the workflow that it belongs to, and whose end it does not outlive unless the workflow says so.
+    workflow_id: the workflow that it belongs to. It ends with the workflow, unless the workflow keeps its threads.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
@@ -146,8 +146,8 @@ class Threads:
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
         """Open a thread for each resource of the agent. All keys are rendered before the first thread is created.
 
-        A key in the request replaces the resources' keys. The initial context and the workflow are for threads that it
-        may write to.
+        A key in the request replaces the resources' keys. Threads that the agent may only read get neither the initial
+        context nor the workflow.
         """
         references = self.policies.references(request.agent_id or "")
         requests = []
@@ -263,12 +263,12 @@ class Threads:
         return ended
 
     async def expire(self) -> int:
-        """Store what left the threads of all namespaces as memories, also by expiring; return how many memories."""
+        """Store as memories the turns that left threads of any namespace, by expiry too. Returns how many memories."""
         await self.store.queue_expired()
         return await self.evicted_turns.persist_all()
 
     async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
-        """Raise AccessDenied or ReadOnly if the scope's agent may not read, or write to, the thread; NotFound."""
+        """Raise AccessDenied or ReadOnly if the agent may not read or write the thread, NotFound if it is gone."""
         if scope.agent_id is not None or scope.agents:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
 
@@ -301,7 +301,7 @@ class Threads:
         return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
-        """Add a thread to its workflow. If there is none or it has ended, a new thread is deleted; raises the error."""
+        """Add a thread to its workflow. If that is gone or ended, delete a new thread; raises NotFound or Conflict."""
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)
         except (NotFound, Conflict):

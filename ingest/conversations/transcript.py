@@ -1,4 +1,4 @@
-"""Turns as memories, and back: what leaves a thread is stored whole and can be read in order."""
+"""Makes memories of the turns that leave a thread, and the same turns of these memories again."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def memories_of_thread(thread_id: str) -> Listing:
 
 
 def turns_of(memory: Memory) -> Iterator[Turn]:
-    """The turns that `memory` was made of, by `draft_of_turns`. Of an edited memory, the texts that it had at first.
+    """The turns from which `draft_of_turns` made `memory`; for an edited memory, with the texts from before the edit.
 
-    Where rules have redacted its content since, texts end at the next turn nearest to where they ended.
+    Redaction may have changed lengths since; a text then ends at the start of a turn that is nearest to its old end.
     """
     if not isinstance(memory, Episodic) or not memory.turns or memory.source is None:
         return

@@ -57,7 +57,7 @@ class ItemBatch:
         self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, redact(reason)))
 
     def is_full(self) -> bool:
-        """Whether the batch takes no more rows."""
+        """Whether the batch is full, so that the next row starts another one."""
         return len(self.items) + len(self.problems) >= BATCH_ROWS or self.size >= BATCH_CHARS
 
 

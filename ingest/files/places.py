@@ -47,13 +47,13 @@ CHATS: Mapping[PastSource, Format] = {PastSource.CHATGPT: Format.CHATGPT, PastSo
 DUMPS: Mapping[PastSource, Format] = {
     PastSource.MEM0: Format.MEM0, PastSource.ZEP: Format.ZEP, PastSource.LANGGRAPH: Format.LANGGRAPH,
 }  # fmt: skip
-"""Memory services and stores, of which the user has a file."""
+"""Memory services and stores, whose memories the user has exported to a file."""
 
 _INSTRUCTIONS = frozenset(("claude.md", "claude.local.md", "agents.md"))
 """Names of files that tell agents how to work in a project."""
 
 _MAX_LINES = 100
-"""Lines of a transcript in which its folder is looked for."""
+"""Number of lines at the start of a transcript in which the project's folder is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class MemoryFiles:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The folders of a user. environment: its variables, which may name other ones."""
+    """The usual folders of a user. environment: variables, such as CODEX_HOME, that may name other folders."""
 
     home: Path
     working: Path
@@ -133,7 +133,7 @@ class Places:
         return _by_kind(project or str(folder.absolute()), files)
 
     def _usual_notes(self) -> list[MemoryFiles]:
-        """Instructions in the working folder and the user's, and what Claude Code noted of each project."""
+        """Agents' instructions for the working folder and for the user, and Claude Code's notes on each project."""
         names = ("CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", ".claude/CLAUDE.md")
         of_user = [self.claude_code() / "CLAUDE.md", self.codex() / "AGENTS.md"]
         here = [file for name in names if (file := self.working / name) not in of_user]  # the home folder is no project
@@ -174,7 +174,7 @@ def _codex_files(path: Path) -> Iterator[Path]:
 
 
 def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
-    """The existing ones of `files`: instructions as procedures by section, others as notes."""
+    """Those of `files` that exist: instructions (each section becomes a procedure) apart from other notes."""
     existing = [file for file in files if file.is_file()]
     instructions = tuple(str(file) for file in existing if file.name.lower() in _INSTRUCTIONS)
     notes = tuple(str(file) for file in existing if file.name.lower() not in _INSTRUCTIONS)
@@ -205,7 +205,7 @@ def _rollout(path: Path) -> TranscriptFile:
 
 
 def _files(root: Path, *endings: str) -> Iterator[Path]:
-    """The files below `root` whose names end so, sorted; none if it is no folder."""
+    """The files below `root` whose names have one of `endings`, sorted; none if `root` is no folder."""
     return (path for path in sorted(root.rglob("*")) if path.name.endswith(endings) and path.is_file())
 
 

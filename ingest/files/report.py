@@ -88,7 +88,7 @@ class SessionReport:
     """How the messages of an import of sessions ended, added up while it runs.
 
     counts: messages by status. types: memories that were stored, by type. reasons: of messages that were rejected or
-    failed, by status. earlier: messages that an earlier import had sent. left_out: what no message was made of, by
+    failed, by status. earlier: messages that an earlier import had sent. left_out: what became no message, by
     reason. namespaces: messages sent to each. problems: files and sessions that could not be read or sent.
     stopped: why the import ended before the last message, if it did.
     """

@@ -44,7 +44,7 @@ QUIET_S = 10.0
 """Seconds without a change after which the last answer in a transcript counts as complete."""
 
 _ATTEMPTS, _PAUSE_S = 3, 0.5
-"""How often, and after which pause, a part is sent of which messages failed."""
+"""Number of attempts for a part with failed messages, and the pause between them in seconds."""
 
 POLL_S = 2.0
 """Seconds between two looks at the files that are followed."""
@@ -58,7 +58,7 @@ OTHER_PROJECT = "of other projects"
 SessionFile: TypeAlias = TranscriptFile | ChatFile
 
 FileState: TypeAlias = tuple[int, int, bool]
-"""Size, time of the last change in nanoseconds, and whether that is a while ago."""
+"""Size in bytes, time of the last change in nanoseconds, and whether that was at least QUIET_S ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,9 @@ WritePart: TypeAlias = Callable[[SessionPart], Awaitable[Sequence[MessageOutcome
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """The namespaces of an import. fixed: that of everything; else each project has its own.
+    """The namespaces of an import. fixed: one for everything; None gives each project its own.
 
-    only: the one project's namespace that is imported. of_project: the namespace of the project of a folder.
+    only: import only the project with this namespace. of_project: returns the namespace of the project in a folder.
     """
 
     of_project: Callable[[str], str]
@@ -100,7 +100,7 @@ class Destination:
 
 @dataclass(slots=True)
 class NamespacePlan:
-    """What an import would take for one namespace. new: messages not sent yet. first, last: times, empty without."""
+    """What an import finds for one namespace. new: messages not sent yet. first, last: times; "" if unknown."""
 
     sessions: int = 0
     messages: int = 0
@@ -166,7 +166,7 @@ class SessionImport:
         return plan
 
     def _add_to_plan(self, plan: SessionPlan, sessions: Sequence[PastSession]) -> tuple[list[str], int]:
-        """Add the sessions of a file; their times, and the number of their new messages."""
+        """Add the sessions of a file to `plan`. Returns their times, and how many of their messages are new."""
         all_times: list[str] = []
         total = 0
         for session in sessions:
@@ -182,9 +182,9 @@ class SessionImport:
         return all_times, total
 
     async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
-        """Whether namespaces are empty for which the journal notes sent messages, as after a change of the store.
+        """Forget messages sent to namespaces that are empty now, as in a new store. Returns whether there were any.
 
-        These are then sent again, after another plan. is_empty: whether a namespace has no memories; its errors are
+        After another plan they are sent again. is_empty: whether a namespace has no memories; its errors are
         raised, so a service that is away or refuses the key is noticed before anything is sent.
         """
         empty = {name for name in plan.namespaces if await is_empty(name)}
@@ -194,7 +194,7 @@ class SessionImport:
         return bool(lost)
 
     async def run(self, plan: SessionPlan) -> SessionReport:
-        """Send what the plan found; the report, which names what was stored before an error stopped it."""
+        """Send what the plan found. Returns the report, even if an error stops the import before the end."""
         started = anyio.current_time()
         self.report.left_out.update(plan.left_out)
         self.report.problems += plan.problems
@@ -232,7 +232,7 @@ class SessionImport:
             return []
 
     def _unsent(self, namespace: str, session: PastSession) -> Iterator[tuple[int, PastMessage]]:
-        """Position and unsent rest of each message of a session that has one."""
+        """Position of each message that was not sent in full, and the message without the parts that were sent."""
         sent = self.sent.keys[namespace]
         for position, message in enumerate(session.messages):
             if (rest := message.without(sent)) is not None:

@@ -5,8 +5,8 @@ of other tags, or with other words under the same metadata key, are about someth
 metadata, never replaces a fact, but may contest it.
 
 A replaced fact is ended, never removed: it keeps its text, and `as_of` an earlier time still finds it. Contested facts
-both stay, linked to each other. A fact that arrives late takes its place between those that are there, and may start
-as ended. Only facts that the whole namespace sees take part; a pinned fact is replaced only by its caller.
+both stay, linked to each other. A fact that arrives late takes its place in time between the stored ones, and may have
+ended already. Only facts that the whole namespace sees take part; a pinned fact is replaced only by its caller.
 
 A fact is stored with links to those that it replaces before these are ended. If the process dies in between, the next
 write of the same fact completes the work (`possibly_replaced`).
@@ -34,17 +34,17 @@ MAX_CHARACTERS = 500
 """Longer texts are not compared: they state many things, such as abstracts, of which none contradicts another."""
 
 MAX_CONTESTED = 3
-"""Facts that one fact contests at most: those with the strongest evidence."""
+"""Maximum number of facts that one fact contests: those with the strongest evidence."""
 
 UNKNOWN_COSINE = 0.9
-"""Stands for the cosine of two facts that a link led to: that of the same sentence with another value."""
+"""Cosine assumed for two facts found by a link, not by a search: typical of one sentence with two values."""
 
 _SCOPE_WORD = 40
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Facts, each valid until a newer one replaces it. states: the facts, and what changes in them."""
+    """Facts in order of time, each valid until a newer one replaces it. states: the facts and their changes."""
 
     now: datetime
     states: States

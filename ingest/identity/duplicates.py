@@ -1,11 +1,11 @@
 """Decides which arriving memories repeat a stored one. No I/O.
 
 Memories with the same id are the same statement in the same scope. A repetition is merged: it adds its evidence and
-session, its wording if that is another, and what it asks for besides (see `merging`). A repeated write request is no
-more evidence: its source names the same place (file and line, or thread and turns), or it is a captured message of the
-same session and time. A memory that is over (expired, done, cleared) is replaced by a repetition, which takes over its
-evidence. A fact that was replaced keeps its time, and a later repetition becomes a new memory. The same event on
-another day is another event.
+session, its wording if that differs, and the fields that it sets (see `merging`). A repeated write request adds no
+evidence: its source names the same place (file and line, or thread and turns), or it is a captured message of the
+same session and time. A memory that is out of view (expired, done, cleared) is replaced by a repetition, which takes
+its evidence. A fact that was replaced keeps its time, and a later repetition becomes a new memory. The same event
+on another day is another event.
 
 Rewordings have another id: texts that differ in case, spacing, punctuation, articles or contractions. Vectors propose
 candidates, and `wording` decides. A changed number, date, name or negation is a changed word, so it is never taken for
@@ -136,7 +136,7 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
 
 
 def _renews(memory: Memory, known: Memory, arriving: Container[str], now: datetime) -> bool:
-    """Whether `memory` is stored in place of `known` (same id), because `known` is over and `memory` is not."""
+    """Whether `memory` is stored in place of `known` (same id): `known` has left the current view, `memory` has not."""
     return is_over(known, now) and not is_over(memory, now) and not _stays_replaced(known, memory, arriving)
 
 
@@ -151,7 +151,7 @@ def _folded(memory: Memory) -> str:
 
 
 def same_place(memory: Memory, other: Memory) -> bool:
-    """Whether `other` comes from a line of a file, or from turns of a thread, from which `memory` comes too."""
+    """Whether `other` comes from the same line of a file, or the same turns of a thread, as `memory`."""
     if other.source is None:
         return False
     return any(_is_same(source, other.source) for source in (memory.source, *memory.sources) if source is not None)
@@ -166,7 +166,7 @@ def _is_same(first: Source, second: Source) -> bool:
 
 
 def _said_once(memory: Memory, other: Memory) -> bool:
-    """Whether both, of equal content, were captured from one session at one time.
+    """Whether two memories of equal content are one message, captured twice from the same session.
 
     An agent's host may send a message as it is said, and an import sends it once more with the session's transcript,
     from another position and with a time that differs a little.
@@ -236,7 +236,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The event in `near` that `memory` repeats though its day is another, or the intention though its hour is."""
+    """The event in `near` that `memory` repeats despite another day, or the intention despite another hour; or None."""
     if memory.type not in (MemoryType.EPISODIC, MemoryType.PROSPECTIVE):
         return None
     again = _is_sent_again if memory.type is MemoryType.EPISODIC else _said_once
@@ -251,7 +251,7 @@ def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
 
 
 def _is_sent_again(memory: Memory, other: Memory) -> bool:
-    """Whether `other`, of the same content as `memory`, is no further evidence: the same write, or said once."""
+    """Whether `other`, of the same content as `memory`, adds no evidence: a repeated write, or one message twice."""
     return same_place(memory, other) or _said_once(memory, other)
 
 

@@ -49,7 +49,7 @@ _VERBS = _words(
     "costs cost starts start opens open closes close belongs sits sit does do listens leaves allows holds serves ist "
     "sind hat est a es"
 )
-"""Frequent verbs, before which the subject stands; without one the first three words count as the subject."""
+"""Frequent verbs. The words before one are the subject; in a text without any, its first three words are."""
 
 _KINDS = ("number", "time", "name", "word")
 _SUBJECT = 3
@@ -125,7 +125,7 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
 
 
 def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
-    """Whether each of `stems` is among `others`; of longer words the first letters count."""
+    """Whether each of `stems` is among `others`; long stems match if their first letters do."""
     whole, prefixes = set(others), {stem[:_PREFIX] for stem in others if len(stem) >= _PREFIX}
     return [stem in whole or (len(stem) >= _PREFIX and stem[:_PREFIX] in prefixes) for stem in stems]
 
@@ -196,7 +196,7 @@ def _measures(statement: Statement) -> set[str]:
 
 
 def _form(newer: Statement, older: Statement) -> dict[str, float]:
-    """Whether the texts have the same words but for one part, and what that part is."""
+    """How well the words of both texts align and, if they differ in one part only, what that part is."""
     matcher = difflib.SequenceMatcher(None, older.stems, newer.stems, autojunk=False)
     codes = matcher.get_opcodes()
     changes = [code for code in codes if code[0] != "equal"]
@@ -230,7 +230,7 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
 def _subjects(
     newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
 ) -> dict[str, float]:
-    """Whether each text names the subject of the other, and what it says of it."""
+    """How much of the subject and of the value of one text the other has."""
     old_subject, new_subject = older.content(0, older.verb), newer.content(0, newer.verb)
     old_value = older.content(older.verb)
     verb = older.lower[older.verb] if older.verb < len(older.lower) else ""

@@ -81,7 +81,7 @@ class UpdateModel:
             )
 
     def telling(self, newer: Statement) -> float:
-        """How much `newer` sounds like a text that tells of a change: log odds."""
+        """How much `newer` sounds like the report of a change, as log odds."""
         return self.word_bias + sum(sorted(self.words[term] for term in newer.terms() if term in self.words))
 
     def probability(self, evidence: Mapping[str, float]) -> float:

@@ -27,10 +27,11 @@ MAX_SESSIONS = 1_000
 
 
 def joined(known: Memory, again: Memory) -> dict[str, Any]:
-    """The fields of `known` after the same was written as `again`, but for its evidence; not its content and times.
+    """The fields of `known` to store after `again` repeated it; without its evidence, content and times.
 
-    Pinned if either is; the longer life; the higher importance; all tags, links and sources up to their limits;
-    metadata of both, of which `again` wins a key; fields that only `again` has. Its visibility stays.
+    It is pinned if either is, and has the later expiry, the higher importance, all tags, links and sources up to their
+    limits, the metadata of both (`again` wins where a key differs), and fields that only `again` has. `known` keeps its
+    visibility.
     """
     source, *sources = [*_distinct([*_sources(known), *_sources(again)]), None]
     return {
@@ -53,7 +54,7 @@ def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
 
 
 def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> dict[str, Any]:
-    """The other wordings of `known`, with that of `again` if it is new; the oldest go beyond the limits of a memory."""
+    """The field `rewordings` of `known` with the text of `again`, less the oldest beyond the limits; {} if not new."""
     identity = (*again.identity(), "merged")
     wording = Rewording(
         id=memory_id(Scope(known.tenant, known.namespace), again.type, identity),

@@ -1,6 +1,6 @@
 """How the states of linked memories follow from each other: what replaces, contests and gives way to what. Pure.
 
-A memory is replaced while a memory holds that replaced it, or that replaced its successor in turn; else it is current
+A memory counts as replaced while its successor holds, or the successor of that one, and so on; after that it is current
 again. A successor holds until it is deleted, expires, is ended without a successor of its own, or loses its link
 `contradicts` to what it replaced. Two memories of the current view that are linked `contradicts` are both contested.
 
@@ -27,8 +27,8 @@ _PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state
 class States:
     """Memories and the changes to their states at `now`.
 
-    memories: by id, with the changes made. changed: ids of those to write. touched: of others to settle. gone: ids that
-    are deleted, or will be; those still in `memories` lead to their successors.
+    memories: by id, with the changes made. changed: ids of those to write. touched: ids of others whose state is to be
+    checked. gone: ids of deleted memories, or of those about to be; in `memories` these still name their successors.
     """
 
     now: datetime
@@ -65,7 +65,7 @@ class States:
             self.contest(memory_id, successor, reason)
 
     def release(self, memory_id: str) -> list[Memory]:
-        """Take back all that `memory_id` replaced or contests, which must be known; returns these memories."""
+        """Undo all that `memory_id` replaced or contests. These memories must be known; returns them."""
         others = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
         self.part(memory_id, others)
         for other in others:
@@ -78,7 +78,7 @@ class States:
         self._change(memory_id, valid_to=ended_at, state_reason=None)
 
     def part(self, memory_id: str, others: Iterable[str]) -> None:
-        """Remove the links `contradicts` between a memory and `others`, in both directions; their states follow."""
+        """Remove the links `contradicts` between a memory and `others`, both ways; `settle` updates their states."""
         parted = set(others) & self.memories.keys()
         for one in (memory_id, *sorted(parted)) if parted else ():
             ends = parted if one == memory_id else {memory_id}
@@ -90,7 +90,7 @@ class States:
             self._change(one, links=links)
 
     def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
-        """Take `stored` memories in, with their states at `now`; those of `wanted` that are not stored are gone."""
+        """Add the `stored` memories with their states at `now`; ids of `wanted` missing there count as deleted."""
         for memory_id in stored.keys() - self.memories.keys():
             self.memories[memory_id] = stored[memory_id].at(self.now)
             if self.memories[memory_id] is not stored[memory_id]:
@@ -102,7 +102,7 @@ class States:
         return {wanted for memory_id in self._affected() for wanted in self._unknown(memory_id)}
 
     def settle(self) -> None:
-        """Give every memory that the changes affect the state that follows, but for those that lack a `needed` one."""
+        """Update the state of every memory that the changes affect, except where a memory in `needed` is missing."""
         settled: set[str] = set()
         while waiting := self._affected() - self.gone - settled:
             settled |= waiting
@@ -111,7 +111,7 @@ class States:
                     settled -= contradicted(self.memories[memory_id])
 
     def count_lines(self, count: Callable[[str], int]) -> None:
-        """Count the entries of the changed memories in a context again, as an entry may tell a day. count: tokens."""
+        """Count again, with `count`, the tokens of each changed memory's line in a context, which may show a date."""
         for memory_id in self.changed:
             memory = self.memories[memory_id]
             tokens = memory.tokens.model_copy(update={"line": count(piece(memory))})
@@ -143,7 +143,7 @@ class States:
         return None if following in passed else following
 
     def _settle(self, memory: Memory) -> bool:
-        """Bring links, successor and state of `memory` up to date; whether anything changed."""
+        """Bring links, successor and state of `memory` up to date. Returns whether anything changed."""
         links = [link for link in memory.links if link.to not in self.gone]
         fields: dict[str, Any] = {"links": links, "dated": _contradict(links)}
         successor = self._successor(memory)
@@ -169,7 +169,7 @@ class States:
         return {**fields, "superseded_by": successor, "valid_to": self.memories[successor].valid_from}
 
     def _contested(self, memory: Memory) -> dict[str, Any]:
-        """The state of a memory in the current view, by the memories there that it contradicts."""
+        """State fields of a memory in the current view: contested if it contradicts another one there, else current."""
         rivals = [end for end in sorted(contradicted(memory)) if self._in_view(self.memories.get(end))]
         for rival in rivals:
             self._link(rival, Link(to=memory.id, type=LinkType.CONTRADICTS))
@@ -194,11 +194,11 @@ class States:
         return None
 
     def _still_replaces(self, successor: str, memory: Memory) -> bool:
-        """Whether the successor has its link to `memory`; one that is gone had it."""
+        """Whether the successor still links to `memory` as contradicted; a deleted successor counts as if it did."""
         return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
 
     def _covers_until(self, memory_id: str) -> datetime:
-        """The time from which no memory of the chain from `memory_id` on holds."""
+        """When the last memory in the chain of successors, beginning with `memory_id`, stops holding."""
         latest, following, passed = self.now, memory_id, set[str]()
         while following in self.memories and following not in passed:
             passed.add(following)
@@ -208,7 +208,7 @@ class States:
         return latest
 
     def _holds_until(self, memory: Memory) -> datetime:
-        """When `memory` expires, or ends without a successor; the far future if it does not."""
+        """When `memory` expires or ends without a successor, whichever is first; the far future if neither."""
         ended = memory.valid_to if memory.superseded_by is None else None
         return min(memory.expires_at or _NEVER, ended or _NEVER)
 

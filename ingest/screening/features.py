@@ -21,7 +21,7 @@ from memtypes.words import Words, languages, phrase_kinds, read_words
 
 BUCKETS = 4_096
 MAX_READ = 1_000
-"""Characters of a text that are read; what it is shows at the beginning."""
+"""Characters at the beginning of a text that are read; they suffice to tell what it is."""
 
 REACH = 12
 """Earlier messages that a message is compared with."""
@@ -33,7 +33,7 @@ EARLY = 2
 """Words at the beginning of a text whose kinds count once more."""
 
 _HASHES_WEIGHT, _KINDS_WEIGHT = 4.0, 2.0
-"""Scales of the hashes, of length 1, and of kinds of words: regularisation spares what is large."""
+"""Factors for the hashes (else of length 1) and for kinds of words: regularisation spares large features."""
 
 _MACHINES = frozenset(("assistant", "agent", "model", "tool", "function", "system", "developer"))
 """Roles of messages that no person wrote."""
@@ -83,7 +83,7 @@ def read(text: str) -> Reading:
 
 
 def form_of(features: FloatArray) -> FloatArray:
-    """The features of the form among those of a text."""
+    """The part of a text's features that describes its form."""
     return features[2 * BUCKETS : 2 * BUCKETS + _FORM_SIZE]
 
 
@@ -144,7 +144,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Heard:
-    """A message of a conversation. size: number of its characters."""
+    """What is remembered of a message in a conversation. size: number of its characters."""
 
     machine: bool
     words: frozenset[str]
@@ -195,7 +195,7 @@ class Conversation:
 
     @property
     def asks(self) -> bool:
-        """Whether the last message has a question."""
+        """Whether the last message contains a question mark."""
         return bool(self._recent) and self._recent[-1].asks
 
 

@@ -33,10 +33,10 @@ TRIVIAL = 0.2
 """Probability below which the pre-filter drops a message without a review: loses 1 to 2 % of what is worth keeping."""
 
 MAX_REPEATED = 0.12
-"""Share of distinct words up to which a text says nothing."""
+"""A text says nothing if at most this share of its words is distinct."""
 
 _BOUND, _PLAIN, _HIGH = 4.0, 5.5, 4.5
-"""Importance where a text is just worth keeping, where that is certain, and what one of high importance adds."""
+"""Importance of a text just worth keeping, of one surely worth keeping, and the addition for high importance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class MessagePosition:
         return not self.before.count and not self.later.count
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
-        """Those of the text and of its place; the place and the form again if a machine wrote it."""
+        """Features of the text and of its place; then of form and place again, all 0 unless a machine wrote it."""
         machine = np.float32(is_machine(self.role))
         place = self.before.place(self.role, text, embedding, self.later)
         by_role = np.concatenate([form_of(by_text), place])
@@ -75,9 +75,10 @@ class MessagePosition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """The models. types: classes are memory types. importance: low, medium, high.
+    """The models. types: tells memory types apart. importance: tells low, medium and high apart.
 
-    first, worth: noise and keep, for a text by itself and for the messages of conversations. states: all of these.
+    first, worth: tell noise from what to keep, for a text by itself and for a message of a conversation. states: scores
+    memory types and what to keep from token states.
     """
 
     types: LinearModel

@@ -125,7 +125,7 @@ class Prefilter:
         return replace(typed, judgement=judgement)
 
     async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
-        """A sentence of the message before it, if it says something by itself."""
+        """The submission, a sentence of the message before it, if it says something by itself; else a rejection."""
         text, whole = submission.draft.content, said.conversation
         kept = whole.last >= WORTH_KEEPING
         if not kept and not whole.asks:

@@ -62,7 +62,7 @@ class RecallGuard:
         """Each of `contents` with recalled text removed; empty if it has nothing else.
 
         scope: names the session of the messages, whose own memories are not removed. shown: ids of memories that the
-        session was certainly shown: also shorter ones are removed, and sentences of them. Raises Unavailable.
+        session was certainly shown; of these, shorter texts and single sentences are removed too. Raises Unavailable.
         """
         await self.flush_use_counts()
         rests = await offload(contents, lambda: [without_contexts(content) for content in contents])

@@ -70,7 +70,7 @@ def classification_of(shares: Mapping[MemoryType, float], embedding: Embedding |
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """Where a captured text comes from. part: a sentence of the message before it, besides the whole message."""
+    """Where a captured text comes from. part: whether it is one sentence of the message submitted before it."""
 
     role: str
     conversation: Conversation
@@ -84,7 +84,7 @@ class Submission:
 
     said: for a text of a captured stream, which nobody chose word by word, so the pre-filter may drop it. redactions:
     number of secrets removed, by kind. classified: None if the caller gave the type. judgement: made by the pre-filter.
-    seq: arrival number, set by the pipeline.
+    seq: number by order of arrival, set by the pipeline.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -97,7 +97,7 @@ class Submission:
 
 
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
-"""A bare draft stands for a submission with the defaults."""
+"""A submission, or a draft alone, which means a submission with the defaults."""
 
 
 def submission_of(submitted: Submitted) -> Submission:

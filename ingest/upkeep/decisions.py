@@ -28,11 +28,11 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.ports.rejections import RejectedText
 
 MAX_READ = 10_000
-"""Memories that a list of decisions looks at: the newest."""
+"""Number of memories, the newest, in which decisions are looked for."""
 
 _PAGE = 500
 _MARKS = ("valid_to", "links.to", "upkeep.job", "rewordings.id")
-"""Fields with an index, one of which every memory has that something was decided about."""
+"""Indexed fields: every memory that something was decided about has at least one of them."""
 
 _CURRENT: dict[str, Any] = {"valid_to": None, "state": str(State.CURRENT), "state_reason": None}
 
@@ -123,7 +123,7 @@ class Decisions:
         return {memory.id: {**end, **undone}}, sources
 
     async def _parted(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """Undo a merge, by the id of the merged memory or, for all merged into it, of the one that stayed."""
+        """Fields and ids that undo a merge: of a merged memory or, given the one that stayed, of all merged into it."""
         into = _into(memory)
         best_id = into or memory.id
         merged_ids = [memory.id] if into else [link.to for link in memory.links]
@@ -138,7 +138,7 @@ class Decisions:
         return changes, [each.id for each in merged]
 
     async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
-        """Store a wording that was merged into a memory as one of its own; return its id. None if there is none."""
+        """Store a wording that was merged into a memory as one of its own; return its id. None if it is unknown."""
         page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
         if not page.memories:
             return None
@@ -174,7 +174,7 @@ class Decisions:
 
 
 def _is_reachable(scope: Scope, text: RejectedText) -> bool:
-    """Whether the caller may see a rejected text: a working item of another agent is hidden from a bound key."""
+    """Whether the caller may see a rejected text: a key bound to agents does not see other agents' working items."""
     return text.fields.get("type") != MemoryType.WORKING or scope.reaches(text.fields.get("agent_id"))
 
 
@@ -183,7 +183,7 @@ def _into(memory: Memory) -> str | None:
 
 
 def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any]:
-    """The payload fields that take the evidence of `merged` from `memory`, and mark them as other statements."""
+    """The payload fields that take the evidence of `merged` from `memory`, and mark both as different statements."""
     brought = {session for each in merged for session in each.source_sessions}
     ids = {each.id for each in merged}
     links = [link.model_copy(update={"strength": 0.0}) if link.to in ids else link for link in memory.links]

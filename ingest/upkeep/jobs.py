@@ -196,7 +196,7 @@ def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
 def round_requests(
     *, expired_days: int, forget_days: int | None = None, promote: bool = False, compact: bool = False
 ) -> Mapping[UpkeepJob, JobRequest]:
-    """Jobs of a regular round: expiry, and others if switched on. forget_days: without use, then forgotten."""
+    """Jobs of a regular round: expiry, and others if switched on. forget_days: forget what was unused this long."""
     requests = {UpkeepJob.EXPIRE: JobRequest(dry_run=False, expired_days=expired_days)}
     if promote:
         requests[UpkeepJob.PROMOTE] = JobRequest(dry_run=False)

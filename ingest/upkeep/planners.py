@@ -276,7 +276,7 @@ def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[
 
 
 def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that take `memory` out of the current view; one that is out of it stays as it is."""
+    """The payload fields that take `memory` out of the current view; only the job's mark if it has ended before."""
     end = {"valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": reason}
     return mark(job, now, reason, into) | ({} if has_ended(memory, now) else end)
 
@@ -316,7 +316,7 @@ def _newest_first(memory: Memory) -> tuple[float, str]:
 
 
 def _is_removable(memory: Memory) -> bool:
-    """Whether upkeep may end `memory`: not pinned, open, contested or ended by upkeep already."""
+    """Whether upkeep may end `memory`: not if it is pinned, contested, an open intention or ended by upkeep before."""
     if memory.pinned or memory.state is State.CONTESTED or (memory.upkeep is not None and memory.upkeep.ended):
         return False
     return not (isinstance(memory, Prospective) and memory.status in OPEN)

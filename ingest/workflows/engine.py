@@ -177,7 +177,7 @@ class Workflows:
         return EventResult(appended.version, record.memories, record.threads, record.items, cleaned.counts)
 
     async def _check_began(self, scope: Scope, workflow_id: str) -> None:
-        """Raise AccessDenied unless the scope's agent began the workflow: its end takes the threads and items in it."""
+        """Raise AccessDenied unless the scope's agent began the workflow, whose end also ends its threads and items."""
         began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
         if began != [scope.agent_id]:
             by = " by " + repr(began[0]) if began and began[0] else ""

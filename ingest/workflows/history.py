@@ -35,7 +35,7 @@ MIN_EVENT_TOKENS = 24
 """Tokens of the shortest cut piece that still says something: the time of an event takes 15, the mark 3."""
 
 SHORTEST_EVENT_TOKENS = 16
-"""Tokens of the shortest whole event: no more events than fit by this are read."""
+"""Tokens of the shortest whole event, which limits how many events are read for a budget."""
 
 _VALUE_SHARE = 4
 """A value takes at most a quarter of the room of all values."""
@@ -102,7 +102,7 @@ class ChainResource:
 class HistoryOmissions:
     """What a history leaves out or cuts: events, values of resources, values of data.
 
-    older_values: those of the resources' values that were replaced since.
+    older_values: how many of the omitted values of resources had been replaced by newer ones.
     """
 
     events: int = 0
@@ -293,7 +293,7 @@ def _text(pieces: Sequence[_Piece]) -> str:
 
 
 def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
-    """The names of `members`; those in `replaced` marked so, and with their values if `values`."""
+    """The names of `members`. Those in `replaced` are marked as replaced and, if `values`, have their values."""
     return ", ".join(
         (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)") if name in replaced else name
         for name, value in members.items()
@@ -313,7 +313,7 @@ def event_text(event: Event) -> str:
 
 
 def events_of_state(state: WorkflowState) -> list[Event]:
-    """One event for each step of `state`, by time, and for its end: of a workflow whose log has expired."""
+    """Events made from the state of a workflow whose log has expired: one for each step, by time, and its end."""
     events = [
         Event(_STEP_EVENTS[step.status], at, state.version, step_id, step.agent, step.input, step.output, step.error)
         for step_id, step in state.steps.items()

@@ -69,7 +69,7 @@ class Intentions:
     process_locks: Locks | None = None
 
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """The intentions that are due by `request` and have not fired, longest due first."""
+        """The intentions that `request` makes due and that have not fired, longest due first."""
         listing = Listing((MemoryType.PROSPECTIVE,), _may_be_due(request, self.clock()), _PAGE)
         listed = [memory async for memory in self.store.list_all(scope, listing, most=MAX_OPEN)]
         intentions = [memory for memory in listed if isinstance(memory, Prospective)]

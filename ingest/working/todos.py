@@ -41,7 +41,7 @@ class Todo(Model):
 
 @dataclass(frozen=True, slots=True)
 class CompletedTodo:
-    """What completing a to-do did. cleared: number of items. redactions: secrets removed from its steps, by kind."""
+    """Result of completing a to-do. cleared: number of items. redactions: secrets removed from its steps, by kind."""
 
     cleared: int
     procedural_id: str | None = None
@@ -107,5 +107,5 @@ def active_todo(todos: Sequence[Todo]) -> str | None:
 
 
 def _differs(todo: Todo, contents: Mapping[str | None, str]) -> bool:
-    """Whether the list's text of a to-do is not that of its item in `contents`, by to-do."""
+    """Whether the text of `todo` is not that of its item. contents: texts of the items, by to-do id."""
     return contents.get(todo.id) != todo.content

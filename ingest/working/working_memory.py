@@ -49,7 +49,7 @@ MAX_ENDED = 10_000
 
 _SWEEP_NAMESPACES = 100
 _SWEEP_SESSIONS = 100
-"""Namespaces, and sessions of each, in one sweep; the next sweep continues."""
+"""Sessions of a namespace (and above, namespaces) in one sweep; the next sweep continues."""
 
 _ALL_SESSIONS = 100_000
 _PAGE = 500
@@ -188,7 +188,7 @@ class WorkingMemory:
         return RedactedValue(item.memory, outcome.redactions)
 
     async def live_items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """The session's items that are not over, oldest first, paused ones among them. optional: as in the store."""
+        """Items of the session, neither cleared nor expired, paused or not, oldest first. optional: see the store."""
         now = self.clock()
         return [item for item in await self.items.items(scope, optional=optional) if not item.is_over(now)]
 
@@ -267,7 +267,7 @@ class WorkingMemory:
         return cleared
 
     async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
-        """Clear items that were written as memories: those of the session, with `where` or an id also of no session."""
+        """Clear stored items that are not live: of the session and, with `where` or an id, also those of no session."""
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:
@@ -281,7 +281,7 @@ class WorkingMemory:
         return len(ids)
 
     async def copies(self, scope: Scope, where: Filter, limit: int) -> list[Working]:
-        """The stored items of the session with `where`, newest first, at most `limit`."""
+        """The stored items of the session that match `where`, newest first, at most `limit`."""
         session = Compare("session_id", Op.EQ, scope.session_id)
         page = await self.store.page(scope, Listing((MemoryType.WORKING,), all_of(session, where), limit))
         return [memory for memory in page.memories if isinstance(memory, Working)]

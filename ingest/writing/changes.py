@@ -143,7 +143,7 @@ class MemoryEditor:
         return states
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Read the ends of all links. Raises InvalidRequest for a new link to itself or to no stored memory."""
+        """Read the memories that links lead to. Raises InvalidRequest for a new link to itself or to an unknown id."""
         ends = {link.to for memory in (before, after) for link in memory.links}
         states.know(ends, await self.store.get(scope, sorted(ends)))
         for index, link in enumerate(after.links):
@@ -151,7 +151,7 @@ class MemoryEditor:
                 raise InvalidRequest("is no other memory of this namespace", path=f"links[{index}].to", got=link.to)
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
-        """Set the end of a memory, or bring it back with None. Raises InvalidRequest for no time, or one too early."""
+        """End a memory at `end`, or bring it back with None. Raises InvalidRequest for an invalid or too early time."""
         memory = states.memories[known_id]
         if end is None and memory.valid_to is None:
             return
@@ -243,7 +243,7 @@ class MemoryEditor:
 
 
 def _without_upkeep(memory: Memory) -> Memory:
-    """`memory` as if upkeep had not ended it; so that it is not ended again, pinned or told apart from its double."""
+    """`memory` without upkeep's mark of its end; pinned or told apart from its double, to not be ended again."""
     mark = memory.upkeep
     if mark is None or not mark.ended:
         return memory

@@ -48,7 +48,7 @@ _BUFFERED_PIECES = 1
 """Maximum number of finished pieces that wait between two stages."""
 
 _EMBED_ATTEMPTS = 5
-"""How often a batch asks an encoder whose queue is full."""
+"""Number of attempts for a batch while the encoder's queue is full."""
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Ingestor:
         return outcomes
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
-        """Keep the rejected texts, so that they can be listed and stored after all. Without the live store they go."""
+        """Keep the rejected texts, to list them and store them after all. Without a live store they are lost."""
         rejected = [_rejected(call, outcome) for outcome in outcomes if outcome.rejected is not None]
         if self.rejections is None or not rejected:
             return
@@ -196,7 +196,7 @@ class Ingestor:
             return await self._editor.remove_where(scope, types, where)
 
     async def mend(self, scope: Scope) -> int:
-        """Complete changes of state that were interrupted; how many memories changed. See `settling.mend`."""
+        """Complete interrupted changes of state. Returns how many memories changed. See `settling.mend`."""
         async with self.locks.of(scope):
             return await mend(self.store, scope, self.clock(), self.tokenizer)
 

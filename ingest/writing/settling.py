@@ -19,7 +19,7 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing, MemoryStore
 
 MAX_VERSIONS = 1_000
-"""Memories of a chain that a history looks at."""
+"""Maximum number of memories that a history follows."""
 
 EDITED = "edited"
 """The reason for which a history gives an earlier text of a memory."""
@@ -29,9 +29,9 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A statement in a history, and from when until when it held.
+    """A statement in a history, and the time during which it held.
 
-    replaced_by: id of the memory that replaced it; of the memory itself for an earlier text or another wording of it.
+    replaced_by: id of the memory that replaced it; an earlier text or another wording of a memory has that memory's id.
     """
 
     memory: Memory
@@ -44,7 +44,7 @@ class Version:
 async def settle(store: MemoryStore, scope: Scope, states: States, tokenizer: Tokenizer) -> None:
     """Complete `states` with what follows from its changes; nothing is written. Raises what the store raises.
 
-    tokenizer: counts the entries in a context again of all that changes.
+    tokenizer: counts again the line in a context of each memory that changes.
     """
     states.settle()
     while wanted := states.needed():
@@ -72,7 +72,7 @@ async def release(
 
 
 async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Tokenizer) -> int:
-    """Settle every memory with a link or a successor, as an interrupted change may have left it; how many changed."""
+    """Settle all memories with a link or a successor, as a crash may have left some. Returns how many changed."""
     connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
     stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
     states = States(now)
@@ -86,7 +86,7 @@ async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Token
 async def linked_where(
     store: MemoryStore, scope: Scope, types: Sequence[MemoryType], where: Filter | None
 ) -> dict[str, Memory]:
-    """The memories of `types` (empty: all) that match `where` and have a link or are the end of one, by id."""
+    """The memories of `types` (empty: all) that match `where` and have a link or are linked to, by id."""
     linked = Listing(filter=Not(Absent("links.to")), limit=_PAGE)
     ends: set[str] = set()
     async for memory in store.list_all(scope, linked):
@@ -99,7 +99,7 @@ async def linked_where(
 
 
 async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: datetime) -> list[Version]:
-    """The texts of `memory`, of all that it replaced in turn, that replaced it in turn and that contest it, by time."""
+    """The texts of `memory`, of those before and after it in its chain, and of those that contest it, by time."""
     chain = {memory.id: memory.at(now)}
     waiting = {memory.id}
     while waiting and len(chain) < MAX_VERSIONS:
@@ -147,5 +147,5 @@ async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> Asyn
 
 
 def _pieces(ids: Sequence[str]) -> list[tuple[str, ...]]:
-    """`ids` in lists that a filter may have."""
+    """`ids` in tuples short enough for a filter."""
     return [tuple(ids[start : start + MAX_LIST]) for start in range(0, len(ids), MAX_LIST)]

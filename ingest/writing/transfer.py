@@ -31,7 +31,7 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 
 EXPORT_PAGE = 500
 ITEM = "item"
-"""The type of the lines that have keyed items."""
+"""Value of `type` in the lines of an export that have keyed items."""
 
 RESTORE_PIECE = 64
 

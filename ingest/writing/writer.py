@@ -164,7 +164,7 @@ class MemoryWriter:
     ) -> dict[str, list[Neighbour]]:
         """By the id of each repeated fact, the facts that it should have replaced.
 
-        A process that died between storing a fact and ending those that it replaces left links to these, and none back.
+        If a process dies between storing a fact and ending the facts that it replaces, these have no link back to it.
         """
         repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
         linked = possibly_replaced([stored[memory_id] for memory_id in sorted(repeated)])

@@ -17,12 +17,12 @@ from ingest.files.readers.rows import BadLine, FileRow, Reader
 from ingest.files.readers.transcripts import PastMessage, PastSession, spoken
 
 CONVERSATIONS = "conversations"
-"""What the names of an export's files with conversations begin with."""
+"""Names of an export's files with conversations begin with this."""
 
 
 @dataclass(slots=True)
 class ChatFile:
-    """An export of chats. reader: of its program; returns an event for each message. left_out: numbers by reason."""
+    """An export of chats. reader: yields an event for each message. left_out: number of unreadable ones, by reason."""
 
     path: Path
     reader: Reader
@@ -45,7 +45,7 @@ class ChatFile:
         return [PastSession(session, None, tuple(said)) for session, said in messages.items() if said]
 
     def forget(self) -> None:
-        """Nothing is kept between two readings."""
+        """Do nothing: an export is read in full each time."""
 
 
 def _add(messages: dict[str, list[PastMessage]], row: FileRow, seen: Counter[str]) -> None:

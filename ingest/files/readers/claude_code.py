@@ -1,7 +1,7 @@
 """Transcripts of Claude Code: one JSON line per part of a message, linked to the line before it by `parentUuid`.
 
-Read is the chain that ends in the last message: what a rewind abandoned stays in the file and is left out. A compaction
-begins a new chain, which continues the one before. Context that hooks added is in lines of other types, never read.
+Only the chain that ends in the last message is read: lines that a rewind abandoned stay in the file and are left out. A
+compaction begins a new chain, which continues the one before. Lines with context that hooks added are never read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NO_CONTENT = "(no content)"
 
 @dataclass(frozen=True, slots=True)
 class _TreeLine:
-    """A line of the tree. parent: the line that it follows. begins: whether the lines before it do not belong to it.
+    """A line of the tree. parent: uuid of the line that it follows. begins: whether it starts a new conversation.
 
     answer: id of the answer that it is a part of. key, text: of what it says; the text may be empty.
     """
@@ -56,7 +56,7 @@ class ClaudeCodeLines(TranscriptLines):
         self._last: str | None = None
 
     def add(self, number: int, line: dict[str, Any]) -> None:
-        """Take a line; those without uuid, such as titles and snapshots, say nothing."""
+        """Take a line; skip those without uuid, such as titles and snapshots, in which nobody says anything."""
         del number
         uuid = line.get("uuid")
         if not isinstance(uuid, str) or uuid in self._lines:
@@ -90,7 +90,7 @@ class ClaudeCodeLines(TranscriptLines):
         )
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
-        """What the line says; empty, and counted, if that is nothing that a person or an agent said."""
+        """What a person or an agent says in the line; if nothing, empty, and the line is counted as left out."""
         reason = _other_than_said(line, message)
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -125,7 +125,7 @@ class ClaudeCodeLines(TranscriptLines):
         return [PastSession(session, folders[session], tuple(said)) for session, said in messages.items()]
 
     def _chain(self) -> set[str]:
-        """The lines from the first to the last message, without abandoned branches."""
+        """Uuids of the lines from the first to the last message, without abandoned branches."""
         order = list(self._lines)
         chain: set[str] = set()
         at = self._last
@@ -139,7 +139,7 @@ class ClaudeCodeLines(TranscriptLines):
         return chain
 
     def _continues(self, line: _TreeLine, chain: set[str]) -> bool:
-        """Whether the line is a further part of an answer in the chain, beside a call that the chain follows."""
+        """Whether the line is part of an answer in the chain, though the chain goes on through another part of it."""
         at = line.parent
         while line.answer is not None and at in self._lines and self._lines[at].answer == line.answer:
             if at in chain:

@@ -57,11 +57,11 @@ class CodexLines(TranscriptLines):
                 pass
 
     def sessions(self) -> list[PastSession]:
-        """The session, if it has messages."""
+        """The one session of the rollout; its messages may be none."""
         return [PastSession(self._session or self._file, self._folder, tuple(self._messages))]
 
     def _take_meta(self, meta: dict[str, Any]) -> None:
-        """The first line of a rollout names its session; a fork has those of the sessions that it copied too."""
+        """Take the session from the first such line; a fork also has those of the sessions that it copied."""
         if self._session is None:
             self._session = str(meta["id"])
             self._folder = name_or_none(meta.get("cwd"))
@@ -97,7 +97,7 @@ class CodexLines(TranscriptLines):
 
 
 def _texts(payload: dict[str, Any]) -> list[Any]:
-    """The texts of a message's parts; of a user's, where their kinds are noted, only what the user wrote."""
+    """The texts of a message's parts; in a user's message with the kinds of its parts, only what the user wrote."""
     parts = payload["content"]
     note = payload.get(_NOTE)
     kinds = note.get("content_item_kinds") if isinstance(note, dict) else None

@@ -93,7 +93,7 @@ def _zep_memory(record: dict[str, Any], file: str, line: int) -> Iterator[Readin
 
 
 def _before(ended: str | None, began: str | None) -> str | None:
-    """`began` if it is before `ended`, else a moment before that."""
+    """`began` if it is before `ended`, else one second before `ended`."""
     if ended is None:
         return began
     end = datetime.fromisoformat(ended)

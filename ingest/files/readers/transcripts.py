@@ -74,7 +74,7 @@ class PastSession:
 
 
 def in_utc(time: str | None) -> str | None:
-    """`time` as RFC 3339 in UTC, which an ISO time without an offset is; None if it is no time."""
+    """`time` as RFC 3339 in UTC; an ISO time without an offset is taken as UTC. None if it is no time."""
     try:
         parsed = datetime.fromisoformat(time or "")
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
@@ -92,7 +92,7 @@ def spoken(text: Any) -> str:
 
 
 def _without(text: str, start: str, end: str) -> str:
-    """`text` without what is between `start` and `end`, and without these."""
+    """`text` without any passage from `start` to `end`, these marks included."""
     kept, at = list[str](), 0
     while (first := text.find(start, at)) >= 0 and (last := text.find(end, first)) >= 0:
         kept.append(text[at:first])
@@ -106,7 +106,7 @@ def name_or_none(value: Any) -> str | None:
 
 
 class TranscriptLines:
-    """The lines of a transcript so far; a subclass knows the form of one program. left_out: numbers by reason."""
+    """The lines of a transcript so far; a subclass knows one program's form. left_out: counts of what is left out."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -16,7 +16,7 @@ _MINUTES_FIRST = ("en", "de", "nl")
 _AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 _SHORT_PLACES = ("eastern", "central", "pacific", "mountain", "et", "pt", "ct")
 _OTHER_WORDS = (*_SHORT_PLACES, "reunion", "male", "nome", "center", "easter", "troll")
-"""Places that are more often other words."""
+"""Names of places that mostly mean something else in a text, such as "male" and "nome"."""
 _ZONE_NAME = re.compile(r"[A-Z]\w+(?:/[A-Z]\w+(?:-\w+)*)+")
 _ADJECTIVES = ("", "er", "ter", "se", "s", "n", "ner")
 """Endings of adjectives: Berliner Zeit, Londense tijd."""
@@ -24,9 +24,10 @@ _ADJECTIVES = ("", "er", "ter", "se", "s", "n", "ner")
 
 @dataclass(frozen=True, slots=True)
 class TimeOfDay:
-    """A time of day up to token `end`. hour: 0 to 24.
+    """A time of day, whose words end before token `end`. hour: 0 to 24.
 
-    sure: on 24 hours, or with a.m. or p.m. digital: written 9:00 or 9h. bare: a number without anything.
+    sure: whether the half of the day is known (24-hour clock, a.m., p.m.). digital: written as 9:00 or 9h. bare: only a
+    number, without o'clock or the like.
     """
 
     end: int
@@ -37,7 +38,7 @@ class TimeOfDay:
     bare: bool = False
 
     def hour_of_day(self, part: str | None, *, english: bool, now: int) -> int:
-        """The hour, 0 to 24, in that part of the day; without one, small hours are in the afternoon. now: the hour."""
+        """The hour, 0 to 24, in `part` of the day; without one, small hours mean the afternoon. now: current hour."""
         hour = self.hour
         if self.sure:
             return hour
@@ -98,7 +99,7 @@ class Clocks:
         return self._made(int(found[0]) * 60 + (tail[0] if tail else 0), tail[1] if tail else found[1], sure=True)
 
     def _japanese(self, i: int) -> TimeOfDay | None:
-        """午後3時半."""
+        """A Japanese time of day, such as 午後3時半."""
         words = self.words
         if words.language.name != "ja":
             return None
@@ -142,7 +143,7 @@ class Clocks:
         return self._made(hour[0] * 60 + offset, self._oclock(hour[1]), bare=not sign and not half_to)
 
     def _fraction(self, i: int) -> tuple[int, int]:
-        """The minutes of half, quarter, five, ten, twenty or twenty-five; 0 for other words and ranges."""
+        """Minutes of "half", "quarter", "five" and so on, and where they end; 0 for other words and ranges."""
         words = self.words
         for kind, minutes in (("half", 30), ("quarter", 15)):
             if words.is_a(kind, i):
@@ -156,7 +157,7 @@ class Clocks:
         return (int(number[0]), number[1]) if number[0] in (5, 10, 20, 25) else (0, i)
 
     def _tail(self, i: int) -> tuple[int, int] | None:
-        """The minutes after an hour: "et demie", "y cuarto", "meno dieci", "e quinze"; and the position after them."""
+        """Minutes said after an hour ("et demie", "y cuarto", "meno dieci"; negative for minus), and where they end."""
         words = self.words
         sign = words.is_a("plus", i) - (words.is_a("minus", i) and not words.is_a("plus", i))
         if not sign or words.language.name in _MINUTES_FIRST:
@@ -171,7 +172,7 @@ class Clocks:
         return sign * int(number[0]), number[1]
 
     def _digits(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """9:00; 9.30 with am, Uhr or a preposition; 0800 hours."""
+        """A time of day in digits: 9:00; 9.30 with am, Uhr or a preposition; 0800 hours."""
         words, text, unit = self.words, self.words.plain(i), self.words.get("unit", i + 1)
         dotted = words.number(i) is not None and text[-3:-2] == "."
         signed = any(words.is_a(kind, i + 1) for kind in ("am", "pm", "oclock"))

@@ -19,9 +19,10 @@ _ORDINAL_MARKS = ("st", "nd", "rd", "th", "er", "re", "e", "de", "ste", "a", "o"
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day that is named up to token `end`. kind: date, monthday, dom (of the month), weekday, nth, near, edge, ...
+    """A day, whose words end before token `end`. kind: date, monthday, dom (day of month), weekday, nth, near, edge ...
 
-    instant: the moment, where the words name one ("in 90 minutes"). over: said to be past. spread: "Monday to Friday".
+    instant: the moment, if the words name one ("in 90 minutes"). part: of the day, as in "tonight". over: whether the
+    words put it in the past. spread: whether it is a range of weekdays ("Monday to Friday").
     """
 
     end: int
@@ -131,12 +132,12 @@ class Days:
         return Day(i + 1, "date", date(third + 2000 * (third < 100), month, day))
 
     def _order(self, first: int, second: int, *, slashes: bool) -> tuple[int, int]:
-        """Month and day of two numbers."""
+        """Which of two numbers is the month and which the day, as (month, day)."""
         month_first = first <= 12 and (second > 12 or (slashes and self.month_first))
         return (first, second) if month_first else (second, first)
 
     def _next_date(self, month: int, day: int) -> date:
-        """The next such date from today on."""
+        """The first date with this month and day, from today on."""
         years = range(self.today.year, self.today.year + 9)
         dates = (date(year, month, day) for year in years if 1 <= day <= monthrange(year, month)[1])
         for next_date in dates:
@@ -228,7 +229,7 @@ class Days:
     # Weeks, months and weekdays
 
     def _period(self, i: int) -> tuple[str, int, int] | None:
-        """The unit, how many of it from now, and the end of "this week", "mois prochain", "the month after next"."""
+        """The unit of "this week", "mois prochain" or "the month after next", how many ahead, and where it ends."""
         words = self.words
         i = words.after("det", i)
         short = words.get("next_unit", i)
@@ -255,7 +256,7 @@ class Days:
         return months_later(self.today.replace(day=1), period[1]), period[2]
 
     def _nth_weekday(self, i: int) -> Day | None:
-        """The n-th or last such weekday of a month."""
+        """The n-th or last weekday of a month, as in "the last Monday of March"."""
         words, found, number = self.words, self.words.get("ordinal", i), self._day_number(i)
         nth, j = (int(found[0]), found[1]) if found else (number[0], number[1]) if number and number[2] else (0, i)
         weekday = words.get("weekday", j) if nth else None
@@ -332,7 +333,7 @@ class Days:
         return Day(words.after("next", found[1]), "weekday", self.monday + timedelta(days=5 + ahead))
 
     def _weekday(self, i: int) -> Day | None:
-        """The first such weekday after today: "Friday", "next Friday", "lundi prochain"; "Friday of next week"."""
+        """The first such day after today: "Friday", "next Friday", "lundi prochain"; "Friday of next week"."""
         words = self.words
         found = words.get("weekday", words.after_any(("next", "this", "previous"), i))
         if found is None:

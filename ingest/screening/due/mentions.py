@@ -19,14 +19,14 @@ from memtypes.words import Words
 
 _HOURS = {"lunch": 12, "afternoon": 15, "eod": 17, "evening": 18, "night": 20}
 _MOST = 20
-"""Times that are read of one text; bounds the work for a text full of them."""
+"""Maximum number of times that are read from one text; bounds the work."""
 _FURTHEST_ANCHOR = 6
-"""Tokens between "two hours before" and the time that it refers to."""
+"""Maximum number of tokens between "two hours before" and the time that it refers to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A time that tokens `first` to `last` (exclusive) name. moved: the later one of "moved from 3 to 4 pm"."""
+    """A time that tokens `first` to `last` (exclusive) name. moved: it is the new time of "moved from 3 to 4 pm"."""
 
     first: int
     last: int
@@ -62,7 +62,7 @@ class MentionReader:
         return cls(words, now.astimezone(home), Days(words, now.astimezone(home), month_first), Clocks(words, home))
 
     def mentions(self) -> list[Mention]:
-        """Every time that the text mentions, in order; a time that is relative to another stands for both."""
+        """Every time that the text mentions, in order; "two hours before 5 pm" is one mention."""
         mentions: list[Mention] = []
         distances: list[tuple[int, int, Length]] = []
         position = 0
@@ -174,13 +174,13 @@ class MentionReader:
         return clock if until and (not until.bare or words.is_a("from", j - 1)) else None
 
     def _until(self, j: int) -> TimeOfDay | None:
-        """The end of a range of hours that follows at token `j`."""
+        """The time of day that ends a range of hours ("to 4 pm") at token `j`; None if no range goes on there."""
         words = self.words
         k = j + 1 if words.plain(j) in DASHES else words.after("to", j)
         return self.clocks.at(words.after("det", words.after("at", k)), led=True) if k > j else None
 
     def _with_clock(self, mention: Mention, clock: TimeOfDay) -> Mention | None:
-        """`mention` with `clock`, or with the first time of a range; the last one where something is moved."""
+        """`mention` with `clock`; of a range, with its first time, or its last where something is moved."""
         until = self._until(clock.end)
         if until is None:
             return replace(mention, clock=clock, last=clock.end)
@@ -193,7 +193,7 @@ class MentionReader:
         return replace(mention, clock=clock, last=until.end, moved=moved)
 
     def _zoned(self, mention: Mention, j: int) -> Mention | None:
-        """`mention` with the zone at token `j`, or right after it and a mark; None if there is none that it lacks."""
+        """`mention` with the zone at token `j`, or after it and a mark; None if there is none, or it needs none."""
         if mention.clock is None or mention.zone is not None:
             return None
         last = mention.last
@@ -202,7 +202,7 @@ class MentionReader:
         return zone and replace(mention, zone=zone[0], last=zone[1])
 
     def _is_whole(self, mention: Mention, *, led: bool) -> bool:
-        """Whether it names a time: a bare number needs a preposition or a day, a part of the day needs a day."""
+        """Whether `mention` names a time: a bare number needs a preposition or a day, a part of the day needs a day."""
         words, clock = self.words, mention.clock
         if clock is None:
             return mention.day is not None or mention.part == "eod"

@@ -34,7 +34,7 @@ _MONTH_FIRST = frozenset(
     f"America/{city}"
     for city in ("New_York", "Detroit", "Chicago", "Denver", "Boise", "Phoenix", "Los_Angeles", "Anchorage")
 ) | {"Pacific/Honolulu"}
-"""Zones where 3/4 is 4 March; so it is without a zone."""
+"""Zones where 3/4 is 4 March. Without a zone it is 4 March, too."""
 
 _SENTENCE_ENDS = (".", "!", "?", ";", "…")
 _CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ":", "(", ")", "\u2013", "\u2014", "=")
@@ -136,7 +136,7 @@ def _weights() -> Mapping[str, float]:
 
 
 def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Mapping[str, float]:
-    """What holds of `mention`, one of the open `mentions` of a text, by name; each with 1."""
+    """The features of `mention`: 1 for each that holds, by name. mentions: those of the text that are not past."""
     clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
     sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
     lead = _lead(words, mention)
@@ -187,7 +187,7 @@ def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str
 
 
 def _lone_clock(words: Words, mention: Mention, lead: str) -> Iterator[str]:
-    """Signs that a time of day without a day is none: Psalm 23:4, the 6 am shift."""
+    """Signs that what looks like a time of day, without a day, is none: Psalm 23:4, the 6 am shift."""
     alone, before = lead in ("start", "none"), mention.first - 1
     signs = {
         "loose clock": mention.clock and not mention.clock.sure and lead != "at",

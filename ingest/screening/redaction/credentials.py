@@ -23,11 +23,11 @@ from memtypes.linear_model import LinearModel
 _PACKAGE = "ingest.screening.redaction"
 _MAX_LINE = 2_000
 _SHORTEST, _SHORTEST_ALONE, _SHORTEST_KEY, _LONGEST = 5, 16, 24, 1_500
-"""Length from which a word with a name near it, one without, and a part of a path may be a credential; the longest."""
+"""Fewest characters of a credential near a secret's name, of one without, and of a part of a path; the most of any."""
 THRESHOLD = 0.6
 """Probability from which a word is taken for a secret."""
 _BESIDE = 5
-"""Characters between a name and a word that it is said of in any case."""
+"""A name at most this many characters before a word belongs to it in any case."""
 _REACH = 80
 """A name says something about a word at most this many characters away."""
 
@@ -39,9 +39,9 @@ _KEYS = compile_re2(
 _FAMILY = {"short": "password", "camel": "password", "flag": "weak"}
 _GROUPS = {index: name for name, index in _KEYS.groupindex.items()}
 KEYED = _KEYS
-"""Finds something in every text in which a word stands near the name of a secret."""
+"""Matches every text that has the name of a secret."""
 LONG = compile_re2(r"[^\s\"'`<>|]{16,}")
-"""Finds something in every text with a word that may be a token without such a name."""
+"""Matches every text with a word long enough to be a token without such a name."""
 
 _ATOM = re.compile(
     r"\"([^\s\"]{4,400})\"|'([^\s']{4,400})'|`([^\s`]{4,400})`|"
@@ -77,7 +77,7 @@ class _Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a text. start: its index in the text. keys: names in it. above: the line before, head: of a table."""
+    """A line of a text. start: its index in the text. keys: names of secrets. above: line before. head: of a table."""
 
     text: str
     start: int
@@ -103,7 +103,7 @@ def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
 
 
 def _mixed(word: str) -> bool:
-    """Whether `word` has a digit, or a sign that names and words have not, or is long with large and small letters."""
+    """Whether `word` has a digit, a sign that words and names lack, or is long with upper and lower case mixed."""
     if any(map(str.isdigit, word)) or not _WORDY.fullmatch(word):
         return True
     return len(word) >= 20 and "-" not in word and not (word.islower() or word.isupper())
@@ -151,7 +151,7 @@ def _keys(text: str) -> Iterator[_Key]:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a short name is a word or a part of a name, as in `apiKey` and `MAPS_KEY`, and not of a word (monkey)."""
+    """Whether a short name stands alone or in a name such as `apiKey` or `MAPS_KEY`, and not inside a word (monkey)."""
     before, after, first = text[start - 1 : start], text[end : end + 1], text[start]
     opens = not before.isalpha() or (before.islower() and first.isupper())
     return opens and (not after.isalpha() or after.isupper() or text[end : end + 2] in ("s ", "s:"))
@@ -174,7 +174,7 @@ def _words(line: str, shortest: int) -> Iterator[tuple[int, int, bool, str]]:
 
 
 def _plain(word: str) -> bool:
-    """Whether `word` is only letters, and all but the first are small, but for marks at its ends."""
+    """Whether `word`, without marks at its ends, is only letters, all lower case but the first."""
     letters = word.strip(".,;:!?()[]{}*-")
     return letters.isalpha() and (letters[1:].islower() or len(letters) < 2)
 
@@ -260,7 +260,7 @@ def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] 
 
 
 def _above(line: _Line, start: int) -> str:
-    """Family of the name that heads the column of `start`, or that is all the line above ends with; or ""."""
+    """Family of the name that heads the column at `start`, or that ends the line above; "" if neither has one."""
     for sign in ("|", ","):
         cells = line.head.split(sign)
         column = line.text[:start].count(sign)
@@ -274,7 +274,7 @@ def _above(line: _Line, start: int) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CredentialModel:
-    """Judges candidates. classifier: of the classes harmless and secret. bigrams: how letters follow each other."""
+    """Judges candidates. classifier: tells harmless from secret. bigrams: how likely a letter follows another."""
 
     classifier: LinearModel
     bigrams: BigramTable

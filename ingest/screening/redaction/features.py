@@ -150,7 +150,7 @@ COPULA = re.compile(
     r"\u044f\u0432\u043b\u044f\u0435\u0442\u0441\u044f|\ub294|\uc740)\b|[\u306f\u662f\u4e3a]"
 )
 _SAID_BEFORE_COLON = re.compile(rf"\s*(?:{COPULA.pattern.removeprefix('(?i)')})(?=\s?[:\uff1a])", re.IGNORECASE)
-"""The verb of "my password is: ..."; the colon alone says as much."""
+"""The verb in "my password is: ...", which is dropped because the colon says as much."""
 _HARMLESS_NAME = re.compile(
     r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev|etag|fingerprint|version|url|uri|host|endpoint|file|"
     r"path|name|user(?:name)?|login|email|type|kind|format|date|time|ts|region|zone|model|image|resolved|source|repo|"
@@ -215,4 +215,4 @@ _CROSSED = [
     NAMES.index(name)
     for name in ("word_likeness", "hex", "uuid", "letters_only", "identifier", "passwordlike", "ticket")
 ]
-"""Features of a word that mean something else beside a name, after "is" and so on: they are multiplied."""
+"""Indexes of word features that mean something else beside a name: they are multiplied by those of the surroundings."""

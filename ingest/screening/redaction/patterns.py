@@ -59,7 +59,7 @@ class Pattern:
     """How one kind of secret is found. kind: its name in reports. regex: compiled by RE2. check: confirms a match.
 
     anchored: whether the regex may ask for the start or end of the text, so that texts cannot be searched joined.
-    literals: one of them is in every text, in small letters, that matches; none: any text may match.
+    literals: a text that matches contains one of them, in lower case; empty if unknown.
     """
 
     kind: str
@@ -89,7 +89,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class CredentialPattern(Pattern):
-    """Credentials without a fixed format, as judged by the model; `regex` finds something in every text with one.
+    """Credentials without a fixed format, as judged by the model; `regex` matches every text that may have one.
 
     keyed: those with the name of a secret near them, or those without.
     """
@@ -211,7 +211,7 @@ _CODE = r"[A-Za-z0-9]{4,6}(?:[ -][A-Za-z0-9]{4,6})+|[0-9]{6,10}"
 
 
 def _official_number(span: Span) -> Span | None:
-    """The span if it is a number of a person that its office's checksum or form confirms."""
+    """The span if its checksum or form is that of an official number of a person, such as a passport's."""
     number = span.inside.strip(" .,;:")
     shaped = _INSURANCE.fullmatch(number) or re.fullmatch(r"[A-Z0-9]{8,9}", number)
     confirmed = shaped or any(office.is_valid(number) for office in _OFFICIAL)
@@ -223,7 +223,7 @@ def _tax_code(span: Span) -> Span | None:
 
 
 def _codes(span: Span) -> Span | None:
-    """The span if it holds several groups, and a digit."""
+    """The span if it is a list of recovery codes: several groups of characters, and a digit."""
     groups = re.findall(r"[A-Za-z0-9]+", span.inside)
     return span if _DIGIT.search(span.inside) and len(groups) > 1 else None
 

@@ -31,7 +31,7 @@ _NAMES = next(line["names"] for line in _LINES if "names" in line)
 FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = tuple(
     (line["kind"], tuple(line["literals"]), line["regex"]) for line in _LINES if "regex" in line
 )
-"""Kind, literals and regex of each format: every text that it matches has one of the literals, in small letters."""
+"""Kind, literals and regex of each format: every text that the regex matches has one of the literals, in lower case."""
 
 NAMES: dict[str, str] = {
     family: "|".join((*names, *_VENDORS)) if family == "weak" else "|".join(names) for family, names in _NAMES.items()

@@ -128,7 +128,7 @@ class Panel:
 
 
 def tier_of(answered: Sequence[bool]) -> Tier:
-    """How far a decision can be trusted, by which seats answered: those of the language model if it has any, or all."""
+    """How far a decision can be trusted. answered: for each language model that reviews, or else each reviewer."""
     count = sum(answered)
     if count == 0:
         return Tier.FALLBACK
