@@ -110,10 +110,10 @@ class PolicyLookup:
     def access(self, scope: Scope, resource: str | None, key: str | None) -> AccessMode | None:
         """How the agent of `scope` may use a thread of `resource` and `key`; None if not at all.
 
-        An agent in the policy file may use the resources that it refers to, each in the mode given there. Only the
-        agents that refer to a resource may use it. A scope that is bound to agents may use nothing else; where the key
-        of a resource contains the agent's id, it may use only its own agent's threads. A scope with neither an agent
-        nor such a bound may use everything.
+        An agent in the policy file may use the resources that it refers to, each in the mode given there. A resource
+        that some agents refer to is closed to all others. A scope that is bound to agents may use nothing else; where
+        the key of a resource contains the agent's id, it may use only its own agent's threads. A scope with neither an
+        agent nor such a bound may use everything.
         """
         agents, agent_id, bound = self.policies.agents, scope.agent_id, bool(scope.agents)
         if agent_id is None:
