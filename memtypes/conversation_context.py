@@ -122,7 +122,7 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[InContext]:
-        """The text to embed of each of `memories`, with the text of the turns before it.
+        """For each of `memories` the text to embed and, apart from it, the text of the turns before it.
 
         turns: used instead of the stored turns at their positions. ignored: ids of stored turns not used as context.
         """

@@ -295,9 +295,9 @@ class WorkingMemory:
 
 
 def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
-    """The live item of a written draft; a merged one takes over the draft's fields. Raises InvalidRequest, Unavailable.
+    """The live item of a written draft; one that the draft was merged into gets the draft's fields.
 
-    InvalidRequest is for a text that was refused.
+    Raises InvalidRequest if the text was refused, Unavailable if it was not stored.
     """
     if outcome.status is WriteStatus.FAILED:
         raise Unavailable(f"the item was not stored: {outcome.reason}")

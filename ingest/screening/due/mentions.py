@@ -38,7 +38,7 @@ class Mention:
 
     @property
     def kind(self) -> str:
-        """The kind of its day, or "clock"."""
+        """How the mention names its day, as in `Day.kind`; "clock" if it has only a time of day."""
         return self.day.kind if self.day else "clock"
 
     @property

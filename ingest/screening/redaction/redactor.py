@@ -50,7 +50,7 @@ ValueT = TypeVar("ValueT")
 
 
 class SecretsRefused(InvalidRequest):
-    """The tenant's rules refuse texts with such secrets. The message names the kinds, never the secret."""
+    """A text has secrets of kinds that the tenant's rules refuse. The message names these kinds, never a secret."""
 
 
 class Treatment(StrEnum):
