@@ -98,7 +98,7 @@ class Days:
     # Dates
 
     def _digits(self, i: int) -> Day | None:
-        """The date in digits at `i`: 2026-12-01, 01.12.2026; without a year (24.12., 24/12) after words such as "on"."""
+        """The date in digits at `i`: 01.12.2026, or without a year (24.12., 24/12) after words such as "on"."""
         words, kind, text = self.words, self.words.kind(i), self.words.plain(i)
         if kind in ("iso", "basic", "date"):
             return self._full_date(i)
