@@ -80,7 +80,7 @@ async def load(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet) -> 
 
 
 async def verify(store: MemoryStore, whole: EvaluationSet, loaded: Loaded) -> None:
-    """Raise NotLoaded if the stored memories or the drafts of `whole` are not those of the manifest `loaded`."""
+    """Raise NotLoaded if the store's memories, or the drafts made of `whole`, differ from the manifest `loaded`."""
     if loaded.sha256 != await _sha256(store, whole, loaded.ids):
         raise NotLoaded(f"{whole.name}: drafts, embedding texts or accesses changed since it was loaded")
 

@@ -190,7 +190,7 @@ class Ingestor:
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
         """Remove the memories of `types` (empty: all) that match `where`; return how many.
 
-        For whole conversations: no remaining turn is embedded again. Waits for changes in progress.
+        `where` must select whole conversations: turns that remain are not embedded again. Waits for running changes.
         """
         async with self.locks.of(scope):
             return await self._editor.remove_where(scope, types, where)

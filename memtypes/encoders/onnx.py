@@ -1,8 +1,8 @@
 """The default embedder: a prepared int8 encoder in onnxruntime, with one thread for queries and one for documents.
 
 Every text is a separate run. Measured on one thread, batches gain at most 6 % at 60 tokens and lose 5 % at 200. And
-int8 activations share one scale in a run: in a batch of 8, a text's vector moved by up to 1 - cosine = .03 with the
-other texts. Alone, a text always gets the same vector.
+int8 activations share one scale in a run: batched with 7 others, a text's vector changed by a cosine distance of up to
+.03, depending on those texts. Alone, a text always gets the same vector.
 
 The encoder is a directory of files with a manifest; `memtypes.encoders.setup.prepare` builds it.
 """

@@ -242,7 +242,7 @@ def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
 
 
 def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Overheads) -> TypeTokens:
-    """Tokens by type of a context with all `entries`, headings included; 0 for a type without entries."""
+    """Tokens that each type would need if the context had all `entries`, headings included; 0 without entries."""
     totals = np.bincount(entries.kinds, entries.tokens, minlength=len(TYPES)).astype(np.int64).tolist()
     for kind, group in set(zip(entries.kinds.tolist(), entries.groups.tolist(), strict=True)):
         if group >= 0:

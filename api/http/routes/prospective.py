@@ -69,7 +69,7 @@ async def complete(services: AppServices, namespace: QueryScope, memory_id: Path
 
 @Endpoint("POST /v1/memories/{memory_id}/cancel", "Cancel an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """The intention with the status cancelled."""
+    """Set the intention's status to cancelled; answers with the intention."""
     return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.CANCELLED))
 
 

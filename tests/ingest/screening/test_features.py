@@ -13,8 +13,8 @@ SIZE = len(read("x").features)
 
 
 @given(st.text(max_size=300))
-def test_any_text_has_finite_features_of_one_size(text: str) -> None:
-    """Empty texts, signs and other scripts included."""
+def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
+    """Empty texts, symbols and other scripts included."""
     reading = read(text)
     assert reading.features.shape == (SIZE,)
     assert np.isfinite(reading.features).all()

@@ -151,8 +151,8 @@ async def test_a_call_larger_than_the_queue_is_accepted_if_nothing_waits() -> No
     await batcher.aclose()
 
 
-async def test_an_error_is_raised_to_the_calls_of_its_batch() -> None:
-    """The rest of a failed long call is dropped, and later calls are processed."""
+async def test_every_call_in_a_failing_batch_gets_the_error() -> None:
+    """The rest of a long call that failed is not processed; later calls are."""
 
     def work(numbers: Sequence[int]) -> list[int]:
         if 13 in numbers:

@@ -74,7 +74,7 @@ async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items
 
 
 async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> None:
-    """They have score 0, so a receipt can verify their order."""
+    """Live items all score 0 and are ordered by id, so their order can be checked with the receipt alone."""
     await world.add("semantic", "a fact about ferns")
     await keep(items, "one")
     await keep(items, "two")

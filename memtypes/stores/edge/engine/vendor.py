@@ -144,7 +144,7 @@ def to_point(point: Point, slot: int) -> edge.Point:
 
 
 def _unambiguous(value: str | int) -> Any:
-    """`value`, a bool as np.bool_: the engine's binding would take a Python bool for the integer 1 or 0."""
+    """`value`; a bool is converted to np.bool_, as the engine's binding would take it for the integer 1 or 0."""
     return np.bool_(value) if isinstance(value, bool) else value
 
 

@@ -139,7 +139,7 @@ class HealthProbe:
         self._last_success = self._clock()
 
     def silent_for(self, seconds: float) -> bool:
-        """Whether the server is suspected and has not answered for at least `seconds`."""
+        """Whether the server is suspected to be down and has not answered for at least `seconds`."""
         return not self.healthy and self._clock() - self._silent_since >= seconds * _TOLERANCE
 
     def suspect(self, timeout_s: float) -> None:
