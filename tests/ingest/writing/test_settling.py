@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from ingest.writing import settling
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.settling import MAX_VERSIONS, history_of, mend
+from ingest.writing.settling import history_of, mend
 from memtypes.model.errors import Unavailable
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import State, UpkeepMark
@@ -102,7 +103,7 @@ async def test_an_edit_that_can_not_be_embedded_changes_nothing() -> None:
 
 
 async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write() -> None:
-    """Until then upkeep shows both as contested."""
+    """A write that fails after storing the new fact is repeated, and then replaces the old one."""
     store = FailingStore()
     ingestor = ingestor_of(store)
     (old,) = await ports(ingestor, 1)
@@ -147,11 +148,13 @@ async def test_a_history_names_what_a_memory_was_merged_into() -> None:
     assert (version.until, version.replaced_by, version.reason) == (NOW, "m-2", "the same statement")
 
 
-async def test_a_long_history_ends_somewhere() -> None:
-    """A history has at most MAX_VERSIONS memories, and always includes the one that was asked for."""
+async def test_a_history_is_read_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the whole chain, or from MAX_VERSIONS memories on those nearest to the one that was asked for."""
     store = InMemoryStore()
     ids = await ports(ingestor_of(store), 6)
     memory = (await store.get(SCOPE, [ids[2]]))[ids[2]]
     versions = await history_of(store, SCOPE, memory, NOW)
     assert [version.memory.id for version in versions] == ids
-    assert len(versions) < MAX_VERSIONS
+    monkeypatch.setattr(settling, "MAX_VERSIONS", 3)
+    versions = await history_of(store, SCOPE, memory, NOW)
+    assert [version.memory.id for version in versions] == ids[1:4]
