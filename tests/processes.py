@@ -47,12 +47,13 @@ class Process:
     def wait_until_ready(self) -> None:
         """Return once /health/ready answers 200; after START_S seconds fail with the log."""
         end = time.monotonic() + START_S
-        while time.monotonic() < end and self.child.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
+        with httpx.Client(base_url=self.url, timeout=5) as client:  # a new one for each try takes 50 ms of both cores
+            while time.monotonic() < end and self.child.poll() is None:
+                try:
+                    if client.get("/health/ready").status_code == 200:
+                        return
+                except httpx.TransportError:
+                    time.sleep(0.05)
         pytest.fail(f"it did not start:\n{self.log.read_text()}")
 
     def stop(self) -> int:
