@@ -204,7 +204,8 @@ def token_maxima(query: TokenVectors, memories: Sequence[TokenVectors | None]) -
 
 
 def _cosine(query: DenseVector, vector: DenseVector) -> float:
-    return float((vector @ query).max())
+    product = vector @ query
+    return float(product if product.ndim == 0 else product.max())  # `max` of one number takes longer than the product
 
 
 def _bm25(query: SparseVector, points: Iterable[Point], corpus: Iterable[Point]) -> dict[str, float]:

@@ -77,8 +77,8 @@ def test_counts_add_up_at_line_ends(tokenizer: Tokenizer, first: str, second: st
     "unit", ["a", "A", " ", "\n", "\t", "-", "\u4e2d", "\U0001f600", "\u0301", "ab ", "'s", "\u00a0"]
 )
 def test_long_runs_of_a_character_take_bounded_time(tokenizer: Tokenizer, unit: str) -> None:
-    """Half a million equal characters are counted and truncated within 30 seconds of processor time."""
-    text = unit * (500_000 // len(unit))
+    """Equal characters, 200,000 of them, are counted and truncated within 12 seconds of processor time."""
+    text = unit * (200_000 // len(unit))
     begun = time.process_time()
     count = tokenizer.count(text)
     for limit in (1, 1_000, count - 1, count):
@@ -86,4 +86,4 @@ def test_long_runs_of_a_character_take_bounded_time(tokenizer: Tokenizer, unit: 
         assert tokenizer.count(prefix) <= limit
         assert len(prefix) > len(text) * limit // count - 500
     assert prefix == text
-    assert time.process_time() - begun < 30
+    assert time.process_time() - begun < 12
