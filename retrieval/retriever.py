@@ -42,7 +42,7 @@ from retrieval.query.request import RankedRequest, RetrieveRequest, SearchReques
 from retrieval.query.validity import TypeFilters, context_filters, ended_filters, search_filters
 from retrieval.query.windows import Window
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.scoring import Scoring, rank
+from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.ranking.signals import LINKING_HITS, contested_pairs, event_time, linked_scores
 from retrieval.receipts.build import Retrieval
 from retrieval.receipts.recorder import ReceiptRecorder
@@ -248,15 +248,17 @@ class Retriever:
         wish = wish_of(ranking.request.query, vectors.dense)
         scoring = _scoring(ranking, vectors, windows, wish)
         with ranking.timings.stage("score"):
-            ranked = rank(candidates, scoring)
+            measured = SignalTable.of(candidates, scoring)
+            ranked = rank(measured, scoring)
         linking = await self._linking_hits(ranking, ranked)
         if linking:
             scores = dict(zip(ranked.hit_ids, ranked.scores.tolist(), strict=False))
             links = linked_scores(scores, linking)
-            candidates = await self._with_linked(ranking, vectors, candidates, links)
+            joined = await self._with_linked(ranking, vectors, candidates, links)
             with ranking.timings.stage("score"):
                 contested = () if asks_about_past(ranking.request.query) else contested_pairs(linking)
-                ranked = rank(candidates, replace(scoring, links=links, contested=contested))
+                measured = measured if joined is candidates else SignalTable.of(joined, scoring)
+                ranked = rank(measured, replace(scoring, links=links, contested=contested))
         return _Ranked(ranked, ended, wish, vectors.degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:

@@ -38,7 +38,7 @@ from memtypes.search.vectors import numbered
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.evidence import Matches, Question, hit_features, question_features
-from retrieval.ranking.scoring import Scoring, rank
+from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.retriever import Retriever
 
 ROOT = Path(__file__).parents[2]
@@ -210,7 +210,7 @@ def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence:
     """The example `empty`, filled with the features of a question and of its hits."""
     if scoring.tokens is None:
         raise ValueError("the encoder gives no token vectors to judge by")
-    ranked = rank(candidates, scoring)
+    ranked = rank(SignalTable.of(candidates, scoring), scoring)
     hit_ids = ranked.candidates.ids[: ranked.hits]
     position = {memory_id: index for index, memory_id in enumerate(candidates.ids.tolist())}
     hits = candidates.take(np.array([position[memory_id] for memory_id in hit_ids.tolist()]))

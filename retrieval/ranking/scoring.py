@@ -53,10 +53,26 @@ class Scoring:
     contested: tuple[tuple[str, str], ...] = ()
 
 
-def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
+@dataclass(frozen=True, slots=True, eq=False)
+class SignalTable:
+    """Candidates in the order of their ids, and their signals, shape (signals, candidates), rows as in SIGNALS.
+
+    The rows of SECOND_PASS are 0: `rank` fills them in a copy. So one table can be ranked again with links.
+    """
+
+    candidates: Candidates
+    signals: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, candidates: Candidates, scoring: Scoring) -> SignalTable:
+        """The signals of `candidates`."""
+        candidates = candidates.take(text_order(candidates.ids))
+        return cls(candidates, _signals(candidates, scoring))
+
+
+def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
     """Rank candidates of all types together by score = sum(weight * signal)."""
-    candidates = candidates.take(text_order(candidates.ids))
-    table = _signal_table(candidates, scoring)
+    candidates, table = measured.candidates, measured.signals.copy()
     scores = _scores(candidates, table, scoring)
     passed = _passes(table[SIGNALS.index("similarity")], scores, scoring)
     order = ascending(-scores)
@@ -106,8 +122,7 @@ def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -
     return np.where(exempt, 1.0, certainty)
 
 
-def _signal_table(candidates: Candidates, scoring: Scoring) -> NDArray[np.float64]:
-    """The signals of each candidate, shape (signals, candidates), rows in the order of SIGNALS."""
+def _signals(candidates: Candidates, scoring: Scoring) -> NDArray[np.float64]:
     if not len(candidates):
         return np.empty((len(SIGNALS), 0))
     neighbours = neighbours_of(candidates)

@@ -10,7 +10,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidate, Candidates
 from retrieval.query.profiles import PROFILES, SIGNALS
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.scoring import Scoring, rank
+from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from tests.retrieval.builders import hit_rows
 
 
@@ -24,7 +24,7 @@ def ranking() -> RankedCandidates:
         for name, (dense, content) in rows.items()
     ]
     scoring = Scoring(PROFILES["relevance"], datetime(2026, 3, 1, tzinfo=UTC), min_score=0.5)
-    return rank(Candidates.of(candidates), scoring)
+    return rank(SignalTable.of(Candidates.of(candidates), scoring), scoring)
 
 
 def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidate, Candidates
 from retrieval.query.profiles import PROFILES, SIGNALS
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.scoring import Scoring, rank
+from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from tests.retrieval.builders import hit_rows
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -27,7 +29,19 @@ def candidate(name: str, dense: float | None = 0.5, sparse: float | None = 1.0, 
 
 def ranked(candidates: list[Candidate], scoring: Scoring = BALANCED) -> RankedCandidates:
     """The ranking of `candidates`."""
-    return rank(Candidates.of(candidates), scoring)
+    return rank(SignalTable.of(Candidates.of(candidates), scoring), scoring)
+
+
+def test_a_table_is_ranked_again_as_if_for_the_first_time() -> None:
+    """Ranking leaves its table as it was, so links that are known after the first ranking need no new signals."""
+    candidates = Candidates.of([candidate("a", 0.6), candidate("b", 0.5)])
+    unlinked = Scoring(PROFILES["default"], NOW)
+    linked = replace(unlinked, links={"b": 1.5})
+    table = SignalTable.of(candidates, unlinked)
+    assert rank(table, unlinked).hit_ids == ["a", "b"]
+    again = rank(table, linked)
+    assert again.hit_ids == ["b", "a"]
+    assert np.array_equal(again.signals, rank(SignalTable.of(candidates, linked), linked).signals)
 
 
 candidate_lists = st.lists(

@@ -16,7 +16,7 @@ from memtypes.search.candidates import Candidate, Candidates
 from memtypes.search.vectors import heaviest, numbered
 from retrieval.query.profiles import PROFILES, weights_for
 from retrieval.query.request import SearchRequest
-from retrieval.ranking.scoring import Scoring, rank
+from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.ranking.signals import SEEDS, UPDATE_WINDOW, expansion, newest_first, update_boosts
 from tests.builders import NOW, make_sparse
 from tests.retrieval.builders import hit_rows
@@ -92,7 +92,8 @@ def test_expansion_decides_between_equals() -> None:
     """Of two candidates with the same score, the one that shares the best hit's terms ranks first."""
     dense = {"a": ([1, 2], 0.9), "b": ([5], 0.4), "c": ([1, 2], 0.4), "d": ([6], 0.1)}
     candidates = [with_terms(name, terms, dense=cosine) for name, (terms, cosine) in dense.items()]
-    hits = hit_rows(rank(Candidates.of(candidates), Scoring(PROFILES["default"], NOW)))
+    scoring = Scoring(PROFILES["default"], NOW)
+    hits = hit_rows(rank(SignalTable.of(Candidates.of(candidates), scoring), scoring))
     assert [hit.id for hit in hits] == ["a", "c", "b", "d"]
     assert hits[1].signals["expansion"] > hits[2].signals["expansion"]
 
@@ -169,7 +170,8 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     """With that signal, the score is still the weighted sum of the signals."""
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
-    hits = hit_rows(rank(Candidates.of([turn("a", 1), turn("b", 5)]), Scoring(weights, NOW, request.query)))
+    scoring = Scoring(weights, NOW, request.query)
+    hits = hit_rows(rank(SignalTable.of(Candidates.of([turn("a", 1), turn("b", 5)]), scoring), scoring))
     assert [hit.id for hit in hits] == ["b", "a"]
     for hit in hits:
         assert hit.score == pytest.approx(sum(weights[name] * value for name, value in hit.signals.items()))
@@ -201,5 +203,6 @@ def test_an_update_stands_above_a_contested_memory_that_was_raised() -> None:
     candidates = Candidates.of(
         [replace(turn(name, day, session_id=None), dense=similar) for name, (day, similar) in dense.items()]
     )
-    hits = hit_rows(rank(candidates, Scoring(weights, NOW, request.query, contested=(("b", "a"),))))
+    scoring = Scoring(weights, NOW, request.query, contested=(("b", "a"),))
+    hits = hit_rows(rank(SignalTable.of(candidates, scoring), scoring))
     assert [hit.id for hit in hits] == ["c", "b", "a"]
