@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -56,13 +57,14 @@ def test_memories_survive_a_restart(tmp_path: Path, onnx_directory: Path) -> Non
     assert "secret-place" not in log
 
 
-def test_port_in_use_is_one_line_with_exit_code_2(process: Process, tmp_path: Path) -> None:
+def test_port_in_use_is_one_line_with_exit_code_2(tmp_path: Path) -> None:
     """A start on a port in use prints one line and no traceback."""
-    port = process.url.rpartition(":")[2]
-    done = subprocess.run(
-        [sys.executable, "-m", "api", "--port", port, "--data-dir", str(tmp_path / "other")],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "api", "--port", str(port), "--data-dir", str(tmp_path / "data")],
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr
