@@ -40,12 +40,11 @@ from memtypes.search.vectors import Embedding
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ROOT / "tests" / "data" / "training"
-PACKAGE = ROOT / "ingest" / "screening"
 OURS = "ours"
 KINDS = sorted(MemoryType)
 CLASSES = (*KINDS, ALONE, BY_PERSON, BY_MACHINE)
 
-TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.1, 0.2, 0.1
+TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.2, 0.2, 0.1
 """Inverse of the L2 penalty: from 0.1 to 0.5 it makes little difference on other authors."""
 
 COURTESY = 12
@@ -74,7 +73,7 @@ class Message:
 
 
 def casual(text: str) -> str:
-    """`text` as typed in a hurry: without a capital and a period. Form alone must not tell what is worth keeping."""
+    """`text` as typed in a hurry: without a capital and a period."""
     return text[:1].lower() + text[1:].removesuffix(".")
 
 
@@ -95,14 +94,11 @@ def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], st
 def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]:
     """Author, language and messages of the conversations."""
     for row in rows_of(TEXTS / "conversations.jsonl"):
-        yield (
-            OURS,
-            row["lang"],
-            [
-                Message(m["role"], m["content"], m["keep"], tuple(m.get("types", ()) if m["keep"] else ()))
-                for m in row["messages"]
-            ],
-        )
+        messages = [
+            Message(m["role"], m["content"], m["keep"], tuple(m.get("types", ()) if m["keep"] else ()))
+            for m in row["messages"]
+        ]
+        yield OURS, row["lang"], messages
     for path in sorted(data.glob("capture*.jsonl")) if data else ():
         for row in rows_of(path):
             labels = {label["index"]: (label["keep"], tuple(label["types"])) for label in row["labels"]}
@@ -138,10 +134,7 @@ class Examples:
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
         """Add a text with its types. It is worth keeping even alone, unless it belongs to the task at hand."""
         self.types.append(Example(read(text).features, labels))
-        lasting = MemoryType.WORKING not in labels
-        self._aim(text, labels, {ALONE: True} if lasting else {})
-        if lasting:
-            self.first.extend(Example(read(written).features, ("keep",)) for written in (text, casual(text)))
+        self._add_alone(text, labels, keep=None if MemoryType.WORKING in labels else True)
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
         """Add the messages of a conversation. Noise is noise even when it stands alone, except an agent's report."""
@@ -153,21 +146,29 @@ class Examples:
                 if position.later.count or position.before.count:
                     features = position.features(reading.features, text, self.known[text])
                     self.worth.append(Example(features, ("keep" if keep else "noise",)))
-            answers = {} if place.is_alone else {BY_MACHINE if machine else BY_PERSON: keep}
-            report = machine and len(words_of(text)) > COURTESY
-            if place.is_alone or not (keep or report):
-                self.first.append(Example(reading.features, ("keep" if keep else "noise",)))
-                answers[ALONE] = keep
+            answers = {BY_MACHINE if machine else BY_PERSON: keep}
             if message.types:
                 self.types.append(Example(reading.features, message.types))
+            if place.is_alone:
+                self._add_alone(text, message.types, keep=keep)
+                continue
+            if not keep and (not machine or len(words_of(text)) <= COURTESY):
+                self.first.append(Example(reading.features, ("noise",)))
+                answers[ALONE] = False
             self._aim(text, message.types, answers)
+
+    def _add_alone(self, text: str, labels: tuple[str, ...], *, keep: bool | None) -> None:
+        """Add a text that stands alone, as written and as typed in a hurry: form must not tell what to keep."""
+        for written in dict.fromkeys((text, casual(text))):
+            if keep is not None:
+                self.first.append(Example(read(written).features, ("keep" if keep else "noise",)))
+            self._aim(written, labels, {} if keep is None else {ALONE: keep})
 
     def _aim(self, text: str, labels: tuple[str, ...], answers: dict[str, bool]) -> None:
         shares = np.array([(kind in labels) / max(1, len(labels)) for kind in KINDS], dtype=np.float32)
-        states, english = self.known[text].states, read(text).english
-        if states is not None:
-            wanted = {CLASSES.index(name): yes for name, yes in answers.items()}
-            self.targets.append(Target(states, english, shares, wanted))
+        wanted = {CLASSES.index(name): yes for name, yes in answers.items()}
+        if (states := self.known[text].states) is not None:
+            self.targets.append(Target(states, read(text).english, shares, wanted))
 
 
 def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Iterator[tuple[Message, MessagePosition]]:
@@ -223,8 +224,7 @@ def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Itera
             if message.keep is None:
                 continue
             embedding = known[message.text]
-            worth = judge.judged(message.text, embedding, place).worth
-            worths.setdefault(author, []).append((message.keep, worth))
+            worths.setdefault(author, []).append((message.keep, judge.judged(message.text, embedding, place).worth))
             if message.keep and message.types:
                 kinds = judge.kinds(message.text, embedding)
                 del kinds[MemoryType.WORKING]
@@ -247,7 +247,7 @@ def main() -> None:
     parsed = parser.parse_args()
     texts = [text for *_, text in type_rows(parsed.data)]
     texts += [message.text for *_, messages in conversations(parsed.data) for message in messages]
-    examples = Examples(anyio.run(embeddings_of, texts))
+    examples = Examples(anyio.run(embeddings_of, [*texts, *map(casual, texts)]))
     for _, _, labels, text in type_rows(None):
         examples.add_typed(text, labels)
     for _, _, messages in conversations(None):
@@ -258,7 +258,7 @@ def main() -> None:
             print("\n".join(report(judge, parsed.data, examples.known)))
     if parsed.save:
         for name in ("types", "first", "worth", "importance", "states"):
-            getattr(judge, name).save(PACKAGE / f"{name}.npz")
+            getattr(judge, name).save(ROOT / "ingest" / "screening" / f"{name}.npz")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ STATES_WEIGHT = 0.75
 """Weight of the token states in what is worth keeping; from .5 to 1 it makes little difference on other authors."""
 
 WORTH_KEEPING = 0.5
-"""Probability of being worth keeping from which a message is kept: loses 4 % of what other authors marked to keep."""
+"""Probability of being worth keeping from which a message is kept: loses 3 % of what other authors marked to keep."""
 
 TRIVIAL = 0.2
 """Probability below which the pre-filter drops a message without a review: loses 1 to 2 % of what is worth keeping."""

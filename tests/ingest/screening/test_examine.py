@@ -27,7 +27,9 @@ async def test_the_context_counts_only_in_doubt() -> None:
     """A clear content keeps its type; an unclear one gets the type that its context suggests."""
     embedder = CountingEmbedder()
     context = "Remind me to book a room for the meeting tomorrow"
-    clear = await examiner(embedder).classify(SCOPE.tenant, "Yesterday we deployed it and it failed.", context)
+    clear = await examiner(embedder).classify(
+        SCOPE.tenant, "Yesterday Anna deployed the billing service and it failed.", context
+    )
     unclear = await examiner(embedder).classify(SCOPE.tenant, "Blue green yellow", context)
     assert (clear.type, unclear.type) == (MemoryType.EPISODIC, MemoryType.PROSPECTIVE)
 
