@@ -100,7 +100,8 @@ async def test_trivial_texts_are_told_from_statements(
 @pytest.mark.anyio
 async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -> None:
     """Lasting statements said in passing are told from noise of their length; no model was trained on this author."""
-    judge, kept, dropped = Judge.shipped(), [], []
+    judge = Judge.shipped()
+    right: dict[bool, list[bool]] = {True: [], False: []}
     for row in rows("conversations_heldout"):
         messages, before = row["messages"], Conversation()
         embeddings = await embedder.embed_documents([message["content"] for message in messages])
@@ -111,10 +112,10 @@ async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -
             place = MessagePosition(message["role"], before, later)
             keeps = judge.judged(message["content"], embedding, place).worth >= WORTH_KEEPING
             if message["keep"] is not None:
-                (kept if message["keep"] else dropped).append(keeps is message["keep"])
+                right[message["keep"]].append(keeps is message["keep"])
             before.add(*said[at], embedding)
-    assert sum(kept) / len(kept) >= 0.91
-    assert sum(dropped) / len(dropped) >= 0.92
+    assert sum(right[True]) / len(right[True]) >= 0.91
+    assert sum(right[False]) / len(right[False]) >= 0.92
 
 
 @pytest.mark.anyio
