@@ -31,7 +31,7 @@ class Answer(BaseModel):
 
 
 class FloorAnswer(Answer):
-    """The relevance floor. value: least probability of a hit. dropped: number of candidates below it."""
+    """The relevance floor. value: candidates less likely to help than this are no hits. dropped: how many they are."""
 
     value: UnitFloat
     dropped: int = Field(ge=0)
@@ -63,8 +63,8 @@ class SearchAnswer(Answer):
 class ContextItem:
     """A memory in the context of an answer.
 
-    tokens: of its entry. content: the text that is shown. cut: whether it is only a part of the memory. excerpt:
-    whether that part is the relevant passages and not the beginning.
+    tokens: size of its entry. content: the text that is shown. cut: whether only a part of the memory is shown.
+    excerpt: whether that part is the relevant passages and not the beginning.
     """
 
     id: str
@@ -82,12 +82,12 @@ class ContextItem:
 class ContextMetadata(Answer):
     """Size of a context and the settings behind it.
 
-    total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that
-    budget. trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: the one that
-    counted. floor: below which candidates are no hits. working_excerpted, working_left_out: ids of the working
-    items that are shown in part, and of those not shown. thread_tokens: of the thread's part, if a thread was
-    named; they count towards the budget. margin: the share by which the model's own count may be higher; the budget
-    holds for that count, too. model_tokens: the count of the model's provider, where one is configured.
+    total_tokens: size of the whole context. budget: tokens allowed for its long-term part. utilization: used share of
+    that budget. trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: its
+    name. working_excerpted: ids of working items that are shown in part. working_left_out: ids of working items that
+    are not shown. thread_tokens: size of the thread's context, if a thread was named; included in total_tokens and
+    budget. margin: share by which the model's own count may be higher; the context keeps to the budget by that count,
+    too. model_tokens: the count of the model's provider, where one is configured.
     """
 
     total_tokens: int
@@ -138,7 +138,7 @@ class RetrieveAnswer(Answer):
         return self.model_copy(update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})})
 
     def with_thread(self, text: str, tokens: int) -> RetrieveAnswer:
-        """The same answer with a thread's context after the memories, whose tokens are added to total and budget."""
+        """The same answer with a thread's context after the memories; its tokens are added to total and budget."""
         whole = self.context + text if isinstance(self.context, str) else [*self.context, ContextMessage(content=text)]
         budget = self.metadata.budget + tokens
         changes = {

@@ -62,9 +62,9 @@ OnTimings: TypeAlias = Callable[[Mapping[str, float]], None]
 class RetrieverParts:
     """Stores, encoders and settings that retrieval needs.
 
-    tokenizers: by name. counter: counts at a model's provider. live: live working memory, where there is any.
+    tokenizers: by name. counter: asks a model's provider for token counts. live: live working memory, if there is any.
     use_counts, receipts: write uses and receipts after an answer. on_timings: called at the end of each retrieval.
-    adjust: changes candidates before they are ranked, for a replay.
+    adjust: changes the candidates before they are ranked, as a replay does.
     """
 
     store: MemoryStore
@@ -102,7 +102,7 @@ class StageTimings:
 class _Ranking:
     """Inputs of ranking one request: where to search, and how to score.
 
-    filters: by type to search. ended: filters for memories no longer valid, for a receipt; None without a receipt.
+    filters: for each type that is searched. ended: filters of memories no longer valid; None without a receipt.
     """
 
     scope: Scope
@@ -130,7 +130,7 @@ class _Ranked:
 
 @dataclass(frozen=True, slots=True)
 class _QueryVectors:
-    """A query as vectors; None for those it lacks. degraded: names of parts that did not answer."""
+    """A query as vectors; None for a vector that was not made. degraded: names of parts that did not answer."""
 
     dense: DenseVector | None
     sparse: SparseVector | None
@@ -188,7 +188,7 @@ class Retriever:
         return await self._parts.receipts.record(retrieval)
 
     async def _counted(self, scope: Scope, request: RetrieveRequest, *, with_ended: bool) -> Retrieval:
-        """Retrieve a context that is within its budgets by the count of the model's provider, where one is asked."""
+        """Retrieve a context. If the model's provider counts tokens, it is within its budgets by that count, too."""
 
         async def build(margin: float) -> BuiltContext[Retrieval]:
             retrieval = await self.run(scope, request, with_ended=with_ended, least_margin=margin)
@@ -262,7 +262,7 @@ class Retriever:
         return _Ranked(ranked, ended, wish, vectors.degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
-        """The best hits that have links, by id. If none has, nothing is read."""
+        """Those of the LINKING_HITS best hits that have links, by id. If none has, nothing is read."""
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}
@@ -273,7 +273,7 @@ class Retriever:
     async def _with_linked(
         self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, links: Mapping[str, float]
     ) -> Candidates:
-        """`candidates` and those memories of `links` that the search has not found but its filters accept."""
+        """`candidates` and those memories in `links` that the search did not find, if the filters accept them."""
         missing = set(links) - set(candidates.ids.astype(np.str_).tolist())
         if not missing:
             return candidates

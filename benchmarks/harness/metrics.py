@@ -84,8 +84,8 @@ def ndcg_at(ranking: Sequence[str], evidence: Collection[str], k: int) -> float:
 def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interval:
     """Mean of `values` with its 95 % interval by percentile bootstrap, with a fixed seed.
 
-    Values are resampled as if independent, which questions on one conversation are not quite.
-    Raises ValueError without values.
+    Values are resampled as if they were independent; those of questions on one conversation are not quite. Raises
+    ValueError without values.
     """
     if not values:
         raise ValueError("a mean needs at least one value")
@@ -97,7 +97,7 @@ def bootstrap(values: Sequence[float], *, resamples: int = RESAMPLES) -> Interva
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Percentile by nearest rank: the smallest of `values` with at least `share` of them at or below it.
+    """Percentile by nearest rank: the smallest value that at least `share` of all `values` do not exceed.
 
     Raises ValueError without values or for a share outside of (0, 1].
     """

@@ -82,7 +82,7 @@ def render_table(table: Table) -> str:
 
 
 def spread_table(title: str, figures: Mapping[str, Sequence[float]]) -> Table:
-    """A table with a row for each name in `figures`: median, smallest and largest of its values."""
+    """A table with a row for each name in `figures`: the median, the smallest and the largest of its values."""
     rows: list[tuple[Cell, ...]] = []
     for name, values in figures.items():
         spread = (statistics.median(values), min(values), max(values))

@@ -100,7 +100,7 @@ class KeepAliveClient:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Service]:
-    """Start the service with these settings on a free port and wait until it is ready; stopped at the end."""
+    """Start the service with these settings on a free port, wait until it is ready, and stop it at the end."""
     service = start(settings)
     try:
         yield service
@@ -149,7 +149,7 @@ def kill(pids: list[int]) -> None:
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
-    """A memory field of /proc/PID/status in MB; 0 without such a process. RssAnon: without pages of mapped files."""
+    """A memory field of /proc/PID/status in MB; 0 without such a process. RssAnon leaves out pages of mapped files."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):

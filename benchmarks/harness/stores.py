@@ -110,7 +110,7 @@ class WrappedEmbedder(Embedder):
 
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
-    """Open the parts with these settings; closed in reverse order at the end."""
+    """Open the parts of the service with these settings; at the end, close them in reverse order."""
     async with AsyncExitStack() as stack:
         embedder = await prepared_embedder(settings)
         stack.push_async_callback(embedder.aclose)

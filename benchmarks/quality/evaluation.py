@@ -47,8 +47,8 @@ class Evaluation:
 class ContextScore:
     """What one retrieved context contains and costs.
 
-    recall: share of the evidence that it shows. tokens: counted again. allowed: budget and tokens of working memory.
-    stated, utilization: tokens and used share of the budget according to the answer. left_out: hits not in it.
+    recall: share of the evidence that it shows. tokens: its size, counted again. allowed: budget plus working memory.
+    stated: its size according to the answer. utilization: used share of the budget, likewise. left_out: hits not in it.
     """
 
     recall: float
@@ -170,7 +170,7 @@ def _members(whole: EvaluationSet, question: Question, others: Mapping[str, obje
 async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loaded) -> list[tuple[str, int, int]]:
     """(Question id, best rank of current evidence, best rank of stale evidence) for each question that has both.
 
-    Evidence that is not among the UPDATE_DEPTH hits gets the rank after them.
+    Evidence that is not among the UPDATE_DEPTH hits gets rank UPDATE_DEPTH + 1.
     """
     ranks = []
     for question in whole.questions:

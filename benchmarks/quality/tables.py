@@ -27,13 +27,13 @@ class SetScores:
     scores: tuple[QuestionScore, ...]
 
     def by_category(self) -> Iterator[tuple[str, list[QuestionScore]]]:
-        """(Category, scores of its questions), first ALL with the whole set."""
+        """ALL with the scores of the whole set, then each category with the scores of its questions."""
         return by_category(self.scores, [score.question.label for score in self.scores])
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetFigures:
-    """How contexts kept to a budget. full: how many left hits out. utilization, least: mean and least use by those."""
+    """How contexts kept to a budget. full: how many left hits out. utilization, least: mean and least use by these."""
 
     contexts: int
     violations: int
@@ -44,7 +44,7 @@ class BudgetFigures:
 
 
 def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[str, list[T]]]:
-    """(Label, values with that label), first ALL with all values; only ALL if there is a single label."""
+    """ALL with all values, then each label with its values; only ALL if there is a single label."""
     yield ALL, list(values)
     names = sorted(set(labels))
     for name in names if len(names) > 1 else ():
@@ -112,7 +112,7 @@ def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """A row for each set: how often current evidence ranks above stale evidence; it does not if neither is found."""
+    """A row for each set: how often current evidence is found and ranks above stale evidence."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)

@@ -36,7 +36,7 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """Comparisons with `profile`. against: another. ablate: each part left out. pooled: a store per conversation."""
+    """What to compare `profile` with: another profile, itself without each part, or with a store per conversation."""
 
     profile: str | None = None
     against: str | None = None

@@ -89,7 +89,7 @@ class EvaluationSet:
 
 
 def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
-    """Folders of the sets in `directory`: those of `names`, else all, sorted. Raises BadSet if any is missing."""
+    """Folders of the sets `names` in `directory`, or of all sets, sorted. Raises BadSet if any is missing."""
     sets = (path.parent for path in sorted(directory.glob(f"*/{CORPUS}")) if path.with_name(QUERIES).is_file())
     folders = {folder.name: folder for folder in sets}
     for name in names:
@@ -139,7 +139,7 @@ def to_draft(entry: CorpusEntry) -> AnyDraft:
 
 
 def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
-    """`whole` with at most `limit` questions, chosen at even distances; all of them if `limit` is None."""
+    """`whole` with at most `limit` questions, evenly spaced; all of them if `limit` is None."""
     total = len(whole.questions)
     if limit is None or total <= limit:
         return whole

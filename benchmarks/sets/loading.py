@@ -25,7 +25,7 @@ _BATCH = 1_000
 
 
 class NotLoaded(Exception):
-    """The store does not hold what the set's corpus says; the message has the difference."""
+    """The store does not have the memories of the set's corpus; the message says what differs."""
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ def manifest_path(directory: Path, set_name: str) -> Path:
 
 
 async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet, folder: Path) -> Loaded:
-    """Check the set in the kept store in `folder` if it has a manifest, else load it. Raises NotLoaded."""
+    """If `folder` has a manifest of the set, check the set in the kept store; else load it. Raises NotLoaded."""
     path = manifest_path(folder, whole.name)
     if path.is_file():
         loaded = msgspec.json.decode(path.read_bytes(), type=Loaded)

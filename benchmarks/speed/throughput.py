@@ -105,7 +105,7 @@ async def _over_http(
 
 
 async def _live_state(client: KeepAliveClient, count: int, sides: dict[str, Side]) -> None:
-    """Append turns to a thread, then events to a workflow; the client shares neither with another client."""
+    """Append turns to a thread, then events to a workflow; no other client uses that thread or workflow."""
     for call, key, part, name in (("threads", "id", "turns", TURNS), ("workflows", "workflow_id", "events", EVENTS)):
         created = json.loads(await client.post(f"/v1/{call}", {"namespace": "live"}))[key]
         for _ in range(count):

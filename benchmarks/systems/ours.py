@@ -27,7 +27,7 @@ BUDGET = 1_000
 
 @dataclass(frozen=True, slots=True)
 class SystemScore:
-    """A system's score on a set. recalls: R@10 by question. shown: recall of its context. seconds: to load the set."""
+    """A system's score on a set. recalls: R@10 by question. shown: recall of each context. seconds: for loading."""
 
     version: str
     recalls: Sequence[float]

@@ -58,7 +58,7 @@ class _Network(nn.Module):  # type: ignore[misc]  # torch has no types here
 
 
 def fit_attention(classes: Sequence[str], kinds: int, targets: Sequence[Target], seed: int = 0) -> AttentionModel:
-    """The model of `targets`; the first `kinds` of the classes exclude each other, the others are yes or no."""
+    """The model trained on `targets`. The first `kinds` classes exclude each other; every other one is yes or no."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     targets = [target for target in targets if len(target.states)]
@@ -100,7 +100,7 @@ def _loss(scores: torch.Tensor, rows: Sequence[Target], kinds: int) -> torch.Ten
 
 
 def _exported(network: _Network, classes: Sequence[str], centre: FloatArray, spread: FloatArray) -> AttentionModel:
-    """The trained model for states as they are: its weights include the standardisation and the scale."""
+    """The trained model for raw states: its weights include the standardisation and the scale."""
     arrays = {name: value.detach().numpy().astype(np.float32) for name, value in network.state_dict().items()}
     read, mean = (SCALE * arrays[f"{name}.weight"].T / spread[:, None] for name in ("read", "mean"))
     bias = arrays["out.bias"] + arrays["mean.bias"] - centre @ mean

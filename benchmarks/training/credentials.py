@@ -46,7 +46,7 @@ def read_scored(data: Path) -> list[MarkedText]:
 
 
 def letter_pairs(paths: Iterable[Path]) -> BigramTable:
-    """log2 of the probability of a letter after another in the words of the files."""
+    """log2 of the probability of each letter after each other letter, in the words of the files."""
     counts = np.full((27, 27), 0.5)
     for path in paths:
         for word in re.findall(r"[^\W\d_]+", path.read_text("utf-8").lower()):
@@ -91,7 +91,7 @@ def patterns(model: CredentialModel) -> tuple[Pattern, ...]:
 
 
 def score(texts: Sequence[MarkedText], used: Sequence[Pattern], *, verbose: bool = False) -> tuple[float, float]:
-    """Share of the marked secrets that redaction removes, and of the texts without marks that it alters."""
+    """Share of the marked secrets that redaction removes, and share of the texts without marks that it alters."""
     caught, altered = [], []
     for text, marks in texts:
         output = redact(text, used)

@@ -30,7 +30,7 @@ _REGULARISATION = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text. mentions: features of each mentioned time. right: which is the due time. due: whether it has one."""
+    """A text. mentions: features of each time in it. right: whether that is the due time. due: whether it has one."""
 
     mentions: Sequence[Mapping[str, float]]
     right: Sequence[bool]
@@ -39,7 +39,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Share of due times that are exact, and of texts without one that get none."""
+    """exact: share of due times found exactly. none: share of texts without a due time for which none is found."""
 
     exact: float
     none: float
@@ -91,7 +91,7 @@ def measure(examples: Sequence[Example], weights: Mapping[str, float]) -> Figure
 
 
 def main() -> None:
-    """Print a row for each author left out; with --save, write the weights of all."""
+    """Print figures on the texts of each author; with --save, write the weights trained on all authors."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")

@@ -3,8 +3,8 @@
     python -m benchmarks.training.evidence --data ../shared/data/behaviour [--save]
 
 Questions with and without an answer: tests/data/training/questions.jsonl, and projects/*.json of `--data`. Each
-answered question is used again without its evidence, as one that nothing answers, and each with few memories. --save
-trains on all and writes answerable.npz and helps.npz beside the module that reads them. Needs scikit-learn.
+answered question is used again without its evidence, as one without an answer, and every question with few memories.
+--save trains on all and writes answerable.npz and helps.npz beside the module that reads them. Needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class World:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """What the models see of one question. helps: which hits answer it. real: whether all memories were there."""
+    """What the models see of one question. helps: which hits answer it. real: whether no memories were taken away."""
 
     group: str
     question: NDArray[np.float32]
@@ -124,7 +124,7 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """Each world in the file `path`, in three namespaces: its own, TOGETHER with all others, and FACTS, as facts."""
+    """Each world in the file `path`, three times: in a namespace of its own, in TOGETHER, and in FACTS as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
@@ -231,7 +231,7 @@ class Models:
     helps: LinearModel
 
     def helpful(self, example: Example) -> NDArray[np.float32]:
-        """Probability of each hit to help to answer the question."""
+        """Probability that each hit helps to answer the question."""
         hits: NDArray[np.float32] = self.answered(example) * self.helps.probabilities(example.hits)[:, 1]
         return hits
 
@@ -241,7 +241,7 @@ class Models:
 
 
 def train(rows: Sequence[Example]) -> Models:
-    """Models fitted on `rows`; the first is calibrated on parts of them that it was not fitted on."""
+    """Models fitted on `rows`; `answerable` is calibrated by cross-validation."""
     slope, intercept = _calibration(rows)
     weights, bias = _question_fit(rows)
     answerable = from_binary(("no", "yes"), (slope * weights).astype(np.float32), slope * bias + intercept)
@@ -279,7 +279,7 @@ def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
 def _logistic(
     features: NDArray[Any], labels: NDArray[np.bool_], weights: NDArray[Any], strength: float
 ) -> tuple[NDArray[np.float32], float]:
-    """Weights and bias of a logistic regression, fitted on standardised features, for use on features as they are."""
+    """Weights and bias for raw features, of a logistic regression that is fitted on standardised features."""
     scaler = StandardScaler().fit(features)
     fitted = LogisticRegression(C=strength, max_iter=3_000).fit(
         scaler.transform(features), labels, sample_weight=weights

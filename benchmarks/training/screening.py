@@ -63,7 +63,7 @@ class Example:
 class Message:
     """A labelled message. keep: whether it is worth keeping; None where either answer is right.
 
-    types: those that are right for its memory; none if it is noise, or not labelled.
+    types: the memory types that are right for it; empty for noise and for messages without types.
     """
 
     role: str
@@ -83,7 +83,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """Author, language, types and text of the texts with a type."""
+    """Author, language, types and text of each text that is labelled with types."""
     for row in rows_of(TEXTS / "types.jsonl"):
         yield OURS, row["lang"], (row["type"],), row["text"]
     for path in sorted(data.glob("types*.jsonl")) if data else ():
@@ -137,7 +137,7 @@ class Examples:
         self._add_alone(text, labels, keep=None if MemoryType.WORKING in labels else True)
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
-        """Add the messages of a conversation. Noise is noise even when it stands alone, except an agent's report."""
+        """Add the messages of a conversation. Noise also counts as noise when alone, except an agent's long report."""
         for message, place in places_of(messages, self.known):
             text, keep, reading, machine = message.text, message.keep, read(message.text), is_machine(message.role)
             if keep is None:
@@ -158,7 +158,7 @@ class Examples:
             self._aim(text, message.types, answers)
 
     def _add_alone(self, text: str, labels: tuple[str, ...], *, keep: bool | None) -> None:
-        """Add a text that stands alone, as written and as typed in a hurry: form must not tell what to keep."""
+        """Add a text that stands alone, as written and as typed in a hurry, so that form does not tell what to keep."""
         for written in dict.fromkeys((text, casual(text))):
             if keep is not None:
                 self.first.append(Example(read(written).features, ("keep" if keep else "noise",)))
@@ -172,7 +172,7 @@ class Examples:
 
 
 def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Iterator[tuple[Message, MessagePosition]]:
-    """Each message of a conversation with its place in it."""
+    """Each message of a conversation with its position in it."""
     before, typical = Conversation(), statistics.median(len(message.text) for message in messages)
     for at, message in enumerate(messages):
         following = [(later.role, later.text) for later in messages[at + 1 : at + 1 + AHEAD]]
@@ -181,7 +181,7 @@ def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Itera
 
 
 def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = False) -> LinearModel:
-    """A model fitted on the examples. An example with several labels counts in part for each."""
+    """A model fitted on the examples. An example with n labels counts 1/n for each."""
     rows = [(example.features, label, 1 / len(example.labels)) for example in examples for label in example.labels]
     features, labels, weights = (list(column) for column in zip(*rows, strict=True))
     model = LogisticRegression(C=strength, max_iter=1_000, tol=1e-3, class_weight="balanced" if balanced else None)

@@ -48,7 +48,7 @@ REPLACES, CONTESTS = 0.5, 0.36
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two statements. case: of the newer one. related: whether the newer changes the older; None if that is open."""
+    """Two statements. case: the case of `newer`. related: whether `newer` changes `older`; None if that is open."""
 
     older: str
     newer: str
@@ -131,7 +131,7 @@ class Author:
 
 @dataclass(slots=True, eq=False)
 class Words:
-    """Weights of terms, which tell how much a newer text sounds as if it told of a change."""
+    """Weights of terms, which tell how much a newer text sounds like news of a change."""
 
     vocabulary: dict[str, int]
     weights: NDArray[np.float64]
@@ -209,7 +209,7 @@ class Trained:
         return cls(Words.fit(tells(pairs)), names, trees)
 
     def judged(self, author: Author) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """The probability of each pair of `author`, and whether it has the form of a replacement."""
+        """The probability that each pair of `author` is related, and whether the pair has the form of a replacement."""
         telling = self.words.telling(list({pair.newer: None for pair in author.pairs}))
         rows = evidence_of(author.pairs, author.cosines, telling)
         probabilities = self.trees.predict_proba(np.array([[row[name] for name in self.names] for row in rows]))[:, 1]

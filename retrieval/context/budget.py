@@ -1,8 +1,8 @@
-"""Which hits go into a context: token shares of the types, filled with the best hits, never above any limit.
+"""Chooses the hits that go into a context, within a total number of tokens and the limits of the memory types.
 
-Hits are taken in score order, the best one that fits first, whatever its type. One that does not fit is passed over,
-and the fill goes on. The share of a type keeps other types from crowding it out; it is not reserved for a type whose
-memories rank far behind.
+The best-ranked hit that fits is taken first, whatever its type; then the others in order. A hit that does not fit is
+skipped. For a type that the query asks for (tasks, how-tos), tokens are kept: at most the share of the type, and no
+more than its hits among the best ones need.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ MIN_EXCERPT = 64
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """Token limits of a context. total: of all parts and headings together. types: those it may contain.
+    """Token limits of a context. total: for all parts and headings together. types: memory types that it may contain.
 
-    caps: hard limits by type; a type without one is limited by the total. task_like, how_to: the query's intent.
-    oversize: what becomes of an entry that is larger than its share. due_tokens: of the tasks that are due, with their
-    heading.
+    caps: most tokens of a type; a type without a cap is limited by `total` alone. task_like, how_to: whether the query
+    asks for tasks or how-tos. oversize: what is done with an entry that is larger than its share. due_tokens: tokens of
+    the tasks that are due, with their heading.
     """
 
     total: int
@@ -69,8 +69,8 @@ class BudgetPlan:
 class BudgetEntries:
     """Sizes and types of the hits offered to a budget, best first, as columns of equal length.
 
-    kinds: positions in TYPES. tokens: of each rendered entry. groups: the group heading above each entry, as a position
-    in `headings`; -1 for none. ranks: of the hits.
+    kinds: the type of each entry, as a position in TYPES. tokens: the size of each rendered entry. groups: the day
+    heading above each entry, as a position in `headings`; -1 for none. ranks: the rank of each hit.
     """
 
     kinds: NDArray[np.int8]
@@ -103,7 +103,7 @@ class BudgetEntries:
 
 @dataclass(frozen=True, slots=True)
 class Overheads:
-    """Tokens that a context needs apart from entries: wrapper of a block, heading of each type, of each group."""
+    """Tokens of what surrounds the entries: the wrapper of a block, the heading of each type and of each group."""
 
     wrapper: int
     headings: Mapping[MemoryType, int]
@@ -111,7 +111,7 @@ class Overheads:
 
 
 class ChosenEntry(NamedTuple):
-    """An entry chosen for the context. allowed: tokens that it may take; fewer than it has if it is cut."""
+    """An entry chosen for the context. allowed: tokens that it may take; less than its size if it is to be cut."""
 
     rank: int
     type: MemoryType
@@ -120,7 +120,10 @@ class ChosenEntry(NamedTuple):
 
 
 class DemandBasis(NamedTuple):
-    """Entries that count as demand. first: number of best entries. unlisted: tokens of missing entries by type."""
+    """The entries from which it is computed how many tokens each type needs.
+
+    first: how many of the best entries count. unlisted: tokens, by type, of entries that count but are not given.
+    """
 
     first: int
     unlisted: Mapping[MemoryType, int]
@@ -130,9 +133,9 @@ class DemandBasis(NamedTuple):
 class BudgetFill:
     """Result of filling a budget: its limits, the chosen entries and the tokens of each step.
 
-    used: tokens of each type, headings included. initial, shifted, final: tokens that each type may use, by the policy
-    table, after `shifted_shares` and as they were used. room: tokens that stayed free. demand: tokens
-    that the `window` best entries would take, by type.
+    used: tokens that each type takes, headings included. initial: share of each type by the policy table. shifted: the
+    shares after `shifted_shares`. final: the same as `used`. room: tokens left over. demand: tokens, by type, that the
+    `window` best entries would take.
     """
 
     plan: BudgetPlan
@@ -148,7 +151,7 @@ class BudgetFill:
     demand: TypeTokens
 
     def refusal(self, tokens: int) -> CandidateOutcome:
-        """The limit that kept out an entry of so many tokens: the total if too few are free, else its type's share."""
+        """Why an entry of `tokens` tokens was not chosen: the total if fewer are left over, else its type's limit."""
         return CandidateOutcome.OVER_TYPE_BUDGET if tokens <= self.room else CandidateOutcome.OVER_TOTAL
 
 
@@ -157,9 +160,9 @@ def fill(
 ) -> BudgetFill:
     """Choose the entries that go into the context, best first.
 
-    All parts and the wrapper together take at most plan.total, each type at most its final share, and caps hold. A type
-    may take what is not kept for types that the query asks for; after that, what is left goes by score alone. basis:
-    the entries that count as demand; by default those of `demand_window`.
+    All parts and the wrapper together take at most plan.total tokens, and a type with a cap at most its cap. Tokens are
+    kept for the types that the query asks for; what is then left goes to the next entries of any type. basis: the
+    entries from which the need of each type is computed; by default those of `demand_window`.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)
@@ -182,15 +185,15 @@ def fill(
 
 
 def _wanted(plan: BudgetPlan) -> set[MemoryType]:
-    """The types whose share is kept for them: those that the query asks for."""
+    """The types for which tokens are kept: those that the query asks for, and tasks if any are due."""
     wanted = {MemoryType.PROCEDURAL} if plan.how_to else set()
     return wanted | {MemoryType.PROSPECTIVE} if plan.task_like or plan.due_tokens else wanted
 
 
 def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
-    """Tokens for each type at first: its cap, or its share, by the policy table, of the tokens without a cap.
+    """Tokens of each type before any shift: its cap or, without one, its policy share of what the caps leave.
 
-    Sums to at most `spendable`; caps that together exceed it are served in the order of the types.
+    The sum is at most `spendable`. If the caps together exceed it, types get theirs in the order of plan.types.
     """
     shares: TypeTokens = {}
     rest = spendable
@@ -207,8 +210,8 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
 def shifted_shares(plan: BudgetPlan, shares: TypeTokens) -> TypeTokens:
     """`shares` with tokens moved to the type that the query asks for.
 
-    From semantic to prospective for a task-like query, from episodic to procedural for a how-to query. What tasks that
-    are due need goes to prospective, at most DUE_SHARE of the total.
+    A task-like query moves tokens from semantic to prospective, a how-to query from episodic to procedural. If tasks
+    are due, the prospective share grows to what they need, but not beyond DUE_SHARE of the total.
     """
     shifted = dict(shares)
     if plan.task_like:
@@ -235,14 +238,14 @@ def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Memo
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """How many of the best entries make up DEMAND_WINDOW times the total, each counted up to its type's cap."""
+    """How many of the best entries reach DEMAND_WINDOW times the total; each counts at most its type's cap."""
     limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
     worth = np.minimum(entries.tokens, limits[entries.kinds])
     return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
 
 
 def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Overheads) -> TypeTokens:
-    """Tokens that each type would need if the context had all `entries`, headings included; 0 without entries."""
+    """Tokens that each type would need to show all its `entries`, headings included; 0 for a type without entries."""
     totals = np.bincount(entries.kinds, entries.tokens, minlength=len(TYPES)).astype(np.int64).tolist()
     for kind, group in set(zip(entries.kinds.tolist(), entries.groups.tolist(), strict=True)):
         if group >= 0:
@@ -252,10 +255,10 @@ def demand_of(kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Ov
 
 
 class _Filling:
-    """A budget while it is filled. Entries are lists of numbers here, as most are only passed over.
+    """A budget while it is being filled. An entry is identified by its position in `entries`.
 
-    reserved: tokens of each type that others may not take while its entries need them. used: tokens of each type, by
-    its position in TYPES, headings included. chosen: entries by their position.
+    reserved: tokens of each type that other types may not take until its own entries have taken them. used: tokens that
+    each type takes, headings included, by its position in TYPES. chosen: the chosen entries by their position.
     """
 
     def __init__(
@@ -287,7 +290,7 @@ class _Filling:
         self.chosen: dict[int, ChosenEntry] = {}
 
     def take_best(self) -> None:
-        """Take the entry of the best rank that fits, whatever the shares of the types."""
+        """Take the best-ranked entry that fits, even into tokens that are reserved for other types."""
         for index in sorted(self._left, key=self._ranks.__getitem__):
             kind = self._kinds[index]
             if self._wanted[index] + self._overhead(index) <= min(self._free, self._caps[kind]):
@@ -299,7 +302,7 @@ class _Filling:
                 return
 
     def take_in_order(self) -> None:
-        """Take the entries that fit, in order, and leave other types what is reserved for them."""
+        """Take, in order, the entries that fit without using tokens that are reserved for other types."""
         passed: list[int] = []
         for index in self._left:
             if self._wanted[index] > self._free and not self._cuts:
@@ -315,7 +318,7 @@ class _Filling:
         self._left = passed
 
     def take_rest(self) -> None:
-        """Take, in order, the entries that fit uncut into what is left, whatever is reserved for other types."""
+        """Take, in order, the entries that fit uncut into the tokens left, including those reserved for other types."""
         for index in self._left:
             if self._wanted[index] <= self._free:
                 kind = self._kinds[index]
@@ -324,7 +327,7 @@ class _Filling:
                     self._take(index, self._wanted[index])
 
     def take_excerpts(self) -> None:
-        """Take as many entries as fit: whole, or in what is left if each later one gets MIN_EXCERPT tokens."""
+        """Take as many entries as fit: whole, or cut to what is left if every later entry gets MIN_EXCERPT tokens."""
         least = [min(tokens, MIN_EXCERPT) for tokens in self._tokens]
         reserved = sum(least[index] for index in self._left)
         for index in self._left:
@@ -336,7 +339,7 @@ class _Filling:
                 self._take(index, allowed)
 
     def _cut(self, index: int, room: int) -> bool:
-        """Cut an entry too large for its type to at most half the type's tokens and take it; return whether it was."""
+        """Take an entry too large for its type, cut to half the type's tokens or less; return whether it was taken."""
         kind = self._kinds[index]
         allowed = min(room - self._overhead(index), self._whole[kind] // 2)
         if allowed < MIN_CUT or self._tokens[index] + self._headings[kind] <= self._whole[kind]:

@@ -1,7 +1,7 @@
-"""The budget of a context for a model, and contexts that keep to it as the model's provider counts.
+"""Token budgets for a model, and contexts that fit them by the token count of the model's provider.
 
-A context is built in tokens of a tokenizer that is available, in a budget that is smaller by a margin. Where the
-provider counts more than that margin allows, the context is built again with the margin that its count shows.
+A context is built with a local tokenizer, in a budget that is reduced by a margin. If the provider counts more tokens
+than the budget has, the context is built again with a larger margin, computed from the provider's count.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class WindowBudget:
-    """A budget. total: in tokens of the model. parts: in tokens of the tokenizer, reduced by `margin`."""
+    """A token budget. total: by the model's own count. parts: by the count of `tokenizer`, reduced by `margin`."""
 
     total: int
     margin: float
@@ -45,7 +45,7 @@ class WindowBudget:
 
     @classmethod
     def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
-        """`budget` tokens, or those of the model's window without its response, divided as the window is."""
+        """A budget of `budget` tokens (None: the model's window without the response), divided as the window is."""
         window = None if model is None else model.allocation
         shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
         content = shares.system + shares.history + shares.files + shares.memory
@@ -58,13 +58,13 @@ class WindowBudget:
 
     @property
     def allowed(self) -> int:
-        """Tokens of the tokenizer for all parts together."""
+        """Tokens for all parts together, by the count of `tokenizer`."""
         return reduced(self.total, self.margin)
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltContext(Generic[_Value]):
-    """A context. tokens: by its tokenizer. limit: tokens that it may have by the provider's count."""
+    """A context. tokens: its size by its tokenizer. limit: the most tokens that the provider may count in it."""
 
     value: _Value
     text: str
@@ -74,7 +74,7 @@ class BuiltContext(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True)
 class CountedContext(Generic[_Value]):
-    """A context that fits. model_tokens: the provider's count, None without one. margin: the one that it needed."""
+    """A counted context. model_tokens: the provider's count; None without one. margin: with which it was built."""
 
     value: _Value
     margin: float
@@ -88,9 +88,9 @@ async def within_model_budget(
     margin: float,
     build: Callable[[float], Awaitable[BuiltContext[_Value]]],
 ) -> CountedContext[_Value]:
-    """The context that `build` makes with `margin`, or with larger ones until it fits by the provider's count.
+    """The context that `build` makes with `margin`, or with larger margins until it fits by the provider's count.
 
-    All counts together may take COUNT_S seconds. When they fail, the context built last is returned, as degraded.
+    All counts together may take COUNT_S seconds. If counting fails, the context built last is returned as degraded.
     """
     built = await build(margin)
     if counter is None or model is None or not counter.counts(model):

@@ -60,9 +60,9 @@ TITLES: Mapping[MemoryType, str] = MappingProxyType(
 class ContextLayout:
     """Templates for the pieces of a context in one format.
 
-    opening, closing: around a block, with its {name}. heading, footing: around the part of a {type} with its {title}.
-    separator: begins a piece that follows another of its kind. frame: texts around the whole context. entry: renders
-    the entry of a passage with its line or a part of it. has_days: whether events stand under headings of days.
+    opening, closing: around a block, with its {name}. heading, footing: around the part of a {type}, with its {title}.
+    separator: begins a block, part or entry that follows another one. frame: texts around the whole context. entry:
+    renders a passage, given its line or a part of its line. has_days: whether events stand under headings of days.
     has_stored_counts: whether entries have the token counts stored with their memories.
     """
 
@@ -77,7 +77,7 @@ class ContextLayout:
     has_stored_counts: bool
 
     def first(self, piece: str) -> str:
-        """`piece` without the separator, as the first of its kind."""
+        """`piece` without the separator at its beginning, for the first piece of its kind."""
         return piece.removeprefix(self.separator)
 
     def group(self, passage: Passage) -> str | None:
@@ -140,7 +140,7 @@ LAYOUTS: Mapping[str, ContextLayout] = {"markdown": MARKDOWN, "json": JSON, "mes
 class ShownMemory(NamedTuple):
     """A memory as a context shows it.
 
-    entry: its rendered text. rank: of its hit. content: the shown part of the memory's text. allowed: most tokens of a
+    entry: its rendered text. rank: the rank of its hit. content: the shown part of its text. allowed: most tokens of a
     cut entry; None if it is whole. excerpt: whether the best sentences are shown rather than the beginning.
     """
 
@@ -164,7 +164,7 @@ class RenderedBlock:
 
 
 class Renderer:
-    """Renders blocks in one layout and counts them with one tokenizer. heading_cost: cached `cost`."""
+    """Renders blocks in one layout and counts them with one tokenizer. heading_cost: the same as `cost`, but cached."""
 
     def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
         self.layout = layout
@@ -189,7 +189,7 @@ class Renderer:
         return sum(map(self.heading_cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
-        """All of `passage`. tokens: of its entry, if they are known; else they are counted."""
+        """The whole of `passage`. tokens: the size of its entry, if known; None: it is counted here."""
         entry = self.layout.entry(passage, passage.line)
         return ShownMemory(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
 
@@ -265,7 +265,7 @@ def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str
 
 
 def _reading_order(shown: ShownMemory) -> tuple[float, int, str]:
-    """Sort key within a type: events as they happened, others as chosen."""
+    """Sort key within a type: events by time, other types in the order in which they were chosen."""
     passage = shown.passage
     if passage.type is MemoryType.EPISODIC:
         return (passage.created_at.timestamp(), passage.seq, passage.id)
@@ -294,7 +294,7 @@ def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | 
 
 
 def _weights(sentences: Sequence[str], query: str) -> list[float]:
-    """Weight of each sentence: summed IDF of the query's words in it, computed over `sentences`."""
+    """Weight of each sentence: IDF of the query's words in it, plus a part of its better neighbour's weight."""
     stems = [_stems(sentence) for sentence in sentences]
     wanted = _stems(query)
     frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}

@@ -2,13 +2,13 @@
 
 The parts are system turns, custom (the initial context), long_term (summaries and turns of ancestors), short_term (the
 thread's own turns), files and images. Each part has a share of the budget, heading included, and hands on what it does
-not need. The shares that the allocation of a policy names are limits; the parts that it does not name, such as files
-and images, have a share beside them.
+not need. If the policy has an allocation, its shares are limits; each part that it does not name, such as files and
+images, gets a small share of its own.
 
-Of turns, the newest are shown up to the first that does not fit; the newest of a part is cut if it must be. Of a
-summary or an initial context that does not fit, the most important sentences are shown. A line at the beginning says
-what was left out. Every piece ends with a newline and begins with a character that no tokenizer merges with it, so
-token counts add up; see `memtypes.search.passage`.
+Turns are shown from the newest back, until one does not fit. If the newest turn of a part does not fit, its beginning
+is shown. Of a summary or an initial context that does not fit, the most important sentences are shown. A line at the
+beginning says what was left out. Every piece ends with a newline and begins with a character that no tokenizer merges
+with it, so token counts add up; see `memtypes.search.passage`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _SHORT_MARK = "- [more is left out]\n"
 class OmittedParts:
     """What a context leaves out: the number of turns, files and images, and whether the notes are incomplete.
 
-    turns: of those still in the threads. summary, initial_context: of the thread or an ancestor.
+    turns: of those that the threads still have. summary, initial_context: whether part of one is not shown.
     """
 
     turns: int = 0
@@ -81,8 +81,8 @@ class OmittedParts:
 class ThreadContext:
     """The context of a thread. parts: tokens of each part. turns: (thread id, index) in the order shown.
 
-    cut: the turns shown in part. needs_more: whether all turns of a shortened tail are shown, so that a longer tail
-    would show more. gap: whether an ancestor is missing.
+    cut: turns of which only a part is shown. needs_more: whether every turn that was read of a thread is shown but the
+    thread has more, so that reading more would show more. gap: whether an ancestor is missing.
     """
 
     text: str
@@ -105,7 +105,7 @@ def thread_context(
     *,
     files: bool = True,
 ) -> ThreadContext:
-    """The context of the last thread of `chain`, which is oldest first, in at most `budget` tokens."""
+    """The context of the last thread of `chain`, which begins with the oldest ancestor, in at most `budget` tokens."""
     parts = _Parts.of(chain, tokenizer, files=files)
     room = budget - tokenizer.count(_OPENING) - tokenizer.count(_CLOSING)
     shown, mark = parts.fitting(room, allocation), ""
@@ -131,9 +131,9 @@ def thread_context(
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What each part of a context may show, and the tokens of its heading. all: what is left out if nothing is shown.
+    """What each part of a context may show, and the tokens of its heading.
 
-    newest: the part with the thread's newest turn.
+    all: what is left out if nothing is shown. newest: name of the part with the thread's newest turn.
     """
 
     sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]
@@ -144,7 +144,7 @@ class _Parts:
 
     @classmethod
     def of(cls, chain: Sequence[ThreadTail], tokenizer: Tokenizer, *, files: bool) -> _Parts:
-        """The parts of a chain, oldest first. files: whether files and images are shown."""
+        """The parts of `chain`, which begins with the oldest ancestor. files: whether files and images are shown."""
         last = len(chain) - 1
         newest = [
             (position, tail.thread.id, turn)
@@ -198,7 +198,7 @@ class _Parts:
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """Most tokens of each part and its share by the limits of a policy. The newest turn always gets some tokens."""
+        """Most tokens of each part, and its share, by a policy's limits. The newest turn always gets some tokens."""
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
         shares = {name: limits.get(name, _UNNAMED) if most[name] else 0.0 for name in (self.newest, *_SHARES)}
@@ -208,9 +208,9 @@ class _Parts:
     def marked(
         self, shown: dict[str, list[Piece]], room: int, allocation: ContextAllocation | None
     ) -> tuple[dict[str, list[Piece]], str]:
-        """What fits beside a line about what is left out, and the line: the longest that leaves the newest turn room.
+        """The pieces that fit beside a line that says what is left out, and that line.
 
-        If there is no room for any such line, `shown` and an empty text.
+        The line is shorter where a long one would displace the newest turn; if a short one would, too, it is empty.
         """
         for reserved in (self.omitted({}).mark(), _SHORT_MARK):
             fitting = self.fitting(room - self.tokenizer.count(reserved), allocation)

@@ -42,14 +42,14 @@ class Piece:
 
 @dataclass(slots=True)
 class TurnsPart:
-    """Turns of a part, newest first, which are counted only as far as they are needed."""
+    """Turns of a part, newest first. The tokens of a turn are counted only when they are needed."""
 
     turns: Sequence[tuple[int, str, Turn]]
     tokenizer: Tokenizer
     pieces: list[Piece] = field(default_factory=list)
 
     def demand(self, room: int) -> int:
-        """Tokens of all the turns; counting stops above `room`."""
+        """Tokens of all the turns; counting stops once they exceed `room`."""
         total = 0
         for place in range(len(self.turns)):
             total += self._piece(place).tokens
@@ -58,7 +58,7 @@ class TurnsPart:
         return total
 
     def fitting(self, room: int) -> list[Piece]:
-        """The newest turns in `room` tokens up to the first that does not fit; the newest is cut if it must be."""
+        """Turns from the newest back, until one does not fit into `room` tokens; if none fits, the newest is cut."""
         pieces: list[Piece] = []
         for place in range(len(self.turns)):
             piece = self._piece(place)
@@ -128,11 +128,11 @@ class EarlierPart:
     turns: TurnsPart
 
     def demand(self, room: int) -> int:
-        """Tokens of all summaries and turns; counting stops above `room`."""
+        """Tokens of all summaries and turns; the counting of turns stops once they exceed `room`."""
         return self.notes.demand(room) + self.turns.demand(room)
 
     def fitting(self, room: int) -> list[Piece]:
-        """The summaries and turns that fit, each in half of `room` tokens or in what the other does not need."""
+        """The summaries and turns that fit. Each kind has half of `room` tokens and what the other leaves."""
         halves = allot(room, {0: self.notes.demand(room), 1: self.turns.demand(room)}, {0: 0.5, 1: 0.5})
         return self.notes.fitting(halves[0]) + self.turns.fitting(halves[1])
 
@@ -158,7 +158,7 @@ class ReferencesPart:
 
 
 def allot(room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float], least: int = 0) -> dict[_Name, int]:
-    """Tokens for each part: at least its share and `least` if it wants that much; the rest in the order of `shares`."""
+    """Tokens of each part: what it wants, up to its share or `least`; the rest goes by the order of `shares`."""
     allotted: dict[_Name, int] = {}
     for name, share in shares.items():
         assured = max(math.floor(share * room), least)

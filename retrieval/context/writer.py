@@ -78,9 +78,9 @@ class ContextWriter:
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
     async def texts_to_count(self) -> dict[str, Passage]:
-        """Read, by id, the hits whose tokens must be counted now: stored counts are of another format or tokenizer.
+        """Read the hits whose tokens must be counted, by id; none if stored counts are of this format and tokenizer.
 
-        Read in rank order until they are worth twice the budget, so that a small budget stays cheap.
+        Reads due tasks, and the best hits until they are worth twice the budget, so that a small budget stays cheap.
         """
         if self._has_stored_counts():
             return {}
@@ -91,7 +91,7 @@ class ContextWriter:
         return await self._fetch({self._ids[at]: TYPES[self._kinds[at]] for at in np.flatnonzero(needed).tolist()})
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
-        """Choose the hits of the context: fill the working and the long-term budget. texts: of `texts_to_count`."""
+        """Choose the hits of the context: fill the working and the long-term budget. texts: from `texts_to_count`."""
         working = _task_first(self._ranked.candidates, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
         plan = self._long_term_plan()
         long_term = np.flatnonzero(self._kinds != _WORKING)
@@ -164,7 +164,7 @@ class ContextWriter:
         return bool(columns.where("tokens.tokenizer", self._renderer.tokenizer.name.__eq__)[: self._ranked.hits].all())
 
     def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
-        """Entries for the budget of the hits at `positions`; without stored counts, only of those in `texts`."""
+        """The hits at `positions` as entries for the budget; without stored counts, only the hits in `texts`."""
         if self._has_stored_counts():
             return stored_entries(self._ranked.candidates, positions)
         rows = []
@@ -195,7 +195,7 @@ class ContextWriter:
         return fill(plan, entries, overheads)
 
     def _filled_with_due(self, plan: BudgetPlan, entries: BudgetEntries) -> BudgetFill:
-        """The filled long-term budget; tasks that are due have a part of it."""
+        """The filled long-term budget, a part of which is kept for tasks that are due."""
         due = entries.tokens[np.isin(entries.ranks, self._due() + 1)]
         heading = self._renderer.heading_tokens(MemoryType.PROSPECTIVE)
         due_tokens = int(due.sum()) + heading if len(due) else 0
@@ -208,9 +208,9 @@ class ContextWriter:
         return tasks[comes_first(self._ranked.candidates.take(tasks), self._as_of, asked=asked)]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Two sort keys of hits, the weaker key first: due tasks come first, then other tasks if `every_task`.
+        """Sort keys for `lexsort`: due tasks come first, then other tasks if `every_task`, then other hits.
 
-        These other tasks only while all tasks so far take at most TASKS_SHARE of the budget; the rest go by score.
+        Other tasks come early only while all tasks so far take at most TASKS_SHARE of the budget; the rest go by score.
         """
         is_task = self._kinds[positions] == _PROSPECTIVE
         counts = self._ranked.candidates.columns.take(positions).wholes("tokens.count", 0)
@@ -250,7 +250,7 @@ class ContextWriter:
 
 
 def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
-    """Sort the `positions` of working items: current to-do first, then by priority (5 first), then by score."""
+    """Sort `positions` of working items: those of to-do `todo_id` first, then by priority (5 first), then by score."""
     columns = candidates.columns.take(positions)
     of_todo = columns.where("todo_id", lambda todo: todo == todo_id)
     priorities = columns.wholes("priority", DEFAULT_PRIORITY)
@@ -258,7 +258,7 @@ def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: st
 
 
 def stored_entries(candidates: Candidates, positions: NDArray[np.intp]) -> BudgetEntries:
-    """Entries for the budget of the candidates at `positions`, with the token counts stored with them."""
+    """The candidates at `positions` as entries for the budget, with the token counts stored with them."""
     kinds, columns = candidates.kinds[positions], candidates.columns.take(positions)
     episodic = np.flatnonzero(kinds == _EPISODIC)
     days, day_of = np.unique(columns.take(episodic).column("created_at").astype("datetime64[D]"), return_inverse=True)

@@ -1,4 +1,4 @@
-"""Intent of a query: tasks or instructions by a learnt model; the latest state or a present value by plain rules."""
+"""What a query asks for: tasks or how-tos by a trained model; the latest state or a present value by plain rules."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _FORMER = re.compile(
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
     """What `query` asks for, judged by its dense vector and its words; OTHER if there is no vector to judge by.
 
-    The model is trained by `benchmarks.training.wishes` for the default encoder; others are not judged.
+    The model is trained by `benchmarks.training.wishes` for the default encoder; for other encoders: OTHER.
     """
     model = _model()
     if vector is None or len(vector) + _BUCKETS != model.weights.shape[1]:

@@ -42,7 +42,7 @@ class EventReference:
     _relation: re.Match[str]
 
     def windows(self, happened: datetime) -> tuple[Window, ...]:
-        """The window of the time, if the event `happened` then, in UTC; empty outside the range of the calendar."""
+        """The named time as a window, if the event `happened` then, in UTC; empty if it is not in the calendar."""
         try:
             return (_related(self._relation, Window.day_of(happened)),)
         except (ValueError, OverflowError):
@@ -56,7 +56,7 @@ def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
 
 
 def event_reference(query: str) -> EventReference | None:
-    """The time that `query` names relative to an event; None if it has none or also names an absolute time."""
+    """The time that `query` names relative to an event; None if it names none, or an absolute time as well."""
     relation = _EVENT_RELATION.search(query.casefold())
     if relation is None or time_windows(query, _ANY_INSTANT):
         return None
@@ -71,7 +71,7 @@ def names_time(query: str) -> bool:
 
 
 def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
-    """Each window named in `text` with the position of its words, which are blanked out for the next patterns."""
+    """Each window named in `text`, with the position of its words. Later patterns do not see words that were read."""
     for pattern, reader in READERS:
         spans: list[tuple[int, int]] = []
         for match in pattern.finditer(text):
@@ -87,7 +87,7 @@ def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
 
 
 def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Window]:
-    """Length of a relation at the end of `before` ("two weeks after"), and `window` as changed by the words there."""
+    """Length of the relation ("two weeks after") that ends `before`, or 0; and `window` as changed by `before`."""
     relation = _RELATION.search(before)
     if relation is not None:
         return len(before) - relation.start(), _related(relation, window)
@@ -96,7 +96,7 @@ def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Windo
 
 
 def _opened(word: str, window: Window, as_of: datetime) -> Window:
-    """`window` extended to now for since and after; to the beginning for before, until, till, by and as of."""
+    """`window` with an open side: "since" and "after" reach to now, other words back to the calendar's beginning."""
     if word in ("since", "after"):
         return Window(window.start if word == "since" else window.end, max(window.end, as_of))
     return Window(_BEGINNING, window.start if word == "before" else window.end)
@@ -105,7 +105,7 @@ def _opened(word: str, window: Window, as_of: datetime) -> Window:
 def _related(relation: re.Match[str], anchor: Window) -> Window:
     """The time that `relation` names: a part of `anchor`, or the time before or after it together with `anchor`.
 
-    `anchor` is included, as what happened two weeks before an event is often told only then. Raises ValueError or
+    `anchor` is included, because what happened before an event is often told only at the event. Raises ValueError or
     OverflowError where the calendar does not reach.
     """
     joint = relation["side"] or relation["joint"]

@@ -54,7 +54,7 @@ def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
     """The name of the request's profile and the weight of every signal.
 
     Weights in the request replace the profile's; signals that they omit get 0. The default profile gives more weight to
-    recency for a query about the latest state, to time for one that names a time, and to current for one about a
+    `recency` if the query asks for the latest state, to `time` if it names a time, and to `current` if it asks for a
     present value. Raises InvalidRequest for an unknown profile.
     """
     name = request.profile or DEFAULT_PROFILE

@@ -42,8 +42,8 @@ OversizeChoice: TypeAlias = Annotated[
 class RankedRequest(Model):
     """The common fields of search and retrieve.
 
-    session_id: current session; of the memories visible to one session only, those of this one are found.
-    weights: replace those of the profile; signals that they omit get 0. as_of: the instant to ask about.
+    session_id: the current session; memories that only one session may see are found if it is this one. weights:
+    replace those of the profile; signals that they omit get 0. as_of: the instant to ask about.
     """
 
     query: Query
@@ -80,7 +80,7 @@ class SearchRequest(RankedRequest):
 
 
 class Budget(Model):
-    """total: tokens of the long-term part. per_type: hard caps of types; 0 leaves a type out."""
+    """total: tokens of the long-term part. per_type: most tokens of a type; 0 leaves the type out."""
 
     total: Tokens = DEFAULT_BUDGET
     per_type: dict[MemoryType, Tokens] | None = None
@@ -101,7 +101,7 @@ AnyBudget: TypeAlias = Annotated[
 
 
 class RetrieveRequest(RankedRequest):
-    """A request for a context within a token budget. working_budget: tokens for working memory, on top.
+    """A request for a context within a token budget. working_budget: tokens for working memory, added to `budget`.
 
     include_due: show tasks that are due and not delivered yet, whatever the floor.
     """
@@ -124,15 +124,15 @@ class RetrieveRequest(RankedRequest):
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
 
     def oversize_of(self, kind: MemoryType) -> Literal["skip", "cut", "excerpt"]:
-        """What becomes of a memory of type `kind` that is too large."""
+        """What is done with a memory of type `kind` that is too large."""
         return self.oversize or ("excerpt" if kind is MemoryType.WORKING else "skip")
 
 
 @dataclass(frozen=True, slots=True)
 class SettledRequest:
-    """A request with its tokenizer and budgets filled in; settling `request` again changes nothing.
+    """A request with its tokenizer and budgets filled in; `settle` would not change it again.
 
-    total: the long-term budget in tokens of the model. margin: share by which the model may count more.
+    total: the long-term budget in tokens of the model. margin: share by which the model's own count may be higher.
     """
 
     request: RetrieveRequest
@@ -143,10 +143,10 @@ class SettledRequest:
 def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
     """`request` with the tokenizer of its model, and budgets in tokens of that tokenizer.
 
-    A tokenizer in the request is used without a margin; a total in the request stays. A model without a local tokenizer
-    is counted with another one, in budgets that are reduced by a margin: a context that fits by that count also fits by
-    the model's own, as long as the two differ by no more than the margin. least_margin: the least margin of a
-    request that names no tokenizer, for a model that was seen to count more.
+    If the request names a tokenizer, it is used without a margin. If the model has no local tokenizer, another one
+    counts, and budgets are reduced by a margin: a context that fits by that count also fits by the model's own, as long
+    as the two differ by no more than the margin. least_margin: a larger margin for a model that was seen to count more;
+    unused if the request names a tokenizer.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
@@ -164,12 +164,12 @@ def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0
 
 
 def reduced(tokens: int, margin: float) -> int:
-    """Tokens by a stand-in tokenizer that are at most `tokens` by the model's, if it counts up to `margin` more."""
+    """`tokens` reduced for a tokenizer that stands in for the model's, which may count more by the share `margin`."""
     return int(tokens / (1.0 + margin))
 
 
 def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
-    """The request's budget; without a total, the part for memories of the model's window if that is known."""
+    """The request's budget. If it names no total: the part of the model's window for memories, where that is known."""
     budget = request.allowance
     names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set

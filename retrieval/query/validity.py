@@ -39,8 +39,8 @@ def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
 def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
     """The filter of each type that may be in the context. Raises InvalidRequest for a malformed filter.
 
-    Closed intentions are left out unless the caller filters by status. Working memory depends on include_working and
-    working_budget alone, and cleared items are left out. A question about the past gets what was replaced, too.
+    Closed intentions are left out unless the caller filters by status. Working memory is included if include_working
+    and working_budget say so, without cleared items. A question about a former state also gets what was replaced.
     """
     callers = _callers_filter(request)
     where = _valid_and_wanted(request, as_of, with_replaced=asks_for_former(request.query))
@@ -67,9 +67,9 @@ def valid_at(as_of: datetime) -> Filter:
 
 
 def _valid_and_wanted(request: RankedRequest, as_of: datetime, *, with_replaced: bool = False) -> Filter:
-    """Matches what is valid at `as_of` and meets the caller's filter; a filter on states itself decides which pass.
+    """Matches what is valid at `as_of` and meets the caller's filter; a filter on `state` may add superseded ones.
 
-    with_replaced: matches what was replaced before `as_of`, too.
+    with_replaced: memories that were replaced before `as_of` match, too.
     """
     callers = _callers_filter(request)
     if not (with_replaced or _names(callers, "state")):

@@ -60,7 +60,7 @@ def _iso_date(match: re.Match[str], _: datetime) -> Window:
 
 
 def _date(match: re.Match[str], as_of: datetime) -> Window:
-    """The day of a date; without a year, the latest such day up to today."""
+    """The day of a date; without a year, the latest such day that is not after today."""
     month, day = month_of(match["month"]), int(match["day"])
     past = (month, day) <= (as_of.month, as_of.day)
     year = int(match["year"]) if match["year"] else as_of.year - (not past)
@@ -112,7 +112,7 @@ def _calendar_period(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _ago(match: re.Match[str], as_of: datetime) -> Window:
-    """The time around "two weeks ago": half a unit to either side, as people round, at least a day."""
+    """The time around "two weeks ago": half a unit, but at least a day, to either side, because people round."""
     length = timedelta(days=DAYS_PER_UNIT[match["unit"]])
     middle = as_of - int(number_of(match["count"])) * length
     half = max(length / 2, DAY)

@@ -1,8 +1,8 @@
 """How sure it is that a hit helps to answer the question: a calibrated probability, for the relevance floor.
 
-A score says which memory is better than another, not whether any is good. This is judged by two logistic models. One
-sees the question and the best hits: which of its words nothing matches, and how near the best hits are. The other sees
-one hit among the others. `benchmarks.training.evidence` trains both on questions with and without an answer.
+A score says which memory is better than another, not whether any is good. This is judged by two logistic models. The
+first tells whether anything answers the question, from the words that no hit matches and from how near the best hits
+are. The second compares a hit with the others. `benchmarks.training.evidence` trains both.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """A question as ranking sees it. terms: in the sparse index. tokens: its token vectors, None without any."""
+    """A question to be judged. terms: its terms in the sparse index. tokens: its token vectors; None without any."""
 
     terms: Numbers
     tokens: TokenVectors | None
@@ -42,8 +42,9 @@ class Question:
 class Matches:
     """How well each hit, best first, matches the question.
 
-    late: cosine of each token of the question, shape (hits, tokens). dense: cosines. shares: of the question's terms by
-    IDF, shape (terms,). has: which terms each hit has, shape (hits, terms). similarity, context: the signals.
+    late: cosines with each token of the question, shape (hits, tokens). dense: cosines with the question. shares:
+    weights of the question's terms by IDF, shape (terms,). has: which of these terms each hit has, shape (hits, terms).
+    similarity, context: the signals of these names.
     """
 
     late: Matrix
@@ -72,8 +73,8 @@ class Matches:
 def certainty_of(question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matrix | None:
     """How sure it is that each of `hits`, best first, helps to answer `question`, shape (hits,); None without vectors.
 
-    a h / (a h + 1 - a), where a is the probability that anything answers the question and h that the hit does if
-    anything does. This weighs that the hit helps against that nothing answers; if a is 1, every hit passes.
+    The certainty is a h / (a h + 1 - a). a: probability that anything answers the question. h: probability that this
+    hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit passes.
     """
     matches = Matches.of(question, hits, similarity, context)
     if matches is None or question.tokens is None:
@@ -83,13 +84,13 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
 
 
 def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
-    """Certainty of hits from the probabilities that anything answers the question, and that each does if so."""
+    """Certainty of hits. answerable: probability that anything answers. helps: that each hit does if anything does."""
     nothing = np.maximum(1.0 - answerable, _LEAST)
     return answerable * helps / (answerable * helps + nothing)
 
 
 def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
-    """What the first model sees of a question: numbers, and the vectors of its tokens by how much they lack a match."""
+    """Features of a question for the first model: numbers, and sums of token vectors, weighted by lack of a match."""
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
     weights = token_weights(late)
@@ -116,7 +117,7 @@ def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.floa
 
 
 def hit_features(matches: Matches) -> NDArray[np.float32]:
-    """What the second model sees of each hit, shape (hits, features): its matches, and its place among the others."""
+    """Features of each hit for the second model, shape (hits, features): its matches, and its rank among the hits."""
     similarity = matches.similarity
     behind = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))

@@ -32,8 +32,8 @@ class Pairs(NamedTuple):
 class Neighbours:
     """Which candidates are neighbours in a session.
 
-    near, far: pairs with the turn before and with the turn after, one and two places away. in_sessions: positions of
-    candidates that share their session with another, session by session. starts: of each session in in_sessions.
+    near: pairs with the turn just before, and with the turn just after. far: the same, two places away. in_sessions:
+    positions of candidates that share a session, session by session. starts: where each session begins in in_sessions.
     """
 
     near: tuple[Pairs, Pairs]
@@ -42,11 +42,11 @@ class Neighbours:
     starts: NDArray[np.intp]
 
     def next_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate the larger value of its neighbours; 0 without. values: (candidates, ...), 0 and up."""
+        """For each candidate, the larger value of its two neighbours; 0 without any. values: not below 0."""
         return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate the larger value of those two places away; 0 without."""
+        """For each candidate, the larger value of the two turns that are two places away; 0 without any."""
         return _raised(np.zeros_like(values), values, self.far)
 
     def session_sums(self, values: NDArray[np.float64], best: int) -> NDArray[np.float64]:
@@ -68,7 +68,7 @@ class Neighbours:
     def widened(
         self, values: NDArray[np.float64], next_to: float, two_away: float, in_session: float
     ) -> NDArray[np.float64]:
-        """For each candidate the maximum of its value and those of its neighbours and session times a factor.
+        """For each candidate, the largest of its own value and, times a factor, those of its neighbours and session.
 
         next_to, two_away, in_session: the factors, at most 1. values: shape (candidates, ...), 0 and up.
         """
@@ -96,7 +96,7 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
 
 
 def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """A key for each (session, number), such that keys of neighbours differ by 1 or 2; and how many a session has.
+    """A key for each (session, number), and the number of keys of a session. Keys of neighbours differ by 1 or 2.
 
     Gaps between numbers are narrowed to _GAP so that no key overflows.
     """

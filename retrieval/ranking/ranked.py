@@ -33,7 +33,7 @@ class CandidateOutcome(StrEnum):
 
 
 class Floor(NamedTuple):
-    """Relevance floor of a ranking. value: least certainty of a hit. dropped: number of candidates below it."""
+    """Relevance floor of a ranking. value: candidates with less certainty are no hits. dropped: how many they are."""
 
     value: float = 0.0
     dropped: int = 0
@@ -47,8 +47,8 @@ class RankedCandidates:
     """Scored candidates as columns: the hits, best first, then the candidates that are no hits.
 
     scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS. hits: how many of
-    the candidates are hits; the rank of a hit is its position + 1. duplicate_of: for the candidates right after the
-    hits, the id of the hit that each repeats. The candidates after those were below a threshold; floor.dropped of them
+    the candidates are hits; the rank of a hit is its position + 1. After the hits come duplicates of hits; duplicate_of
+    has the ids of those hits, in the same order. The last candidates are below a threshold; floor.dropped of them are
     below the relevance floor. certainty: shape (candidates,), NaN where it was not judged; None without a floor.
     """
 
@@ -89,7 +89,7 @@ class RankedCandidates:
         )
 
     def with_unscored_hits(self, added: Candidates) -> RankedCandidates:
-        """These and the candidates `added`, as hits with score and signals 0. Hits stay ordered by score, then id."""
+        """These candidates, and `added` as hits with score 0 and signals 0. Hits stay ordered by score, then id."""
         candidates = Candidates.joined([self.candidates, added])
         scores = np.concatenate([self.scores, np.zeros(len(added))])
         signals = np.hstack([self.signals, np.zeros((len(SIGNALS), len(added)))])

@@ -30,12 +30,12 @@ _WORKING, _PROSPECTIVE = TYPES.index(MemoryType.WORKING), TYPES.index(MemoryType
 class Scoring:
     """Parameters of scoring, from the query and the request.
 
-    weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
-    A candidate below min_similarity, min_score or floor is no hit. floor: least probability that it helps to answer the
-    query, judged by `tokens`, the query's token vectors; 0 lets all pass. include_due: tasks that are due and not
-    delivered yet pass. include_tasks: all tasks pass. links: the least score of each memory that a hit links to,
-    by id, as from `signals.linked_scores`. contested: ids of memories that contradict each other; of each pair the
-    newer one stands first.
+    weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names. A
+    candidate below min_similarity, min_score or floor is no hit. floor: compared with the probability that the
+    candidate helps to answer the query; 0 lets all pass. tokens: the query's token vectors, by which that is judged.
+    include_due: tasks that are due and not delivered yet pass the floor. include_tasks: all tasks pass the floor.
+    links: for each id of a memory that a hit links to, the score that it gets at least; see `signals.linked_scores`.
+    contested: pairs of ids of memories that contradict each other; the newer one of a pair stands first.
     """
 
     weights: Mapping[str, float]
@@ -177,7 +177,7 @@ def _passes(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: 
 
 
 def _first_occurrences(kinds: NDArray[np.int8], columns: Columns) -> NDArray[np.intp]:
-    """For each memory the position of the first one with its content, type, speaker and due time."""
+    """For each memory, the position of the first one with the same content, type, speaker and due time."""
     first = np.arange(len(kinds), dtype=np.intp)
     hashes = columns.column("content_hash")
     suspects = duplicate_positions(text_prefixes(hashes))

@@ -1,6 +1,6 @@
 """Signals of the ranking besides similarity, each in [0, 1], computed from columns without the memories' texts.
 
-Two depend on the other candidates' scores: `expansion` by the terms of the best hits, and `update_boosts`.
+`expansion` and `update_boosts` also depend on the scores of the other candidates.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDA
 
 
 def event_time(candidates: Candidates) -> datetime | None:
-    """Time, in UTC, of the candidate that best matches the words for an event; None if none matches."""
+    """Time, in UTC, of the candidate that best matches the words for an event; None if none matches well enough."""
     if candidates.late is None or not candidates.late.size:
         return None
     order = text_order(candidates.ids)
@@ -158,10 +158,10 @@ def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDAr
 
 
 def importance(columns: Columns) -> NDArray[np.float64]:
-    """Importances from 1 to 10, scaled to [0, 1], then multiplied by how far each memory can be relied on.
+    """Importance of each memory, scaled from 1..10 to [0, 1], then multiplied by its reliability.
 
-    A fact is relied on by its confidence, a procedure by its success rate, others fully. An event's emotional valence,
-    good or bad, adds to its importance.
+    The reliability of a fact is its confidence, that of a procedure its success rate, that of other memories 1. An
+    event's emotional valence, good or bad, adds to its importance.
     """
     valence = np.abs(columns.wholes("emotional_valence", 0))
     values = np.minimum(columns.wholes("importance", 5) + valence, 10).astype(np.float64)
@@ -169,7 +169,7 @@ def importance(columns: Columns) -> NDArray[np.float64]:
 
 
 def access(columns: Columns) -> NDArray[np.float64]:
-    """Accesses and, of procedures, uses on a logarithmic scale: 0 for none, 1 from FULL_ACCESS on."""
+    """Access count, plus the uses of a procedure, on a logarithmic scale: 0 for none, 1 for FULL_ACCESS or more."""
     counts = columns.wholes("access_count", 0) + columns.wholes("usage_count", 0)
     scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
     return np.minimum(scaled, 1.0)
@@ -191,7 +191,7 @@ def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
 def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
     """Which candidates are tasks that come before others of their type: overdue, or due on the day of `as_of`.
 
-    asked: for a prompt or a question about tasks. If not, tasks overdue by more than LONG_OVERDUE do not come first.
+    asked: whether tasks are asked for. If not, tasks overdue by more than LONG_OVERDUE do not come first.
     """
     due = due_today(candidates, as_of)
     return due if asked else due & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
@@ -207,11 +207,11 @@ def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
 
 
 def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: Numbers) -> NDArray[np.float64]:
-    """Share of the best hits' distinctive terms in each candidate, shape (candidates,), in [0, 1]; 1 for the most.
+    """How much each candidate shares of the best hits' distinctive terms, in [0, 1]; the highest value is 1.
 
     Pseudo-relevance feedback after RM3 (Abdul-Jaleel et al., "UMass at TREC 2004"), with document frequencies taken
     from the candidates. A term weighs the squared scores of the hits that contain it times its IDF. Terms of the query
-    are left out: similarity has counted them.
+    are left out, because similarity has counted them.
     """
     terms: Numbers = candidates.columns.column(TERMS)
     length_norm = 1.0 / (1.0 + candidates.columns.wholes("tokens.count", 0) / HALF_LENGTH)
@@ -244,9 +244,9 @@ def update_boosts(
 ) -> NDArray[np.float64]:
     """What to add to `raised` so that an update stands above the facts that it replaces, shape (candidates,).
 
-    An update is a short later statement by the same speaker, as far as both are known; a turn must give a value. Only
-    the best UPDATE_WINDOW are compared, so the order of the rest stays. candidates: in the order of their ids. raised:
-    `scores`, some of them raised by links; whether two are about the same is judged by `scores`.
+    An update is a later, short statement with a score that is not much lower, by the same or an unknown speaker. A turn
+    that updates another turn must also give a value. Only the UPDATE_WINDOW best candidates are compared. candidates:
+    in the order of their ids. raised: `scores` after some were raised by links.
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
@@ -271,9 +271,9 @@ def newest_first(
 ) -> NDArray[np.float64]:
     """`scores`, raised so that of each pair of contested candidates the newer one stands first, shape (candidates,).
 
-    contested: pairs of ids. Those that contest the same older one stand newest first, too. A pair keeps its order if
-    one of the two is no candidate, or if both come from sessions and the newer one has less than CONTESTED_MIN_RATIO of
-    the older one's score.
+    contested: pairs of ids. If several contest the same older one, they stand newest first, too. A pair keeps its order
+    if one of the two is no candidate, or if both come from sessions and the newer one has less than CONTESTED_MIN_RATIO
+    of the older one's score.
     """
     if not contested:
         return scores
@@ -296,10 +296,10 @@ def newest_first(
 
 
 def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
-    """The least score of every memory that `memories` link to, by id: a share of the linking hit's score.
+    """The score that each memory linked from `memories` gets at least, by id: a share of the linking hit's score.
 
-    A contradiction raises no score: it says nothing of what helps, and `newest_first` orders it. The share is
-    LINK_SHARE times the strength of the link. scores: of the linking hits, by id.
+    The share is LINK_SHARE times the strength of the link. Contradictions are left out: `newest_first` orders them.
+    scores: the score of each linking hit, by id.
     """
     least: dict[str, float] = {}
     for memory_id, memory in memories.items():

@@ -49,9 +49,9 @@ def similarity(
 ) -> NDArray[np.float64]:
     """Similarity of each candidate, shape (candidates,), in [0, 1].
 
-    dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown.
-    A leg that is None was not searched; its share goes to the others. This is a convex combination of min-max
-    normalised scores, as in Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023).
+    dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown. A
+    search that was not made is None; its share goes to the others. This is a convex combination of min-max normalised
+    scores, as in Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023).
     """
     parts: list[tuple[float, NDArray[np.float64]]] = []
     shares = SHARES if late is not None else SHARES_WITHOUT_LATE
@@ -102,7 +102,7 @@ def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[n
 
 
 def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight of each query token, summing to 1. cosines: best cosines, shape (candidates, tokens).
+    """Weight of each query token, summing to 1. cosines: of each candidate with each token, shape (candidates, tokens).
 
     A token that few candidates match well weighs more than one that all match alike.
     """

@@ -141,11 +141,11 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HitColumns:
-    """Columns about the hits, with their values from filling the budgets.
+    """For each hit, what its row in the receipt needs.
 
-    listed: whether the receipt lists the hit. tokens: of its entry, -1 if it was not offered to a budget. groups:
-    position of its group heading in `headings`. places: its place among the working items, -1 for other types. fits:
-    whether there was room left for it.
+    listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a budget. groups:
+    position of its group heading in `headings`. places: its place among the working items; -1 for other types. fits:
+    whether it would fit into the tokens left over.
     """
 
     listed: NDArray[np.bool_]
@@ -271,7 +271,7 @@ def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
 
 
 def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_CandidateRow]:
-    """Rows of the candidates at `positions`, with the members that all have; tokens as stored with the memories."""
+    """Rows of the candidates at `positions`, with the members that every row has; tokens are the stored counts."""
     signals = ranked.signals[_SIGNAL_ROWS][:, positions] if len(ranked.signals) else ranked.signals[:, positions]
     columns = ranked.candidates.columns.take(positions)
     certainty = np.full(len(positions), np.nan) if ranked.certainty is None else ranked.certainty[positions]

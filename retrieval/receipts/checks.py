@@ -1,7 +1,7 @@
 """Verification of a receipt, stored or in a file: its values are computed again from what it recorded.
 
 Each check is a function from a receipt to the faults that it found, as messages; no fault means that the check passed.
-It needs neither store nor network.
+Verification needs neither store nor network.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class TokenizerName(ReceiptPart):
 
 
 class ReceiptBudgets(ReceiptPart):
-    """Tokens for each type: by the policy table, after the shift by intent, after unused ones went to other types."""
+    """Tokens of each type. initial: by the policy table. shifted: moved by the query's intent. final: as used."""
 
     initial: dict[MemoryType, int]
     shifted: dict[MemoryType, int]
@@ -39,8 +39,8 @@ class ReceiptBudgets(ReceiptPart):
 class FillTerms(ReceiptPart):
     """Inputs of filling a budget: its limits, and the tokens of headings and wrapper.
 
-    used: tokens of each type in the context. sight: number of listed candidates that count as demand. unlisted: tokens
-    of the unlisted candidates that count as demand, by type. due_tokens: of the tasks that were due.
+    used: tokens of each type in the context. sight: how many listed candidates count as demand. unlisted: tokens, by
+    type, of unlisted candidates that count as demand. due_tokens: tokens of the tasks that were due.
     """
 
     total: int

@@ -2,8 +2,7 @@
 
 An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. A reader
 waits for receipts that are not written yet. Receipts still queued when the process is killed are lost; the chain stays
-valid without them. While the store may be away, an answer does wait, so that it can report that it has no receipt. This
-is the one place of the package that may degrade.
+valid without them. While the store may be away, an answer does wait, so that it can report that it has no receipt.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ class ReceiptRecorder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingReceipt:
-    """A queued receipt. promised: whether its answer is sent, with the receipt's id, before it is written."""
+    """A queued receipt. promised: whether the answer with its id is sent before the receipt is written."""
 
     tenant: str
     id: str

@@ -69,7 +69,7 @@ class Receipts:
     async def replay(self, tenant: str, receipt_id: str, *, bound: bool = False) -> ReplayAnswer:
         """Repeat the request of a receipt as of its time, with its recorded access counts; compare the results.
 
-        bound: reach the working items of the request's agent only.
+        bound: whether only working items of the request's agent are read.
         """
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)
@@ -164,7 +164,7 @@ def _context(renderer: Renderer, receipt: Receipt, shown: list[ShownMemory]) -> 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedReceipt:
-    """A receipt (before) and that of the same request now (after). memories: candidates that still exist, by id."""
+    """A receipt (before) and the receipt of its replay (after). memories: candidates that still exist, by id."""
 
     before: Receipt
     after: Receipt

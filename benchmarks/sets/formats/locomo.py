@@ -60,7 +60,7 @@ class Sample(msgspec.Struct):
 
 
 def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set of turns and, if there are observations, that of observations. limit: conversations. Raises BadSource."""
+    """The set of turns and, if there are any, the set of observations. limit: most conversations. Raises BadSource."""
     turns, facts = Prepared("locomo_turns"), Prepared("locomo_observations")
     for index, sample in enumerate(read_json(path, list[Sample])[:limit]):
         _add(sample, f"{path}[{index}]", turns, facts)
