@@ -1,7 +1,7 @@
 """The English words of the calendar: months, weekdays, numbers and units, as patterns and as values.
 
-They serve to find times in queries (`retrieval.query.named_times`) and in statements. The words are those of
-`lexicon.toml`, with which due times are read too. The patterns have no groups and are in lower case: compile them with
+They are used to find times in queries (`retrieval.query.named_times`) and in statements. The words come from
+`lexicon.toml`, which the parser of due times uses too. The patterns have no groups and are in lower case: compile with
 IGNORECASE to match text as written.
 """
 
@@ -42,7 +42,7 @@ DAYS_PER_UNIT: Mapping[str, int] = MappingProxyType({"day": 1, "week": 7, "month
 
 
 def number_of(words: str) -> float:
-    """The number in `words`: digits, a COUNT_WORD, "half a" or "half an". Raises KeyError for other words."""
+    """The number that `words` states: digits, a COUNT_WORD, "half a" or "half an". Raises KeyError for other words."""
     plain = " ".join(words.lower().split())
     return float(plain) if plain[0].isdigit() else _NUMBERS[plain]
 
@@ -91,16 +91,16 @@ class Length:
         return Length(self.minutes + other.minutes, self.days + other.days, self.months + other.months)
 
     def times(self, factor: float) -> Length:
-        """`factor` times as long."""
+        """The length multiplied by `factor`."""
         return Length(self.minutes * factor, self.days * factor, self.months * factor)
 
     def later(self, day: date) -> date:
-        """The day that is this length after `day`. Half a month is 15 days; minutes do not count."""
+        """The day that is this length after `day`. Half a month counts as 15 days; minutes are ignored."""
         return months_later(day, int(self.months)) + timedelta(days=round(self.days + self.months % 1 * 30))
 
 
 def length_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The length at token `i`, such as "1h15m" or "an hour and a half", and the position after it; None without one."""
+    """The length at token `i`, such as "1h15m" or "an hour and a half", and the position after it; or None."""
     i = words.after("about", i)
     noun = words.after("about", words.after("article", i))
     if words.is_a("half", noun) and (unit := unit_at(words, words.after("article", words.after("half", noun)))):
@@ -127,7 +127,7 @@ def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
 
 
 def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Length, int]:
-    """`whole` plus the rest at token `j`: "and a half", "15 minutes" or "et quart"; and the position after it."""
+    """`whole` plus a fraction at token `j`, "and a half", "15 minutes" or "et quart"; and the position after it."""
     if half := _and_a(words, "half", j):
         return whole.plus(unit.times(0.5)), half
     k = words.after("and", j)

@@ -1,6 +1,6 @@
-"""A circuit breaker by share of failures, for calls to another server. It does no I/O and knows no server.
+"""A circuit breaker for calls to a server, opened by the share of calls that fail. Does no I/O.
 
-The libraries that were looked at (pybreaker 1.4, aiobreaker 1.2, purgatory 3.0) open after a number of failures in a
+The libraries compared (pybreaker 1.4, aiobreaker 1.2, purgatory 3.0) open after a number of failures in a
 row, so a server that answers every other call never opens them.
 """
 
@@ -23,7 +23,7 @@ OPEN_S = 5.0
 
 
 class BreakerState(StrEnum):
-    """closed: calls pass. open: they are refused. half_open: the next call decides."""
+    """closed: calls pass. open: calls are refused. half_open: one call may pass; success closes the breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -34,7 +34,7 @@ class BreakerState(StrEnum):
 class CircuitBreaker:
     """Opens when at least half of the last calls failed; closes after a successful one.
 
-    clock: monotonic seconds. min_calls: outcomes that it needs before it opens.
+    clock: monotonic seconds. min_calls: the breaker does not open before this many calls were recorded.
     """
 
     clock: Callable[[], float]
@@ -44,7 +44,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """What happens to the next call."""
+        """The current state: whether the next call passes, is refused or is a trial."""
         if self._opened_at is None:
             return BreakerState.CLOSED
         return BreakerState.OPEN if self.clock() - self._opened_at < OPEN_S else BreakerState.HALF_OPEN
@@ -55,7 +55,7 @@ class CircuitBreaker:
         return self._opened_at is not None
 
     def allow(self) -> bool:
-        """Whether a call may be tried. After OPEN_S one call may; its outcome decides about the others."""
+        """Whether a call may be made. OPEN_S after opening, one call may: if it succeeds, the breaker closes."""
         if self.state is BreakerState.OPEN:
             return False
         if self._opened_at is not None:

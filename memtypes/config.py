@@ -16,7 +16,7 @@ Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class InvalidConfigFile(RemembrancerError):
-    """A configuration file can't be used; the message names file, key, value and what is allowed."""
+    """A configuration file can't be used; the message names the file, the key, its value and the values allowed."""
 
 
 def read_policies(path: Path | None) -> Policies:
@@ -53,7 +53,7 @@ def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML loader that refuses keys that are not strings, and repeated keys, of which YAML would use the last."""
+    """YAML loader that refuses keys that are not strings, and repeated keys (plain YAML would use the last one)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
         """Return the mapping of a YAML node. Raises YAMLError for a repeated key or one that is not a string."""

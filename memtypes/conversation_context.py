@@ -1,8 +1,8 @@
-"""Conversation context: the few turns just before a turn in its session, which influence its embedding.
+"""Conversation context: a turn is embedded together with the few turns just before it in its session.
 
-"Yes, since last week!" says little by itself. Embedded together with the turns before it, its vectors match what it is
-about (Günther et al. 2024, "Late chunking", here with the preceding turns alone). Facts are embedded alone. Both were
-measured to work best.
+"Yes, since last week!" says little by itself. Embedded with the turns before it, it is found by queries on its topic
+(Günther et al. 2024, "Late chunking", here with the preceding turns alone). Facts are embedded alone. Both choices gave
+the best results in measurements.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memo
 
 
 def text_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> str:
-    """The text of the `turns` just before `memory`; empty without context.
+    """The text of those of `turns` that come just before `memory`; empty if there are none.
 
-    A turn that is private to its session is no context for one that the whole namespace finds.
+    If `memory` is visible to the whole namespace, turns that are private to the session are left out.
     """
     private = memory.visibility is Visibility.SESSION
     before = [turns[position] for position in positions_before(memory) if position in turns]
@@ -88,7 +88,7 @@ def text_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallTurns:
-    """The turns of one write call by position: each may be context of others. rejected: positions of rejected turns."""
+    """The turns of one write call, by position; each may be context of later ones. rejected: the rejected positions."""
 
     turns: dict[TurnPosition, Memory] = field(default_factory=dict)
     rejected: set[TurnPosition] = field(default_factory=set)
@@ -122,9 +122,9 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[InContext]:
-        """For each of `memories` the text to embed and, apart from it, the text of the turns before it.
+        """For each of `memories`, the text to embed and, separately, the text of the turns before it.
 
-        turns: used instead of the stored turns at their positions. ignored: ids of stored turns not used as context.
+        turns: replace the stored turns at the same positions. ignored: ids of stored turns not used as context.
         """
         known = {**dict(by_position(memories)), **(turns or {})}
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))
@@ -133,7 +133,7 @@ class ConversationContext:
         return [InContext(memory.embedding_text(), text_before(memory, known)) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
-        """Stored turns, other than `memories`, that have one of `memories` as context."""
+        """The stored turns that have one of `memories` as context; `memories` themselves are left out."""
         ids = {memory.id for memory in memories}
         after = dict.fromkeys(position for memory in memories for position in positions_after(memory))
         return [turn for turn in await self._turns_at(scope, list(after)) if turn.id not in ids]
@@ -150,7 +150,7 @@ class ConversationContext:
 
 
 async def in_context_everywhere(store: MemoryStore, memories: Sequence[Memory]) -> list[InContext]:
-    """The text to embed and its context for each of `memories`, in order; they may be of several namespaces."""
+    """Like `ConversationContext.in_context`, but `memories` may belong to several namespaces."""
     scopes: dict[Scope, list[Memory]] = {}
     for memory in memories:
         scopes.setdefault(Scope(memory.tenant, memory.namespace), []).append(memory)

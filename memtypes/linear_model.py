@@ -57,13 +57,13 @@ class LinearModel:
         return softmax(self.scores(features))
 
     def scores(self, features: FloatArray) -> FloatArray:
-        """Logarithm of the probability of each class up to a constant, (texts, classes)."""
+        """Logarithm of the probability of each class plus a constant of each text, (texts, classes)."""
         scores: FloatArray = features @ self.weights.T + self.bias
         return scores
 
 
 def softmax(scores: FloatArray) -> FloatArray:
-    """The probabilities for rows of scores."""
+    """Each row of scores as probabilities, which sum to 1."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     probabilities: FloatArray = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
@@ -76,7 +76,7 @@ def from_binary(classes: Sequence[str], weights: FloatArray, bias: float) -> Lin
 
 
 def hashed(terms: Iterable[str], size: int) -> FloatArray:
-    """A vector of `size` numbers that count `terms`: the hash of a term says which number it changes, and its sign.
+    """A vector of `size` numbers that count `terms`: the hash of a term selects a number, and adds 1 or -1.
 
     Counts are replaced by their square roots, and the vector is scaled to length 1. Source: Weinberger et al., Feature
     Hashing for Large Scale Multitask Learning, 2009.

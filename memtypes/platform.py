@@ -28,9 +28,9 @@ def dies_with_parent(command: Sequence[str]) -> list[str]:
 
 
 def is_listening(address: Path) -> bool | None:
-    """Whether the process that listens on a Unix socket runs: False if it is gone or stopped by a signal.
+    """Whether the process that listens on a Unix socket is running: False if it has ended or a signal stopped it.
 
-    None where the system does not tell: not Linux, or a process of another container.
+    None if the system does not tell: on macOS, or for a process of another container.
     """
     if sys.platform != "linux":
         return None

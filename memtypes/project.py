@@ -38,11 +38,11 @@ _QUOTED_OR_COMMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|\s*[#;].*')
 def project_namespace(cwd: str) -> str:
     """The namespace of the project that the folder `cwd` belongs to.
 
-    If the project's root has an override file, the file names the namespace. If not, the namespace is the name and hash
-    of the first of these that exists: the remote `origin`, else the first remote, so that clones share a namespace; the
-    folder that the worktrees of a repository share; the folder itself. For a folder that does not exist here, because
-    the client runs on another machine, it is the name and hash of the path. Raises InvalidRequest for a path that is
-    not absolute and for an override file that cannot be used.
+    If the project's root has an override file, that names the namespace. Otherwise the namespace consists of the name
+    and hash of the first of these that exists: the remote `origin`, or else the first remote, so that clones share a
+    namespace; the folder that the worktrees of a repository share; the folder itself. For a folder that does not exist
+    here, because the client runs on another machine, the path is used. Raises InvalidRequest for a path that is not
+    absolute and for an invalid override file.
     """
     path = _normal(cwd)
     if not path.startswith("/") or not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises for long paths
@@ -129,7 +129,7 @@ def _override(text: str) -> str:
 
 
 def _common_folder(entry: Path) -> Path | None:
-    """The folder that a repository's worktrees share. entry: its folder or file `.git`; None if it is not one."""
+    """The folder that a repository's worktrees share; None if `entry`, a folder or file `.git`, is of no repository."""
     folder: Path | None = entry
     if (link := _text(entry)) is not None:
         target = link.strip().removeprefix("gitdir:").strip()

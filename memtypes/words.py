@@ -1,6 +1,6 @@
-"""Tokens of a text with what each may mean in its language: a number, a weekday, "before", a cue of the past ...
+"""Tokens of a text and what they may mean in its language: a number, a weekday, "before", a cue of the past ...
 
-The words are data, `lexicon.toml`; a language is added by a section there. Pure; knows no clock and no grammar.
+The words are in `lexicon.toml`; to add a language, add a section there. Does no I/O, reads no clock, knows no grammar.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _CUES: Final = frozenset(("cause", "present", "order", "taste", "promise", "trai
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word, number or mark. text: as written. plain: in lower case without accents. start: its place in the text."""
+    """A word, number or mark. text: as written. plain: in lower case without accents. start: its offset in the text."""
 
     text: str
     kind: str
@@ -80,7 +80,7 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The tokens of a text and their meanings. Positions count tokens; those outside of the text mean nothing."""
+    """The tokens of a text and their meanings. A position is a token's index; outside the text, nothing is found."""
 
     text: str
     tokens: Sequence[Token]
@@ -163,7 +163,7 @@ def plain(word: str) -> str:
 
 
 def read_words(text: str) -> Words:
-    """The words of `text` in the language that most of them belong to; English where none does."""
+    """The tokens of `text`, read in the language that most of its words belong to; in English if no language fits."""
     text = unicodedata.normalize("NFC", text.replace("\u2019", "'"))
     tokens = _tokens(text)
     japanese = _JAPANESE.search(text) is not None
@@ -205,7 +205,7 @@ def _parts(token: Token, language: Language) -> Iterator[Token]:
 
 
 def _cut(token: Token, language: Language) -> int:
-    """Where a compound of a day and a part of the day, such as Samstagabend, is split; 0 for other tokens."""
+    """The offset at which a compound of a day and a part of the day (Samstagabend) is split; 0 for other tokens."""
     word = token.plain
     if (
         token.kind != "word"
@@ -262,7 +262,7 @@ def _keys(token: Token) -> Sequence[str]:
 
 
 def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Kind, value and text of each phrase. The value is the position in a row that is a list, the key in a table."""
+    """Kind, value and text of each phrase. The value is the index in its row if that is a list, the key if a table."""
     for kind, row in rows.items():
         if kind in _RULES or isinstance(row, bool):
             continue

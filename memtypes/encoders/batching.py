@@ -76,16 +76,16 @@ class _Call(Generic[In, Out]):
 
 
 class Batcher(Generic[In, Out]):
-    """One worker thread that runs `work` on batches of the inputs of many callers, with a bounded queue.
+    """A worker thread that collects the inputs of many callers in a bounded queue and runs `work` on batches of them.
 
-    Waiting callers share batches. A long call is done in several batches, so that later calls need not wait for all of
-    it. work: returns one output for each input, in order; called by the worker thread alone.
+    A batch may contain inputs of several callers. A long call is split into several batches, so that later calls need
+    not wait for all of it. work: returns one output for each input, in order; only the worker thread calls it.
     """
 
     def __init__(
         self, name: str, work: Callable[[Sequence[In]], Sequence[Out]], *, batch_size: int, max_waiting: int
     ) -> None:
-        """Start the thread. name: used in errors. max_waiting: most inputs in the queue; more raise Overloaded."""
+        """Start the thread. name: for errors. max_waiting: inputs that the queue may have; more raise Overloaded."""
         self._name = name
         self._work = work
         self._batch_size = batch_size
@@ -101,8 +101,8 @@ class Batcher(Generic[In, Out]):
     async def run(self, inputs: Sequence[In]) -> list[Out]:
         """Return one output for each input, in order.
 
-        Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and what `work` raises. A call
-        larger than the queue is accepted if nothing else waits. A cancelled call leaves the queue.
+        Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and any error of `work`. A call
+        with more inputs than the queue allows is accepted if the queue is empty. A cancelled call leaves the queue.
         """
         if not inputs:
             return []
@@ -186,9 +186,9 @@ class Batcher(Generic[In, Out]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSettings:
-    """Sizes of an embedder's batches, queues and cache. batch_size, query_batch_size: texts in a batch of each kind.
+    """Sizes of an embedder's batches, queues and cache. batch_size, query_batch_size: texts in a batch.
 
-    waiting_queries, waiting_documents: texts in each queue before Overloaded is raised. cached_queries: distinct
+    waiting_queries, waiting_documents: texts that a queue may have; more raise Overloaded. cached_queries: distinct
     queries whose embeddings are cached; the least recently used is dropped first.
     """
 

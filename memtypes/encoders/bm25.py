@@ -5,9 +5,9 @@ The average length is a constant, so a document's weights never depend on other 
 How a text, in any script, becomes words:
 
 - It is split at anything that is not a letter, digit or mark, and lower-cased without accents: "Café" matches "cafe".
-- A compound gives itself and its parts, so that exact and loose mentions both match: `getUserName` gives getusername,
+- A compound yields itself and its parts, so that the whole and its parts both match: `getUserName` yields getusername,
   get, user and name. `v1.2.3`, `foo_bar`, `dry-run` and `src/main.py` are compounds too.
-- Scripts without blanks (Han, kana, Thai and their neighbours) and Hangul give every character and every pair of
+- Scripts without blanks (Han, kana, Thai and related ones) and Hangul yield every character and every pair of
   adjacent characters.
 """
 
@@ -85,7 +85,7 @@ class Bm25Encoder(SparseEncoder):
         self._terms: dict[str, int] = {}
 
     def encode_query(self, text: str) -> SparseVector:
-        """Return weight 1 for each distinct term; question words count only if there are no other words."""
+        """Return weight 1 for each distinct term; question words are left out unless there are no other words."""
         query = list(words(text))
         content = [word for word in query if word not in QUESTION_WORDS] or query
         return _vector(dict.fromkeys(self._terms_of(content), 1.0))
@@ -113,7 +113,7 @@ class Bm25Encoder(SparseEncoder):
 
 
 def _vector(weights: Mapping[int, float]) -> SparseVector:
-    """Sparse vector of weights by term id. Words whose ids collide were counted as one term."""
+    """Sparse vector of weights by term id. Words with the same id (a CRC-32 collision) are counted as one term."""
     terms = sorted(weights)
     values = [weights[term] for term in terms]
     return SparseVector(np.array(terms, dtype=np.uint32), np.array(values, dtype=np.float32))
@@ -147,7 +147,7 @@ def _compound(compound: str) -> Iterator[str]:
 
 
 def _unspaced(compound: str) -> Iterator[str]:
-    """Every character and adjacent pair in scripts without blanks, and whole words of other scripts."""
+    """In scripts without blanks, every character and every pair of adjacent ones; in other scripts, whole words."""
     for piece in _PIECE.finditer(compound):
         run = piece["run"]
         if run is None:

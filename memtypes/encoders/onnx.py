@@ -1,8 +1,8 @@
 """The default embedder: a prepared int8 encoder in onnxruntime, with one thread for queries and one for documents.
 
-Every text is a separate run. Measured on one thread, batches gain at most 6 % at 60 tokens and lose 5 % at 200. And
-int8 activations share one scale in a run: batched with 7 others, a text's vector changed by a cosine distance of up to
-.03, depending on those texts. Alone, a text always gets the same vector.
+Every text is a separate run of the model. On one thread, batches were measured to be at most 6 % faster at 60 tokens,
+and 5 % slower at 200. Also, int8 activations share one scale in a run: in a batch with 7 other texts, a text's vector
+changed by a cosine distance of up to .03, depending on the others. Run alone, a text always gets the same vector.
 
 The encoder is a directory of files with a manifest; `memtypes.encoders.setup.prepare` builds it.
 """
@@ -108,9 +108,9 @@ def read_manifest(directory: Path) -> Manifest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OnnxModel:
-    """A loaded encoder; several threads may embed at once. start, end: special tokens around every text.
+    """A loaded encoder; several threads may embed at once. start, end: the special tokens before and after every text.
 
-    outputs: names of the graph's outputs; a graph with too few layers has no middle states.
+    outputs: names of the graph's outputs; graphs with too few layers do not have the output of a middle layer.
     """
 
     session: onnxruntime.InferenceSession
@@ -145,7 +145,7 @@ class _OnnxModel:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the vectors: by the manifest, and by the projection of token vectors if there is one."""
+        """The manifest's fingerprint, followed by a hash of the projection of token vectors if there is one."""
         if self.projection is None:
             return self.manifest.fingerprint
         digest = hashlib.sha256(np.ascontiguousarray(self.projection).tobytes()).hexdigest()
@@ -178,7 +178,7 @@ class _OnnxModel:
     def _run(
         self, tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return the sentence vector and the last states of `tokens`, of unit length, and their middle states."""
+        """Return the sentence vector, the last layer's states (both of unit length) and a middle layer's states."""
         ids = np.array([[self.start, *tokens, self.end]], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         try:
@@ -196,10 +196,10 @@ def _beginning(states: NDArray[np.float32]) -> TokenStates:
 
 
 def with_output(model: bytes, name: str) -> bytes:
-    """The ONNX model with the float32 tensor `name` of its graph among the graph's outputs.
+    """The ONNX model `model` with its float32 tensor `name` as an additional output.
 
-    Protobuf joins the repeated fields of messages that follow each other, so the output is appended: ModelProto.graph
-    is field 7, GraphProto.output 12, ValueInfoProto.name 1 and type 2, and the type says element type 1, float32.
+    Protobuf merges concatenated messages, so the output is appended to the bytes. Field numbers: ModelProto.graph is
+    7, GraphProto.output 12, ValueInfoProto.name 1 and type 2; element type 1 is float32.
     """
     value = _field(1, name.encode()) + _field(2, _field(1, b"\x08\x01"))
     return model + _field(7, _field(12, value))
@@ -234,8 +234,8 @@ def token_projection(dimensions: int) -> NDArray[np.float32]:
 
     A subsampled randomised Hadamard transform: each block of 128 dimensions gets random signs and is mixed by a
     Hadamard matrix, and the blocks are added (Ailon and Chazelle, "The fast Johnson-Lindenstrauss transform", 2009).
-    It preserves expected cosines and is the same on every machine. Against a projection fitted to the texts it costs
-    .01 R@10 of late interaction alone, as a random rotation does; a fitted one would depend on the machine's rounding.
+    It preserves expected cosines and is the same on every machine. Late interaction alone loses .01 R@10 against a
+    projection fitted to the texts, as with a random rotation; but a fitted one depends on the machine's rounding.
 
     Raises ValueError unless `dimensions` is a multiple of 128.
     """

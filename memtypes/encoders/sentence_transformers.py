@@ -1,4 +1,4 @@
-"""The embedder to choose instead of the default: any sentence-transformers model by name or path, on the CPU or a GPU.
+"""The alternative embedder: any sentence-transformers model, by name or path, on the CPU or a GPU.
 
 The only module that knows sentence-transformers. It is imported when an embedder is opened, so importing this module
 does not load torch.
@@ -92,7 +92,7 @@ def _encode(model: Any, texts: list[str], batch_size: int) -> NDArray[np.float32
 
 
 def _weights_hash(model: Any) -> str:
-    """SHA-256 of all parameters and buffers of a model: the same wherever it was loaded from."""
+    """SHA-256 of all parameters and buffers of a model; it does not depend on where the model was loaded from."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

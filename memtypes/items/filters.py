@@ -1,8 +1,8 @@
 """Filters of items by their values: LangGraph's, with JSON's idea of equality.
 
-`{"color": "red", "size": {"$gt": 3}, "owner": {"name": "Ann"}}` holds for an object whose members are like that. A
-missing member counts as null. Numbers are equal by value (1 and 1.0), and never equal true or false. `$gt`, `$gte`,
-`$lt` and `$lte` compare two numbers or two texts, and hold for nothing else.
+`{"color": "red", "size": {"$gt": 3}, "owner": {"name": "Ann"}}` holds for an object whose members meet each condition.
+A missing member counts as null. Numbers are equal by value (1 and 1.0), and never equal true or false. `$gt`, `$gte`,
+`$lt` and `$lte` compare two numbers or two texts; for any other values they do not hold.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _Keys: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """A checked filter: conditions on the members of a value that is an object."""
+    """A validated filter: conditions on the members of a JSON object."""
 
     conditions: Mapping[str, Any]
 
     @classmethod
     def parse(cls, filter_: Mapping[str, Any]) -> ItemFilter | None:
-        """The filter that a caller sent; None for an empty one. Raises InvalidRequest with the path of the fault."""
+        """Validate a caller's filter; None for an empty one. Raises InvalidRequest with the path of the error."""
         count = sum(_check(condition, f"filter.{name}") for name, condition in filter_.items())
         if count > MAX_CONDITIONS:
             raise InvalidRequest(f"has {count} conditions; at most {MAX_CONDITIONS} are allowed", path="filter")
@@ -50,12 +50,12 @@ class ItemFilter:
         return isinstance(value, dict) and _holds(value, self.conditions)
 
     def facts(self) -> list[str]:
-        """Facts (see `facts_of`) that every matching value has, for an index; other values may have them too."""
+        """Facts (see `facts_of`) that every matching value has. Values that do not match may have them too."""
         return [fact(keys, value) for keys, value in _equalities((), self.conditions)]
 
 
 def facts_of(value: Any) -> list[str]:
-    """A digest of each member of an object, and of objects in it, that is a text, a number, true or false.
+    """A digest of each text, number, true or false in an object, with its keys; also in nested objects.
 
     At most MAX_FACTS digests; if there are more, MANY follows.
     """
@@ -72,7 +72,7 @@ def facts_of(value: Any) -> list[str]:
 
 
 def fact(keys: _Keys, value: Any) -> str:
-    """A digest of the fact that the member at `keys` is `value`; equal numbers have equal digests."""
+    """A digest of `keys` and `value`, the value that an object has at these keys; equal numbers have equal digests."""
     exact = int(value) if isinstance(value, float) and value.is_integer() else value
     return hashlib.blake2b(json.dumps([*keys, exact]).encode(), digest_size=12).hexdigest()
 
@@ -133,7 +133,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def _equalities(keys: _Keys, condition: Any) -> Iterator[tuple[_Keys, Any]]:
-    """The keys and the required value of each member that must equal a text, a number, true or false."""
+    """For each condition that requires an exact text, number, true or false: the member's keys and that value."""
     if _operators(condition):
         condition = condition.get("$eq")
         if isinstance(condition, dict):  # equal to an object: its members are no conditions

@@ -1,7 +1,7 @@
-"""The texts of a value that a search by meaning finds it by: those at its index paths, in LangGraph's form.
+"""The texts that are embedded for an item's value: those at its index paths, which have LangGraph's form.
 
-`title`, `author.name`, `parts[0].text`, `parts[*].text`, `*` for every member, `{title,author.name}` for several; `$`
-is the whole value.
+Paths: `title`, `author.name`, `parts[0].text`, `parts[*].text`, `*` for every member, `{title,author.name}` for
+several, `$` for the whole value.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TOKEN = re.compile(r"\[(-?\d+|\*)\]|\{([^{}]*)\}|([^.\[\]{}]+)")
 
 
 def check_index_path(path: str) -> str:
-    """`path` itself; ValueError for one that is not in the form of this module."""
+    """`path` itself; ValueError if it is not an index path."""
     if path != WHOLE:
         if path.startswith(WHOLE):
             raise ValueError("index paths are written without `$`: title, author.name, parts[*].text")
@@ -39,7 +39,7 @@ def check_index_path(path: str) -> str:
 
 
 def texts_at(value: Any, paths: Sequence[str] | None) -> list[str]:
-    """The texts at `paths` of a value, without blank or repeated ones. paths: None for the whole value.
+    """The texts of a value at `paths`, without blank or repeated ones. paths: None for the whole value.
 
     Raises InvalidRequest for more than MAX_TEXTS.
     """
@@ -51,7 +51,7 @@ def texts_at(value: Any, paths: Sequence[str] | None) -> list[str]:
 
 
 def tokenized(path: str) -> list[str]:
-    """The steps of a path. ValueError if it is not in the form of this module."""
+    """The steps of an index path; ValueError if it is not one."""
     steps: list[str] = []
     at = 0
     while at < len(path):
@@ -75,7 +75,7 @@ def _texts(value: Any, path: str) -> Iterator[str]:
 
 
 def _parts(value: Any, steps: Sequence[str]) -> Iterator[Any]:
-    """The values at the end of `steps`."""
+    """The values that `steps` lead to from `value`."""
     if not steps:
         yield value
         return
@@ -100,9 +100,9 @@ def _step(value: Any, step: str) -> Iterator[Any]:
 
 
 def text_of(value: Any) -> str:
-    """A value as text to embed: its texts and numbers, each on a line; short ones after the name of their member.
+    """A value as text to embed: its texts, numbers and flags, one a line; short ones have their member's name in front.
 
-    With JSON's punctuation in the text, searches found a fifth less.
+    With JSON as the text, searches found a fifth less, because of the punctuation.
     """
     lines, length = [], 0
     for line in _lines(value, ""):

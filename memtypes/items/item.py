@@ -1,4 +1,4 @@
-"""Keyed items: JSON values that a program puts under a path and a key, and reads back as they were.
+"""Keyed items: JSON values that a program stores under a path and a key, and reads back unchanged.
 
 An item is not a memory: retrieval does not find it, and nothing changes its value. Its address is its namespace, its
 agent (or none), its path of labels and its key.
@@ -32,7 +32,7 @@ MAX_TTL_S = 10 * 365 * 86_400
 
 
 def _label(text: str) -> str:
-    """`text` itself; ValueError for a dot, which joins the labels of a path in a query, and for NUL."""
+    """`text` itself; ValueError if it contains a dot, which separates the labels of a path, or NUL."""
     if "." in text:
         raise ValueError("a label must not contain a dot, which separates labels in `path=a.b`; encode it, as %2E")
     return _key(text)
@@ -55,7 +55,7 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY), AfterV
 
 
 class ItemAddress(Model):
-    """Where an item is in its namespace, among the items of one agent or of none."""
+    """The path and key of an item, unique among the items of one agent (or of no agent) in a namespace."""
 
     path: Path = ()
     key: Key
@@ -67,9 +67,9 @@ class ItemAddress(Model):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item. agent_id: the agent that it belongs to. score: cosine with the query, if one found it.
+    """An item. agent_id: the agent that it belongs to. score: cosine with the query, if a query found the item.
 
-    index: the paths of the texts that a search by meaning finds it by; None for the whole value, () for no texts.
+    index: paths of the texts that are embedded for vector search; None for the whole value, () for no texts.
     ttl: time to live after the last put, and after the last read that refreshes it.
     """
 
@@ -86,7 +86,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemSearch:
-    """A search for items under a path. vector: of the query; without one, the last updated come first.
+    """A search for items under a path. vector: of the query; without a vector, the last updated items come first.
 
     refresh: restart the time to live of the items that are returned.
     """
@@ -100,7 +100,7 @@ class ItemSearch:
 
 
 class MatchType(StrEnum):
-    """Which labels of a path a condition checks: the first ones (prefix) or the last ones (suffix)."""
+    """Whether a condition checks the first labels of a path (prefix) or the last ones (suffix)."""
 
     PREFIX = "prefix"
     SUFFIX = "suffix"
@@ -130,7 +130,7 @@ class PathListing:
     offset: int = 0
 
     def select(self, paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        """Those of `paths` that this request selects, sorted, without repetitions."""
+        """The `paths` that this request selects, sorted, without repetitions."""
         matching = (path for path in paths if all(condition.holds(path) for condition in self.match))
         return sorted({path[: self.max_depth] for path in matching})[self.offset : self.offset + self.limit]
 

@@ -34,18 +34,18 @@ class ThreadLimits:
 
 @dataclass(frozen=True, slots=True)
 class ThreadSize:
-    """Number of tokens and messages that a thread has, or that a flush may leave in it."""
+    """A number of tokens and of messages: those that a thread has, or those that a flush may leave in it."""
 
     tokens: int
     messages: int
 
     def within(self, goal: ThreadSize) -> bool:
-        """Whether tokens and messages are at most those of `goal`."""
+        """Whether neither tokens nor messages exceed those of `goal`."""
         return self.tokens <= goal.tokens and self.messages <= goal.messages
 
 
 def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
-    """Rank of a turn: the lowest rank + index is evicted first. USE_ORDER: by last use instead. None: never evicted."""
+    """Rank of a turn: the lowest sum of rank and index is evicted first. USE_ORDER: by last use. None: never."""
     if turn.pinned:
         return None
     if eviction.policy is EvictionPolicy.LRU:
@@ -60,7 +60,7 @@ def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
 
 
 def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float) -> bool:
-    """Whether a thread of this size needs a flush: `threshold` times one of its limits is reached."""
+    """Whether a thread needs a flush: its tokens or messages have reached `threshold` times their limit."""
     too_long = limits.tokens is not None and tokens >= threshold * limits.tokens
     return too_long or messages >= threshold * limits.count
 
@@ -79,9 +79,9 @@ def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: 
 
 
 def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize) -> list[Turn]:
-    """The turns to flush so that the rest is within `goal`, oldest first; fewer if the others must stay.
+    """The turns to flush so that the remaining ones are within `goal`, oldest first. Turns that must stay are left out.
 
-    turns: oldest first. used: when each index was last used; higher is later.
+    turns: oldest first. used: order of last use, by turn index; higher is later.
     """
     size = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
     candidates = _candidates(flush, turns, used)
@@ -97,7 +97,7 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
 
 
 def _candidates(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int]) -> list[Turn]:
-    """The turns that may be flushed, in the order of the strategy. Pinned, system and newest turns always stay."""
+    """The turns that may be flushed, in the strategy's order: no pinned or system turns, and not the newest turn."""
     first, last = flush.protected
     free = [turn for turn in turns[first : max(len(turns) - last, 0)] if not turn.pinned and turn.role != "system"]
     if flush.strategy in (FlushStrategy.HYBRID_SUMMARY, FlushStrategy.SIMPLE_FIFO):

@@ -1,4 +1,4 @@
-"""The most important sentences of a conversation that fit into a number of tokens, chosen by rules."""
+"""Chooses, by rules, the most important sentences of a conversation that fit into a number of tokens."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _BONUS = float(_MOST)
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences and lines of `text`, without blank ones, each with single spaces."""
+    """`text` split at sentences and line ends, without blank parts; runs of white space become one space."""
     split = (" ".join(sentence.split()) for sentence in _SENTENCE.split(text))
     return [sentence for sentence in split if sentence]
 
 
 def most_important(lines: Sequence[str], cost: Callable[[str], int], limit: int) -> tuple[list[str], str]:
-    """The highest-scoring of `lines` that together cost at most `limit`, in order; and the best line at any cost.
+    """The lines with the highest scores that together cost at most `limit`, in order; and the best line, at any cost.
 
     Of lines with equal scores, later ones are preferred. Raises ValueError without lines.
     """

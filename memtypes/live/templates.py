@@ -1,4 +1,4 @@
-"""Templates of thread keys, and the keys they give: Jinja's syntax, limited to text and members of five variables."""
+"""Templates of thread keys, in Jinja's syntax, limited to text and the members of five variables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Piece: TypeAlias = str | tuple[str, ...]
 
 
 def checked_template(text: str) -> str:
-    """`text` itself, if it is a template of plain text and members such as {{ session.id }}."""
+    """`text` itself; ValueError unless it contains only plain text and members such as {{ session.id }}."""
     _pieces(text)
     return text
 
@@ -63,10 +63,10 @@ def _path(node: nodes.Node) -> tuple[str, ...]:
 
 
 def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
-    """The thread key of `template` with the values of `variables`. Raises InvalidRequest if it gives no valid key.
+    """The thread key: `template` filled with the values of `variables`. Raises InvalidRequest if the key is invalid.
 
-    Different values give different keys: in a value, "%", control characters, blanks at its ends, and the character
-    that separates it from the next member are percent-encoded.
+    Different values give different keys: in each value, these characters are percent-encoded: "%", control characters,
+    blanks at its ends, and the character that separates it from the next member.
     """
     try:
         pieces = _pieces(template)
@@ -85,7 +85,7 @@ def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
 
 
 def is_key_of(template: str, key: str, agent_id: str) -> bool:
-    """Whether `template` may give `key` for the agent `agent_id`, whatever its other variables are."""
+    """Whether `template` gives `key` for the agent `agent_id` with some values of the other variables."""
     pattern, pieces = "", _pieces(template)
     for piece, separator in zip(pieces, _separators(pieces), strict=True):
         if piece == _AGENT_ID:
@@ -98,7 +98,7 @@ def is_key_of(template: str, key: str, agent_id: str) -> bool:
 
 
 def _separators(pieces: list[_Piece]) -> list[str]:
-    """For each piece that is a member with a later member, the first character of the text after it; for others ""."""
+    """For each piece: the first character of the text after it; "" if the piece is text or the last member."""
     last = max((place for place, piece in enumerate(pieces) if isinstance(piece, tuple)), default=0)
     follows = [*pieces[1:], ""]
     return [
@@ -108,7 +108,7 @@ def _separators(pieces: list[_Piece]) -> list[str]:
 
 
 def _encoded(value: str, separator: str) -> str:
-    """`value` with those characters percent-encoded that would make a key ambiguous or that keys must not have."""
+    """`value` with percent-encoding of characters that keys must not have or that would make a key ambiguous."""
     start, end = len(value) - len(value.lstrip()), len(value.rstrip())
     return "".join(
         char
@@ -119,7 +119,7 @@ def _encoded(value: str, separator: str) -> str:
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
-    """The members of the variable `name`, also nested ones, with their values as texts. Raises InvalidRequest."""
+    """The members of the variable `name`, with nested members, and values as texts. Raises InvalidRequest."""
     if not isinstance(value, Mapping):
         raise InvalidRequest("must be an object such as {'id': ...}", path=f"variables.{name}")
     return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}

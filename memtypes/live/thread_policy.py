@@ -41,7 +41,7 @@ Template = Annotated[str, AfterValidator(checked_template)]
 
 
 def checked_pattern(pattern: str) -> str:
-    """`pattern` itself, if it is valid RE2 and does not match the empty string."""
+    """`pattern` itself; ValueError unless it is valid RE2 and does not match the empty string."""
     if not 1 <= len(pattern) <= MAX_PATTERN:
         raise ValueError(f"a pattern must have 1 to {MAX_PATTERN} characters, has {len(pattern)}")
     try:
@@ -54,9 +54,9 @@ def checked_pattern(pattern: str) -> str:
 
 
 class PolicyType(StrEnum):
-    """What a thread is made for: a limit of tokens, of messages, or a buffer, which is not flushed automatically.
+    """The type of a thread: limited by tokens, limited by messages, or a buffer, which is not flushed automatically.
 
-    All limits of a policy hold, whatever its type. Each of them starts a flush, except in a buffer.
+    All limits of a policy apply, whatever its type. Reaching any of them starts a flush, except in a buffer.
     """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
@@ -65,7 +65,7 @@ class PolicyType(StrEnum):
 
 
 class FlushStrategy(StrEnum):
-    """What a flush removes first: the oldest turns, the least recently used, large unused, or oldest middle ones."""
+    """Which turns a flush removes first: oldest; least recently used; large and long unused; oldest of the middle."""
 
     SIMPLE_FIFO = "simple_fifo"
     LRU = "lru"
@@ -98,10 +98,10 @@ class ContextAllocation(Model):
 
 
 class Flush(Model):
-    """When a thread is flushed, and how. threshold, target: shares of its limits at which a flush starts and ends.
+    """When a thread is flushed, and how. threshold, target: the shares of its limits at which a flush starts and ends.
 
-    keep_first, keep_last: turns that hybrid_summary keeps. oldest: share of turns that it removes at least.
-    llm: summarise removed turns with the summariser endpoint.
+    keep_first, keep_last: how many turns the strategy hybrid_summary keeps at each end. oldest: hybrid_summary
+    removes at least this share of the others. llm: summarise removed turns with the summariser endpoint.
     """
 
     strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO
@@ -115,7 +115,7 @@ class Flush(Model):
 
     @property
     def protected(self) -> tuple[int, int]:
-        """How many of the first and of the last turns always stay; the last are at least 1, the newest turn."""
+        """How many turns at the start and at the end of a thread are never flushed; at the end at least one."""
         hybrid = self.strategy is FlushStrategy.HYBRID_SUMMARY
         return (self.keep_first, max(self.keep_last, 1)) if hybrid else (0, 1)
 
@@ -136,8 +136,8 @@ class Eviction(Model):
 class LockTimes(Model):
     """Time limits of changes to a thread, in seconds; a change that takes longer is cancelled.
 
-    append: for appending a turn or replacing all turns; if a flush of the same call takes longer, it is postponed, and
-    the turn stays. flush: also the TTL of the thread's lock. Appends and clears are atomic scripts and take no lock.
+    append: for appending a turn or replacing all turns; if the flush that this starts takes longer, the flush is
+    postponed and the turn stays. flush: also the TTL of the thread's lock. Appends and clears take no lock.
     """
 
     append: LockTime = 30.0
@@ -146,7 +146,7 @@ class LockTimes(Model):
 
 
 class Privacy(Model):
-    """What a thread does not store. redact: RE2 patterns of texts to mask. never_keep_roles: roles of refused turns."""
+    """What a thread does not store. redact: RE2 patterns of texts to mask. never_keep_roles: turns of these roles."""
 
     redact: list[Annotated[str, AfterValidator(checked_pattern)]] = Field(default_factory=list, max_length=256)
     never_keep_roles: list[Role] = Field(default_factory=list, max_length=64)
@@ -155,7 +155,7 @@ class Privacy(Model):
 class ThreadPolicy(Model):
     """Policy of the threads of one resource: limits, flushing, eviction, key, time to live, privacy.
 
-    ttl: seconds; None for the setting of the service.
+    ttl: seconds; None for the service's default.
     """
 
     type: PolicyType = PolicyType.BUFFER
@@ -205,7 +205,7 @@ class ThreadPolicy(Model):
 
     @property
     def most_turns(self) -> int:
-        """Most turns of a thread: max_turns, by default 50 or, if that is more, max_messages."""
+        """The maximum number of turns of a thread: max_turns if set, else the larger of 50 and max_messages."""
         return self.max_turns or max(DEFAULT_TURNS, self.max_messages or 0)
 
 
@@ -217,7 +217,7 @@ class AccessMode(StrEnum):
 
 
 class ResourceReference(Model):
-    """A resource that an agent may use. key: template of its thread key; by default that of the resource's policy."""
+    """A resource that an agent may use. key: template of the thread key; by default the template in the policy."""
 
     id: Name
     key: Template | None = None
@@ -229,7 +229,7 @@ def _by_id(value: object) -> object:
 
 
 class Agent(Model):
-    """The resources of an agent: one id, several ids with a shared key, or several with their own keys and modes."""
+    """The resources of an agent: one id, several ids with one key for all, or several with a key and mode for each."""
 
     memory: Name | None = None
     memories: list[Annotated[ResourceReference, BeforeValidator(_by_id)]] | None = Field(
@@ -247,7 +247,7 @@ class Agent(Model):
         return self
 
     def references(self) -> tuple[ResourceReference, ...]:
-        """The agent's resources, whichever way they are written."""
+        """The agent's resources as a list, whichever of the three forms the policy file uses."""
         if self.memory is not None:
             return (ResourceReference(id=self.memory, key=self.key),)
         return tuple(each if each.key else each.model_copy(update={"key": self.key}) for each in self.memories or [])

@@ -1,4 +1,4 @@
-"""Workflows: their events, as a caller sends them and as the log stores them, and the state that they fold into.
+"""Workflows: events as callers send them and as the log stores them, and the state computed from the events.
 
 Without I/O; reads no clock.
 """
@@ -47,7 +47,7 @@ _REQUIRED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.
 
 
 def small_json(value: object) -> object:
-    """`value` itself, if it is plain JSON of at most MAX_EVENT_BYTES."""
+    """`value` itself; ValueError unless it is plain JSON of at most MAX_EVENT_BYTES."""
     check_json(value, MAX_EVENT_BYTES)
     return value
 
@@ -68,8 +68,8 @@ Resources = Annotated[dict[Name, Any], Field(max_length=MAX_RESOURCES), AfterVal
 class NewEvent(Model):
     """An event as a caller sends it.
 
-    input, output, error: any JSON. resources, data: values to set in the state by key, whatever the type. reason: why
-    the agent reports it. expected_version: the event is refused if another version is current.
+    input, output, error: any JSON. resources, data: values to set in the state, by key; any event may have them.
+    reason: why the agent reports the event. expected_version: the event is refused if another version is current.
     """
 
     type: WorkflowEventType
@@ -94,7 +94,7 @@ class NewEvent(Model):
         return self
 
     def payload(self) -> dict[str, Any]:
-        """The event's free values, which may contain secrets; None values are left out."""
+        """The event's values that may contain secrets, because callers choose them freely; None values are left out."""
         values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data", "reason")}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -106,7 +106,7 @@ class NewEvent(Model):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of the log. version: its position, from 1; 0 before it is appended."""
+    """An event of the log. version: its position in the log, counted from 1; 0 before it is appended."""
 
     type: WorkflowEventType
     at: datetime
@@ -156,8 +156,8 @@ class WorkflowStatus(StrEnum):
 class OnEnd(StrEnum):
     """What becomes of a workflow's threads and working items when it ends.
 
-    KEEP: they stay until their time to live is over. FLUSH: the threads' turns become memories, and the items end.
-    DELETE: both are deleted, but memories that were made of turns before stay.
+    KEEP: they stay until their time to live is over. FLUSH: the threads' turns become memories, and the items are
+    cleared. DELETE: both are deleted; memories made from their turns earlier stay.
     """
 
     KEEP = "keep"
@@ -186,7 +186,7 @@ _STEP_ENDS = {WorkflowEventType.STEP_COMPLETED: StepStatus.COMPLETED, WorkflowEv
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """State of a step after its last attempt. started_at: None if only its end was reported."""
+    """State of a step in its latest attempt. started_at: None if only its end was reported."""
 
     status: StepStatus
     agent: str | None = None
@@ -213,7 +213,7 @@ class Step:
 class ResourceValue:
     """The newest value of a resource. version, at: version and time of the event that set it.
 
-    values: how many values the workflow has set for it, this one included.
+    values: how many times the workflow has set a value for the resource, this one included.
     """
 
     value: Any
@@ -224,10 +224,10 @@ class ResourceValue:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A status that a workflow had from `at` on. version: of the event that set it. actor: the agent of that event.
+    """A change of a workflow's status at the time `at`. version, actor: version and agent of the event that set it.
 
-    reason: why, cut after MAX_REASON characters: the event's reason, else the one in its data. If the event ended the
-    workflow and has neither, its error, output or input.
+    reason: the event's `reason`, else `reason` in its data, else, if it ended the workflow, its error, output or input;
+    cut after MAX_REASON characters.
     """
 
     status: WorkflowStatus
@@ -257,7 +257,7 @@ def value_text(value: Any) -> str:
 class WorkflowState:
     """State of a workflow after its first `version` events. steps: by id, in order of first appearance.
 
-    changes: every status that it had, the first one first.
+    changes: every change of its status, oldest first.
     """
 
     version: int = 0
@@ -290,7 +290,7 @@ _STATE = TypeAdapter(WorkflowState)
 
 
 def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
-    """The state after `events`, which follow `state` in the log. Folding in two parts gives the same state."""
+    """Apply `events`, which follow `state` in the log. Folding them in two calls gives the same state."""
     steps, resources, data = dict(state.steps), dict(state.resources), dict(state.data)
     version = state.version
     for event in events:

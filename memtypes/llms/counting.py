@@ -1,7 +1,7 @@
 """Token counts from the API of a model's provider.
 
-The text is sent to the provider, so it is asked only if a registry file names its endpoint. A count has one deadline
-from the first byte sent to the last byte read, and an endpoint that fails is not asked again for some seconds.
+The text is sent to the provider, so a provider is asked only if a registry file names its endpoint. One deadline
+covers a request and its answer, and an endpoint that fails is not asked again for some seconds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProviderCounter:
-    """Counts the tokens of a text for a model at the endpoint of its provider. clock: monotonic seconds."""
+    """Counts the tokens of a text by asking the endpoint of the model's provider. clock: monotonic seconds."""
 
     client: httpx.AsyncClient
     models: Models
@@ -77,7 +77,7 @@ class ProviderCounter:
         return tokens
 
     def states(self) -> dict[str, BreakerState]:
-        """The state of each endpoint that was asked, by the host, port and path of its URL."""
+        """The circuit breaker's state for each endpoint that was asked, by the host, port and path of its URL."""
         urls = {url: urlsplit(url) for url in self._breakers}
         return {
             f"{urls[url].netloc.rpartition('@')[2]}{urls[url].path}": each.state for url, each in self._breakers.items()
@@ -131,7 +131,7 @@ def _cohere(text: str, model: str, key: str | None) -> _Request:
 
 
 def _openai(text: str, model: str, key: str | None) -> _Request:
-    """The tokenizer route of servers with OpenAI's API, such as vLLM, SGLang and LiteLLM."""
+    """A request to the tokenizer route of servers with OpenAI's API, such as vLLM, SGLang and LiteLLM."""
     return _bearer(key), {"model": model, "prompt": text}
 
 

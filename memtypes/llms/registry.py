@@ -80,8 +80,8 @@ class CountEndpoint(Model):
 class ProviderEntry(Model):
     """Defaults for the models of a provider.
 
-    detect: prefixes of its models' names. window: context window of models that are not listed. tokenizer: stands
-    in for one that is not available. margin: share by which the model's own count may exceed the stand-in's.
+    detect: prefixes of its models' names. window: context window of models that are not listed. tokenizer: used for
+    models whose own tokenizer is not available. margin: share by which a model's own count may exceed that tokenizer's.
     """
 
     detect: list[Word] = Field(default_factory=list)
@@ -101,9 +101,9 @@ class ProviderEntry(Model):
 class ModelEntry(Model):
     """A model, or a family of models, in a registry file.
 
-    names: its name, then aliases. pattern: an RE2 pattern that further names of the family begin with, in lower case
-    and without the provider's prefix. window: tokens of input and output together. max_input, max_output: most tokens
-    of each; None if only the window limits them. tokenizer: None for the provider's stand-in. source: where the
+    names: its name, then aliases. pattern: an RE2 pattern that matches the beginning of the family's names, in lower
+    case and without the provider's prefix. window: tokens of input and output together. max_input, max_output: maximum
+    tokens of each; None if only the window limits them. tokenizer: None for the provider's. source: where the
     figures come from, and their date.
     """
 
@@ -122,7 +122,7 @@ class ModelEntry(Model):
 
 
 class RegistryFile(Model):
-    """The content of a registry file. sources: descriptions, by the names that entries use for them."""
+    """The content of a registry file. sources: descriptions of sources, by the short names that entries use."""
 
     sources: dict[Word, str] = Field(default_factory=dict)
     providers: dict[Word, ProviderEntry] = Field(default_factory=dict)
@@ -140,7 +140,7 @@ class RegistryFile(Model):
 
 
 class Allocation(Model):
-    """Tokens of a model's context window for each part of a call; together they are at most the window."""
+    """How many tokens of a model's context window each part of a call gets; together at most the window."""
 
     system: int = 0
     history: int = 0
@@ -153,8 +153,9 @@ class Allocation(Model):
 class KnownModel:
     """What the registry knows about a model named in a request.
 
-    window: None if unknown. tokenizer: the available one that counts. margin: 0 if it counts exactly, else the share
-    by which the model's own count may be higher. endpoint: the provider's, which counts tokens. Others: see ModelEntry.
+    window: None if unknown. tokenizer: the available tokenizer that counts for the model. margin: 0 if its counts are
+    exact, else the share by which the model's own count may be higher. endpoint: the provider's endpoint that counts
+    tokens. Other fields: see ModelEntry.
     """
 
     name: str
@@ -211,8 +212,8 @@ class Registry:
     def find(self, name: str) -> KnownModel:
         """Return the model for `name`, listed or not.
 
-        A provider prefix ("openai/gpt-4o") and suffixes of a listed name ("gpt-4o-2024-11-20") are ignored; the longest
-        match of a name or pattern wins, the operator's in case of a tie.
+        A provider prefix ("openai/gpt-4o") and a suffix of a listed name ("gpt-4o-2024-11-20") are ignored. The longest
+        match of a name or pattern wins; in a tie, the operator's.
         """
         if name not in self._found:
             self._found[name] = self._listed(name.lower())
@@ -224,7 +225,7 @@ class Registry:
         return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
     def known(self, name: str, entry: ModelEntry) -> KnownModel:
-        """What is known about the model `name` of `entry`, with its provider's defaults for what the entry omits."""
+        """What is known about the model `name`: the fields of `entry`, or its provider's defaults for missing ones."""
         defaults = self.providers.get(entry.provider, ProviderEntry())
         tokenizer, margin = defaults.tokenizer, defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
@@ -262,9 +263,9 @@ class Registry:
         return max(matches)[1] if matches else "unknown"
 
     def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
-        """The entry with the longest match in `name`, and its name that matches; its first if only the pattern does.
+        """The entry with the longest match in `name`, and its name that matched (the first if only the pattern did).
 
-        Matches are looked for after the last slash of `name`, or in all of it if the entry's own names have slashes.
+        Only the part after the last slash of `name` is searched; all of `name` if the entry's names have slashes.
         """
         bare = name.rsplit("/", 1)[-1]
         matches = [
@@ -284,7 +285,7 @@ def _letters(name: str) -> str:
 
 
 def _compiled(entry: ModelEntry) -> Any:
-    """One pattern for an entry's names and its own pattern. A match begins a word; no letter or digit follows it."""
+    """One pattern that matches an entry's names and its `pattern`, as whole words only."""
     names = [re.escape(name.lower()) for name in sorted(entry.names, key=len, reverse=True)]
     anything = "|".join([*([f"(?:{entry.pattern})"] if entry.pattern else []), *names])
     options = re2.Options()
@@ -297,7 +298,7 @@ def _with_source(file: RegistryFile, entry: ModelEntry) -> ModelEntry:
 
 
 def _without_names(entries: list[ModelEntry], names: set[str]) -> list[ModelEntry]:
-    """`entries` without the names in `names`; an entry with no other name is left out."""
+    """`entries` without the names in `names`; entries that would have no name left are dropped."""
     remaining = []
     for entry in entries:
         left = [name for name in entry.names if name.lower() not in names]
@@ -316,17 +317,17 @@ def parse_registry(text: str, file: str) -> RegistryFile:
 
 
 class RegistrySource:
-    """Returns the default registry, overridden by a file that may change while the service runs."""
+    """Returns the default registry with the changes of an operator's file, which may change while the service runs."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """path: of the overriding file. Raises InvalidConfigFile if it is invalid now; later, that is only logged."""
+        """path: the operator's file. Raises InvalidConfigFile if it is invalid now; later, that is only logged."""
         self._default = default_file()
         self._path = path
         self._version = self._file_version()
         self._registry = self._read()
 
     def __call__(self) -> Registry:
-        """Return the registry with the file as it is now; the last valid one while it is missing or invalid."""
+        """Return the registry for the current file; while the file is missing or invalid, the last valid registry."""
         version = self._file_version()
         if version != self._version:
             self._version = version

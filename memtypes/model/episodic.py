@@ -29,15 +29,15 @@ _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _moment(value: str) -> str:
-    """`value` itself, if it is a time with an offset."""
+    """`value` itself; ValueError unless it is a time with a UTC offset."""
     _INSTANT.validate_python(value)
     return value
 
 
 class SpokenTurn(TypedDict, total=False):
-    """A turn of a thread that became part of an event, without its text. characters: length of its text in the content.
+    """A thread's turn whose text is part of an event's content. characters: length of that text.
 
-    The other fields are those of a turn; those that it did not have are left out.
+    Except for the text, it has the fields of the turn; fields without a value are left out.
     """
 
     index: Required[_Natural]
@@ -82,13 +82,13 @@ class Episodic(EpisodicFields, Memory):
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
 
     def identity(self) -> tuple[str | None, ...]:
-        """The common identity, the speaker and the day: other speakers or days make the same words another event."""
+        """`Memory.identity` with speaker and day: the same words by another speaker or on another day differ."""
         return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}")
 
     def embedding_text(self) -> str:
         """The date in words, the speaker, the content and its context: "20 January 2023 Friday Gina: I lost my job".
 
-        Questions name dates and speakers in words; each of them is a measured gain in recall.
+        Questions name dates and speakers in words; adding either of them raised the measured recall.
         """
         when = f"{self.created_at.day} {self.created_at:%B %Y %A}"
         who = f"{self.speaker}: " if self.speaker else ""

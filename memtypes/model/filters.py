@@ -55,7 +55,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Condition: `field` op `value`. value: a tuple for any and all, an inclusive pair for between, else a scalar."""
+    """Condition: `field` op `value`. value: a tuple for any and all, (first, last) for between, else a scalar."""
 
     field: str
     op: Op
@@ -125,7 +125,7 @@ def with_states(tree: Filter, instant: datetime) -> Filter:
 
 
 def _in_state(state: object, instant: datetime) -> Filter:
-    """Condition: the memory is in `state` at `instant`, as in `Memory.at`; always false if `state` is not a state."""
+    """Condition: `Memory.at(instant)` has the state `state`; always false if `state` is not the name of a state."""
     over = Compare("state_until", Op.LTE, instant)
     replaced = All((Compare("valid_to", Op.LTE, instant), Not(over)))
     contested = All((Compare("state", Op.EQ, str(State.CONTESTED)), Not(over), Not(replaced)))
@@ -152,7 +152,7 @@ _TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _kind_of(annotation: Any) -> Kind | None:
-    """Kind of a type annotation: of a scalar, or of the elements of a list; None for other types."""
+    """Kind of the values of a type: for a list, of its elements; None for a type without a kind."""
     origin = typing.get_origin(annotation)
     arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
     if origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list):

@@ -13,7 +13,7 @@ _NAMESPACE = uuid.UUID("5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11")
 
 
 def normalise(content: str) -> str:
-    """`content` normalised for comparison: NFC, white space as single blanks, none at the ends.
+    """`content` normalised for comparison: Unicode NFC, each run of white space as one blank, no blanks at the ends.
 
     Case is kept: `tar -C` and `tar -c` are two instructions.
     """
@@ -28,8 +28,8 @@ def content_hash(content: str) -> str:
 def memory_id(scope: Scope, memory_type: str, identity: tuple[str | None, ...]) -> str:
     """The UUIDv5 of a memory in `scope`.
 
-    identity: the values that distinguish memories of this type, such as the normalised content
-    (see `Memory.identity`). The parts are joined as JSON, so no two different tuples give the same name.
+    identity: the values that distinguish memories of this type, such as the normalised content (see
+    `Memory.identity`). They are encoded as JSON before hashing, so different values never give the same text.
     """
     name = json.dumps([scope.tenant, scope.namespace, memory_type, *identity], ensure_ascii=False)
     return str(uuid.uuid5(_NAMESPACE, name))

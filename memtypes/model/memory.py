@@ -96,7 +96,7 @@ class Model(BaseModel):
 
 
 class Source(Model):
-    """Where a memory comes from: a thread and its turns, a file and line, or a caller."""
+    """Where a memory comes from: a thread and its turns, a file and its line, or a caller."""
 
     thread_id: str | None = Field(default=None, max_length=256)
     turns: list[Whole] = Field(default_factory=list, max_length=1000)
@@ -116,7 +116,7 @@ class LinkType(StrEnum):
 
 
 class Link(Model):
-    """A link from a memory to the memory `to` in its namespace. strength: how sure or close the relation is."""
+    """A link from a memory to `to`, another memory of its namespace. strength: how certain or close the relation is."""
 
     to: Name
     type: LinkType
@@ -126,8 +126,8 @@ class Link(Model):
 class State(StrEnum):
     """State of a memory in the current view.
 
-    replaced: its validity has ended, so it has left the view. contested: a `contradicts` link joins it to a current
-    memory, so one of both is probably false. current: every other memory.
+    replaced: its validity has ended, so it is not in the view. contested: a `contradicts` link connects it with a
+    current memory, so one of the two is probably false. current: every other memory.
     """
 
     CURRENT = "current"
@@ -136,9 +136,9 @@ class State(StrEnum):
 
 
 class UpkeepMark(Model):
-    """What upkeep decided about a memory: the job, when, and why.
+    """A decision of upkeep about a memory: which job made it, when, and why.
 
-    into: id of the memory that it was merged into. undone: a caller took it back, so it is not decided again.
+    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is not made again.
     """
 
     job: Literal["promote", "forget", "compact"]
@@ -169,7 +169,7 @@ class Decision(StrEnum):
 
 
 class Tier(StrEnum):
-    """Reliability of a review, by its number of valid votes: two or three, one, or none."""
+    """Reliability of a review: consensus with two or three valid votes, partial with one, fallback with none."""
 
     CONSENSUS = "consensus"
     PARTIAL = "partial"
@@ -179,7 +179,7 @@ class Tier(StrEnum):
 class Vote(Model):
     """Vote of one reviewer on a text. ok: whether it is valid and in time. scores: 1-10, by aspect of the text.
 
-    stand_in: whether a local reviewer gave it in place of the failed vote before it.
+    stand_in: whether it is a local reviewer's vote that replaces the failed vote before it.
     """
 
     reviewer: str
@@ -192,7 +192,7 @@ class Vote(Model):
 
 
 class Reviewed(Model):
-    """Result of a review. importance, relevance, novelty: means over the valid votes with that score, or None."""
+    """Result of a review. importance, relevance, novelty: mean of that score over the valid votes; None without one."""
 
     decision: Decision
     importance: float | None = None
@@ -252,7 +252,7 @@ class Draft(Model):
 
 
 class EarlierText(Model):
-    """A content that a memory had before it was edited, from `since` until `until`."""
+    """An earlier content of an edited memory, which it had from `since` until `until`."""
 
     content: str
     since: Instant
@@ -260,7 +260,7 @@ class EarlierText(Model):
 
 
 class Rewording(Model):
-    """A repetition in other words, merged at the time `at`. id: names it in the call that makes it a memory again."""
+    """A memory in other words that was merged into this one at `at`. id: for the call that makes it a memory again."""
 
     id: str
     content: str
@@ -352,8 +352,8 @@ class Memory(Model):
     def identity(self) -> tuple[str | None, ...]:
         """The values that distinguish two memories of this type in one scope.
 
-        The normalised content and, for a private memory, its session: if such a memory was merged into one of another
-        session, it could not be found from its own.
+        The normalised content and, for a private memory, its session: merged into a memory of another session, it could
+        not be found from its own session any more.
         """
         private_to = self.session_id if self.visibility is Visibility.SESSION else None
         return (normalise(self.content), private_to)
@@ -371,16 +371,16 @@ class Memory(Model):
         return self.content
 
     def at(self, now: datetime) -> Self:
-        """The memory with its state at `now`, computed from its stored times: when one passes, nothing is written."""
+        """The memory with its state at `now`, computed from its stored times. Nothing is written when a time passes."""
         state = state_at(now, self.state, self.valid_to, self.state_until)
         if self.state_until is not None and self.state_until <= now:
             return self.model_copy(update=CURRENT_AGAIN)
         return self if state is self.state else self.model_copy(update={"state": state})
 
     def edited(self, content: str, now: datetime) -> Self:
-        """The memory with the new `content`; its content so far is added to its earlier texts.
+        """The memory with the new `content`; the old content is added to its earlier texts.
 
-        The oldest of them are dropped beyond MAX_EARLIER texts or MAX_CONTENT characters in all.
+        At most MAX_EARLIER earlier texts with MAX_CONTENT characters in total are kept; the oldest are dropped.
         """
         since = self.earlier[-1].until if self.earlier else self.valid_from
         earlier = [*self.earlier, EarlierText(content=self.content, since=min(since, now), until=now)][-MAX_EARLIER:]

@@ -28,9 +28,9 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TypePolicy:
-    """Policy of a type. share: of the long-term budget, 0-1. half_life: of recency's decay; None for no ageing.
+    """Policy of a type. share: its share of the long-term budget, 0-1. half_life: of recency; None for no ageing.
 
-    near: least cosine at which two memories may be the same statement and are compared word by word.
+    near: memories with at least this cosine may state the same and are compared word by word.
     """
 
     visibility: Visibility

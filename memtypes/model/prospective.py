@@ -45,7 +45,7 @@ OPEN: frozenset[Status] = frozenset({Status.PENDING, Status.ACTIVE})
 class ProspectiveFields(BaseModel):
     """The fields that only an intention has.
 
-    due_text: words of the content from which due_at was read. fired_at: when it was last delivered as due.
+    due_text: the words of the content that state due_at. fired_at: when the intention was last delivered as due.
     """
 
     intention_type: IntentionType = IntentionType.TODO
@@ -75,7 +75,7 @@ class Prospective(ProspectiveFields, Memory):
     type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
 
     def identity(self) -> tuple[str | None, ...]:
-        """The common identity, due time and trigger: the same words for another day are another intention."""
+        """`Memory.identity` with due time and trigger: the same words for another day are another intention."""
         due = rfc3339(self.due_at) if self.due_at else None
         return (*super().identity(), due, self.trigger_condition)
 

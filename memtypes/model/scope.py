@@ -32,10 +32,9 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), Afte
 class Scope:
     """Where a call reads and writes: a tenant's namespace, with the session and agent of the caller.
 
-    tenant and namespace bound every read and every write. session_id adds the session's private memories to searches;
-    it does not hide others. agent_id is the agent that the caller acts as; it is recorded in memories that are written.
-    agents: the agents that the caller is bound to. Of working items, it reaches only those of these agents; None among
-    them stands for items of no agent. Empty for a caller that is not bound.
+    tenant and namespace limit every read and every write. session_id: searches also find its private memories.
+    agent_id: the agent that the caller acts as; it is recorded in memories that are written. agents: if not empty, the
+    caller reaches working items of these agents only; None stands for items of no agent.
     """
 
     tenant: str
@@ -60,5 +59,5 @@ class Scope:
 
     @property
     def unbound(self) -> Scope:
-        """The same scope without a bound on agents, for work that a call leaves to the service."""
+        """The same scope for working items of all agents, for work that the service does after a call."""
         return replace(self, agents=())

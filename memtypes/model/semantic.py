@@ -51,9 +51,10 @@ class Semantic(SemanticFields, Memory):
         return f"{self.titled(': ')}{related}"
 
     def line(self) -> str:
-        """The entry in a context: the concept (unless it is the content's first line), the content, and a day.
+        """The entry in a context: the concept (unless it is the content's first line), the content, sometimes a day.
 
-        A fact that replaced or contests another says since when it holds; one that was replaced, until when it held.
+        For a fact that replaced or contests another, the day since which it holds; for a replaced fact, the day until
+        which it held.
         """
         if self.superseded_by is not None and self.valid_to is not None and self.state_until is None:
             return f"{self.titled(': ')} (until {self.valid_to:%Y-%m-%d})"

@@ -27,7 +27,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 class MalformedJson(RemembrancerError):
     """The text is not JSON, or is JSON that parsers could read differently.
 
-    path: of the value in the request. position: of the character at which the error was noticed.
+    path: of the invalid value in the request. position: of the character at which parsing failed.
     """
 
     def __init__(self, message: str, *, path: str = "", position: int = 0) -> None:
@@ -40,7 +40,7 @@ def strict_json(raw: bytes, *, any_integer: bool = False) -> Any:
     """Decode the JSON of a request body, refusing ambiguous text.
 
     any_integer: accept integers of up to MAX_DIGITS digits. Raises MalformedJson for broken text, broken UTF-8, NaN and
-    Infinity, repeated keys, half surrogate pairs and deep nesting; InvalidRequest for numbers beyond 64 bits.
+    Infinity, repeated keys, unpaired surrogates and deep nesting; InvalidRequest for numbers beyond 64 bits.
     """
     try:
         value = (_STRICT_ANY_INTEGER if any_integer else _STRICT).decode(raw.decode("utf-8"))
@@ -70,7 +70,7 @@ def value_at(text: str, start: int = 0) -> tuple[Any, int]:
 
 
 def whole_value(text: str) -> Any:
-    """The JSON value that `text` consists of, with blanks around it. Raises MalformedJson."""
+    """The only JSON value in `text`, which may have blanks around it. Raises MalformedJson."""
     value, end = value_at(text, skip_blank(text, 0))
     rest = skip_blank(text, end)
     if rest != len(text):

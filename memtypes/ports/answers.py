@@ -1,4 +1,4 @@
-"""Port of the store of answers by idempotency key: a repeated call gets the answer of the first one."""
+"""Port of the store of answers by idempotency key, so that a repeated call gets the answer of the first call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StoredAnswer:
 class AnswerStore(Erasable):
     """Answers by tenant and idempotency key, kept for ANSWER_TTL; a full store drops the oldest.
 
-    A key stands for one call in the whole tenant; `erase` removes the answers to calls about the scope's namespace.
+    A tenant uses a key for one call, whatever the namespace; `erase` removes the answers to calls about one namespace.
     Raises Unavailable when the store is away.
     """
 

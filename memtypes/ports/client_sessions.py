@@ -1,4 +1,4 @@
-"""Port of the store of running sessions of clients such as Claude Code: what they were shown, and what was said."""
+"""Port of the store of running sessions of clients such as Claude Code: memories shown to them, and their turns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SESSION_TTL = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Ids of the memories that the session's prompts contain. since: when earlier ones were last forgotten, or None."""
+    """Ids of the memories that the session was shown. since: when the ids were last cleared, or None."""
 
     ids: frozenset[str] = frozenset()
     since: datetime | None = None
@@ -25,23 +25,24 @@ class Shown:
 class ClientSessionStore(ABC):
     """Sessions, kept for SESSION_TTL. Scopes must name a session. Raises Unavailable when the store is away.
 
-    Queued turns wait in an `EvictedTurnStore` over the same store. Each call adds a batch whose thread is the session.
+    Queued turns wait in an `EvictedTurnStore` of the same database. Each call of `queue` adds a batch, with the session
+    as its thread.
     """
 
     @abstractmethod
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
         """Store a `prompt` to wait for its answer, and return what the session was shown.
 
-        A prompt whose id was queued before is not stored. Prompts without an id ("") replace each other.
+        A prompt whose id was queued before is not stored. Of prompts without an id (""), the last is kept.
         """
 
     @abstractmethod
     async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
-        """Note that these memories are shown now. Returns False, and notes nothing, if one of them was shown before."""
+        """Record that these memories are shown now. Returns False and records nothing if one was shown before."""
 
     @abstractmethod
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
-        """Note as shown the memories whose content the session has already, such as what was said in it."""
+        """Record memories as shown because the session has their content already, for example as its own turns."""
 
     @abstractmethod
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
@@ -49,9 +50,9 @@ class ClientSessionStore(ABC):
 
     @abstractmethod
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue the waiting prompt with this id, if any, then the `turns` not queued before; return how many turns.
+        """Queue the waiting prompt with this id, if any, then those `turns` not queued before; return their number.
 
-        A turn is recognised by its prompt, role, agent and content. Turns are numbered in one sequence for the session.
+        Turns with equal prompt, role, agent and content are the same. They are numbered within the session.
         """
 
     @abstractmethod

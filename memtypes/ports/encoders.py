@@ -1,4 +1,4 @@
-"""Ports of encoders, which turn text into dense, token and sparse vectors, and of tokenizers."""
+"""Ports of encoders, which turn text into dense, token and sparse vectors; and of tokenizers."""
 
 from __future__ import annotations
 

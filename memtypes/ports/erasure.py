@@ -8,7 +8,7 @@ from memtypes.model.scope import Scope
 
 
 class Erasable(ABC):
-    """Store, cache or log file with data to erase. memory_id: of the one memory; None for the whole namespace."""
+    """A store, cache or log file with data to erase. memory_id: the memory to erase; None for the whole namespace."""
 
     @abstractmethod
     async def erase(self, scope: Scope, memory_id: str | None) -> int:

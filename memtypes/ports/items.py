@@ -12,19 +12,19 @@ from memtypes.search.vectors import DenseVectors
 
 
 class ItemStore(ABC):
-    """Stores keyed items. A call reaches only what is in its scope: the tenant, the namespace and one agent's items.
+    """Stores keyed items. A call reaches only items of its scope: of its tenant, its namespace and its agent.
 
-    If `scope.agent_id` is None, these are the items of no agent; calls that say "every agent" reach all items. An item
-    is gone from the moment of its expiry. Raises Unavailable when the engine is away. An acknowledged write survives
-    the death of every process, and no read sees a part of a write.
+    If `scope.agent_id` is None, it reaches items of no agent; calls whose docstring says "every agent" reach all items
+    of the namespace. An item is gone from the moment of its expiry. Raises Unavailable when the engine is away. An
+    acknowledged write survives the death of every process, and no read sees a part of a write.
     """
 
     @abstractmethod
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
         """Store an item, replacing the one at its address; return the stored item.
 
-        vectors: of its texts. It takes the `created_at` of the item that it replaces, unless that one had expired by
-        `item.updated_at`. restored: the item comes from an export, and keeps its own `created_at`.
+        vectors: of its texts. restored: the item comes from an export and keeps its own `created_at`. Otherwise it gets
+        the `created_at` of the item that it replaces, unless that item had expired by `item.updated_at`.
         """
 
     @abstractmethod
@@ -37,10 +37,10 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items under a path that meet the filter: the best score first; without a query, the latest update first.
+        """The items under a path that meet the filter, the best score first; without a vector, the latest update first.
 
-        With a query, items without texts come last, latest first, without a score. Raises InvalidRequest if the values
-        are too large for one answer.
+        With a vector, items without texts follow at the end, the latest update first, without a score. Raises
+        InvalidRequest if the values are too large for one answer.
         """
 
     @abstractmethod

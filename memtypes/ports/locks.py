@@ -1,8 +1,8 @@
 """Port of locks between processes, each with a TTL and a fencing number.
 
-A TTL cannot keep a holder from writing late: a process that was paused for longer goes on as if it still held the lock.
-So every holder gets a fence that is higher than that of all earlier holders, and a guarded write is refused once a
-write with a higher fence was seen.
+A TTL cannot keep a holder from writing late: a process that was paused beyond the TTL writes as if it still held the
+lock. So every holder gets a fence, a number higher than those of all earlier holders, and a write is refused once the
+store has seen a write with a higher fence.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ RENEWALS = 3
 
 @dataclass(frozen=True, slots=True)
 class LockRequest:
-    """A lock to acquire. scope: of the data it guards; None for a lock of the whole service.
+    """A lock to acquire. scope: of the data that it protects; None for a lock of the whole service.
 
-    ttl_s: seconds after which it is free unless renewed. wait_s: how long to wait for it; 0 tries once.
-    optional: the caller can go on without the lock, so an unavailable store is not waited for.
+    ttl_s: the lock is free after this many seconds unless renewed. wait_s: how long to wait for it; 0: try once.
+    optional: the caller can do without the lock, so it does not wait if the store is unavailable.
     """
 
     name: str
@@ -49,10 +49,10 @@ class Lease:
 
 @dataclass(slots=True)
 class LockCounts:
-    """Counts of the locks that this process has asked for since it started; field names are metric labels.
+    """Counts of this process's lock requests since it started; the field names are used as metric labels.
 
-    acquired: locks it got. refused: those that another held for longer than the wait. lost: those that expired while
-    they were in use. wait_seconds: total time of waiting for locks.
+    acquired: requests that got the lock. refused: requests that waited for `wait_s` in vain. lost: locks that expired
+    while in use. wait_seconds: total time spent waiting.
     """
 
     acquired: int = 0

@@ -21,7 +21,7 @@ from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vec
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A memory with its vectors, as every store holds it. payload: a JSON object, see `Memory.to_payload` and TERMS."""
+    """A memory with its vectors, as stores keep it. payload: a JSON object, see `Memory.to_payload` and TERMS."""
 
     id: str
     type: MemoryType
@@ -60,10 +60,10 @@ class Page:
 class CandidateSearch:
     """A search for candidates of one or several types.
 
-    filters: the types to search, each with a filter on top of the scope. dense, sparse: the query as vectors, one
-    for each leg (part) of the search; None leaves that leg out. depth: most candidates of each leg and type. tokens:
-    the query's token vectors, for late interaction with the candidates; None leaves that out. columns: whether
-    candidates come with the columns that ranking needs; if not, they may have ids and scores alone.
+    filters: the types to search, each with a filter in addition to the scope. dense, sparse: the query's vectors; the
+    search has a leg (part) for each, and None omits the leg. depth: maximum number of candidates of each leg and type.
+    tokens: the query's token vectors, for late interaction with the candidates; None omits late interaction. columns:
+    whether ranking needs the candidates' columns; if not, they may have only ids and scores.
     """
 
     filters: Mapping[MemoryType, Filter | None]
@@ -84,7 +84,7 @@ class TypeStats:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Uses of a memory to add to its access count. times: how many. at: time of the last use."""
+    """Uses to add to a memory's access count. times: number of uses. at: time of the last use."""
 
     id: str
     type: MemoryType
@@ -95,9 +95,9 @@ class Use:
 class MemoryStore(ABC):
     """Stores memories, one collection for each type.
 
-    Every call is bounded by its scope: it reads, changes and removes nothing outside its tenant and namespace, and an
-    id of another scope is as unknown as one that does not exist. Raises Unavailable when the engine is away or too
-    slow. An acknowledged write survives the death of every process.
+    Every call is limited to its scope: it reads, changes and removes nothing outside its tenant and namespace, and
+    treats ids of other scopes like ids that do not exist. Raises Unavailable when the engine is away or too slow. An
+    acknowledged write survives the death of every process.
     """
 
     @abstractmethod
@@ -106,10 +106,10 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories of `ids` that exist, by id. ids: ids alone, or each with the type of memory to look in."""
+        """The existing memories with these ids, by id. ids: a sequence, or a mapping of ids to memory types."""
 
     async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
-        """The memories of the page `listing` and of all pages after it, at most `most`."""
+        """The memories of the page that `listing` requests and of all pages after it, at most `most` memories."""
         count = 0
         while most is None or count < most:
             page = await self.page(scope, listing)
@@ -122,7 +122,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passage of each memory of `ids` that exists, by id: the fields that a context shows."""
+        """The passages (the fields that a context shows) of the existing memories with these ids, by id."""
 
     @abstractmethod
     async def patch(
@@ -133,15 +133,15 @@ class MemoryStore(ABC):
         removed: Sequence[str] = (),
         fence: int | None = None,
     ) -> None:
-        """Set top-level payload fields of existing memories, by id; drop the fields `removed`; vectors stay.
+        """Set top-level payload fields of existing memories, given by id; drop the fields `removed`; vectors stay.
 
-        The values are JSON as in `Memory.to_payload`, or None for no value. Unknown ids are ignored. fence: of the
-        lock (see `Lease`); a memory patched under a higher fence stays unchanged, and LockLost is raised at the end.
+        The values are JSON as in `Memory.to_payload`, or None for no value. Unknown ids are ignored. fence: that
+        of the caller's lock (see `Lease`). Memories patched under a higher fence stay unchanged, which raises LockLost.
         """
 
     @abstractmethod
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add uses, at most one for each id, to the access counts of the memories that exist."""
+        """Add `uses`, at most one entry for each id, to the access counts of the memories that exist."""
 
     @abstractmethod
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
@@ -157,7 +157,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """For each search, the `depth` best of each leg (dense, sparse) and type, as one unordered list; one request.
+        """For each search, the `depth` best of each leg (dense, sparse) and type, unordered; all in one request.
 
         A memory with session visibility is found only from its session, `scope.session_id`. IDF is computed over the
         scope's namespace, so the texts of other tenants have no influence.
@@ -169,7 +169,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
-        """For each filter the number of memories of every type that match it, zeros included; one request."""
+        """For each filter, the number of matching memories of every type, zeros included; all in one request."""
 
     @abstractmethod
     async def namespaces(self, tenant: str) -> list[str]:

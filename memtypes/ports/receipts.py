@@ -1,6 +1,6 @@
 """Receipts, sealed into a hash chain for each tenant, and the port of their store.
 
-Knows how receipts are sealed, not what is in them.
+This module does not depend on what receipts contain.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class ChainHead:
 
 @dataclass(frozen=True, slots=True)
 class UnsealedReceipt:
-    """A receipt as encoded JSON, not linked yet to the previous receipt of its chain.
+    """A receipt encoded as JSON, which is not linked to the previous receipt of its chain yet.
 
-    before, after: its members as canonical JSON, split where the members that link it are inserted.
+    before, after: its canonical JSON, split where sealing inserts the members that link it.
     """
 
     namespace: str
@@ -48,7 +48,7 @@ class UnsealedReceipt:
 
     @classmethod
     def of(cls, namespace: str, body: Mapping[str, Any]) -> UnsealedReceipt:
-        """Encode a receipt's `body`, which has an `id`, as JSON: most of the work, so that sealing is quick."""
+        """Encode a receipt's `body`, which has an `id`, as JSON: the slow part, done before sealing."""
         before = {name: value for name, value in body.items() if name < _LINK_PREFIX}
         after = {name: value for name, value in body.items() if name not in before}
         return cls(namespace, str(body["id"]), canonical(before)[1:-1], canonical(after)[1:-1])
@@ -136,5 +136,5 @@ class ReceiptStore(Erasable):
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
         """The JSON texts of the namespace's newest receipts, newest first, at most `limit`.
 
-        before: only receipts older than the one with this id are listed; none if that one is unknown.
+        before: list only receipts older than the receipt with this id; none if the id is unknown.
         """

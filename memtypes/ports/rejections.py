@@ -1,4 +1,4 @@
-"""Port of the store of rejected texts: what the service decided not to remember, so that it can be seen and undone."""
+"""Port of the store of rejected texts, which the service decided not to remember. Callers can list and store them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_REJECTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RejectedText:
-    """A text that was not stored. reason: why. fields: those of its draft, as JSON, without secrets."""
+    """A text that was not stored. reason: why. fields: the fields of its draft, as JSON, without secrets."""
 
     id: str
     at: datetime
@@ -30,7 +30,7 @@ class RejectionStore(ABC):
 
     @abstractmethod
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:
-        """Store rejected texts, each in place of one with the same id; the oldest beyond MAX_REJECTED are dropped."""
+        """Store rejected texts, replacing those with the same ids. Beyond MAX_REJECTED the oldest are dropped."""
 
     @abstractmethod
     async def latest(self, scope: Scope, limit: int) -> list[RejectedText]:

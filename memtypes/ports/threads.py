@@ -20,9 +20,10 @@ MAX_PATHS = 200
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
-    """A thread to create. resource, key: together its name. lru: whether the least recently used turn is evicted first.
+    """A thread to create. resource, key: its name, in two parts. lru: whether turns are evicted by last use.
 
-    workflow_id: the workflow that it belongs to. flushes: whether its turns are queued as evicted when it expires.
+    workflow_id: the workflow that it belongs to. flushes: whether its turns are queued as evicted turns when the
+    thread expires.
     """
 
     thread_id: str
@@ -40,7 +41,7 @@ class NewThread:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """State of a thread, without its turns. tokens: of turns and summary. ttl_left_s: seconds until it expires.
+    """State of a thread, without its turns. tokens: in turns and summary. ttl_left_s: seconds until it expires.
 
     used_at: time of the last append or replacement, else of its creation. ancestors: ids of its parent, the parent's
     parent and so on, oldest first, including expired ones.
@@ -76,7 +77,7 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class ThreadQuery:
-    """Which threads to list, newest use first: those with all the given values. key_prefix: the beginning of the key.
+    """Which threads to list, last used first: those with all the given values. key_prefix: the beginning of the key.
 
     cursor: `next_cursor` of the page before; None for the first page.
     """
@@ -90,7 +91,7 @@ class ThreadQuery:
     workflow_id: str | None = None
 
     def matches(self, thread: Thread) -> bool:
-        """Whether the thread is one of those asked for."""
+        """Whether the thread has all the values of this query."""
         names = ("resource", "agent_id", "parent_id", "workflow_id")
         values = [(getattr(self, name), getattr(thread, name)) for name in names]
         return (thread.key or "").startswith(self.key_prefix) and all(
@@ -110,7 +111,7 @@ class ThreadPage:
 class AppendTurn:
     """A turn to append. rank: see `eviction_rank`. expected: the version that must be current; None for any.
 
-    request: its idempotency key; None for an append that is not repeated.
+    request: its idempotency key; None if the append will not be repeated.
     """
 
     thread_id: str
@@ -125,7 +126,7 @@ class AppendTurn:
 class TurnAppended:
     """Result of appending a turn. tokens, turns: in the thread afterwards. evicted: number of turns evicted.
 
-    at: time of the turn. repeated: whether an earlier append with the same key has stored the turn.
+    at: time of the turn. repeated: whether an earlier append with the same key had stored the turn already.
     """
 
     index: int
@@ -139,7 +140,7 @@ class TurnAppended:
 
 @dataclass(frozen=True, slots=True)
 class ThreadContent:
-    """A thread with its turns, oldest first. used: order of last use by turn index; higher is later."""
+    """A thread with its turns, oldest first. used: a number for each turn index; the higher, the later its last use."""
 
     thread: Thread
     turns: tuple[Turn, ...]
@@ -159,8 +160,8 @@ class PathMention:
 class ThreadTail:
     """What a context needs of a thread: its newest turns and newest system turns, oldest first, and its references.
 
-    files, images: newest mentions, also by turns that have left the thread, newest first; at most MAX_PATHS of each.
-    file_count, image_count: how many files and images the thread mentions; only the 1,000 last mentioned count.
+    files, images: the last mentions, newest first, also those by turns that have left the thread; at most MAX_PATHS of
+    each. file_count, image_count: how many files and images the thread mentions, counting the last 1,000 only.
     """
 
     thread: Thread
@@ -172,7 +173,7 @@ class ThreadTail:
 
     @property
     def whole(self) -> bool:
-        """Whether these are all turns of the thread."""
+        """Whether it contains all turns of the thread."""
         return len(self.turns) == self.thread.turns
 
 
@@ -205,9 +206,9 @@ class ThreadStore(ABC):
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn, evict others to stay within the limits, and refresh the TTL of the whole chain.
 
-        If the turn has no room even after all turns that may go are evicted, the summary is removed. A repeated request
-        changes nothing and gets the first one's result. Raises VersionConflict, InvalidRequest if the turn cannot fit,
-        and Conflict for a repeated key with another digest.
+        If evicting all turns that may be evicted does not make enough room, the summary is removed too. A repeated
+        request changes nothing and gets the result of the first. Raises VersionConflict, InvalidRequest if the turn
+        cannot fit, and Conflict for a repeated key with another digest.
         """
 
     @abstractmethod
@@ -216,9 +217,10 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
-        """Return existing threads, the last created, appended to or replaced first. Listing does not count as use.
+        """Return a page of threads, ordered by the time of creation, last append or replacement, latest first.
 
-        A thread that is used between two pages may be on both. Raises InvalidRequest for a malformed cursor.
+        Listing does not change that time. A thread that is used between the reading of two pages may be on both. Raises
+        InvalidRequest for a malformed cursor.
         """
 
     @abstractmethod
@@ -231,14 +233,15 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return the newest turns, and the newest system turns: just enough to exceed `tokens` tokens each, or all.
+        """Return the newest turns until they exceed `tokens` tokens, and the newest system turns until they do, too.
 
-        The cost grows with `tokens`, not with the length of the thread. Reading does not count as use.
+        The turn that exceeds it is included. The cost grows with `tokens`, not with the length of the thread.
+        Reading does not count as use.
         """
 
     @abstractmethod
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """Return the thread with at most `limit` turns from `offset` on, and mark these as used."""
+        """Return the thread with at most `limit` turns, beginning at position `offset`, and mark them as used."""
 
     @abstractmethod
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
@@ -256,7 +259,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns and return their number. With a `backup_id` they are stored under it for a day."""
+        """Remove all turns and return their number. With a `backup_id`, the turns are stored under it for a day."""
 
     @abstractmethod
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
@@ -264,13 +267,13 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
-        """Delete the thread. flush: its turns are added to the `EvictedTurnStore` first."""
+        """Delete the thread. flush: add its turns to the `EvictedTurnStore` first."""
 
     @abstractmethod
     async def queue_expired(self) -> int:
-        """Add the turns of expired threads to the `EvictedTurnStore`, in all scopes; return the number of threads.
+        """Add the turns of expired threads of all scopes to the `EvictedTurnStore`; return the number of threads.
 
-        Only threads that were created with `flushes` are concerned.
+        Threads that were created without `flushes` are left out.
         """
 
 
@@ -278,8 +281,8 @@ class ThreadStore(ABC):
 class EvictedTurns:
     """Turns that were evicted or flushed together and wait to be stored as memories. token: the batch's key.
 
-    tries: failed attempts since it was queued. rounds: how often it was set aside, that is taken out of the queue.
-    reason: why it is set aside, else empty. retry_at: when it is queued again.
+    tries: failed attempts since it was queued. rounds: how often it was set aside (taken out of the queue). reason: why
+    it is set aside, else empty. retry_at: when it is queued again.
     """
 
     thread_id: str
@@ -297,14 +300,14 @@ class EvictedTurns:
 
 @dataclass(frozen=True, slots=True)
 class EvictedBacklog:
-    """Batches not stored yet. waiting: number queued in the namespace. set_aside: those of one thread, oldest first."""
+    """Batches not stored yet. waiting: number of queued batches. set_aside: the batches set aside of one thread."""
 
     waiting: int
     set_aside: tuple[EvictedTurns, ...] = ()
 
     @property
     def retry_at(self) -> datetime | None:
-        """Earliest time at which a batch that is set aside is queued again; None without any."""
+        """Earliest time at which a batch that is set aside is queued again; None if none is set aside."""
         return min((batch.retry_at for batch in self.set_aside if batch.retry_at is not None), default=None)
 
 

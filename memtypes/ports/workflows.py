@@ -19,7 +19,7 @@ MAX_EVENTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class NewWorkflow:
-    """A workflow to create. base: its state at version 0."""
+    """A workflow to create. base: its initial state (version 0)."""
 
     workflow_id: str
     parent_id: str | None
@@ -30,7 +30,7 @@ class NewWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentAnswer:
-    """An answer of the API to store with the event, for repeated calls with `key`. digest: of the request."""
+    """An API answer to store with the event; repeated calls with `key` get it. digest: hash of the request."""
 
     key: str
     digest: str
@@ -49,7 +49,7 @@ class AppendEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventAppended:
-    """Result of appending an event. answer: the stored one if the call was repeated and nothing appended, else None."""
+    """Result of appending an event. answer: the stored answer if the call was a repetition, else None."""
 
     version: int
     answer: str | None = None
@@ -57,9 +57,9 @@ class EventAppended:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowLog:
-    """A stored workflow. base: state at a snapshot or the start. events: those after it, up to the requested version.
+    """A stored workflow. base: state at a snapshot or the start. events: later ones, requested version included.
 
-    version: newest version. ancestors: ids, oldest first. lost: the events have expired, and `base` is the last state.
+    version: its newest version. ancestors: ids, oldest first. lost: its events have expired; `base` is its last state.
     on_end: what becomes of its threads and working items when it ends.
     """
 
@@ -80,7 +80,7 @@ class WorkflowLog:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowMembers:
-    """What belongs to a workflow: threads by id, and the sessions that have working items of it. Some may be gone."""
+    """Ids of a workflow's threads, and of the sessions with its working items. Some may not exist any more."""
 
     threads: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class WorkflowMembers:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowListing:
-    """Which workflows to list: of a status, or the children of one. cursor: `next_cursor` of the page before."""
+    """Which workflows to list: those with a status, children of a parent. cursor: `next_cursor` of the page before."""
 
     status: WorkflowStatus | None = None
     parent_id: str | None = None
@@ -118,16 +118,16 @@ class WorkflowPage:
 
 
 class WorkflowStore(ABC):
-    """Stores workflows, each for its TTL (a setting) after its last event, and at least as long as its descendants.
+    """Stores workflows. Each is kept for the TTL (a setting) after its last event, and as long as its descendants.
 
-    The log of an ended workflow is stored until its descendants have ended too, and then for a time of its own.
+    The log of an ended workflow is kept until its descendants have ended too, and then for another TTL.
 
     An id of another scope is unknown. Every call is atomic. Raises Unavailable if the server is away.
     """
 
     @abstractmethod
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
-        """Create a workflow; its ancestors are kept as long as it.
+        """Create a workflow; its ancestors are kept at least as long as the workflow.
 
         Raises Conflict if its id is taken, NotFound for an unknown parent, InvalidRequest if it would be its own
         ancestor or deeper than MAX_CHAIN.
@@ -135,16 +135,16 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append an event and restart the TTL of the workflow; its ancestors are kept as long.
+        """Append an event and restart the TTL of the workflow; its ancestors are kept at least as long.
 
-        An event that ends the workflow limits the TTL of its log, and lists the workflow as unrecorded. Raises
-        NotFound, VersionConflict for another version than expected and for an ended workflow, Conflict for an
-        idempotency key with another digest and for a full log.
+        An event that ends the workflow limits the TTL of its log, and adds the workflow to the unrecorded ones. Raises
+        NotFound; VersionConflict if the version is not the expected one or the workflow has ended; Conflict if the
+        idempotency key was used with another digest or the log is full.
         """
 
     @abstractmethod
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Load a workflow with the events since its newest snapshot; with all events if `at_version` is before that.
+        """Load a workflow with the events since its newest snapshot, or with all events if `at_version` precedes it.
 
         Raises NotFound, and InvalidRequest for a future version.
         """
@@ -159,7 +159,7 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of the workflows of the namespace. A short or even empty page need not be the last one.
+        """Return a page of the namespace's workflows. A short or empty page may not be the last.
 
         Raises InvalidRequest for a cursor that the store did not return.
         """
@@ -176,11 +176,11 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim the recording of an ended workflow for a minute; False if another caller has claimed it."""
+        """Claim, for a minute, the right to record an ended workflow; False if another caller has claimed it."""
 
     @abstractmethod
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Mark an ended workflow as recorded: remove it from the list of unrecorded ones."""
+        """Mark an ended workflow as recorded: remove it from the list of unrecorded workflows."""
 
     @abstractmethod
     def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:

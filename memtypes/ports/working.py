@@ -1,7 +1,7 @@
-"""Live working memory: items that go into every next prompt of a session, and the port of their store.
+"""Live working memory: items that every following prompt of a session contains, and the port of their store.
 
-A live item is a working memory whose `accessed_at`, `expires_at` and `cleared_at` are kept in the live store. Its
-embedded copy in the memory store is updated later; see `ingest.working.working_memory`.
+A live item is a working memory whose current `accessed_at`, `expires_at` and `cleared_at` are in the live store. Its
+copy in the memory store, which is embedded, is updated later; see `ingest.working.working_memory`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from memtypes.model.working import Working
 class LiveItem:
     """A working memory in the live store.
 
-    ttl: time to live after the last use. unsynced: whether the embedded copy differs from the item. is_todo: whether
-    it is a to-do itself and not a note on one. paused: whether its session has stopped. revision: opaque; differs after
-    every change of the item.
+    ttl: time to live after the last use. unsynced: whether the copy in the memory store differs from the item. is_todo:
+    whether it is a to-do itself and not a note on a to-do. paused: whether its session has stopped. revision: opaque;
+    every change of the item changes it.
     """
 
     memory: Working
@@ -43,7 +43,7 @@ class LiveItem:
 
 @dataclass(frozen=True, slots=True)
 class ItemSelection:
-    """Which items of a session: those of a to-do, the one with an id, or all."""
+    """Selects items of a session: those of a to-do, the item with an id, or all."""
 
     todo_id: str | None = None
     id: str | None = None
@@ -58,7 +58,7 @@ class DueNamespace:
 
 
 class LiveItemStore(ABC):
-    """Live items by session. Scopes must name a session; one that is bound to agents reaches their items alone.
+    """Live items by session. Scopes must name a session; a scope with `agents` reaches the items of these agents only.
 
     Raises Unavailable when the store is away.
     """
@@ -74,33 +74,33 @@ class LiveItemStore(ABC):
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
         """Every item of the session, oldest first, including cleared and expired ones that are not swept yet.
 
-        optional: the caller can do without the items, so a slow store is not waited for.
+        optional: the caller can do without the items, so it does not wait for a slow store.
         """
 
     @abstractmethod
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the time to live of the items of `ids` that are neither cleared nor expired at `at`."""
+        """Restart the time to live of the items with these ids, except those cleared or expired at `at`."""
 
     @abstractmethod
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared unless they are cleared or expired at `at`; return their ids."""
+        """Mark the selected items as cleared, except those cleared or expired at `at`; return their ids."""
 
     @abstractmethod
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's items that belong to a to-do, or end the pause of all; return how many changed."""
+        """Pause the session's items that belong to a to-do, or end the pause of all items; return how many changed."""
 
     @abstractmethod
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Namespaces with items to sync, or expired ones to delete, by `at`; longest due first."""
+        """Namespaces that have, at `at`, items to sync or expired items to delete; longest due first."""
 
     @abstractmethod
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Sessions with items to sync, or expired ones to delete, by `at`; longest due first."""
+        """Sessions that have, at `at`, items to sync or expired items to delete; longest due first."""
 
     @abstractmethod
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark `items` as synced, or delete those cleared or expired at `at`; ones that changed since stay unsynced."""
+        """Mark `items` as synced; delete those cleared or expired at `at`. Items changed meanwhile stay unsynced."""
 
     @abstractmethod
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set the time at which the namespace is due next, unless that changed since `due` was read."""
+        """Set when the namespace is due next, unless another call has changed that time since `due` was read."""

@@ -1,4 +1,4 @@
-"""Candidates of a search: as columns for ranking, or one by one for callers that need a few."""
+"""Candidates of a search: as columns for ranking, or as single objects for callers that need a few."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ TYPES: tuple[MemoryType, ...] = tuple(MemoryType)
 class Candidate:
     """A memory that a search found: its id with raw scores and the fields for ranking.
 
-    dense: cosine, -1..1; None if the query had no dense vector. sparse: BM25, 0 and up; None if it had no sparse one.
-    If it had both, every candidate has both scores, whichever vector found it. payload: the COLUMN_FIELDS that the
+    dense: cosine, -1..1; None if the query had no dense vector. sparse: BM25, at least 0; None if the query had no
+    sparse vector. If it had both, every candidate has both scores. payload: the COLUMN_FIELDS that the
     memory has, as in `Memory.to_payload`, and its heaviest terms as TERMS. late: the best cosine of each query token
     with any of the memory's tokens, shape (query tokens,); NaN for a memory without token vectors; None without late
     interaction.
@@ -111,7 +111,7 @@ def _scores(values: Sequence[float | None]) -> NDArray[np.float64] | None:
 
 
 def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """Late scores of all candidates as one matrix, NaN rows where missing; None when no candidate has any."""
+    """Late scores as a matrix with a row for each candidate, NaN if it has none; None if no candidate has any."""
     width = next((len(row) for row in values if row is not None and len(row)), 0)
     if not width:
         return None
@@ -120,7 +120,7 @@ def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] |
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """The columns of several parts joined into one, in order, NaN for a part without it; None when no part has it."""
+    """One column of several parts, concatenated; NaN for parts without the column; None if no part has it."""
     known = next((column for column in own if column is not None), None)
     if known is None:
         return None

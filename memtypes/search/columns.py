@@ -1,7 +1,7 @@
 """The fields that ranking needs, as columns: one array for each field instead of one dictionary for each memory.
 
 A search returns thousands of candidates, and Python takes longer to read a thousand dictionaries than an engine takes
-for the search.
+to search.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for 
 class Columns:
     """Fields of `count` memories as columns, by path; a column may be missing if no memory has a value.
 
-    tables: the distinct texts of each text column. places: rows of `columns` that are used, in order; None for all.
-    With `places`, taking some of the memories copies no column before it is read.
+    tables: the distinct texts of each text column. places: the rows of `columns` that belong to the memories, in order;
+    None for all. So selecting memories copies a column only when it is read.
     """
 
     count: int
@@ -156,7 +156,7 @@ class Columns:
         return np.nan_to_num(self.column(path).astype(np.float64), nan=default)
 
     def known(self, path: str) -> NDArray[np.bool_]:
-        """Whether each memory has a value of the field at `path`, as a mask."""
+        """A mask: whether each memory has a value of the field at `path`."""
         kind, values = KINDS[path], self.column(path)
         if kind is ColumnKind.TIME:
             return ~np.isnat(values)
@@ -164,7 +164,7 @@ class Columns:
         return known
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
-        """Whether `holds` accepts the text of each memory at `path`, as a mask; called once for each distinct text."""
+        """A mask: whether `holds` is true for each memory's text at `path`. Called once for each distinct text."""
         held = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
         return held[self.column(path)]  # the code -1, for no text, selects the last
 
@@ -213,7 +213,7 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
 
 
 def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
-    """The `value` of a column in the form that it has in a payload; None for no value."""
+    """A column's `value` as payloads have it; None for no value."""
     if kind is ColumnKind.TIME:
         return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
     if kind is ColumnKind.TERMS:
@@ -228,7 +228,7 @@ def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """The text columns of several parts with their tables of texts merged: new codes for each part, and the one table.
+    """Merge the tables of a text column's parts. Returns the new codes of each part, and the merged table.
 
     A code is a position in a table, -1 for no text.
     """

@@ -1,9 +1,8 @@
-"""A memory as a context shows it: the few fields that rendering needs, and its entry in a list.
+"""Passages: memories as a context shows them, with only the fields that rendering needs.
 
-Every piece of a context ends with a newline, and begins with "-", "#" or "<". The pretokenisers of cl100k_base and
-o200k_base never join across such a border, so the tokens of a context are exactly the sum of the tokens of its pieces
-(a property test checks this). The count of a memory's piece is stored with it, so a budget is filled without
-tokenising.
+Every piece of a context ends with a newline, and begins with "-", "#" or "<". No token of cl100k_base or o200k_base
+extends across such a border, so the tokens of a context are exactly the sum of the tokens of its pieces (a property
+test checks this). A memory is stored with the token count of its piece, so budgets are filled without tokenising.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 
 
 def bullet(text: str) -> str:
-    """`text` as one list entry: "- " before it, its further lines indented, so that none can pass for another entry."""
+    """`text` as one list entry: after "- ", with later lines indented, so that they can't look like entries."""
     lines = (_FENCE_TAG.sub(_OPENING, text) if "<" in text else text).splitlines() or [""]
     if len(lines) == 1:
         return f"- {lines[0].strip()}\n"
@@ -44,8 +43,8 @@ def piece(memory: Memory) -> str:
 class Passage(NamedTuple):
     """The fields of a memory that a context shows.
 
-    said: the text to show, if it is more than the content; else None. group: heading above its entry; None
-    for none. tokens: of its entry, by `tokenizer`. live: whether it is the copy of a live item. state, valid_to,
+    said: the text to show; None if it is the content alone. group: the heading above its entry; None for no heading.
+    tokens: number in its entry, by `tokenizer`. live: whether the memory is the copy of a live item. state, valid_to,
     state_until: as stored with the memory.
     """
 
@@ -104,7 +103,7 @@ def passage_in(payload: Mapping[str, Any]) -> Passage:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """Builds memories of one type without validation. defaults: of the optional fields. times: the fields with a time.
+    """Builds memories of one type without validation. defaults: of optional fields. times: names of fields with times.
 
     pydantic's `model_construct` takes 24 microseconds, longer than validation; this takes 2.
     """
@@ -126,7 +125,7 @@ class _Form:
         return cls(memory_class, MappingProxyType(defaults), tuple(times))
 
     def memory(self, payload: Mapping[str, Any], kind: MemoryType) -> Memory:
-        """The memory in `payload`, only for making its passage: other fields than texts and times stay plain JSON."""
+        """The memory in `payload`, for making its passage only: fields other than texts and times stay plain JSON."""
         fields = {**self.defaults, **payload, "type": kind, "tokens": TokenCount.model_validate(payload["tokens"])}
         for name in self.times:
             if fields[name] is not None:

@@ -1,8 +1,8 @@
-"""Vectors of a text, which an encoder returns and a store holds; and a memory's heaviest terms in 64 bytes.
+"""Vectors of a text, which encoders return and stores keep; and a memory's heaviest terms in 64 bytes.
 
 Ranking compares the words of a thousand candidates by their heaviest terms. A term is a number from 1 to 65,535,
-derived from its id in the sparse vector. Two of the few thousand terms of a pool may share one, which ranking
-tolerates.
+derived from its id in the sparse vector. Among the few thousand terms of a search's candidates, two may get the same
+number, which ranking tolerates.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class InContext:
-    """A text to embed. before: the turns before it, which influence its vectors but are not embedded."""
+    """A text to embed. before: the text of the turns before it, which influences its vectors but gets none itself."""
 
     text: str
     before: str = ""
@@ -55,7 +55,7 @@ class InContext:
 class Embedding:
     """The result of one forward pass: the dense vector of a text and, from some models, vectors and states of tokens.
 
-    states: of a middle layer, which tells better than the last one what form of speech a text is.
+    states: of a middle layer, which shows better than the last one what form of speech a text is.
     """
 
     dense: DenseVector

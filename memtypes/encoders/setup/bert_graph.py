@@ -1,8 +1,8 @@
 """The ONNX graph of a small BERT sentence encoder, built from its weights. Needs `onnx`, installed for set-up only.
 
 The int8 graph uses ONNX's dynamic quantisation: weights are int8 with a scale for each output channel, activations
-become uint8 at run time with one scale for each tensor. The vector of a text would therefore depend on the other texts
-of a run, so callers run one text at a time.
+become uint8 at run time with one scale for each tensor. In a batch, a text's vector would therefore depend on the
+other texts, so callers run one text at a time.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class GraphWriter:
 
 
 def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise `matrix` to int8: return values and scales along `axis`, whose product is close to it."""
+    """Quantise `matrix` to int8: return values and scales along `axis`; values times scales approximate `matrix`."""
     scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
@@ -151,8 +151,8 @@ def _smoothed(
 ) -> tuple[str, list[NDArray[Any]]]:
     """Scale outlier channels of `source` down, and `matrices` up to compensate (SmoothQuant, Xiao et al. 2023).
 
-    One scale covers a whole activation, so a few large channels cost all others their precision. The size of a channel
-    is estimated from the weights of the layer normalisation, without data.
+    An activation has a single scale, so a few large channels make all others imprecise. A channel's size is estimated
+    from the weights of the layer normalisation, without sample texts.
     """
     if not writer.int8:
         return source, list(matrices)
@@ -218,7 +218,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
 
 
 def _pool(writer: GraphWriter, states: str, mask: str) -> None:
-    """Write both outputs of the graph. The sum of the tokens has the direction of their mean, so it is not divided."""
+    """Write both outputs of the graph. Tokens are summed, not averaged: scaled to unit length, both are the same."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)

@@ -83,7 +83,7 @@ def check_sources(source: Path) -> None:
 
 
 def encode_model(weights: Path, *, int8: bool) -> bytes:
-    """Return an ONNX file of the encoder with these weights: always the same bytes."""
+    """Return an ONNX file of the encoder with these weights; equal weights give equal bytes."""
     try:  # installed for set-up only, while the service imports this module too
         graph = import_module("memtypes.encoders.setup.bert_graph")
         safetensors = import_module("safetensors.numpy")
@@ -119,7 +119,7 @@ def _describe(staged: Path) -> Manifest:
 
 
 def _flush(path: Path) -> None:
-    """Sync the file before it is renamed, so that the final name never has an incomplete file."""
+    """Sync a file to disk. Called before the file is renamed, so that the final name never has an incomplete file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

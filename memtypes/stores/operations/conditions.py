@@ -53,7 +53,7 @@ def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
 
 
 def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]:
-    """Split a condition made by `within` into (tenant, namespace) and the rest; another into None and itself."""
+    """Split a condition into (tenant, namespace) and the rest; None and the whole if `within` did not make it."""
     match where:
         case {
             "must": [
@@ -110,9 +110,9 @@ def to_condition(tree: Filter | None) -> Condition:
 
 
 def _flat(conditions: Iterable[Condition]) -> list[Condition]:
-    """`conditions` with the parts of each `must` in its place: engines check nested conditions more slowly.
+    """`conditions`, each `must` replaced by its parts, because engines check nested conditions more slowly.
 
-    A `must` of ids stays (see `_has_any_id`).
+    A `must` that contains ids stays (see `_has_any_id`).
     """
     flat: list[Condition] = []
     for condition in conditions:
@@ -159,7 +159,7 @@ def _compare(leaf: Compare) -> Condition:
 def _has_any_id(ids: Iterable[Any]) -> Condition:
     """Memories with one of `ids`. Texts that can't be ids of memories are left out.
 
-    A condition of its own, so that it is not taken for a list of ids that a request has found in the scope.
+    It is nested, so that it is not confused with the list of ids that a request has found in the scope.
     """
     return {"must": [has_ids(valid_ids(ids))]}
 
@@ -191,12 +191,12 @@ def _encodable(text: str) -> bool:
 
 
 def equals(key: str, value: str | int) -> Condition:
-    """Points whose `key`, or a member of the list there, is exactly `value`."""
+    """Points whose field `key` is exactly `value`, or is a list that contains it."""
     return {"key": key, "match": {"value": value}}
 
 
 def _bound(value: Any, op: Op, *, whole: bool) -> str | float:
-    """One end of a range, as the engines take it.
+    """One end of a range, in the form that the engines accept.
 
     A field of whole numbers gets whole ends, as its index rounds fractions towards zero; infinite and huge numbers
     become the largest float, as JSON has no infinity.

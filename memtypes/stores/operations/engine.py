@@ -39,7 +39,7 @@ FacetCounts: TypeAlias = list[tuple[str | int, int]]
 class VectorQuery:
     """Asks for the best `limit` memories by one vector.
 
-    corpus: the memories over which the sparse IDF is computed. among: score exactly these and no others, without an
+    corpus: the memories over which the sparse IDF is computed. among: search these memories only, without an
     approximate index; None for every memory that meets `where`.
     """
 

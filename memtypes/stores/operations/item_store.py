@@ -92,7 +92,7 @@ class EngineItems(ItemStore):
         return total
 
     async def _hits(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items of a search. With a filter, values are read in growing windows until enough of them meet it."""
+        """The items of a search. With a filter, items are read in growing windows until enough meet the filter."""
         if search.limit == 0:
             return []
         matches, where = _Matches(search, self._most_bytes), _conditions(search)
@@ -151,7 +151,7 @@ class _Matches:
 
 
 def _conditions(search: ItemSearch) -> list[Condition]:
-    """Conditions that all items in a search's answer meet. The filter is checked again on the items' values."""
+    """Conditions that every result of a search meets. Other items may meet them too, so the filter is checked again."""
     conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
     return [*conditions, *map(_fact, search.filter.facts())] if search.filter else conditions
 

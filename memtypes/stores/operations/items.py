@@ -167,7 +167,7 @@ class DeleteItem(EngineRequest[None], frozen=True, kw_only=True, tag=True):
 
 
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):
-    """Some of the items that a request asks for, in order. read: how many ids were read; 0 at the end.
+    """Some of the items that a request asks for, in order. read: how many ids were read; 0 if no more follow.
 
     scores: one for each payload; None for an item that was found by its last put.
     """
@@ -178,7 +178,7 @@ class ItemPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FindItems(EngineRequest[ItemPage], frozen=True, kw_only=True, tag=True):
-    """Asks for items from `offset` on: with a vector by score, then those without texts; without one, by last put."""
+    """Asks for items from `offset`: with a vector, by score, items without texts last; else the last put first."""
 
     scope: Scope
     where: list[Condition]

@@ -176,7 +176,7 @@ def visible_to(session_id: str | None) -> Filter:
 
 
 def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """The ids of `wanted` by the type to look in: the one that `ids` maps an id to; without a mapping, every type."""
+    """The ids `wanted`, by the memory type to look in: the type that `ids` gives, or every type if it gives none."""
     if not isinstance(ids, Mapping):
         return {kind: list(wanted) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}

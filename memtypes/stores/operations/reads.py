@@ -212,9 +212,9 @@ def in_order(positions: Iterable[Position]) -> list[Position]:
 
 
 def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], str | None]:
-    """The positions newer than the oldest time among them, and that time, whose group the limit may have cut.
+    """The positions newer than the oldest time, and the oldest time: the limit may have cut its group of positions.
 
-    With fewer than `limit` positions nothing was cut. Then it returns all of them, and None.
+    With fewer than `limit` positions nothing was cut: returns all of them, and None.
     """
     if len(positions) < limit:
         return positions, None

@@ -124,7 +124,7 @@ class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True,
     searches: list[TypedSearch]
 
     async def run(self, engine: EngineOperations) -> list[Candidates]:
-        """For each search the union of its legs' best hits, type after type."""
+        """For each search, the union of its legs' best hits, type after type."""
         corpus = within(self.scope)
         joined = (
             kind

@@ -37,24 +37,24 @@ class RedisClientSessions(ClientSessionStore):
         self._live = live
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Note a prompt and return what was shown; see `ClientSessionStore`."""
+        """Store a prompt, and return which memories were shown; see `ClientSessionStore`."""
         arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else "")
         since, ids = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
         return Shown(frozenset(ids), datetime.fromtimestamp(int(since) / 1_000, UTC) if since else None)
 
     async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
-        """Note memories that are shown now, all or none; see `ClientSessionStore`."""
+        """Record that memories are shown now, all or none; see `ClientSessionStore`."""
         return bool(await self._live.script(_CLAIM, [_shown(scope)], [_TTL_MS, *ids], idempotent=False))
 
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
-        """Note memories whose content the session has; see `ClientSessionStore`."""
+        """Record memories as shown whose content the session has; see `ClientSessionStore`."""
         key = _shown(scope)
         if ids:
             await self._live.run(lambda redis: redis.sadd(key, *ids), idempotent=True, key=key)
             await self._live.run(lambda redis: redis.pexpire(key, _TTL_MS), idempotent=True, key=key)
 
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """Forget what was shown; see `ClientSessionStore`."""
+        """Forget which memories were shown; see `ClientSessionStore`."""
         arguments = (_TTL_MS, round(at.timestamp() * 1_000), round(pause.total_seconds() * 1_000))
         await self._live.script(_FORGET, _keys(scope), arguments, idempotent=True)
 

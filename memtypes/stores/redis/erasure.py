@@ -26,7 +26,7 @@ _BATCH = 500
 class LiveState(Erasable):
     """Erases live state (threads, workflows, working items, backups): all keys with the namespace's prefix.
 
-    For one memory it erases the live items in all sessions, and the id among those that clients' sessions were shown.
+    For one memory it erases its live items in all sessions, and its id in the lists of memories shown.
     """
 
     def __init__(self, live: LiveClient) -> None:
@@ -50,7 +50,7 @@ class LiveState(Erasable):
         return len([key async for key in self._live.keys_of(scope)])
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
-        """Run the command for each kind of key on the memory's entry in every session. Returns how many existed."""
+        """Run a command for each kind of key on the memory's entries in every session. Returns how many existed."""
         prefixes, count = {live_key(scope, kind, ""): command for kind, command in commands.items()}, 0
         async for key in self._live.keys_of(scope):
             for prefix, command in prefixes.items():

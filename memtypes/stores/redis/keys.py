@@ -31,7 +31,7 @@ def live_key(scope: Scope, kind: str, *parts: str) -> str:
 
 
 def tenant_key(tenant: str, kind: str, *parts: str) -> str:
-    """Key of an object of a tenant that belongs to none of its namespaces; kind and parts as in `live_key`."""
+    """Key of an object that belongs to a tenant but to no namespace; kind and parts as in `live_key`."""
     return f"rm:{{{live_part(tenant)}}}:" + ":".join([kind, *map(live_part, parts)])
 
 

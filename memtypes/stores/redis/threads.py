@@ -278,7 +278,7 @@ def _or_empty(value: int | None) -> str | int:
 
 
 def _rank(rank: str | None) -> str:
-    """The eviction rank as the scripts read it: "never" for None, "use" (by last use) for "", else `rank`."""
+    """The eviction rank for the scripts: "never" for None, "use" (by last use) for "", else `rank`."""
     return "never" if rank is None else rank or "use"
 
 

@@ -259,7 +259,7 @@ def _checked_cursor(cursor: str | None) -> str | None:
 
 
 def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
-    """The workflow of an entry in the index; None if it has expired, or if another workflow has its id now."""
+    """The workflow of the index entry `member`; None if it has expired, or if a newer workflow has its id."""
     place, parent, status, version, on_end, created, updated = fields
     if place != member or not (status and version and on_end and created and updated):
         return None

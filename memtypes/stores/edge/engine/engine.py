@@ -1,8 +1,8 @@
 """The embedded engine: a shard for each collection, and the engine operations on them.
 
-Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). Its operations never suspend:
-a request is answered in one piece. An update is in the write-ahead log before it is acknowledged, so it survives the
-death of this process; syncing the log makes it survive the death of the machine, and `flush_one` truncates the log.
+Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). Its operations never suspend, so
+each request is atomic. An update is in the write-ahead log before it is acknowledged, so it survives the death of this
+process; syncing the log makes it survive the death of the machine, and `flush_one` truncates the log.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class EdgeEngine(EngineOperations):
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
-        """The payloads of those `ids` that exist in the scope, read by slot: three times as fast as by a filter."""
+        """The payloads of those `ids` that exist in the scope. Reads by slot, three times as fast as by a filter."""
         payloads: list[Payload] = []
         with translated():
             for kind, few in ids.items():
@@ -192,7 +192,7 @@ class EdgeEngine(EngineOperations):
         self._unflushed.discard(kind)
 
     def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
-        """The collections whose shard still contains bytes deleted by the time `removed_by`, in nanoseconds."""
+        """The collections whose shard still contains bytes deleted before or at `removed_by`, a time in nanoseconds."""
         since = {kind: shard.deleted.since for kind, shard in self._shards.items()}
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 

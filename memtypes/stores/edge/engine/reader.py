@@ -28,7 +28,7 @@ _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """Reads of one shard. namespaces: a cache of their sizes, and of small ones' slots and inverted indexes."""
+    """Reads one shard. namespaces: cache of namespaces' sizes, and of small namespaces' slots and inverted indexes."""
 
     engine: edge.EdgeShard
     slots: SlotFile
@@ -75,7 +75,7 @@ class Reader:
         return [(hit.value, hit.count) for hit in facets.hits]
 
     def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
-        """The payloads of those `slots` that have a point, whole or only `fields`."""
+        """The payloads of those `slots` that have a point. fields: the fields to read; None for all."""
         records = self.engine.retrieve(slots.tolist(), _selected(fields), False)
         return {_slot(record): record.payload or {} for record in records}
 
@@ -101,7 +101,7 @@ class Reader:
         return records
 
     def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
-        """Payloads by id, ordered by id. The engine orders by slot, so all matching points are sorted here."""
+        """Payloads in the order of their ids. The engine orders by slot, so all matching points are sorted here."""
         slots = self.matching(scroll.where)
         ids = self.slots.ids(slots)
         order = np.argsort(ids)

@@ -59,7 +59,7 @@ class DeletionMarker:
 
     @classmethod
     def of(cls, path: Path) -> DeletionMarker:
-        """The marker of the shard at `path`; since is 0 if the mark file or another version of the shard exists."""
+        """The marker of the shard at `path`; `since` is 0 if the mark file or another version of the shard exists."""
         other_version = any(other != path for other in path.parent.iterdir())
         return cls(path, 0 if other_version or (path / _MARK).exists() else None)
 
@@ -172,7 +172,7 @@ class Shard:
         self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
-        """Make the slot file agree with the engine's points; a power cut may lose rows of the one and not of the other.
+        """Make the slot file agree with the engine's points: after a power cut one may lack what the other has.
 
         Compares only doubtful slots (no id, or a shared one) and the points after the last slot.
         """

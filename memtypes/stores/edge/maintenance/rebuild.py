@@ -33,9 +33,9 @@ _POLL_S = 0.05
 async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[Collection, int]:
     """Re-embed every memory and item of a store. Returns the number of points of each collection.
 
-    settings: the store's, with the fingerprint and dimensions of the new vectors. stop_engine: stop a running engine
-    while its clients wait; otherwise a store in use is an error. Raises StoreInUse, InvalidRequest, Unavailable, and
-    the errors of `embed`; after any error the store is unchanged.
+    settings: the store's, with the fingerprint and dimensions of the new vectors. stop_engine: whether a running engine
+    is stopped, and its clients wait; if False, a running engine raises StoreInUse. Raises also InvalidRequest,
+    Unavailable, and the errors of `embed`; after any error the store is unchanged.
     """
     layout = await asyncio.to_thread(Layout.create, settings.directory)
     with locked(layout.opening_lock) as opening:
@@ -84,7 +84,7 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) ->
 
 
 class _OpenedStore(MessageStore):
-    """A store whose engine runs in this process. From it `embed_again` reads the turns that precede a turn."""
+    """A store whose engine runs in this process. `embed_again` reads earlier turns from it."""
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)

@@ -1,8 +1,8 @@
 """Copies of shards, without the deleted bytes that the engine keeps in its segments and its log.
 
-A copy is filled a batch at a time while its source is still written to. It contains exactly the source's points up to
-the slot that was copied last: each change of the source is made in the copy too. The copy numbers its slots afresh,
-without the gaps of removed memories.
+A copy is filled a batch at a time while its source is still written to. It always contains the source's points up to
+and including the slot copied last, because every change of the source is applied to the copy too. The copy has new
+slot numbers, without the gaps of removed memories.
 """
 
 from __future__ import annotations

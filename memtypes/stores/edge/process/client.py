@@ -225,7 +225,7 @@ class EdgeStore(MessageStore):
 
 
 class EdgeFiles(Erasable):
-    """Removes deleted memories' bytes from the store's files: rewrites every shard with such bytes, of any scope.
+    """Removes deleted memories' bytes from the store's files, by rewriting every shard with such bytes, of any scope.
 
     wait_s: seconds that an erasure waits for the rewrite, which then goes on in the background.
     """

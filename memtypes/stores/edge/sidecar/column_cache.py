@@ -42,7 +42,7 @@ class ReadPayloads(Protocol):
     """A function that reads payloads of one memory type by slot."""
 
     def __call__(self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None) -> Mapping[int, Payload]:
-        """The payloads of those `slots` that have a memory, by slot, whole or only `fields`."""
+        """The payloads of those `slots` that have a memory, by slot. fields: the fields to read; None for all."""
         ...
 
 
@@ -58,7 +58,7 @@ class _Texts:
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """Positions for `codes` in a list of only those texts that occur, -1 for no text; and that list."""
+        """A list of the texts that occur in `codes`, and for each code its position in that list, -1 for no text."""
         used, positions = np.unique(codes, return_inverse=True)
         absent = int(len(used) > 0 and used[0] == -1)
         table = [self._texts[code] for code in used[absent:].tolist()]
@@ -73,7 +73,7 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """Columns of one type, by slot. known: whether each slot is cached. used: the fields that any memory has."""
+    """Columns of one type, by slot. known: whether each slot is cached. used: fields of which a memory has a value."""
 
     known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
     rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _LEAST))
@@ -110,7 +110,7 @@ class ColumnCache:
         return int(np.count_nonzero(self._types[kind].known))
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Whether each slot has a memory, and the columns of those that do, type after type. Reads those not cached."""
+        """Whether each slot has a memory, and these memories' columns, type after type. Reads those not cached."""
         masks = {kind: self._read(kind, wanted) for kind, wanted in slots.items()}
         exists = np.concatenate(list(masks.values()))
         if not exists.all():
@@ -130,9 +130,9 @@ class ColumnCache:
         self._types[kind].known[slots] = True
 
     def follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Update the cached values that a change has set; if they are not known exactly, drop the changed memories.
+        """Update the cache after a change; changed memories whose new values are not known are dropped from the cache.
 
-        slots: of the changed memories; None if unknown, which drops all memories of the type.
+        slots: of the changed memories; if None (unknown), all memories of the type are dropped.
         """
         if isinstance(change, PutPoints) and slots is not None:
             self.learn(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
@@ -161,7 +161,7 @@ class ColumnCache:
         self._types[kind] = after
 
     def _read(self, kind: MemoryType, slots: Slots) -> NDArray[np.bool_]:
-        """Whether each of `slots` has a memory; those that do are cached afterwards."""
+        """Cache the columns of the memories in `slots`. Returns whether each slot has a memory."""
         known = self._types[kind].has(slots)
         if not known.all():
             self.learn(kind, self._read_payloads(kind, slots[~known], COLUMN_FIELDS).items())
@@ -194,8 +194,8 @@ class ColumnCache:
 
 
 def _names_all(where: Condition) -> bool:
-    """Whether a condition consists of only a scope and ids, so that every memory with these ids meets it.
+    """Whether a condition consists of only a scope and ids, so that every listed memory meets it.
 
-    A request lists only ids that it has just found in the scope.
+    A request lists only ids of memories that it has just found in the scope.
     """
     return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))

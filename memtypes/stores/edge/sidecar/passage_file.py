@@ -1,8 +1,8 @@
-"""Files beside a shard with its passages: the parts of memories that an answer shows. An answer shows hundreds.
+"""Files beside a shard with its passages: the parts of memories that an answer shows.
 
-Reading a payload and making its passage takes some 20 microseconds, a stored passage less than one. A passage is stored
-when its memory is written or first shown, and removed before its memory changes. So the files stay correct when the
-process dies. After a power cut they may be wrong, so files that were not closed are deleted on opening.
+An answer shows hundreds. Making a passage from a payload takes 20 microseconds, reading a stored one less than one.
+A passage is stored when its memory is written or first shown, and removed before its memory changes, so the files stay
+correct if the process dies. After a power cut they may be wrong, so files that were not closed are deleted on opening.
 """
 
 from __future__ import annotations

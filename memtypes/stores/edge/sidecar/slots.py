@@ -28,7 +28,7 @@ RECENT = 1 << 16
 
 
 class SlotFile:
-    """One shard's file of the memory id of each slot, with an index from ids to slots. Only the engine writes it."""
+    """File of the memory id of each slot of a shard, with an index from ids to slots. Only the engine writes it."""
 
     def __init__(self, shard: Path) -> None:
         self.directory = shard / DIRECTORY
@@ -82,7 +82,7 @@ class SlotFile:
         return np.flatnonzero(self._file.rows != b"")
 
     def doubtful(self) -> Slots:
-        """The slots without an id, and those that share an id with another slot: a power cut may leave both."""
+        """The slots without an id, and those with the same id as another slot. A power cut can cause both."""
         shared = self._sorted[:-1] == self._sorted[1:]
         return np.unique(np.concatenate([self._empty, self._order[:-1][shared], self._order[1:][shared]]))
 
@@ -113,7 +113,7 @@ class SlotFile:
         self._recent: dict[bytes, int] = {}
 
     def _looked_up(self, ids: Ids) -> Slots:
-        """The slot of each id by the sorted index; -1 if it lacks the id, or the slot was removed since."""
+        """The slot of each id by the sorted index; -1 if the index lacks the id or the memory was removed since."""
         if not len(self._sorted):
             return np.full(len(ids), -1, dtype=np.int64)
         last = np.searchsorted(self._sorted, ids, side="right") - 1

@@ -1,8 +1,8 @@
 """Sparse vectors of one shard in files beside it, and keyword search by inverted indexes of single namespaces.
 
-For each query the engine looks up a namespace's memories among all others, and computes term statistics again; an
-inverted index of some thousand memories takes a fraction of that. Scores equal the engine's except for the last digit
-of a float32, as terms may be added in another order.
+For each query the engine looks up a namespace's memories among all others and computes term statistics again; an
+inverted index of some thousand memories takes a fraction of that time. Scores may differ from the engine's in the last
+digit of a float32, because terms may be added in another order.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SparseCorpus:
     weights: NDArray[np.float32]
 
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
-        """The best `limit` memories of `among` that share a term with the query, by the corpus's IDF; ties by slot."""
+        """The best `limit` memories of `among` that share a term with the query, by the whole corpus's IDF."""
         scores, shared = self._scores(query)
         wanted = np.zeros(len(self.slots), dtype=np.bool_)
         wanted[self._positions(among)] = True
@@ -59,7 +59,7 @@ class SparseCorpus:
         return present
 
     def _scores(self, query: SparseVector) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Each memory's sum of weight times IDF over shared terms, and whether it shares any.
+        """For each memory, the sum of weight times IDF over the terms shared with the query, and whether there are any.
 
         IDF as in the engine: ln(1 + (n - df + 0.5) / (df + 0.5)), where n counts the memories that have terms.
         """

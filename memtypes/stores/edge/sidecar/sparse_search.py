@@ -46,9 +46,9 @@ _NO_HITS = QueryHits(np.empty(0, dtype=np.int64), np.empty(0))
 class NamespaceCache:
     """Cache of the slots and the inverted indexes of small namespaces of one shard, and of the sizes of large ones.
 
-    The engine process is the only writer, so they are valid until a memory of the namespace is written or removed.
-    matching, counting: read from the engine. small, cached, terms: the maximum number of memories in a small namespace,
-    of namespaces in the cache, and of terms in all inverted indexes together.
+    The engine process is the only writer, so an entry is valid until a memory of the namespace is written or removed.
+    matching, counting: functions that read from the engine. small: maximum number of memories in a small namespace.
+    cached: maximum number of namespaces in the cache. terms: maximum number of terms in all inverted indexes together.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class NamespaceCache:
         self._corpora: OrderedDict[ScopeKey, SparseCorpus] = OrderedDict()
 
     def members(self, where: Condition) -> Slots | None:
-        """The slots of a small namespace, ascending; None if `where` has other conditions or the namespace is large."""
+        """The slots of a small namespace, ascending; None if it is large or `where` is more than a scope."""
         known = self._known(where)
         return None if isinstance(known, int) else known
 
     def count(self, where: Condition) -> int | None:
-        """The number of memories in a namespace; None if `where` has other conditions."""
+        """The number of memories in a namespace; None if `where` is more than a scope."""
         known = self._known(where)
         return known if known is None or isinstance(known, int) else len(known)
 
     def _known(self, where: Condition) -> Slots | int | None:
-        """The slots of a small namespace, or the size of a large one; None if `where` has other conditions."""
+        """The slots of a small namespace, or the size of a large one; None if `where` is more than a scope."""
         scope, rest = scope_in(where)
         if scope is None or rest:
             return None
@@ -91,7 +91,7 @@ class NamespaceCache:
         return self._slots[scope]
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
-        """The inverted index of a small namespace; None if `where` has other conditions, or it is large or empty."""
+        """The inverted index of a small namespace; None if it is large or empty, or `where` is more than a scope."""
         slots = self.members(where)
         scope, _ = scope_in(where)
         if slots is None or not len(slots) or scope is None:
@@ -104,7 +104,7 @@ class NamespaceCache:
         return self._corpora[scope]
 
     def forget(self, change: Change) -> None:
-        """Drop the cached namespace in which a change may add or remove memories; all namespaces if it is unknown."""
+        """Drop the cached namespace in which a change may add or remove memories; all if that namespace is unknown."""
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:
@@ -146,7 +146,7 @@ class ShardSearch:
 
 
 def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:
-    """The memories that a keyword query may find, or the index of a query that finds exactly these; None if unknown."""
+    """The slots that a keyword query may find, or the index of a query that finds exactly these; None if unknown."""
     if members is None or not isinstance(query.vector, SparseVector):
         return None
     if query.among is not None:

@@ -87,7 +87,7 @@ class TokenFile(RaggedFile):
 
 
 class Matcher:
-    """Computes cosines of query tokens with memories' tokens. integers: use int8 products if they are exact here."""
+    """Computes cosines of query tokens and memories' tokens. integers: use int8 products where they are exact."""
 
     def __init__(self, *, integers: bool = True) -> None:
         options = onnxruntime.SessionOptions()

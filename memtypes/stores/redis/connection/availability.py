@@ -3,8 +3,7 @@
 Each workload has a bulkhead: its own deadline, circuit breaker and concurrency limit, so that a retrieval that gives up
 early does not count against commands that may take longer. All bulkheads of a node share one health probe.
 
-A call's deadline starts when the call gets its slot. Time spent waiting for a slot is load on this process and says
-nothing about the server.
+A call's deadline starts when the call gets its slot: the wait for a slot is due to this process, not to the server.
 """
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ async def with_deadline(
 
 
 async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
-    """Whether `task` is done within so many seconds.
+    """Whether `task` is done within `within_s` seconds.
 
     A busy event loop may be late while the answer waits in the socket, so the loop runs a few more rounds before
     the verdict. That takes microseconds on an idle loop.

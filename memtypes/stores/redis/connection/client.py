@@ -205,7 +205,7 @@ class LiveClient:
         return not await asyncio.shield(self._pings[node])
 
     async def _answers(self, key: str | None) -> bool:
-        """Whether the node of `key` answers a ping within PING_S. True, too, if this process is too busy to tell."""
+        """Whether the node of `key` answers a ping within PING_S; also True if this process is too busy to tell."""
         began = self._clock()
         try:
             await with_deadline(self._call(partial(topology.ping_node, key=key)), PING_S)
