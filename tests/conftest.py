@@ -20,7 +20,7 @@ settings.load_profile("untimed")
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """End the run with one line that says which tests were skipped, and how to run them."""
+    """End the run with one line that says how many tests were skipped, and why."""
     reports = terminalreporter.stats.get("skipped", [])
     reasons = Counter(str(report.longrepr[-1]).removeprefix("Skipped: ") for report in reports)
     skipped = "; ".join(f"{count} ({reason})" for reason, count in reasons.most_common())

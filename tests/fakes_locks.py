@@ -15,7 +15,7 @@ _POLL_S = 0.005
 
 
 class FakeLocks(Locks):
-    """The holder of each lock and the time at which its lease expires. Waiters are not queued."""
+    """Locks in a dictionary, each with its holder and expiry. Callers that wait are not queued."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """A memory store in the test process: exact, without indexes, and itself tested by the contract suite.
 
-Conditions mean what they mean on a server. The filter of qdrant-client's local mode evaluates them, but for the most
-frequent ones: it parses the paths of all fields again for each point, which was most of the time of many tests.
+Conditions mean what they mean on a server. The most frequent ones are evaluated here, the others by the filter of
+qdrant-client's local mode. That is slow, because it parses the paths of all fields again for each point.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def check_of(where: Condition) -> Callable[[Point], bool]:
 
 
 def _texts(payload: Payload, name: str) -> Sequence[Any]:
-    """The members of a field that is a list, or else its value."""
+    """The values of a field: those of its list, or its single value."""
     value = payload.get(name)
     return value if isinstance(value, list) else (value,)
 

@@ -300,7 +300,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
 
 
 def _newest(turns: Sequence[Turn], tokens: int) -> Iterator[Turn]:
-    """The newest of `turns`, up to and including the one with which they exceed `tokens` tokens."""
+    """The newest of `turns`, newest first; the last one is the turn with which they exceed `tokens` tokens."""
     for turn in reversed(turns):
         yield turn
         tokens -= turn.tokens

@@ -66,7 +66,7 @@ class DictItems:
         return [address for address, _ in matching][search.offset : search.offset + search.limit]
 
     def paths(self, listing: PathListing, at: int) -> list[tuple[str, ...]]:
-        """The paths that a listing asks for."""
+        """The paths that a listing finds."""
         paths = {path for path, _ in self._alive(at)}
         for condition in listing.match:
             size = len(condition.path)

@@ -71,7 +71,7 @@ def _in_order(value: Any, op: Op, low: Any, high: Any) -> bool:
 
 
 def _sort(value: Any) -> str:
-    """The sort by which values are comparable: integers and floats are one sort, booleans another."""
+    """The kind of a value; only values of one kind are compared. Integers and floats are one kind, booleans another."""
     if isinstance(value, bool):
         return "flag"
     return "number" if isinstance(value, int | float) else type(value).__name__

@@ -136,8 +136,8 @@ async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) ->
     assert (await stores.sessions.begin(stores.scope)).ids == {f"own {claimed[0]}", "common"}
 
 
-async def test_what_was_shown_is_forgotten_at_most_once_a_pause(stores: Stores) -> None:
-    """A call within the pause after the last forgetting keeps what was shown since then."""
+async def test_what_was_shown_is_not_forgotten_twice_within_a_pause(stores: Stores) -> None:
+    """forget_shown() changes nothing if less than the pause has passed since it last forgot."""
     await stores.sessions.claim(stores.scope, ["a"])
     await stores.sessions.forget_shown(stores.scope, NOW)
     assert await stores.sessions.begin(stores.scope) == Shown(frozenset(), NOW)

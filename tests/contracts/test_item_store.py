@@ -50,7 +50,7 @@ VALUES: list[Any] = [
 
 
 def after(seconds: float) -> datetime:
-    """The time so many seconds after the start."""
+    """The time `seconds` after START."""
     return START + timedelta(seconds=seconds)
 
 
@@ -87,7 +87,7 @@ class Puts:
         return [item.address.key for item in found]
 
     async def paths(self, *match: PathMatch, **listing: Any) -> list[str]:
-        """The paths that a listing asks for, joined."""
+        """The paths that a listing finds, each with its labels joined by dots."""
         paths = await self.store.paths(self.scope, PathListing(match, **listing), after(self.at))
         return [".".join(path) for path in paths]
 
@@ -266,7 +266,7 @@ async def test_a_filter_looks_at_every_item(bench: Bench, scope: Scope) -> None:
 
 
 async def test_a_filter_finds_values_of_many_members(puts: Puts) -> None:
-    """A filter on a member is right even though the index leaves out some members of a large value."""
+    """A filter also finds a large value by a member that the index leaves out."""
     await puts.put("p", "large", {f"m{number}": number for number in range(filters.MAX_FACTS + 50)})
     await puts.put("p", "small", {"m1": 1})
     last = filters.MAX_FACTS + 49
@@ -275,7 +275,7 @@ async def test_a_filter_finds_values_of_many_members(puts: Puts) -> None:
 
 
 async def test_an_answer_with_too_many_bytes_is_refused(bench: Bench, scope: Scope) -> None:
-    """Pages of fewer items show everything."""
+    """The error says to ask for fewer items; a smaller page is returned."""
     puts = Puts(EngineItems(bench.store, most_bytes=25_000), scope)
     for number in range(10):
         await puts.put("p", f"{number}", "x" * 4_998)
@@ -285,7 +285,7 @@ async def test_an_answer_with_too_many_bytes_is_refused(bench: Bench, scope: Sco
 
 
 async def test_large_values_are_read_in_several_pages(puts: Puts) -> None:
-    """A page of the engine ends after 8 MiB of values; the search goes on."""
+    """The engine ends a page after 8 MiB of values; the search then reads the next page."""
     for number in range(10):
         await puts.put("p", f"{number}", "x" * 1_000_000)
     assert await puts.keys(limit=10) == [f"{number}" for number in reversed(range(10))]

@@ -133,7 +133,7 @@ async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemSt
 
 
 async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveItemStore, scope: Scope) -> None:
-    """mark_synced() with the present revision marks the item, and deletes it once it was cleared or has expired."""
+    """mark_synced() marks an item only if it is unchanged, and then deletes it if it was cleared or has expired."""
     await items.put(scope, make_item(scope, "a"))
     await items.put(scope, make_item(scope, "b"))
     before = await items.items(scope)

@@ -65,8 +65,10 @@ def best(scores: dict[str, float], depth: int) -> set[str]:
 
 
 @pytest.mark.parametrize("depth", [1, 3, 10, 100])
-async def test_candidates_are_the_union_of_both_legs(store: MemoryStore, scope: Scope, depth: int) -> None:
-    """Each leg contributes its best `depth`, and every candidate has both exact scores, whichever leg it is from."""
+async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
+    store: MemoryStore, scope: Scope, depth: int
+) -> None:
+    """The best `depth` of each query are candidates, and every candidate has both exact scores."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     terms = {2: 1.0, 5: 0.5, 7: 2.0}
@@ -82,8 +84,8 @@ async def test_candidates_are_the_union_of_both_legs(store: MemoryStore, scope: 
         assert hit.sparse == pytest.approx(sparse[hit.id], abs=1e-4)
 
 
-async def test_one_leg_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
-    """If a search has only a dense or a sparse query, the score of the other leg is None."""
+async def test_one_query_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
+    """If a search has only a dense or only a sparse query, the other score is None."""
     records = corpus(scope, 12)
     await store.upsert(scope, records)
     dense_only = await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 4))
@@ -96,7 +98,7 @@ async def test_one_leg_alone_gives_one_score(store: MemoryStore, scope: Scope) -
 
 
 async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope: Scope) -> None:
-    """A sparse leg without a match scores 0, whether the query has no terms or unknown ones."""
+    """The sparse score is 0, whether the query has no terms or only unknown ones."""
     await store.upsert(scope, corpus(scope, 5))
     for terms in ([], [4_000_000_000]):
         hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), 10))
@@ -154,7 +156,7 @@ async def test_one_search_finds_candidates_of_every_type(
 
 
 async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: Scope) -> None:
-    """Both legs return the best of the memories that match, not the matching ones of the best."""
+    """Both queries return the best `depth` of the matching memories, not the matching ones of the best `depth`."""
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     low = parse_filter({"importance": {"lte": 3}})

@@ -136,9 +136,9 @@ class Shelf:
 
 @pytest.fixture(scope="module", params=STORES)
 async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shelf]:
-    """The memories for all filters, and the same in another namespace, which no filter may match.
+    """A store with `make_memories` in a scope, and the same memories in another namespace, which no filter may match.
 
-    In a separate store, as qdrant-client's local mode scans every stored memory for each filter.
+    The store is a separate one, because qdrant-client's local mode scans every stored memory for each filter.
     """
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as bench:
         scope, other = (Scope("acme", f"filters-{uuid.uuid4()}") for _ in range(2))
@@ -224,7 +224,7 @@ async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
 @pytest.mark.parametrize("instant", [FIRST, NOW, LAST])
 @pytest.mark.parametrize("state", State)
 async def test_states_are_those_that_memories_have_at_the_time(shelf: Shelf, state: State, instant: datetime) -> None:
-    """A filter by state matches the memories that have it by `Memory.at`; `in_view` matches those not replaced."""
+    """A filter by state matches memories that `Memory.at` gives that state; `in_view` matches all but replaced ones."""
     page = await shelf.store.page(
         shelf.scope, Listing(filter=with_states(Compare("state", Op.EQ, state), instant), limit=500)
     )

@@ -171,7 +171,7 @@ async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
 
 
 async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
-    """Among equal ranks the oldest turn goes first; a turn without a rank never goes. Each append makes one batch."""
+    """Of equal ranks the oldest turn goes first; turns without a rank stay. Each append queues one batch at most."""
     await stores.create()
     for content, rank in (("a", "10000"), ("b", None), ("c", "0"), ("d", "0"), ("e", "10000")):
         await stores.append(content, rank=rank)
@@ -251,8 +251,11 @@ async def test_a_repeated_request_appends_once(stores: Stores) -> None:
     assert await stores.indices() == [0, 1]
 
 
-async def test_a_tail_has_the_newest_turns_and_the_files_and_images_of_all(stores: Stores) -> None:
-    """Turns come up to the one that exceeds `tokens`, which system turns do not use up. Files of flushed turns stay."""
+async def test_a_tail_has_the_newest_turns_and_every_file_and_image(stores: Stores) -> None:
+    """The newest turns, and separately the newest system turns, are returned until they exceed `tokens` tokens.
+
+    The turn that exceeds them is included. Files of flushed turns stay.
+    """
     await stores.create()
     sent = [
         turn("a", files=["x", "y"], images=["i"]),
@@ -357,7 +360,7 @@ async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -
 
 
 async def test_concurrent_appends_lose_no_turn(stores: Stores) -> None:
-    """Each of a hundred turns is in the thread or evicted, once, and the limit always holds."""
+    """Each of a hundred turns is either in the thread or evicted, and the limit is never exceeded."""
     await stores.create()
     held: list[int] = []
 
@@ -392,8 +395,8 @@ async def test_turns_of_a_deleted_thread_are_flushed_on_request(stores: Stores) 
         await stores.threads.get(stores.scope, "t")
 
 
-async def test_a_thread_of_a_workflow_is_not_opened_for_another(stores: Stores) -> None:
-    """The same name with the same workflow or none is the same thread, with another workflow a conflict."""
+async def test_a_thread_of_a_workflow_is_not_opened_for_another_workflow(stores: Stores) -> None:
+    """Creating it again with its workflow, or with none, returns the same thread; with another one it is a conflict."""
     new = NewThread("t", 60, NOW, resource="r", key="k", workflow_id="w")
     assert await stores.threads.create(stores.scope, new) == "t"
     assert (await stores.threads.get(stores.scope, "t")).workflow_id == "w"

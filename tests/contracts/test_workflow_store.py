@@ -247,7 +247,7 @@ async def test_workflows_are_listed_latest_first_in_pages(store: WorkflowStore, 
 
 
 async def test_workflows_are_listed_by_status_and_parent(store: WorkflowStore, scope: Scope) -> None:
-    """Each has its parent, status, version, and the times of its creation and last event."""
+    """Each listed workflow has its parent, status, version, and the times of its creation and last event."""
     await store.create(scope, new_workflow("a"))
     await store.create(scope, replace(new_workflow("b", "a"), on_end=OnEnd.KEEP))
     await store.create(scope, new_workflow("c", "b"))
@@ -261,7 +261,7 @@ async def test_workflows_are_listed_by_status_and_parent(store: WorkflowStore, s
 
 
 async def test_threads_and_sessions_join_a_workflow_until_it_ends(store: WorkflowStore, scope: Scope) -> None:
-    """Each is a member once; a workflow that is unknown or has ended takes none."""
+    """A thread that joins twice is listed once; joining an unknown or an ended workflow is an error."""
     await store.create(scope, replace(new_workflow(), on_end=OnEnd.DELETE))
     for thread in ("t1", "t2", "t1"):
         await store.join(scope, "w", thread=thread)

@@ -43,7 +43,7 @@ def marked_texts(name: str) -> list[MarkedText]:
 
 
 def _filled(text: str, seed: int) -> str:
-    """`text` with characters of an alphabet in place of each slot, as in ⟨hex 40⟩ or ⟨uuid⟩."""
+    """`text` with each slot, such as ⟨hex 40⟩ or ⟨uuid⟩, replaced by random characters; equal seeds give equal ones."""
     chosen = random.Random(seed)  # noqa: S311 - no secrets, only texts that look like them
 
     def fill(slot: re.Match[str]) -> str:
@@ -55,7 +55,7 @@ def _filled(text: str, seed: int) -> str:
 
 
 def unmarked(marked: str) -> MarkedText:
-    """The text without `[[`, `]]` and `~` (which keeps keys out of the file; `~~` is a `~`), and the marked spans."""
+    """The text, and the spans that `[[` and `]]` mark. A `~`, which breaks up keys, is dropped; `~~` is a `~`."""
     plain, spans, last = "", [], 0
     source = re.sub(r"~(~?)", r"\1", marked)
     for match in _MARKED.finditer(source):

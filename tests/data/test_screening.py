@@ -37,7 +37,7 @@ def test_redaction_finds_marked_secrets(name: str, recall: float) -> None:
 
 
 def test_redaction_finds_secrets_in_many_formats() -> None:
-    """Bounds for caught secrets and altered clean texts on the model's training texts; it does worse on unseen ones."""
+    """At least 94 % of the secrets in the model's training texts are removed; at most 3 % of clean texts change."""
     caught, altered = [], []
     for text, marks in marked_texts("training/secrets"):
         redacted = redact(text)
@@ -48,7 +48,7 @@ def test_redaction_finds_secrets_in_many_formats() -> None:
 
 
 def _secrets(marked: str) -> tuple[str, list[str], list[str]]:
-    """The text without marks, its marked secrets, and the findings; spans without a secret are extra findings."""
+    """The text without marks, its marked secrets, and the findings: secrets that were found, then spans without any."""
     text, spans = unmarked(marked)
     found = [(span.start, span.end) for span in secrets_in(text)]
     covered = [text[a:b] for a, b in spans if any(start <= a and b <= end for start, end in found)]
@@ -99,7 +99,7 @@ async def test_trivial_texts_are_told_from_statements(
 
 @pytest.mark.anyio
 async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -> None:
-    """Lasting statements said in passing are told from noise of their length; no model was trained on this author."""
+    """Lasting statements made in passing are told from noise of equal length; no model was trained on this author."""
     judge = Judge.shipped()
     right: dict[bool, list[bool]] = {True: [], False: []}
     for row in rows("conversations_heldout"):
@@ -137,7 +137,7 @@ def test_due_times_are_read_from_phrases() -> None:
 
 
 def test_due_times_are_read_from_texts_of_later_authors() -> None:
-    """Each text is read at its own time and zone; it has a due time, of which at times only the day counts, or none."""
+    """Each text is read at its own time and zone. Some have no due time; for others only the day must be right."""
     exact, none = [], []
     for row in rows("due_heldout"):
         zone = ZoneInfo(row["tz"])

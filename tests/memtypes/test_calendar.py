@@ -69,15 +69,15 @@ def test_a_month_later_ends_with_a_shorter_month() -> None:
     ],
 )
 def test_lengths_of_time_are_read(text: str, length: Length) -> None:
-    """Numbers and units in digits and words; hours become minutes, weeks days, and years months."""
+    """Numbers may be digits or words; hours are converted to minutes, weeks to days, and years to months."""
     read = length_at(read_words(text), 0)
     assert read is not None
     assert read[0] == length
 
 
 @pytest.mark.parametrize("text", ["five apples", "half the cake", "", "the hour"])
-def test_other_words_are_no_lengths(text: str) -> None:
-    """A number needs a unit of time."""
+def test_a_length_of_time_needs_a_number_and_a_unit_of_time(text: str) -> None:
+    """Texts that lack one of them have no length."""
     assert length_at(read_words(text), 0) is None
 
 

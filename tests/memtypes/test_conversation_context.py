@@ -45,7 +45,7 @@ def facts(*numbers: int) -> list[Memory]:
 
 @given(st.lists(st.integers(0, 30), unique=True), st.integers(0, 30))
 def test_positions_before_and_after_are_symmetric(numbers: list[int], other: int) -> None:
-    """A turn has another as context if and only if it is among those that follow it."""
+    """Turn A is context of turn B if and only if B is among the turns that follow A."""
     for number in numbers:
         is_before = position_of(turn(other)) in positions_before(turn(number))
         assert is_before == (position_of(turn(number)) in positions_after(turn(other)))
@@ -77,7 +77,7 @@ def test_private_turns_are_no_context_for_public_ones() -> None:
 
 @pytest.mark.anyio
 async def test_context_is_looked_up_in_the_store() -> None:
-    """Turns of the same call replace stored ones, and named stored ones can be ignored."""
+    """Turns passed with the call replace stored ones; stored turns named in `ignored` are left out."""
     store = InMemoryStore(DIMENSIONS)
     stored = [turn(number) for number in range(1, 6)]
     await store.upsert(SCOPE, [make_record(memory) for memory in [*stored, turn(4, "s2")]])

@@ -1,4 +1,4 @@
-"""Namespaces of projects: what git's files say of a folder, without running git."""
+"""Namespaces of projects, from the path of a folder and the files of git, without running git."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def test_other_owners_hosts_and_ports_are_other_projects(tmp_path: Path) -> None
     assert len({with_remote(tmp_path / str(index), url) for index, url in enumerate(urls)}) == 5
 
 
-def test_origin_counts_before_other_remotes_and_the_first_of_those_otherwise(tmp_path: Path) -> None:
-    """If there are several remotes, origin decides, or else the first one."""
+def test_the_remote_origin_decides_or_else_the_first_remote(tmp_path: Path) -> None:
+    """A repository may have several remotes."""
     origin = with_remote(tmp_path / "origin", "https://h/acme/shop")
     with_remote(tmp_path / "fork", "https://h/upstream/shop", "upstream")
     assert with_remote(tmp_path / "fork", "https://h/acme/shop") == origin
@@ -149,15 +149,15 @@ def test_the_override_file_works_without_git(tmp_path: Path) -> None:
     "text", ["", "namespace", 'namespace = ""', "namespace = 3", "a = 1", 'namespace = "a\\u0000"']
 )
 def test_an_override_file_that_names_nothing_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
-    """A broken file is no reason to choose another namespace; its text may hold secrets."""
+    """No other namespace is used instead; the error does not quote the file, which may contain secrets."""
     (tmp_path / OVERRIDE_FILE).write_text(f"{text}\nsecret = 's3cret'\n")
     with pytest.raises(InvalidRequest, match=r"\.remembrancer\.toml .* namespace") as caught:
         project_namespace(str(tmp_path))
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_folder_that_exists_elsewhere_has_a_namespace_of_its_path() -> None:
-    """A remote service knows only the path: its hash is stable under other spellings."""
+def test_a_folder_of_another_machine_has_a_namespace_from_its_path() -> None:
+    """A remote service knows only the path; different spellings of the path give the same namespace."""
     namespace = project_namespace("/home/somebody/far/away/shop")
     assert namespace.startswith("shop-")
     assert project_namespace("//home/somebody/far/./away/shop/") == namespace
@@ -175,7 +175,7 @@ def test_paths_of_windows_are_known() -> None:
 
 @pytest.mark.parametrize("cwd", ["", " ", "shop", "./shop", "~/shop", "C:shop", "\\shop", "/a\0b", "/a\nb", "/\ud800"])
 def test_a_path_that_names_no_folder_is_refused(cwd: str) -> None:
-    """A relative path would be one of the service, not of the client."""
+    """A relative path, for example, would be one on the service's side, not on the client's."""
     with pytest.raises(InvalidRequest, match="cwd must"):
         project_namespace(cwd)
 
@@ -195,7 +195,7 @@ def test_what_only_looks_like_a_repository_is_not_one(tmp_path: Path) -> None:
 
 
 def test_no_program_that_a_repository_names_is_run(repository: Path) -> None:
-    """core.fsmonitor would run with any git command."""
+    """Any git command would run the program named by core.fsmonitor."""
     marker = repository / "ran"
     git(repository, "config", "core.fsmonitor", f"touch {marker}")
     project_namespace(str(repository))
@@ -223,7 +223,7 @@ def test_any_path_has_a_valid_namespace_that_depends_on_it_alone(path: str) -> N
 
 @given(st.sets(st.text("abC-. é日", min_size=1, max_size=12).filter(lambda name: name.strip(".") == name), min_size=2))
 def test_no_two_folders_share_a_namespace(names: set[str]) -> None:
-    """A hash tells apart what the readable part does not."""
+    """Namespaces with the same readable part differ in their hash."""
     assert len({project_namespace(f"/no/such/folder/{name}") for name in names}) == len(names)
 
 

@@ -25,7 +25,7 @@ from memtypes.words import languages, plain, read_words
     ],
 )
 def test_language_is_that_of_most_words(text: str, language: str) -> None:
-    """Frequent words and words of times tell the language; without any, it is English."""
+    """The language is recognised by frequent words and words of times; a text with neither counts as English."""
     assert read_words(text).language.name == language
 
 
@@ -80,7 +80,7 @@ def test_compounds_of_a_day_and_its_part_are_two_tokens() -> None:
 
 @given(st.text(max_size=100))
 def test_any_text_can_be_read(text: str) -> None:
-    """Tokens are in order, lie within the text, and a span of all of them begins and ends with a token."""
+    """Each token is found at its position in the text, and the span of all tokens begins with the first."""
     words = read_words(text)
     for token in words.tokens:
         assert words.text[token.start : token.start + len(token.text)] == token.text
@@ -89,7 +89,7 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 def test_lexicon_has_all_weekdays_and_months_of_each_language() -> None:
-    """Lists of weekdays have seven rows and those of months twelve, so that positions are numbers."""
+    """Lists of weekdays have seven rows and those of months twelve, because the position of a row is its number."""
     for language in languages().values():
         assert len(language.rules["weekday"]) == 7
         assert len(language.rules.get("month", [""] * 12)) == 12

@@ -58,7 +58,7 @@ async def test_closing_writes_waiting_uses() -> None:
 
 
 class SlowStore(InMemoryStore):
-    """A store that writes uses slowly. some: set after `after` writes. written: namespace, start and end of writes."""
+    """A store with slow writes. some: set after `after` writes. written: namespace, start and end of each write."""
 
     def __init__(self, after: int) -> None:
         super().__init__()

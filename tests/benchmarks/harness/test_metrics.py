@@ -46,7 +46,7 @@ def test_reciprocal_rank_is_that_of_the_first_evidence() -> None:
 
 
 def test_ndcg_equals_the_value_computed_by_hand() -> None:
-    """Evidence at ranks 1 and 3 of two pieces: (1 + 1/2) / (1 + 1/log2 3)."""
+    """Two pieces of evidence, at ranks 1 and 3, give (1 + 1/2) / (1 + 1/log2 3)."""
     assert ndcg_at(RANKING, ["a", "c"], 10) == pytest.approx(1.5 / (1 + 1 / math.log2(3)))
     assert ndcg_at(RANKING, ["c"], 2) == 0.0
     assert ndcg_at(RANKING, ["c"], 0) == 0.0

@@ -26,7 +26,7 @@ def _way(recall: float, contexts: dict[int, ContextScore]) -> WayScore:
 
 
 def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int = 9_000) -> dict[int, ContextScore]:
-    """Scores of contexts for several budgets; from `all_from` tokens on, nothing is left out."""
+    """Scores of contexts for several budgets; with a budget of `all_from` tokens or more, nothing is left out."""
     return {
         budget: ContextScore(recall, budget + over, budget, budget, utilization, int(budget < all_from))
         for budget in (0, 500, 1_000, 2_000, 4_000)

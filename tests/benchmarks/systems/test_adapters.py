@@ -49,8 +49,8 @@ def test_mem0_adds_each_text_under_its_user() -> None:
     assert memory.calls[-1][1] == {"filters": {"user_id": "n"}, "top_k": 7, "threshold": 0.0}
 
 
-def test_mempalace_files_drawers_in_a_wing() -> None:
-    """Each namespace is a wing; hits are identified by their source."""
+def test_mempalace_stores_each_namespace_as_a_wing() -> None:
+    """Hits are identified by their source."""
     collection, search = Recorded(), Recorded({"results": [{"source_path": "b"}]})
     system = MemPalace("palace", collection, search)
     system.add(ITEMS)

@@ -113,7 +113,7 @@ async def test_waiting_calls_share_a_batch() -> None:
 
 
 async def test_a_short_call_does_not_wait_for_all_of_a_long_one() -> None:
-    """It is processed in the second batch after it was queued."""
+    """Once a batch of the long call is done, the next batch includes the short call."""
     work = Doubler()
     batcher = start(work, batch_size=2)
     with blocked(work):
@@ -276,7 +276,7 @@ async def test_documents_and_pings_bypass_the_cache() -> None:
 
 
 def test_a_long_text_is_truncated_without_tokenizing_it() -> None:
-    """Runs of blanks are joined first; short texts change only in lone surrogates."""
+    """Only in a long text are runs of blanks shortened before it is cut. Lone surrogates become "?"."""
     assert truncated("a  b", 1) == "a  b"
     assert truncated("a" + " " * 100 + "b", 1) == "a b"
     assert truncated("x" * 100, 1) == "x" * 64

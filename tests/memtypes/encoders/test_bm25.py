@@ -41,7 +41,7 @@ def score(query: str, document: str) -> float:
     ],
 )
 def test_words_of_compounds_accents_and_scripts(text: str, expected: list[str]) -> None:
-    """Words are lower-case; compounds give their parts, unspaced scripts their characters."""
+    """Words are lower-case. Compounds also give their parts; scripts without spaces give characters and pairs."""
     assert list(words(text)) == expected
 
 
@@ -82,7 +82,7 @@ def test_different_forms_of_a_word_match(query: str, document: str) -> None:
 
 
 def test_question_words_are_left_out_of_queries() -> None:
-    """They stay if a query has no other words, and in documents."""
+    """A query of question words alone keeps them, and documents always keep them."""
     assert score("When did Gina open the shop?", "what did he do when it was late") == 0
     assert score("what is", "what is this") > 0
 

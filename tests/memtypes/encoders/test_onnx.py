@@ -53,7 +53,7 @@ async def test_queries_do_not_wait_for_documents(onnx_directory: Path) -> None:
 
 
 async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory: Path) -> None:
-    """Their length is 127; special tokens have none; the dense vector is unchanged."""
+    """Each has a norm of about 127; special tokens have no token vector; the dense vector does not change."""
     plain = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     late = await OnnxEmbedder.open(OnnxSettings(onnx_directory, token_vectors=True))
     embedding = await late.embed_query("three small words")
@@ -125,8 +125,8 @@ def test_dimensions_must_be_a_multiple_of_128(dimensions: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_middle_states_of_the_beginning_are_returned(onnx_directory: Path) -> None:
-    """There is one state for each of the first 64 tokens of the text itself; the vectors stay the same."""
+async def test_middle_layer_states_of_the_first_64_tokens_are_returned(onnx_directory: Path) -> None:
+    """There is one state for each of the first 64 tokens of the text itself, none for those of its context."""
     embedder = await OnnxEmbedder.open(OnnxSettings(directory=onnx_directory))
     try:
         short, long = await embedder.embed_documents(["a small text", "word " * 200])

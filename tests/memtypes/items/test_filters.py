@@ -1,4 +1,4 @@
-"""Filters of items: what they hold for, and the facts by which an index finds candidates."""
+"""Filters of items: which values match, and the facts by which an index finds candidates."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.contracts.test_item_store import FILTERS, JSON
 
 
 @given(JSON, FILTERS)
-def test_a_filter_holds_where_langgraphs_comparison_does(value: Any, conditions: dict[str, Any] | None) -> None:
-    """Only equality differs: it is JSON's. A value that meets a filter has all facts that the filter looks up."""
+def test_a_filter_matches_as_in_langgraph_except_for_equality(value: Any, conditions: dict[str, Any] | None) -> None:
+    """Equality is that of JSON. A value that matches a filter has all facts that the filter looks up."""
     parsed = ItemFilter.parse(conditions or {})
     if parsed is None:
         return
@@ -44,8 +44,8 @@ def test_a_filter_holds_where_langgraphs_comparison_does(value: Any, conditions:
         ({"a.b": 2}, True),
     ],
 )
-def test_what_a_filter_holds_for(conditions: dict[str, Any], *, holds: bool) -> None:
-    """A dot in a name is part of the name."""
+def test_filters_compare_members_as_json(conditions: dict[str, Any], *, holds: bool) -> None:
+    """Missing members count as null, values of different JSON types have no order, and a name may contain a dot."""
     value = {"a": 1, "b": {"c": "x", "d": None}, "flag": True, "list": [1, 2], "a.b": 2}
     parsed = ItemFilter.parse(conditions)
     assert parsed is not None

@@ -43,7 +43,7 @@ VALUE: dict[str, Any] = {
     ],
 )
 def test_a_path_gives_the_texts_at_its_end(path: str, texts: list[str]) -> None:
-    """Members, indices from both ends, stars and choices of members; what is missing gives nothing."""
+    """Paths have member names, indices from both ends, stars, and choices of members; missing members give no text."""
     assert texts_at(VALUE, [check_index_path(path)]) == texts
 
 
@@ -55,7 +55,7 @@ def test_a_path_in_another_form_is_refused(path: str) -> None:
 
 
 def test_a_text_that_several_paths_give_counts_once() -> None:
-    """Texts keep the order of the paths."""
+    """Texts are in the order of the paths; more than 256 texts are refused."""
     assert texts_at(VALUE, ["author.name", "title", "*", "title"])[:2] == ["Ann", "Tea"]
     assert len(set(texts_at(VALUE, ["title", "$", "$"]))) == 2
     with pytest.raises(InvalidRequest, match="gives 300 texts; at most 256"):
@@ -63,7 +63,7 @@ def test_a_text_that_several_paths_give_counts_once() -> None:
 
 
 def test_the_whole_value_is_one_text() -> None:
-    """Short members come with their names, longer ones and those of a list without; the text's length is limited."""
+    """Each text or number is a line, after the name of its member if it is short; the total length is limited."""
     assert texts_at({"text": "I like green tea best", "color": "dark green", "n": [1, True, None]}, None) == [
         "I like green tea best\ncolor: dark green\nn: 1\nn: true"
     ]

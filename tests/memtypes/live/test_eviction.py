@@ -117,7 +117,7 @@ def test_token_aware_lru_prefers_large_turns() -> None:
 def test_a_flush_reaches_its_goal_or_takes_every_turn_it_may(
     sizes: list[int], strategy: FlushStrategy, goal: int
 ) -> None:
-    """The newest turn always stays, in a hybrid flush also the first. The selected turns are distinct and in order."""
+    """The newest turn always stays; in a hybrid flush the first stays too. Flushed turns are distinct and in order."""
     turns = turns_of(sizes)
     selected = turns_to_flush(Flush(strategy=strategy), turns, {}, ThreadSize(goal, 1_000))
     indices = [turn.index for turn in selected]

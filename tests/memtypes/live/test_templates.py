@@ -75,8 +75,8 @@ def test_values_that_give_no_valid_key_are_refused(template: str, variables: dic
     st.text("ab:-%2DA", min_size=1, max_size=4),
     st.text("ab:-%2DA", min_size=1, max_size=4),
 )
-def test_a_key_is_of_one_agent_only(template: str, agent: str, other: str, user: str) -> None:
-    """No value of another variable makes the key of one agent pass for that of another."""
+def test_a_key_belongs_to_one_agent_only(template: str, agent: str, other: str, user: str) -> None:
+    """Whatever the other variables are, a key of one agent is never taken for a key of another agent."""
     key = rendered_key(template, {"agent": {"id": agent}, "user": {"id": user}})
     assert is_key_of(template, key, agent)
     assert is_key_of(template, key, other) == (agent == other)

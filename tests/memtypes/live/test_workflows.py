@@ -42,8 +42,8 @@ def test_invalid_events_are_refused(fields: dict[str, object], message: str) -> 
         NewEvent.model_validate(fields)
 
 
-def test_a_stored_event_has_no_default_values() -> None:
-    """The version is not stored: it is the event's position in the log."""
+def test_a_stored_event_leaves_out_default_values_and_its_version() -> None:
+    """The version is known from the event's position in the log."""
     event = NewEvent(type=WorkflowEventType.NOTE, input="hello").at(START)
     assert event.to_json() == b'{"type":"note","at":"2026-03-01T12:00:00Z","input":"hello"}'
     assert Event.from_json(event.to_json(), 7).members()["version"] == 7
@@ -156,8 +156,8 @@ def test_notes_and_data_do_not_start_a_workflow() -> None:
         ({}, None),
     ],
 )
-def test_each_status_has_its_actor_and_reason(fields: dict[str, Any], reason: str | None) -> None:
-    """The reason is that of the event, or else what its data, error or output say, in short."""
+def test_each_change_of_status_has_its_actor_and_reason(fields: dict[str, Any], reason: str | None) -> None:
+    """The reason is the event's own, or else a short text from the event's data, error or output."""
     end = NewEvent.model_validate({"type": "failed", "agent": "ci", **fields})
     state = state_after(
         NewEvent(type=WorkflowEventType.STEP_FAILED, step_id="s", agent="ann", error="of a step"),

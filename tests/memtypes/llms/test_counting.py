@@ -95,7 +95,7 @@ async def test_google_counts_exactly() -> None:
     ],
 )
 async def test_tokenizer_routes_count_exactly(kind: str, route: str, answer: Any, sent: str) -> None:
-    """The routes of Cohere, of servers with OpenAI's API and of OpenAI are each called with a bearer key."""
+    """Cohere, servers with OpenAI's API, and OpenAI are each called at their route with a bearer key."""
     provider = Provider(200, answer)
     with serving(provider) as url:
         assert await count_four_words(url, kind, "house-one", route) == 3

@@ -195,14 +195,14 @@ def test_every_default_model_names_its_source_and_date() -> None:
 
 
 def test_a_pattern_of_the_operator_wins_over_the_default() -> None:
-    """Of two patterns with matches of equal length the operator's wins; its source may be any text."""
+    """If both patterns match equally much of the name, the operator's wins; its source may be any text."""
     text = "models: [{provider: meta, names: [ours], pattern: 'llama-?3[.]1', window: 9000, source: our wiki}]"
     model = Registry.of(default_file(), parse_registry(text, "own.yaml")).find("llama3.1:8b")
     assert (model.name, model.window, model.source) == ("ours", 9_000, "our wiki")
 
 
 def allocation_of(window: int, **limits: int) -> Allocation:
-    """How a model with a context window of this size divides it."""
+    """How a model divides a context window of this size."""
     allocation = KnownModel("m", "p", window, "cl100k_base", 0.0, **limits).allocation  # type: ignore[arg-type]
     assert allocation is not None
     return allocation
@@ -212,7 +212,7 @@ def allocation_of(window: int, **limits: int) -> Allocation:
     ("window", "memory"), [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)]
 )
 def test_memories_get_half_of_what_files_and_history_leave(window: int, memory: int) -> None:
-    """Memories get 10 % of the content, which is 60 % of a small window and 80 % of a large one."""
+    """Content is 60 % of a small window and 80 % of a large one; memories get 10 % of it in both."""
     assert allocation_of(window).memory == memory
 
 
@@ -232,7 +232,7 @@ def test_an_allocation_keeps_to_the_largest_input_and_answer() -> None:
     max_output=st.none() | st.integers(256, 1_000_000),
 )
 def test_the_parts_of_a_window_never_exceed_it(window: int, max_input: int | None, max_output: int | None) -> None:
-    """Neither the window nor the largest input and answer; without these two they are the whole window."""
+    """The parts also fit the model's largest input and answer; without these limits they sum to the window."""
     limits = {"max_input": max_input, "max_output": max_output}
     parts = allocation_of(window, **{name: limit for name, limit in limits.items() if limit is not None})
     values = parts.model_dump()

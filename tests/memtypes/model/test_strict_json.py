@@ -81,7 +81,7 @@ def test_nesting_up_to_the_limit_is_read() -> None:
 
 
 def test_values_of_files_are_read_one_after_the_other() -> None:
-    """Each value of a file has the position after it; repeated keys are accepted."""
+    """value_at() returns a value and the position after it; repeated keys and huge integers are accepted."""
     text = ' {"a": 1, "a": 12345678901234567890123} [2]'
     value, end = value_at(text, skip_blank(text, 0))
     assert value == {"a": 12345678901234567890123}

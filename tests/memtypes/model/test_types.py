@@ -163,7 +163,7 @@ def test_an_intention_shows_its_state_and_when_it_is_due() -> None:
 
 
 def test_the_speaker_is_part_of_an_events_identity() -> None:
-    """So is the due time of an intention and the to-do of a working item."""
+    """Likewise the due time is part of an intention's identity, and the to-do part of a working item's."""
     assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
     assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
     assert memory("working", todo_id="1").identity() != memory("working", todo_id="2").identity()
@@ -197,7 +197,7 @@ def test_the_day_is_part_of_an_events_identity() -> None:
     ],
 )
 def test_ends_and_expiries_change_the_state_without_a_write(fields: dict[str, Any], days: int, state: State) -> None:
-    """A memory that is current again has no end and no successor."""
+    """at() computes the state at a time; a memory that is current again then has no end and no successor."""
     seen = memory("semantic", **fields).at(AT + timedelta(days=days))
     assert seen.state is state
     if "state_until" in fields and state is State.CURRENT:
@@ -214,8 +214,8 @@ def test_a_fact_that_has_changed_says_since_when_it_holds() -> None:
     assert replaced.replace(state_until=AT + timedelta(days=2)).line() == fact.line()
 
 
-def test_an_edited_memory_keeps_its_last_texts() -> None:
-    """The oldest texts are dropped if there are too many or their total is too long; each ends when the next begins."""
+def test_an_edited_memory_keeps_its_earlier_texts() -> None:
+    """Each ends when the next begins; the oldest are dropped if there are too many or they are too long in total."""
     edited = memory("semantic", "text 0")
     for number in range(1, MAX_EARLIER + 6):
         edited = edited.edited(f"text {number}", AT + timedelta(days=number))

@@ -67,7 +67,7 @@ def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
 
 
 def test_candidates_of_several_types_are_joined() -> None:
-    """Scores that one of the parts lacks are unknown; rows can be taken in any order."""
+    """Late scores that one part lacks are NaN; the joined candidates can be taken in any order."""
     row = np.array([0.5, 0.25], dtype=np.float32)
     facts = [Candidate("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)]
     tasks = [Candidate("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})]

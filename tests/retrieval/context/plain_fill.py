@@ -1,4 +1,4 @@
-"""A plain implementation of the budget fill, entry by entry; the fast one must agree with it to the token."""
+"""A plain implementation of the budget fill, entry by entry; the fast one must choose the same entries and tokens."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class PlainEntry(NamedTuple):
 
 @dataclass
 class PlainPart:
-    """The part of one type while it is filled. cap: most tokens of the part. whole: the tokens that others do not need.
+    """The part of a context that one type fills. cap: limit of its tokens. whole: tokens not reserved for other types.
 
-    most: most tokens of one entry. chosen: tokens of the chosen entries by id.
+    most: limit of the tokens of one entry. chosen: tokens of the chosen entries by id.
     """
 
     kind: MemoryType
@@ -65,7 +65,7 @@ class PlainPart:
 
 
 def plain_window(plan: BudgetPlan, entries: Sequence[PlainEntry]) -> list[PlainEntry]:
-    """The first entries, up to DEMAND_WINDOW times the total budget in tokens."""
+    """The first entries, until their tokens reach DEMAND_WINDOW times the total budget."""
     seen: list[PlainEntry] = []
     left = DEMAND_WINDOW * plan.total
     for entry in entries:

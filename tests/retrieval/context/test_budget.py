@@ -54,7 +54,7 @@ def ranks(result: BudgetFill) -> list[int]:
 
 
 def test_one_type_alone_gets_the_whole_budget() -> None:
-    """It also gets the shares that other types do not need."""
+    """A type also gets the shares of types that have no entries."""
     result = filled(plan(1000), entries(EPISODIC, *[100] * 20))
     assert result.used[EPISODIC] == 1000
 
@@ -66,8 +66,8 @@ def test_an_entry_that_does_not_fit_is_passed_over() -> None:
     assert result.refusal(50) is CandidateOutcome.OVER_TOTAL
 
 
-def test_an_entry_that_would_fit_into_the_free_room_is_over_its_type_budget() -> None:
-    """The cap of its type excludes it, although the total has room."""
+def test_an_entry_that_exceeds_the_cap_of_its_type_is_left_out() -> None:
+    """Its outcome is "over type budget", although it would fit the total."""
     result = filled(plan(1000, {SEMANTIC: 50}), entries(SEMANTIC, 40, 40))
     assert ranks(result) == [1]
     assert result.refusal(40) is CandidateOutcome.OVER_TYPE_BUDGET
@@ -96,8 +96,8 @@ def test_a_type_outside_of_the_plan_gets_nothing() -> None:
     assert result.used == {SEMANTIC: 400}
 
 
-def test_headings_and_wrapper_are_paid_for() -> None:
-    """Their tokens count towards the budget; entries of one day share a heading."""
+def test_headings_and_wrapper_count_towards_the_budget() -> None:
+    """Entries of one day share a heading, which is counted once."""
     overheads = Overheads(10, dict.fromkeys(LONG_TERM, 5), {"mon": 3, "tue": 3})
     hits = [PlainEntry(day, EPISODIC, 20, day) for day in ("mon", "mon", "tue")]
     assert filled(plan(81), hits, overheads).used[EPISODIC] == 71
@@ -105,7 +105,7 @@ def test_headings_and_wrapper_are_paid_for() -> None:
 
 
 def test_an_entry_larger_than_its_share_is_skipped_or_cut() -> None:
-    """It is cut to at most half of the share, which leaves room for others."""
+    """By default it is skipped. If cutting is allowed, it is cut to at most half of the share."""
     hits = entries(SEMANTIC, 5000, 100)
     assert ranks(filled(plan(400), hits)) == [2]
     cut = filled(plan(400, oversize="cut"), hits)
@@ -206,15 +206,15 @@ def test_the_best_entry_that_fits_is_chosen(asked: BudgetPlan, hits: list[PlainE
             break
 
 
-def test_what_is_left_goes_by_score() -> None:
-    """Where the question asks for no type, the best entries of any type are chosen."""
+def test_a_question_for_no_particular_type_gets_the_best_entries() -> None:
+    """Entries are then chosen by score, whatever their types."""
     hits = [PlainEntry(str(rank), PROCEDURAL if rank < 6 else SEMANTIC, 100) for rank in range(20)]
     assert ranks(filled(plan(800), hits)) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert filled(plan(800), hits).used[PROCEDURAL] == 600
 
 
 def test_a_memory_larger_than_its_types_share_is_shown() -> None:
-    """A best task of 150 tokens does not fit into an eighth of 400."""
+    """The best hit is a task of 150 tokens; the share of tasks is an eighth of 400."""
     hits = [PlainEntry("task", PROSPECTIVE, 150), *entries(SEMANTIC, *[40] * 20), *entries(EPISODIC, *[40] * 20)]
     assert ranks(filled(plan(400), hits))[0] == 1
 
@@ -229,7 +229,7 @@ def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
 
 
 def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
-    """In the window an entry counts for at most the cap of its type, and at most the total."""
+    """An entry counts towards the window with no more tokens than the cap of its type and the total."""
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     assert demand_window(plan(1000, {EPISODIC: 0}), columns(hits)) == 40 + DEMAND_WINDOW * 10
     assert demand_window(plan(1000), columns(entries(EPISODIC, *[100_000] * 9))) == DEMAND_WINDOW
@@ -238,7 +238,7 @@ def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
 
 @pytest.mark.parametrize("total", [500, 1000, 4000, 8000])
 def test_utilization_is_high_with_enough_candidates(total: int) -> None:
-    """At least 95 % of a budget from 500 tokens on is used by turns of ordinary length."""
+    """Turns of ordinary length use at least 95 % of a budget of 500 tokens or more."""
     hits = entries(EPISODIC, *[20 + (7 * number) % 45 for number in range(400)])
     assert filled(plan(total), hits).used[EPISODIC] >= 0.95 * total
 

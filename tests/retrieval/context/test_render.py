@@ -39,7 +39,7 @@ def shown(form: str = "markdown") -> list[ShownMemory]:
 
 
 def test_events_are_in_order_of_time_below_the_heading_of_their_day() -> None:
-    """Rank does not change that order; types have a fixed order."""
+    """The older event comes first even if the newer one ranks above it; types have a fixed order."""
     assert renderer().block(BLOCK, shown()).text == (
         f"<memories>\n## Events\n### {NOW.date()}\n- the importer failed\n- the importer was fixed\n"
         "## Knowledge\n- the importer reads CSV\n</memories>\n"

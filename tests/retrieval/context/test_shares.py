@@ -1,4 +1,4 @@
-"""Shares of the budget for each type: policy table, shift by intent, caps, and handing on what is not needed."""
+"""The share of the budget for each type: policy table, shift by intent, and caps."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ ENOUGH = 80
 
 
 def thread(name: str, *turns: Turn, summary: str = "", initial: str | None = None, day: int = 0) -> ThreadTail:
-    """A thread with these turns, numbered in order, one a second from midnight of `day` on."""
+    """A thread with these turns, numbered in order; the first is at midnight of `day`, each other a second later."""
     numbered = tuple(
         replace(turn, index=index, at=NOW + timedelta(days=day, seconds=index)) for index, turn in enumerate(turns)
     )
@@ -74,7 +74,7 @@ def context_of(chain: list[ThreadTail], budget: int, allocation: ContextAllocati
 def test_no_part_exceeds_its_share_nor_the_whole_its_budget(
     budget: int, words: int, allocation: ContextAllocation | None
 ) -> None:
-    """Any budget is kept, with the tokens of headings included; the newest turn has a few tokens in any case."""
+    """Headings are counted too; only the part of the newest turns may take LEAST tokens if its share is smaller."""
     context = context_of(full_chain(words), budget, allocation)
     assert context.tokens == FakeTokenizer().count(context.text) <= budget
     if allocation is not None:
@@ -106,8 +106,8 @@ def test_filling_stops_at_the_first_turn_that_does_not_fit() -> None:
     assert context_of(chain, 120).turns == (("own", 2), ("own", 3))
 
 
-def test_notes_and_files_have_what_a_turn_that_does_not_fit_leaves() -> None:
-    """A large turn ends the part of turns early; the summary and files fill the rest."""
+def test_the_summary_and_files_use_what_a_large_turn_leaves() -> None:
+    """The turns shown end at one that does not fit; the summary and files fill the rest of the budget."""
     turns = [turn("word " * 300, files=[f"f{number}" for number in range(30)]), turn("newest")]
     context = context_of([thread("own", *turns, summary="\n".join(f"user: point {n}." for n in range(100)))], 300)
     assert context.turns == (("own", 1),)
@@ -126,7 +126,7 @@ def test_every_part_gets_its_share_if_all_are_full() -> None:
 
 
 def test_an_unused_share_is_not_given_to_other_parts() -> None:
-    """The share of a part is its upper limit; without shares it may use more."""
+    """The share of a part is its upper limit; without shares a part may use more."""
     alone = thread("own", *[turn(f"turn {number} of words") for number in range(100)])
     assert context_of([alone], 200, SHARES).parts["short_term"] <= 100
     assert context_of([alone], 200).parts["short_term"] > 150
@@ -176,7 +176,7 @@ def test_the_newest_own_turns_are_shown_in_order() -> None:
 
 @pytest.mark.parametrize("kind", ["files", "images"])
 def test_a_file_is_listed_once_by_its_newest_mention(kind: str) -> None:
-    """Files are listed newest first, whichever thread mentions them; a parent may be used after its child."""
+    """Newest mentions come first, whichever thread they are in: a parent may be used after its child."""
     own = thread("own", mentioning(kind, "x", "w"), turn("d"))
     parent = thread("parent", mentioning(kind, "x", "y"), mentioning(kind, "z"), mentioning(kind, "y"), day=1)
     context = context_of([parent, own], 1_000)

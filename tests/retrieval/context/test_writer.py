@@ -80,7 +80,7 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
 
 @pytest.mark.parametrize("oversize", ["skip", "cut", "excerpt"])
 async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, world: World, oversize: str) -> None:
-    """The final text is counted again, with contents that try to break out of their entries."""
+    """The tokens of the final text are counted again; some memories try to break out of their entries."""
     for budget in (0, 1, 7, 20, 50, 137, 500, 1000, 4000, 8000):
         answer = await world.retrieve(
             "importer file of the shop todo", budget=budget, working_budget=budget // 3, oversize=oversize
@@ -98,8 +98,8 @@ async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, wo
 
 
 @pytest.mark.parametrize("caps", [{"episodic": 0}, {"semantic": 60, "episodic": 300}, {"procedural": 9_000}])
-async def test_caps_of_types_and_the_total_hold(world: World, caps: dict[str, int]) -> None:
-    """The counts that are compared include headings."""
+async def test_the_total_and_the_caps_of_types_are_never_exceeded(world: World, caps: dict[str, int]) -> None:
+    """Tokens of headings are included in the counts."""
     answer = await world.retrieve("importer file", budget={"total": 1000, "per_type": caps}, include_working=False)
     assert answer.metadata.total_tokens <= 1000
     spent = {str(kind): tokens for kind, tokens in answer.metadata.per_type.items()}

@@ -76,7 +76,7 @@ def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> 
     ("query", "past"), [("Where did we go?", True), ("Do I eat meat?", False), ("the port", False)]
 )
 def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None:  # noqa: FBT001
-    """For them, contested statements keep the order of their scores."""
+    """For such questions, contested statements keep the order of their scores."""
     assert asks_about_past(query) is past
 
 
@@ -93,6 +93,6 @@ def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None
     ],
 )
 def test_questions_for_what_held_earlier_are_recognised(query: str, former: bool) -> None:  # noqa: FBT001
-    """They also count as questions about the past."""
+    """Such a question also counts as one about the past."""
     assert asks_for_former(query) is former
     assert asks_about_past(query) or not former

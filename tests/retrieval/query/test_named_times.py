@@ -114,8 +114,10 @@ def test_other_words_name_no_time(query: str) -> None:
         ("whom did we meet the weekend before she left", "she left", "2026-03-14", "2026-03-19"),
     ],
 )
-def test_a_time_relative_to_an_event_needs_the_event_dated(query: str, event: str, start: str, end: str) -> None:
-    """Such a query gives the event's words, and a time window only once the event's time is known."""
+def test_a_time_relative_to_an_event_is_a_window_once_the_event_is_dated(
+    query: str, event: str, start: str, end: str
+) -> None:
+    """The query alone gives the event's words, but no time window."""
     reference = event_reference(query)
     assert reference is not None
     assert names_time(query)
@@ -123,7 +125,7 @@ def test_a_time_relative_to_an_event_needs_the_event_dated(query: str, event: st
     assert (reference.event, reference.windows(NOW)) == (event, (Window(at(start), at(end)),))
 
 
-def test_an_event_at_the_end_of_the_calendar_gives_no_window() -> None:
+def test_a_time_before_the_start_of_the_calendar_gives_no_window() -> None:
     """Two years before an event in the year 1 is no valid date."""
     reference = event_reference("two years before the flood")
     assert reference is not None
@@ -135,8 +137,8 @@ def test_a_date_is_not_an_event() -> None:
     assert event_reference("two weeks before 5 March 2026") is None
 
 
-def test_case_folding_that_changes_the_length_keeps_the_event_readable() -> None:
-    """The event's words are then returned case-folded."""
+def test_an_event_is_read_although_case_folding_changes_the_length() -> None:
+    """The words of the event are then returned case-folded."""
     reference = event_reference("The Straße was closed two days before the Umzug")
     assert reference is not None
     assert reference.event == "umzug"

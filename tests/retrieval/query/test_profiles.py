@@ -18,7 +18,7 @@ def request(query: str = "what is the plan", **fields: object) -> SearchRequest:
 
 @pytest.mark.parametrize("name", list(PROFILES))
 def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
-    """So scores are in [0, 1] with every profile; `link` raises a score only up to a share of another hit's score."""
+    """The sum leaves out `link`, which only raises a score to a share of another hit's. So scores are in [0, 1]."""
     assert set(PROFILES[name]) == set(SIGNALS)
     assert sum(PROFILES[name].values()) - PROFILES[name]["link"] == pytest.approx(1.0)
 

@@ -65,7 +65,7 @@ def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
     assert reduced(tokens, 0.0) == tokens
 
 
-def test_without_a_model_the_request_stays() -> None:
+def test_without_a_model_the_request_is_unchanged() -> None:
     """It has no margin and the same total."""
     asked = request(budget=500)
     settled = settle(asked, REGISTRY)
@@ -85,14 +85,14 @@ def test_a_small_window_gives_a_small_budget() -> None:
     assert total(settle(request(model="gpt-4"), REGISTRY).request) == 492
 
 
-def test_a_total_in_the_request_stays() -> None:
-    """It may be a number or the member `total`."""
+def test_a_total_in_the_request_is_kept() -> None:
+    """The budget may be the total itself or have it as its member `total`."""
     assert settle(request(model="gpt-4o", budget=8_000), REGISTRY).total == 8_000
     assert settle(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
 
 
-def test_caps_without_a_total_leave_it_to_the_model() -> None:
-    """The model sets the total, and the caps of the request are kept."""
+def test_the_model_sets_the_total_if_a_request_has_only_caps() -> None:
+    """The caps of the request are kept."""
     settled = settle(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
     assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
 

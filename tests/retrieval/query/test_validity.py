@@ -63,8 +63,8 @@ def test_a_value_that_mentions_status_does_not_include_closed_intentions() -> No
     assert fields_of(where)[-1] == "status"
 
 
-def test_a_filter_on_state_decides_what_is_in_view() -> None:
-    """The filter reaches replaced memories, which are then not also listed as ended; expired ones are left out."""
+def test_a_filter_on_state_may_find_replaced_memories() -> None:
+    """They are then not also listed as ended; expired memories are still left out."""
     replaced = {"state": {"eq": "replaced"}}
     where = context(filters=replaced)[MemoryType.SEMANTIC]
     assert fields_of(where) == ["valid_from", "expires_at", "expires_at", "valid_to", "state_until"]

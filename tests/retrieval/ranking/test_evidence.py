@@ -36,7 +36,7 @@ def test_certainty_is_a_probability(answerable: float, helps: float) -> None:
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.98))
 def test_certainty_grows_with_both_probabilities(answerable: float, helps: float) -> None:
-    """Certainty rises with the probability that the question is answered, and with that of the hit."""
+    """One is the probability that the question can be answered, the other that the hit helps."""
     (sure,) = sureness(answerable, np.array([helps]))
     assert sureness(answerable, np.array([helps + 0.01]))[0] > sure
     assert sureness(answerable + 0.005, np.array([helps]))[0] > sure

@@ -51,7 +51,7 @@ def plain_side(candidates: list[Candidate], values: NDArray[np.float64], offset:
 
 
 def session_of(candidate: Candidate) -> str | None:
-    """The session in which the candidate has a place, if any."""
+    """The session of a long-term memory with a sequence number; None for any other candidate."""
     has_place = candidate.type in LONG_TERM and {"seq", "session_id"} <= candidate.payload.keys()
     return candidate.payload["session_id"] if has_place else None
 
@@ -72,8 +72,8 @@ def plain_session(candidates: list[Candidate], values: NDArray[np.float64]) -> l
 
 
 @given(TURNS, st.integers(0, 2**32 - 1))
-def test_neighbours_are_those_of_the_definition(candidates: list[Candidate], seed: int) -> None:
-    """Turns one and two places away and in the session agree for any order, gaps and repeats."""
+def test_neighbours_agree_with_the_plain_implementation(candidates: list[Candidate], seed: int) -> None:
+    """Candidates have any order, with gaps and repeated sequence numbers."""
     neighbours = neighbours_of(Candidates.of(candidates))
     values = np.random.default_rng(seed).random(len(candidates))
     next_to, two_away = plain_side(candidates, values, 1), plain_side(candidates, values, 2)
@@ -86,7 +86,7 @@ def test_neighbours_are_those_of_the_definition(candidates: list[Candidate], see
 
 
 @given(TURNS, st.integers(0, 2**32 - 1), st.integers(1, 4))
-def test_session_sums_add_the_best_of_each_session(candidates: list[Candidate], seed: int, best: int) -> None:
+def test_session_sums_add_the_best_values_of_each_session(candidates: list[Candidate], seed: int, best: int) -> None:
     """Every candidate of a session has the same sum; one without a session has its own value."""
     values = np.random.default_rng(seed).random(len(candidates))
     sessions = [session_of(candidate) or f"alone {place}" for place, candidate in enumerate(candidates)]
@@ -99,7 +99,7 @@ def test_session_sums_add_the_best_of_each_session(candidates: list[Candidate], 
 
 @given(st.integers(2, 40), st.integers(1, 6))
 def test_a_matrix_is_widened_column_by_column(count: int, width: int) -> None:
-    """Each column has the result that it would have alone."""
+    """widened() gives each column of a matrix the result that the column would have alone."""
     neighbours = neighbours_of(Candidates.of([turn(number % 7, f"{number % 3}") for number in range(count)]))
     rows = np.random.default_rng(count).random((count, width))
     by_column = [neighbours.widened(rows[:, column], 0.8, 0.5, 0.4) for column in range(width)]

@@ -32,8 +32,8 @@ def ranked(candidates: list[Candidate], scoring: Scoring = BALANCED) -> RankedCa
     return rank(SignalTable.of(Candidates.of(candidates), scoring), scoring)
 
 
-def test_a_table_is_ranked_again_as_if_for_the_first_time() -> None:
-    """Ranking leaves its table as it was, so links that are known after the first ranking need no new signals."""
+def test_a_table_of_signals_can_be_ranked_again() -> None:
+    """Ranking does not change the table, so links found after the first ranking need no new signals."""
     candidates = Candidates.of([candidate("a", 0.6), candidate("b", 0.5)])
     unlinked = Scoring(PROFILES["default"], NOW)
     linked = replace(unlinked, links={"b": 1.5})

@@ -78,7 +78,7 @@ def test_expansion_is_0_without_terms_or_scores() -> None:
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)), min_size=1, max_size=12))
 def test_expansion_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
-    """The highest is 1 if one of the best hits has a term and a score."""
+    """The highest signal is 1 if one of the best hits has a term and a score above 0.01."""
     candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
     scores = np.array([score for score, _ in rows])
     shared = expansion(Candidates.of(candidates), scores, NO_TERMS)
@@ -121,7 +121,7 @@ def boosted_order(scores: list[float], *candidates: Candidate) -> list[str]:
 
 
 def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
-    """It is a later statement by the same speaker in the session and scores nearly as well."""
+    """An update is a later statement by the same speaker in the session that scores nearly as well."""
     assert boosted_order([0.6, 0.5], turn("a", 1), turn("b", 5)) == ["b", "a"]
     assert boosted_order([0.6, 0.5], turn("a", 5), turn("b", 1)) == ["a", "b"]
 

@@ -121,8 +121,8 @@ def test_access_grows_logarithmically_up_to_1() -> None:
         ({"status": "pending"}, 0.0),
     ],
 )
-def test_open_intentions_are_due_from_their_due_time_on(fields: dict[str, Any], expected: float) -> None:
-    """They are not due before, and closed intentions are never due."""
+def test_an_open_intention_is_due_once_its_due_time_is_reached(fields: dict[str, Any], expected: float) -> None:
+    """It is not due before; closed intentions are never due."""
     stored = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
     candidates = Candidates.of([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)])
     assert due(candidates, NOW).tolist() == [expected]
@@ -217,6 +217,6 @@ def test_named_time_compares_the_reference_time_of_each_memory() -> None:
 def test_links_raise_scores_by_their_strength_and_contradictions_do_not(
     kind: LinkType, strength: float, least: dict[str, float]
 ) -> None:
-    """A linked memory has a share of the hit's score; a contradicted one must be found by itself."""
+    """A linked memory gets at least a share of the hit's score; a contradicted one must be found by itself."""
     hit = make_memory(MemoryType.SEMANTIC, "The queue is Kafka.", links=[Link(to="b", type=kind, strength=strength)])
     assert linked_scores({hit.id: 0.5}, {hit.id: hit}) == pytest.approx(least)

@@ -30,21 +30,21 @@ cosines = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
 pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_size=30)
 
 
-def test_each_leg_counts_by_its_share() -> None:
-    """A candidate that is best in all searches has 1, worst in all 0, and best in only one that search's share."""
+def test_each_search_counts_by_its_share() -> None:
+    """The best candidate of all searches has 1, the worst of all 0, the best of only one that search's share."""
     fused = similarity(np.array([0.9, 0.1, 0.9]), np.array([12.0, 0.0, 0.0]))
     assert fused.tolist() == pytest.approx([1.0, 0.0, SHARES_WITHOUT_LATE.dense])
     late = similarity(np.array([0.9, 0.0, 0.0]), np.array([0.0, 12.0, 0.0]), np.array([0.1, 0.1, 0.4]))
     assert late.tolist() == pytest.approx(list(SHARES))
 
 
-def test_the_share_of_an_unsearched_leg_goes_to_the_others() -> None:
-    """If only one of both searches was made, it has the full weight: its best candidate scores 1."""
+def test_the_share_of_a_search_that_was_not_made_goes_to_the_other() -> None:
+    """A single search has the full weight: its best candidate scores 1."""
     assert similarity(np.array([0.2, 0.4]), None).tolist() == [0.0, 1.0]
     assert similarity(None, np.array([3.0, 6.0])).tolist() == [0.5, 1.0]
 
 
-def test_a_sparse_leg_without_matches_is_ignored() -> None:
+def test_a_sparse_search_without_matches_is_ignored() -> None:
     """A query of unknown words is ranked by its dense vector alone."""
     assert similarity(np.array([0.2, 0.4]), np.zeros(2)).tolist() == [0.0, 1.0]
 
@@ -55,8 +55,8 @@ def test_a_single_candidate_keeps_its_score() -> None:
     assert similarity(np.array([-0.3]), np.zeros(1)).tolist() == [0.0]
 
 
-def test_similarity_needs_a_leg() -> None:
-    """Without the scores of any search an error is raised."""
+def test_similarity_needs_the_scores_of_a_search() -> None:
+    """Without any scores an error is raised."""
     with pytest.raises(ValueError, match="at least one leg"):
         similarity(None, None)
 
@@ -74,7 +74,7 @@ def test_similarity_lies_between_0_and_1(scores: list[tuple[float, float]]) -> N
 
 
 @given(pairs, st.integers(0, 29))
-def test_similarity_is_monotonic_in_both_legs(scores: list[tuple[float, float]], chosen: int) -> None:
+def test_similarity_is_monotonic_in_both_searches(scores: list[tuple[float, float]], chosen: int) -> None:
     """A candidate at least as good in both searches as another is not less similar."""
     dense, sparse = np.array([d for d, _ in scores]), np.array([s for _, s in scores])
     fused = similarity(dense, sparse)
@@ -118,7 +118,7 @@ def test_a_discriminating_token_counts_more() -> None:
 
 
 def test_matches_of_neighbours_count_in_part() -> None:
-    """A turn's own match counts most, then one in the next turn, one two turns away, and one in the session."""
+    """A turn's own match counts most, then one in an adjacent turn, two turns away, and elsewhere in the session."""
     rows = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     matches = [(NEXT, 1.0), (1.0, NEXT), (NEXT, TWO_AWAY), (TWO_AWAY, IN_SESSION), (IN_SESSION, IN_SESSION)]
     expected = [np.sqrt((first + UNMET) * (second + UNMET)) / (1 + UNMET) for first, second in [*matches, matches[-1]]]
@@ -152,7 +152,7 @@ def test_token_weights_are_a_distribution(cosines: NDArray[np.float64]) -> None:
 
 
 def test_of_a_few_candidates_the_worst_may_be_a_good_match() -> None:
-    """With token vectors, the zero of the scale is the score of unrelated memories, not that of the worst candidate."""
+    """With token vectors, a similarity of 0 stands for unrelated memories, not for the worst candidate."""
     best, second = similarity(np.array([0.6, 0.5]), np.array([9.0, 6.0]), np.array([0.5, 0.4])).tolist()
     assert best == pytest.approx(1.0)
     assert 0.6 < second < 1.0

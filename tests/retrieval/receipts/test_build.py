@@ -126,7 +126,7 @@ async def test_a_receipt_is_not_found_by_another_tenant() -> None:
 
 
 async def test_no_receipt_is_recorded_while_the_live_store_is_away() -> None:
-    """The answer reports both as degraded, without another call to the live store."""
+    """The answer reports live items and receipts as degraded."""
     receipt_store, items = FakeReceipts(), FakeItems()
     items.away = True
     world = World(receipt_store=receipt_store)

@@ -200,7 +200,7 @@ def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) 
     assert failed in {check.name for check in verdict.checks if not check.ok}
 
 
-async def test_a_memory_that_changed_since_is_no_fault_of_the_receipt() -> None:
+async def test_a_receipt_stays_valid_when_its_memories_change() -> None:
     """Tokens of changed and removed memories are not counted again."""
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
@@ -215,7 +215,7 @@ async def test_a_memory_that_changed_since_is_no_fault_of_the_receipt() -> None:
 
 
 async def test_another_previous_receipt_fails_the_chain_check() -> None:
-    """It does not have the id and hash that the verified receipt names."""
+    """The previous receipt must have the id and the hash that the verified receipt names."""
     world = await shop(3)
     await world.retrieve(QUERY)
     other = await receipt_of(world, await world.retrieve("something else"))

@@ -68,7 +68,7 @@ async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> No
 
 
 async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
-    """Each tenant has one write, chained in the order of the answers."""
+    """All waiting receipts of a tenant are one write; they are chained in the order of the answers."""
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "0")
@@ -151,8 +151,8 @@ async def test_a_receipt_that_cannot_be_built_is_lost_alone() -> None:
     assert queue.lost == 1
 
 
-async def test_a_full_queue_is_refused() -> None:
-    """After a timeout without room, a further receipt is refused."""
+async def test_a_full_queue_refuses_receipts() -> None:
+    """A further receipt is refused if no room becomes free before a timeout."""
     queue = ReceiptQueue(receipt_store := GatedReceipts(), lambda: True, room_timeout_s=0.05)
     for number in range(MAX_WAITING):
         await put(queue, str(number))
@@ -163,7 +163,7 @@ async def test_a_full_queue_is_refused() -> None:
     assert len(receipt_store.texts) == MAX_WAITING
 
 
-async def test_a_full_queue_that_moves_is_waited_for() -> None:
+async def test_receipts_wait_for_room_in_a_full_queue_that_is_being_written() -> None:
     """All of many concurrent answers get receipts, however long the first write takes."""
     queue = in_touch(receipt_store := GatedReceipts())
     for number in range(MAX_WAITING):

@@ -37,7 +37,7 @@ async def replayed(world: World, receipt_id: str) -> ReplayAnswer:
 
 
 def receipt_with(receipt: Receipt, context: str, scores: Mapping[int, float]) -> Receipt:
-    """A copy of `receipt` with this context hash and omitted candidates with these scores."""
+    """A copy of `receipt` with this context hash, whose candidates have these scores and were all omitted."""
     one = receipt.candidates[0].model_copy(update={"outcome": CandidateOutcome.OVER_TOTAL})
     candidates = [one.model_copy(update={"id": str(number), "score": score}) for number, score in scores.items()]
     return receipt.model_copy(update={"candidates": candidates, "context_sha256": context})
@@ -141,7 +141,7 @@ SOME = st.sets(st.integers(0, 9))
 def test_changes_are_listed_only_where_the_context_differs(
     recorded: tuple[Receipt, Memory], moved: set[int], unlisted: set[int], removed: set[int], *, same: bool
 ) -> None:
-    """Moved and removed candidates are changes; candidates only missing from the list are not."""
+    """A removed candidate or one with another score is a change; one that only the new receipt's list lacks is not."""
     receipt, memory = recorded
     scores = {number: 0.4 if number in moved else 0.5 for number in range(10) if number not in unlisted | removed}
     before = receipt_with(receipt, "a" * 64, dict.fromkeys(range(10), 0.5))

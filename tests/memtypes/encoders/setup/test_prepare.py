@@ -28,7 +28,7 @@ def copy(onnx_directory: Path, tmp_path: Path) -> Path:
 
 
 def test_a_complete_encoder_is_not_built_again(tmp_path: Path) -> None:
-    """A second preparation changes nothing; the directory has no other files and a small model."""
+    """A second preparation does nothing; the directory has exactly three files, and the model is below 24 MB."""
     steps: list[str] = []
     first = prepare(tmp_path / "a" / "b", steps.append)
     assert steps == ["checking the weights", "writing the int8 encoder", "checking what was written"]

@@ -139,8 +139,8 @@ def test_flags_stay_flags_for_the_embedded_engine(translator: Translator) -> Non
     assert built.must[0].match.value is True
 
 
-def test_nested_conditions_are_flat_but_for_ids() -> None:
-    """Ids of a caller's filter stay apart from those that a request has found in the scope."""
+def test_nested_conjunctions_are_flattened_except_for_ids() -> None:
+    """Ids in a caller's filter keep a condition of their own, apart from ids that a request has found in the scope."""
     memory_id, named, fact = str(uuid.uuid4()), Compare("session_id", Op.EQ, "s"), Compare("agent_id", Op.EQ, "a")
     tree = All((named, All((Compare("id", Op.EQ, memory_id), fact))))
     bounds = [equals("tenant", "acme"), equals("namespace", "n")]

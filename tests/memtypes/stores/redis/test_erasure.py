@@ -24,7 +24,7 @@ def client(request: pytest.FixtureRequest) -> LiveClient:
 
 
 async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveClient) -> None:
-    """Erasing one memory without a live item removes nothing."""
+    """Other namespaces keep their keys; erasing a single memory that is no live item removes nothing."""
     scope, other = fresh_scope(), fresh_scope()
     for owner, count in ((scope, 1_200), (other, 3)):
         keys = {live_key(owner, "thread", str(number)): "x" for number in range(count)}

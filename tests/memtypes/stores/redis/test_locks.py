@@ -77,7 +77,7 @@ async def test_the_late_write_of_a_paused_holder_is_fenced(live: LiveClient) -> 
 
 
 async def test_fifty_contenders_all_get_the_lock_one_at_a_time(live: LiveClient) -> None:
-    """Each turn of 48 tasks here and 2 other processes has another fence."""
+    """They are 48 tasks and 2 other processes; each time the lock is acquired its fence is different."""
     request = LockRequest("crowd", SCOPE, wait_s=WAIT_S)
     async with lock_holder(live, "crowd", "30", "2") as first, lock_holder(live, "crowd", "30", "2") as second:
         turns = list(await asyncio.gather(*(take_turn(live, request) for _ in range(CONTENDERS - 2))))

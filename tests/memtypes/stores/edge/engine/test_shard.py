@@ -73,8 +73,8 @@ def test_a_write_returns_the_changed_slots(written: Path) -> None:
     shard.close()
 
 
-def test_the_named_slots_of_a_change(written: Path) -> None:
-    """They are the slots of the change's ids, even if the engine refuses it; None for a change without ids."""
+def test_the_slots_named_by_a_change_are_those_of_its_ids(written: Path) -> None:
+    """They are returned even if the engine refuses the change; a change without ids gives None."""
     shard = opened(written)
     refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
     with pytest.raises(TypeError):

@@ -61,8 +61,10 @@ def test_a_payload_is_read_once() -> None:
         (SetFields(within(SCOPE), {"importance": 5}), None, []),
     ],
 )
-def test_a_change_is_forgotten_where_it_may_apply(change: Change, slots: list[int] | None, cached: list[int]) -> None:
-    """A conditional change drops the memories that it names from the cache; one that names none drops all."""
+def test_memories_that_a_change_may_affect_leave_the_cache(
+    change: Change, slots: list[int] | None, cached: list[int]
+) -> None:
+    """A conditional change removes the memories that it names from the cache; a condition without ids removes all."""
     source = Payloads(3)
     cache = ColumnCache(source)
     read(cache, 0, 1, 2)

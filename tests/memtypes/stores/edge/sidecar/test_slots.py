@@ -90,7 +90,7 @@ def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_doubtful_slots_are_settled(tmp_path: Path) -> None:
-    """Slots without id and ids with two slots are doubtful; those whose id is known are set, others cleared."""
+    """A slot is doubtful if it has no id or shares it with another. It gets its id if that is known, or is cleared."""
     file = SlotFile(tmp_path)
     file.claim(IDS[:2])
     file.close()

@@ -160,19 +160,19 @@ def test_scores_are_sums_over_shared_terms(
 
 
 class Read:
-    """A reader of a namespace with `count` members. asked: how often it was read."""
+    """Reads of a namespace with `count` memories. asked: how often its memories were read."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.asked = 0
 
     def matching(self, _where: Condition, limit: int) -> Slots:
-        """The first `limit` members of the namespace."""
+        """The slots of the first `limit` memories of the namespace."""
         self.asked += 1
         return slots_of(range(min(self.count, limit)))
 
     def counting(self, _where: Condition) -> int:
-        """The number of members of the namespace."""
+        """The number of memories of the namespace."""
         return self.count
 
 
@@ -198,8 +198,8 @@ def test_a_namespace_is_read_once_until_a_write() -> None:
             scopes.forget(change)
 
 
-def test_only_a_plain_namespace_condition_has_members() -> None:
-    """Searches with any other condition are answered by the engine."""
+def test_only_the_memories_of_whole_namespaces_are_cached() -> None:
+    """For any other condition the cache returns None, and the engine answers the search."""
     scopes = NamespaceCache(Read(3).matching, Read(3).counting)
     assert scopes.members(within(SCOPE, has_ids(["x"]))) is None
     assert scopes.members(of_tenant(SCOPE.tenant)) is None
@@ -208,7 +208,7 @@ def test_only_a_plain_namespace_condition_has_members() -> None:
 
 
 def test_the_least_recent_namespace_is_evicted() -> None:
-    """The members of an evicted namespace are read again when they are needed."""
+    """The memories of an evicted namespace are read again when they are needed."""
     read = Read(3)
     scopes = NamespaceCache(read.matching, read.counting, cached=2)
     for name in ("a", "b", "a", "c", "a", "b"):

@@ -68,7 +68,7 @@ def test_a_slot_has_its_last_token_vectors(
 
 
 def test_incomplete_token_vectors_are_dropped(tmp_path: Path) -> None:
-    """A slot with partly written vectors has none, nor those that are written next."""
+    """A slot whose vectors were partly written has none; it does not get the vectors that are written next."""
     file = TokenFile(tmp_path / "own")
     put(file, (0, 1, 2), (1, 2, 2))
     file.close()
@@ -162,7 +162,7 @@ def test_portions_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_exact_integer_sums_numpy_computes_the_scores() -> None:
-    """Both ways give the same scores."""
+    """The scores agree with those from exact integer sums."""
     query, memories = drawn(11, [4, 2], 3)
     assert Matcher(integers=False).maxima(query, [laid_out(memories)]) == pytest.approx(
         MATCHER.maxima(query, [laid_out(memories)])

@@ -57,7 +57,7 @@ def bulkhead(workload: Workload, clock: Callable[[], float] = lambda: 0.0) -> Bu
 
 
 async def error_of(calls: Bulkhead) -> str:
-    """The error message of a call that is refused or, if it is tried, gets no answer."""
+    """The error message of a call that gets no answer if it is tried."""
     with pytest.raises(Unavailable) as refused:
         async with calls.slot():
             raise Unavailable("no answer")

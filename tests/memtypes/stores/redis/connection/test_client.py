@@ -175,7 +175,7 @@ async def test_keys_of_lists_every_key_of_the_namespace_and_no_other(live: LiveC
 
 @pytest.mark.parametrize("by_socket", [True, False])
 async def test_a_stopped_server_is_known_within_100_ms(tmp_path: Path, *, by_socket: bool) -> None:
-    """At a Unix socket the state of the server's process shows it; at a port, a ping without an answer does."""
+    """At a Unix socket the state of the server's process shows that it is stopped; at a port, an unanswered ping."""
     (port,) = free_ports(1)
     with running(tmp_path / "server", port, ("--unixsocket", str(tmp_path / "s"))) as server:
         live = await LiveClient.open(tmp_path, f"unix://{tmp_path / 's'}" if by_socket else f"redis://127.0.0.1:{port}")
