@@ -1,4 +1,4 @@
-"""Applications over a test's own services, which share their routes: to build these takes longer than most tests."""
+"""Applications over a test's own services. They share their routes, as building these takes longer than most tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.api.fake_services import fake_services
 
 
 def application(services: Services, *, local_only: bool = False) -> Litestar:
-    """What `create_app` returns, but with routes that were built before. Not for a server, which runs its lifespan."""
+    """An application like that of `create_app`, with routes that were built before. Its lifespan must not be run."""
     app = copy(_built(local_only=local_only))
     app.state = state_over(services)
     app.event_emitter = SimpleEventEmitter([])

@@ -53,9 +53,9 @@ def no_trouble(call: str, nth: int) -> None:
 
 
 class ObservedStore(InMemoryStore):
-    """A store in memory that counts its calls and finds nothing near anything.
+    """A store in memory that counts its calls and whose candidate searches find nothing.
 
-    trouble(call, n) runs before the n-th call of each name.
+    trouble(call, n): runs before the n-th call of the method `call`, and may raise an error.
     """
 
     def __init__(self, trouble: Hook = no_trouble) -> None:

@@ -33,9 +33,9 @@ _RESTART_S = 2.0
 
 @dataclass(slots=True)
 class Writer:
-    """Puts ever higher numbers under keys of its own, and deletes each tenth, until the service fails.
+    """Puts ever higher numbers under its own keys, and deletes every tenth item, until the service fails.
 
-    acknowledged: the last number by key, 0 for a deleted item. sent: the number of the call without an answer.
+    acknowledged: the last number by key, 0 for a deleted item. sent: key and number of the call that was not answered.
     """
 
     url: str

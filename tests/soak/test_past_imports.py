@@ -120,7 +120,7 @@ def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(settings: Sett
 
 
 def _run(run: PastImport, victims: Mapping[int, str], rng: random.Random) -> tuple[Counter[tuple[Any, ...]], int]:
-    """The memories after an import, and the number of kills. victims: by the number of parts sent before each kill."""
+    """The memories after an import, and the number of kills. victims: what to kill after how many sent parts."""
     run.serve()
     kills = 0
     child = run.start()

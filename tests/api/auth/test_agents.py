@@ -1,4 +1,4 @@
-"""Keys bound to agents: what they act as, and that no call of the OpenAPI document gives them what is not theirs."""
+"""Keys bound to agents: which agent they act as, and that no call returns another agent's data."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def test_a_read_only_reference_is_read_and_not_written(world: World) -> No
 
 
 async def test_an_agent_is_refused_threads_that_it_does_not_refer_to(world: World) -> None:
-    """Calls with its key or its agent_id are refused; with its key also those on threads without a resource."""
+    """Calls with its key or its agent_id are refused; its key is also refused for threads without a resource."""
     secret = await world.thread("host", resource="secret")
     loose = await world.thread("host", key="loose")
     for key, agent_id in (("ann", None), ("host", "ann")):
@@ -128,7 +128,7 @@ async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> N
 
 
 async def test_events_are_of_the_agent_of_the_key(world: World) -> None:
-    """With a key of several agents a request must name one, with a key of one it need not."""
+    """If the key has several agents, the request must name one; if it has one, that agent is the event's."""
     await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
     problem(await world.call("both", "POST", "/v1/workflows", {}), 422)
     query = {"namespace": world.namespace}
@@ -150,8 +150,8 @@ async def test_events_are_of_the_agent_of_the_key(world: World) -> None:
     assert [state["actor"] for state in chain[0]["states"]] == ["ann", "cat"]
 
 
-async def test_a_read_only_reference_is_not_put_into_a_workflow(world: World) -> None:
-    """Its thread would end with the workflow. When all references are opened at once, only writable ones are put in."""
+async def test_a_thread_that_the_agent_may_only_read_does_not_join_a_workflow(world: World) -> None:
+    """It would end with the workflow. If all threads of an agent are opened at once, only the writable ones join."""
     await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
     await world.thread("ann", status=403, resource="shared", variables=SESSION, workflow_id="w")
     opened = await world.call("ann", "POST", "/v1/threads", {"variables": SESSION, "workflow_id": "w"})
@@ -175,7 +175,7 @@ async def test_admin_keys_are_not_bound(world: World) -> None:
 
 
 async def plant(world: World) -> dict[str, list[str]]:
-    """Store things that are bob's, with MARK in each text, and return their ids by path parameter."""
+    """Store data of the agent bob, with MARK in each text; return the ids by the path parameter that takes them."""
     secret = await world.thread("bob", resource="secret", initial_context=f"The plan is {MARK}")
     box = await world.thread("bob", resource="boxes", variables=SESSION, initial_context=f"The plan is {MARK}")
     loose = await world.thread("host", key="loose", initial_context=f"The plan is {MARK}")
@@ -292,8 +292,8 @@ class Walk:
         return simple.get(str(kind), "some text that is long enough")
 
 
-async def test_no_call_of_the_document_gives_an_agent_what_is_not_its_own(world: World) -> None:
-    """The same walk with a key that is bound to no agent finds MARK in many answers, so it does reach them."""
+async def test_no_operation_of_the_document_returns_another_agents_data(world: World) -> None:
+    """A key without agents finds MARK in many answers, so the calls do reach the data."""
     ids = await plant(world)
     document = (await world.client.get("/openapi.json")).json()
     walk = Walk(document, world, ids)

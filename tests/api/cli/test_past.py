@@ -113,7 +113,7 @@ def test_a_bad_argument_is_explained_in_one_line(home: Path, arguments: tuple[st
     ],
 )
 def test_a_path_without_matching_files_is_explained(home: Path, source: str, expected: str) -> None:
-    """The message says what the path lacks, instead of asking for a path."""
+    """The message names the path and the kind of files that were expected there."""
     (home / "empty").mkdir()
     done = call(home, source, "empty")
     assert done.exit_code == 2
@@ -121,7 +121,7 @@ def test_a_path_without_matching_files_is_explained(home: Path, source: str, exp
 
 
 def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
-    """Without one they are left out, and not put into the namespace of another project."""
+    """Without a namespace they are left out; they are not put into the namespace of another project."""
     dump = home / "mem0.json"
     dump.write_text('{"results": [{"id": "1", "memory": "Ann likes tea."}]}')
     done = call(home, "mem0", str(dump))
@@ -136,8 +136,8 @@ def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
     assert (done.exit_code, "left out: 1 messages of no project; name a namespace" in done.stdout) == (1, True)
 
 
-def test_a_service_that_is_away_is_said_before_anything_is_sent(home: Path) -> None:
-    """The command does not wait for a service that was never there."""
+def test_a_service_that_is_away_is_reported_before_anything_is_sent(home: Path) -> None:
+    """The command does not wait for a service that it has never reached."""
     transcripts(home)
     done = call(home, "claude-code", "--url", "http://127.0.0.1:1")
     assert done.exit_code == 1
@@ -178,7 +178,7 @@ def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
 def test_sessions_are_imported_into_the_namespace_of_their_project(
     home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a summary by status and type; a second run sends nothing; only what was said is stored."""
+    """The report counts memories by status and type; a second run sends nothing; only what was said is stored."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     namespace = transcripts(home)
     report = as_json(home, "claude-code")
@@ -232,7 +232,7 @@ def test_memories_and_notes_are_imported_as_they_are(
 
 @pytest.mark.anyio
 async def test_parts_go_over_http_with_what_was_said_before(client: httpx.AsyncClient) -> None:
-    """The service goes on counting from the earlier messages, and answers with one outcome for each message."""
+    """The earlier messages count for the positions of the new ones; the answer has one outcome for each new message."""
     before = SaidBefore(count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")])
     part = SessionPart("n", "s", (SessionMessage(role="assistant", content=FACT),), before)
     (outcome,) = await RemoteBackend(ApiClient(client)).write_part(part)

@@ -133,7 +133,7 @@ def test_what_cannot_be_converted_is_refused_with_the_reason(text: str, message:
 
 
 def test_a_model_can_be_named_for_a_ratio_of_its_window(tmp_path: Path) -> None:
-    """The named model is used where no agent names one."""
+    """The model of the option --model is used if no agent names one."""
     source = tmp_path / "a.yaml"
     source.write_text("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8")
     answer = CliRunner().invoke(app, ["policies", "convert", str(source), "--model", "gpt-4o"])

@@ -31,7 +31,7 @@ _COMMON: dict[str, Any] = {
 
 
 def doors(namespace: str) -> Iterator[Door]:
-    """Every call that writes or that could quote its input in a problem, with the secret in each field."""
+    """Calls that write, or that could quote their input in a problem, with the secret in each field."""
     yield from _memories(namespace)
     yield from _sessions(namespace)
     yield from _threads(namespace)

@@ -69,8 +69,8 @@ async def test_a_call_with_a_secret_in_an_id_is_refused(
     assert SECRET not in answer.text
 
 
-async def test_secrets_in_turns_and_events_ids_are_refused(client: httpx.AsyncClient) -> None:
-    """The agent of a turn, and the step, agent and idempotency key of a workflow."""
+async def test_secrets_in_ids_of_turns_and_events_are_refused(client: httpx.AsyncClient) -> None:
+    """The ids are the agent of a turn, and the step, agent and idempotency key of an event."""
     thread = (await client.post("/v1/threads", json=NS)).json()["id"]
     workflow = (await client.post("/v1/workflows", json=NS)).json()["workflow_id"]
     refused = {
@@ -93,8 +93,8 @@ async def test_personal_data_may_be_an_id(client: httpx.AsyncClient) -> None:
     assert answer["memory"]["session_id"] == "ann@example.com"
 
 
-async def test_related_concepts_and_links_of_a_change_are_redacted(client: httpx.AsyncClient) -> None:
-    """The secret is in no field of the memory that is stored."""
+async def test_related_concepts_are_redacted_in_writes_and_changes(client: httpx.AsyncClient) -> None:
+    """The secret is in no field of the stored memory."""
     answer = (await client.post("/v1/memories", json={**FACT, "related": [f"see {SECRET}"]})).json()
     assert answer["memory"]["related"] == ["see [redacted:github_token]"]
     changed = await client.patch(f"/v1/memories/{answer['id']}", params=NS, json={"related": [SECRET]})

@@ -105,8 +105,8 @@ async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> Non
     assert sum(tally.runs for tally in jobs.tallies.values()) == 1
 
 
-async def test_work_that_loses_a_cancellation_is_cancelled_again(live: LiveClient) -> None:
-    """It does not go on to its end, which may be minutes away."""
+async def test_work_that_ignores_a_cancellation_is_cancelled_again(live: LiveClient) -> None:
+    """The end of a service does not wait for the work, which may take minutes."""
     begun = anyio.Event()
 
     async def work(_fence: int) -> int:

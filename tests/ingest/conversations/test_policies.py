@@ -109,7 +109,7 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     ],
 )
 def test_a_bound_agent_uses_only_what_it_refers_to(resource: str | None, agent: str | None, mode: object) -> None:
-    """It may use neither resources that its entry does not name nor threads without a resource."""
+    """It may not use resources that its entry does not name, nor threads without a resource."""
     lookup = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml"))
     scope = Scope("t", "n", agent_id=agent, agents=("reader", "writer", "stranger"))
     assert lookup.access(scope, resource, "k") is mode

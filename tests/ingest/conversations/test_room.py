@@ -38,7 +38,7 @@ TURNS = 500
 
 @st.composite
 def thread_policies(draw: st.DrawFn) -> ThreadPolicy:
-    """Any policy that a service would start with, whose limits 500 turns exceed."""
+    """Any valid policy with limits that 500 turns exceed."""
     few = {"max_tokens": st.integers(20, 400), "max_messages": st.integers(2, 40), "max_turns": st.integers(2, 60)}
     many = {"max_tokens": [None, 100, 5_000], "max_messages": [None, 20, 100], "max_turns": [None, 30, 600]}
     limit = draw(st.sampled_from(list(few)))
@@ -64,7 +64,7 @@ def thread_policies(draw: st.DrawFn) -> ThreadPolicy:
 
 
 def threads_with(policy: ThreadPolicy, store: FakeThreads) -> Threads:
-    """Threads whose resource `r` has the policy. The turns that leave stay in the queue of `store`."""
+    """Threads of a resource `r` with this policy. Turns that leave a thread stay queued in `store`."""
     lookup = PolicyLookup(Registry, Policies(threads={"r": policy}))
     tokenizer = FakeTokenizer()
     screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)
@@ -86,8 +86,8 @@ def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(thread_policies(), st.integers(0, 10**9))
-async def test_no_turn_is_refused_that_flushing_could_have_taken(policy: ThreadPolicy, seed: int) -> None:
-    """A refused turn had no room beside turns that must stay; others are in the thread or queued, unchanged."""
+async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(policy: ThreadPolicy, seed: int) -> None:
+    """It does not fit beside the turns that must stay. Turns that were accepted are neither lost nor changed."""
     store, random = FakeThreads(), Random(seed)  # noqa: S311 - test data
     threads = threads_with(policy, store)
     limits = threads.policies.limits(policy)

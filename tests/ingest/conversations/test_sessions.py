@@ -52,7 +52,7 @@ async def write(
 
 
 async def test_each_message_ends_with_its_own_status(writer: SessionWriter) -> None:
-    """A bad time, a control character, a future time and an empty text end one message each, and none other."""
+    """A message with a bad time, a future time or a control character fails; the other messages are not affected."""
     outcomes = await write(
         writer,
         said(FACT, timestamp="2026-03-01T10:00:00"),
@@ -93,8 +93,8 @@ async def test_a_message_longer_than_a_memory_is_taken_in_parts(writer: SessionW
     assert sum(len(memory.content.split()) for memory in stored) == len(words.split())
 
 
-async def test_skip_keeps_what_review_would_drop(writer: SessionWriter) -> None:
-    """Each message is stored, with a type, and without a review."""
+async def test_review_skip_stores_messages_that_a_review_would_reject(writer: SessionWriter) -> None:
+    """The message is stored with a type and without a review."""
     (outcome,) = await write(writer, said("ok thanks"), review=ReviewMode.SKIP)
     (memory,) = (await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=True)))).values()
     fields: dict[str, Any] = memory.model_dump()
@@ -136,8 +136,8 @@ async def memories(writer: SessionWriter, outcomes: list[MessageOutcome]) -> lis
     return list((await writer.ingestor.store.get(SCOPE, types)).values())
 
 
-async def test_a_session_sent_in_parts_keeps_its_positions_and_hears_what_was_said(writer: SessionWriter) -> None:
-    """Messages before a part are only context: they count for positions, but are not written."""
+async def test_a_later_part_of_a_session_continues_the_positions(writer: SessionWriter) -> None:
+    """Messages before the part are sent as context: they count for positions, but are not written."""
     before = SaidBefore(count=40, messages=[said("Which days is staging read-only?", "assistant")])
     outcomes = await writer.write(SCOPE, [said(FACT)], ReviewMode.AUTO, before)
     (memory,) = await memories(writer, outcomes)

@@ -225,7 +225,7 @@ async def test_an_agent_may_not_write_to_a_read_only_resource(live: LiveClient, 
 
 
 async def test_turns_beyond_the_limits_are_refused(live: LiveClient, scope: Scope) -> None:
-    """A turn that is larger than the whole thread may be, and replacements that would have to be evicted."""
+    """A turn with more tokens than the thread may have, or a replacement with too many turns, is refused."""
     threads = threads_over(live, AGENTS)
     thread_id = (await threads.open(scope, OpenRequest(resource="small"))).thread.id
     with pytest.raises(InvalidRequest, match="the turn has 7 tokens; the limit of the thread is 6"):

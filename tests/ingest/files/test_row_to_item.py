@@ -41,7 +41,7 @@ def test_defaults_apply_where_the_row_has_no_value() -> None:
 
 
 def test_the_place_is_added_to_the_source_of_a_row() -> None:
-    """File and line join the fields of the row's `source`; a `source` that is a text names the caller."""
+    """File and line are added to a row's `source` if it lacks them; a `source` that is a text becomes the caller."""
     assert item({"content": "x", "source": {"thread_id": "t", "line": 9}})["source"] == {
         "thread_id": "t",
         "file": "f.csv",
@@ -73,7 +73,7 @@ def test_invalid_mappings_are_refused() -> None:
 
 
 def test_unknown_fields_are_rejected_by_name() -> None:
-    """The error names up to five of them; errors of other kinds name their field too."""
+    """The error names the first five unknown fields and counts the others. Invalid values are refused too."""
     assert refusal({"content": "x", "mood": 1, "colour": 2}) == "mood: unknown field; colour: unknown field"
     assert refusal({"content": "x", "steps": ["y"]}, RowOptions()) == "steps: unknown field"
     assert refusal({"content": "x", "importance": 11, "type": "working"}) == (

@@ -110,7 +110,7 @@ async def test_a_clean_import_exits_with_zero(tmp_path: Path) -> None:
 
 
 async def test_standard_input_is_read() -> None:
-    """Without a stream, standard input counts as empty."""
+    """Rows are read from the request's stream; a request without a stream has no rows."""
     bench = Bench()
     stdin = io.BytesIO(lines(["one"]).encode())
     report = await run_import(request("-", stdin=stdin), bench.sink(), clock=bench.clock)
@@ -286,9 +286,9 @@ def without_seq(bench: Bench) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImportReport, Bench]:
-    """A file of four batches, and the report and the store of an import of it that nothing interrupts.
+    """A file of four batches, with the report and the store of an import that is not interrupted.
 
-    A sixteenth of the rows are facts. Comparing each with others took a minute when all were.
+    Only one row in 16 is a fact: facts are compared with each other, which took a minute when all rows were facts.
     """
     path = tmp_path_factory.mktemp("import") / "a.jsonl"
     kinds = (MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC for number in range(4 * BATCH_ROWS - 5))
@@ -306,7 +306,7 @@ def test_a_resumed_import_ends_with_the_same_store(
     after: bool,  # noqa: FBT001
     keep_journal: bool,  # noqa: FBT001
 ) -> None:
-    """Killed at any batch, before or after its write, with or without its journal, it stores the same."""
+    """Killed before or after any batch and resumed, with or without its journal, an import stores the same memories."""
     path, expected, whole = uninterrupted
 
     async def check(folder: Path) -> None:

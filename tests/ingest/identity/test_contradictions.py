@@ -81,8 +81,8 @@ def test_a_change_told_in_other_words_is_seen(newer: str, older: str) -> None:
         ("The ledger listens on port 9090", "The gateway listens on port 8080"),
     ],
 )
-def test_statements_that_may_both_hold_hide_nothing(newer: str, older: str) -> None:
-    """The pairs have different subjects or attributes, may both be true, or include a question; none is replaced."""
+def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, older: str) -> None:
+    """The two are about different subjects or attributes, are compatible, or include a question."""
     assert judged(newer, older) is not Relation.REPLACES
 
 
@@ -146,7 +146,7 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
     assert facts[-1].superseded_by is None
 
 
-def test_of_two_values_at_the_same_time_the_last_to_arrive_holds() -> None:
+def test_of_two_values_with_the_same_time_the_last_to_arrive_is_current() -> None:
     """It replaces the value that arrived first."""
     first, last = fact("The gateway listens on port 8081", 5), fact("The gateway listens on port 8082", 5)
     timeline = place_facts([first, last], {last.id: near(first)}, NOW)

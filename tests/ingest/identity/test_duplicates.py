@@ -44,7 +44,7 @@ def fact(content: str) -> Memory:
     ],
 )
 def test_case_and_spacing_do_not_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """Another word, number, name or case of a command's option makes another statement."""
+    """A changed word, number, name or option (`-c` for `-C`) makes another statement."""
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 
@@ -163,7 +163,7 @@ async def test_private_memories_are_not_compared() -> None:
 
 @pytest.mark.parametrize("session", [{}, {"session_id": "s"}])
 async def test_an_event_that_is_sent_again_on_another_day_is_the_same(session: dict[str, str]) -> None:
-    """Its source names the same place; the same words from another place are another event of that day."""
+    """It is recognised by the file and line in its source; the same words from another line are another event."""
     times = [NOW]
     store = InMemoryStore()
     ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: times[-1])

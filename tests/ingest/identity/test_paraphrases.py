@@ -19,13 +19,13 @@ TEXTS = st.text("abc dnot5.", min_size=1, max_size=30)
         ("The printer upstairs jams.", "The scanner upstairs jams."),
     ],
 )
-def test_one_other_word_is_another_statement(first: str, second: str) -> None:
-    """However near their vectors, texts of one form with another value are not the same."""
+def test_texts_that_differ_in_one_word_do_not_say_the_same(first: str, second: str) -> None:
+    """The word may be a number or a negation; the nearness of the vectors makes no difference."""
     assert not says_the_same(first, second, 0.99)
 
 
-def test_other_words_need_near_vectors() -> None:
-    """A text in another order of words is the same from a cosine of SAME_MEANING on."""
+def test_a_rewording_says_the_same_if_the_vectors_are_near() -> None:
+    """The cosine of the two vectors has to be SAME_MEANING or more."""
     first, second = "Tests are flaky because of the clock.", "The clock makes our tests flaky."
     assert says_the_same(first, second, SAME_MEANING)
     assert not says_the_same(first, second, SAME_MEANING - 0.01)

@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 def facts(count: int, **fields: object) -> list[Memory]:
-    """Facts that begin a day after each other, the last one now."""
+    """Facts that become valid a day apart, the last one now."""
     begins = [NOW - DAY * (count - 1 - number) for number in range(count)]
     return [
         make_memory(MemoryType.SEMANTIC, f"the port is {number}", valid_from=begin, created_at=begin, **fields)
@@ -107,7 +107,7 @@ def test_what_is_brought_back_is_contested_with_what_is_current() -> None:
 
 
 def test_a_memory_is_current_again_when_its_successor_expires() -> None:
-    """No write is needed at that time; if the successor was replaced in turn, its successor counts too."""
+    """No write is needed. If another memory has replaced the successor, the older memory stays replaced."""
     memories = facts(2)
     memories[1] = memories[1].replace(expires_at=NOW + DAY)
     states, (old, new) = known(memories), [memory.id for memory in memories]
@@ -152,8 +152,8 @@ def test_a_state_waits_for_the_memories_that_it_depends_on() -> None:
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-def test_an_end_without_successor_is_an_end(days: int) -> None:
-    """Once a memory's end has passed, what it had replaced is current again; before that end, it stays replaced."""
+def test_a_memory_is_current_again_when_its_successor_has_ended(days: int) -> None:
+    """It is current from the successor's valid_to, and replaced until then."""
     states, (old, new) = chain(2)
     states.memories[new] = states.memories[new].replace(valid_to=NOW + DAY * days)
     states.changed.add(new)
@@ -174,7 +174,7 @@ STEPS = st.lists(
 
 
 def take(states: States, step: str, first: str, second: str) -> None:
-    """Take one step, if it makes sense for these memories."""
+    """Apply one step to the states, if it is possible for these memories."""
     here = states.memories.keys() - states.gone
     if first not in here or second not in here:
         return
@@ -208,9 +208,9 @@ def leave(states: States, step: str, memory_id: str) -> None:
 
 @given(STEPS, st.integers(0, 1))
 def test_states_always_follow_from_successors_and_links(steps: list[tuple[str, int, int]], days: int) -> None:
-    """A memory is replaced or ended, contested by a current memory that is linked both ways, or else current.
+    """After any steps, a visible memory is contested if it and another visible one are linked as contradictory.
 
-    When an expiry brings a memory back, its rivals are settled by the next write or round of upkeep.
+    If an expiry makes a memory visible again, memories that contradict it change at the next write or round of upkeep.
     """
     memories = facts(5)
     states, ids = known(memories), [memory.id for memory in memories]
@@ -246,7 +246,7 @@ def in_view(memories: Mapping[str, Memory], at: datetime) -> set[str]:
 
 
 def assert_nothing_is_hidden_by_nothing(memories: Mapping[str, Memory], at: datetime) -> None:
-    """Check that each memory with a successor at this time leads, along the chain of successors, to a visible one."""
+    """Check that each memory with a successor at this time has a visible memory later in its chain of successors."""
     seen, visible = {memory_id: memory.at(at) for memory_id, memory in memories.items()}, in_view(memories, at)
     for memory in seen.values():
         if memory.superseded_by is not None:
@@ -259,7 +259,7 @@ def _ends(memory: Memory) -> set[str]:
 
 
 def _following(seen: dict[str, Memory], memory: Memory) -> list[str]:
-    """The ids of the chain after `memory`."""
+    """Ids of the memories after `memory` in its chain of successors."""
     chain: list[str] = []
     while memory.superseded_by is not None and memory.superseded_by not in chain:
         chain.append(memory.superseded_by)

@@ -18,7 +18,7 @@ EMBEDDING = Embedding(np.ones(4, np.float32), states=STATES)
 
 
 def test_a_text_without_english_has_the_scores_of_foreign_texts() -> None:
-    """The encoder does not know other languages, so its states say nothing about them."""
+    """The scores do not depend on the encoder's states, because the encoder knows English only."""
     np.testing.assert_allclose(MODEL.scores(EMBEDDING, 0.0), MODEL.foreign)
     assert not np.allclose(MODEL.scores(EMBEDDING, 1.0), MODEL.foreign)
 
@@ -44,7 +44,7 @@ def test_states_far_out_of_range_give_finite_scores() -> None:
 
 
 def test_a_saved_model_scores_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Weights that are on the grid of int8 already are stored exactly."""
+    """A model whose weights already fit int8 gives the same scores after it is saved and loaded."""
     package = tmp_path / "stored_model"
     package.mkdir()
     (package / "__init__.py").touch()

@@ -14,7 +14,7 @@ SIZE = len(read("x").features)
 
 @given(st.text(max_size=300))
 def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
-    """Empty texts, symbols and other scripts included."""
+    """Empty texts, symbols and other scripts have them too."""
     reading = read(text)
     assert reading.features.shape == (SIZE,)
     assert np.isfinite(reading.features).all()
@@ -30,20 +30,20 @@ def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
     ],
 )
 def test_the_share_of_english_is_told_by_frequent_words(english: str, other: str) -> None:
-    """The encoder knows English only, so its states count as much as a text is English."""
+    """The share is above 0.9 for an English text and below 0.1 for a text in another language."""
     assert read(english).english > 0.9
     assert read(other).english < 0.1
 
 
 def test_kinds_of_words_are_the_same_in_each_language() -> None:
-    """A promise for tomorrow has the same kinds of words in English and in German; the hashes differ."""
+    """A promise for tomorrow has common features in English and in German, although its words differ."""
     first, second = (read(text).features for text in ("I promised it for tomorrow", "versprochen für morgen"))
     kinds = slice(2 * BUCKETS + len(form_of(first)), -1)
     assert (first[kinds] * second[kinds]).sum() > 0
 
 
 def test_a_message_is_compared_with_what_was_said_before() -> None:
-    """The features of a text differ once it was said before; a conversation knows if its last text was a question."""
+    """A repeated text has other features than a new one. A conversation records whether it ends with a question."""
     fresh, later = Conversation(), Conversation()
     later.add("user", "we ship on Friday", None)
     first, repeated = (talk.place("user", "we ship on Friday", None, Later()) for talk in (fresh, later))
@@ -54,7 +54,7 @@ def test_a_message_is_compared_with_what_was_said_before() -> None:
 
 
 def test_a_message_is_compared_with_what_is_said_later() -> None:
-    """A message's features differ with no answer, an answer that takes it up, and an answer about something else."""
+    """Its features differ between no answer, an answer on the same subject, and an answer on another one."""
     alone, answered, ignored = (
         Conversation().place("user", "we ship on Friday", None, Later(messages, 1))
         for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])

@@ -39,14 +39,14 @@ def test_sentences_are_cut_as_written(text: str, sentences: list[str]) -> None:
         ("Since we're on Postgres 15, I use MERGE.", []),
     ],
 )
-def test_the_reasons_of_a_question_are_its_clauses_with_a_conjunction(sentence: str, reasons: list[str]) -> None:
-    """Conditions are not reasons, and a sentence that asks nothing has none."""
+def test_reasons_within_a_question_are_found(sentence: str, reasons: list[str]) -> None:
+    """Clauses with "since" or "given that" are reasons, clauses with "if" are not; a statement has no reasons."""
     assert list(reasons_in(sentence)) == reasons
 
 
 @given(st.text(max_size=80))
 def test_reasons_are_parts_of_the_question(text: str) -> None:
-    """They are cut out as written."""
+    """Each reason is a substring of the text."""
     assert all(reason in text.replace("\u2019", "'") for reason in reasons_in(unicodedata.normalize("NFC", text)))
 
 

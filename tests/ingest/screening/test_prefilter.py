@@ -55,7 +55,7 @@ async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Pr
 
 
 async def test_explicit_writes_pass_unchanged(prefilter: Prefilter) -> None:
-    """They pass however short they are and whatever their review mode is."""
+    """A text that is not of a captured stream passes, however short it is and whatever its review mode is."""
     for explicit in (Submission(draft("ok")), Submission(UntypedDraft(content="ok"), ReviewMode.AUTO)):
         assert await prefilter.examine(SCOPE, explicit) is explicit
 
@@ -68,7 +68,7 @@ async def test_skipped_review_keeps_trivial_messages(prefilter: Prefilter) -> No
 
 
 async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> None:
-    """The same text at another turn is a duplicate; the same turn sent again, another day or namespace is not."""
+    """A text of another turn is a duplicate. The same turn sent again is not, nor the text in another namespace."""
     assert isinstance(await prefilter.examine(SCOPE, captured(FACT)), Submission)
     repeated = await prefilter.examine(SCOPE, captured(f" {FACT} ", turn=5))
     assert isinstance(repeated, Rejection)

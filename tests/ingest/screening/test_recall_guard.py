@@ -35,7 +35,7 @@ QUOTED = "".join(f"> {line}\n" for line in MARKDOWN.splitlines())
     ],
 )
 def test_whole_quotes_are_removed(text: str, rest: str) -> None:
-    """Case and line breaks do not matter; a part of a memory, or a match within a word, is no quote."""
+    """Case and line breaks may differ; a part of a memory, or a match that ends within a word, is not removed."""
     assert without_quotes(text, [FACT]) == rest
 
 
@@ -51,7 +51,7 @@ async def no_flush() -> None:
 
 
 async def world_with(shown: int) -> tuple[World, str]:
-    """A store with FACT in another session and this access count, and the id of FACT."""
+    """A store with FACT, which was shown `shown` times, and the id of FACT."""
     world = World()
     memory_id = await world.add("semantic", FACT)
     await world.store.patch(SCOPE, {memory_id: {"access_count": shown}})
@@ -71,7 +71,7 @@ async def test_quotes_of_shown_memories_are_removed() -> None:
 
 
 async def test_only_memories_shown_to_another_session_are_quotes() -> None:
-    """Texts of memories never shown, or of the same session, are not removed."""
+    """The text of a memory that was never shown, or that is of the same session, is not removed."""
     never = RecallGuard((await world_with(0))[0].store, FakeSparse(), no_flush)
     again = RecallGuard((await world_with(1))[0].store, FakeSparse(), no_flush)
     assert await never.without_recalled(LATER, [FACT]) == [FACT]

@@ -46,8 +46,10 @@ _memories = st.lists(
 
 
 @given(_memories, st.integers(1, 400), st.integers(1, 400), st.integers(0, 12))
-def test_forgetting_spares_pinned_and_open(memories: Sequence[Memory], age: int, idle: int, keep: int) -> None:
-    """Pinned memories and open intentions stay; without limits nothing is removed, and wider limits remove no more."""
+def test_forgetting_keeps_pinned_memories_and_intentions(
+    memories: Sequence[Memory], age: int, idle: int, keep: int
+) -> None:
+    """A request without limits removes nothing, and wider limits remove no further memory."""
     request = JobRequest(max_age_days=age, inactive_days=idle, keep_top=keep)
     removed = set(forgettings(memories, request, NOW).changed)
     spared = {memory.id for memory in memories if memory.pinned or memory.type is MemoryType.PROSPECTIVE}
@@ -59,7 +61,7 @@ def test_forgetting_spares_pinned_and_open(memories: Sequence[Memory], age: int,
 
 @given(_memories, st.integers(0, 6))
 def test_keep_top_removes_the_least_important(memories: Sequence[Memory], keep: int) -> None:
-    """Each type keeps at least keep_top, and nothing removed is more important than what stays."""
+    """At least keep_top memories of each type stay; no unpinned one that stays is less important than a removed one."""
     removed = set(forgettings(memories, JobRequest(keep_top=keep), NOW).changed)
     for kind in MemoryType:
         group = [memory for memory in memories if memory.type is kind and not has_ended(memory, NOW)]
@@ -135,7 +137,7 @@ def test_a_promoted_event_is_not_promoted_again() -> None:
 
 
 def test_what_is_said_in_other_words_counts_towards_promotion() -> None:
-    """One thing said in three ways in three sessions makes one fact; a similar statement of another thing does not."""
+    """Three wordings of a statement in three sessions make one fact; a statement about another day is left out."""
     texts = [
         "Deploys on Friday go wrong.",
         "A deploy on Friday went wrong again.",

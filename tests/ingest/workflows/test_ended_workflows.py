@@ -54,7 +54,7 @@ def test_an_episode_has_the_reason_of_the_end() -> None:
 
 
 def test_an_episode_has_the_name_steps_and_output() -> None:
-    """It also has the time of the end; that of a failed workflow is an error event."""
+    """It also has a creation time; the episode of a failed workflow is an event of type `error`."""
     draft = episode("w7", ended(2, name="Move house"))
     assert draft.content.splitlines() == [
         "Workflow w7 (Move house) completed: 2 of 2 steps completed",

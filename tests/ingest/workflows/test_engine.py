@@ -39,14 +39,14 @@ class SteppingClock:
 
 
 class ContestedWorkflows(FakeWorkflows):
-    """A workflow store in which other callers append `rivals` events just before ours."""
+    """A workflow store in which another caller appends an event just before each of the first `rivals` appends."""
 
     def __init__(self, rivals: int) -> None:
         super().__init__()
         self._rivals = rivals
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append our event after the event of another caller."""
+        """Append the event, and another caller's event before it while `rivals` are left."""
         if append.expected is not None and self._rivals:
             self._rivals -= 1
             await super().append(scope, AppendEvent(append.workflow_id, append.event))
@@ -278,7 +278,7 @@ async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
 
 
 async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
-    """The history has the events of other callers; the eighth conflict is raised."""
+    """The history includes what other callers appended meanwhile; the eighth conflict is raised."""
     engine = engine_over(ContestedWorkflows(3))
     workflow_id = await started(engine, "started")
     resumed = await resume(engine, workflow_id, "on", budget=500)

@@ -89,7 +89,7 @@ def test_a_history_never_exceeds_its_budget(
 
 @given(log=LOGS, cut=st.integers(0, 30))
 def test_a_history_with_room_leaves_out_only_replaced_values(log: list[Event], cut: int) -> None:
-    """With all versions nothing is left out at all."""
+    """If all versions are requested, it leaves out nothing."""
     chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
     values = [name for event in log for name in event.resources]
     replaced = len(values) - len(set(values))
@@ -104,7 +104,7 @@ def renumbered(log: Sequence[Event]) -> list[Event]:
 
 
 def test_of_a_resource_only_the_newest_value_is_shown() -> None:
-    """It is shown once, however long ago it was set; older values are counted, and shown on request."""
+    """It is shown once, however long ago it was set. Older values are counted; if all versions are requested, shown."""
     chain = {"parent": [*changes({"plan": "draft 1"}, {"plan": "draft 2", "old": "set long ago"})], "child": []}
     chain["child"] = renumbered([*changes({"plan": "final"}), *notes(*(f"note {number}" for number in range(30)))])
     text = write(chain, 200).text
@@ -119,8 +119,8 @@ def test_of_a_resource_only_the_newest_value_is_shown() -> None:
     assert every.omitted == HistoryOmissions()
 
 
-def test_data_is_shown_as_it_is_now() -> None:
-    """The newest value of each key of the chain, also one that was given when the workflow was created."""
+def test_data_is_shown_with_its_newest_values() -> None:
+    """Keys that were set when the workflow was created are shown too."""
     log = logged([NewEvent(type=WorkflowEventType.DATA_SET, data={"step": step}) for step in (1, 2)])
     base = WorkflowState(data={"goal": "ship"})
     parent = WorkflowLog("w", None, 2, (), base, tuple(log))
@@ -150,7 +150,7 @@ def test_values_take_what_events_leave_free() -> None:
 
 
 def test_left_out_events_are_marked() -> None:
-    """The mark comes before the oldest event that is shown; a whole history has none."""
+    """The mark comes before the oldest event that is shown; a complete history has no mark."""
     log = notes(*(f"event number {number}" for number in range(40)))
     assert EVENTS_MARK + "# Workflow w (pending)\n" in write({"w": log}, 200).text
     assert EVENTS_MARK not in write({"w": log}, 10_000).text

@@ -281,7 +281,7 @@ def test_feedback_on_a_fact_changes_its_importance(outcome: str, before: int, af
 
 
 def test_feedback_on_a_procedure_updates_its_success_rate() -> None:
-    """A failure after three successes in four uses makes it three in five."""
+    """A failure changes the rate from three successes in four uses to three in five."""
     changed = feedback_changes(memory("procedural", usage_count=4, success_rate=0.75), FeedbackOutcome.FAILURE, NOW)
     assert changed["usage_count"] == 5
     assert changed["success_rate"] == pytest.approx(0.6)

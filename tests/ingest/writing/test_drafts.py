@@ -35,7 +35,7 @@ def memory(content: str, kind: str = "semantic", scope: Scope = SCOPE, **fields:
 
 @given(contents, st.sampled_from(["episodic", "semantic", "prospective", "procedural", "working"]))
 def test_ids_are_deterministic(content: str, kind: str) -> None:
-    """They depend on scope, type and normalised content, and of events on the day, not on other fields."""
+    """An id depends on scope, type and normalised content, for events also on the day, and on nothing else."""
     first = memory(content, kind, importance=2)
     again = PREPARER.prepare(draft(f"  {content}\n", kind), SCOPE, NOW + timedelta(minutes=1), 8).memory
     next_day = PREPARER.prepare(draft(content, kind), SCOPE, NOW + timedelta(days=1), 8).memory
@@ -128,7 +128,7 @@ def test_created_at_may_be_a_day_ahead() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=40))
 def test_sequence_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int, str]]) -> None:
-    """They do so if sessions alternate, and all are exact as floats."""
+    """They do so even if sessions alternate; every number is exact as a float."""
     order, at, last = ArrivalOrder(), NOW, dict[str, int]()
     for later, session in arrivals:
         at += timedelta(microseconds=later)
@@ -158,6 +158,6 @@ def test_only_recent_sessions_are_tracked() -> None:
         ("Thanks, that sounds good!", False),
     ],
 )
-def test_numbers_and_words_for_changes_give_a_value(text: str, gives: bool) -> None:  # noqa: FBT001
-    """Texts with a number or a word such as "changed" do; other texts do not."""
+def test_texts_with_a_number_or_a_word_for_a_change_give_a_value(text: str, gives: bool) -> None:  # noqa: FBT001
+    """Words such as "moved" or "postponed" tell a change."""
     assert gives_value(text) is gives

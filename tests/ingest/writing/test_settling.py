@@ -61,7 +61,7 @@ def ingestor_of(store: InMemoryStore) -> Ingestor:
 
 
 async def ports(ingestor: Ingestor, count: int) -> list[str]:
-    """The ids of facts of which each replaces the one before."""
+    """Store facts each of which replaces the one before; return their ids."""
     drafts = [
         draft(f"The port of the API is {8000 + number}.", created_at=(NOW - timedelta(days=count - number)).isoformat())
         for number in range(count)
@@ -149,7 +149,7 @@ async def test_a_history_names_what_a_memory_was_merged_into() -> None:
 
 
 async def test_a_history_is_read_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has the whole chain, or from MAX_VERSIONS memories on those nearest to the one that was asked for."""
+    """Of a chain longer than MAX_VERSIONS, the history has only the memories nearest to the requested one."""
     store = InMemoryStore()
     ids = await ports(ingestor_of(store), 6)
     memory = (await store.get(SCOPE, [ids[2]]))[ids[2]]

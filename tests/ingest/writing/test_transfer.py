@@ -127,7 +127,7 @@ async def test_ids_and_references_change_with_the_namespace() -> None:
 
 
 class ForgetfulStore(InMemoryStore):
-    """A memory store that finds none of the memories that it is asked for."""
+    """A memory store whose `get` finds nothing."""
 
     async def get(self, _scope: Scope, _ids: object) -> dict[str, Memory]:
         """No memories."""

@@ -60,7 +60,7 @@ async def test_repetitions_within_a_batch_are_merged() -> None:
 
 
 async def test_repetitions_across_pieces_are_merged() -> None:
-    """They are merged even if embedded before the first occurrence is written."""
+    """A repetition is merged even if it was embedded before the first occurrence was written."""
     bench = Bench()
     drafts = [draft(f"memory {index % (PIECE + 10)}") for index in range(2 * PIECE + 20)]
     outcomes = await bench.ingestor.write(SCOPE, drafts)
@@ -188,7 +188,7 @@ async def test_a_memory_that_is_not_read_back_has_failed() -> None:
 
 
 async def test_a_memory_deleted_during_a_repetition_is_embedded_and_stored() -> None:
-    """It existed when the writer looked it up, so the writer had not embedded it, and embeds it now."""
+    """A text that is found stored is not embedded; if the memory is deleted meanwhile, the text is embedded."""
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("m"))
 

@@ -76,7 +76,7 @@ def test_install_says_that_the_service_refuses_the_key(service: Process) -> None
 
 
 def test_faults_say_what_to_do(service: Process, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Entries that are gone, a key that is missing or wrong, a service that is away and a second installation."""
+    """The faults are missing entries, a missing or wrong key, a stopped service, and a second installation."""
     call("install", "claude-code", "--project", str(project), "--url", "http://127.0.0.1:1")
     assert "http://127.0.0.1:1 cannot be reached" in checks(service)["claude-code here"][1]
     call("install", "claude-code", "--project", str(project), "--url", service.url)

@@ -69,7 +69,7 @@ def test_dry_run_changes_nothing(home: Path) -> None:
 
 
 def test_claude_code_gets_http_hooks_and_a_command_at_the_start(home: Path) -> None:
-    """SessionStart runs a command, as it allows nothing else; all other events are posted, with a short timeout."""
+    """SessionStart runs a command, because it allows no HTTP hook; other events are posted, with a short timeout."""
     call("install", "claude-code", "--url", "http://localhost:9999/")
     hooks = settings(home / ".claude" / "settings.json")["hooks"]
     assert tuple(hooks) == EVENTS
@@ -160,8 +160,8 @@ def test_project_gets_files_of_its_own_and_its_namespace(home: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("home")
-def test_project_of_a_client_that_is_set_up_for_the_user_is_refused(tmp_path: Path) -> None:
-    """Both together would remember everything twice: the message says what to do instead."""
+def test_project_installation_is_refused_if_the_user_has_one(tmp_path: Path) -> None:
+    """With both, everything would be remembered twice; the message says so."""
     call("install", "codex")
     done = call("install", "codex", "--project", str(tmp_path))
     assert (done.exit_code, "would be remembered twice" in done.stderr) == (2, True)
@@ -225,7 +225,7 @@ def test_cursor_gets_a_rule_in_a_project(home: Path, tmp_path: Path) -> None:
 
 
 def test_vscode_gets_hooks_and_a_server(home: Path) -> None:
-    """Hooks are a file of their own, with handlers outside of groups; the server gets the workspace's folder."""
+    """The hooks have a file of their own, without groups; the MCP server is started with the workspace's folder."""
     call("install", "vscode")
     hooks = settings(home / ".copilot" / "hooks" / "remembrancer.json")["hooks"]
     assert hooks["UserPromptSubmit"][0]["command"].endswith("/v1/hooks/vscode")

@@ -41,7 +41,7 @@ def fresh_home() -> Iterator[tuple[Path, SettingsFiles]]:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """The user's home folder; `files` has the records of what is installed in it."""
+    """An empty home folder of the user, in which `files` changes settings."""
     with fresh_home() as (home, _):
         yield home
 
@@ -113,7 +113,7 @@ def test_uninstall_restores_every_byte(
 
 
 def assert_foreign_members_stay(before: Any, after: Any) -> None:
-    """Check that `after` has every member of `before` but ours, with elements of arrays in the same order."""
+    """Check that `after` has everything in `before` except our entries, with arrays in the same order."""
     for name, value in before.items():
         if name == "hooks":
             for event, groups in value.items():
@@ -180,8 +180,8 @@ def test_inline_table_is_refused_and_untouched(home: Path, files: SettingsFiles)
     assert tree(home) == before
 
 
-def test_file_that_changed_since_loses_our_entries_alone(home: Path, files: SettingsFiles) -> None:
-    """Where the client has written its settings, uninstalling removes our entries and restores what they replaced."""
+def test_uninstall_keeps_what_the_client_changed_since(home: Path, files: SettingsFiles) -> None:
+    """Only our entries are removed, and the entries that they replaced are restored."""
     path = home / ".claude.json"
     old = {"type": "http", "url": "http://old"}
     path.write_text(json.dumps({"mcpServers": {"remembrancer": old}, "numStartups": 1}))
@@ -214,7 +214,7 @@ def test_foreign_handler_in_our_group_stays(home: Path, files: SettingsFiles) ->
 
 
 def test_entries_of_an_earlier_install_are_replaced(home: Path, files: SettingsFiles) -> None:
-    """Installing with another URL leaves no entry of the first, even where the record of it is lost."""
+    """An install with another URL leaves no entry of the first install, even if the record of the first is lost."""
     installed(SettingsFiles(home.parent / "lost"), replace(CLAUDE_CODE, url="http://127.0.0.1:1"))
     installed(files, CLAUDE_CODE)
     text = (home / ".claude" / "settings.json").read_text() + (home / ".claude.json").read_text()
@@ -246,7 +246,7 @@ def test_change_by_another_program_meanwhile_is_not_overwritten(home: Path, file
 
 
 def test_links_and_modes_stay_and_a_key_makes_a_file_private(home: Path, files: SettingsFiles) -> None:
-    """Settings that are a link are changed where it leads; with a key in it only the owner may read the file."""
+    """The target of a link is changed and the link stays; a file with a key can be read by its owner only."""
     real = home / "dotfiles" / "settings.json"
     real.parent.mkdir()
     real.write_text("{}")

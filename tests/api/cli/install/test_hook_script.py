@@ -77,10 +77,10 @@ def test_answer_is_printed(service: tuple[str, type[_Service]]) -> None:
 
 
 @pytest.mark.parametrize("answer", [(200, b"{}"), (200, b"no JSON"), (200, b"[1]"), (401, b'{"a": 1}'), (503, b"{}")])
-def test_nothing_is_printed_where_there_is_nothing_to_say(
+def test_nothing_is_printed_for_an_empty_answer_or_a_fault(
     service: tuple[str, type[_Service]], answer: tuple[int, bytes]
 ) -> None:
-    """An empty answer and every kind of fault print nothing and are no error for the client."""
+    """The hook exits with code 0, so that the client sees no error."""
     url, handler = service
     handler.answer = answer
     done = run_hook(url)
@@ -95,7 +95,7 @@ def test_service_that_is_away_is_no_error() -> None:
 
 
 def test_service_that_does_not_answer_holds_nothing_up() -> None:
-    """A service that accepts the call and says nothing is given up before the client's own timeout."""
+    """If the service accepts the connection and sends nothing, the hook gives up before the client's own timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         done = run_hook(f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -104,7 +104,7 @@ def test_service_that_does_not_answer_holds_nothing_up() -> None:
 
 
 def test_events_of_other_programs_are_not_sent_as_those_of_claude_code(service: tuple[str, type[_Service]]) -> None:
-    """Visual Studio Code runs the hooks in Claude Code's settings too: nothing is sent for it."""
+    """Visual Studio Code runs the hooks in Claude Code's settings too; they then send nothing."""
     url, handler = service
     run_hook(url, ClientName.CLAUDE_CODE)
     assert handler.calls == []

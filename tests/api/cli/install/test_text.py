@@ -85,7 +85,7 @@ def test_malformed_text_is_refused(text: str, reason: str) -> None:
         JsonText(text)
 
 
-def test_value_of_another_type_on_the_way_is_refused() -> None:
+def test_path_through_a_value_of_another_type_is_refused() -> None:
     """The error names the member that has to be an object or an array but is not."""
     document = JsonText('{"hooks": "none", "list": {}}')
     with pytest.raises(MalformedSettings, match="hooks must be an object"):

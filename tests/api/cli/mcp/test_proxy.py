@@ -158,7 +158,7 @@ def test_a_service_that_comes_back_is_used_again() -> None:
 
 
 def test_lines_that_are_no_requests_do_no_harm() -> None:
-    """Bad JSON, other values, notifications and answers get an error where the protocol has one, else nothing."""
+    """Invalid JSON, other values, notifications and responses get an error if the protocol has one, or no answer."""
     with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {}, "default")
         answered = answers(
@@ -185,8 +185,8 @@ def test_lines_that_are_no_requests_do_no_harm() -> None:
     assert "Unknown tool" in answered[9]["error"]["message"]
 
 
-def test_a_version_that_nobody_knows_is_answered_with_the_newest_of_the_handshakes() -> None:
-    """The proxy answers so when no service runs, as the service does."""
+def test_an_unknown_version_is_answered_with_the_newest_that_has_a_handshake() -> None:
+    """The proxy gives the same answer whether or not the service runs."""
     initialize = request(1, "initialize", {**INITIALIZE, "protocolVersion": "1999-01-01"})
     port = free_port()
     proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
@@ -258,7 +258,7 @@ async def test_a_service_that_cannot_start_is_explained(
 def test_a_wrong_scope_is_refused_before_anything_is_served(
     tmp_path: Path, arguments: list[str], folder: str, message: str
 ) -> None:
-    """Exit code 2 and one line of error: a guessed folder would put all projects into one namespace."""
+    """The program exits with code 2 and one line; a guessed folder would put all projects into one namespace."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)}
     place = {"~": tmp_path, ".": REPOSITORY}.get(folder, Path(folder))
     command = [sys.executable, "-c", MAIN, "mcp", *arguments]

@@ -69,7 +69,7 @@ def test_namespaces_stay_apart(memory: Remembrancer) -> None:
 
 
 def test_a_history_shows_earlier_texts(memory: Remembrancer) -> None:
-    """The member `from` of the API is the field `since`, as a datetime."""
+    """Each version has its text and, in the field `since` (`from` in the API), a datetime."""
     memory_id = memory.remember("The build runs on Friday", type="semantic").id or ""
     memory.update(memory_id, content="The build runs on Monday")
     versions = memory.history(memory_id).versions
@@ -85,7 +85,7 @@ def test_many_memories_are_streamed_in(memory: Remembrancer) -> None:
 
 
 def test_an_export_is_restored_in_another_namespace(memory: Remembrancer) -> None:
-    """All pages list what was written; the export has it, with its times, and may be restored twice."""
+    """The copy has the same memories with the same times, even if the export is restored twice."""
     texts = [f"Fact number {number} of the list" for number in range(30)]
     memory.remember_all({"type": "semantic", "content": text} for text in texts)
     times = {entry.content: entry.created_at for entry in memory.all(limit=7)}
@@ -208,8 +208,8 @@ def test_items_are_kept_under_their_keys(memory: Remembrancer) -> None:
         memory.items.get(["users", "ann"], "pets/1")
 
 
-def test_a_text_is_no_path_of_items(memory: Remembrancer) -> None:
-    """A text instead of a list of labels is a TypeError; its letters are not taken for labels."""
+def test_a_string_as_the_path_of_an_item_is_refused(memory: Remembrancer) -> None:
+    """It raises TypeError; the letters of the string are not taken for labels."""
     for call in (
         lambda: memory.items.put("users", "k", 1),
         lambda: memory.items.get("users", "k"),

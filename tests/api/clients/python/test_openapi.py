@@ -59,7 +59,7 @@ def methods() -> Iterator[tuple[str, Call[Any, Any] | Each[Any, Any]]]:
 
 
 def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Request[Any]:
-    """The request that a method describes when each of its required parameters is its own name."""
+    """The request of a method, with each required parameter set to its own name."""
     parameters = list(inspect.signature(method.describe).parameters.values())[1:]
     required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     values = {p.name: [] if p.name in ("items", "lines", "path") else p.name for p in required}
@@ -133,7 +133,7 @@ def test_every_option_of_a_call_is_offered_and_no_other(document: Document) -> N
 
 
 def members(document: Document, schema: dict[str, Any]) -> set[str]:
-    """Names of the members of a body: those of all its forms."""
+    """Names of the members in any form of the schema."""
     if "$ref" in schema:
         return members(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
     forms = [form for key in ("anyOf", "oneOf", "allOf") for form in schema.get(key, [])]
@@ -175,8 +175,8 @@ def test_a_memory_has_the_fields_of_all_types(document: Document) -> None:
     assert {name for name, required in fields.items() if required} <= every
 
 
-def test_every_answer_of_a_call_is_of_a_known_type(document: Document) -> None:
-    """A call's answer type is that of the document, so that no call decodes into another one's type."""
+def test_every_call_has_the_answer_type_of_the_document(document: Document) -> None:
+    """No call decodes its answer into another call's type."""
     renamed = {"Memory": "MemoryAnswer", "NoneType": "", "dict": ""}
     for name, (request, _) in calls().items():
         _, item = operation(document, request)

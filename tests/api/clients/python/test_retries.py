@@ -192,7 +192,7 @@ def test_an_answer_of_another_program_is_named_as_such(run: Run, reply: Reply) -
 
 
 def test_an_upload_that_fails_says_what_was_done(run: Run) -> None:
-    """The first part stays; the error has its counts and names the place."""
+    """What was sent before stays stored; the error has its counts and says after how many lines the upload failed."""
     refused = Reply(422, {"status": 422, "detail": "items[0].content: is required"})
     counts = {"stored": 1000, "merged": 0, "rejected": 0, "failed": 0}
     results = [{"index": index, "id": str(index), "status": "stored"} for index in range(1000)]

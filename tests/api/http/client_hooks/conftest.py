@@ -35,9 +35,9 @@ def with_client_sessions(services: Services, live: LiveClient) -> Services:
 
 @dataclass
 class ClientSession:
-    """A session of a client: posts its events, with `headers`. prompts: number of prompts so far.
+    """A session of a client, which posts events with `headers`. prompts: number of prompts so far.
 
-    answer_headers: headers of the last answer to this session, or to one made of it by `another`.
+    answer_headers: headers of the last answer to this session or to a session that `another` made from it.
     """
 
     http: httpx.AsyncClient

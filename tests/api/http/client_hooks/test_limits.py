@@ -52,10 +52,10 @@ async def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tikt
 
 @pytest.mark.parametrize("kind", TEXTS)
 @pytest.mark.parametrize(("client", "margin"), [("claude-code", 1.4), ("codex", 1.0), ("vscode", 1.5)])
-async def test_what_is_added_keeps_to_tokens_and_characters(
+async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
     clock: Clock, tokenizers: dict[str, TiktokenTokenizer], kind: str, client: str, margin: float
 ) -> None:
-    """Both limits hold with the text that the client puts around it, and for the model's own count of tokens."""
+    """Tokens are counted as the client's model does, with the text that the client puts around the context."""
     services = fake_services(clock)
     parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, clock)
     services = replace(services, tokenizers=tokenizers, retriever=Retriever(parts), models=RegistrySource(None))

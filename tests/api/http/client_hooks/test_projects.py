@@ -62,7 +62,7 @@ async def test_worktrees_and_subfolders_are_one_project(session: ClientSession, 
 
 
 async def test_a_session_that_changes_its_folder_stays_in_its_project(session: ClientSession, tmp_path: Path) -> None:
-    """Claude Code reports the current folder; the path of the transcript tells where the session began."""
+    """The reported folder changes; the path of Claude Code's transcript tells where the session began."""
     (tmp_path / "part one").mkdir()
     began = "".join(char if char.isalnum() else "-" for char in str(tmp_path))
     transcript = f"/home/u/.claude/projects/{began}/x.jsonl"
@@ -115,8 +115,8 @@ async def test_an_invalid_namespace_in_the_header_is_refused(client: httpx.Async
         assert "X-Remembrancer-Namespace" in problem(answer, 422)["detail"]
 
 
-async def test_keys_and_tenants_hold(guarded: Services) -> None:
-    """Readers are refused, because hooks write. For another tenant the same folder is another project."""
+async def test_hooks_need_a_writer_and_tenants_share_no_project(guarded: Services) -> None:
+    """For another tenant the same folder is another project."""
     async with connect(guarded) as http:
         event = {**EVENT, "cwd": "/projects/guarded"}
         assert (await http.post("/v1/hooks/codex", json=event)).status_code == 401

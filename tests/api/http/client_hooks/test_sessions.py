@@ -114,7 +114,7 @@ async def test_what_a_session_said_itself_is_not_shown_in_it(session: ClientSess
 
 
 async def test_what_a_session_repeats_is_not_shown_in_it(session: ClientSession) -> None:
-    """A statement that merges into an earlier session's memory is in this session's history, too."""
+    """A statement of this session that is merged into an earlier session's memory is in this session's history, too."""
     await session.exchange(FACT, "Good.")
     following = session.another()
     await following.stop("Fine.", prompt_id="x")
@@ -137,8 +137,8 @@ async def test_what_a_session_repeats_is_not_shown_in_it(session: ClientSession)
         {},
     ],
 )
-async def test_what_is_no_prompt_of_the_user_gets_nothing(session: ClientSession, fields: dict[str, str]) -> None:
-    """Commands and wake-ups are neither searched for nor stored."""
+async def test_what_is_no_prompt_of_the_user_gets_no_context(session: ClientSession, fields: dict[str, str]) -> None:
+    """Commands, wake-ups and blank prompts are neither searched for nor stored."""
     await session.exchange(FACT, "Good.")
     before = {memory.content for memory in await session.memories()}
     following = session.another()
@@ -158,14 +158,14 @@ async def test_a_stop_that_is_sent_again_adds_nothing(session: ClientSession) ->
 
 
 async def test_an_answer_without_a_known_prompt_is_stored(session: ClientSession) -> None:
-    """The prompt came while the live store was away, or from a wake-up."""
+    """The prompt is unknown if it came from a wake-up, or while the live store was unavailable."""
     await session.stop(FAILURE, prompt_id="unknown")
     await session.stop(None, prompt_id="unknown")
     assert [memory.content for memory in await session.memories()] == [FAILURE]
 
 
 async def test_a_prompt_whose_answer_was_interrupted_is_stored_at_the_end(session: ClientSession) -> None:
-    """Clients report no Stop then."""
+    """For an interrupted answer clients report no Stop."""
     await session.prompt(FACT)
     await session.prompt(OTHER)
     await session.stop("Fine.")
@@ -227,7 +227,7 @@ async def test_due_tasks_are_delivered(session: ClientSession, clock: Clock) -> 
 
 
 async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session: ClientSession) -> None:
-    """Neither with it nor with a later prompt; the same holds for the beginning of a session."""
+    """Of such memories a session is shown only one, whether at its start or with any of its prompts."""
     whole = f"{FACT} {OTHER}"
     for kind, content in (("semantic", whole), ("episodic", FACT), ("semantic", OTHER), ("episodic", whole)):
         memory = {"namespace": session.namespace, "type": kind, "content": content}
@@ -257,7 +257,7 @@ async def test_prompts_sent_at_once_are_not_shown_the_same_memory(session: Clien
 async def test_a_session_that_begins_beside_a_prompt_is_shown_the_rest(
     session: ClientSession, live: LiveClient
 ) -> None:
-    """What a prompt of the session was shown meanwhile is left out of the beginning; the others are still there."""
+    """A memory that a concurrent prompt was shown is left out of the session's start; the other memories are shown."""
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
     shown = next(memory.id for memory in await session.memories() if memory.content == FACT)

@@ -60,7 +60,7 @@ async def test_static_files_need_no_login_and_are_cached(guarded_client: httpx.A
 
 
 async def test_without_a_login_every_page_leads_to_the_form(guarded_client: httpx.AsyncClient) -> None:
-    """A page redirects to the login, which leads back to it; a part asks htmx to go there."""
+    """A page redirects to the login, which leads back to the page; a part makes htmx open the login."""
     address = "/inspect/search?namespace=n&q=caf%C3%A9"
     got = await guarded_client.get(address)
     assert got.status_code == 303
@@ -106,8 +106,8 @@ async def test_unknown_key_does_not_log_in(guarded_client: httpx.AsyncClient, ke
 
 
 @pytest.mark.parametrize("target", ["https://evil.test/", "//evil.test", "/inspect\\@evil", "/inspectevil", "/v1/x"])
-async def test_login_leads_nowhere_else(guarded_client: httpx.AsyncClient, target: str) -> None:
-    """`next` names a page of the inspector; any other leads to the first page."""
+async def test_login_leads_only_to_pages_of_the_inspector(guarded_client: httpx.AsyncClient, target: str) -> None:
+    """Any other address in `next` leads to the first page."""
     form = {"key": KEYS["acme", Role.READER], "next": target}
     got = await guarded_client.post("/inspect/login", data=form, headers=ORIGIN)
     assert got.headers["location"] == "/inspect"
@@ -137,7 +137,7 @@ def test_login_ends_after_its_time_and_with_its_key() -> None:
 
 
 async def test_revoked_key_ends_its_login(guarded: Services) -> None:
-    """Once an admin has removed the key, its login sees nothing."""
+    """Once an admin has removed the key, its login is no longer accepted."""
     async with connect(guarded) as client:
         body = {"tenant": "acme", "role": "reader"}
         made = (await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))).json()
@@ -148,7 +148,7 @@ async def test_revoked_key_ends_its_login(guarded: Services) -> None:
 
 
 async def test_one_key_cannot_end_the_logins_of_others(guarded: Services) -> None:
-    """However often it logs in; its own oldest logins end instead."""
+    """If a key logs in too often, its own oldest login ends."""
     async with connect(guarded) as client, connect(guarded) as other:
         await log_in(client, "acme", Role.WRITER)
         await log_in(other, "other", Role.ADMIN)
@@ -219,7 +219,7 @@ async def test_token_of_another_login_is_refused(guarded: Services) -> None:
     "headers", [{"Origin": "https://evil.test"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
 )
 async def test_form_of_another_site_is_refused(visit: Visit, headers: dict[str, str]) -> None:
-    """Even with the right token, and for the login too."""
+    """It is refused even with the right token; so is a login form."""
     form = {"token": await visit.token(), "namespace": "n", "id": "x"}
     assert (await visit.client.post("/inspect/memory/pin", data=form, headers=headers)).status_code == 403
     assert (await visit.client.post("/inspect/login", data={"key": "k"}, headers=headers)).status_code == 403
@@ -236,7 +236,7 @@ async def test_without_keys_only_localhost_is_served(services: Services) -> None
 
 
 async def test_errors_are_pages(visit: Visit) -> None:
-    """A wrong address says what was wrong; an unknown memory is a 404; both as HTML."""
+    """Wrong parameters, unknown memories and unknown paths get an HTML page that says what is wrong."""
     assert "limit" in text_of(await visit.open("/memories", 422, limit="many"))
     assert "no memory" in text_of(await visit.open("/memory", 404, id="unknown"))
     assert text_of(await visit.open("/memory", 422)).count("is required") == 1
@@ -252,7 +252,7 @@ async def test_errors_are_pages(visit: Visit) -> None:
 
 
 async def test_rate_limit_holds_for_pages(guarded: Services) -> None:
-    """A key's calls a minute include its pages and its logins."""
+    """Pages and logins count as calls of the key."""
     limited = replace(guarded, rate=type(guarded.rate)(2, NOW.timestamp))
     async with connect(limited) as client:
         await log_in(client, "acme", Role.READER)

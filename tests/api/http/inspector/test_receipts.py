@@ -23,7 +23,7 @@ async def retrieve(visit: Visit, query: str = "when does the build run?", **body
 
 
 async def test_receipt_says_of_each_candidate_whether_it_is_in_and_why(visit: Visit) -> None:
-    """With room for one of two facts, one is in the context, and the budget is the reason for the other."""
+    """With room for one of two facts, one is listed in the context, and the other as left out because of the budget."""
     await visit.write("The build runs on Friday at noon.")
     await visit.write("The build runs on Monday at noon as well, but only if somebody asks for it by name.")
     receipt_id = await retrieve(visit, budget={"total": 30, "per_type": {"semantic": 24}})
@@ -102,7 +102,7 @@ async def test_memory_names_the_receipts_it_was_in(visit: Visit) -> None:
 
 
 async def test_hostile_queries_and_contents_are_escaped(visit: Visit) -> None:
-    """In the list, on the receipt, and in what its buttons show."""
+    """They are escaped in the list, on the receipt, and in what its buttons show."""
     hostile = HOSTILE.replace("\u202e", "")
     memory_id = await visit.write(hostile)
     receipt_id = await retrieve(visit, hostile, session_id="<i>s</i>")
@@ -119,7 +119,7 @@ async def test_hostile_queries_and_contents_are_escaped(visit: Visit) -> None:
 
 
 async def test_receipts_of_others_are_not_shown(guarded: Services) -> None:
-    """A tenant reads its own receipts; a key of an agent those of its agent alone."""
+    """A tenant sees its own receipts only; a key of an agent sees those of its agent only."""
     async with connect(guarded) as client:
         client.headers.update(bearer("acme", Role.WRITER))
         receipt_id = await retrieve(Visit(client), "the secret question?")
@@ -139,20 +139,20 @@ async def test_receipts_of_others_are_not_shown(guarded: Services) -> None:
 
 
 async def test_unknown_receipt_is_not_found(visit: Visit) -> None:
-    """As a page, whatever the id."""
+    """The 404 is a page, whatever the id is."""
     for unknown in ("x", "01a202de-c29d-7e9e-a67a-146260a0d360"):
         assert "no receipt" in text_of(await visit.open("/receipt", 404, id=unknown))
 
 
 def test_stacked_parts_fill_the_bar() -> None:
-    """Parts are scaled to the total, and cut off beyond it; empty ones are left out."""
+    """Widths are shares of the total; empty parts are left out, and what exceeds the total is cut off."""
     parts = [Part("a", 1, ""), Part("b", 0, ""), Part("c", 2, ""), Part("d", 5, "")]
     assert [(s.name, s.x, s.width) for s in stacked(parts, 4)] == [("a", 0, 250), ("c", 250, 500), ("d", 750, 250)]
     assert stacked(parts, 0) == []
 
 
 def test_columns_are_scaled_to_the_highest() -> None:
-    """The highest stack has the whole height."""
+    """The highest column has the whole height, and the other columns have the same scale."""
     low, high = columns([[Part("a", 1, "")], [Part("a", 1, ""), Part("b", 3, "")]], 40)
     assert [(s.x, s.width) for s in low] == [(0, 10)]
     assert [(s.x, s.width) for s in high] == [(0, 10), (10, 30)]

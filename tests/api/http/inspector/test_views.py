@@ -51,7 +51,7 @@ async def test_every_view_of_an_empty_namespace_is_a_page(visit: Visit, path: st
 
 
 async def test_growth_counts_new_memories_and_ages(visit: Visit) -> None:
-    """By day in the first month; the part for htmx and the page have the same figures."""
+    """New memories of a few days are counted by day, and those of years by month."""
     await visit.write("New.", created_at="2026-02-28T10:00:00Z")
     await visit.write("Old.", created_at="2026-02-20T10:00:00Z")
     page = await visit.open("/growth")
@@ -94,7 +94,7 @@ async def test_session_shows_its_working_memory(live_visit: Visit) -> None:
 
 
 async def test_due_intentions_are_completed_cancelled_and_postponed(visit: Visit) -> None:
-    """Due ones stand first; each button changes the intention and says so."""
+    """Due intentions are listed before other open ones; the buttons change either."""
     fields = {"kind": "prospective"}
     due = await visit.write("Pay the bill.", **fields, due_at="2026-02-28T10:00:00Z")
     later = await visit.write("Call Mira.", **fields, due_at="2026-03-28T10:00:00Z")
@@ -112,8 +112,8 @@ async def test_due_intentions_are_completed_cancelled_and_postponed(visit: Visit
     await visit.send("/due/snooze", 422, id=third, hours="-1")
 
 
-async def test_threads_show_turns_also_those_that_left(live_visit: Visit) -> None:
-    """The list, the turns in order, and those that became memories."""
+async def test_threads_show_their_turns_including_flushed_ones(live_visit: Visit) -> None:
+    """Threads are listed; a thread's page has its turns in order, and marks those that became memories."""
     space = {"namespace": live_visit.namespace}
     thread = (await post(live_visit, "/v1/threads", {**space, "key": "support:1"}))["id"]
     for content in ("First.", HOSTILE.replace("\u202e", ""), "Third."):
@@ -131,7 +131,7 @@ async def test_threads_show_turns_also_those_that_left(live_visit: Visit) -> Non
 
 
 async def test_workflows_show_state_and_events(live_visit: Visit) -> None:
-    """Steps with their ends, resources, and every event."""
+    """A workflow's page has its steps with their results, its resources and its events."""
     space = {"namespace": live_visit.namespace}
     await post(live_visit, "/v1/workflows", {**space, "workflow_id": "import"})
     for event in (
@@ -192,7 +192,7 @@ async def test_dry_run_changes_nothing_and_offers_to_run(visit: Visit) -> None:
     "fields", [{"job": "unknown"}, {"job": "forget", "max_age_days": "-1"}, {"job": "compact", "similarity": "2"}]
 )
 async def test_wrong_options_of_a_job_are_refused(visit: Visit, fields: dict[str, Any]) -> None:
-    """With the reason, and nothing is run."""
+    """The page gives the reason, and no job is run."""
     await visit.send("/upkeep", 422, **fields)
 
 
@@ -203,7 +203,7 @@ async def test_a_job_stays_in_its_namespace(visit: Visit) -> None:
 
 
 async def test_only_admins_run_upkeep(guarded: Services) -> None:
-    """A writer neither sees the view nor may use it, and undoes decisions; a reader may not."""
+    """A writer may not open or run it, but may undo decisions; a reader may do neither."""
     async with connect(guarded) as client:
         for role, status in ((Role.READER, 403), (Role.WRITER, 404)):
             client.cookies.clear()
@@ -247,14 +247,14 @@ async def test_hostile_names_are_escaped_in_every_view(visit: Visit) -> None:
 
 
 async def test_unknown_pages_are_not_found(visit: Visit) -> None:
-    """So is the address to which a form is sent, if it is opened as a page."""
+    """An address to which only forms are sent is not found either, if it is opened as a page."""
     for path in ("/nothing", "/memory/pin"):
         got: httpx.Response = await visit.client.get(f"/inspect{path}", params={"namespace": "n"})
         assert got.status_code in (404, 405)
 
 
-async def test_key_of_agents_sees_the_threads_that_one_of_them_may_read(live: LiveClient, guarded: Services) -> None:
-    """A key that is bound to agents without a reference to a resource sees no thread, and may open none."""
+async def test_key_of_agents_sees_no_thread_that_none_of_them_may_read(live: LiveClient, guarded: Services) -> None:
+    """The list of threads is empty, and opening a thread is a 403."""
     services = replace(with_live_workflows(guarded, live), keys=guarded.keys)
     async with connect(services) as client:
         body = {"namespace": "n", "key": "support:1"}

@@ -84,7 +84,7 @@ def test_schemas_are_plain() -> None:
 def test_the_last_line_counts_the_whole_text(
     tokenizer: TiktokenTokenizer, context: str, budget: int, receipt: object, *, degraded: bool
 ) -> None:
-    """The number in the last line is the count of the text with that number in it."""
+    """The number of tokens in the last line includes the last line itself."""
     metadata = ContextMetadata(
         total_tokens=0, budget=budget, utilization=0, per_type={}, working_tokens=0, trimmed_count=0, candidates=0,
         tokenizer="cl100k_base", outcome="ok", floor=FloorAnswer(value=0, dropped=0), as_of=NOW,

@@ -82,10 +82,10 @@ async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
         ("/mcp/%E6%97%A5%E6%9C%AC", {}, "日本"),
     ],
 )
-async def test_the_namespace_is_of_the_path_then_the_header_then_the_key(
+async def test_the_namespace_comes_from_the_path_else_a_header_else_the_key(
     services: Services, path: str, headers: dict[str, str], namespace: str
 ) -> None:
-    """What is remembered over a connection is in the namespace that it names, as HTTP shows."""
+    """A memory written over MCP is found over HTTP in that namespace."""
     entry = KeyEntry(key="acme-home-key", tenant="acme", role=Role.WRITER, namespace="home")
     services = replace(services, keys=KeyBook(KeyRing.of([entry])))
     key = {"Authorization": "Bearer acme-home-key"}
@@ -125,7 +125,7 @@ async def test_a_receipt_of_another_namespace_is_not_explained(services: Service
 
 
 async def test_a_key_of_agents_acts_as_them_alone(services: Services) -> None:
-    """Its only agent is recorded; with several, the header names one; another agent is refused."""
+    """A key's only agent is recorded; if a key has several, a header names one. Any other agent is refused."""
     entries = [
         KeyEntry(key="one-agent-key", tenant="acme", role=Role.WRITER, agents=["a"]),
         KeyEntry(key="two-agent-key", tenant="acme", role=Role.WRITER, agents=["a", "b"]),

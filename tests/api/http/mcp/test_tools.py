@@ -116,7 +116,7 @@ async def test_a_forgotten_memory_is_gone(client: Client) -> None:
 
 
 async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> None:
-    """Each memory in or out with its reason; for one memory, every signal of its score."""
+    """Memories that were shown or left out are listed with the reason; for one memory, the signals of its score."""
     shown = await remembered(client, "The build runs on Friday.", type="semantic")
     large = await remembered(client, "The build log of Friday says: " + "word " * 300, type="semantic")
     recalled = await call(client, "memory_recall", query="when does the build run on friday?", budget=120)
@@ -142,8 +142,8 @@ async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
     assert "source: mcp" in text
 
 
-async def test_an_empty_memory_says_so(client: Client) -> None:
-    """A recall that finds nothing says so instead of being empty, and has the line with the receipt."""
+async def test_a_recall_that_finds_nothing_says_so(client: Client) -> None:
+    """Its text still has the line with the receipt."""
     text = await call(client, "memory_recall", query="anything at all?")
     assert text.startswith("Nothing is remembered that helps with this.\nreceipt ")
 

@@ -161,7 +161,7 @@ async def _job(client: httpx.AsyncClient, name: str, **fields: Any) -> dict[str,
 
 
 async def _repeat(client: httpx.AsyncClient) -> None:
-    """Two facts with the same text; one got it by an edit, because a second write would be merged."""
+    """Store two facts with the same text. The second gets it by an edit, because a second write would be merged."""
     await _write(client, "Rex likes long walks", type="semantic")
     other = await _write(client, "The vet is on Elm Street", type="semantic")
     changed = await client.patch(f"/v1/memories/{other}?namespace=ann", json={"content": "Rex likes long walks."})
@@ -175,7 +175,7 @@ async def _total(client: httpx.AsyncClient, **params: str) -> int:
 
 
 async def test_promote_creates_a_fact_with_its_evidence(client: httpx.AsyncClient) -> None:
-    """A text written in three sessions becomes a fact linked to it; a second run changes nothing."""
+    """A text written in three sessions becomes one fact with a link to its event; a second run changes nothing."""
     for session in ("s1", "s2", "s3"):
         seen = await _write(client, "The build breaks on Fridays", session_id=session)
     await _write(client, "Said once", session_id="s1")

@@ -25,7 +25,7 @@ OWN = "models: [{provider: house, names: [house-one], window: 10000, categories:
 
 
 async def test_models_are_listed_by_category_and_reloaded(services: Services, tmp_path: Path) -> None:
-    """The operator's come first, and a change of their file takes effect at the next call."""
+    """The operator's own models come first; a change of the operator's file takes effect at the next call."""
     path = tmp_path / "models.yaml"
     path.write_text(OWN)
     async with connect(replace(services, models=RegistrySource(path))) as client:
@@ -128,7 +128,7 @@ async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
 
 @pytest.mark.parametrize("budget", [0, 7, 40, 90, 200, 500])
 async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: int) -> None:
-    """From 0 up; the newest turns are shown as soon as there is room, and those without room are counted."""
+    """Budgets start at 0. The newest turns are shown if they have room, and turns that are left out are counted."""
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", budget=budget, floor=0)
     assert answer["metadata"]["total_tokens"] <= budget

@@ -58,7 +58,7 @@ async def test_a_cap_of_the_caller_holds_for_the_best_memory(client: httpx.Async
 
 
 async def test_what_is_left_goes_to_the_best_memories_of_any_type(client: httpx.AsyncClient) -> None:
-    """Tasks that match best get most of a budget of which their share is an eighth; facts keep no more than theirs."""
+    """More tasks than facts are shown, as tasks match best, although the share of tasks is an eighth of the budget."""
     for number in range(12):
         await write(client, "prospective", f"Order the blue paint number {number} for the fence")
     for number in range(12):
@@ -70,7 +70,7 @@ async def test_what_is_left_goes_to_the_best_memories_of_any_type(client: httpx.
 
 @pytest.mark.parametrize("budget", [0, 1, 7, 30, 31, 64, 111, 250, 999])
 async def test_no_budget_is_exceeded(client: httpx.AsyncClient, budget: int) -> None:
-    """From 0 up, headings included."""
+    """The budget may be 0, and headings count."""
     await ledger(client)
     answer = await retrieve(client, "ledger database", budget)
     assert sum(answer["metadata"]["per_type"].values()) <= answer["metadata"]["total_tokens"] <= budget

@@ -71,7 +71,7 @@ async def contents(client: httpx.AsyncClient) -> set[str]:
 
 
 async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Services) -> None:
-    """The merged memory leaves the view with a reason; undoing it brings it back, and the next round leaves it."""
+    """The merged memory leaves the view with a reason. Undone, it is in the view again and is not merged again."""
     async with connect(services) as client:
         first = await write(client, "Tea is at four", importance=9)
         second = await write(client, "Tea is served at five")
@@ -111,7 +111,7 @@ async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
 
 
 async def test_what_three_sessions_say_in_other_words_becomes_a_fact(onnx_directory: Path) -> None:
-    """The fact links to what was said in its sessions, and another statement makes none."""
+    """The fact links to the events of the three sessions; a different statement becomes no fact."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     texts = (
@@ -195,8 +195,8 @@ async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncCli
     assert (await client.get(f"/v1/memories/{old}", params=SPACE)).json()["state"] == "current"
 
 
-async def test_a_merged_wording_is_in_the_history_listed_and_can_be_stored(client: httpx.AsyncClient) -> None:
-    """Both wordings can be read; undone, the second is a memory of its own, and stays one."""
+async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.AsyncClient) -> None:
+    """Undoing it stores the second wording as a memory of its own, which is not merged again."""
     first = await write(client, "Tea is served at four.", session_id="a")
     for _ in range(2):
         assert await write(client, "tea is served at four", session_id="b") == first

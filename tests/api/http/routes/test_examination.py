@@ -135,7 +135,7 @@ def scoring(scores: Mapping[str, int]) -> Answer:
 
 @asynccontextmanager
 async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of services whose importance and relevance come from an endpoint, as the settings name it."""
+    """A client of a service that gets scores of importance and relevance from an endpoint, which `answer` answers."""
     with serving(answer) as server:
         settings = Settings(reviewer_url=server.endpoint.url)
         async with httpx.AsyncClient() as http:
@@ -162,7 +162,7 @@ async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx
 async def test_each_tier_decides_by_the_reviewers_that_answer(
     services: Services, content: str, scores: Mapping[str, int], tier: str, status: str, importance: int
 ) -> None:
-    """The local reviewer stands in for one that fails. One left stores from importance 3; none left gives 5."""
+    """Local reviewers vote for failed models. With one model left, importance 3 is enough; with none it is set to 5."""
     body = {"namespace": "n", "content": content, "type": "semantic"}
     async with reviewed_by(services, scoring(scores)) as client:
         review = (await client.post("/v1/review", json=body)).json()

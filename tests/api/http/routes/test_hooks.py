@@ -114,8 +114,8 @@ async def test_messages_get_the_type_that_they_read_like(client: httpx.AsyncClie
         ("Is the cake ok, given that my son is allergic to nuts?", "my son is allergic to nuts"),
     ],
 )
-async def test_a_question_gives_up_the_fact_inside_it(client: httpx.AsyncClient, question: str, fact: str) -> None:
-    """The clause that says why it is asked is stored, within the question or by itself."""
+async def test_a_fact_within_a_question_is_stored(client: httpx.AsyncClient, question: str, fact: str) -> None:
+    """The fact is the reason for the question; it is stored with the question or by itself."""
     talk = [{"role": "user", "content": "hey"}, {"role": "user", "content": question}]
     await _stop(client, [*talk, {"role": "assistant", "content": "Let me look."}])
     assert any(fact in memory["content"] for memory in await _listed(client, "semantic"))

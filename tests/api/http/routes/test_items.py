@@ -107,7 +107,7 @@ async def test_a_value_of_one_mebibyte_is_stored_and_a_larger_one_refused(items:
 
 
 async def test_a_deleted_item_is_not_found(items: Items) -> None:
-    """A delete can be repeated."""
+    """Deleting it a second time is a 204, too."""
     await items.put("p", "k", 1)
     address = {**SPACE, "path": "p", "key": "k"}
     for _ in range(2):
@@ -118,7 +118,7 @@ async def test_a_deleted_item_is_not_found(items: Items) -> None:
 
 
 async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
-    """A get or a search with refresh_ttl restarts it, others do not."""
+    """A get or a search with refresh_ttl restarts its time to live; other calls do not."""
     stored = await items.put("p", "k", 1, ttl_s=60)
     assert stored.json()["expires_at"] == "2026-03-01T12:01:00Z"
     items.now += timedelta(seconds=59)
@@ -133,7 +133,7 @@ async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
 
 
 async def test_a_search_finds_what_was_just_put(items: Items) -> None:
-    """By the whole value, or by the texts at the index paths; not at all with index false."""
+    """An item is found by its whole value or by the texts at its index paths; with index false it has no score."""
     await items.put("p", "whole", {"text": "green tea"})
     await items.put("p", "title", {"title": "green tea", "body": "red wine"}, index=["title"])
     await items.put("p", "parts", {"parts": [{"text": "red wine"}, {"text": "green tea"}]}, index=["parts[*].text"])
@@ -160,7 +160,7 @@ async def test_filters_and_pages(items: Items) -> None:
 
 
 async def test_paths_are_listed(items: Items) -> None:
-    """With conditions on their ends, cut to a depth."""
+    """They can be filtered by prefix and suffix, cut to a depth, and read in pages."""
     for path in ("a.b.c", "a.d", "b.c", ""):
         await items.put(path, "k", 1, index=False)
     assert await items.paths() == [[], ["a", "b", "c"], ["a", "d"], ["b", "c"]]
@@ -223,7 +223,7 @@ async def test_a_put_needs_a_value(items: Items) -> None:
 
 
 async def test_an_export_has_the_items_and_an_import_restores_them(items: Items) -> None:
-    """With agents, times and index paths, so that a second export has the same bytes."""
+    """Agents, times and index paths are restored, so a second export has the same bytes."""
     await items.put("p", "k", {"title": "tea", "n": 10**30}, index=["title"], ttl_s=3600)
     items.now += timedelta(seconds=9)
     await items.put("p", "k", {"title": "green tea", "n": 10**30}, index=["title"], ttl_s=3600)
@@ -246,7 +246,7 @@ async def test_an_export_has_the_items_and_an_import_restores_them(items: Items)
 
 
 async def test_stats_count_the_items_of_every_agent(items: Items) -> None:
-    """Expired ones are not counted."""
+    """Expired items are not counted."""
     await items.put("p", "k", 1)
     await items.put("p", "k", 1, agent_id="ann")
     await items.put("p", "short", 1, ttl_s=1)
@@ -255,7 +255,7 @@ async def test_stats_count_the_items_of_every_agent(items: Items) -> None:
 
 
 async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> None:
-    """Of every agent; the erasure of one memory leaves them alone."""
+    """The items of every agent are erased; the erasure of a single memory erases no item."""
     await items.put("p", "k", 1)
     await items.put("p", "k", 1, agent_id="ann")
     one = await items.http.post("/v1/admin/erase", json={**SPACE, "memory_id": "0" * 36})
@@ -266,7 +266,7 @@ async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> Non
 
 
 async def test_readers_read_and_writers_write(guarded: Services) -> None:
-    """Tenants have items of their own."""
+    """A reader's put or delete is a 403. Another tenant finds none of the items."""
     body = {**SPACE, "path": ["p"], "key": "k", "value": 1}
     address = {**SPACE, "path": "p", "key": "k"}
     async with connect(guarded) as http:

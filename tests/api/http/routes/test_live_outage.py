@@ -62,7 +62,7 @@ async def metrics_of(client: httpx.AsyncClient) -> list[str]:
 
 
 async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Services) -> None:
-    """After ten failures the breaker refuses at once; when it is half open and the server is back, calls succeed."""
+    """After ten failures, calls are refused at once; soon after the server is back, calls succeed again."""
     async with outage_client(tmp_path, services) as (client, live):
         thread = (await begun(client))["id"]
         await say(client, thread, "before")

@@ -104,7 +104,7 @@ def services(times: list[datetime]) -> Services:
 
 
 async def ports(notebook: Notebook, count: int = 2, **last: Any) -> list[str]:
-    """The ids of facts that replace each other, an hour apart; the last one has the fields `last`."""
+    """Write facts an hour apart, each replacing the one before, and return their ids. last: fields of the last one."""
     ids = []
     for number, content in enumerate(PORTS[:count]):
         created = NOW - timedelta(hours=count - number)
@@ -123,7 +123,7 @@ async def test_a_replaced_memory_says_so(notebook: Notebook) -> None:
 
 
 async def test_a_filter_by_state_reaches_what_was_replaced(notebook: Notebook) -> None:
-    """So does a list with this filter; without it both show the current view only."""
+    """A search or list with the filter finds replaced memories; without it, both show the current view only."""
     await ports(notebook)
     assert await notebook.found() == await notebook.listed() == [PORTS[1]]
     assert await notebook.found(state={"eq": "replaced"}) == await notebook.listed(state="replaced") == [PORTS[0]]
@@ -132,7 +132,7 @@ async def test_a_filter_by_state_reaches_what_was_replaced(notebook: Notebook) -
 
 
 async def test_memories_can_be_found_by_their_links(notebook: Notebook) -> None:
-    """By the memory that they link to, by the type of the link, and by both."""
+    """A filter may name the memory that they link to, the type of the link, or both."""
     old, _ = await ports(notebook)
     assert await notebook.found(**{"links.to": {"eq": old}}) == [PORTS[1]]
     assert await notebook.found(**{"links.type": {"any": ["contradicts"]}}) == [PORTS[1]]
@@ -140,7 +140,7 @@ async def test_memories_can_be_found_by_their_links(notebook: Notebook) -> None:
 
 
 async def test_what_an_expired_memory_replaced_is_current_again_at_once(notebook: Notebook) -> None:
-    """No job has to run for it: reads, lists and searches see it when the time has come."""
+    """Reads, lists and searches show it as current from the time of expiry on; no job has to run."""
     old, _ = await ports(notebook, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert await notebook.states(old) == ["replaced"]
     notebook.set_time(NOW + timedelta(hours=1))
@@ -167,7 +167,7 @@ async def test_deleting_a_successor_brings_back_what_it_replaced(notebook: Noteb
 
 
 async def test_deleting_the_middle_of_a_chain_joins_its_ends(notebook: Notebook) -> None:
-    """Of A, B and C without B, A is replaced by C, from the time on from which C holds."""
+    """If B of the chain A, B, C is deleted, C replaces A from the time at which C became valid."""
     first, second, third = await ports(notebook, 3)
     assert await notebook.delete(second) == 204
     before, after = await notebook.read(first), await notebook.read(third)
@@ -179,7 +179,7 @@ async def test_deleting_the_middle_of_a_chain_joins_its_ends(notebook: Notebook)
 
 @pytest.mark.parametrize("scope", [{"session_id": "s"}, {"type": "semantic", "session_id": "s"}])
 async def test_deleting_by_filter_brings_back_what_was_replaced(notebook: Notebook, scope: dict[str, str]) -> None:
-    """A successor among the deleted gives way too."""
+    """If the successor of a memory is among the deleted ones, the memory is current and has no link."""
     old, _ = await ports(notebook, session_id="s")
     response = await notebook.client.delete("/v1/memories", params={"namespace": "n", "confirm": "true", **scope})
     assert response.json() == {"deleted": 1, "remaining": 0}
@@ -187,8 +187,8 @@ async def test_deleting_by_filter_brings_back_what_was_replaced(notebook: Notebo
     assert (memory["state"], memory["links"]) == ("current", [])
 
 
-async def test_the_expire_job_leaves_what_an_expired_memory_replaced(notebook: Notebook) -> None:
-    """It is current for good when the expired memory is gone."""
+async def test_the_expire_job_brings_back_what_an_expired_memory_had_replaced(notebook: Notebook) -> None:
+    """The job deletes the expired memory; the older one is current for good."""
     old, new = await ports(notebook, expires_at=(NOW + timedelta(hours=1)).isoformat())
     notebook.set_time(NOW + timedelta(hours=2))
     response = await notebook.client.post("/v1/admin/jobs/expire", json={"namespace": "n", "dry_run": False})
@@ -198,7 +198,7 @@ async def test_the_expire_job_leaves_what_an_expired_memory_replaced(notebook: N
 
 
 async def test_the_expiry_of_a_successor_decides_when_what_it_replaced_is_back(notebook: Notebook) -> None:
-    """It may be set by PATCH or by a merge. Until the successor expires, the older memory stays replaced."""
+    """The older memory is current again when its successor expires. A PATCH or a merge may set that time."""
     old, new = await ports(notebook)
     await notebook.patch(new, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert (await notebook.read(old))["state_until"] == "2026-03-01T13:00:00Z"
@@ -210,7 +210,7 @@ async def test_the_expiry_of_a_successor_decides_when_what_it_replaced_is_back(n
 
 
 async def test_the_expire_job_completes_what_was_interrupted(notebook: Notebook, services: Services) -> None:
-    """A memory whose successor vanished is current after it."""
+    """A memory whose successor is missing is current after the job."""
     old, new = await ports(notebook)
     await services.store.delete(Scope("default", "n"), [new])
     await notebook.client.post("/v1/admin/jobs/expire", json={"namespace": "n", "dry_run": False})
@@ -226,8 +226,8 @@ async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebo
     assert await notebook.states(old) == ["current"]
 
 
-async def test_editing_a_successor_away_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """An edit that only changes the value leaves the older memory replaced, from the same time."""
+async def test_editing_a_successor_to_another_subject_brings_back_what_it_replaced(notebook: Notebook) -> None:
+    """After an edit of the value alone, the older memory stays replaced, from the same time."""
     old, new = await ports(notebook)
     before = await notebook.read(old)
     await notebook.patch(new, content="The port of the API is 8181.")
@@ -238,8 +238,8 @@ async def test_editing_a_successor_away_brings_back_what_it_replaced(notebook: N
     assert (await notebook.read(new))["links"] == []
 
 
-async def test_a_successor_without_its_link_gives_way(notebook: Notebook) -> None:
-    """Taking the link `contradicts` out of its links undoes the replacement."""
+async def test_a_successor_that_loses_its_link_replaces_nothing(notebook: Notebook) -> None:
+    """If its link `contradicts` is removed, both memories are current."""
     old, new = await ports(notebook)
     memory = await notebook.patch(new, links=[])
     assert (memory["links"], await notebook.states(old, new)) == ([], ["current", "current"])
@@ -277,7 +277,7 @@ async def test_a_memory_that_is_no_longer_contested_is_current(notebook: Noteboo
 
 
 async def test_an_end_can_be_set_and_taken_back(notebook: Notebook) -> None:
-    """Setting valid_to ends a memory, and null restores it. What it had replaced is current in between."""
+    """Setting valid_to ends a memory, and what it had replaced is current; null restores it, and both are contested."""
     old, new = await ports(notebook)
     ended = await notebook.patch(new, valid_to=NOW.isoformat())
     assert (ended["state"], ended["superseded_by"], await notebook.found()) == ("replaced", None, [PORTS[0]])
@@ -322,8 +322,8 @@ async def test_an_end_that_is_no_time_or_too_early_is_refused(notebook: Notebook
     assert response.json()["errors"][0]["path"] == "valid_to"
 
 
-async def test_links_are_set_by_patch_and_removed_with_their_end(notebook: Notebook) -> None:
-    """A link has a type and a strength; one to itself or to no memory is refused."""
+async def test_links_are_set_by_patch_and_removed_with_the_linked_memory(notebook: Notebook) -> None:
+    """A link has a type and a strength. A link to the memory itself or to an unknown one is refused."""
     first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea is brewed at 90 C.")]
     link = {"to": second, "type": "extends", "strength": 0.5}
     assert (await notebook.patch(first, links=[link]))["links"] == [link]
@@ -337,7 +337,7 @@ async def test_links_are_set_by_patch_and_removed_with_their_end(notebook: Noteb
 
 
 async def test_a_link_that_contradicts_contests_both(notebook: Notebook) -> None:
-    """Whoever sets it; the other memory gets the link back."""
+    """The link may be set by PATCH or by a write; both memories are contested."""
     first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea bores Ann.")]
     await notebook.patch(first, links=[{"to": second, "type": "contradicts"}])
     assert await notebook.states(first, second) == ["contested", "contested"]
@@ -398,15 +398,15 @@ async def test_the_past_keeps_what_held_then(notebook: Notebook) -> None:
 
 
 @pytest.mark.parametrize("path", ["history", "restore"])
-async def test_unknown_memories_have_neither_history_nor_return(notebook: Notebook, path: str) -> None:
-    """Both `history` and `restore` answer 404."""
+async def test_history_and_restore_of_an_unknown_memory_are_404(notebook: Notebook, path: str) -> None:
+    """The id has the form of a memory's id, but no memory has it."""
     method = "GET" if path == "history" else "POST"
     url = f"/v1/memories/{'0' * 8}-0000-4000-8000-{'0' * 12}/{path}"
     assert (await notebook.client.request(method, url, params={"namespace": "n"})).status_code == 404
 
 
 async def test_a_context_says_since_when_a_changed_fact_holds(notebook: Notebook) -> None:
-    """A replaced one says until when it held; a fact that never changed says nothing."""
+    """A replaced fact says until when it held; a fact that never changed has no date."""
     old, new = await ports(notebook)
     await notebook.write("The API is written in Go.")
 

@@ -25,7 +25,7 @@ async def write(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("again", [FACT["content"], "The build runs on friday"], ids=["same text", "reworded"])
 async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClient, again: str) -> None:
-    """Pinned if either, the longer life, all tags, the higher importance, metadata and sources of both."""
+    """It is pinned if either is, with the later expiry, the higher importance, and all tags, metadata and sources."""
     first = await write(
         client,
         importance=8,
@@ -60,8 +60,8 @@ async def test_a_merge_keeps_what_both_writes_asked_for(client: httpx.AsyncClien
     assert read.json() == memory
 
 
-async def test_the_later_of_two_ends_counts(client: httpx.AsyncClient) -> None:
-    """An earlier end of the second write changes nothing."""
+async def test_the_later_of_two_expiry_times_counts(client: httpx.AsyncClient) -> None:
+    """An earlier expiry in the second write changes nothing."""
     await write(client, expires_at="2027-01-01T00:00:00Z")
     assert (await write(client, expires_at="2026-06-01T00:00:00Z"))["memory"]["expires_at"] == "2027-01-01T00:00:00Z"
     later = await write(client, expires_at="2028-01-01T00:00:00Z")
@@ -69,7 +69,7 @@ async def test_the_later_of_two_ends_counts(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_merge_stays_within_the_limits(client: httpx.AsyncClient) -> None:
-    """Of tags the first ones stay; of metadata what the second write gave, and what fits beside it."""
+    """The first write's tags stay; the second write's metadata stay, with as much of the first's as fits."""
     await write(client, tags=[f"old {n}" for n in range(MAX_TAGS)], metadata={"long": "x" * 10_000, "short": 1})
     memory = (await write(client, tags=["new"], metadata={"other": "y" * 10_000}))["memory"]
     assert memory["tags"] == [f"old {n}" for n in range(MAX_TAGS)]
@@ -94,7 +94,7 @@ async def test_a_merge_fills_what_was_left_out(client: httpx.AsyncClient) -> Non
 
 
 async def test_a_repeated_request_changes_nothing_twice(client: httpx.AsyncClient) -> None:
-    """From the same place it is no more evidence, but what it asks for besides is kept."""
+    """A write from the same place adds no evidence; if it sets another field, that is kept."""
     place = {"source": {"file": "a.md", "line": 3}}
     await write(client, **place)
     again = await write(client, **place)
@@ -104,7 +104,7 @@ async def test_a_repeated_request_changes_nothing_twice(client: httpx.AsyncClien
 
 
 async def test_a_merge_does_not_widen_visibility(client: httpx.AsyncClient) -> None:
-    """The same text for the namespace is another memory than that of one session."""
+    """A memory private to a session is not merged with the same text that is visible in the namespace."""
     private = await write(client, session_id="s", visibility="session")
     public = await write(client, session_id="s")
     assert (public["status"], public["id"] != private["id"]) == ("stored", True)
@@ -124,7 +124,7 @@ async def test_an_event_on_another_day_is_another_event(client: httpx.AsyncClien
 
 
 async def test_batch_items_tell_what_they_changed(client: httpx.AsyncClient) -> None:
-    """Also where both writes are in one batch; the memory has the changes of all."""
+    """Each result names the fields that its item changed; the memory has the changes of all items."""
     item = {"type": "semantic", "content": "Tea is hot."}
     items = [item, item | {"tags": ["x"]}, item | {"pinned": True}]
     answer = (await client.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()

@@ -53,7 +53,7 @@ async def test_completed_to_dos_end_with_their_notes(world: WorkingClient) -> No
 
 
 async def test_a_to_do_with_another_text_is_replaced(world: WorkingClient) -> None:
-    """The same list again changes nothing."""
+    """A to-do that is sent again with the same text keeps its item."""
     await submit(world, todos=[todo("1", "port the parser")])
     (before,) = await world.listed()
     await submit(world, todos=[todo("1", "port the parser", "in_progress")])

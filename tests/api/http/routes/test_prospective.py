@@ -154,7 +154,7 @@ async def test_due_intentions_respect_session_visibility(client: httpx.AsyncClie
 
 
 async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(client: httpx.AsyncClient) -> None:
-    """Written in a session, it is found from another; with visibility session only from its own."""
+    """A to-do of one session is found in another session; with visibility `session`, only in its own."""
     await _write(client, "rotate the keys", session_id="s1")
     await _write(client, "rotate the private keys", session_id="s1", visibility="session")
     seen = {}

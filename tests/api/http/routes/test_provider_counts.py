@@ -78,7 +78,7 @@ async def retrieve(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("budget", [0, 30, 100, 400, 900])
 async def test_a_context_is_cut_to_the_providers_count(services: Services, budget: int) -> None:
-    """The provider counts five times what the margin allows; its count is within the budget all the same."""
+    """The provider counts far more tokens than our tokenizer; the context is within the budget by its count."""
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=budget, working_budget=0)
     assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= budget
@@ -87,8 +87,8 @@ async def test_a_context_is_cut_to_the_providers_count(services: Services, budge
         assert len(answer["items"]) >= 2
 
 
-async def test_memories_have_none_of_the_budget_of_working_memory(services: Services) -> None:
-    """A session without working memory leaves its budget unused, by the provider's count as well."""
+async def test_memories_do_not_use_the_budget_of_working_memory(services: Services) -> None:
+    """A session without working memory leaves that budget unused, also by the provider's count."""
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=400)
     assert 0 < answer["metadata"]["model_tokens"] == len(answer["context"]) <= 400

@@ -58,7 +58,7 @@ async def retrieve(client: httpx.AsyncClient, query: str, **fields: Any) -> dict
 
 
 async def test_a_question_that_nothing_answers_gets_an_empty_context(floored: httpx.AsyncClient) -> None:
-    """Every memory is below the floor, and the metadata have their number."""
+    """Every memory is below the floor, and the metadata say how many were left out."""
     answer = await retrieve(floored, UNANSWERED)
     assert (answer["context"], answer["items"], answer["metadata"]["outcome"]) == ("", [], "empty")
     assert answer["metadata"]["floor"] == {"value": DEFAULT_FLOOR, "dropped": len(MEMORIES)}
@@ -79,7 +79,7 @@ async def test_a_floor_of_0_shows_all(floored: httpx.AsyncClient) -> None:
 
 
 async def test_a_higher_floor_shows_fewer(floored: httpx.AsyncClient) -> None:
-    """The order of what is left stays."""
+    """The memories that are still shown keep their order."""
     shown = [
         [item["id"] for item in sorted((await retrieve(floored, ANSWERED, floor=floor))["items"], key=_rank)]
         for floor in (0.0, 0.5, 0.99, 1.0)
@@ -95,7 +95,7 @@ def _rank(item: dict[str, Any]) -> int:
 
 
 async def test_a_search_has_no_floor_unless_it_asks_for_one(floored: httpx.AsyncClient) -> None:
-    """Its answer has the floor at the top."""
+    """The answer reports the floor and the number of hits that it removed."""
     body = {"namespace": "home", "query": UNANSWERED}
     plain = (await floored.post("/v1/search", json=body)).json()
     assert (len(plain["hits"]), plain["floor"]) == (len(MEMORIES), {"value": 0, "dropped": 0})

@@ -64,7 +64,7 @@ async def test_what_is_due_comes_before_other_tasks(client: httpx.AsyncClient, q
 
 
 async def test_what_is_due_is_not_crowded_out_of_a_small_budget(client: httpx.AsyncClient) -> None:
-    """Facts that match the query better leave the due task its type's share; a task due next week has no such place."""
+    """A due task is shown beside facts that match the query better; a task that is due next week is not."""
     for fact in FACTS:
         await write(client, "semantic", fact)
     await write(client, "prospective", "pay the rent", due_at=(NOW - timedelta(days=2)).isoformat())

@@ -62,7 +62,7 @@ async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncCl
 async def test_the_newest_turn_is_shown_whatever_share_it_has(
     client: httpx.AsyncClient, resource: str, role: str
 ) -> None:
-    """A policy whose share for the newest turn has no room for it still shows it, cut."""
+    """If the policy's share for the newest turn has no room for it, the turn is cut and shown."""
     thread = (await begun(client, resource=resource))["id"]
     await say(client, thread, f"what came before {words(200)}")
     await say(client, thread, f"the newest turn {words(500)}", role=role)
@@ -84,7 +84,7 @@ async def test_a_policy_leaves_room_for_parts_that_it_does_not_name(client: http
 
 
 async def test_a_summary_keeps_up_with_the_conversation(client: httpx.AsyncClient) -> None:
-    """Of sentences that are equally important the newest remain, whatever numbers they have."""
+    """Of equally important sentences the newest stay in the summary, whatever numbers they contain."""
     thread = (await begun(client, resource="brief"))["id"]
     for number in range(80, 140):
         await say(client, thread, f"Ticket {number} was closed by the team on the second day of the week.")
@@ -94,7 +94,7 @@ async def test_a_summary_keeps_up_with_the_conversation(client: httpx.AsyncClien
 
 
 async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(client: httpx.AsyncClient) -> None:
-    """The newest turn has the room; the text is marked nevertheless."""
+    """The newest turn takes the budget; instead of the numbers of turns and files left out, a short mark is shown."""
     thread = (await begun(client, initial_context="Given. " * 40))["id"]
     for number in range(30):
         await say(client, thread, f"turn {number}", files=[f"{number}.py"], images=[f"{number}.png"])
@@ -154,8 +154,8 @@ async def test_a_model_is_enough_to_set_the_budget(client: httpx.AsyncClient) ->
         assert "is required without a model whose window is known" in problem["errors"][0]["message"]
 
 
-async def test_a_long_thread_costs_by_what_it_shows(client: httpx.AsyncClient) -> None:
-    """A context of 1,000 turns takes about as long as one of 50 turns."""
+async def test_the_time_for_a_context_depends_on_the_turns_that_it_shows(client: httpx.AsyncClient) -> None:
+    """A context of a thread of 1,000 turns takes about as long as that of a thread of 50 turns."""
     threads = []
     for count in (50, 1_000):
         threads.append((await begun(client, resource="long"))["id"])

@@ -85,7 +85,7 @@ async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.Async
     ],
 )
 async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strategy: str, left: list[int]) -> None:
-    """On the same thread each flush strategy leaves half of the turns, each a different half."""
+    """On the same thread each strategy leaves other turns, which have 50 tokens or fewer."""
     thread = (await begun(client, resource="still"))["id"]
     for number, size in enumerate(SIZES):
         await say(client, thread, f"{number} {words(size - 1)}")
@@ -100,7 +100,7 @@ async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strat
 
 
 async def test_priority_eviction_order(client: httpx.AsyncClient) -> None:
-    """Tools, assistants, users, then turns with keywords, each oldest first; never system or pinned turns."""
+    """Tool turns go first, then assistant, user and keyword turns, the oldest first; system and pinned turns never."""
     thread = (await begun(client, resource="ranked"))["id"]
     await say(client, thread, "be kind", role="system")
     await say(client, thread, "remember this", pinned=True)

@@ -64,8 +64,8 @@ async def test_threads_are_listed_by_last_use(client: httpx.AsyncClient) -> None
     assert (await client.get("/v1/threads", params={**client.params, "cursor": "x"})).status_code == 422
 
 
-async def test_ids_from_the_world_are_taken_as_they_are(client: httpx.AsyncClient) -> None:
-    """Identity providers' ids, addresses and UUIDs give a thread each, whatever separates them in the template."""
+async def test_ids_of_any_form_give_each_user_and_session_a_thread_of_its_own(client: httpx.AsyncClient) -> None:
+    """Identity providers' ids, addresses and UUIDs need no escaping, whatever separates them in the template."""
     users = ("auth0|123", "josé@x.org", "550e8400-e29b-41d4-a716-446655440000", "a", "a-b", "a%2Db", "名前", "a b", "b")
     sessions = ("s", "b-s", "-", "550e8400-e29b-41d4-a716-446655440001")
     threads: dict[tuple[str, str], str] = {}

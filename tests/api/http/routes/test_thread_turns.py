@@ -111,7 +111,7 @@ async def test_turns_that_wait_to_be_stored_are_read_too(live: LiveClient, servi
 
 
 async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, services: Services) -> None:
-    """They are read in order from a memory; a buffer's are dropped, and so are those of a workflow that says so."""
+    """They become a memory; turns of a buffer, or of a workflow with on_end `delete`, are dropped."""
     policies = "threads: {talk: {type: token_based, max_tokens: 500, ttl: 1s}, buffer: {type: buffer, ttl: 1s}}"
     store = services.store
     assert isinstance(store, InMemoryStore)
@@ -139,7 +139,7 @@ async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, ser
 
 @pytest.mark.parametrize("change", [{"at": ""}, {"index": -1}, {"pinned": 0}, {"tokens": None}, {"metadata": [1]}])
 async def test_turns_in_a_memory_are_checked(client: httpx.AsyncClient, change: dict[str, Any]) -> None:
-    """A memory with turns that no thread could have had is refused, so that every listed turn can be read."""
+    """A memory with an invalid turn is refused, so that every stored turn can be listed."""
     turn = {"index": 0, "role": "user", "at": "2026-03-01T12:00:00Z", "tokens": 1, "characters": 1}
     memory = {"type": "episodic", "namespace": client.params["namespace"], "content": "x"}
     client.params = httpx.QueryParams()
@@ -150,7 +150,7 @@ async def test_turns_in_a_memory_are_checked(client: httpx.AsyncClient, change: 
 
 
 async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) -> None:
-    """The least recently used turn stays the same; a reader may list."""
+    """After a list, the same turn as before is the least recently used one."""
     thread = (await begun(client, resource="messages-lru"))["id"]
     for number in range(7):
         await say(client, thread, f"turn {number}")

@@ -59,7 +59,7 @@ async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient
 
 
 async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
-    """A turn is refused if it is larger than the limit, for another version or of a role not kept."""
+    """A turn is refused if it is larger than the limit, expects another version, or has a role that is not kept."""
     support = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
     await say(client, support, words(201), status=422)
     assert (await say(client, support, "hello", expected_version=0))["version"] == 1
@@ -87,7 +87,7 @@ async def test_agent_references_have_threads_and_modes(client: httpx.AsyncClient
 
 
 async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClient) -> None:
-    """Unknown names are errors, as is a resource that only other agents share."""
+    """A known resource that only other agents refer to is refused, too."""
     unknown = await begun(client, status=422, agent_id="four")
     assert unknown["errors"] == [
         {"path": "agent_id", "message": "there is no agent 'four'; there are: three; or name a resource", "got": "four"}

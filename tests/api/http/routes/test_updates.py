@@ -65,7 +65,7 @@ async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
     ],
 )
 async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClient, older: str, newer: str) -> None:
-    """Other attributes, subjects and scopes, adjectives, questions, plans and the past replace nothing."""
+    """A newer fact about another attribute, subject or scope, a question, a plan or the past replaces nothing."""
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
     assert "supersedes" not in new

@@ -165,7 +165,7 @@ async def test_invalid_parents_are_refused(client: httpx.AsyncClient) -> None:
 
 
 async def test_events_are_paged_by_next_after(client: httpx.AsyncClient) -> None:
-    """Each page gives the next_after of the next; the last one has none, also where it is full or empty."""
+    """`next_after` of a page leads to the next page; it is null on the last page, even if that is full or empty."""
     workflow_id = await begun(client)
     for number in range(5):
         await report(client, workflow_id, "note", input=number)
@@ -263,7 +263,7 @@ async def test_a_small_budget_shows_the_newest_event(client: httpx.AsyncClient) 
 
 
 async def test_history_has_the_budget_of_its_model(services: Services) -> None:
-    """Without a budget it is the part of the model's window that is for history."""
+    """If the request has no budget, it is the history's part of the model's window."""
     async with connect(replace(services, models=lambda: Registry.of(default_file()))) as client:
         workflow_id = await begun(client)
         allocation = (await client.post("/v1/models/resolve", json={"name": "gpt-4o"})).json()["allocation"]

@@ -77,7 +77,7 @@ async def test_a_to_do_that_is_created_again_replaces_its_item(world: WorkingCli
 
 
 async def test_stored_working_items_end_with_their_to_do(world: WorkingClient) -> None:
-    """Items written as memories are cleared with their to-do: those of the session and those of none."""
+    """Completing a to-do clears its stored items of this session and of no session; items of other sessions stay."""
     kept = {"type": "working", "todo_id": "t1"}
     for content, session in (("ours", "s 1"), ("of no session", None), ("theirs", "s 2")):
         await world.post("/v1/memories", 201, content=content, session_id=session, **kept)

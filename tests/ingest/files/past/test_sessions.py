@@ -43,7 +43,10 @@ class Killed(BaseException):
 
 
 class Capture:
-    """A service that stores each text of a session once. trouble: runs before and after the n-th part is stored."""
+    """A service that stores each text of a session once.
+
+    trouble(when, n): runs before and after the n-th part is stored; `when` is "before" or "after".
+    """
 
     def __init__(self, trouble: Callable[[str, int], None] = lambda _when, _number: None) -> None:
         self.parts: list[SessionPart] = []
@@ -202,7 +205,7 @@ async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
 
 
 async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path) -> None:
-    """A long message is sent whole once; as context of a later part it is shortened."""
+    """A long message is sent whole once; where a later part includes it as context, it is shortened."""
     talk = ClaudeTranscript("s1", "/p/shop")
     for number in range(4):
         talk.user(f"{number} " + "word " * 90_000)
@@ -214,8 +217,8 @@ async def test_long_messages_are_cut_where_they_are_only_context(tmp_path: Path)
     assert [len(message.content) for message in capture.parts[1].before.messages] == [HEARD_CHARS] * 2
 
 
-async def test_the_summary_counts_reasons_without_figures(tmp_path: Path) -> None:
-    """Rejections are normal; failures make the exit code 1 and are sent again by the next run."""
+async def test_the_report_counts_reasons_without_the_numbers_in_them(tmp_path: Path) -> None:
+    """Failed messages make the exit code 1 and are sent again by the next run; rejected ones are not."""
     talk = ClaudeTranscript("s1", "/p/shop")
     talk.user("All is ok")
     talk.assistant("broken store")
@@ -286,8 +289,10 @@ async def test_an_unreadable_file_is_named_and_the_others_are_imported(tmp_path:
     st.integers(0, 200),
     st.integers(1, 150),
 )
-def test_kills_lose_and_double_nothing(kills: Sequence[tuple[str, int]], torn: int, count: int) -> None:
-    """Killed before or after a part is stored, also with a torn journal, the next runs complete the import."""
+def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
+    kills: Sequence[tuple[str, int]], torn: int, count: int
+) -> None:
+    """After kills before or after a part is stored, even with a torn journal, the next runs complete the import."""
     with TemporaryDirectory() as folder:
         home = Path(folder)
         claude("s1", "/p/shop", count=count).write(home / ".claude")
@@ -317,7 +322,7 @@ def test_kills_lose_and_double_nothing(kills: Sequence[tuple[str, int]], torn: i
 
 
 async def test_running_sessions_are_followed(tmp_path: Path) -> None:
-    """New lines and new files are sent once, a torn line when it is whole; files that do not change are not read."""
+    """New lines and files are sent once, an incomplete line once it is complete; unchanged files are not read again."""
     talk = claude("s1", "/p/shop")
     path = talk.write(tmp_path / ".claude")
     capture = Capture()

@@ -75,7 +75,7 @@ def test_claude_conversations_are_read_also_from_an_archive(tmp_path: Path) -> N
 
 
 def test_the_same_words_twice_are_two_messages(tmp_path: Path) -> None:
-    """A message's key is derived from its content and numbers repetitions, so the two have different keys."""
+    """A key is derived from the text and the number of its repetition, so equal messages have different keys."""
     conversations = claude()
     conversations[0]["chat_messages"] = [conversations[0]["chat_messages"][0]] * 2
     path = tmp_path / "conversations.json"
@@ -93,7 +93,7 @@ def test_a_damaged_archive_is_an_error_of_the_file(tmp_path: Path) -> None:
 
 
 def test_conversations_of_another_form_are_counted(tmp_path: Path) -> None:
-    """They do not end the reading."""
+    """The other conversations of the file are read."""
     path = tmp_path / "conversations.json"
     path.write_text(json.dumps([*claude(), {"uuid": "x"}, 7]))
     file = ChatFile(path, read_claude)

@@ -53,7 +53,7 @@ def test_only_what_was_said_is_read(tmp_path: Path) -> None:
 
 
 def test_an_abandoned_branch_is_left_out(tmp_path: Path) -> None:
-    """After a rewind the chain of the last message counts; the abandoned one is only counted."""
+    """After a rewind, messages that lead to the last message are read; those of the abandoned branch are counted."""
     talk = transcript()
     before = talk.leaf or ""
     talk.user(f"{NOISE}: drop the table")
@@ -104,8 +104,8 @@ def test_parallel_calls_of_tools_lose_no_text(tmp_path: Path) -> None:
     ]
 
 
-def test_equal_ids_of_different_answers_are_two_answers(tmp_path: Path) -> None:
-    """A server that names every answer alike does not join what was said in two turns."""
+def test_answers_with_the_same_id_in_two_turns_are_two_answers(tmp_path: Path) -> None:
+    """Some servers give every answer the same id."""
     talk = ClaudeTranscript("s1", "/x")
     for number in range(2):
         talk.user(f"Question {number}?")
@@ -129,7 +129,7 @@ def test_a_fork_has_the_keys_of_what_it_copied(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_may_go_on_is_held_back(tmp_path: Path) -> None:
-    """The last answer of a file that was just written is read when it is complete, with what was added."""
+    """The last answer of a file that was just written may be incomplete: it is read when another message follows."""
     talk = transcript()
     file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
     assert [role for role, _ in texts(file.sessions(quiet=False))] == ["user"]

@@ -12,7 +12,7 @@ from tests.ingest.files.readers.reading import read_items
 
 
 def test_zep_facts_keep_when_they_held() -> None:
-    """A fact is dated from when it holds and expires when it ended; a start after that end is moved before it."""
+    """A fact is dated from its start and expires at its end; a start after the end is set to just before the end."""
     edges = [
         {"uuid": "e1", "name": "DRINKS", "fact": "Ann drinks tea.", "valid_at": "2026-01-02T03:04:05Z",
          "invalid_at": None, "created_at": "2026-01-03T00:00:00Z", "source_node_uuid": "n1"},
@@ -41,7 +41,7 @@ def test_zep_episodes_are_events_of_their_thread() -> None:
 
 
 def test_langgraph_items_keep_path_and_key() -> None:
-    """The text is found in usual places, else the value is kept as JSON."""
+    """The content is the text in the value, or the value as JSON; path and key are kept in the metadata."""
     lines = [
         {"namespace": ["memories", "ann"], "key": "k1", "value": {"text": "Ann likes rust."},
          "created_at": "2026-01-02T00:00:00+00:00", "updated_at": "2026-01-02T00:00:00+00:00"},

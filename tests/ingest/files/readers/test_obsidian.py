@@ -35,7 +35,7 @@ def notes(text: str) -> list[dict[str, Any]]:
 
 
 def test_links_embeds_tags_and_comments() -> None:
-    """Links become their texts and are listed; embeds, comments and block ids go; tags are added; code stays."""
+    """Links become their texts; embeds, comments and block ids are removed; tags in the text are added; code stays."""
     (item,) = notes(NOTE)
     assert "advisory locks, see Stock counter and Costs." in item["content"]
     assert 'echo "[[not a link]]" #no-tag' in item["content"]
@@ -52,5 +52,5 @@ def test_a_note_with_nothing_but_embeds_is_no_memory() -> None:
 
 @given(st.text(alphabet="[]!|#%`~^a\n ", max_size=80))
 def test_any_text_is_read(text: str) -> None:
-    """Unclosed links, fences and comments are text."""
+    """Unclosed links, fences and comments raise no error."""
     notes(text)

@@ -22,7 +22,7 @@ def test_a_too_long_line_is_skipped() -> None:
 
 
 def test_utf16_is_recognised() -> None:
-    """The file is reported once."""
+    """A UTF-16 file is reported once, with the advice to convert it."""
     assert list(read_lines(io.BytesIO("a\nb".encode("utf-16")), "f")) == [
         BadLine("f", None, "is UTF-16 text; convert it to UTF-8")
     ]
@@ -37,6 +37,6 @@ def test_utf16_is_recognised() -> None:
     ],
 )
 def test_a_whole_file_is_read_up_to_a_limit(data: bytes, expected: str | BadLine) -> None:
-    """A larger file and invalid UTF-8 are bad lines."""
+    """A file above the limit, or with invalid UTF-8, is a bad line."""
     limit = 6 if data.startswith(b"\xef") else 4
     assert read_utf8(io.BytesIO(data), "f", limit, "; split it") == expected

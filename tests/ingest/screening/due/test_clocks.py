@@ -74,7 +74,7 @@ def test_other_numbers_are_no_clocks(text: str) -> None:
     ],
 )
 def test_zones_are_read(text: str, at: int, hours: float) -> None:
-    """Abbreviations, offsets, cities with the word for time, and "their time" of a place in the text."""
+    """Abbreviations, offsets, places with a word for time, and "their time" after a place that the text names."""
     zone = Clocks(read_words(text), HOME).zone(at)
     assert zone is not None
     assert WINTER.astimezone(zone[0]).utcoffset() == timedelta(hours=hours)
@@ -82,5 +82,5 @@ def test_zones_are_read(text: str, at: int, hours: float) -> None:
 
 @pytest.mark.parametrize("text", ["cat", "Paris", "east of here", "-10:00", "+5", "Europe/Nowhere", "Either/Or"])
 def test_other_words_are_no_zones(text: str) -> None:
-    """Abbreviations need capitals, places a word for time, and offsets two digits; 9:00 -10:00 is a range."""
+    """Lower-case abbreviations, places without a word for time, one-digit offsets and ends of a range (9:00 -10:00)."""
     assert Clocks(read_words(text), HOME).zone(0) is None

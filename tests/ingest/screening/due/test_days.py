@@ -71,7 +71,7 @@ def test_days_are_read(text: str, day: str) -> None:
     "text", ["31 February", "the 42nd", "2026-13-01", "may be nice", "v12.31", "22.11.0", "the 5th of the seven"]
 )
 def test_other_words_are_no_days(text: str) -> None:
-    """Impossible dates, versions and parts of a whole are not read as days."""
+    """Impossible dates, version numbers and counts such as "the 5th of the seven" are not read as days."""
     assert _day(text) is None
 
 

@@ -47,13 +47,13 @@ def _times(text: str) -> list[str]:
     ],
 )
 def test_parts_of_a_time_belong_together(text: str, times: list[str]) -> None:
-    """Days, clocks, parts of a day and zones of one sentence make one time; distances move it."""
+    """Day, time of day and zone make one time, wherever they stand; words such as "two hours before" move that time."""
     assert _times(text) == times
 
 
 @given(st.text(max_size=80))
-def test_mentions_lie_in_the_text_in_any_text(text: str) -> None:
-    """No text raises an error, and a mention has at least one token of it."""
+def test_every_mention_lies_within_the_text(text: str) -> None:
+    """No text raises an error, and each mention covers at least one token of the text."""
     reader = MentionReader.of(read_words(text), NOW, UTC, month_first=True)
     for mention in reader.mentions():
         assert 0 <= mention.first < mention.last <= len(reader.words.tokens)

@@ -75,7 +75,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_summer_time_changes_are_respected(text: str, now: str, expected: str) -> None:
-    """Days keep the wall-clock time, hours are exact; of a repeated hour the next to come is meant."""
+    """Days keep the time on the clock and hours are exact; a time that occurs twice means its next occurrence."""
     due = due_in(text, datetime.fromisoformat(now), BERLIN)
     assert due is not None
     assert due.at == datetime.fromisoformat(expected)
@@ -137,7 +137,7 @@ def test_foreign_greetings_and_words_give_no_due_time(text: str) -> None:
     ],
 )
 def test_times_of_other_things_give_no_due_time(text: str) -> None:
-    """Names, habits, citations, the past and what is cancelled are no due times."""
+    """Times in names, habits, citations and the past, and times of cancelled events, are not due times."""
     assert due_in(text, NOW, BERLIN) is None
 
 

@@ -13,7 +13,7 @@ from tests.ingest.screening.redaction.secrets import HARMLESS, SENTENCES, filler
 @pytest.mark.parametrize(("kind", "secret"), secrets())
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_a_secret_is_found_in_any_sentence(kind: str, secret: str, sentence: str) -> None:
-    """The span has the right kind, and redaction replaces it by a marker."""
+    """The secret is found with its kind, and redaction replaces it with a marker of that kind."""
     text = sentence.format(secret)
     (span,) = secrets_in(text)
     assert span.kind == kind
@@ -74,12 +74,12 @@ def test_placeholders_and_references_are_unchanged(text: str) -> None:
     assert redact(text) is text
 
 
-def test_values_under_the_head_of_a_column_are_secret() -> None:
-    """A table's head names the passwords in its column, and only those."""
+def test_values_in_the_password_column_of_a_table_are_redacted() -> None:
+    """The other columns are unchanged."""
     table = "| system | user | password |\n|---|---|---|\n| payroll | hr_admin2 | Juniper" + "&Slate9 |"
     assert redact(table) == table.replace("Juniper" + "&Slate9", "[redacted:password]")
 
 
 def test_base64_padding_is_no_assignment() -> None:
-    """The `=` at the end of a value does not make a name of it."""
+    """A password that ends in `=` is redacted; it is not taken for the name in an assignment."""
     assert "ejY0" not in redact("data:\n  password: SHo3IWxoZ2d0cHB3" + "ejY0NA==")

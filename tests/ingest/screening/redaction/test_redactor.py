@@ -174,7 +174,7 @@ _JSON = st.recursive(
 @pytest.mark.parametrize("regex", ["", r"a-[0-9]", r"^a-[0-9]$"])
 @given(value=_JSON)
 def test_searching_all_texts_joined_misses_no_secret(regex: str, value: Any) -> None:
-    """The quick search of a whole value finds a secret if redacting any of its texts or keys does."""
+    """The quick search of all texts of a value at once redacts the same as a search of each text and key by itself."""
     rules = RedactionRules(patterns=(CustomPattern(name="custom", regex=regex),) if regex else ())
     cleaned = Redactor(RuleBook(default=rules)).clean("acme", value)
     each = Redaction(rules.active_patterns())
@@ -209,7 +209,7 @@ async def test_a_tenants_own_pattern_holds_for_ids() -> None:
 
 
 async def test_related_concepts_are_redacted() -> None:
-    """They are texts, although they may name other memories."""
+    """Entries of `related` are texts, so a secret in one is replaced by a marker."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "plain", "related": [MAIL, "tea"]})
     result = await RedactionGate(Redactor()).examine(SCOPE, Submission(draft))
     assert isinstance(result, Submission)

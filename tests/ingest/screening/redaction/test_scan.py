@@ -19,7 +19,7 @@ def test_redaction_is_idempotent(text: str) -> None:
 
 @given(st.text(alphabet="abcdefghij .,!?", max_size=200))
 def test_plain_words_are_unchanged(text: str) -> None:
-    """Words without digits or signs contain no secrets."""
+    """Lower-case words with ordinary punctuation contain no secrets."""
     assert redact(text) is text
 
 
@@ -37,7 +37,7 @@ def test_overlapping_secrets_are_joined() -> None:
 
 
 def test_nested_values_are_redacted() -> None:
-    """Lists, keys, and numbers and values under a password key are redacted and counted by kind."""
+    """Secrets in lists, keys, numbers and the values of a password key are redacted and counted by kind."""
     redaction = Redaction()
     clean = redaction.value(
         {

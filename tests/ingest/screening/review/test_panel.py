@@ -120,8 +120,8 @@ def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
 
 
 @given(st.lists(st.booleans(), max_size=3))
-def test_the_tier_depends_on_the_seats_that_answered(answered: list[bool]) -> None:
-    """No answer is a fallback, one answer from several seats is partial, and anything else is a consensus."""
+def test_the_tier_depends_on_how_many_reviewers_answered(answered: list[bool]) -> None:
+    """It is `fallback` if none answered, `partial` if one of several did, and otherwise `consensus`."""
     count = sum(answered)
     expected = Tier.FALLBACK if not count else Tier.PARTIAL if count == 1 < len(answered) else Tier.CONSENSUS
     assert tier_of(answered) == expected
@@ -129,7 +129,7 @@ def test_the_tier_depends_on_the_seats_that_answered(answered: list[bool]) -> No
 
 @pytest.mark.anyio
 async def test_a_local_reviewer_votes_in_place_of_a_failed_model() -> None:
-    """The failed vote and the stand-in's are both listed, and the tier counts the seats of models alone."""
+    """The failed vote and the local reviewer's vote are listed; the tier counts only reviewers that ask a model."""
     local = StubReviewer("importance", [])
     failing = StubReviewer("importance", [], fails=True, stand_in=local)
     answering = StubReviewer("relevance", [], stand_in=StubReviewer("relevance", []))
@@ -176,7 +176,7 @@ def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
 def test_votes_decide_at_the_documented_bounds(
     votes: list[Vote], prefilter: str | None, decision: str, tier: str
 ) -> None:
-    """Each rule of the decision applies exactly from its documented score on."""
+    """The scores lie exactly at, or just below, the documented bound of each rule."""
     decided = judge(votes, prefilter)
     assert (decided.decision, decided.tier) == (decision, tier)
 

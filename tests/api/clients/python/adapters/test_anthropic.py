@@ -111,7 +111,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
 
 
 def test_the_texts_are_those_of_the_documentation(memory: Remembrancer) -> None:
-    """Word for word, for each command."""
+    """Each command is answered word for word as in Anthropic's documentation."""
     tool = MemoryTool(memory)
     assert tool.to_dict() == {"type": "memory_20250818", "name": "memory"}
 
@@ -171,13 +171,13 @@ def test_many_files_are_listed_and_cleared(memory: Remembrancer) -> None:
 
 
 def test_a_file_that_is_too_large_is_refused_with_a_reason(memory: Remembrancer) -> None:
-    """Claude reads why."""
+    """Claude is shown the reason."""
     with pytest.raises(ToolError, match=r"value|bytes|large"):
         MemoryTool(memory).call({"command": "create", "path": "/memories/a", "file_text": "x" * 1_100_000})
 
 
 def test_the_async_tool_does_the_same(url: str) -> None:
-    """The same steps, awaited."""
+    """Creating a file, refusing to create it again and viewing it work with `await`."""
 
     async def main() -> tuple[Any, Any]:
         async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:

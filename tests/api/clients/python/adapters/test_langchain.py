@@ -51,7 +51,7 @@ class TestRemembrancerRetriever(RetrieversIntegrationTests):
 
 
 def test_documents_have_the_memory_and_its_score(filled: Remembrancer) -> None:
-    """Best first, with the memory's id and metadata; options go to the search."""
+    """The best one comes first, with the memory's id and metadata; `options` are passed to the search."""
     documents = RemembrancerRetriever(memory=filled, k=2).invoke("when does the train to Vienna leave?")
     assert documents[0].page_content == FACTS[0]
     assert documents[0].metadata["n"] == 0
@@ -62,7 +62,7 @@ def test_documents_have_the_memory_and_its_score(filled: Remembrancer) -> None:
 
 
 async def test_an_async_client_is_awaited(url: str) -> None:
-    """`ainvoke` works with it; `invoke` says what it needs."""
+    """`ainvoke` works with an async client; `invoke` raises an error that says which client it needs."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         await memory.remember(FACTS[0], type="semantic")
         retriever = RemembrancerRetriever(memory=memory)

@@ -57,7 +57,7 @@ def shown(result: Any) -> Any:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Does the same to the store and to LangGraph's InMemoryStore, and compares what they answer."""
+    """Applies the same operations to the store and to LangGraph's InMemoryStore, and compares the results."""
 
     url: ClassVar[str]
 
@@ -72,7 +72,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.memory.close()
 
     def both(self, call: Callable[[Any], Any]) -> None:
-        """Compare the answers of both stores."""
+        """Check that both stores return the same for this call."""
         for path in [path for path, items in self.oracle._data.items() if not items]:
             del self.oracle._data[path]  # a path without items exists in memory only
         assert shown(call(self.store)) == shown(call(self.oracle))
@@ -101,7 +101,7 @@ class StoreMachine(RuleBasedStateMachine):
         prefix=PATHS | st.none(), suffix=PATHS | st.none(), depth=st.none() | st.integers(1, 3), limit=st.integers(1, 5)
     )
     def paths(self, prefix: Any, suffix: Any, depth: int | None, limit: int) -> None:
-        """List paths; both sort them, so pages are compared as they are."""
+        """List paths; both stores sort them, so their order is compared too."""
         options = {"prefix": prefix, "suffix": suffix, "max_depth": depth, "limit": limit}
         self.both(lambda store: tuple(store.list_namespaces(**options)))
 
@@ -282,7 +282,7 @@ def test_a_query_finds_by_meaning(store: Caller) -> None:
 
 
 def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
-    """Only the named texts count; an item without an index has no score but is still there."""
+    """Only texts of the indexed fields are searched; an item without an index has no score."""
     store.put(("docs",), "named", {"red": "cats and dogs", "blue": "invoices of March"}, index=["red"])
     store.put(("docs",), "list", {"parts": [{"text": "invoices of March"}, {"text": "boats"}]}, index=["parts[*].text"])
     store.put(("docs",), "none", {"text": "invoices of March"}, index=False)
@@ -294,7 +294,7 @@ def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
 
 
 def test_the_stores_fields_are_the_default_index(url: str) -> None:
-    """`fields` of the store names the texts to search by for every item that names none itself."""
+    """The store's option `fields` names the fields that are searched in items that name none themselves."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, fields=["title"])
         store.put(("docs",), "k", {"title": "cats", "body": "invoices of March"})
@@ -361,6 +361,6 @@ def test_sync_methods_of_an_async_client_are_refused(url: str) -> None:
 
 
 def test_a_put_to_a_wrong_address_is_an_error(url: str) -> None:
-    """Nothing is lost in silence where the URL is not that of a service."""
+    """If the URL is not that of a service, the put raises NotFound."""
     with Remembrancer(f"{url}/wrong", namespace="n") as memory, pytest.raises(NotFound, match="no such path"):
         RemembrancerStore(memory).put(("t",), "k", {"x": 1})

@@ -62,7 +62,7 @@ def test_it_answers_as_the_session_in_sqlite(url: str, calls: list[tuple[Any, ..
 
 
 def test_a_conversation_with_large_items_is_read_whole(url: str) -> None:
-    """Items such as images have more bytes together than one answer may have."""
+    """All items are returned, even if together they are larger than one answer may be."""
 
     async def main() -> None:
         async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
@@ -94,7 +94,7 @@ class EchoModel(Model):
 
 
 async def test_an_agent_continues_its_conversation(url: str) -> None:
-    """The second run is sent the first one's items; another session is not; what was said is recalled there."""
+    """The second run is sent the items of the first; another session has none, but what was said can be recalled."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         session = RemembrancerSession("user.1", memory)
         assert isinstance(session, Session)
@@ -111,7 +111,7 @@ async def test_an_agent_continues_its_conversation(url: str) -> None:
 
 
 async def test_long_sessions_and_limits(url: str) -> None:
-    """450 items are read in pages; the settings' limit is the default."""
+    """All of 450 items can be read; if the call sets no limit, the limit of the session's settings applies."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         session = RemembrancerSession("s", memory, captures=False, session_settings=SessionSettings(limit=3))
         items: list[Any] = [{"role": "user", "content": str(number)} for number in range(450)]
