@@ -1,8 +1,8 @@
-"""Checks before every HTTP call: the caller's key, role and rate limit; without keys, whether it is a local call.
+"""Checks before every HTTP call: the caller's key, role and rate limit. Without keys, the call must be local.
 
-A service without keys trusts every program on its machine. But a web page elsewhere can make its visitor's browser call
-a loopback address too: through a host name that resolves to it (the Host header then has that name) or from another
-site (Origin or Sec-Fetch-Site then says so). Other programs send none of these headers.
+A service without keys trusts every program on its machine, but not the pages of other sites in a browser there: such a
+page can make the browser call the service. Such a call is recognised by its headers: a Host that is not this machine
+(any host name may resolve to a loopback address), an Origin of another site, or a Sec-Fetch-Site that says cross-site.
 """
 
 from __future__ import annotations

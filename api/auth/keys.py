@@ -54,9 +54,9 @@ class Role(StrEnum):
 
 
 class KeyRights(Model):
-    """Tenant and role of a key. agents: those that it may act as; empty for a key that is not bound to agents.
+    """Tenant and role of a key. agents: the agents that the key may act as; empty if it may act as any.
 
-    namespace: default for an MCP client's calls that name none; it does not limit what the key may reach.
+    namespace: used for an MCP client's calls that name no namespace; the key may use other namespaces too.
     """
 
     tenant: Name
@@ -81,7 +81,7 @@ class KeyEntry(KeyRights):
 class Caller:
     """Tenant and role of a call. key_id: start of the key's hash, used in limits and logs; empty without keys.
 
-    agents: those that the key is bound to; empty for a key that may act as any. namespace: see `KeyRights`.
+    agents: the agents that the key may act as; empty if it may act as any. namespace: see `KeyRights`.
     """
 
     tenant: str
@@ -91,7 +91,7 @@ class Caller:
     namespace: str | None = None
 
     def agent(self, agent_id: str | None) -> str | None:
-        """The agent that a call with this `agent_id` acts as. Without one it is the key's only agent, or None.
+        """The agent that a call acts as: `agent_id`, or else the key's only agent, or else None.
 
         Raises AccessDenied for an agent that the key is not bound to.
         """
@@ -129,7 +129,7 @@ def _sha256(key: str) -> str:
 
 
 def _matching(keys: Iterable[tuple[str, Caller]], key: str) -> Caller | None:
-    """The caller whose hash in `keys` is that of `key`, or None. Takes the same time whichever entry matches."""
+    """The caller whose key in `keys` has the hash of `key`, or None. Takes the same time whichever entry matches."""
     digest = _sha256(key)
     callers = [caller for known, caller in keys if hmac.compare_digest(known, digest)]
     return callers[0] if callers else None
@@ -224,14 +224,17 @@ class KeyBook:
         self._seen = self._stamp()
 
     def caller(self, key: str | None) -> Caller | None:
-        """The caller of `key`. For an unknown or no key: None or, without a keys file, the default tenant's admin."""
+        """The caller that `key` identifies; None if the key is unknown or missing.
+
+        Without a keys file, a call with an unknown or missing key is the default tenant's admin.
+        """
         self._refresh()
         created = ((stored.sha256, _caller(stored, stored.id)) for stored in self._stored)
         caller = _matching(created, key) if key and self._stored else None
         return caller or self._ring.caller(key)
 
     def caller_with(self, key_id: str) -> Caller | None:
-        """The caller of the key with this id, for a visitor who logged in with it before; None if it was revoked."""
+        """The caller of the key with this id, for visitors who logged in with that key; None if the key was revoked."""
         self._refresh()
         callers = [*(caller for _, caller in self._ring.entries), *(_caller(key, key.id) for key in self._stored)]
         return next((caller for caller in callers if caller.key_id == key_id), None)
@@ -274,7 +277,7 @@ class KeyBook:
 
     @asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[None]:
-        """Hold the lock of created keys, across processes, with the latest keys read from the file.
+        """Lock the created keys against other tasks and processes, and read the latest ones from the file.
 
         Raises Unavailable when the lock is not free in time or the file cannot be written.
         """

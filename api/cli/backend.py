@@ -59,7 +59,7 @@ class HttpSink:
 
 
 def _classification(answer: dict[str, Any] | None) -> Classification | None:
-    """The type that the service found for an item that had none."""
+    """The classification in the service's answer for an item; None if the item had a type."""
     if answer is None:
         return None
     return Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
@@ -129,7 +129,7 @@ class RemoteBackend:
         return not (await self.client.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
 
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
-        """Write a part of a past session with POST /v1/hooks/session-stop, which pauses no to-dos."""
+        """Write a part of a past session with POST /v1/hooks/session-stop, without `ended`: no to-dos are paused."""
         body = {
             "namespace": part.namespace,
             "session_id": part.session_id,

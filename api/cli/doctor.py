@@ -49,7 +49,10 @@ class Diagnosis:
     async def check(
         self, name: str, look: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
     ) -> _Value | None:
-        """Run `look` and record its result, worded by `describe`. Returns the result; None after a domain error."""
+        """Run `look` and record whether it succeeded. Returns its result; None after a domain error.
+
+        describe: makes the recorded text from the result; after an error it is the error's message.
+        """
         started = time.perf_counter()
         result: _Value | None = None
         try:

@@ -39,7 +39,10 @@ def _run(arguments: Sequence[str] | None, name: str) -> None:
 
 
 def _application(arguments: Sequence[str]) -> Typer:
-    """All commands, which take a second to import; or `mcp` alone, as clients start it for each of their windows."""
+    """The application with all commands or, if the first argument is `mcp`, with that command alone.
+
+    Importing all commands takes a second, and clients start `mcp` for each of their windows.
+    """
     if arguments[:1] == ["mcp"]:
         import typer  # noqa: PLC0415 - as late as the commands
 

@@ -66,7 +66,7 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
 
 
 async def _imported(where: Place, request: ImportRequest, *, resumable: bool, quiet: bool) -> ImportReport:
-    """Run the import and return its report. By default the journal is in the data folder; none without `resumable`."""
+    """Run the import and return its report. resumable: keep a journal, by default in the data folder."""
     journal = (request.journal or where.settings.data_dir / "journal") if resumable else None
     request.sources()  # report unreadable files before opening anything, which takes seconds
     placed = replace(request, destination=destination_of(where), journal=journal)
@@ -76,7 +76,7 @@ async def _imported(where: Place, request: ImportRequest, *, resumable: bool, qu
 
 
 def destination_of(where: Place) -> str:
-    """The destination as the journal names it, so that importing into another one starts over. A key is hashed."""
+    """The name of the destination in the journal, another for each destination. Contains a hash in place of the key."""
     if where.url:
         return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"
     return f"{where.settings.data_dir.absolute()} {where.settings.qdrant_url or ''} {where.tenant}"

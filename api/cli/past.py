@@ -1,4 +1,4 @@
-"""The command `remembrancer import`: the past of other programs becomes memories, each project's in its namespace."""
+"""The command `remembrancer import`: other programs' history becomes memories, each project's in its own namespace."""
 
 from __future__ import annotations
 
@@ -163,7 +163,10 @@ def _nothing_found(asked: _Asked, places: Places) -> str:
 async def _import_planned(
     importing: SessionImport, plan: SessionPlan, asked: _Asked, find: Callable[[], list[SessionFile]], *, watch: bool
 ) -> None:
-    """Send the plan, with what the journal lists as sent to a now empty namespace; with `watch`, also what is added."""
+    """Send the planned messages and, with `watch`, those that are added to the sessions afterwards.
+
+    Messages that were sent before are sent again if their namespace is empty now.
+    """
     if not (plan.namespaces or watch):
         importing.report.stopped = "nothing was imported"
         await importing.run(plan)
@@ -215,7 +218,7 @@ async def _send(
     *,
     quiet: bool,
 ) -> None:
-    """Send what is planned and, with `find`, what is added to the found files afterwards. SIGINT or SIGTERM ends it."""
+    """Send the planned messages and, with `find`, those added to the files that it finds. SIGINT or SIGTERM ends it."""
     console = Console(stderr=True)
     importing.write = backend.write_part
     importing.progress = ImportProgress() if quiet else ProgressBar(console, "messages")

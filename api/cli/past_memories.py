@@ -26,8 +26,8 @@ from memtypes.model.times import system_clock
 class MemoriesPlan:
     """What an import of memories would read. requests: one for each group of files.
 
-    types, files: number of rows by type, and number of files, in each namespace. bad: rows that cannot be stored, with
-    the reason. left_out: number of files, by reason.
+    types: number of rows by type, for each namespace. files: number of files, for each namespace. bad: the rows that
+    cannot be stored, each with the reason. left_out: number of files that are not read, by reason.
     """
 
     requests: list[ImportRequest] = field(default_factory=list)
@@ -56,7 +56,7 @@ class MemoriesPlan:
 
 
 def plan_memories(groups: Sequence[MemoryFiles], destination: Destination, template: ImportRequest) -> MemoriesPlan:
-    """Read the files and count their rows. template: the request that each import's request is made from."""
+    """Read the files and count their rows. template: the request for a group of files is a changed copy of it."""
     plan = MemoriesPlan()
     for group in groups:
         namespace, reason = destination.of(group.folder)

@@ -90,7 +90,8 @@ def converted_policies(
 ) -> tuple[dict[str, Any], list[str]]:
     """The policy file of the memories and agents in `documents`, and the paths of fields that have no equivalent.
 
-    model: for memories limited by a share of a context window whose agents name no model. Raises InvalidConfigFile.
+    model: used for memories that are limited to a share of a context window and whose agents name no model. Raises
+    InvalidConfigFile.
     """
     memories = [memory for document in documents for memory in _memories(document)]
     if not memories:
@@ -118,14 +119,14 @@ def _agents(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:
-    """The entries of a list, or of an object, whose keys become their ids."""
+    """The entries of a list; or those of an object, with their keys as ids."""
     if isinstance(value, Mapping):
         return [{"id": name, **entry} for name, entry in value.items() if isinstance(entry, Mapping)]
     return [entry for entry in value or [] if isinstance(entry, Mapping)]
 
 
 def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
-    """The thread policy of a memory resource. model: that of an agent which uses it."""
+    """The thread policy of a memory resource. model: the model of an agent that uses the resource."""
     policy: dict[str, Any] = {}
     for path, value in _flat(memory):
         if (field := _FIELDS.get(path)) is not None and value is not None:
@@ -174,7 +175,10 @@ def _template(value: Any) -> Any:
 
 
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
-    """The policy of an agent: one id, several with a shared key, or each with key and mode. Empty without memories."""
+    """The policy of an agent; empty without memories.
+
+    It has the id of one memory, or a list of memories with ids, keys and modes; and the key that they share, if any.
+    """
     references = _references(agent)
     key = _template(agent.get("memory_key") or agent.get("key"))
     shared = {"key": key} if key else {}
@@ -193,7 +197,7 @@ def _references(agent: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _model(agent: Mapping[str, Any]) -> str | None:
-    """The model of an agent, its provider before a slash; None if it names none."""
+    """The model that an agent names, with a slash between provider and model; None if it names none."""
     config = agent.get("config")
     name = config.get("model") if isinstance(config, Mapping) else None
     name = name or agent.get("model")

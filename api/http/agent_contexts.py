@@ -211,7 +211,7 @@ class AgentContexts:
     async def _shown(
         self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[_ShownThread]:
-        """Render the threads in `budget` tokens. Each gets an equal share of what is left for it and those after it."""
+        """Render the threads in `budget` tokens. Each may use an equal share of what those before it have left."""
         shown: list[_ShownThread] = []
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
@@ -235,7 +235,10 @@ class AgentContexts:
     async def _memories(
         self, scope: Scope, asked: AgentContextPost, query: str | None, budget: WindowBudget, taken: int
     ) -> RetrieveAnswer:
-        """Working, due and long-term memory in what `taken` tokens leave; without a query, only working and due."""
+        """Working, due and long-term memories, within the budget less `taken` tokens.
+
+        Without a query, only working and due memories.
+        """
         request = RetrieveRequest(
             query=query or _NO_QUERY,
             namespace=asked.namespace,
@@ -252,7 +255,7 @@ class AgentContexts:
 
 
 async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
-    """What is read of a thread; None if it was deleted or has expired since it was listed."""
+    """The result of `read`; None if the thread was deleted or has expired since it was listed."""
     try:
         return await read
     except NotFound:

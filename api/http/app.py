@@ -77,7 +77,7 @@ A handler may send others of its own, as the inspector's pages do.
 
 
 def create_app(services: Services, *, local_only: bool = False) -> Litestar:
-    """The application over `services`, which the caller opened and closes.
+    """The application that serves calls with `services`, which the caller opens and closes.
 
     local_only: refuse calls that a browser makes for another site's page; for a service without keys.
     """

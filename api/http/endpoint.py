@@ -56,11 +56,11 @@ class RawBodies:
 class Endpoint:
     """One call of the HTTP API, used as a decorator of its handler.
 
-    route: method and path. role: lowest role that may call; None for a call without a key. status: of a successful
-    answer. also: answer types of other statuses. errors: statuses of its problems, besides those of every call with a
-    body or a role. head: whether its GET also answers HEAD; False if reading has an effect. headers: descriptions of
-    request headers. max_bytes: largest body, if it is not the service's usual limit. any_integer: whether integers in
-    its body may have more than 64 bits.
+    route: method and path. role: lowest role that may call; None for a call without a key. status: status of a
+    successful answer. also: type of the answer with another status, by status. errors: statuses of its problems,
+    besides those of every call with a body or a role. head: whether its GET also answers HEAD; False if reading has an
+    effect. headers: descriptions of request headers. max_bytes: largest body, if it is not the service's usual limit.
+    any_integer: whether integers in its body may have more than 64 bits.
     """
 
     route: str

@@ -93,7 +93,7 @@ class CountCalls(ASGIMiddleware):
 
 
 def breaker_metrics(states: Mapping[tuple[str, str], BreakerState]) -> Iterator[Metric]:
-    """The state of each circuit breaker, by the server and the kind of calls to it: 1 for the state that it is in."""
+    """The state of each circuit breaker, by server and kind of calls: 1 for its current state, 0 for the others."""
     family = GaugeMetricFamily(
         "remembrancer_breaker_state", "State of circuit breakers.", labels=("server", "workload", "state")
     )

@@ -71,7 +71,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> spec.Schema:
-        """A reference to the schema of the field's type; `prefer_alias` tells requests from answers."""
+        """A reference to the schema of the field's type: for a request if `prefer_alias` is set, else for an answer."""
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 
@@ -196,7 +196,7 @@ def _raw(model: type[BaseModel] | None, schemas: PydanticSchemas) -> spec.Schema
 
 
 def _needs_body(model: type[BaseModel]) -> bool:
-    """Whether `model` has required fields; without a body the call gets an empty object."""
+    """Whether requests must have a body: without one, `model` is read from an empty object."""
     try:
         model.model_validate({})
     except ValidationError:

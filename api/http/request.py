@@ -65,7 +65,7 @@ class ApiRequest(Request[Any, Caller, State]):
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
     def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope of a call on agents' data. Raises InvalidRequest if none of the key's several agents is named."""
+        """The scope of a call on agents' data. Raises InvalidRequest if it names none and the key has several."""
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
 
     async def body(self) -> bytes:
@@ -103,7 +103,7 @@ class ApiRequest(Request[Any, Caller, State]):
 
 
 async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
-    """The result of `parse`, which runs in a worker thread if `raw`, the body that it parses, is large."""
+    """The result of `parse`, which parses the body `raw`; if that is large, it runs in a worker thread."""
     return parse() if len(raw) < LARGE_BODY else await anyio.to_thread.run_sync(parse)
 
 
@@ -143,7 +143,7 @@ def header_name(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> 
 
 
 def name_of(raw: bytes, path: str) -> str:
-    """`raw`, UTF-8, as the name of a namespace or an agent. Raises InvalidInput with `path`."""
+    """The name of a namespace or an agent in `raw`, as UTF-8. Raises InvalidInput about the field `path`."""
     try:
         return clean_name(raw.decode())
     except ValueError as error:

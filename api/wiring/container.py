@@ -41,12 +41,12 @@ Ping: TypeAlias = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a call may need. Fields that are None need live state or a part that was not opened.
+    """Everything that a call may need. Fields are None if they need live state or a part that was not opened.
 
     models: the registry of models. client_sessions: running sessions of clients such as Claude Code. captures: writes
-    what was said in them. pings: health check of each resource, by name. erasable: stores that an erasure goes through,
-    by name. counter: counts tokens at a model's provider. breakers: state of each circuit breaker, by server and
-    workload. jobs: background jobs.
+    what was said in those sessions. pings: health check of each resource, by name. erasable: the stores from which data
+    is erased, by name. counter: counts tokens at a model's provider. breakers: state of each circuit breaker, by server
+    and workload. jobs: background jobs.
     """
 
     store: MemoryStore

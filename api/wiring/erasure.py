@@ -50,7 +50,10 @@ class ErasableItems(Erasable):
 
 
 class ErasableTexts(Erasable):
-    """Erases recent texts, kept to find repetitions. They have no ids: all of the namespace go, even for one memory."""
+    """Erases the recent texts that are kept to find repetitions.
+
+    They have no ids, so all of the namespace are erased, even if only one memory is to be erased.
+    """
 
     def __init__(self, recent: RecentTexts) -> None:
         self._recent = recent

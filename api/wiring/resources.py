@@ -113,7 +113,7 @@ async def prepared_embedder(settings: Settings) -> Embedder:
 
 
 async def open_tokenizers(settings: Settings) -> Mapping[str, Tokenizer]:
-    """Open the tokenizers TOKENIZERS; each by its name. Raises SetupRequired."""
+    """Open the tokenizers TOKENIZERS and return them by name. Raises SetupRequired."""
     directory: Path = settings.data_dir / "tokenizers"
     return {name: await TiktokenTokenizer.open(name, directory) for name in TOKENIZERS}
 

@@ -163,7 +163,11 @@ def local_panel(store: MemoryStore) -> Panel:
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
-    """The panel of the configured reviewers. The endpoint rates what is left to it; the rest, and novelty, is local."""
+    """The panel of the configured reviewers.
+
+    The configured endpoint rates importance, relevance or both. Novelty, and what the endpoint does not rate, is rated
+    by local reviewers.
+    """
     if settings.reviewer_url is None:
         return local_panel(store)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None

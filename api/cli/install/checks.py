@@ -32,9 +32,9 @@ _INITIALIZE: dict[str, Any] = {
 
 
 def client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, ClientCheck]]:
-    """Names and checks: of the namespace of `folder`, and of each client that is set up for the user or the folder.
+    """(name, check) for the namespace of `folder`, and for each client that is set up for the user or for `folder`.
 
-    key: sent with the calls of the checks; by default the one that the client would send.
+    key: key that the checks send; by default the one that the client would send.
     """
     yield "namespace here", partial(_namespace, folder)
     for client in ClientName:
@@ -89,7 +89,7 @@ async def _call(wanted: Installation, key: str | None) -> str:
 
 
 def _written(client: ClientName, project: Path | None) -> Installation | None:
-    """The installation that wrote the client's files, as read from them; None if they name no service."""
+    """The installation that the client's files describe; None if they name no service."""
     texts = [settings_text(file.path) or "" for file in files_of(Installation(client, project, ""))]
     authorised = any(KEY_VARIABLE in text for text in texts)
     if client is ClientName.CURSOR:

@@ -54,10 +54,10 @@ class ClientName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What is installed, and where. project: its root; None for all projects of the user. url: of the service.
+    """What is installed, and where. project: root folder of the project; None for all projects of the user.
 
-    key: stored where the client has a place for it. authorised: whether calls send the key in KEY_VARIABLE.
-    namespace: None for the namespace of the project that the client works in.
+    url: of the service. key: stored in the client's settings if `stores_key`. authorised: whether calls send the key in
+    KEY_VARIABLE. namespace: None if each project has its own.
     """
 
     client: ClientName
@@ -69,7 +69,10 @@ class Installation:
 
     @property
     def stores_key(self) -> bool:
-        """Whether the key is stored. Project files may be published; clients but Claude Code have no place for it."""
+        """Whether the key is stored: only in the user's settings of Claude Code.
+
+        Other clients have no place for a key, and the settings of a project may be published.
+        """
         return self.key is not None and self.client is ClientName.CLAUDE_CODE and self.project is None
 
     @property
@@ -185,10 +188,10 @@ def _server(parent: str, entry: Mapping[str, Any]) -> JsonEntries:
 
 
 def _mcp_entry(installation: Installation, variable: str, project: str | None = None) -> dict[str, Any]:
-    """The MCP server's entry in a client's JSON settings. variable: how the client writes an environment variable.
+    """The MCP server's entry in a client's JSON settings. variable: the client's syntax for an environment variable.
 
-    With a namespace, the client calls the service itself. Without one, it starts a process in the project's folder, or
-    with that folder as `project`; the folder then names the namespace.
+    With a namespace, the client calls the service itself. Without one, it starts `remembrancer mcp`, which takes the
+    namespace of a folder: of `project`, or else of the folder in which the client starts it.
     """
     value = variable % KEY_VARIABLE
     if installation.namespace:

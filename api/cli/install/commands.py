@@ -180,7 +180,7 @@ def _unit(url: str, data_dir: Path | None) -> SettingsFile:
 
 
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
-    """Print the changes and return whether to make them, asking the user where one can answer. False for a dry run."""
+    """Print the changes and return whether to make them. Asks the user if there is a terminal. False for a dry run."""
     for change in changes:
         _say(f"{change.kind:>9}  {change.path}")
     if dry_run:

@@ -1,8 +1,8 @@
-"""What an installation puts into a client's settings file, for each format of such a file.
+"""What an installation puts into a client's settings file, with one class for each format of such a file.
 
-All formats have the same methods. `present` says whether a text has exactly these entries, `owns` whether it has any
-of ours, which are those of any version of this program. `insert` adds the entries to a text that has none of ours, and
-`remove` takes out all of ours.
+All classes have the same methods. Our entries are those that any version of this program wrote. `present` says whether
+a text has exactly the wanted entries, `owns` whether it has any of ours. `insert` adds the wanted entries to a text
+that has none of ours, and `remove` takes all of ours out.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What a file had where entries were put.
+    """What a file had before the installation, at the places of the entries.
 
-    members: paths that were set. created: paths of objects and arrays that were missing. values: paths of replaced
-    members, with their earlier values.
+    members: paths of the members that were set. created: paths of the objects and arrays that did not exist. values:
+    path and earlier value of each member that was replaced.
     """
 
     members: tuple[tuple[str, ...], ...] = ()
@@ -40,11 +40,11 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class JsonEntries:
-    """Members and array elements to put into a file of JSON, with or without comments.
+    """Members and array elements to put into a JSON file, which may have comments.
 
-    members: values to set at their paths. elements: values to append to the array at each path. marks: for a top-level
-    member of the file, a text that the JSON of our elements below it contains, and that of no other element. owned:
-    paths whose value is ours, whoever wrote it.
+    members: path and value of each member to set. elements: path of an array, and a value to append to it. marks: for a
+    top-level member of the file, the text by which our elements in it are recognised: only their JSON contains it.
+    owned: paths whose value counts as ours, whoever wrote it.
     """
 
     members: Members = ()
@@ -60,7 +60,7 @@ class JsonEntries:
         return same and all(document.get(path) == value for path, value in self.members)
 
     def prior(self, text: str) -> Prior:
-        """What `text` has where the entries go. It must have no elements of ours."""
+        """What `text` has at the places of the entries. It must have no elements of ours."""
         document = JsonText(text)
         parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
@@ -85,9 +85,10 @@ class JsonEntries:
         return any(document.get(path) is not None for path in self.owned) or any(self._ours(document))
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without our entries, and with what they replaced.
+        """`text` without our entries, and with the values that they replaced.
 
-        What they leave empty is removed if `prior` says that an installation created it, or if there is no `prior`.
+        An object or array that becomes empty is removed, too, if `prior` says that an installation created it, or if
+        there is no `prior`.
         """
         document = JsonText(text)
         touched: list[Steps] = []
@@ -105,7 +106,7 @@ class JsonEntries:
         return document.text
 
     def _ours(self, document: JsonText) -> Iterator[Steps]:
-        """Paths of our elements. In a group of hooks that has handlers of others too, the path of our handler alone."""
+        """Paths of our elements. In a group of hooks that has other programs' handlers too, the path of our handler."""
         for name, mark in self.marks.items():
             below = document.get((name,))
             arrays: dict[Steps, Any] = {(name,): below}
@@ -125,7 +126,7 @@ def _within(group: Any, mark: str) -> Steps:
 
 
 def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
-    """Remove the object or array at `path` if it is empty and was created by an installation; then those around it."""
+    """Remove the object or array at `path` if it is empty and an installation created it; likewise those around it."""
     while path and document.get(path) in ({}, []) and (prior is None or tuple(path) in prior.created):
         document.remove(path)
         path = path[:-1]
@@ -179,7 +180,7 @@ class TomlTable:
         return parent.get(self.path[1]) if isinstance(parent, dict) else None
 
     def _cut(self, document: EditedText) -> None:
-        """Remove the lines of the table and of tables in it: from each header to the next header of another table."""
+        """Remove the table and its subtables, each from its header to the line before the next header."""
         name = r"\s*\.\s*".join(f"[\"']?{re.escape(part)}[\"']?" for part in self.path)
         header = re.compile(rf"\s*\[\s*{name}\s*(?:\.[^\]]*)?\]")
         lines = document.text.splitlines(keepends=True)
@@ -234,7 +235,7 @@ class WholeFile:
         return text == self.content
 
     def prior(self, _: str) -> Prior:
-        """An empty `Prior`: the changes that `insert` notes have the earlier text."""
+        """Always empty: `insert` records the whole earlier text as a change."""
         return Prior()
 
     def insert(self, text: str) -> EditedText:
@@ -244,7 +245,7 @@ class WholeFile:
         return document
 
     def owns(self, _: str) -> bool:
-        """Always: the file is ours."""
+        """Always true: the file is ours."""
         return True
 
     def remove(self, _: str, __: Prior | None) -> str:

@@ -33,7 +33,10 @@ class SettingsFile:
 
 
 class InstallRecord(BaseModel):
-    """How the entries in one file are undone. sha256: of the text that was written. folders: those created for it."""
+    """How the entries in one file are undone. sha256: hash of the text that was written.
+
+    folders: folders that were created for the file.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,7 +58,10 @@ class InstallRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A planned change. before, after: the file's text, None without a file. record: to undo it; None to uninstall."""
+    """A planned change of a file. before, after: the text of the file; None if there is no file.
+
+    record: how to undo the change; None when the change itself uninstalls.
+    """
 
     path: Path
     before: str | None
@@ -78,7 +84,7 @@ class SettingsFiles:
         self._state = state
 
     def stored(self, file: SettingsFile) -> str | None:
-        """The text where the file's first member goes, if an earlier installation put it there; else None."""
+        """The value of the file's first member, if an earlier installation wrote it and it is a text; else None."""
         path = _real(file.path)
         with _named(path):
             text, record = _read(path), self._record(path)
@@ -180,7 +186,7 @@ def settings_text(path: Path) -> str | None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Raise errors in the block, those of the system too, as MalformedSettings that begins with the file's path."""
+    """Raise MalformedSettings and system errors as a MalformedSettings whose message begins with the file's path."""
     try:
         yield
     except MalformedSettings as error:
@@ -218,7 +224,7 @@ def _make_folders(folder: Path) -> None:
 
 
 def _write(path: Path, text: str, mode: int | None) -> None:
-    """Write the file atomically: a crash leaves the old one. mode: its permissions; by default those of new files."""
+    """Write the file atomically: a crash leaves the old file. mode: permissions; by default those of any new file."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

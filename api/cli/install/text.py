@@ -1,7 +1,7 @@
-"""Edits that leave the rest of a text as it is: of any text, and of JSON with comments and trailing commas.
+"""Edits of a text that leave the rest of it as it is; also by path, in JSON with comments and trailing commas.
 
-Positions in JSON come from a copy in which comments and trailing commas are blanks, so that the standard parser reads
-it; both texts have the same length.
+For positions in JSON, the standard parser reads a copy of the same length, with blanks for comments and trailing
+commas.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 class MalformedSettings(RemembrancerError):
-    """A settings file is not what its client reads. It was not touched."""
+    """A settings file cannot be read or edited. It was left as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonChild:
-    """A member of an object or an element of an array. start: its first character. value, end: span of its value."""
+    """A member of an object or an element of an array, by positions in the text.
+
+    start: of its first character. value, end: where its value begins and ends.
+    """
 
     key: str | int
     start: int
@@ -234,6 +237,6 @@ def _nested(path: Sequence[str], value: Any) -> Any:
 
 
 def _space(text: str, position: int) -> int:
-    """The position of the first character from `position` on that is no white space."""
+    """The position of the first character at or after `position` that is no white space."""
     match = _SPACE.match(text, position)
     return position if match is None else match.end()

@@ -58,7 +58,8 @@ def mcp(
 def _folder(project: str | None) -> str:
     """The absolute path of the project's folder, by default the current one. Raises InvalidRequest if it is no project.
 
-    Some clients start their servers in the home folder: then all projects would share a namespace.
+    By default the home folder is refused: some clients start their servers there, and all projects would share a
+    namespace.
     """
     folder = Path(project or ".").absolute()
     if "${" in str(folder):

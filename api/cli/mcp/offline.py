@@ -1,4 +1,4 @@
-"""Answers to the handshake and to lists while no service runs, from the same catalog as the service's own."""
+"""Answers to the handshake and to list requests while no service runs, from the catalog that the service uses too."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ _STALE = {"ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
 def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) -> dict[str, Any] | None:
     """The result of a call that needs no service; None for any other call.
 
-    legacy_version: the negotiated protocol version; None for a message of a newer one, which has no handshake. Results
-    for the newer one are marked as stale at once, so that a client asks the service when it runs.
+    legacy_version: the protocol version agreed on in the handshake; None for a message of a newer version, which has no
+    handshake. Results for newer versions are marked as stale at once, so that the client asks again later, when the
+    service may run.
     """
     if legacy_version is not None:
         results: Mapping[str, Any] = _lists(tools) | {"initialize": _initialized(legacy_version), "ping": {}}

@@ -40,7 +40,7 @@ Message: TypeAlias = dict[str, Any]
 
 
 class StdioProxy:
-    """One client's connection to the MCP server at `url`. service: this machine's, started if it does not run."""
+    """One client's connection to the MCP server at `url`. service: the local service, started if it does not run."""
 
     def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
         self._url = url
@@ -56,7 +56,7 @@ class StdioProxy:
         self._starting = anyio.Lock()
 
     async def run(self, source: BinaryIO, target: BinaryIO) -> None:
-        """Answer the messages of `source`, one on each line, on `target`, until `source` ends."""
+        """Read messages from `source`, one on each line, and write the answers to `target`, until `source` ends."""
         async with (
             httpx.AsyncClient(timeout=TIMEOUT, headers=self._headers, trust_env=False) as http,
             anyio.create_task_group() as tasks,
@@ -69,7 +69,7 @@ class StdioProxy:
             warming.cancel()
 
     def _take(self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO) -> None:
-        """Begin to answer a message. The service keeps no state, so of notifications only a cancellation matters."""
+        """Begin to answer a message. Of notifications only a cancellation is handled: the service keeps no state."""
         try:
             message = json.loads(line)
         except ValueError:
@@ -176,7 +176,7 @@ def http_origin(url: str) -> str:
 
 
 def _version_of(message: Message) -> str | None:
-    """The protocol version that the message states; None for the earlier versions, which agree on it by a handshake."""
+    """The protocol version in the message; None in messages of older versions, which are agreed on in a handshake."""
     meta = message.get("params", {}).get("_meta")
     version = meta.get(_VERSION) if isinstance(meta, dict) else None
     return version if isinstance(version, str) else None

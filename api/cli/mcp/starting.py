@@ -1,4 +1,4 @@
-"""Starts the service of this machine for clients that need one: detached, and once, however many ask for it."""
+"""Starts this machine's service for clients that need it: once, however many ask, and so that it outlives them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,10 @@ def _data_dir() -> Path:
 
 
 def _spawn(data_dir: Path) -> int:
-    """Start `remembrancer serve`, which outlives this process; return its id. -P hides packages of the project."""
+    """Start `remembrancer serve`, which outlives this process; return its process id.
+
+    -P keeps Python from importing modules from the working folder.
+    """
     with (data_dir / _LOG).open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-P", "-c", _PROGRAM, "serve", "--data-dir", str(data_dir)],

@@ -41,7 +41,7 @@ class ClientCaptures:
         await self._queue(scope, None, await self._turn(scope, "assistant", event.last_assistant_message, agent))
 
     async def summary(self, scope: Scope, event: ClientEvent) -> None:
-        """Queue the summary of a compacted session, which then may be shown everything again."""
+        """Queue the summary of a compacted session. Memories that the session was shown before may be shown again."""
         await self.sessions.forget_shown(scope, self.services.clock(), COMPACTION)
         await self._queue(scope, None, await self._turn(scope, SUMMARY_ROLE, event.compact_summary))
 
@@ -57,7 +57,7 @@ class ClientCaptures:
             self.writer.persist_soon(scope)
 
     async def _turn(self, scope: Scope, role: str, text: str | None, agent_id: str | None = None) -> Turn | None:
-        """A turn without the secrets of its text; None without text, or if the tenant's rules refuse it."""
+        """A turn with the secrets removed from its text; None without text, or if the tenant's rules refuse it."""
         if text is None:
             return None
         redactor = self.services.ingestor.redactor

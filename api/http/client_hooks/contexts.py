@@ -52,7 +52,7 @@ _START_WEIGHTS: dict[Signal, float] = {"recency": 0.7, "importance": 0.2, "due":
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What surrounds a context. limit: most tokens of frame and context, with a margin for the model's own count."""
+    """The text around a context. limit: most tokens of both, reduced by a margin for the model's own count."""
 
     event: InjectingEvent
     introduction: str
@@ -173,7 +173,7 @@ class ClientContexts:
         return None
 
     async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, answer: RetrieveAnswer) -> HookAnswer:
-        """The answer with a context whose memories are noted as shown; due intentions in it are marked as fired."""
+        """The answer with the context of `answer`. Marks the due intentions in it as fired."""
         await deliver_due(self.services, scope, request, answer)
         self.services.metrics.note_context("hook", answer.metadata.total_tokens, answer.metadata.degraded)
         output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
@@ -191,7 +191,7 @@ class ClientContexts:
 
 
 def _repeated(items: Sequence[ContextItem]) -> list[str]:
-    """Ids of items whose text another one contains, such as a sentence of a message; of equal items, all but one."""
+    """Ids of items whose text is part of another's, such as one sentence of a message; of equal items, all but one."""
     seen: list[str] = []
     repeated: list[str] = []
     for item in sorted(items, key=lambda item: (-len(item.content), item.rank)):
@@ -217,6 +217,6 @@ def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
 
 
 def _none_of(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Filter conditions that exclude the memories `ids`; each has as many ids as a filter allows."""
+    """Filter conditions that exclude the memories `ids`: several, because a filter limits the ids in one condition."""
     for start in range(0, len(ids), MAX_LIST):
         yield {"not": {"id": {"any": ids[start : start + MAX_LIST]}}}

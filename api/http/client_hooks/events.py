@@ -110,7 +110,7 @@ class HookAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class HookClient:
-    """A client. model: whose tokens are counted if an event names no model; an unknown one gets the widest margin."""
+    """A client. model: its tokenizer counts if an event names no model; an unknown model gets the widest margin."""
 
     name: str
     model: str

@@ -11,7 +11,7 @@ WIDTH = 1_000.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a bar. name: of its colour in the style sheet. value: size, not negative. label: text for people."""
+    """A part of a bar. name: of its colour in the style sheet. value: its size, at least 0. label: text for people."""
 
     name: str
     value: float
@@ -41,7 +41,10 @@ def stacked(parts: Iterable[Part], total: float) -> list[Segment]:
 
 
 def columns(stacks: Sequence[Sequence[Part]], height: float) -> list[list[Segment]]:
-    """The parts of each stack from the bottom up, the highest stack scaled to `height`; x and width run upwards."""
+    """The segments of each stack from the bottom up, scaled so that the highest stack has `height`.
+
+    The stacks are upright bars: `x` is the height at which a segment begins, `width` its own height.
+    """
     highest = max((sum(part.value for part in stack) for stack in stacks), default=0.0)
     scaled = [stacked(stack, highest) for stack in stacks]
     return [

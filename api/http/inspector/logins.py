@@ -44,7 +44,7 @@ class _Login:
 
 
 class Logins:
-    """The current logins. rate: counts logins and pages as calls of their keys. now: a clock in seconds."""
+    """The current logins. rate: logins and pages count as calls of their keys in it. now: a clock in seconds."""
 
     def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
@@ -53,7 +53,7 @@ class Logins:
         self.anonymous_token = secrets.token_urlsafe(32)
 
     def begin(self, key: str) -> str | None:
-        """Log in with `key`: the value of the new login's cookie, or None if the key is unknown. Raises TooMany."""
+        """Log in with `key` and return the value of the login's cookie; None if the key is unknown. Raises TooMany."""
         caller = self._keys.caller(key)
         if caller is None:
             return None

@@ -130,7 +130,7 @@ def plain(value: object) -> str:
 
 
 class TenantNames:
-    """The names of each tenant's namespaces. Every page lists them, so they are read at most every NAMES_S."""
+    """The names of each tenant's namespaces, kept for NAMES_S seconds, because every page lists them."""
 
     def __init__(self, store: MemoryStore, now: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -164,7 +164,7 @@ class HtmlPage:
         return self.part(template, namespaces=names, namespace=namespace, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
-        """The answer rendered from `template` with these values. It offers no namespaces unless `context` has them."""
+        """The answer rendered from `template` with these values. It lists no namespaces unless `context` has them."""
         visitor = visitor_of(self.request)
         request = self.request
         values = {
@@ -182,7 +182,7 @@ LivePage: TypeAlias = NamedDependency[HtmlPage]
 
 
 def _frame(visitor: Visitor | None) -> dict[str, Any]:
-    """What every template knows about the visitor."""
+    """The values that every template gets: the visitor and what the visitor may do."""
     role = visitor.caller.role if visitor else None
     return {
         "visitor": visitor,

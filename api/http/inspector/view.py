@@ -39,7 +39,7 @@ class View:
     """One page or form of the inspector, used as a decorator of its handler.
 
     route: method, and path below /inspect. role: lowest role that may see it; None for a page without a login.
-    max_bytes: of the form, where it is not the service's usual limit.
+    max_bytes: largest form, if it is not the service's usual limit.
     """
 
     route: str
@@ -132,7 +132,7 @@ def read_address(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
 
 
 def namespace_in(request: ApiRequest) -> str:
-    """The namespace that the address names, whatever else is in it. Raises InvalidInput."""
+    """The namespace in the address; other parameters are not checked. Raises InvalidInput."""
     named = {name: value for name, value in _pairs(request.scope["query_string"]) if name == "namespace"}
     return checked(InNamespace, named).namespace
 

@@ -47,7 +47,7 @@ _MemoryId: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class ToolPreset(StrEnum):
-    """Which tools are offered. read: those that change nothing."""
+    """Which tools are offered. read: only tools that change nothing."""
 
     READ = "read"
     DEFAULT = "default"

@@ -1,7 +1,7 @@
 """The routes /mcp and /mcp/NAMESPACE: checks as for every HTTP call, then the MCP server, which the first call loads.
 
-A client may only POST. This server sends nothing by itself, so a GET, which would open a stream for that, is a 405 as
-the protocol allows; no idle stream delays a shutdown.
+Clients may only POST. A GET would open a stream for messages that the server sends by itself, but this server sends
+none. So a GET is answered with 405, as the protocol allows, and no idle stream delays a shutdown.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def mcp_handler() -> ASGIRouteHandler:
 
 @asynccontextmanager
 async def mcp_running(app: Litestar) -> AsyncIterator[None]:
-    """Lifespan of an application with the route: the MCP server can be started until it ends."""
+    """Lifespan of the application: until it ends, the MCP server can be started."""
     mount: McpMount = app.state.mcp
     async with mount.running():
         yield

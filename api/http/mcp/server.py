@@ -1,9 +1,9 @@
 """The MCP server: protocol handlers over the tools, prompts and resources of the catalog.
 
-Built on the SDK's low-level server, because arguments are validated and errors reported here as everywhere in the API,
-and because a tool answers with text alone: clients that find structured content show the model that instead, and then
-the counted text is not what the model reads. Importing the SDK takes half a second: `api.http.mcp.mount` imports this
-module at the first call.
+Built on the SDK's low-level server for two reasons. Arguments are validated, and errors reported, as everywhere in the
+API. And a tool answers with text alone: if it also sent structured content, clients would show the model that, and the
+token count of the text would not be that of what the model reads. Importing the SDK takes half a second, so
+`api.http.mcp.mount` imports this module at the first call.
 """
 
 from __future__ import annotations

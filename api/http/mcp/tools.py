@@ -74,12 +74,12 @@ class McpConnection:
 
     @property
     def scope(self) -> Scope:
-        """The scope of the call. Raises as `agent` does, and AccessDenied for an agent of another key."""
+        """The scope of the call. Raises as `agent` does, and AccessDenied for an agent that the key is not bound to."""
         return self.caller.scope(self.namespace, None, self.agent)
 
 
 async def recall(services: Services, connection: McpConnection, arguments: RecallArguments) -> str:
-    """The context and a line with its receipt, within the budget by cl100k_base. Working memory is not in it."""
+    """The context and a line with its receipt, within the budget as cl100k_base counts. Working memory is left out."""
     count = services.tokenizers[DEFAULT_TOKENIZER].count
     fields = {
         **_ranked(connection, arguments),

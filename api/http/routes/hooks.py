@@ -241,14 +241,14 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
 
 
 async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
-    """Mark the intentions in the answer that are due now, or wait for such a query, as fired."""
+    """Mark as fired the intentions in the answer that are due now, or whose condition is met by the query."""
     shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
     due = DueRequest(services.clock(), context=request.query, session_id=request.session_id)
     await services.intentions.deliver(scope, shown, due)
 
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
-    """Take over the agent's list; without the live store it is left to the next prompt, and the answer is degraded."""
+    """Store the agent's list of to-dos. If the live store does not respond, leave that to the next prompt."""
     if services.working is None:
         return
     try:

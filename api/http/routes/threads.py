@@ -277,7 +277,7 @@ class _ContextTerms:
 
     @classmethod
     def of(cls, services: Services, threads: Threads, policy: ThreadPolicy, asked: ContextPost) -> Self:
-        """The terms of a request: its model, else the policy's; a tokenizer that it names counts without a margin."""
+        """The terms of a request: its model or else the policy's; no margin if the request names a tokenizer."""
         name = asked.model or policy.model
         model = None if name is None else services.models().find(name)
         tokenizer = asked.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)

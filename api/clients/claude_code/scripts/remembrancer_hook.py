@@ -3,8 +3,8 @@
     python3 -IS remembrancer_hook.py URL
 
 URL is the client's endpoint, such as http://127.0.0.1:8707/v1/hooks/codex. The key, if the service needs one, is in
-REMEMBRANCER_KEY. Whatever happens, this ends with exit code 0 within 2.5 seconds, and prints nothing unless the service
-has something to say: a service that is away holds no prompt up.
+REMEMBRANCER_KEY. Whatever happens, this ends with exit code 0 within 2.5 seconds, so that a service that does not
+respond delays no prompt for longer. It prints nothing unless the service has something to say.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from remembrancer_client.conversations import capture
 
 
 class RemembrancerContext(ContextProvider):
-    """Gives an agent what helps its input, as a user message, and remembers what was said.
+    """Adds the memories that help with an agent's input, as a user message, and remembers what was said.
 
-    budget: tokens of what is recalled. captures: whether input and response are remembered.
+    budget: most tokens of the memories that are added. captures: whether input and response are remembered.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class RemembrancerContext(ContextProvider):
     async def before_run(
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
     ) -> None:
-        """Recall what helps the input."""
+        """Add the memories that help with the input."""
         query = "\n".join(text for role, text in _said(context.input_messages) if role == "user")
         if query:
             recalled = (await self._memory.recall(query, budget=self._budget)).context

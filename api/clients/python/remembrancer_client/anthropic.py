@@ -41,7 +41,7 @@ class MemoryTool(BetaAbstractMemoryTool):
         self._files = _Files(memory.items, path)
 
     def execute(self, command: Any) -> str:
-        """The text for Claude. Raises ToolError, whose message Claude reads."""
+        """Run a command and return the text for Claude. Raises ToolError, whose message Claude reads."""
         steps, answer = self._files.steps(command), None
         try:
             while True:
@@ -67,7 +67,7 @@ class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
         self._files = _Files(memory.items, path)
 
     async def execute(self, command: Any) -> str:
-        """The text for Claude. Raises ToolError, whose message Claude reads."""
+        """Run a command and return the text for Claude. Raises ToolError, whose message Claude reads."""
         steps, answer = self._files.steps(command), None
         try:
             while True:
@@ -85,7 +85,10 @@ class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
 
 
 class _Files:
-    """The commands on files, as steps that a sync and an async tool run. A file's key is its path below the root."""
+    """The commands on files. A file's key is its path below the root.
+
+    Each command is a generator of calls, which the sync or the async tool makes, and returns the text for Claude.
+    """
 
     def __init__(self, items: Items[Any], path: Sequence[str]) -> None:
         self._items = items
@@ -195,7 +198,7 @@ class _Files:
         return None if item is None else str(item.value["text"])
 
     def _file(self, path: str) -> Steps:
-        """The text of a file that has to exist."""
+        """The text of a file. Raises ToolError if there is no such file."""
         key = _key(path)
         text = yield from self._read(key) if key else _no_file()
         if text is None:
@@ -216,7 +219,7 @@ class _Files:
             offset += PAGE
 
     def _at(self, path: str, key: str) -> Generator[Description[Any], Any, dict[str, str]]:
-        """The text by key of this file, or else of the files below it. Raises ToolError if there is none."""
+        """By key, the text of the file at `path`, or of all files below it. Raises ToolError if there are none."""
         text = yield from self._read(key)
         files = (yield from self._below(key)) if text is None else {key: text}
         if not files:
@@ -232,13 +235,13 @@ class _Files:
 
 
 def _no_file() -> Generator[Description[Any], Any, str | None]:
-    """Steps that return None, because the root directory is not a file."""
+    """In place of `_read` for the root directory, which is not a file: makes no call and returns None."""
     return None
     yield
 
 
 def _key(path: str) -> str:
-    """The key of a path: its names below the root. Raises ToolError for a path outside, also if it is URL-encoded."""
+    """The key of a path: its names below the root. Raises ToolError for a path outside the root, URL-encoded or not."""
     if path != ROOT and not path.startswith(f"{ROOT}/"):
         raise ToolError(f"Path must start with /memories, got: {path}")
     names = [name for name in path[len(ROOT) :].split("/") if name not in ("", ".")]

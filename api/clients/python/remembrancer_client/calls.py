@@ -1,8 +1,9 @@
-"""How a call is described once, for a sync and an async client.
+"""How each call is described once, for the sync and the async client.
 
-Each call is a method that returns a description of what to send. Under the decorator `Call` this is a `Request` or an
-`Upload`, under `Each` it is `Pages` or `Lines`. On a client with a `Connection` the decorated method makes the call and
-returns its answer or an iterator. With an `AsyncConnection` it returns an awaitable or an async iterator.
+A call is a method that returns a description of what to send: a `Request` or an `Upload` if it is decorated with
+`Call`, `Pages` or `Lines` if it is decorated with `Each`. On a client, the decorated method makes the call. With a
+`Connection` it returns the answer, or an iterator if decorated with `Each`. With an `AsyncConnection` it returns an
+awaitable, or an async iterator.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Description(Generic[T]):
 class Request(Description[T]):
     """A call: its method and path, and the type that its answer is decoded into (NoneType for an empty one).
 
-    repeatable: whether it may be sent again if it is unknown whether it was done, as a read may. A call with an
-    idempotency key may always be sent again. accepts: error statuses whose body has the answer's type, too.
+    repeatable: whether the call may be sent again when it is unknown whether the service did it; so may reads, and
+    always calls with an idempotency key. accepts: error statuses whose body has the type `answer`, too.
     """
 
     method: str
@@ -57,14 +58,17 @@ class Request(Description[T]):
 
 @dataclass(frozen=True)
 class Pages(Generic[T]):
-    """A list that is answered in pages. turn: gives a page's entries, and the next request or None."""
+    """A list that is answered in pages. turn: returns a page's entries, and the request for the next page or None."""
 
     first: Request[Any]
     turn: Callable[[Any], tuple[list[T], Request[Any] | None]]
 
 
 def by_cursor(first: Request[T], entries: Callable[[T], list[EntryT]]) -> Pages[EntryT]:
-    """Pages from the request `first` on, each with the cursor of the next. entries: gives those of a page."""
+    """The pages of a list: `first` requests the first page, and each page has the cursor of the next one.
+
+    entries: returns the entries of a page.
+    """
 
     def turn(page: Any) -> tuple[list[EntryT], Request[T] | None]:
         query = {**first.query, "cursor": page.next_cursor}
@@ -81,9 +85,9 @@ class Lines(Generic[T]):
 
 
 class Upload(Description[UploadAnswer]):
-    """Lines that are sent in parts, and the result so far. request: makes the request for a part from its body.
+    """Lines that are sent in parts, and the result so far. request: returns the request for a part, given its body.
 
-    A line is an object, or JSON text; blank ones are skipped.
+    A line is an object, or the JSON text of one; blank lines are skipped.
     """
 
     MAX_LINES = 1_000
@@ -131,7 +135,7 @@ class Upload(Description[UploadAnswer]):
         return UploadAnswer(StatusCounts(**self._counts), self._refused)
 
     def failed(self, error: RemembrancerError) -> UploadFailed:
-        """The exception for a part that failed: which one it is, and what was done before it."""
+        """The exception for a part that failed: how many lines were sent before it, and with what result."""
         return UploadFailed(f"after {self._sent} lines: {error}", self.result())
 
 
@@ -158,7 +162,7 @@ class Group(Generic[ConnectionT_co]):
         return {**members, **options, "namespace": self._scope(options)}
 
     def _split(self, options: Mapping[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Split `options` into the query, with the namespace and the options in `names`, and the rest for the body."""
+        """Split `options`: the namespace and the options in `names`, for the query, and the others, for the body."""
         in_query = {"namespace", *names}
         query = {name: value for name, value in options.items() if name in in_query}
         return self._query(query), {name: value for name, value in options.items() if name not in in_query}
@@ -180,7 +184,7 @@ class Call(Generic[P, T]):
         self, group: Group[AsyncConnection], owner: type | None = None
     ) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, group: Any, owner: type | None = None) -> Any:
-        """The method that makes the call over the group's connection; this decorator itself on the class."""
+        """On a group, the method that makes the call over the group's connection. On the class, this decorator."""
         return self if group is None else _bound(group, self.describe, group.connection.run)
 
 
@@ -198,7 +202,7 @@ class Each(Generic[P, T]):
     @overload
     def __get__(self, group: Group[AsyncConnection], owner: type | None = None) -> Callable[P, AsyncIterator[T]]: ...
     def __get__(self, group: Any, owner: type | None = None) -> Any:
-        """The method that makes the call over the group's connection; this decorator itself on the class."""
+        """On a group, the method that makes the call over the group's connection. On the class, this decorator."""
         return self if group is None else _bound(group, self.describe, group.connection.each)
 
 

@@ -50,9 +50,9 @@ class AnyClient(Memories[ConnectionT_co]):
 class Remembrancer(AnyClient[Connection]):
     """A client of the service at `url`.
 
-    Defaults of url, key and namespace: the variables REMEMBRANCER_URL (or http://127.0.0.1:8707), REMEMBRANCER_KEY and
-    REMEMBRANCER_NAMESPACE. namespace: used by calls that name none. timeout: seconds, or a timeout of httpx. transport:
-    a transport of httpx.
+    By default, url, key and namespace are the environment variables REMEMBRANCER_URL (or http://127.0.0.1:8707),
+    REMEMBRANCER_KEY and REMEMBRANCER_NAMESPACE. namespace: used by calls that name none. timeout: in seconds, or a
+    timeout of httpx. transport: a transport of httpx.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The two transports, sync and async: both send what `calls` describes, and share how it is built, retried and decoded.
+"""The sync and the async transport, which build, retry and decode the calls that `calls` describes in the same way.
 
 A call is sent again after 429, 502, 503, 504 or a broken connection if it is repeatable or has an idempotency key, and
 after a failure to connect in any case. It waits as long as Retry-After says, or else a growing random time.
@@ -41,7 +41,7 @@ _KEY = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a call is sent at most, and how long it waits at most before it is sent again."""
+    """How often a call is sent at most. longest_wait_s: a call that would have to wait longer is not sent again."""
 
     attempts: int = 4
     longest_wait_s: float = 60.0
@@ -96,7 +96,7 @@ class Connection:
         return answer
 
     def find(self, description: Description[T]) -> T | None:
-        """The answer to a call, or None where what it reads does not exist."""
+        """The answer to a call; None if it is a read of something that does not exist."""
         try:
             return self.run(description)
         except NotFound:
@@ -179,7 +179,7 @@ class AsyncConnection:
         return answer
 
     async def find(self, description: Description[T]) -> T | None:
-        """The answer to a call, or None where what it reads does not exist."""
+        """The answer to a call; None if it is a read of something that does not exist."""
         try:
             return await self.run(description)
         except NotFound:

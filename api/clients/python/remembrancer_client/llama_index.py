@@ -19,7 +19,8 @@ RECALLS = 64
 class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
     """Recalls what helps the newest user message, and remembers what leaves the short-term memory.
 
-    budget: tokens of what is recalled. Where the chat has less room, it recalls again in the tokens that are left.
+    budget: most tokens of what is recalled. If the chat has less room, memories are recalled again with a smaller
+    budget.
     """
 
     name: str = "remembrancer"
@@ -34,7 +35,7 @@ class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
         return await self._recall(asked[-1], self.budget) if asked else ""
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
-        """Remember what user and assistant said, each message in its own session."""
+        """Remember what user and assistant said, each message in the session that it names."""
         said = [message for message in messages if message.role in (MessageRole.USER, MessageRole.ASSISTANT)]
         for session_id, part in groupby(said, lambda message: message.additional_kwargs.get("session_id")):
             texts = ((message.role.value, message.content or "") for message in part)

@@ -18,7 +18,7 @@ from remembrancer_client.groups.items import PAGE
 
 
 class RemembrancerSession:
-    """The history of a conversation, item by item as the SDK gave them, until `clear_session`.
+    """The history of a conversation: the items as the SDK gave them, kept until `clear_session`.
 
     captures: whether what user and assistant say is also remembered, so that other sessions can recall it.
     """
@@ -38,7 +38,10 @@ class RemembrancerSession:
         self._path = ["openai-agents", session_id.replace("%", "%25").replace(".", "%2E")]
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
-        """The latest items, oldest first: `limit`, or else the settings' limit; all if that is None or below 0."""
+        """The latest `limit` items, oldest first; all items if `limit` is negative.
+
+        limit: by default that of the settings; if they have none, all items are returned.
+        """
         limit = resolve_session_limit(limit, self.session_settings)
         return [entry.value for entry in await self._entries(limit)]
 
@@ -64,7 +67,7 @@ class RemembrancerSession:
             await self._memory.items.delete(self._path, entry.key)
 
     async def _entries(self, limit: int | None) -> list[ItemAnswer]:
-        """The latest entries in the order of their keys, which begin with the time."""
+        """The latest `limit` entries, oldest first: the keys begin with the time."""
         wanted = None if limit is None or limit < 0 else limit
         entries: list[ItemAnswer] = []
         while wanted is None or len(entries) < wanted:

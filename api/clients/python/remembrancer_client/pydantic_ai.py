@@ -22,9 +22,9 @@ INSTRUCTIONS = (
 
 @dataclass
 class RemembrancerCapability(AbstractCapability[Any]):
-    """Gives an agent what helps its prompt, tools to recall and to remember, and remembers what was said.
+    """Gives an agent the memories that help with its prompt, and tools to recall and remember; remembers what was said.
 
-    budget: tokens of what is recalled, which is a user message before the prompt and not part of the history.
+    budget: most tokens of the memories, which are a user message before the prompt and not part of the history.
     captures: whether prompt and answer are remembered.
     """
 

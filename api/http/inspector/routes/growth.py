@@ -35,7 +35,10 @@ UNITS: tuple[tuple[int, str, int, int], ...] = ((30, "day", 1, 30), (180, "week"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of memories created between two instants. segments: its parts, bottom up; x and width run upwards."""
+    """A column for the memories created from `start` until before `end`. segments: its parts, from the bottom up.
+
+    The column is an upright bar: `x` is the height at which a segment begins, `width` its own height.
+    """
 
     start: datetime
     end: datetime
@@ -45,7 +48,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class AgeRow:
-    """Number of memories of a type by age, the youngest first, as numbers and as a bar; and the tokens of all."""
+    """The memories of one type by age. counts: how many in each range of ages, the youngest first.
+
+    bar: the same numbers as a bar. tokens: of all memories of the type.
+    """
 
     type: MemoryType
     counts: list[int]
@@ -79,7 +85,7 @@ async def growth(request: ApiRequest, services: AppServices, page: LivePage) -> 
 
 
 def _between(edges: Sequence[datetime]) -> list[Filter]:
-    """A filter for memories created between each edge and the next one, which is earlier."""
+    """For each two neighbours in `edges`, which go back in time: a filter for memories created between them."""
     return [all_of(Compare("created_at", Op.GTE, start), _before(end)) for end, start in pairwise(edges)]
 
 
@@ -88,7 +94,7 @@ def _before(end: datetime) -> Filter:
 
 
 def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
-    """Unit, days and number of the columns, which reach back to the oldest memory, but at most two years."""
+    """The unit of the columns, its days, and how many: they go back to the oldest memory, but at most two years."""
     totals = [sum(counts.values()) for counts in ages]
     oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)
     oldest = 36_500 if totals[-1] else oldest

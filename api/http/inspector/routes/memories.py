@@ -55,7 +55,7 @@ class EditForm(MemoryAddress):
     steps: Annotated[str, Field(max_length=MAX_CONTENT)] | None = None
 
     def changes(self, memory: Memory) -> dict[str, Any]:
-        """The fields of `memory` that the form changes. A tag with a comma stays one unless the tags were edited."""
+        """The fields of `memory` that the form changes. A tag with a comma stays one tag unless tags were edited."""
         shown: dict[str, Any] = {
             "content": memory.content.replace("\r\n", "\n"),
             "importance": memory.importance,
@@ -74,7 +74,7 @@ class EditForm(MemoryAddress):
 
 @dataclass(frozen=True, slots=True)
 class ShownLink:
-    """A link and the memory at its other end; None if deleted. back: whether the link leads to the shown memory."""
+    """A link of the shown memory, or, if `back`, a link to it. other: the other memory; None if it was deleted."""
 
     link: Link
     other_id: str

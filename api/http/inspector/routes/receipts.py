@@ -65,8 +65,9 @@ class MemoryReceiptsAddress(MemoryAddress, ReceiptsAddress):
 class TypeBudget:
     """The budget of a memory type and what is in it. room: width of its bar, in proportion to the largest budget.
 
-    initial: its share before tokens moved to types that the question asks for, and from types that left some. mark:
-    position of `initial` on the bar. left_out: tokens of its candidates for which the budget had no room.
+    initial: the budget before tokens were moved to types that the question asks for, and from types that did not use
+    all of theirs. mark: position of `initial` on the bar. left_out: tokens of its candidates for which the budget had
+    no room.
     """
 
     type: MemoryType
@@ -83,7 +84,7 @@ class TypeBudget:
 
 @dataclass(frozen=True, slots=True)
 class ShownCandidate:
-    """A candidate, what became of it, the parts of its score, and its memory; None for one that is deleted."""
+    """A candidate, what became of it, the parts of its score, and its memory, which is None if it was deleted."""
 
     candidate: ReceiptCandidate
     why: str

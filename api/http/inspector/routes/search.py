@@ -45,7 +45,7 @@ class ContextForm(InNamespace):
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """A signal of a hit. value: 0 to 1. weight: that in the score. share: value times weight. width: of its bar."""
+    """A signal of a hit. value: 0 to 1. weight: in the score. share: value times weight. width: width of its bar."""
 
     name: str
     value: float
@@ -123,7 +123,7 @@ def shown_hit(hit: SearchHit, weights: Mapping[str, float], best: float) -> Show
 
 
 def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> list[SignalRow]:
-    """The signals that have a weight, the largest part of the score first."""
+    """The signals that have a weight; the one that adds most to the score first."""
     rows = [
         SignalRow(name, values.get(name, 0.0), weight, weight * values.get(name, 0.0), values.get(name, 0.0) * WIDTH)
         for name, weight in weights.items()

@@ -45,7 +45,10 @@ class SessionAddress(InNamespace):
 
 @dataclass(slots=True)
 class SessionRow:
-    """A session: how many of the memories and contexts that were read are from it, and their first and last time."""
+    """A session. first, last: times of its earliest and latest memory or context, among those that were read.
+
+    memories, contexts: how many of those that were read are from it.
+    """
 
     id: str
     first: datetime
@@ -56,7 +59,10 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What happened in a session at a time: a memory was stored, or a context was built and `injected`."""
+    """Something that happened in a session: a memory was stored, or a context was built.
+
+    injected: the memories in that context.
+    """
 
     at: datetime
     memory: Memory | None = None

@@ -100,7 +100,10 @@ class Source(Answer, frozen=True):
 
 
 class Rewording(Answer, frozen=True):
-    """A repetition in other words, merged at the time `at`. id: names it in the call that makes it a memory again."""
+    """A text that said the same in other words and was merged at the time `at`.
+
+    id: names the text in the call that makes it a memory of its own.
+    """
 
     id: str
     content: str
@@ -118,7 +121,7 @@ class Link(Answer, frozen=True):
 
 
 class TokenCount(Answer, frozen=True):
-    """Token counts of a memory by `tokenizer`. count: of its content. line: of its entry in a context."""
+    """Token counts of a memory by `tokenizer`. count: tokens of its content. line: tokens of its entry in a context."""
 
     count: int
     tokenizer: str
@@ -128,7 +131,8 @@ class TokenCount(Answer, frozen=True):
 class UpkeepMark(Answer, frozen=True):
     """What upkeep decided about a memory: the job, when, and why.
 
-    into: id of the memory that it was merged into. undone: a caller took it back, so it is not decided again.
+    into: id of the memory that it was merged into. undone: whether a caller took the decision back; then upkeep does
+    not repeat it.
     """
 
     job: str
@@ -141,8 +145,8 @@ class UpkeepMark(Answer, frozen=True):
 class SpokenTurn(Answer, frozen=True):
     """A turn of a thread that became part of an event, without its text.
 
-    characters: length of its text in the content. The other fields are those of a turn; those that it did not have
-    are left out.
+    characters: length of its text in the event's content. The other fields are those of the turn; fields that the turn
+    did not have are left out.
     """
 
     index: int
@@ -167,7 +171,7 @@ class BatchAnswer(Answer, frozen=True):
 
 
 class BatchItem(Answer, frozen=True):
-    """The outcome of writing one item of a batch. index: of the item."""
+    """The outcome of writing one item of a batch. index: the item's index in the batch."""
 
     id: str | None
     status: str
@@ -207,7 +211,10 @@ class TextPart(Answer, frozen=True):
 
 
 class Reviewed(Answer, frozen=True):
-    """Result of a review. importance, relevance, novelty: means over the valid votes with that score, or None."""
+    """Result of a review.
+
+    importance, relevance, novelty: mean of the score over the valid votes that have it; None if none has it.
+    """
 
     decision: str
     reason: str
@@ -221,8 +228,8 @@ class Reviewed(Answer, frozen=True):
 class Vote(Answer, frozen=True):
     """Vote of one reviewer on a text.
 
-    ok: whether it is valid and in time. scores: 1-10, by aspect of the text. stand_in: whether a local reviewer gave it
-    in place of the failed vote before it.
+    ok: whether the vote is valid and came in time. scores: 1-10, by aspect of the text. stand_in: whether it is a local
+    reviewer's vote that replaces the failed vote before it.
     """
 
     reviewer: str
@@ -244,13 +251,13 @@ class StatusCounts(Answer, frozen=True):
 
 
 class DecisionsAnswer(Answer, frozen=True):
-    """Decisions, newest first. A rejected text or merged wording has the id under which it can be stored after all."""
+    """Decisions, newest first. The id of a rejected text or merged wording serves to store it after all."""
 
     decisions: list[DecidedText]
 
 
 class DecidedText(Answer, frozen=True):
-    """A decision about the memory or rejected text `id`. by: id of the memory that replaced it or took it in."""
+    """A decision about the memory or rejected text `id`. by: id of the memory that replaced or absorbed it."""
 
     id: str
     kind: str
@@ -261,7 +268,7 @@ class DecidedText(Answer, frozen=True):
 
 
 class ListAnswer(Answer, frozen=True):
-    """A page of memories, newest first. total: number on all pages."""
+    """A page of memories, newest first. total: number of memories on all pages."""
 
     memories: list[Memory]
     next_cursor: str | None
@@ -353,9 +360,9 @@ class TypeStats(Answer, frozen=True):
 
 
 class UploadAnswer(Answer, frozen=True):
-    """How many lines of an upload ended with each status, and the results of those that were rejected or failed.
+    """How many lines of an upload ended with each status.
 
-    refused: these results; `index` counts the lines of the whole upload.
+    refused: the results of the lines that were rejected or failed; their `index` counts the lines of the whole upload.
     """
 
     counts: StatusCounts

@@ -52,7 +52,7 @@ class NewKey(Answer, frozen=True):
 class JobReport(Answer, frozen=True):
     """What a job did, or would do in a dry run.
 
-    ids: the memories that it removed, changed or promoted. reasons: why, by id.
+    ids: the memories that it removed, changed or promoted. reasons: why it did so, by the memory's id.
     """
 
     job: str
@@ -79,7 +79,7 @@ class Erased(Answer, frozen=True):
 
 
 class ItemStored(Answer, frozen=True):
-    """When an item was first put at the address, when it was last put, and when it expires."""
+    """When an item was first put under its path and key, when it was last put, and when it expires."""
 
     created_at: datetime
     updated_at: datetime

@@ -18,7 +18,7 @@ class AgentContextAnswer(Answer, frozen=True):
 
 
 class AgentContextParts(Answer, frozen=True):
-    """The parts of an agent's context, whose tokens add up to the total. memory: headings of due tasks count here."""
+    """The parts of an agent's context; their tokens add up to the total. memory: includes the headings of due tasks."""
 
     memory: MemoryPart
     threads: ThreadsPart
@@ -36,8 +36,9 @@ class MemoryPart(Answer, frozen=True):
 class ContextItem(Answer, frozen=True):
     """A memory in the context of an answer.
 
-    tokens: of its entry. content: the text that is shown. cut: whether it is only a part of the memory. excerpt:
-    whether that part is the relevant passages and not the beginning. state: if it is not current.
+    tokens: tokens of its entry. content: the text that is shown. cut: whether `content` is only a part of the memory's
+    text. excerpt: whether that part is the relevant passages and not the beginning. state: None if the memory is
+    current.
     """
 
     id: str
@@ -60,7 +61,7 @@ class ThreadsPart(Answer, frozen=True):
 
 
 class AgentThreadItem(Answer, frozen=True):
-    """A thread of an agent. turns: those shown; none if it had no room. omitted: what was left out of it."""
+    """A thread of an agent. turns: the turns that are shown; empty if there was no room. omitted: what was left out."""
 
     thread_id: str
     resource: str
@@ -74,9 +75,9 @@ class AgentThreadItem(Answer, frozen=True):
 class AgentContextMetadata(Answer, frozen=True):
     """Size of an agent's context and where it comes from.
 
-    total_tokens: at most the budget; so is the model's own count if it exceeds the tokenizer's by no more than
-    `margin`. model_tokens: the count of the model's provider, where one is configured. allocation: tokens that each
-    part was allotted. degraded: parts that did not answer.
+    total_tokens: never above the budget. The model's own count is within the budget too if it is higher than the
+    tokenizer's by at most the share `margin`. model_tokens: the count of the model's provider, where one is configured.
+    allocation: tokens that each part was allotted. degraded: parts that did not answer.
     """
 
     total_tokens: int
@@ -110,9 +111,9 @@ class ModelsAnswer(Answer, frozen=True):
 class ModelAnswer(Answer, frozen=True):
     """A model, or a family of models, of the registry.
 
-    context_window: tokens of input and output; null for an unknown model. max_output: null if only the window limits
-    it. tokenizer: counts for the model. margin: share by which the model's own count may be higher. source: of the
-    figures, with its date.
+    context_window: tokens of input and output; None for an unknown model. max_output: None if only the window limits
+    it. tokenizer: counts for the model. margin: share by which the model's own count may be higher. source: where the
+    numbers come from, with the date.
     """
 
     name: str
@@ -165,7 +166,11 @@ class TokenizerName(Answer, frozen=True):
 
 
 class ReceiptBudgets(Answer, frozen=True):
-    """Tokens for each type: by the policy table, after the shift by intent, after unused ones went to other types."""
+    """Tokens for each memory type.
+
+    initial: by the policy table. shifted: after the shift by the intent of the query. final: after tokens that a type
+    did not use went to other types.
+    """
 
     initial: dict[str, int]
     shifted: dict[str, int]
@@ -175,8 +180,8 @@ class ReceiptBudgets(Answer, frozen=True):
 class FillTerms(Answer, frozen=True):
     """Inputs of filling a budget: its limits, and the tokens of headings and wrapper.
 
-    used: tokens of each type in the context. sight: number of listed candidates that count as demand. unlisted:
-    tokens of the unlisted candidates that count as demand, by type. due_tokens: of the tasks that were due.
+    used: tokens of each type in the context. sight: number of listed candidates that count as demand. unlisted: tokens
+    of the unlisted candidates that count as demand, by type. due_tokens: tokens of the tasks that were due.
     """
 
     total: int
@@ -198,11 +203,11 @@ class FillTerms(Answer, frozen=True):
 class ReceiptCandidate(Answer, frozen=True):
     """A candidate of the retrieval and its outcome.
 
-    rank: None if it is not a hit. tokens: size of its entry. counted: whether its entry was counted; if not, tokens is
-    the stored count. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group heading.
-    place: its place among the working items. due: whether it is a task that is overdue or due that day. of: id of the
-    hit that it duplicates. since: when it was superseded or expired. certainty: probability that it helps, if a floor
-    was set.
+    rank: None if it is not a hit. tokens: size of its entry. counted: whether its entry was counted; if not, `tokens`
+    is the stored count. whole: if the entry was cut to at most `allowed` tokens, its tokens before that. group: heading
+    of its group. place: its place among the working items. due: whether it is a task that is overdue or due that day.
+    of: id of the hit that it duplicates. since: when it was superseded or expired. certainty: probability that it
+    helps; None without a relevance floor.
     """
 
     id: str
@@ -243,8 +248,8 @@ class AccessCounts(Answer, frozen=True):
 class ReplayAnswer(Answer, frozen=True):
     """The result of a replay.
 
-    identical: whether the context is the same to the byte; if not, `changes` say why. behind: differences without an
-    effect on an identical context, such as the score of a memory that is not in it.
+    identical: whether the context is the same to the byte; if not, `changes` say why. behind: differences that did not
+    change the context, such as the score of a memory that is not in it.
     """
 
     identical: bool
@@ -253,7 +258,7 @@ class ReplayAnswer(Answer, frozen=True):
 
 
 class ReceiptChange(Answer, frozen=True):
-    """A difference between a receipt and its replay. id: of the memory. what: differing member. why: the reason."""
+    """A difference between a receipt and its replay. id: of the memory. what: field that differs. why: the reason."""
 
     id: str
     what: str
@@ -303,11 +308,11 @@ class ContextMetadata(Answer, frozen=True):
     """Size of a context and the settings behind it.
 
     total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that budget.
-    trimmed_count: hits that are not in the context. candidates: number of hits. tokenizer: the one that counted.
-    floor: below which candidates are no hits. working_excerpted, working_left_out: ids of the working items that are
-    shown in part, and of those not shown. thread_tokens: of the thread's part, if a thread was named; they count
-    towards the budget. margin: the share by which the model's own count may be higher; the budget holds for that count,
-    too. model_tokens: the count of the model's provider, where one is configured.
+    trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: the one that
+    counted. floor: the relevance floor of the hits. working_excerpted: ids of the working items that are shown in part.
+    working_left_out: ids of those that are not shown. thread_tokens: tokens of the thread's part, if a thread was
+    named; they count towards the budget. margin: share by which the model's own count may be higher than the
+    tokenizer's without exceeding the budget. model_tokens: the count of the model's provider, where one is configured.
     """
 
     total_tokens: int
@@ -331,7 +336,7 @@ class ContextMetadata(Answer, frozen=True):
 
 
 class FloorAnswer(Answer, frozen=True):
-    """The relevance floor. value: least probability of a hit. dropped: number of candidates below it."""
+    """The relevance floor. value: hits help with at least this probability. dropped: how many candidates do not."""
 
     value: float
     dropped: int

@@ -17,9 +17,10 @@ class TurnPlace(Answer, frozen=True):
 
 
 class OmittedParts(Answer, frozen=True):
-    """What a context leaves out: the number of turns, files and images, and whether the notes are incomplete.
+    """What a context leaves out. turns, files, images: how many. summary, initial_context: whether it is incomplete.
 
-    turns: of those still in the threads. summary, initial_context: of the thread or an ancestor.
+    Only turns that are still in a thread are counted. The summary or initial context is that of the thread or an
+    ancestor.
     """
 
     turns: int = 0
@@ -79,8 +80,8 @@ class ThreadsAnswer(Answer, frozen=True):
 class ThreadAnswer(Answer, frozen=True):
     """A thread without its turns.
 
-    redactions: secrets removed from its initial context, by kind. policy: name of the policy for its resource in the
-    policy file; null without one: the limits are then 50 turns and 3 hours.
+    redactions: secrets removed from its initial context, by kind. policy: name of the policy that the policy file has
+    for its resource; None without one: the limits are then 50 turns and 3 hours.
     """
 
     id: str
@@ -225,11 +226,11 @@ class ThreadCheck(Answer, frozen=True):
 class ThreadStatsAnswer(Answer, frozen=True):
     """The size of a thread.
 
-    utilization: share of its nearest limit. distance_to_flush: in tokens, or in messages without a limit of tokens.
-    turns_to_flush: the number of further turns at which the limits of messages and turns start a flush. Both are null
-    for a buffer. waiting: batches of turns evicted from threads of this namespace and not yet stored as memories.
-    set_aside: batches of this thread that could not be stored; retried at next_try_at, later each time, and when a
-    service starts.
+    utilization: its size as a share of the limit that it is nearest to. distance_to_flush: tokens until a flush starts;
+    messages, if tokens are not limited. turns_to_flush: turns until the limits of messages and turns start a flush.
+    Both are None for a buffer. waiting: number of batches of turns that were evicted from threads of this namespace and
+    are not stored as memories yet. set_aside: number of batches of this thread that could not be stored; they are
+    retried at next_try_at, then at growing intervals, and when a service starts.
     """
 
     turns: int
@@ -257,7 +258,7 @@ class TurnsAnswer(Answer, frozen=True):
 
 
 class ListedTurn(Answer, frozen=True):
-    """A turn of a thread. flushed: whether it has left the thread. memory_id: of its memory, once stored as one."""
+    """A turn of a thread. flushed: whether it has left the thread. memory_id: of the memory that stores it, if any."""
 
     index: int
     role: str
@@ -283,7 +284,10 @@ class VersionAnswer(Answer, frozen=True):
 
 
 class SaidAnswer(Answer, frozen=True):
-    """An appended turn. flushed, evicted: how many others it displaced. redactions: secrets removed, by kind."""
+    """An appended turn. flushed, evicted: how many other turns left the thread because of it.
+
+    redactions: secrets removed from the turn, by kind.
+    """
 
     turn: Turn
     version: int

@@ -9,7 +9,7 @@ from remembrancer_client.answers.memories import Answer
 
 
 class WorkflowsAnswer(Answer, frozen=True):
-    """A page of workflows, latest created first; any page may be short. next_cursor: null on the last page only."""
+    """A page of workflows, latest created first; it may be short. next_cursor: None on the last page only."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
@@ -114,8 +114,8 @@ class OmittedFromHistory(Answer, frozen=True):
 class HistoryMetadata(Answer, frozen=True):
     """The cost of a history.
 
-    tokenizer: the one that counted; total_tokens includes a margin for the model. model_tokens: the count of the
-    model's provider, where one is configured. degraded: "token_count" if it failed.
+    tokenizer: the one that counted. total_tokens: with a margin for the model's own count. model_tokens: the count of
+    the model's provider, where one is configured. degraded: "token_count" if the provider could not count.
     """
 
     total_tokens: int
@@ -149,11 +149,11 @@ class LoggedEvent(Answer, frozen=True):
 
 
 class EventAnswer(Answer, frozen=True):
-    """An appended event's version.
+    """The version of an appended event.
 
-    redactions: secrets removed from the event, by kind. The rest is about the end of the workflow, if the
-    event ended it. memories: ids of the memories made of it, by type. threads: how many of its threads were flushed or
-    deleted. items: how many of its working items ended.
+    redactions: secrets removed from the event, by kind. The other fields tell what happened if the event ended the
+    workflow. memories: ids of the memories made of the workflow, by type. threads: how many of its threads were flushed
+    or deleted. items: how many of its working items ended.
     """
 
     version: int

@@ -34,7 +34,7 @@ class Admin(Group[ConnectionT_co]):
 
     @Each
     def export(self, **options: Unpack[Scoped]) -> Lines[dict[str, Any]]:
-        """Every memory of the namespace, newest first, then its items, each as it arrives. `restore` imports them."""
+        """The namespace's memories, newest first, then its items, yielded as they arrive. `restore` imports them."""
         body = self._body(options)
         return Lines(Request("POST", "/v1/admin/export", dict[str, Any], body=body, repeatable=True))
 
@@ -44,7 +44,7 @@ class Admin(Group[ConnectionT_co]):
     ) -> Description[UploadAnswer]:
         """Import exported memories with their times, in parts of 1,000 lines. Returns the counts.
 
-        lines: of a stored export, or from `export`. Memories that are there already are not doubled, so an import
+        lines: of a stored export, or from `export`. Memories that are stored already are not stored twice, so an import
         that failed may be started again.
         """
         query = self._query(options)
@@ -70,7 +70,7 @@ class Admin(Group[ConnectionT_co]):
     def create_key(
         self, tenant: str, role: Literal["reader", "writer", "admin"], agents: Sequence[str] = ()
     ) -> Description[NewKey]:
-        """A new key, which only this answer shows. agents: those that it may act as; empty for all."""
+        """Create a key, which only this answer shows. agents: the agents that the key may act as; empty for all."""
         body = encode({"tenant": tenant, "role": role, "agents": list(agents)})
         return Request("POST", "/v1/admin/keys", NewKey, body=body)
 
@@ -83,7 +83,7 @@ class Admin(Group[ConnectionT_co]):
     def job(
         self, job: Literal["promote", "forget", "expire", "compact"], **options: Unpack[JobOptions]
     ) -> Description[JobReport]:
-        """What an upkeep job would do or, with dry_run=False, has done."""
+        """Run an upkeep job and report what it did; by default a dry run, which reports what it would do."""
         body = encode({"namespace": self._namespace, **options})
         return Request("POST", f"/v1/admin/jobs/{job}", JobReport, body=body)
 

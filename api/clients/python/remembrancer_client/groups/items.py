@@ -54,14 +54,14 @@ class Items(Group[ConnectionT_co]):
 
 
 def _labels(path: Sequence[str]) -> list[str]:
-    """The labels of a path. Raises TypeError for a single text, whose letters would be its labels."""
+    """The labels of a path. Raises TypeError for a text, whose characters would become the labels."""
     if isinstance(path, str):
         raise TypeError(f"a path is a list of labels, such as [{path!r}], not a text")
     return list(path)
 
 
 def _dotted(path: Sequence[str]) -> str:
-    """The labels joined by dots. Raises ValueError for a label that would become several."""
+    """The labels joined by dots. Raises ValueError for a label that is empty or contains a dot."""
     for label in _labels(path):
         if not label or "." in label:
             raise ValueError(f"not a label of a path: {label!r}; it must not be empty or contain a dot")

@@ -75,12 +75,12 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def remember(self, content: str, **fields: Unpack[RememberOptions]) -> Description[WriteAnswer]:
-        """The outcome of writing a memory: stored, merged into one that says the same, or rejected with a reason."""
+        """Write a memory. It is stored, merged into one that says the same, or rejected; the answer says why."""
         return Request("POST", "/v1/memories", WriteAnswer, body=self._body(fields, content=content))
 
     @Call
     def batch(self, items: Iterable[NewMemory], **options: Unpack[BatchOptions]) -> Description[BatchAnswer]:
-        """The outcomes of writing at most 1,000 memories in one call; if one is invalid, none is stored."""
+        """Write at most 1,000 memories in one call and return the outcomes; if one is invalid, none is stored."""
         query, fields = self._split(options)
         key = fields.pop("idempotency_key", None) or fresh_key()
         body = encode({**query, "items": list(items)})
@@ -131,7 +131,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def update(self, memory_id: str, **changes: Unpack[UpdateOptions]) -> Description[Memory]:
-        """The memory after the change."""
+        """Change a memory and return it."""
         query, fields = self._split(changes)
         return Request("PATCH", _path(memory_id), Memory, query=query, body=encode(fields))
 
@@ -158,7 +158,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def history(self, memory_id: str, **options: Unpack[Scoped]) -> Description[HistoryAnswer]:
-        """What a memory said, replaced and was replaced by, oldest first."""
+        """The versions of a memory, oldest first: earlier texts, what it replaced, and what replaced or contests it."""
         path = _path(memory_id, "history")
         return Request("GET", path, HistoryAnswer, query=self._query(options), repeatable=True)
 
@@ -174,7 +174,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def feedback(self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Record how it turned out to use a memory, and return the memory."""
+        """Record the outcome of using a memory, and return the memory."""
         body = encode({"outcome": outcome})
         return Request("POST", _path(memory_id, "feedback"), Memory, query=self._query(options), body=body)
 
@@ -186,17 +186,17 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def complete(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
-        """The intention, completed."""
+        """Mark an intention as completed and return it."""
         return Request("POST", _path(memory_id, "complete"), Memory, query=self._query(options))
 
     @Call
     def cancel(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
-        """The intention, cancelled."""
+        """Mark an intention as cancelled and return it."""
         return Request("POST", _path(memory_id, "cancel"), Memory, query=self._query(options))
 
     @Call
     def snooze(self, memory_id: str, until: datetime, **options: Unpack[Scoped]) -> Description[Memory]:
-        """The intention, due again at `until`."""
+        """Postpone an intention, so that it is due again at `until`, and return it."""
         body = encode({"until": until})
         return Request("POST", _path(memory_id, "snooze"), Memory, query=self._query(options), body=body)
 
@@ -223,24 +223,24 @@ class Memories(Group[ConnectionT_co]):
         type: MemoryType | None = None,
         **options: Unpack[Scoped],
     ) -> Description[ReviewAnswer]:
-        """Whether a text is worth storing, with the votes."""
+        """Whether a text is worth storing, with the votes of the reviewers."""
         body = self._body(options, content=content, type=type)
         return Request("POST", "/v1/review", ReviewAnswer, body=body, repeatable=True)
 
     @Call
     def receipt(self, receipt_id: str, *, contents: bool = False) -> Description[ReceiptAnswer]:
-        """The receipt of a retrieval: each candidate, in or out and why. contents: include the texts."""
+        """The receipt of a retrieval: why each candidate is in the context or not. contents: include the texts."""
         path = f"/v1/receipts/{segment(receipt_id)}"
         return Request("GET", path, ReceiptAnswer, query={"contents": contents}, repeatable=True)
 
     @Call
     def verify(self, receipt_id: str) -> Description[ReceiptVerdict]:
-        """Whether a receipt adds up, check by check."""
+        """Whether a receipt is valid, with the result of each check."""
         return Request("POST", f"/v1/receipts/{segment(receipt_id)}/verify", ReceiptVerdict, repeatable=True)
 
     @Call
     def replay(self, receipt_id: str) -> Description[ReplayAnswer]:
-        """Whether the same retrieval gives the same context now, and what changed."""
+        """Repeat the retrieval of a receipt: whether it gives the same context now, and what changed."""
         return Request("POST", f"/v1/receipts/{segment(receipt_id)}/replay", ReplayAnswer, repeatable=True)
 
     @Call

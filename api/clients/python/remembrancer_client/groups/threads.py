@@ -59,7 +59,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def open(self, **options: Unpack[ThreadOptions]) -> Description[ThreadAnswer]:
-        """A new thread, or the one that has this key and resource."""
+        """Create a thread, or find the one with this key and resource."""
         return Request("POST", "/v1/threads", ThreadAnswer, body=self._body(options))
 
     @Call
@@ -82,7 +82,7 @@ class Threads(Group[ConnectionT_co]):
     def append(
         self, thread_id: str, role: str, content: str, **options: Unpack[AppendOptions]
     ) -> Description[SaidAnswer]:
-        """The new turn, and how many others it displaced."""
+        """Append a turn. The answer also says how many other turns left the thread because of it."""
         query, fields = self._split(options)
         key = fields.pop("idempotency_key", None) or fresh_key()
         body = encode({"role": role, "content": content, **fields})
@@ -132,7 +132,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def backup(self, backup_id: str, **options: Unpack[ThreadScope]) -> Description[BackupAnswer]:
-        """The turns that a thread had before it was cleared, for 24 hours."""
+        """The turns that a thread had before it was cleared. A backup is kept for 24 hours."""
         path = f"/v1/threads/backups/{segment(backup_id)}"
         return Request("GET", path, BackupAnswer, query=self._query(options), repeatable=True)
 

@@ -51,7 +51,7 @@ class Workflows(Group[ConnectionT_co]):
 
     @Call
     def begin(self, **options: Unpack[WorkflowOptions]) -> Description[BegunAnswer]:
-        """A new workflow. parent_id: the workflow that it continues."""
+        """Begin a workflow. parent_id: the workflow that it continues."""
         return Request("POST", "/v1/workflows", BegunAnswer, body=self._body(options))
 
     @Call

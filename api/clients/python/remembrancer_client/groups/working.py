@@ -35,7 +35,7 @@ class Working(Group[ConnectionT_co]):
 
     @Call
     def add(self, session_id: str, content: str, **options: Unpack[WorkingOptions]) -> Description[WorkingCreated]:
-        """A new item."""
+        """Create a working item."""
         body = self._body(options, session_id=session_id, content=content)
         return Request("POST", "/v1/working", WorkingCreated, body=body)
 
@@ -67,7 +67,7 @@ class Hooks(Group[ConnectionT_co]):
     def session_stop(
         self, session_id: str, messages: Sequence[ChatMessage], **options: Unpack[StopOptions]
     ) -> Description[SessionStopAnswer]:
-        """What became of the messages of a session that has ended."""
+        """Send the messages of a session that has ended. The answer says what became of each."""
         body = self._body(options, session_id=session_id, messages=list(messages))
         return Request("POST", "/v1/hooks/session-stop", SessionStopAnswer, body=body)
 
@@ -83,6 +83,6 @@ class Hooks(Group[ConnectionT_co]):
     def todo_completed(
         self, session_id: str, todo_id: str, **options: Unpack[DoneOptions]
     ) -> Description[TodoCompletedAnswer]:
-        """Clear the working items of a to-do that is done; many steps become a procedure."""
+        """Clear the working items of a to-do that is done; more than five steps become a procedure."""
         body = self._body(options, session_id=session_id, todo_id=todo_id)
         return Request("POST", "/v1/hooks/todo-completed", TodoCompletedAnswer, body=body)

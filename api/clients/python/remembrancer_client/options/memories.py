@@ -31,7 +31,7 @@ class LinkTo(TypedDict, total=False):
 
 
 class MemoryChanges(TypedDict, total=False):
-    """Fields of a memory that can be changed: the common ones, then those that single types have."""
+    """Fields of a memory that can be changed: first those of all types, then those of one type each."""
 
     importance: int
     tags: list[str]
@@ -131,7 +131,10 @@ class ListOptions(Scoped, total=False):
 
 
 class RankOptions(Scoped, total=False):
-    """Options of search and retrieval. filters: in the API's filter language. floor: least probability of a hit."""
+    """Options of search and retrieval. filters: in the filter language of the API.
+
+    floor: memories whose probability of helping to answer the query is below this are left out.
+    """
 
     types: list[MemoryType] | None
     session_id: str | None
@@ -153,7 +156,7 @@ class SearchOptions(RankOptions, total=False):
 
 
 class BudgetParts(TypedDict, total=False):
-    """A budget in tokens. per_type: caps of types; 0 leaves a type out."""
+    """A budget in tokens. per_type: most tokens for each type; 0 leaves the type out."""
 
     total: int
     per_type: dict[MemoryType, int] | None
@@ -181,7 +184,7 @@ class EraseOptions(Scoped, total=False):
 
 
 class DueOptions(Scoped, total=False):
-    """Options of `due`. mark: give what is due the status active, so that it is due only once."""
+    """Options of `due`. mark: mark the intentions in the answer as fired, so that later calls do not return them."""
 
     at: datetime
     event: str

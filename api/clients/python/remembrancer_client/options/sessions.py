@@ -80,7 +80,7 @@ class ChatMessage(TypedDict, total=False):
 
 
 class SaidBefore(TypedDict, total=False):
-    """What a session said before the messages of a call: their number, and the last of them as context."""
+    """The messages of a session before those of a call. count: their number. messages: the last ones, as context."""
 
     count: int
     messages: list[ChatMessage]
@@ -113,7 +113,7 @@ class ReferenceOptions(Scoped, total=False):
 
 
 class ThreadScope(Scoped, total=False):
-    """Options of a call on a thread. agent_id: the calling agent, if the key belongs to several."""
+    """Options of a call on a thread. agent_id: the calling agent, if the key is bound to several."""
 
     agent_id: str
 
@@ -137,7 +137,7 @@ class ThreadPageOptions(ThreadScope, total=False):
 
 
 class TurnListOptions(ThreadScope, total=False):
-    """Options of a list of turns. include_flushed: also those that left the thread."""
+    """Options of a list of turns. include_flushed: return turns that have left the thread, too."""
 
     include_flushed: bool
     after: int
@@ -145,7 +145,7 @@ class TurnListOptions(ThreadScope, total=False):
 
 
 class TurnFields(TypedDict, total=False):
-    """Fields of a turn, besides its role and content. pinned: it is never evicted or flushed."""
+    """Fields of a turn, besides its role and content. pinned: whether to keep it from being evicted or flushed."""
 
     agent_id: str | None
     files: list[str]

@@ -21,7 +21,7 @@ EventKind: TypeAlias = Literal[
 
 
 class WorkflowOptions(Scoped, total=False):
-    """Options of a new workflow. on_end: what becomes of its threads and working items."""
+    """Options of a new workflow. on_end: what becomes of its threads and working items when it ends."""
 
     workflow_id: str | None
     parent_id: str | None
@@ -60,14 +60,14 @@ class StateOptions(Scoped, total=False):
 
 
 class EventListOptions(Scoped, total=False):
-    """Options of a list of events. after: only events above this version."""
+    """Options of a list of events. after: return only events whose version is higher than this."""
 
     after: int
     limit: int
 
 
 class HistoryOptions(Scoped, total=False):
-    """Options of a workflow's history. versions: the newest value of each resource, or all."""
+    """Options of a workflow's history. versions: show only the newest value of each resource, or all values."""
 
     budget: int
     model: str
@@ -99,8 +99,9 @@ class GetOptions(ItemScope, total=False):
 class PutOptions(ItemScope, total=False):
     """Options of `put`.
 
-    index: paths of the texts to search by, such as `title` or `parts[*].text`; False for none; without it, the whole
-    value. ttl_s: seconds to live after the last put, and after a read that refreshes.
+    index: paths of the texts by which a search finds the item, such as `title` or `parts[*].text`; False for none; by
+    default the whole value. ttl_s: the item expires this many seconds after the last put, or the last read with
+    refresh_ttl.
     """
 
     index: Literal[False] | list[str] | None
@@ -108,7 +109,7 @@ class PutOptions(ItemScope, total=False):
 
 
 class ItemSearchOptions(ItemScope, total=False):
-    """Options of a search of items. filter: on members of the values, such as {"size": {"$gt": 3}}."""
+    """Options of a search of items. filter: conditions on members of the values, such as {"size": {"$gt": 3}}."""
 
     query: str | None
     filter: dict[str, Any] | None
@@ -125,7 +126,7 @@ class PathMatch(TypedDict):
 
 
 class PathOptions(ItemScope, total=False):
-    """Options of a list of paths. max_depth: cut longer paths to so many labels."""
+    """Options of a list of paths. max_depth: paths with more labels are cut to this number."""
 
     match: list[PathMatch]
     max_depth: int | None
