@@ -129,7 +129,7 @@ class RemoteBackend:
         return not (await self.client.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
 
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
-        """Write a part of a past session with POST /v1/hooks/session-stop, without `ended`: no to-dos are paused."""
+        """Write a part of a past session by POST /v1/hooks/session-stop with `ended` false: no to-dos are paused."""
         body = {
             "namespace": part.namespace,
             "session_id": part.session_id,

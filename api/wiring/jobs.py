@@ -43,8 +43,8 @@ class BackgroundJob:
 class JobTally:
     """Statistics of one job in this process.
 
-    busy: runs left to another process. done: items handled. ended: Unix time at which the last successful run ended.
-    failing: reason of the current failure; the same reason is logged once.
+    busy: runs that were skipped because another process held the lock. done: items handled. ended: Unix time at which
+    the last successful run ended. failing: reason of the current failure, so that the same reason is logged once only.
     """
 
     runs: int = 0

@@ -44,7 +44,10 @@ class _Login:
 
 
 class Logins:
-    """The current logins. rate: logins and pages count as calls of their keys in it. now: a clock in seconds."""
+    """The current logins. rate: the limit in which logins and pages count as calls of their keys.
+
+    now: a clock in seconds.
+    """
 
     def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys

@@ -155,7 +155,7 @@ class HtmlPage:
 
     @property
     def is_part(self) -> bool:
-        """Whether htmx sent the request, to put the answer into a page that is already shown."""
+        """Whether htmx sent the request, to put the answer into the page that the browser shows already."""
         return self.request.headers.get("hx-request") == "true"
 
     async def show(self, template: str, *, namespace: str | None = None, **context: Any) -> Response[str]:

@@ -23,7 +23,7 @@ from remembrancer_client.answers.memories import UploadAnswer
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with a field. path: like `items[3].importance`; empty for the whole body. got: what was sent."""
+    """What is wrong with a field. path: such as `items[3].importance`; empty for the whole body. got: what was sent."""
 
     path: str
     message: str

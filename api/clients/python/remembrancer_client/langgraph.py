@@ -31,11 +31,11 @@ CONCURRENT = 16
 
 
 class RemembrancerStore(BaseStore):
-    """Keeps LangGraph's items in the namespace of `memory`, where other programs with its key see them, too.
+    """Keeps LangGraph's items in the namespace of `memory`, where other programs with the same key see them, too.
 
-    A batch reads before it writes, and of several puts under one key the last one counts; it is no transaction. Values
-    are JSON of at most 1 MiB. memory: all methods work with a `Remembrancer`, the async ones with an
-    `AsyncRemembrancer`. fields: paths of the texts by which a search with a query finds an item; by default all.
+    A batch is no transaction: it reads before it writes, and of several puts under one key only the last is written.
+    Values are JSON of at most 1 MiB. memory: with a `Remembrancer` all methods work, with an `AsyncRemembrancer` only
+    the async ones. fields: paths of the texts by which a search with a query finds an item; by default all texts.
     """
 
     supports_ttl = True

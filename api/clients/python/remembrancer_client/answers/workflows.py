@@ -9,7 +9,7 @@ from remembrancer_client.answers.memories import Answer
 
 
 class WorkflowsAnswer(Answer, frozen=True):
-    """A page of workflows, latest created first; it may be short. next_cursor: None on the last page only."""
+    """A page of workflows, latest created first; any page may be short. next_cursor: None on the last page only."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
