@@ -26,7 +26,7 @@ from memtypes.search.vectors import DenseVectors
 
 @dataclass(frozen=True, slots=True)
 class ItemPut:
-    """A value to put. index: paths of the texts to find it by; None for the whole value, () for none."""
+    """A value to put. index: paths of the texts by which searches find it; None for the whole value, () for none."""
 
     address: ItemAddress
     value: Any
@@ -87,7 +87,10 @@ class ExportedItem(Model):
 
 @dataclass(slots=True)
 class KeyedItems:
-    """The keyed items of all namespaces. A call is on the items of `scope.agent_id`, or of no agent."""
+    """The keyed items of all namespaces.
+
+    A call reads or changes the items of `scope.agent_id`, or those without an agent.
+    """
 
     store: ItemStore
     embedder: Embedder
@@ -147,7 +150,7 @@ class KeyedItems:
         return np.vstack([embedding.dense for embedding in await self.embedder.embed_documents(texts)])
 
     def _put_time(self) -> datetime:
-        """The current time, later than that of every earlier put here, so that the latest put comes first."""
+        """The current time, but always later than that of the previous put here, so that the latest put comes first."""
         now = self.clock()
         if self._last_put is not None and now <= self._last_put:
             now = self._last_put + timedelta(microseconds=1)

@@ -1,7 +1,7 @@
-"""Writes what clients such as Claude Code report of their running sessions, as the end of a session is written.
+"""Writes what clients such as Claude Code report while a session runs, in the same way as a session sent at its end.
 
-The turns wait in a queue of the live store, so what was acknowledged survives the death of the service. Writing a batch
-twice is harmless: the ids of memories follow from what was said, by whom and when.
+The turns wait in a queue of the live store, so acknowledged turns survive a crash of the service. Writing a batch twice
+is harmless: the id of a memory is derived from what was said, by whom and when.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CapturedTurnWriter(EvictedTurnWriter):
         self._guard = guard
 
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """The ids of the memories that the turns of `batch` became; none for turns that are not worth keeping.
+        """Write the turns of `batch` as memories; return their ids. Turns that are not worth keeping become none.
 
         Raises Unavailable or Overloaded, or RemembrancerError if a message could not be stored.
         """

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EvictedTurnCounts:
-    """Number of batches stored, left queued, set aside, and queued again (recalled); field names are metric labels."""
+    """Batches stored (kept), left queued (postponed), set aside, queued again (recalled). Names are metric labels."""
 
     kept: int = 0
     postponed: int = 0
@@ -116,7 +116,8 @@ class EvictedTurnWriter:
     async def persist_all(self) -> int:
         """Write the waiting batches of all namespaces; return the number of memories.
 
-        Batches that were set aside are queued again first: all in the first call, later those whose pause ended.
+        Batches that were set aside are queued again first: in the first call all of them, in later calls those whose
+        pause has ended.
         """
         self.counts.recalled += await self.store.requeue(to_utc(self._clock()) if self._started else None)
         self._started = True
@@ -126,7 +127,8 @@ class EvictedTurnWriter:
     async def turns(self, scope: Scope, thread_id: str) -> list[LeftTurn]:
         """The turns that left the thread, in order: waiting, set aside or stored as memories.
 
-        To miss no turn, read the thread itself before: turns go from the thread to the queue, and then to memories.
+        Read the thread itself before calling this, or a turn may be missed: turns move from the thread to the queue,
+        and then to memories.
         """
         backlog = await self.store.backlog(scope, thread_id)
         pending = await self.store.pending(scope, backlog.waiting) if backlog.waiting else []

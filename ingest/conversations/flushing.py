@@ -40,7 +40,7 @@ class FlushRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What a flush removed. flushed: number of turns. tokens_*: of the thread. memory_ids: made of the turns."""
+    """What a flush did. flushed: number of turns removed. tokens_*: of the thread. memory_ids: made of the turns."""
 
     flushed: int
     tokens_before: int
@@ -92,7 +92,7 @@ class FlushPlan:
         return turns_to_flush(self.settings, content.turns, content.used, goal)
 
     def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
-        """Token limit of the summary of `turns`: by the settings, but at most half of the tokens that it replaces."""
+        """Token limit of the summary: the least of the set limit, half of what it replaces and a part of the target."""
         replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
         limit = min(self.settings.summary_tokens, replaced // 2)
         if self.limits.tokens is None:

@@ -49,7 +49,7 @@ class PolicyLookup:
     ttl_s: float = 3 * 3_600.0
 
     def requested(self, resource: str | None) -> ThreadPolicy:
-        """The policy for `resource` of a new request. Raises InvalidRequest if the policy file does not define it."""
+        """The policy for the `resource` of a request. Raises InvalidRequest if the policy file does not define it."""
         policies = self.policies.threads
         if resource is None or not policies:
             return _DEFAULT
@@ -69,7 +69,7 @@ class PolicyLookup:
     def limits(self, policy: ThreadPolicy) -> ThreadLimits:
         """The limits of a policy; for tokens, the smaller of its maximum and its share of the model's window.
 
-        The share is reduced by the margin of a model whose own tokenizer is not available.
+        If the model's own tokenizer is not available, the share is reduced by the model's margin.
         """
         share = self.window_share(policy)
         if share is not None and policy.model is not None:
@@ -110,10 +110,10 @@ class PolicyLookup:
     def access(self, scope: Scope, resource: str | None, key: str | None) -> AccessMode | None:
         """How the agent of `scope` may use a thread of `resource` and `key`; None if not at all.
 
-        An agent in the policy file may use the resources that it refers to, each in the mode given there. A resource
-        that some agents refer to is closed to all others. A scope that is bound to agents may use nothing else; where
-        the key of a resource contains the agent's id, it may use only its own agent's threads. A scope with neither an
-        agent nor such a bound may use everything.
+        Of the resources, an agent in the policy file may use only those that it refers to, in the mode given there.
+        Other agents may not use a resource that some agent refers to. A scope that is bound to agents may use nothing
+        but what its agent refers to; where the keys of a resource contain the agent's id, only the threads of its own
+        agent. A scope without an agent may use everything, unless it is bound.
         """
         agents, agent_id, bound = self.policies.agents, scope.agent_id, bool(scope.agents)
         if agent_id is None:
@@ -140,7 +140,7 @@ class PolicyLookup:
 
 @contextmanager
 def time_limit(seconds: float, operation: str) -> Iterator[None]:
-    """Cancel the block after `seconds`, the policy's lock time, and raise Unavailable. operation: for the message."""
+    """Cancel the block after `seconds` and raise Unavailable. operation: its name in the message."""
     try:
         with anyio.fail_after(seconds):
             yield

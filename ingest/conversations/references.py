@@ -25,10 +25,10 @@ class AgentThread:
 
 
 async def threads_of_agent(threads: Threads, scope: Scope, variables: JsonObject) -> list[AgentThread]:
-    """The existing threads of the scope's agent, in the order of its references; none without agents in the file.
+    """The existing threads of the scope's agent, in the order of its references; none if the file has no agents.
 
-    A reference without a key means the last used thread of its resource that the agent opened. Raises InvalidRequest
-    for an agent that the file does not have, and for a key that does not resolve with `variables`.
+    A reference without a key stands for the most recently used thread that the agent opened for that resource. Raises
+    InvalidRequest for an agent that the file does not have, and for a key that does not resolve with `variables`.
     """
     agent_id = scope.agent_id
     if agent_id is None or not threads.policies.policies.agents:

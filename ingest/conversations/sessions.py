@@ -1,7 +1,8 @@
 """Writes the messages of a session. Each gets its own status; sending the session again stores only what is missing.
 
-A message becomes one memory, of the type that it reads like, unless it is noise. A sentence of another type becomes a
-memory of its own. The source of a memory is the message's position in the session, so a repeated session adds nothing.
+Unless it is noise, a message becomes one memory, of the type that it reads like. A sentence in it that is of another
+type becomes a memory of its own. The source of a memory is the message's position in the session, so a repeated session
+adds nothing.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ class SessionMessage(Model):
 
 
 class SaidBefore(Model):
-    """The messages of a session before those of this call, for a session that is sent in several calls.
+    """The earlier messages of a session that is sent in several calls.
 
-    count: number of all earlier messages, which is the position of the next one. messages: the last of them, oldest
-    first; they are read as context and not written.
+    count: number of all earlier messages, which is the position of the next one. messages: the last earlier messages,
+    oldest first; they are read as context and not written.
     """
 
     count: Whole = Field(default=0, ge=0)
@@ -70,7 +71,7 @@ NOTHING_BEFORE = SaidBefore()
 
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
-    """How a message ended. ids, types: of its memories. reason: why it was rejected, merged or changed, or failed."""
+    """What became of a message. ids, types: of its memories. reason: why it was rejected, merged, changed or failed."""
 
     status: WriteStatus
     reason: str | None = None
@@ -143,8 +144,8 @@ def _refusal(content: str) -> MessageOutcome | None:
 class _Session:
     """Turns the messages of one session into submissions; the messages of one day are judged as one conversation.
 
-    messages: role and text of each. typical: median number of characters of those with text. first: position of the
-    first message in the session.
+    messages: role and text of each message. typical: median number of characters of the messages that have text. first:
+    position in the session of the first of `messages`.
     """
 
     id: str
@@ -181,7 +182,7 @@ class _Session:
         return submissions
 
     def _submissions(self, index: int, message: SessionMessage, rest: str) -> Iterator[Submission]:
-        """Submissions of the message (in pieces if it is too long for one memory) and of each of several sentences."""
+        """A submission for the message (in pieces if too long for one memory), and for its parts if it is reviewed."""
         fields = {
             "session_id": self.id,
             "created_at": _as_utc(message.timestamp),
@@ -225,7 +226,7 @@ def _pieces(content: str) -> Iterator[str]:
 
 
 def _parts(content: str) -> list[str]:
-    """The sentences of `content` if it has several, and the reasons given in its questions; none for a document."""
+    """The sentences of `content` if several, and the reasons given in its questions; [] if there are too many."""
     sentences = [sentence for sentence in sentences_in(content) if len(sentence) >= MIN_PART]
     if len(sentences) > MAX_PARTS:
         return []
@@ -234,7 +235,7 @@ def _parts(content: str) -> list[str]:
 
 
 def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
-    """The outcome of a message, made of the outcomes of its memories: first the whole message, then its parts."""
+    """A message's outcome. outcomes: of the whole message, then of its parts. cut: whether recalled text was cut."""
     whole, *rest = outcomes
     parts = [outcome for outcome in rest if outcome.reason != NO_PART]
     status = min((outcome.status for outcome in (whole, *parts)), key=_ORDER.index)

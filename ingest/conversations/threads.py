@@ -51,7 +51,8 @@ _CACHED_PLACES = 100_000
 class OpenRequest(Model):
     """A thread to create or to find by its resource and key. variables: values for the key's template.
 
-    workflow_id: the workflow that it belongs to. It ends with the workflow, unless the workflow keeps its threads.
+    workflow_id: the workflow that the thread belongs to. The thread ends with it, unless the workflow keeps its
+    threads.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
@@ -86,7 +87,7 @@ class TurnResult:
 
 @dataclass(frozen=True, slots=True)
 class ThreadChain(Generic[_ThreadT]):
-    """A thread and its ancestors that can be read, oldest first. gap: whether one has expired or may not be read."""
+    """A thread and its readable ancestors, oldest first. gap: whether an ancestor has expired or may not be read."""
 
     threads: tuple[_ThreadT, ...]
     gap: bool
@@ -112,7 +113,7 @@ class Threads:
         return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
-        """The thread with the request's resource and key, created if there is none; a new thread without a key."""
+        """The thread with the request's resource and key, created if there is none. Without a key, a new thread."""
         policy = self.policies.requested(request.resource)
         key = thread_key(request.key or policy.key, request)
         scope = replace(scope, agent_id=scope.agent_id or request.agent_id)
@@ -222,7 +223,7 @@ class Threads:
     async def turns(self, scope: Scope, thread_id: str, *, include_flushed: bool) -> list[LeftTurn | Turn]:
         """The turns of the thread, in order; with `include_flushed` also those that have left it.
 
-        Those that have left it can be read after the thread itself is gone.
+        Turns that have left the thread can be read even after the thread itself is gone.
         """
         try:
             live = {turn.index: turn for turn in (await self.store.read(scope, thread_id)).turns}
@@ -250,7 +251,7 @@ class Threads:
             return await self.store.clear(scope, thread_id, backup_id), backup_id
 
     async def end(self, scope: Scope, thread_ids: Sequence[str], *, flush: bool) -> int:
-        """Delete threads, and store their turns as memories if `flush`; return how many of them still existed."""
+        """Delete threads, and store their turns as memories if `flush`; return how many threads still existed."""
         ended = 0
         for thread_id in thread_ids:
             try:
@@ -263,7 +264,7 @@ class Threads:
         return ended
 
     async def expire(self) -> int:
-        """Store as memories the turns that left threads of any namespace, by expiry too. Returns how many memories."""
+        """Write as memories all turns of expired threads and all queued turns, of every namespace; return how many."""
         await self.store.queue_expired()
         return await self.evicted_turns.persist_all()
 
@@ -295,13 +296,17 @@ class Threads:
             counts.evicted += appended.evicted
 
     async def _flushes(self, scope: Scope, policy: ThreadPolicy, workflow_id: str | None) -> bool:
-        """Whether the turns of a thread become memories when it expires: unless its policy or workflow drops them."""
+        """Whether the turns of a thread become memories when it expires; not if its policy or workflow drops them."""
         if policy.type is PolicyType.BUFFER or workflow_id is None:
             return policy.type is not PolicyType.BUFFER
         return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
-        """Add a thread to its workflow. If that is gone or ended, delete a new thread; raises NotFound or Conflict."""
+        """Add a thread to its workflow.
+
+        Raises NotFound or Conflict if the workflow is gone or has ended; a thread that was just created is then
+        deleted.
+        """
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)
         except (NotFound, Conflict):
@@ -330,9 +335,9 @@ class Threads:
     async def _chain(
         self, scope: Scope, last: _ThreadT, ancestors: Sequence[str], read: Callable[[str], Awaitable[_ThreadT]]
     ) -> ThreadChain[_ThreadT]:
-        """The chain of the `ancestors` that `read` returns, and `last`.
+        """The chain of `ancestors`, each read with `read`, and `last`.
 
-        Those that have expired, or that the scope's agent may not read, are left out.
+        Ancestors that have expired, or that the scope's agent may not read, are left out.
         """
 
         async def read_if_there(thread_id: str) -> _ThreadT | None:

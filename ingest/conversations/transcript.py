@@ -1,4 +1,4 @@
-"""Makes memories of the turns that leave a thread, and the same turns of these memories again."""
+"""Makes memories from the turns that leave a thread, and reads these turns back from the memories."""
 
 from __future__ import annotations
 
@@ -48,14 +48,15 @@ def draft_of_turns(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
 
 
 def memories_of_thread(thread_id: str) -> Listing:
-    """The listing of the memories that turns of the thread became."""
+    """Selects the memories that were made from turns of the thread."""
     return Listing((MemoryType.EPISODIC,), Compare("tags", Op.EQ, _thread_tag(thread_id)), limit=500)
 
 
 def turns_of(memory: Memory) -> Iterator[Turn]:
     """The turns from which `draft_of_turns` made `memory`; for an edited memory, with the texts from before the edit.
 
-    Redaction may have changed lengths since; a text then ends at the start of a turn that is nearest to its old end.
+    Redaction may have changed the length of a turn since, so each turn ends where a next one begins, at the place
+    nearest to its recorded end.
     """
     if not isinstance(memory, Episodic) or not memory.turns or memory.source is None:
         return
@@ -87,7 +88,7 @@ def split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
 
 
 def _fields(turn: Turn) -> Any:
-    """The fields of a `SpokenTurn`."""
+    """`turn` as the fields of a `SpokenTurn`: with the length of its content instead of the content."""
     fields = json.loads(turn.to_json())
     characters = len(fields.pop("content"))
     return {**fields, "index": turn.index, "characters": characters}
@@ -106,7 +107,7 @@ def _thread_tag(thread_id: str) -> str:
 
 
 def _nearest(content: str, text: str, start: int, expected: int) -> int:
-    """Where `text` is found in `content` after `start`, nearest to `expected`; the end of `content` if it is not."""
+    """The position of `text` in `content`, from `start` on, that is nearest to `expected`; the end if there is none."""
     before, after = content.rfind(text, start, expected + len(text)), content.find(text, expected)
     places = [place for place in (before, after) if place >= 0]
     return min(places, key=lambda place: abs(place - expected), default=len(content))

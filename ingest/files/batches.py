@@ -27,7 +27,8 @@ BATCH_CHARS = 4 * 1024 * 1024
 class ItemBatch:
     """Rows `first` to `end` (exclusive) of a file.
 
-    items: one per valid row. places: file and line of each item. problems: the invalid rows. size: content characters.
+    items: one per valid row. places: file and line of each item. problems: the invalid rows. size: number of characters
+    of content.
     """
 
     first: int
@@ -69,7 +70,10 @@ def read_batches(
     *,
     strict: bool = False,
 ) -> Iterator[ItemBatch]:
-    """`readings` in batches, without rows in the `finished` spans (first, end). strict: a bad row ends its batch."""
+    """Group `readings` into batches.
+
+    finished: spans of row numbers to leave out, as (first, end) with `end` exclusive. strict: a bad row ends its batch.
+    """
     batch: ItemBatch | None = None
     for row, reading in enumerate(readings):
         is_finished = any(first <= row < end for first, end in finished)

@@ -1,12 +1,13 @@
-"""The journals of imports, so that an interrupted one continues where it stopped.
+"""The journals of imports, so that an interrupted import continues where it stopped.
 
-Of files with rows: one file per import (its destination, paths and options), and one JSON line per finished batch:
-which rows of which file, how they ended, and the problems of those that were not stored. A line is written and synced
-only after its batch was read back from the store. A batch that was stored but not recorded is sent again, which the
-deterministic ids make harmless. A torn last line is cut off. An import that ends without failures deletes its journal.
+Imports of files with rows have one journal per import (that is, per destination, paths and options). It has a JSON line
+for each finished batch: which rows of which file, how they ended, and the problems of those that were not stored. A
+line is written and synced only after its batch was read back from the store. A batch that was stored but not recorded
+is sent again; that is harmless, because ids are deterministic. A torn last line is cut off. An import that ends without
+failures deletes its journal.
 
-Of sessions: one file per destination that stays, with the keys of all messages that were sent. So an import sends what
-is new, wherever a message is found again, and what was forgotten since does not come back.
+Imports of sessions have one journal per destination, which is kept. It lists the keys of all messages that were sent.
+So an import sends only new messages, wherever they are found, and memories that were forgotten since do not come back.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class ImportJournal:
             return cls(path, _read(path))
 
     def finished(self, file: str | None) -> list[FinishedRows]:
-        """The journal's entries for the file whose `file_identity` is `file`; none for None."""
+        """The journal's entries for the file whose `file_identity` is `file`; none if `file` is None."""
         return [] if file is None else [rows for rows in self.entries if rows.file == file]
 
     def add(self, rows: FinishedRows) -> None:

@@ -1,4 +1,4 @@
-"""Where programs keep the past: the files of each source of an import, below a path or in the usual places."""
+"""Finds the files in which programs keep past sessions, memories and notes: below a path or in their usual places."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BEGINNING = 64 * 1024
 
 
 class PastSource(StrEnum):
-    """The programs whose past can be imported."""
+    """The programs whose past sessions, memories or notes can be imported."""
 
     CLAUDE_CODE = "claude-code"
     CODEX = "codex"
@@ -58,7 +58,7 @@ _MAX_LINES = 100
 
 @dataclass(frozen=True, slots=True)
 class MemoryFiles:
-    """Files of one format whose rows become memories. folder: of the project that they belong to; None for none."""
+    """Files of one format whose rows become memories. folder: that of their project; None if they belong to none."""
 
     folder: str | None
     paths: tuple[str, ...]
@@ -87,7 +87,7 @@ class Places:
         return Path(named).expanduser() if named else self.home / name
 
     def session_files(self, source: PastSource, path: Path | None) -> list[SessionFile]:
-        """The files with sessions of `source` at `path`, or in the usual places without one.
+        """The files with sessions of `source` at `path`, or in the usual places if `path` is None.
 
         Raises InvalidRequest for a path that does not exist.
         """
@@ -100,9 +100,9 @@ class Places:
         return [_rollout(each) for each in _codex_files(path or self.codex())]
 
     def memory_files(self, source: PastSource, path: Path | None) -> list[MemoryFiles]:
-        """The files with memories or notes of `source` at `path`, or in the usual places without one.
+        """The files with memories or notes of `source` at `path`, or in the usual places if `path` is None.
 
-        Raises InvalidRequest for a path that does not exist, and without one for a source that has no usual place.
+        Raises InvalidRequest if `path` does not exist, or if it is None and the source has no usual place.
         """
         if path is not None and not path.exists():
             raise InvalidRequest(f"there is no file or folder {path}", path="path", got=str(path))
@@ -156,7 +156,7 @@ class Places:
 
 
 def _claude_code_files(path: Path) -> Iterator[Path]:
-    """Transcripts at `path`: one file, a project's folder, or the folder of all; without those of subagents."""
+    """The transcripts at `path` (a file, a project's folder, or Claude Code's folder), except those of subagents."""
     if path.is_file():
         yield path
         return
@@ -174,7 +174,7 @@ def _codex_files(path: Path) -> Iterator[Path]:
 
 
 def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
-    """Those of `files` that exist: instructions (each section becomes a procedure) apart from other notes."""
+    """The `files` that exist, in two groups: instructions, whose sections become procedures, and other notes."""
     existing = [file for file in files if file.is_file()]
     instructions = tuple(str(file) for file in existing if file.name.lower() in _INSTRUCTIONS)
     notes = tuple(str(file) for file in existing if file.name.lower() not in _INSTRUCTIONS)
@@ -186,7 +186,7 @@ def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
 
 
 def _claude_project(folder: Path) -> str | None:
-    """The folder of the project whose transcripts are in `folder`, as the first of them names it."""
+    """The working folder of the project whose transcripts are in `folder`, from the first transcript that names one."""
     for transcript in sorted(folder.glob("*.jsonl")):
         with suppress(OSError), transcript.open("rb") as stream:
             for line in islice(stream, _MAX_LINES):
@@ -210,7 +210,7 @@ def _files(root: Path, *endings: str) -> Iterator[Path]:
 
 
 def _downloads(home: Path) -> Iterator[Path]:
-    """Files that may be exports of chats in the folder for downloads."""
+    """Files in the downloads folder that may be exports of chats."""
     for path in sorted((home / "Downloads").glob("*")):
         if path.is_file() and (path.suffix == ".zip" or path.name.startswith(CONVERSATIONS)):
             yield path
@@ -225,7 +225,7 @@ def _chat_files(form: Format, paths: Iterable[Path]) -> Iterator[ChatFile]:
 
 
 def _chat_format(path: Path) -> Format | None:
-    """The chat program that the export at `path` is of; None if it is no such export or can't be read."""
+    """The chat program that wrote the export at `path`; None if it is no such export or can't be read."""
     try:
         with export_streams(path) as streams:
             for name, opened in streams:

@@ -39,9 +39,9 @@ class RowProblem:
 class ImportReport:
     """The counts of an import, added up while it runs.
 
-    types: stored memories by type. problems: bad rows; omitted: how many more there are. resumed: rows that an earlier,
-    interrupted run had finished. skipped: files in folders whose format is unknown. stopped: why the import ended
-    before the last row, if it did.
+    types: stored memories by type. problems: the first bad rows. omitted: number of further bad rows. resumed: rows
+    that an earlier, interrupted run had finished. skipped: files in folders whose format is unknown. stopped: why the
+    import ended before the last row, if it did.
     """
 
     skipped: tuple[str, ...] = ()
@@ -87,10 +87,10 @@ class ImportReport:
 class SessionReport:
     """How the messages of an import of sessions ended, added up while it runs.
 
-    counts: messages by status. types: memories that were stored, by type. reasons: of messages that were rejected or
-    failed, by status. earlier: messages that an earlier import had sent. left_out: what became no message, by
-    reason. namespaces: messages sent to each. problems: files and sessions that could not be read or sent.
-    stopped: why the import ended before the last message, if it did.
+    counts: messages by status. types: memories that were stored, by type. reasons: counts of the reasons why messages
+    were rejected or failed, by status. earlier: messages that an earlier import had sent. left_out: counts of what did
+    not become a message, by reason. namespaces: messages sent to each. problems: files and sessions that could not be
+    read or sent. stopped: why the import ended before the last message, if it did.
     """
 
     counts: Counter[WriteStatus] = field(default_factory=Counter)
@@ -142,7 +142,7 @@ class SessionReport:
 
 
 def _in_general(reason: str | None) -> str:
-    """A reason without the figures of one message, so that equal reasons are counted together."""
+    """`reason` without the figures and details of one message, so that equal reasons are counted together."""
     return _FIGURES.sub("…", _DETAIL.sub("", reason)) if reason else "no reason was given"
 
 

@@ -53,9 +53,9 @@ _COMMON_FIELDS = {*_FIELDS, "review"}.difference(*(memory_class.own_fields for m
 class RowOptions:
     """How rows become items.
 
-    type, session_id, agent_id: for rows that have none; a row without any type is classified. mapping: foreign field
-    names to ours, which may be metadata.KEY. extra_to_metadata: put fields that no memory has into metadata instead of
-    rejecting the row.
+    type, session_id, agent_id: for rows that have none; a row without any type is classified. mapping: from names in
+    the file to fields of memories or metadata.KEY. extra_to_metadata: put fields that no memory has into metadata
+    instead of rejecting the row.
     """
 
     type: MemoryType | None = None

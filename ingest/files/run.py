@@ -56,9 +56,9 @@ class ImportRequest:
     """What to import and how.
 
     paths: files, folders, or - for stdin. destination: names the store; with the namespace it distinguishes the
-    journals of imports. rows: how rows become items. format: None goes by the files' names, with by_content by their
-    contents first. strict: stop at the first bad row. journal: the directory for it; None has none, so an interrupted
-    import starts from the beginning.
+    journals of imports. rows: how rows become items. format: of all files; None detects it by their names, or with
+    by_content first by their contents. strict: stop at the first bad row. journal: its directory; if None, there is no
+    journal and an interrupted import starts from the beginning.
     """
 
     paths: tuple[str, ...]
@@ -170,8 +170,8 @@ def _problems(batch: ItemBatch, outcomes: Sequence[WriteOutcome]) -> list[RowPro
 async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     """Write `items` to `sink`; return one outcome per item, in order: failed, with the reason, if it was not delivered.
 
-    A full or absent store is retried a few times: writing the same items twice is harmless. A batch refused as invalid
-    is not stored in any part, so it is halved until the invalid item is alone.
+    If the store is full or unavailable, the write is retried a few times: writing the same items twice is harmless.
+    Nothing of a batch that is refused as invalid has been stored, so it is halved until the invalid item is alone.
     """
     if not items:
         return []

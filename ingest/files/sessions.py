@@ -1,7 +1,8 @@
-"""Import past sessions: each message that was not sent before goes through the same capture as those of live sessions.
+"""Import past sessions: each message that was not sent before is captured as messages of live sessions are.
 
-A session is sent in parts, each with what was said before it. The keys of a part are in the journal once the part is
-stored; a part that was stored but not noted is sent again, which adds nothing. Knows no store and no command line.
+A session is sent in parts, each with what was said before it. Once a part is stored, the keys of its messages are
+written to the journal; a part that was stored but not recorded is sent again, which adds nothing. Knows no store and no
+command line.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Destination:
     only: str | None = None
 
     def of(self, folder: str | None) -> tuple[str | None, str]:
-        """The namespace of what belongs to the project of `folder`; None with the reason if it is not imported."""
+        """The namespace for sessions that ran in `folder`, and ""; or None and the reason why they are not imported."""
         project = None
         if folder is not None and (self.fixed is None or self.only is not None):
             with suppress(InvalidRequest):  # a folder that names no project
@@ -100,7 +101,7 @@ class Destination:
 
 @dataclass(slots=True)
 class NamespacePlan:
-    """What an import finds for one namespace. new: messages not sent yet. first, last: times; "" if unknown."""
+    """What an import finds for one namespace. new: number of unsent messages. first, last: times; "" if unknown."""
 
     sessions: int = 0
     messages: int = 0
@@ -119,9 +120,9 @@ class NamespacePlan:
 
 @dataclass(slots=True)
 class SessionPlan:
-    """What an import would take. files: with new messages, the oldest first. read: number of all files.
+    """What an import would send. files: those with new messages, oldest first. read: number of files that were read.
 
-    left_out: what it would not take, by reason. states: of the files before they were read.
+    left_out: counts of what would not be sent, by reason. states: the state of each file before it was read.
     """
 
     namespaces: dict[str, NamespacePlan] = field(default_factory=dict)
@@ -166,7 +167,7 @@ class SessionImport:
         return plan
 
     def _add_to_plan(self, plan: SessionPlan, sessions: Sequence[PastSession]) -> tuple[list[str], int]:
-        """Add the sessions of a file to `plan`. Returns their times, and how many of their messages are new."""
+        """Add the sessions of a file to `plan`. Returns the times and the number of new messages of these sessions."""
         all_times: list[str] = []
         total = 0
         for session in sessions:
@@ -182,10 +183,10 @@ class SessionImport:
         return all_times, total
 
     async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
-        """Forget messages sent to namespaces that are empty now, as in a new store. Returns whether there were any.
+        """Forget that messages were sent to namespaces that are now empty, as in a new store. Returns whether any were.
 
-        After another plan they are sent again. is_empty: whether a namespace has no memories; its errors are
-        raised, so a service that is away or refuses the key is noticed before anything is sent.
+        The next plan then has them again. is_empty: whether a namespace has no memories; its errors are raised, so a
+        service that is away or refuses the key is noticed before anything is sent.
         """
         empty = {name for name in plan.namespaces if await is_empty(name)}
         lost = [name for name in empty if plan.namespaces[name].new < plan.namespaces[name].messages]
@@ -194,7 +195,7 @@ class SessionImport:
         return bool(lost)
 
     async def run(self, plan: SessionPlan) -> SessionReport:
-        """Send what the plan found. Returns the report, even if an error stops the import before the end."""
+        """Send the new messages of the plan's files. Returns the report, even if an error stops the import early."""
         started = anyio.current_time()
         self.report.left_out.update(plan.left_out)
         self.report.problems += plan.problems
@@ -258,7 +259,7 @@ class SessionImport:
         self.progress.advance(self.report.sent, self.report.sent)
 
     async def _write_patiently(self, part: SessionPart) -> list[MessageOutcome]:
-        """The outcomes of the messages; those that failed, perhaps for the moment, are sent once more with the part."""
+        """Send a part, up to `_ATTEMPTS` times while some of its messages fail; return the outcomes of the messages."""
         outcomes = list(await self._write(part))
         for _ in range(_ATTEMPTS - 1):
             if all(outcome.status is not WriteStatus.FAILED for outcome in outcomes):
@@ -289,7 +290,7 @@ class SessionImport:
 def parts_of(
     namespace: str, session: PastSession, unsent: Sequence[tuple[int, PastMessage]]
 ) -> Iterator[tuple[SessionPart, list[PastMessage]]]:
-    """The unsent messages of a session in parts of consecutive ones, each with what was said before."""
+    """The unsent messages of a session, in parts of consecutive messages, each with what was said before the part."""
     run: list[tuple[int, PastMessage]] = []
     size = 0
     for position, message in unsent:
@@ -322,10 +323,10 @@ async def follow(
     said: Callable[[int], None],
     poll_s: float = POLL_S,
 ) -> None:
-    """Send what is added to the files that `find` names, also to new ones, until cancelled or stopped.
+    """Send what is added to the files that `find` returns, also to new files, until cancelled or stopped.
 
-    states: of files that were read. said: called with the number of messages of each look that sent some. Files that
-    did not change are not opened, and of those that grow only what is new is read.
+    states: of the files that were already read. said: called after each look at the files that sent messages, with
+    their number. Files that did not change are not opened; of files that grew, only the new lines are read.
     """
     seen = dict(states)
     active: dict[Path, SessionFile] = {}

@@ -1,8 +1,8 @@
 """Finds facts that a newer fact replaces or contests because it gives another value for the same thing. Pure.
 
-`identity.judgement` compares the texts; here times, kinds, scopes and concepts decide which facts it may compare. Facts
-of other tags, or with other words under the same metadata key, are about something else. Another agent, or other
-metadata, never replaces a fact, but may contest it.
+`identity.judgement` compares the texts; this module decides by times, kinds, scopes and concepts which facts are
+compared. Facts with conflicting tags, or with different words under the same metadata key, are about different things.
+A fact of another agent, or with other metadata, never replaces a fact, but may contest it.
 
 A replaced fact is ended, never removed: it keeps its text, and `as_of` an earlier time still finds it. Contested facts
 both stay, linked to each other. A fact that arrives late takes its place in time between the stored ones, and may have
@@ -75,7 +75,7 @@ class Timeline:
             self._contest(newer, {known: one for known, one in verdicts.items() if one.relation is Relation.CONTESTS})
 
     def _contest(self, newer: Memory, verdicts: Mapping[str, Verdict]) -> None:
-        """Link `newer` and the facts with the strongest of `verdicts` as contested by each other."""
+        """Mark `newer` and the facts with the strongest of `verdicts` as contested by each other."""
         strongest = sorted(verdicts, key=lambda known: (-verdicts[known].strength, known))[:MAX_CONTESTED]
         for known in strongest:
             self.states.contest(newer.id, known, CONTESTED, round(verdicts[known].strength, 3))
@@ -115,7 +115,10 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbou
 
 
 def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
-    """Decide anew which of `others` the fact replaces or contests, as if stated now; older ones end where it begins."""
+    """Decide anew which of `others` the fact replaces or contests, as if it were stated now.
+
+    An older fact that it replaces ends when this fact begins.
+    """
     fact = states.memories[fact_id]
     near = [Neighbour(other, None) for other in others]
     Timeline(states.now, states).add(fact.model_copy(update={"valid_from": states.now}), near)
@@ -143,7 +146,7 @@ def _is_scope(value: object) -> bool:
 
 
 def _has_same_source(newer: Memory, older: Memory) -> bool:
-    """Whether both facts come from the same agent and agree in what metadata they share."""
+    """Whether both facts come from the same agent and have equal values for every metadata key that both have."""
     shared = newer.metadata.keys() & older.metadata.keys()
     return newer.agent_id == older.agent_id and all(newer.metadata[key] == older.metadata[key] for key in shared)
 
@@ -151,7 +154,8 @@ def _has_same_source(newer: Memory, older: Memory) -> bool:
 def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """Whether the times and kinds of both facts allow `newer` to replace `old`; their texts are not compared.
 
-    A fact that has ended is replaced only by one that begins before its end and arrived late.
+    A fact that was replaced before can be replaced again by one that begins before its end, which then arrived late. A
+    fact that ended otherwise is never replaced.
     """
     if old.id == newer.id or old.pinned or old.valid_from > newer.valid_from:
         return False
@@ -163,7 +167,7 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
 
 
 def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
-    """Ids of the facts that each of `memories` links to as contradicted, by its own id; only facts with such links."""
+    """By the id of each fact in `memories` that has links `contradicts`: the ids that these links name."""
     return {
         memory.id: ids
         for memory in memories

@@ -76,9 +76,9 @@ class PlannedWrite:
 class WritePlan:
     """What to write to the store for a list of arriving memories.
 
-    inserts: new memories by id. sources: by the same ids, the index of the arriving memory that is stored. merged: the
-    stored memories that merges change, by id. patches: changed payload fields by id. writes: how each arriving memory
-    ends, in order.
+    inserts: new memories by id. sources: for each of these ids, the index of the arriving memory. merged: stored
+    memories as changed by merges, by id. patches: their changed payload fields, by id. writes: what happens to each
+    arriving memory, in order.
     """
 
     inserts: dict[str, Memory] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class WritePlan:
         self.writes.append(PlannedWrite(memory.id))
 
     def merge(self, known: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
-        """Plan to change `fields` of a stored or planned memory; returns it with those that change."""
+        """Plan to set `fields` of a stored or planned memory; returns the memory with its changes."""
         changed = changed_fields(known, known.model_copy(update=fields))
         self.writes.append(PlannedWrite(known.id, reason, changed))
         if not changed:
@@ -110,7 +110,7 @@ class WritePlan:
 
 
 def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> WritePlan:
-    """Decide for each of `arriving` whether to store or merge it. stored: the store's memories with their ids."""
+    """Decide for each of `arriving` whether to store or merge it. stored: the memories in the store with these ids."""
     plan = WritePlan()
     current = dict(stored)
     resent = {memory.id for memory in arriving if memory.id in stored and _is_sent_again(stored[memory.id], memory)}
@@ -205,7 +205,7 @@ def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> boo
 
 
 def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `known` was replaced and `again` changes nothing: it is older, or arrives with the fact that replaced it.
+    """Whether `again` leaves `known` replaced: it is older than the fact that replaced `known`, or arrives with it.
 
     So a batch that is sent again ends as it did the first time.
     """
@@ -215,9 +215,10 @@ def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> b
 
 
 def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours) -> dict[int, Memory]:
-    """The memory that each rewording in `arriving` repeats, by its index.
+    """For each rewording in `arriving`, by its index, the memory that it repeats.
 
-    stored: memories in the store with ids of `arriving`, which are no rewordings. neighbours: candidates by index.
+    stored: memories in the store with ids of `arriving`; an arriving memory with such an id is no rewording.
+    neighbours: candidates for each arriving memory, by its index.
     """
     ids = {memory.id for memory in arriving}
     near = {memory.id: memory for memory in _close_neighbours(neighbours) if memory.id not in ids}
@@ -236,7 +237,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The event in `near` that `memory` repeats despite another day, or the intention despite another hour; or None."""
+    """The event in `near` that `memory` repeats on another day, or the intention that it repeats with another hour."""
     if memory.type not in (MemoryType.EPISODIC, MemoryType.PROSPECTIVE):
         return None
     again = _is_sent_again if memory.type is MemoryType.EPISODIC else _said_once
@@ -251,7 +252,7 @@ def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
 
 
 def _is_sent_again(memory: Memory, other: Memory) -> bool:
-    """Whether `other`, of the same content as `memory`, adds no evidence: a repeated write, or one message twice."""
+    """Whether `other`, which has the content of `memory`, adds no evidence: the same write or message, sent twice."""
     return same_place(memory, other) or _said_once(memory, other)
 
 

@@ -1,7 +1,7 @@
 """Evidence on how two statements relate: what they share, what differs, where, and of which kind. Pure.
 
 A text is split into words, each with a kind by its form: number, time, name or plain word. Two texts are aligned by
-their stems. The features say how much of each text the other has, whether they have the same form but for one part,
+their stems. The features say how much of each text is also in the other, whether the texts differ in one part only,
 which kinds of value were exchanged, and whether the words before the verb, which name the subject, are the same.
 """
 
@@ -60,9 +60,9 @@ _stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A text as words. lower: without case and possessive. stems: of these. kinds: of each word.
+    """A text as words. lower: words without case and possessive 's. stems: stems of these. kinds: kind of each word.
 
-    verb: position of the verb. states: whether there is a frequent verb; without one it may be a title.
+    verb: position of the verb. states: whether the text has a frequent verb; a text without one may be a title.
     """
 
     lower: tuple[str, ...]
@@ -112,7 +112,7 @@ def _kind(word: str, at: int) -> str:
 
 
 def features(newer: Statement, older: Statement, cosine: float, telling: float) -> dict[str, float]:
-    """The evidence on two statements, by name. telling: how much the newer sounds like one that tells of a change."""
+    """The evidence on two statements, by name. telling: how much the newer sounds like the report of a change."""
     in_older, in_newer = _matches(newer.stems, older.stems), _matches(older.stems, newer.stems)
     return {
         "telling": telling,
@@ -133,7 +133,7 @@ def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
 def _overlap(
     newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
 ) -> dict[str, float]:
-    """How much of each text the other has."""
+    """Features of the overlap: how much of each text is also in the other, and how both begin."""
     shared = [older.kinds[at] for at in older.content() if in_newer[at]]
     return {
         "covered older": _share(older.weights, in_newer),
@@ -159,7 +159,7 @@ def _mean(marks: Iterable[bool], default: float) -> float:
 
 
 def _values(newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]) -> dict[str, float]:
-    """Which kinds of value the texts have, have exchanged, and in which units."""
+    """Which kinds of value were kept, lost, gained or exchanged, and whether both texts have the same units."""
     found: dict[str, float] = {"same unit": float(bool(_units(newer) & _units(older)))}
     found["same measure"] = float(bool(_measures(newer) & _measures(older)))
     for kind in ("number", "time"):
@@ -183,7 +183,7 @@ def _of_kind(statement: Statement, kind: str) -> set[str]:
 
 
 def _units(statement: Statement) -> set[str]:
-    """The stems right after numbers, and what is written together with a number."""
+    """The units in a statement: stems right after numbers, and what is written together with a number."""
     numbers = [at for at, kind in enumerate(statement.kinds) if kind == "number"]
     after = {statement.stems[at + 1] for at in numbers if statement.content(at + 1, at + 2)}
     return after | {_DIGITS.sub("", statement.lower[at]) for at in numbers} - {""}
@@ -230,7 +230,7 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
 def _subjects(
     newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
 ) -> dict[str, float]:
-    """How much of the subject and of the value of one text the other has."""
+    """How much of the subject and of the value of each text is also in the other."""
     old_subject, new_subject = older.content(0, older.verb), newer.content(0, newer.verb)
     old_value = older.content(older.verb)
     verb = older.lower[older.verb] if older.verb < len(older.lower) else ""
@@ -253,6 +253,6 @@ def _subjects(
 def has_same_form(evidence: Mapping[str, float]) -> bool:
     """Whether the texts are the same but for one number or time behind the verb.
 
-    The form of a name does not tell a place from a person or a tool, so an exchanged name is no such value.
+    An exchanged name does not count: its form does not tell whether it is a place, a person or a tool.
     """
     return bool(evidence["one value"] and (evidence["number exchanged"] or evidence["time exchanged"]))

@@ -1,9 +1,9 @@
 """Judges whether a newer statement replaces an older one, contests it, or leaves it alone. Pure.
 
-A replacement needs the same sentence with another number or time, and strong evidence; otherwise evidence makes the
-two contested. The evidence is weighed by boosted regression trees over `evidence.features`, one of
-which is a weighted sum of the newer text's words: how much it sounds like one that tells of a change. Plans, questions,
-negations and the past are learnt from examples. `benchmarks.training.updates` trains the weights in `updates.npz`.
+A replacement needs the same sentence with another number or time, and strong evidence; otherwise evidence makes the two
+contested. The evidence is weighed by boosted regression trees over `evidence.features`. The feature "telling" is a
+weighted sum of the newer text's words: how much it sounds like the report of a change. Plans, questions, negations and
+the past are learnt from examples. `benchmarks.training.updates` trains the weights in `updates.npz`.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ class Verdict:
 class UpdateModel:
     """Weights of the judgement.
 
-    words: weight of each term of a newer text, and `word_bias`. names: of the features, in the order of the trees.
-    Trees, each array of shape (trees, nodes): feature, threshold, left and right child of each node, and its value; the
-    children of a leaf are the leaf. replaces, contests: least probabilities.
+    words, word_bias: weights of the terms of a newer text. names: names of the features, in the order in which the
+    trees number them. feature, threshold, left, right, value: the nodes of the trees (tested feature and its threshold,
+    indexes of both children, output), as arrays of shape (trees, nodes). Both children of a leaf are the leaf itself.
+    replaces, contests: least probability for each relation.
     """
 
     words: Mapping[str, float]

@@ -54,7 +54,7 @@ def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
 
 
 def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> dict[str, Any]:
-    """The field `rewordings` of `known` with the text of `again`, less the oldest beyond the limits; {} if not new."""
+    """The field `rewordings` of `known` with the text of `again` added, the oldest cut at the limits; {} if not new."""
     identity = (*again.identity(), "merged")
     wording = Rewording(
         id=memory_id(Scope(known.tenant, known.namespace), again.type, identity),
@@ -72,12 +72,12 @@ def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> di
 
 
 def changed_fields(before: Memory, after: Memory) -> tuple[str, ...]:
-    """Names of the fields in which a memory differs from what it was, in the order of the model."""
+    """Names of the fields in which `after` differs from `before`, in the order of the model."""
     return tuple(name for name in type(after).model_fields if getattr(before, name) != getattr(after, name))
 
 
 def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
-    """The links of both, up to the limit; of those with the same end and type the stronger one."""
+    """The links of both, up to the limit; of two links to the same memory with the same type, the stronger one."""
     links = {(link.to, link.type): link for link in known}
     for link in again:
         other = links.setdefault((link.to, link.type), link)
@@ -107,7 +107,7 @@ def _joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, 
 
 
 def _lacking(known: Memory, again: Memory) -> dict[str, Any]:
-    """The type's own fields in which `known` has nothing, or a title derived from its content, and `again` has more."""
+    """The type-specific fields that `again` sets and `known` lacks; a title derived from the content counts as none."""
     fields: dict[str, Any] = {}
     for name in sorted(known.own_fields - {"evidence_count", "source_sessions"}):
         value, other = getattr(known, name), getattr(again, name)

@@ -44,10 +44,10 @@ def is_public(memory: Memory) -> bool:
 
 
 async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, now: datetime) -> Neighbours:
-    """The stored memories of the same type near each memory of `arriving`, by its index, as they are at `now`.
+    """For each memory of `arriving`, by index, the stored memories of the same type near it, as they are at `now`.
 
-    Facts may contradict each other at a lower cosine than duplicates have, so a fact's neighbours have no minimum
-    cosine, and include facts earlier in `arriving`. Raises what the store raises.
+    Facts may contradict each other at a lower cosine than duplicates have. So a fact's neighbours need no minimum
+    cosine, and include facts that come earlier in `arriving`. Raises what the store raises.
     """
     searched = {index: (memory, vectors) for index, (memory, vectors) in arriving.items() if is_public(memory)}
     if not searched:
@@ -72,7 +72,7 @@ def _search(memory: Memory, vectors: Vectors) -> CandidateSearch:
     """The search for the neighbours of a memory with these vectors.
 
     Events are searched by their words: the vector of an event depends on its day, and that of a turn on the turns
-    before it, which may be others when it is said again.
+    before it, and both may differ when it is said again.
     """
     if memory.type is MemoryType.EPISODIC:
         return CandidateSearch({memory.type: None}, None, vectors.sparse, DEPTH, columns=False)
@@ -80,7 +80,7 @@ def _search(memory: Memory, vectors: Vectors) -> CandidateSearch:
 
 
 def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
-    """Cosine of each search hit, by memory id; except for facts, only of hits above the type's minimum."""
+    """Cosine of each search hit, by memory id. Hits below the type's minimum are left out; facts have no minimum."""
     if hits.dense is None:
         return {candidate_id.decode(): None for candidate_id in hits.ids.tolist()}
     least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near

@@ -1,7 +1,7 @@
 """Tells whether two texts say the same thing in other words, by their similarity and the words in which they differ.
 
-Sentence vectors see no difference between "moved to Monday" and "moved to Tuesday". So texts of one form, in which one
-word stands for another, are never the same; nor are texts that differ in a number, a name or a negation.
+Sentence vectors see no difference between "moved to Monday" and "moved to Tuesday". So texts of the same form, in which
+a word is exchanged for another, never say the same; nor do texts that differ in a number, a name or a negation.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ class States:
     """Memories and the changes to their states at `now`.
 
     memories: by id, with the changes made. changed: ids of those to write. touched: ids of others whose state is to be
-    checked. gone: ids of deleted memories, or of those about to be; in `memories` these still name their successors.
+    checked. gone: ids of memories that are deleted or about to be deleted; `memories` may still have them, since they
+    name their successors.
     """
 
     now: datetime
@@ -38,7 +39,7 @@ class States:
     gone: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None, strength: float = 1.0) -> bool:
-        """End the old memory where the newer one begins; False where the newer one has no room for a link to it."""
+        """End the old memory where the newer one begins. Returns False if the newer one has no room for its link."""
         if not self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS, strength=strength)):
             return False
         ended = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id, "state": State.REPLACED}
@@ -46,7 +47,7 @@ class States:
         return True
 
     def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> bool:
-        """Mark both memories as contested by each other; False where one has no room for the link."""
+        """Mark both memories as contested by each other. Returns False if one of them has no room for another link."""
         pair = ((first_id, second_id), (second_id, first_id))
         if not all(self._has_room(memory_id, other) for memory_id, other in pair):
             return False
@@ -56,7 +57,7 @@ class States:
         return True
 
     def bring_back(self, memory_id: str, reason: str | None) -> None:
-        """Make a memory current again that was replaced or ended; it and what stands in its place are contested."""
+        """Make a replaced or ended memory current again; it and the one that stands in its place become contested."""
         successor = self._successor(self.memories[memory_id])
         while successor is not None and not self._in_view(self.memories[successor]):
             successor = self._successor(self.memories[successor])
@@ -65,7 +66,7 @@ class States:
             self.contest(memory_id, successor, reason)
 
     def release(self, memory_id: str) -> list[Memory]:
-        """Undo all that `memory_id` replaced or contests. These memories must be known; returns them."""
+        """Undo every replacement and contest by `memory_id`. The memories concerned must be known; returns them."""
         others = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
         self.part(memory_id, others)
         for other in others:
@@ -90,7 +91,7 @@ class States:
             self._change(one, links=links)
 
     def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
-        """Add the `stored` memories with their states at `now`; ids of `wanted` missing there count as deleted."""
+        """Add the `stored` memories with their states at `now`; ids of `wanted` not in `stored` count as deleted."""
         for memory_id in stored.keys() - self.memories.keys():
             self.memories[memory_id] = stored[memory_id].at(self.now)
             if self.memories[memory_id] is not stored[memory_id]:
@@ -111,7 +112,7 @@ class States:
                     settled -= contradicted(self.memories[memory_id])
 
     def count_lines(self, count: Callable[[str], int]) -> None:
-        """Count again, with `count`, the tokens of each changed memory's line in a context, which may show a date."""
+        """Count again, with `count`, the tokens of the line that shows each changed memory; it may show a date."""
         for memory_id in self.changed:
             memory = self.memories[memory_id]
             tokens = memory.tokens.model_copy(update={"line": count(piece(memory))})
@@ -135,7 +136,7 @@ class States:
         return {end for end in (*rivals, *ends) if end is not None} - self.memories.keys() - self.gone
 
     def _end_of_chain(self, memory_id: str) -> str | None:
-        """The first id after `memory_id` in its chain whose memory is not known; None if all are."""
+        """The first unknown id after `memory_id` in its chain of successors; None if all of the chain is known."""
         following, passed = self.memories[memory_id].superseded_by, {memory_id}
         while following in self.memories and following not in passed:
             passed.add(following)
@@ -198,7 +199,7 @@ class States:
         return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
 
     def _covers_until(self, memory_id: str) -> datetime:
-        """When the last memory in the chain of successors, beginning with `memory_id`, stops holding."""
+        """The time until which `memory_id` or one of its successors holds."""
         latest, following, passed = self.now, memory_id, set[str]()
         while following in self.memories and following not in passed:
             passed.add(following)
@@ -222,7 +223,7 @@ class States:
         return len(memory.links) < MAX_LINKS or end in contradicted(memory)
 
     def _link(self, memory_id: str, link: Link) -> bool:
-        """Add the link to a memory, unless it has one of that type to the same end; False where it has no room."""
+        """Add the link, unless the memory has one of that type to the same target. Returns False if it has no room."""
         memory = self.memories[memory_id]
         if any((link.to, link.type) == (other.to, other.type) for other in memory.links):
             return True

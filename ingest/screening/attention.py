@@ -1,6 +1,7 @@
-"""A learnt model over the token states of the encoder: a few queries attend to them, and a linear layer reads the rest.
+"""A learnt model over the token states of the encoder.
 
-Trained by `benchmarks.training.screening` together with all its outputs; at run time it needs numpy alone.
+A few queries attend to the states; linear layers score what the queries read, and the mean of the states. Trained by
+`benchmarks.training.screening` together with all its outputs; at run time it needs numpy alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class AttentionModel:
 
     classes: names of the scores. read: (dimensions, queries + queries x values), the attention of each query and what
     it reads at a token. out: (queries x values, classes). mean: (dimensions, classes), for the mean state. foreign:
-    scores of a text without English, which the encoder does not know.
+    scores of a text without any English, because the encoder knows no other language.
     """
 
     classes: tuple[str, ...]
@@ -62,7 +63,7 @@ class AttentionModel:
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
     def scores(self, embedding: Embedding | None, english: float) -> FloatArray:
-        """The score of each class; zeros without token states of the encoder that the model was trained with."""
+        """The score of each class; zeros without token states from the encoder that the model was trained with."""
         states = None if embedding is None else embedding.states
         if states is None or not len(states) or states.shape[1] != len(self.read):
             return np.zeros(len(self.classes), dtype=np.float32)

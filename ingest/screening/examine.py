@@ -52,7 +52,7 @@ class Examiner:
         return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
 
     async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> RedactedValue[Reviewed]:
-        """The panel's decision on `content` without its secrets. kind: the type of the memory; None classifies it.
+        """The panel's decision on `content` without its secrets. kind: the memory type; None: found by the classifier.
 
         Raises Overloaded or Unavailable if the embedder is away.
         """

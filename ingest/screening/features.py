@@ -88,7 +88,7 @@ def form_of(features: FloatArray) -> FloatArray:
 
 
 def _english(words: Words) -> float:
-    """A logistic function of how many more frequent words are English than of any other language."""
+    """How English the text is, 0-1: frequent English words, against those of other languages and foreign letters."""
     counts = {name: sum(t.plain in each.stops for t in words.tokens) for name, each in languages().items()}
     own = counts.pop("en")
     foreign = sum(letter > "\x7f" and letter.isalpha() for letter in words.text)
@@ -96,7 +96,7 @@ def _english(words: Words) -> float:
 
 
 def _kinds(words: Words) -> FloatArray:
-    """For each kind of phrase: how many there are, up to 3, and whether the text begins with one; then of endings."""
+    """For each kind of phrase, how many there are (up to 3) and whether one comes early; then the same for endings."""
     places = [words.kinds_at(at) for at in range(len(words.tokens))]
     counts = Counter(itertools.chain.from_iterable(places))
     early = {kind for kinds in places[:EARLY] for kind in kinds}
@@ -132,7 +132,7 @@ def _form(text: str, words: Sequence[str]) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """What follows a message in its session. messages: role and text of the next ones. count: of all that follow.
+    """What follows a message in its session. messages: role and text of the next few. count: of all later messages.
 
     typical: median number of characters of the session's messages.
     """
@@ -157,7 +157,8 @@ class _Heard:
 class Conversation:
     """The messages of a conversation so far, in which the next one is judged.
 
-    last: probability that the last one is worth keeping. last_type: its memory type, if it is not trivial.
+    last: probability that the last message is worth keeping. last_type: memory type of the last message, if it is not
+    trivial.
     """
 
     count: int = 0
@@ -200,7 +201,7 @@ class Conversation:
 
 
 def _neighbour(message: _Heard, other: _Heard | None) -> Sequence[float]:
-    """How the message before or after relates to `message`."""
+    """How `other`, the message before or after, relates to `message`."""
     if other is None:
         return [1, 0, 0, 0, 0, 0, 0, 0]
     same_role = other.machine == message.machine

@@ -66,7 +66,7 @@ class MessagePosition:
         return not self.before.count and not self.later.count
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
-        """Features of the text and of its place; then of form and place again, all 0 unless a machine wrote it."""
+        """Features of the text and its place; then form and place again, all 0 unless an agent or a tool wrote it."""
         machine = np.float32(is_machine(self.role))
         place = self.before.place(self.role, text, embedding, self.later)
         by_role = np.concatenate([form_of(by_text), place])
@@ -77,8 +77,8 @@ class MessagePosition:
 class Judge:
     """The models. types: tells memory types apart. importance: tells low, medium and high apart.
 
-    first, worth: tell noise from what to keep, for a text by itself and for a message of a conversation. states: scores
-    memory types and what to keep from token states.
+    first: tells noise from what to keep, for a text by itself. worth: the same for a message of a conversation. states:
+    scores memory types and what to keep by the token states.
     """
 
     types: LinearModel

@@ -25,7 +25,7 @@ def sentences_in(text: str) -> Iterator[str]:
 
 
 def reasons_in(sentence: str) -> Iterator[str]:
-    """The clauses of a question that say why it is asked, without the conjunction; nothing for another sentence.
+    """The clauses of a question that say why it is asked, without the conjunction; none if it is no question.
 
     "Since we're on Postgres 15, can I use MERGE?" gives "we're on Postgres 15".
     """
@@ -47,7 +47,7 @@ def _ends_clause(words: Words, at: int) -> bool:
 
 
 def steps_in(text: str) -> list[str]:
-    """The steps numbered 1, 2, 3 ... in `text`, or else its bulleted lines; empty with less than two."""
+    """The steps numbered 1, 2, 3 ... in `text`, or else its bulleted lines; [] if there are fewer than two."""
     text = text[:MAX_READ]
     steps = _numbered(text) or [match["step"].strip() for match in _BULLET.finditer(text)]
     return steps[:MAX_STEPS] if len(steps) >= 2 else []

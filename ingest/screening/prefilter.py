@@ -1,8 +1,8 @@
 """The gate of captured streams: drops what is trivial or a duplicate, and finds the type of what remains.
 
 Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. Besides the whole
-message, its sentences arrive as parts: one is stored by itself if it is of another type than the message (a request in
-a report), or if it states a fact in a question that is not kept.
+message, its sentences arrive as parts. A part is stored by itself if its type differs from that of the message (a
+request in a report), or if it states a fact in a question that is not kept.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class RecentTexts:
     )
 
     def holds(self, scope: Scope, text: str, day: date, place: Place) -> bool:
-        """Whether one of the last hundred messages of the namespace, at another place, is `text` on the same day."""
+        """Whether `text` was said on the same day at another place, in the last hundred messages of the namespace."""
         wanted = normalise(text)
         recent = self._texts.get(_key(scope), ())
         return any(known == wanted and on == day and at != place for known, on, at in recent)
@@ -125,7 +125,7 @@ class Prefilter:
         return replace(typed, judgement=judgement)
 
     async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
-        """The submission, a sentence of the message before it, if it says something by itself; else a rejection."""
+        """The submission, a sentence of the message before it, if it is worth storing by itself; else a rejection."""
         text, whole = submission.draft.content, said.conversation
         kept = whole.last >= WORTH_KEEPING
         if not kept and not whole.asks:
@@ -157,7 +157,7 @@ class Prefilter:
 
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
-    """The submission with a draft of its likeliest type; what is said in passing is an event, not working memory."""
+    """The submission with a draft of its likeliest type, other than working memory."""
     lasting: dict[MemoryType, float] = {kind: share for kind, share in kinds.items() if kind is not MemoryType.WORKING}
     classified = classification_of(lasting, embedding)
     draft = submission.draft
@@ -168,7 +168,7 @@ def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float]
 
 
 def _own_fields(classified: Classification, said: Said, text: str) -> dict[str, Any]:
-    """Fields of the type that follow from the text and from who spoke."""
+    """Type-specific fields that follow from the text and from who spoke."""
     machine = is_machine(said.role)
     match classified.type:
         case MemoryType.EPISODIC:

@@ -1,8 +1,9 @@
 """Removes text that this service recalled itself and that comes back in a conversation, so that it is not stored again.
 
 Whole contexts are recognised by their form, Markdown (also quoted with ">") or JSON, as they are rendered. Single
-memories are recognised if they were shown before and are quoted word for word, whatever is between the words. What was
-cut off or reworded is not recognised, nor what the same session said: a conversation sent again must find itself.
+memories are recognised if they were shown before and are quoted word for word, whatever marks and spaces are between
+the words. Text that was cut off or reworded is not recognised. Nor are memories of the same session: a conversation
+that is sent again must match its own memories.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class Said:
 class Submission:
     """A draft with what screening has found out about it.
 
-    said: for a text of a captured stream, which nobody chose word by word, so the pre-filter may drop it. redactions:
+    said: set for a text of a captured stream; nobody chose to store it, so the pre-filter may drop it. redactions:
     number of secrets removed, by kind. classified: None if the caller gave the type. judgement: made by the pre-filter.
     seq: number by order of arrival, set by the pipeline.
     """

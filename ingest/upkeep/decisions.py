@@ -53,7 +53,7 @@ _JOBS = {"promote": DecisionKind.PROMOTED, "forget": DecisionKind.FORGOTTEN, "co
 
 @dataclass(frozen=True, slots=True)
 class DecidedText:
-    """A decision about the memory or rejected text `id`. by: id of the memory that replaced it or took it in."""
+    """A decision about the memory or rejected text `id`. by: id of the memory that replaced it or absorbed it."""
 
     id: str
     kind: DecisionKind
@@ -85,11 +85,11 @@ class Decisions:
         return sorted(wanted, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
     async def undo(self, scope: Scope, memory_id: str) -> list[str]:
-        """Take back a decision; return the ids of what is in the view again.
+        """Take back a decision; return the ids of the memories that are in the current view again.
 
-        Of a promoted fact these are the events that it was made of. A memory that was forgotten is pinned, so that it
-        is not forgotten again; a fact that was replaced or contested is current, and so is what stood against it.
-        Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
+        For a promoted fact these are the events that it was made of. A memory that was forgotten is pinned, so that it
+        is not forgotten again. A fact that was replaced or contested becomes current, and so does the one that
+        contradicted it. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
         async with self.ingestor.locks.of(scope):
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)
@@ -102,7 +102,7 @@ class Decisions:
         return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
 
     async def _taken_back(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The payload fields that undo what upkeep decided about `memory`, by id, and the ids to return."""
+        """The payload fields, by id, that undo what upkeep decided about `memory`, and the ids that `undo` returns."""
         now, mark = self.clock(), memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
             raise Conflict(f"there is nothing to undo about memory {memory.id}, or not within {UNDO_DAYS} days")
@@ -123,7 +123,10 @@ class Decisions:
         return {memory.id: {**end, **undone}}, sources
 
     async def _parted(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """Fields and ids that undo a merge: of a merged memory or, given the one that stayed, of all merged into it."""
+        """What undoes a merge of `memory` into another or, if `memory` is the one that stayed, of others into it.
+
+        Returns the payload fields to set, by id, and the ids that `undo` returns.
+        """
         into = _into(memory)
         best_id = into or memory.id
         merged_ids = [memory.id] if into else [link.to for link in memory.links]
@@ -138,7 +141,7 @@ class Decisions:
         return changes, [each.id for each in merged]
 
     async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
-        """Store a wording that was merged into a memory as one of its own; return its id. None if it is unknown."""
+        """Store a wording that was merged into a memory as its own memory; return its id. None if it is unknown."""
         page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
         if not page.memories:
             return None

@@ -168,7 +168,7 @@ class Upkeep:
         return neighbours
 
     async def _by_meaning(self, memories: Sequence[Memory]) -> Nearest:
-        """For each memory the ids of those whose contents are near its own, with their cosines."""
+        """For each memory the ids of the memories with similar contents, with their cosines."""
         embeddings = [
             embedding
             for start in range(0, len(memories), _PAGE)
@@ -183,7 +183,7 @@ class Upkeep:
 
 
 def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
-    """For each row of `matrix`, unit vectors of `ids`, the ids of the rows with a cosine of SAME_MEANING or more."""
+    """The other ids near each of `ids`, at a cosine of SAME_MEANING or more. matrix: unit vectors of `ids` as rows."""
     near: dict[str, list[tuple[str, float]]] = {}
     for start in range(0, len(ids), _BLOCK):
         cosines = matrix[start : start + _BLOCK] @ matrix.T
@@ -196,7 +196,7 @@ def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
 def round_requests(
     *, expired_days: int, forget_days: int | None = None, promote: bool = False, compact: bool = False
 ) -> Mapping[UpkeepJob, JobRequest]:
-    """Jobs of a regular round: expiry, and others if switched on. forget_days: forget what was unused this long."""
+    """Jobs of a regular round: expiry, and others if switched on. forget_days: forget memories unused for this long."""
     requests = {UpkeepJob.EXPIRE: JobRequest(dry_run=False, expired_days=expired_days)}
     if promote:
         requests[UpkeepJob.PROMOTE] = JobRequest(dry_run=False)

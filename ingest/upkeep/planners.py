@@ -55,10 +55,10 @@ Days = Annotated[Whole, Field(ge=1, le=MAX_DAYS)]
 class JobRequest(Model):
     """The options of a job.
 
-    namespace: None for all of the tenant's. dry_run: only report what would be done. types: which memories; None for
-    all. promote: min_sessions, min_uses. forget: max_age_days, inactive_days, keep_top (of each type in a namespace),
-    none of which applies unless it is set. compact: similarity. expire: expired_days, for which expired memories are
-    kept to answer questions about the past.
+    namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: types of memories;
+    None for all. Options of promote: min_sessions, min_uses. Of forget: max_age_days, inactive_days, keep_top (of each
+    type in a namespace); each applies only if it is set. Of compact: similarity. Of expire: expired_days, the days for
+    which expired memories are kept to answer questions about the past.
     """
 
     namespace: Name | None = None
@@ -114,9 +114,9 @@ class UpkeepPlan:
 def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
     """Plan to make facts of what was said in enough sessions, and to show recurring intentions to all sessions.
 
-    What is said in other words counts too. An event from which a fact is derived is not promoted again, and neither is
-    an intention that was shown to all sessions before. Sessions are those in which a thing was said; what is private to
-    a session counts for that session alone.
+    Statements that say the same in other words count together. An event from which a fact is derived is not promoted
+    again, and neither is an intention that was shown to all sessions before. A memory counts for the sessions in which
+    it was said; one that is private to a session counts for that session alone.
     """
     promoted = {link.to for memory in memories for link in memory.links if link.type is LinkType.DERIVED_FROM}
     current = [memory for memory in memories if not has_ended(memory, now)]
@@ -141,9 +141,9 @@ def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequ
 
 
 def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
-    """`memories` in groups that say the same, if need be in other words; in each the newest, then the others.
+    """Groups of `memories` that say the same, if need be in other words; the newest of each group comes first.
 
-    Every member says the same as the newest, so a chain of similar texts never joins different ones.
+    Every memory of a group says the same as the newest, so a chain of similar texts never joins different ones.
     """
     left = {memory.id: memory for memory in sorted(memories, key=_newest_first)}
     by_text: dict[str, list[str]] = defaultdict(list)
@@ -209,7 +209,7 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
 
 def expiry_limit(request: JobRequest, now: datetime) -> datetime:
-    """Time up to which a memory must have expired for the expire job to remove it."""
+    """The expire job removes memories that expired at this time or before."""
     return now - timedelta(days=request.expired_days)
 
 

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EndRecord:
-    """What was done for an ended workflow: ids of its memories by type, threads gone and working items ended."""
+    """What was done for an ended workflow: ids of its memories by type; numbers of threads and working items ended."""
 
     memories: Mapping[str, str] = field(default_factory=dict)
     threads: int = 0
@@ -82,7 +82,7 @@ class EndedWorkflows:
         return done
 
     async def _clean_up(self, scope: Scope, log: WorkflowLog) -> tuple[int, int]:
-        """Flush or delete the workflow's threads and end its working items; return the number of both."""
+        """Flush or delete the workflow's threads and end its working items; return how many threads and items."""
         if log.on_end is OnEnd.KEEP:
             return 0, 0
         delete, members = log.on_end is OnEnd.DELETE, await self.store.members(scope, log.workflow_id)

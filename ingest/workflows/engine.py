@@ -66,9 +66,9 @@ _log = logging.getLogger(__name__)
 class WorkflowRequest(Model):
     """A workflow to create. workflow_id: random by default. parent_id: the workflow that it continues.
 
-    agent: the agent that begins it. data: of its first state. on_end: what becomes of its threads and working items
-    when it ends: they stay for their time to live (keep), threads become memories and items end (flush), or what is
-    live of them is deleted (delete).
+    agent: the agent that begins it. data: its initial data. on_end: what happens to its threads and working items when
+    it ends. keep: they stay until they expire. flush: threads become memories, and items end. delete: those that still
+    exist are deleted.
     """
 
     workflow_id: WorkflowId | None = None
@@ -85,10 +85,10 @@ def _not_blank_json(value: object) -> object:
 
 
 class ResumeRequest(Model):
-    """The next input of a workflow: any JSON, which becomes its next event. budget: tokens of the history.
+    """The next input of a workflow: any JSON, which becomes its next event. budget: token limit of the history.
 
-    agent: the agent that continues it. model: counts the tokens. versions: the values of resources to show, the newest
-    or all. idempotency_key: the same key and request get the same answer.
+    agent: the agent that continues it. model: the model whose tokenizer counts. versions: which values of resources the
+    history shows, the newest or all. idempotency_key: the same request with the same key gets the same answer.
     """
 
     input: Annotated[Any, AfterValidator(_not_blank_json)]
@@ -101,9 +101,10 @@ class ResumeRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class EventResult:
-    """Result of an append. redactions: secrets removed, by kind. The others are set if it ended the workflow.
+    """Result of an append. redactions: secrets removed, by kind.
 
-    memories: ids by type. threads, items: how many threads were flushed or deleted, how many working items ended.
+    The other fields are set if the event ended the workflow. memories: ids by type. threads: how many were flushed or
+    deleted. items: how many working items ended.
     """
 
     version: int
@@ -123,7 +124,7 @@ class WorkflowChain:
 
 @dataclass(frozen=True, slots=True)
 class ResumedWorkflow:
-    """The history of a workflow before its input. version: of the input. redactions: secrets removed, by kind."""
+    """A workflow's history before its input. version: of the input's event. redactions: secrets removed, by kind."""
 
     history: WorkflowHistory
     version: int
@@ -158,7 +159,7 @@ class Workflows:
         return workflow_id, cleaned.counts
 
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
-        """Append an event; return its version, and the memories written of the workflow if the event ended it.
+        """Append an event; return its version and, if it ended the workflow, the memories written about it.
 
         Raises AccessDenied for an end that the scope's agent may not report.
         """

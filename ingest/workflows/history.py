@@ -69,9 +69,9 @@ class Versions(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HistoryView:
-    """How to write a history. budget: of tokens by the caller's model.
+    """How to write a history. budget: tokens, as the caller's model counts them.
 
-    margin: share by which that model may count more than `tokenizer`; it is left free.
+    margin: share by which that model may count more than `tokenizer`; that share of the budget is left free.
     """
 
     budget: int
@@ -123,9 +123,9 @@ class WorkflowHistory:
 def history(chain: Sequence[LoggedWorkflow], view: HistoryView) -> WorkflowHistory:
     """The current values and the newest events of `chain`, oldest workflow first, in the view's budget.
 
-    Values take up to half of the budget, or what the events leave free. One that does not fit is passed over. Events
-    are collected newest first and shown oldest first, without a gap. A value that takes more than a quarter of the room
-    of values is cut, and an event that takes more than half of the room of events, unless it is short.
+    Values get half of the budget, or more if the events leave it free. A value that does not fit is left out. Events
+    are selected from the newest back, without a gap, and shown oldest first. A value that takes more than a quarter of
+    the room for values is cut, and so is an event that takes more than half of the room for events, unless it is short.
     """
     return _HistoryWriter(chain, view).write()
 
@@ -186,7 +186,7 @@ class _HistoryWriter:
         return WorkflowHistory(text, tokens, self._omitted(pieces if text else []))
 
     def _values(self, room: int) -> list[_Piece]:
-        """The current values, newest first, in at most `room` tokens, with their heading and a mark."""
+        """The current values, newest first, in at most `room` tokens; with a heading, and a mark if any is left out."""
         entries = [(_Kind.RESOURCE, entry.id, entry.resource.value) for entry in self._current]
         entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
         heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
@@ -214,7 +214,7 @@ class _HistoryWriter:
         return [mark, *events] if mark.tokens <= room else []
 
     def _newest_events(self, room: int) -> list[_Piece]:
-        """The newest events up to one that does not fit, oldest first, under a heading for each workflow."""
+        """The newest events that fit, without a gap, oldest first, under a heading for each workflow."""
         limit, pieces = max(room // 2, 2 * MIN_EVENT_TOKENS), list[_Piece]()
         for workflow in reversed(self._chain):
             title = f"Workflow {workflow.log.workflow_id} ({workflow.state.status})"
@@ -234,7 +234,7 @@ class _HistoryWriter:
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
-        """`event` as text, and the number of replaced values of resources in it. Current values are named only."""
+        """`event` as text, and how many replaced values of resources it shows. Current values are named, not shown."""
         all_versions = self._view.versions is Versions.ALL
         replaced = {name for name in event.resources if (name, workflow_id, event.version) not in self._sources}
         lines = [event_text(event)]
@@ -293,7 +293,7 @@ def _text(pieces: Sequence[_Piece]) -> str:
 
 
 def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
-    """The names of `members`. Those in `replaced` are marked as replaced and, if `values`, have their values."""
+    """The names of `members`. Names in `replaced` are marked as replaced and, if `values`, shown with their values."""
     return ", ".join(
         (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)") if name in replaced else name
         for name, value in members.items()

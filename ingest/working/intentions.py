@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """Asks for intentions due at time `at`, by `event`, or in `context`.
+    """Asks for the intentions that are due at time `at`, because of `event`, or because `context` meets a condition.
 
     session_id: the caller's. Without one, intentions that only one session may see are left out.
     """
@@ -69,7 +69,7 @@ class Intentions:
     process_locks: Locks | None = None
 
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """The intentions that `request` makes due and that have not fired, longest due first."""
+        """The intentions that are due by `request` and have not fired, the longest overdue first."""
         listing = Listing((MemoryType.PROSPECTIVE,), _may_be_due(request, self.clock()), _PAGE)
         listed = [memory async for memory in self.store.list_all(scope, listing, most=MAX_OPEN)]
         intentions = [memory for memory in listed if isinstance(memory, Prospective)]
@@ -84,7 +84,7 @@ class Intentions:
             return await self._mark(scope, [memory.id for memory in await self.due(scope, request)])
 
     async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
-        """Mark those among `ids` that are due by `request` and have not fired as fired, and return them."""
+        """Of the intentions `ids`, mark as fired those that are due by `request` and have not fired; return them."""
         shown = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
         by_context = await self._due_by_context(shown, request.context)
         ids = [memory.id for memory in shown if is_due(memory, request) or memory.id in by_context]
@@ -94,7 +94,10 @@ class Intentions:
             return await self._mark(scope, ids)
 
     async def end(self, scope: Scope, memory_id: str, status: Literal[Status.COMPLETED, Status.CANCELLED]) -> Memory:
-        """Complete or cancel. Raises NotFound, InvalidRequest if it is no intention, Conflict if it ended otherwise."""
+        """Complete or cancel an intention.
+
+        Raises NotFound, InvalidRequest if the memory is no intention, and Conflict if the intention ended otherwise.
+        """
         intention = await self._intention(scope, memory_id, status)
         if intention.status is status:
             return intention
@@ -135,7 +138,7 @@ class Intentions:
 
     @asynccontextmanager
     async def _process_lock(self, scope: Scope) -> AsyncIterator[None]:
-        """Keep other processes from firing. If the locks are unavailable it goes on: an intention may fire twice."""
+        """Keep other processes from firing. Without the locks it goes on all the same: an intention may fire twice."""
         locks, lease = self.process_locks, None
         if locks is not None:
             try:

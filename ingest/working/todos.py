@@ -69,10 +69,11 @@ class Todos:
         return CompletedTodo(cleared) if written is None else CompletedTodo(cleared, written.id, written.redactions)
 
     async def submit(self, scope: Scope, todos: Sequence[Todo]) -> None:
-        """Take over the agent's list with a prompt, and show the items again that a stop of the session had paused.
+        """Take over the list that an agent sends with a prompt; items paused by a stop of the session are shown again.
 
-        New entries are created, those with another text replaced, completed ones completed. A to-do that is missing
-        from the list stays: agents also send a part of their list, and say so when something is done.
+        Items are created for new entries, replaced for entries with another text, and cleared for completed ones. A
+        to-do that is missing from the list stays: agents also send a part of their list, and say so when something is
+        done.
         """
         items = await self.working.live_items(scope, optional=True)
         if any(item.paused for item in items):

@@ -135,7 +135,8 @@ class WorkingMemorySync:
 class WorkingMemory:
     """Creates, lists, clears and pauses live items. Scopes must name a session.
 
-    todo_life: of a to-do without use. ended: to-dos that this process has ended lately, by scope and id.
+    todo_life: time after which the item of an unused to-do expires. ended: to-dos that this process has ended lately,
+    by scope and id.
     """
 
     items: LiveItemStore
@@ -166,7 +167,7 @@ class WorkingMemory:
     async def put_todos(self, scope: Scope, todos: Sequence[NewItem]) -> list[RedactedValue[Working]]:
         """Create the items that stand for to-dos; each replaces the session's earlier item of its to-do.
 
-        Raises InvalidRequest for a text that is refused, and Unavailable; what was written before it stays.
+        Raises InvalidRequest for a text that is refused, and Unavailable; items written before the error stay.
         """
         now = self.clock()
         drafts = [new.draft(scope, now, self._ttl(new)) for new in todos]
@@ -267,7 +268,7 @@ class WorkingMemory:
         return cleared
 
     async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
-        """Clear stored items that are not live: of the session and, with `where` or an id, also those of no session."""
+        """Clear the session's stored items that are not live; with `where` or an id, also those without a session."""
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:
@@ -295,7 +296,7 @@ class WorkingMemory:
 
 
 def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
-    """The live item of a written draft; one that the draft was merged into gets the draft's fields.
+    """The live item of a written draft; if the draft was merged into another item, that item with the draft's fields.
 
     Raises InvalidRequest if the text was refused, Unavailable if it was not stored.
     """

@@ -1,7 +1,7 @@
 """Changes to stored memories: revisions, feedback, removal, and what these undo.
 
-An edited memory keeps its texts so far. What a fact had replaced is judged again with its new text, and is current
-again when the fact is removed, ended or no longer says something else.
+An edited memory keeps its earlier texts. Facts that it had replaced are judged again with its new text. They are
+current again if it no longer contradicts them, is removed or is ended.
 
 A turn is embedded with the turns before it (`memtypes.conversation_context`). So when a turn is revised or removed, the
 turns after it are embedded again, and nothing of the old text remains in their vectors.
@@ -95,7 +95,7 @@ class MemoryEditor:
         return await self._write(scope, stored, states)
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:
-        """Make a memory current again that was replaced or has ended; what stands in its place is contested with it.
+        """Make a replaced or ended memory current again; it and the one that stands in its place become contested.
 
         Raises NotFound, and Conflict if it is in the current view.
         """
@@ -128,7 +128,7 @@ class MemoryEditor:
         return await self._write(scope, stored, states)
 
     async def _restated(self, scope: Scope, before: Memory, after: Memory, now: datetime) -> States:
-        """`after` as an edit of `before`, with what its new text and links change in the states of other memories."""
+        """The edit of `before` to `after`, with what its new text and links change in the states of other memories."""
         states = States(now, {after.id: after})
         if after == before:
             return states
@@ -219,7 +219,7 @@ class MemoryEditor:
         await self.store.patch(scope, {after.id: changed}, removed=sorted(set(old) - set(new)))
 
     async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite) -> Record:
-        """The changed memory with new vectors, after the turns that follow it were embedded again."""
+        """Embed the turns that follow the changed memory again; return the memory with its new vectors."""
         texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
         (embedding,) = await self.embedder.embed_in_context(texts)
         await self._embed_following(scope, [before], [pending.memory])
@@ -243,7 +243,7 @@ class MemoryEditor:
 
 
 def _without_upkeep(memory: Memory) -> Memory:
-    """`memory` without upkeep's mark of its end; pinned or told apart from its double, to not be ended again."""
+    """`memory` without upkeep's mark; pinned, or marked as different from its duplicate, to not be ended again."""
     mark = memory.upkeep
     if mark is None or not mark.ended:
         return memory

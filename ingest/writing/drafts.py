@@ -83,9 +83,9 @@ class ArrivalOrder:
 class PendingWrite:
     """A memory on its way into the store.
 
-    submission: what it was made from; None for revised and restored memories. known: a memory with this id is stored
-    already, so it is embedded only if it turns out to be needed. before: the conversation context it is embedded with.
-    embedding: None until it is embedded.
+    submission: what it was made from; None for revised and restored memories. known: whether a memory with this id is
+    stored already; it is then embedded only if that turns out to be needed. before: the conversation context it is
+    embedded with. embedding: None until it is embedded.
     """
 
     memory: Memory

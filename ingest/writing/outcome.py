@@ -28,10 +28,10 @@ class WriteOutcome:
     """How one write ended.
 
     id: of the memory, if there is one. reason: why it was merged, rejected or failed. supersedes: ids of the facts that
-    it replaced. contests: of those that it contradicts and that stay. changed: for a merge, the fields of the stored
-    memory that it changed. memory: as read back. redactions: number of secrets removed, by kind. classified: how the
-    type was found, if the caller gave none. reviewed: the reviewers' decision with each vote. rejected: the draft of a
-    rejected text, without secrets, if it may be stored after all.
+    it replaced. contests: ids of the facts that it contradicts but does not replace. changed: for a merge, the fields
+    of the stored memory that it changed. memory: as read back. redactions: number of secrets removed, by kind.
+    classified: how the type was found, if the caller gave none. reviewed: the reviewers' decision with each vote.
+    rejected: the draft of a rejected text, without secrets, if it may be stored after all.
 
     The outcome of a write to a remote service has the first four fields and `classified` only.
     """

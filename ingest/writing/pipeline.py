@@ -222,7 +222,7 @@ class Ingestor:
     def _numbered(
         self, call: WriteCall, screened: Iterable[Submission | WriteOutcome]
     ) -> list[Submission | WriteOutcome]:
-        """`screened`, its submissions numbered in order of arrival: a sequence for each session and memory type."""
+        """`screened`, its submissions numbered in order of arrival, separately for each session and memory type."""
         return [
             entry
             if isinstance(entry, WriteOutcome)

@@ -1,7 +1,7 @@
-"""Reads the memories on which changes of state depend, settles the states of all that are affected, and their history.
+"""Reads the memories on which changes of state depend, and settles the states of all affected; reads histories.
 
-Survivors are written before what they depended on is removed. If the process dies in between, both are in the current
-view, linked and so contested, until the removal is repeated.
+Before a memory is removed, the memories that it had replaced are written. If the process dies in between, these and the
+memory are in the current view, linked and so contested, until the removal is repeated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _PAGE = 500
 class Version:
     """A statement in a history, and the time during which it held.
 
-    replaced_by: id of the memory that replaced it; an earlier text or another wording of a memory has that memory's id.
+    replaced_by: id of the memory that replaced it; for an earlier text or another wording of a memory, that memory's
+    id.
     """
 
     memory: Memory
@@ -44,7 +45,7 @@ class Version:
 async def settle(store: MemoryStore, scope: Scope, states: States, tokenizer: Tokenizer) -> None:
     """Complete `states` with what follows from its changes; nothing is written. Raises what the store raises.
 
-    tokenizer: counts again the line in a context of each memory that changes.
+    tokenizer: recounts the line that shows each changed memory in a context.
     """
     states.settle()
     while wanted := states.needed():
@@ -54,7 +55,7 @@ async def settle(store: MemoryStore, scope: Scope, states: States, tokenizer: To
 
 
 async def write_states(store: MemoryStore, scope: Scope, states: States, but: Collection[str] = ()) -> None:
-    """Write the changes in `states`, except those of deleted memories and of the memories `but`."""
+    """Write the changes in `states`, except those of deleted memories and of memories whose ids are in `but`."""
     written = states.changed - states.gone - set(but)
     if written:
         await store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(written)})
@@ -63,7 +64,7 @@ async def write_states(store: MemoryStore, scope: Scope, states: States, but: Co
 async def release(
     store: MemoryStore, scope: Scope, removed: Mapping[str, Memory], now: datetime, tokenizer: Tokenizer
 ) -> None:
-    """Write what the removal of these memories changes in the others: their links to them, and so their states."""
+    """Write what removing these memories changes in others: links to the removed memories, and the resulting states."""
     linking = [memory async for memory in _linking(store, scope, list(removed))]
     states = States(now, {memory.id: memory for memory in [*linking, *removed.values()]}, gone=set(removed))
     states.changed |= {memory.id for memory in linking}
@@ -72,7 +73,7 @@ async def release(
 
 
 async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Tokenizer) -> int:
-    """Settle all memories with a link or a successor, as a crash may have left some. Returns how many changed."""
+    """Settle all memories with a link or a successor, in case a crash left some undone. Returns how many changed."""
     connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
     stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
     states = States(now)

@@ -98,7 +98,7 @@ class Stages:
         return with_results(entries, embedded)
 
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Review entries that ask for it; turns whose context was rejected get a new one and lose their embedding."""
+        """Review entries that ask for it. Turns whose context was rejected get a new one and lose their embedding."""
         if self.reviews is None:
             return entries
         reviewed = await self.reviews.review(call.scope, entries)
@@ -146,7 +146,7 @@ class ReviewStage:
     store: MemoryStore
 
     async def review(self, scope: Scope, entries: list[Entry]) -> list[Entry]:
-        """`entries` with a decision on each write that asks for review; a rejected one becomes its outcome.
+        """`entries` with a decision on each write that asks for review; a rejected write becomes a WriteOutcome.
 
         A write with the same id as a rejected one is rejected with it.
         """

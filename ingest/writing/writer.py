@@ -93,8 +93,9 @@ class MemoryWriter:
     ) -> tuple[list[PendingWrite], dict[str, Memory]]:
         """`pending` with their final ids, and the stored memories that have these ids.
 
-        A revised memory keeps its id, so an id may be taken by another text, or by the same text for another day; and a
-        replaced fact keeps its id. The arriving memory then gets the next id that follows from its identity.
+        A revised memory keeps its id, so the id of an arriving memory may belong to another text, or to the same text
+        for another day. A replaced fact keeps its id, too. The arriving memory then gets the next id derived from its
+        identity.
         """
         resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):
@@ -111,7 +112,7 @@ class MemoryWriter:
         raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
 
     async def _embed_missing(self, pending: Sequence[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """Embed the `new` entries without an embedding: they seemed to be stored already at the embedding stage."""
+        """Embed the `new` entries that have no embedding: the embedding stage had taken them for stored ones."""
         missing = [index for index in new if pending[index].embedding is None]
         texts = [pending[index].in_context for index in missing]
         embeddings = await self.embedder.embed_in_context(texts) if texts else []
@@ -134,7 +135,7 @@ class MemoryWriter:
     async def _place_facts(
         self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
     ) -> Timeline:
-        """Decide which facts replace and contest which, and add the changes to `plan`."""
+        """Decide which facts replace or contest each other, and add the changes to `plan`."""
         near = {
             new_id: [
                 Neighbour(plan.merged.get(other.memory.id, other.memory), other.cosine)
@@ -162,9 +163,10 @@ class MemoryWriter:
     async def _unfinished(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
     ) -> dict[str, list[Neighbour]]:
-        """By the id of each repeated fact, the facts that it should have replaced.
+        """For each repeated fact, by its id, the facts that it should have replaced.
 
-        If a process dies between storing a fact and ending the facts that it replaces, these have no link back to it.
+        They are left over if a process died after storing a fact and before ending the facts that it replaces: these
+        then have no link back to it.
         """
         repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
         linked = possibly_replaced([stored[memory_id] for memory_id in sorted(repeated)])
@@ -225,7 +227,7 @@ async def _use_original_ids(
 ) -> tuple[list[PendingWrite], dict[str, Memory]]:
     """Give rewordings the id of their original, so that they are merged into it.
 
-    Of entries with the same id only the first is embedded; where it is a rewording, the others take its embedding.
+    Of entries with the same id only the first is embedded; if it is a rewording, the others take its embedding.
     """
     memories = [entry.memory for entry in pending]
     embedded = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}

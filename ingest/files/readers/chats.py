@@ -22,14 +22,14 @@ CONVERSATIONS = "conversations"
 
 @dataclass(slots=True)
 class ChatFile:
-    """An export of chats. reader: yields an event for each message. left_out: number of unreadable ones, by reason."""
+    """An export of chats. reader: yields an event per message. left_out: counts of unreadable messages, by reason."""
 
     path: Path
     reader: Reader
     left_out: Counter[str] = field(default_factory=Counter)
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
-        """The conversations of the export; `quiet` does not matter. Raises OSError."""
+        """The conversations of the export; `quiet` has no effect. Raises OSError."""
         del quiet
         self.left_out.clear()
         messages: dict[str, list[PastMessage]] = {}
@@ -49,7 +49,7 @@ class ChatFile:
 
 
 def _add(messages: dict[str, list[PastMessage]], row: FileRow, seen: Counter[str]) -> None:
-    """Add the message of a row to its session, under a key of its contents: an export has no stable positions."""
+    """Add a row's message to its session. Its key is a hash of its contents: positions in an export are not stable."""
     fields = row.fields
     session, text = str(fields["session_id"]), spoken(fields["content"])
     if not text:

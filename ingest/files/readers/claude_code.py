@@ -33,7 +33,8 @@ _NO_CONTENT = "(no content)"
 class _TreeLine:
     """A line of the tree. parent: uuid of the line that it follows. begins: whether it starts a new conversation.
 
-    answer: id of the answer that it is a part of. key, text: of what it says; the text may be empty.
+    answer: id of the agent's answer that the line is a part of. key, text: of the message in the line; the text may be
+    empty.
     """
 
     session: str
@@ -90,7 +91,7 @@ class ClaudeCodeLines(TranscriptLines):
         )
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
-        """What a person or an agent says in the line; if nothing, empty, and the line is counted as left out."""
+        """What a person or an agent says in the line. If nobody says anything, "", and the line counts as left out."""
         reason = _other_than_said(line, message)
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -101,7 +102,7 @@ class ClaudeCodeLines(TranscriptLines):
         return "\n".join(said)
 
     def sessions(self) -> list[PastSession]:
-        """The sessions in the file: usually one; old versions copied an earlier one into it."""
+        """The sessions in the file: usually one, but old versions of Claude Code copied an earlier session into it."""
         chain = self._chain()
         folders: dict[str, str | None] = {}
         messages: dict[str, list[PastMessage]] = {}
@@ -139,7 +140,7 @@ class ClaudeCodeLines(TranscriptLines):
         return chain
 
     def _continues(self, line: _TreeLine, chain: set[str]) -> bool:
-        """Whether the line is part of an answer in the chain, though the chain goes on through another part of it."""
+        """Whether an earlier part of the same answer is in `chain`; the line then belongs to the conversation too."""
         at = line.parent
         while line.answer is not None and at in self._lines and self._lines[at].answer == line.answer:
             if at in chain:
@@ -149,13 +150,13 @@ class ClaudeCodeLines(TranscriptLines):
 
 
 def _speaker_before(order: list[str], lines: dict[str, _TreeLine], uuid: str) -> str | None:
-    """The last message in the file before the line `uuid`."""
+    """Uuid of the last message in the file before the line `uuid`; None if there is none."""
     earlier: Iterator[str] = reversed(order[: order.index(uuid)])
     return next((other for other in earlier if lines[other].speaker in _SPEAKERS), None)
 
 
 def _other_than_said(line: dict[str, Any], message: dict[str, Any]) -> str | None:
-    """Why nothing in the line was said by the user or the agent; None if something may be."""
+    """The reason why the line contains nothing that the user or the agent said; None if it may contain something."""
     if line.get("isCompactSummary"):
         return SUMMARIES
     origin = line.get("origin")

@@ -1,8 +1,9 @@
 """Rollouts of Codex: one JSON line per item of a thread.
 
-Read are the messages of user and assistant among the `response_item`s. `event_msg`s repeat them, and developer messages
-are instructions. A user's item that Codex wrote itself (environment, instructions, context of hooks) is left out, by
-the kinds that it notes or by its form. What was rolled back is left out.
+Only the messages of user and assistant among the `response_item`s are read. `event_msg`s repeat them, and developer
+messages are instructions. Text that Codex itself put into a user's message (environment, instructions, context of
+hooks) is left out; it is recognised by the kind noted with it, or by its form. Messages that were rolled back are left
+out.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class CodexLines(TranscriptLines):
         self._messages: list[PastMessage] = []
 
     def add(self, number: int, line: dict[str, Any]) -> None:
-        """Take a line; types that say nothing are passed over."""
+        """Add a line; lines of types in which nobody says anything are skipped."""
         payload = line.get("payload")
         if not isinstance(payload, dict):
             return
@@ -57,11 +58,11 @@ class CodexLines(TranscriptLines):
                 pass
 
     def sessions(self) -> list[PastSession]:
-        """The one session of the rollout; its messages may be none."""
+        """The one session of the rollout; it may have no messages."""
         return [PastSession(self._session or self._file, self._folder, tuple(self._messages))]
 
     def _take_meta(self, meta: dict[str, Any]) -> None:
-        """Take the session from the first such line; a fork also has those of the sessions that it copied."""
+        """Take the session from the first `session_meta` line; later ones describe the sessions that a fork copied."""
         if self._session is None:
             self._session = str(meta["id"])
             self._folder = name_or_none(meta.get("cwd"))
@@ -88,7 +89,7 @@ class CodexLines(TranscriptLines):
         self._messages.append(PastMessage(role, name_or_none(line.get("timestamp")), (block,)))
 
     def _roll_back(self, turns: int) -> None:
-        """Take back the last `turns` messages of the user, with all that followed them."""
+        """Remove the last `turns` messages of the user, and everything after the first of them."""
         places = [place for place, message in enumerate(self._messages) if message.role == "user"]
         if turns > 0 and places:
             start = places[max(0, len(places) - turns)]
@@ -97,7 +98,7 @@ class CodexLines(TranscriptLines):
 
 
 def _texts(payload: dict[str, Any]) -> list[Any]:
-    """The texts of a message's parts; in a user's message with the kinds of its parts, only what the user wrote."""
+    """The texts of a message's parts. If a user's message notes the kinds of its parts, only what the user wrote."""
     parts = payload["content"]
     note = payload.get(_NOTE)
     kinds = note.get("content_item_kinds") if isinstance(note, dict) else None

@@ -1,8 +1,9 @@
 """Read the conversations that chat programs export.
 
-ChatGPT's conversations.json (a tree of messages per conversation) and Claude's (a list of messages): one row per
-message, an event by its speaker in the conversation's session. System, tool, hidden and empty messages are skipped. Of
-ChatGPT's tree, the branch that ends in current_node is read: what the user saw last.
+The files are the conversations.json of ChatGPT (a tree of messages per conversation) and that of Claude (a list of
+messages). Each message becomes a row: an event with its speaker, in the session of its conversation. System, tool,
+hidden and empty messages are skipped. Of ChatGPT's tree only the branch that ends in current_node is read: what the
+user saw last.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _chatgpt_messages(fields: dict[str, Any], file: str, line: int) -> Iterator[
 
 
 def _branch(nodes: dict[str, Any], last: str | None) -> list[dict[str, Any]]:
-    """The messages on the path from the root to node `last`, or to the last leaf without it. Stops at a cycle."""
+    """The messages from the root to node `last`, or to the last leaf if `last` is unknown. Stops at a cycle."""
     parents = {node.get("parent") for node in nodes.values()}
     leaves = [name for name in nodes if name not in parents]
     at: str | None = last if last in nodes else leaves[-1] if leaves else None

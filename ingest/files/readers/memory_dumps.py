@@ -39,12 +39,12 @@ def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_zep(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One fact per edge of a Zep export, which expires when Zep says that it ended; one event per episode."""
+    """One fact per edge of a Zep export, with the end that Zep gives as its expiry; one event per episode."""
     return converted(stream, file, _ZEP_LISTS, _zep_memory)
 
 
 def read_langgraph(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One memory per item of a LangGraph store, a line each; its path and key are added to its metadata."""
+    """One memory per item (line) of a LangGraph store; the item's path and key are added to its metadata."""
     for reading in read_jsonl(stream, file):
         if isinstance(reading, BadLine):
             yield reading
@@ -93,7 +93,7 @@ def _zep_memory(record: dict[str, Any], file: str, line: int) -> Iterator[Readin
 
 
 def _before(ended: str | None, began: str | None) -> str | None:
-    """`began` if it is before `ended`, else one second before `ended`."""
+    """`began`; if it is missing or not before `ended`, one second before `ended`."""
     if ended is None:
         return began
     end = datetime.fromisoformat(ended)
@@ -112,7 +112,7 @@ def _langgraph_memory(line: FileRow) -> Reading:
 
 
 def _text_of(value: Any) -> str:
-    """The text of an item's value: what a usual name in it holds, else all of it as JSON."""
+    """The text of an item's value: the text under one of `_TEXT_NAMES`, else the whole value as JSON."""
     inner = value
     for _ in range(3):
         if isinstance(inner, dict):

@@ -24,7 +24,7 @@ _KNOWN = frozenset({"title", "tags", "tag", *_DATES})
 
 
 def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per note, or per heading of a long note; a BadLine before them if the front matter is not YAML."""
+    """One row per note, or per heading of a long note. If the front matter is not YAML, a BadLine comes first."""
     text = read_utf8(stream, file, MAX_NOTE)
     if isinstance(text, BadLine):
         yield text

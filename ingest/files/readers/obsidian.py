@@ -1,7 +1,7 @@
 """Read the notes of an Obsidian vault: Markdown notes with links to other notes, embeds, tags and comments in the text.
 
-A link becomes its text, and its target is listed in the metadata; embeds, comments and block ids are left out; tags of
-the text are added to the note's. What is code stays as it is.
+A link becomes its text, and its target is listed in the metadata; embeds, comments and block ids are left out; tags in
+the text are added to the note's tags. Code stays as it is.
 """
 
 from __future__ import annotations

@@ -102,7 +102,8 @@ class Sources:
 def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: bool = False) -> Sources:
     """The files to import for `paths`. Folders are searched recursively, sorted by name, without hidden entries.
 
-    chosen: the format of every file; None detects it by name, or with `by_content` by the file's beginning, then name.
+    chosen: the format of every file. If it is None, the format is detected by name, or with `by_content` first by the
+    file's beginning and then by name.
 
     Raises InvalidRequest for a path that does not exist and for a named file of unknown format.
     """
@@ -130,7 +131,7 @@ def format_of(path: Path) -> Format | None:
 
 
 def format_by_content(path: Path) -> Format | None:
-    """The format of another program's export, recognised by the file's beginning; if it is none, the format by name."""
+    """The format of another program's export, recognised by the file's beginning; else the format by the file name."""
     try:
         with path.open("rb") as stream:
             beginning = stream.read(_BEGINNING)

@@ -77,7 +77,7 @@ class _TextBlock:
 
 
 def _front_matter(lines: Iterator[TextLine | BadLine]) -> tuple[list[TextLine | BadLine], dict[str, Any]]:
-    """Read the front matter: ([], its fields); without any, the lines read so far (to be read as text) and {}."""
+    """([], fields) if the lines begin with front matter; else (the lines read so far, which are text, {})."""
     seen: list[TextLine | BadLine] = []
     for line in lines:
         seen.append(line)

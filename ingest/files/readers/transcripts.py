@@ -1,7 +1,7 @@
 """Sessions of the past, and the transcripts that agents write while a session runs: JSON Lines that grow.
 
-Only what people and agents said becomes messages, each part under a key that is the same wherever it is found. All
-else is counted by the reason for which it is left out. No line ends the reading of a transcript.
+Only what people and agents said becomes messages, each part under a key that is the same wherever it is found. All else
+is counted by the reason why it is left out. No malformed line stops the reading of a transcript.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Block: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """What one side said at once. at: the time as the transcript has it."""
+    """A message of the user or the agent. at: the time as the transcript has it. blocks: key and text of each part."""
 
     role: str
     at: str | None
@@ -92,7 +92,7 @@ def spoken(text: Any) -> str:
 
 
 def _without(text: str, start: str, end: str) -> str:
-    """`text` without any passage from `start` to `end`, these marks included."""
+    """`text` without the passages that begin with `start` and end with `end`."""
     kept, at = list[str](), 0
     while (first := text.find(start, at)) >= 0 and (last := text.find(end, first)) >= 0:
         kept.append(text[at:first])
@@ -106,16 +106,16 @@ def name_or_none(value: Any) -> str | None:
 
 
 class TranscriptLines:
-    """The lines of a transcript so far; a subclass knows one program's form. left_out: counts of what is left out."""
+    """Collects the lines of a transcript; a subclass for each program's format. left_out: counts of skipped lines."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.left_out: Counter[str] = Counter()
 
     def add(self, number: int, line: dict[str, Any]) -> None:
-        """Take the line with this number, from 0.
+        """Add the line with this number, counted from 0.
 
-        Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for one of another form.
+        Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for a line of unknown form.
         """
         raise NotImplementedError
 
@@ -126,9 +126,10 @@ class TranscriptLines:
 
 @dataclass(slots=True)
 class TranscriptFile:
-    """A transcript, and how far it was read. A last line that is not complete is left for the next time.
+    """A transcript, and how far it was read. An incomplete last line is left for the next time.
 
-    lines_of: makes the empty lines of a transcript with this name. opened: opens a file that is not plain text.
+    lines_of: creates the collector of lines for a transcript with this name. opened: opens a file that is not plain
+    text.
     """
 
     path: Path
@@ -150,7 +151,8 @@ class TranscriptFile:
     def sessions(self, *, quiet: bool) -> list[PastSession]:
         """The sessions in the file, with what was added since the last call. Raises OSError and InvalidRequest.
 
-        quiet: whether nothing was written for a while, so that the last answer is complete; else it is held back.
+        quiet: whether nothing was written for a while. If not, an answer at the end may be incomplete, so it is held
+        back.
         """
         if self.opened is not None or self.path.stat().st_size < self.offset:
             self._start_over()
@@ -208,7 +210,7 @@ def _parsed(chunk: bytes) -> dict[str, Any] | None:
 
 
 def _half_characters(chunk: bytes) -> Any:
-    """The value of a line in which JavaScript wrote half a character as an escape; None if it is no JSON."""
+    """The JSON value of a line in which JavaScript escaped one half of a surrogate pair; None if it is no such JSON."""
     try:
         return json.loads(chunk) if b"\\u" in chunk else None
     except (ValueError, RecursionError):

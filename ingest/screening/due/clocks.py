@@ -38,7 +38,7 @@ class TimeOfDay:
     bare: bool = False
 
     def hour_of_day(self, part: str | None, *, english: bool, now: int) -> int:
-        """The hour, 0 to 24, in `part` of the day; without one, small hours mean the afternoon. now: current hour."""
+        """The hour, 0 to 24, in `part` of the day; without a part, small hours are after noon. now: current hour."""
         hour = self.hour
         if self.sure:
             return hour
@@ -62,7 +62,7 @@ class Clocks:
     home: tzinfo
 
     def at(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """The time of day at token `i`, or None. led: whether a preposition of clocks stands before it."""
+        """The time of day at token `i`, or None. led: whether a preposition of clock times ("at") stands before it."""
         clock = self._named(i) or self._minutes_first(i) or self._japanese(i) or self._digits(i, led=led)
         clock = clock or self._hour_first(i, led=led)
         if clock is None:
@@ -143,7 +143,7 @@ class Clocks:
         return self._made(hour[0] * 60 + offset, self._oclock(hour[1]), bare=not sign and not half_to)
 
     def _fraction(self, i: int) -> tuple[int, int]:
-        """Minutes of "half", "quarter", "five" and so on, and where they end; 0 for other words and ranges."""
+        """Minutes that "half", "quarter", "five" ... stand for, and the position after; 0 for other words or ranges."""
         words = self.words
         for kind, minutes in (("half", 30), ("quarter", 15)):
             if words.is_a(kind, i):
@@ -258,7 +258,7 @@ class Clocks:
         return timezone(timedelta(minutes=minutes)), i + 1
 
     def _is_offset(self, i: int) -> bool:
-        """Whether token `i` is the sign of an offset as ISO 8601 writes it: +05:30. A minus may also join two times."""
+        """Whether token `i` is the sign of a UTC offset such as +05:30. A minus may also be a dash between times."""
         words, hours = self.words, self.words.plain(i + 1)
         if words.kind(i + 1) != "clock" or not words.glued(i + 1) or len(hours) != len("05:30"):
             return False

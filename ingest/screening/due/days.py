@@ -1,7 +1,8 @@
 """Days in words, as dates: "2 May", "next Friday", "in two weeks", "the last Monday of March", "fin de mes".
 
-A date without a year and a weekday are the next to come; "next Friday" is the first one after today. A week ends on
-Friday; "next week" and "next month" are the same day of them. Holidays are those with a rule.
+A date without a year, or a weekday, means the next one to come; "next Friday" is the first Friday after today. A week
+ends on Friday. "Next week" and "next month" mean the same day of that week or month. Holidays are known if a rule gives
+their date.
 """
 
 from __future__ import annotations
@@ -191,7 +192,7 @@ class Days:
         return Day(j, "monthday", self._next_date(month, day))
 
     def _day_of_month(self, i: int) -> Day | None:
-        """The next such day: "the 22nd", "am 5.", "le 15", "el día 5"; "the 10th of next month"."""
+        """The next day with that number: "the 22nd", "am 5.", "le 15", "el día 5"; "the 10th of next month"."""
         words, number, unit = self.words, self._day_number(i), self.words.get("unit", i - 1)
         if number is None or words.is_a("month", number[1]) or words.is_a("unit", number[1]):
             return None
@@ -213,7 +214,7 @@ class Days:
         return Day(j, "dom", first.replace(day=day))
 
     def ends(self, i: int) -> bool:
-        """Whether a clause ends at token `i`, or a clock follows."""
+        """Whether a clause ends at token `i`, or a word such as "at" leads to a clock time."""
         words = self.words
         return words.kind(i) in ("", "mark") or words.is_a("at", i) or words.is_a("conj", i)
 
@@ -229,7 +230,7 @@ class Days:
     # Weeks, months and weekdays
 
     def _period(self, i: int) -> tuple[str, int, int] | None:
-        """The unit of "this week", "mois prochain" or "the month after next", how many ahead, and where it ends."""
+        """Unit, number of units ahead and position after "this week", "mois prochain" or "the month after next"."""
         words = self.words
         i = words.after("det", i)
         short = words.get("next_unit", i)
@@ -305,7 +306,7 @@ class Days:
         return self.today - timedelta(days=self.today.weekday())
 
     def _next_period(self, i: int) -> Day | None:
-        """Next week, month or year: the same day of it; "next week on Tuesday", "next month on the 3rd"."""
+        """A day of the next week, month or year: today's day of it, or the one named ("next week on Tuesday")."""
         words, period = self.words, self._period(i)
         if period is None or period[0].startswith("m1") or period[0] in ("m60", "d1") or words.is_a("end", i):
             return None

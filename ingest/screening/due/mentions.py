@@ -1,9 +1,9 @@
 """The times that a text mentions, each with its day, time of day, part of the day and zone, in any order of words.
 
-A mention may be relative to another: "two hours before the show on Friday". The hour of a day without one: a morning is
-at 9, noon 12, an afternoon 15, an evening 18, a night 20, the end of a day, week, month or year 17, any other day 9; a
-length of days counts from now. Of today, the first of these hours, 17, 20 and 23:59 that is still to come. Midnight
-ends the day that it is said of. "Before Friday" is Friday, as "before 16:00" is 16:00.
+A mention may be relative to another: "two hours before the show on Friday". A day without a clock time gets an hour: a
+morning 9, noon 12, an afternoon 15, an evening 18, a night 20, the end of a day, week, month or year 17, any other day
+9; a length of days counts from now. For today it is the first of this hour, 17, 20 and 23:59 that is still to come.
+Midnight ends the day that it is said of. "Before Friday" is Friday, as "before 16:00" is 16:00.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class MentionReader:
     # One mention
 
     def _mention(self, i: int, *, led: bool) -> Mention | None:
-        """The mention at token `i`. led: whether a preposition stands before it."""
+        """The mention at token `i`. led: whether a preposition of clock times stands before it."""
         words = self.words
         start = words.after_any(("at", "from", "by"), i)
         mention = self._extended(Mention(i, i), i, led=led)
@@ -125,14 +125,14 @@ class MentionReader:
         return None
 
     def _through(self, mention: Mention) -> Mention:
-        """`mention` with the day that ends its range, "from 1 April through 3 April"; the first day counts."""
+        """`mention` extended to the end of its range ("from 1 April through 3 April"); its day stays the first one."""
         words, j = self.words, mention.last
         k = words.after("to", j) if not words.has("moved") and mention.kind in ("date", "monthday", "dom") else j
         until = self.days.at(words.after("det", k)) if k > j else None
         return replace(mention, last=until.end) if until and until.kind in ("date", "monthday", "dom") else mention
 
     def _connected(self, i: int) -> tuple[int, bool]:
-        """The position after up to four connecting words, and whether the last is a preposition of clocks."""
+        """The position after up to four connecting words, and whether the last is a preposition of clock times."""
         words, led = self.words, False
         for _ in range(4):
             kind = next((each for each in ("link", "on", "by", "of", "det") if words.is_a(each, i)), None)
@@ -147,7 +147,7 @@ class MentionReader:
         return i, led
 
     def _extended(self, mention: Mention, j: int, *, led: bool) -> Mention | None:
-        """`mention` with the day, clock or part of the day at token `j`; None if there is none that it lacks."""
+        """`mention` with the day, clock time or part of the day at token `j`; None if nothing there adds to it."""
         known = mention.day
         day = self.days.at(j) if known is None or known.kind in ("weekday", "offset", "near") else None
         if day and known and day.kind not in ("date", "monthday", "dom"):
@@ -180,7 +180,7 @@ class MentionReader:
         return self.clocks.at(words.after("det", words.after("at", k)), led=True) if k > j else None
 
     def _with_clock(self, mention: Mention, clock: TimeOfDay) -> Mention | None:
-        """`mention` with `clock`; of a range, with its first time, or its last where something is moved."""
+        """`mention` with the time `clock`. Of a range of times the first counts, or the last if something is moved."""
         until = self._until(clock.end)
         if until is None:
             return replace(mention, clock=clock, last=clock.end)
@@ -193,7 +193,7 @@ class MentionReader:
         return replace(mention, clock=clock, last=until.end, moved=moved)
 
     def _zoned(self, mention: Mention, j: int) -> Mention | None:
-        """`mention` with the zone at token `j`, or after it and a mark; None if there is none, or it needs none."""
+        """`mention` with the zone at token `j` or right after the mention; None if there is none or none is needed."""
         if mention.clock is None or mention.zone is not None:
             return None
         last = mention.last

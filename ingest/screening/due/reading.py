@@ -1,7 +1,7 @@
 """Due times: the instant at which a text says that its task is due, for a speaker's clock and time zone.
 
-The times that it mentions are read by a grammar (`mentions`); a linear model over cues around each (the past, negation,
-habits, names ...) tells whether it is the due time. `benchmarks/training/due.py` learns the weights.
+The times that it mentions are read by a grammar (`mentions`); a linear model over cues around each mention (the past,
+negation, habits, names ...) tells whether it is the due time. `benchmarks/training/due.py` learns the weights.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def zone_of(name: object) -> ZoneInfo | None:
 def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> DueTime | None:
     """The due time that `text` names, said in `zone` (default: UTC) at `now`; None if it names none.
 
-    A wall-clock time that is skipped when summer time begins becomes the hour after. One that comes twice is the first
-    that is still to come.
+    A wall-clock time that is skipped when summer time begins is read as one hour later. One that occurs twice means the
+    first occurrence that is still to come.
     """
     reader = reader_of(text, now, zone)
     try:
@@ -116,7 +116,7 @@ def reader_of(text: str, now: datetime, zone: ZoneInfo | None) -> MentionReader:
 
 
 def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, float]]]:
-    """Each mention that is not past, with its features. Of today, any time may still be meant."""
+    """Each mention that is not past, with its features. No time of today counts as past."""
     today = reader.now.date()
     open_ = [m for m in reader.mentions() if m.day is None or not (m.day.over or m.day.date < today)]
     yield from ((mention, features(reader.words, open_, mention)) for mention in open_)
@@ -136,7 +136,7 @@ def _weights() -> Mapping[str, float]:
 
 
 def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Mapping[str, float]:
-    """The features of `mention`: 1 for each that holds, by name. mentions: those of the text that are not past."""
+    """The features of `mention` that hold, each with the value 1. mentions: all of the text that are not past."""
     clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
     sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
     lead = _lead(words, mention)
@@ -233,14 +233,14 @@ def _lead(words: Words, mention: Mention) -> str:
 
 
 def _ends_at(words: Words, kind: str, end: int) -> bool:
-    """Whether a phrase of that kind ends before token `end`."""
+    """Whether a phrase of that kind ends right before token `end`."""
     return any(
         (found := words.get(kind, start)) is not None and found[1] == end for start in range(max(0, end - 5), end)
     )
 
 
 def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
-    """The tokens around the mention up to a mark of `ends`; a mark within a word (Monday.com) does not count."""
+    """The range of tokens around the mention, between marks in `ends`; marks in a word (Monday.com) do not count."""
 
     def is_end(i: int) -> bool:
         inner = words.glued(i) and words.glued(i + 1)
@@ -255,7 +255,7 @@ def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions
 
 
 def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool:
-    """Whether a word of that cue stands between `start` and `end`, outside of the mention and of "don't forget"."""
+    """Whether a word of the kind `cue` is between `start` and `end`, outside of the mention and of "don't forget"."""
     outside = (i for i in range(start, end) if not mention.first <= i < mention.last)
     if cue == "participle":
         return any(_is_participle(words, i) for i in outside)

@@ -59,7 +59,7 @@ _OPENING, _CLOSING = "([{<*_\"'`", ".,;:)]}>*\"'`?"
 
 @dataclass(frozen=True, slots=True)
 class CandidateWord:
-    """The word from `start` up to `end` in a text, and its surroundings."""
+    """The word from `start` to `end` (exclusive) in a text, and its surroundings."""
 
     start: int
     end: int
@@ -77,7 +77,11 @@ class _Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a text. start: its index in the text. keys: names of secrets. above: line before. head: of a table."""
+    """A line of a text.
+
+    start: its index in the text. keys: the names of secrets in it. above: the line before. head: the header of its
+    table.
+    """
 
     text: str
     start: int
@@ -87,7 +91,7 @@ class _Line:
 
 
 def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
-    """The words of `text` that may be credentials, in order: those with the name of a secret near, or those without."""
+    """The words of `text` that may be credentials. keyed: only those near the name of a secret; else the others."""
     for line in _lines(text):
         if keyed and not (line.keys or _KEYS.search(line.above + line.head)):
             continue
@@ -103,7 +107,7 @@ def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
 
 
 def _mixed(word: str) -> bool:
-    """Whether `word` has a digit, a sign that words and names lack, or is long with upper and lower case mixed."""
+    """Whether `word` has a digit, or a character that words do not contain, or is long, unhyphenated, in mixed case."""
     if any(map(str.isdigit, word)) or not _WORDY.fullmatch(word):
         return True
     return len(word) >= 20 and "-" not in word and not (word.islower() or word.isupper())
@@ -151,14 +155,14 @@ def _keys(text: str) -> Iterator[_Key]:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether a short name stands alone or in a name such as `apiKey` or `MAPS_KEY`, and not inside a word (monkey)."""
+    """Whether a short name ("key") stands alone or is part of a name (`apiKey`, `MAPS_KEY`), not of a word (monkey)."""
     before, after, first = text[start - 1 : start], text[end : end + 1], text[start]
     opens = not before.isalpha() or (before.islower() and first.isupper())
     return opens and (not after.isalpha() or after.isupper() or text[end : end + 2] in ("s ", "s:"))
 
 
 def _words(line: str, shortest: int) -> Iterator[tuple[int, int, bool, str]]:
-    """Start, end, whether quoted, and the name it is assigned to, of each word of `line` that is not plain letters."""
+    """Start, end, whether quoted, and assigned name ("" if none) of each word of `line`, except plain words."""
     for match in _ATOM.finditer(line):
         group = match.lastindex or 0
         whole, start = match[group], match.start(group)
@@ -174,7 +178,7 @@ def _words(line: str, shortest: int) -> Iterator[tuple[int, int, bool, str]]:
 
 
 def _plain(word: str) -> bool:
-    """Whether `word`, without marks at its ends, is only letters, all lower case but the first."""
+    """Whether `word`, without marks at its ends, is only letters, all of them lower case except perhaps the first."""
     letters = word.strip(".,;:!?()[]{}*-")
     return letters.isalpha() and (letters[1:].islower() or len(letters) < 2)
 
@@ -212,14 +216,17 @@ def _values(part: str, start: int) -> Iterator[tuple[int, int, str]]:
 
 
 def _stripped(word: str, start: int, end: int, offset: int) -> tuple[int, int]:
-    """Start and end of the part of `word` without brackets and marks at its ends, moved by `offset`."""
+    """The `start` and `end` of a part of `word`, without brackets and marks at its ends, both moved by `offset`."""
     part = word[start:end]
     first = len(part) - len(part.lstrip(_OPENING))
     return offset + start + first, offset + start + max(first, len(part.rstrip(_CLOSING)))
 
 
 def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
-    """The nearest name of a secret: on the left, the right, or above; a "weak" one if there is no other."""
+    """What stands around a word, with the nearest name of a secret: to the left, to the right or above.
+
+    A "weak" name counts only right before the word, or if there is no other name.
+    """
     before, after = line.text[max(0, start - _REACH) : start], line.text[end : end + 2]
     reach = line.keys[: bisect_right(line.keys, (start, start, ""))][-4:]
     reach = [key for key in reach if start <= key.end + _REACH]
@@ -236,7 +243,7 @@ def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
 
 
 def _name_before(before: str) -> str:
-    """The name at the end of `before` that a value is assigned to, as in `name = "`; "" if there is none, or a verb."""
+    """The name in `before` that a value is assigned to, as in `name = "`; "" if there is none or it is only a verb."""
     sign = before.rstrip(" \t\"'`([")
     left = sign.rstrip(":=>,")
     if left == sign:

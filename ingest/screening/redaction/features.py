@@ -46,7 +46,7 @@ NAMES: tuple[str, ...] = (
 
 
 def word_features(word: str, bigrams: BigramTable) -> list[float]:
-    """Values for `NAMES`, mostly from 0 to 1."""
+    """The values of the features `NAMES`, mostly from 0 to 1."""
     length = len(word)
     lower, upper, digits = (sum(map(test, word)) for test in (str.islower, str.isupper, str.isdigit))
     signs = length - lower - upper - digits
@@ -111,8 +111,9 @@ class Surroundings:
     """What stands around a word, within its line.
 
     key: family of the nearest name of a secret, see `FAMILIES`. gap: text between that name and the word. side: where
-    the name stands: "left", "right", or "above" (the line or the head of the column). before: up to 80 characters
-    before the word, after: two. quoted: whether the word is in quotes. name: what it is assigned to, if anything.
+    the name stands: "left", "right", or "above" (the line or the head of the column). before: the 80 characters before
+    the word, or fewer. after: the two characters after it. quoted: whether the word is in quotes. name: what it is
+    assigned to, if anything.
     """
 
     key: str = ""
@@ -161,7 +162,7 @@ _ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]I
 
 
 def context_features(near: Surroundings) -> list[float]:
-    """Values for `CONTEXT`, 0 or 1 each, but "joined_words"."""
+    """The values of the features `CONTEXT`: 0 or 1 each, except "joined_words", a share."""
     gap, left = _SAID_BEFORE_COLON.sub("", near.gap), near.side == "left"
     words = len(gap.split())
     assigned = re.fullmatch(
@@ -192,7 +193,7 @@ def context_features(near: Surroundings) -> list[float]:
 
 
 def prefixed(word: str) -> bool:
-    """Whether `word` has the shape of most vendors' tokens: short names, then many letters and digits."""
+    """Whether `word` has the shape of most vendors' tokens: a prefix such as "sk_live_", then letters and digits."""
     return _PREFIX.match(word) is not None
 
 

@@ -1,4 +1,4 @@
-"""The built-in kinds of secrets: one row a pattern, with a check that tells a secret from what only looks like one.
+"""The built-in kinds of secrets: one pattern per row, with a check that tells a secret from what only looks like one.
 
 Patterns run in RE2, whose time is linear in the text. Where a pattern has a group `s`, only that group is secret.
 """
@@ -30,7 +30,7 @@ from ingest.screening.redaction.rules import FORMATS, compile_re2
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The part of `text` from index `start` up to `end`; may be a secret."""
+    """The part of `text` from index `start` to `end` (exclusive); may be a secret."""
 
     text: str
     start: int
@@ -42,7 +42,7 @@ class Span:
         return self.text[self.start : self.end]
 
     def before(self, length: int) -> str:
-        """The text before the span, its last `length` characters at most."""
+        """At most the last `length` characters before the span."""
         return self.text[max(0, self.start - length) : self.start]
 
 
@@ -58,7 +58,7 @@ def _always(span: Span) -> Span | None:
 class Pattern:
     """How one kind of secret is found. kind: its name in reports. regex: compiled by RE2. check: confirms a match.
 
-    anchored: whether the regex may ask for the start or end of the text, so that texts cannot be searched joined.
+    anchored: whether the regex may match the start or end of the text, so that several texts cannot be searched as one.
     literals: a text that matches contains one of them, in lower case; empty if unknown.
     """
 
@@ -69,7 +69,7 @@ class Pattern:
     literals: tuple[str, ...] = ()
 
     def likely(self, encoded: bytes, lowered: str) -> bool:
-        """Whether a text may hold such a secret; `lowered`: the text in small letters, `encoded`: in UTF-8."""
+        """Whether a text may have such a secret. encoded: the text in UTF-8. lowered: the text in lower case."""
         for literal in self.literals:
             if literal in lowered:
                 break
@@ -91,7 +91,7 @@ class Pattern:
 class CredentialPattern(Pattern):
     """Credentials without a fixed format, as judged by the model; `regex` matches every text that may have one.
 
-    keyed: those with the name of a secret near them, or those without.
+    keyed: only those near the name of a secret, else only the others.
     """
 
     keyed: bool = True

@@ -117,7 +117,7 @@ class RedactionRules(Model):
 
 
 class RuleBook(Model):
-    """The rules of all tenants. Fields that a tenant's rules leave out are those of `default`."""
+    """The rules of all tenants. A field that a tenant's rules leave out is taken from `default`."""
 
     default: RedactionRules = RedactionRules()
     tenants: dict[str, RedactionRules] = Field(default_factory=dict)
@@ -185,9 +185,9 @@ class Redactor:
             return RedactedValue(redaction.value(value), dict(redaction.counts))
 
     def check_ids(self, tenant: str, ids: Mapping[str, str | Sequence[str] | None]) -> None:
-        """Raise SecretsRefused if an id contains a token or key. ids: by field; texts, or lists of texts, or None.
+        """Raise SecretsRefused if an id contains a token or key. ids: an id, a list of ids or None, by field name.
 
-        The message has the field and the kind, never the id. Raises Unavailable.
+        The message names the field and the kind, never the id. Raises Unavailable.
         """
         own = {pattern.name for pattern in self.rules(tenant).patterns}
         for field, value in ids.items():

@@ -48,7 +48,7 @@ def _joined(secrets: Sequence[Secret]) -> list[Secret]:
 
 
 def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
-    """Whether `value`, any JSON, may hold a secret: a quick search of all its texts joined, mostly False."""
+    """Whether `value`, any JSON, may contain a secret: a quick search of all its texts joined, mostly False."""
     if any(pattern.anchored for pattern in patterns):
         return True
     encoded = "\n".join(_lines(value)).encode("utf-8", "replace")
@@ -74,9 +74,9 @@ def _lines(value: Any) -> Iterator[str]:
 
 
 def replace_leaves(value: Any, replace: Callable[[Any, str | None], Any], key: str | None = None) -> Any:
-    """`value`, any JSON, with `replace(leaf, key)` for each leaf, and `replace(key, None)` for each key.
+    """`value`, any JSON, with each leaf replaced by `replace(leaf, key)`, and each key by `replace(key, None)`.
 
-    key: of the member that the leaf is; None in a list. Keys that become equal are numbered, so that no member is lost.
+    key: the key whose value the leaf is; None in a list. Keys that become equal are numbered, so that no value is lost.
     """
     if isinstance(value, list):
         return [replace_leaves(element, replace) for element in value]

@@ -48,8 +48,8 @@ class ReviewFailed(RemembrancerError):
 class ReviewRequest:
     """A text to review.
 
-    nearest: cosine of the nearest stored memory, None if it has not been searched. judgement: made by the pre-filter in
-    the text's conversation; the panel judges a text without one by itself.
+    nearest: cosine of the nearest stored memory, None if it has not been searched. judgement: made by the pre-filter,
+    which knows the conversation; if it is None, the panel judges the text alone.
     """
 
     scope: Scope
@@ -87,7 +87,7 @@ class Reviewer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Has several reviewers vote on a text at the same time. judge: judges them first. limit_s: of each reviewer."""
+    """Has several reviewers vote on a text at once. judge: for texts without a judgement. limit_s: of each reviewer."""
 
     reviewers: Sequence[Reviewer]
     judge: Judge = field(default_factory=Judge.shipped)
@@ -128,7 +128,7 @@ class Panel:
 
 
 def tier_of(answered: Sequence[bool]) -> Tier:
-    """How far a decision can be trusted. answered: for each language model that reviews, or else each reviewer."""
+    """How far a decision can be trusted. answered: whether each language model, or else each reviewer, answered."""
     count = sum(answered)
     if count == 0:
         return Tier.FALLBACK
@@ -138,8 +138,9 @@ def tier_of(answered: Sequence[bool]) -> Tier:
 def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> Reviewed:
     """The decision on `votes`. prefilter: the pre-filter's objection to the text.
 
-    Consensus: rejected by two that say trivial, or by a mean importance below 4 or a mean relevance below 5. Partial:
-    stored from importance 3, unless somebody says trivial. Fallback: the pre-filter decides, and importance is 5.
+    Consensus: rejected if two reviewers say trivial, or if the mean importance is below 4 or the mean relevance below
+    5. Partial: stored if the importance is at least 3 and nobody says trivial. Fallback: the pre-filter decides, and
+    importance is 5.
     """
     valid = [vote for vote in votes if vote.ok]
     means = {name: _mean(valid, name) for name in (IMPORTANCE, RELEVANCE, NOVELTY)}

@@ -59,7 +59,7 @@ class RelevanceReviewer:
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Score: 1 at probability 0, 5 where messages begin to be kept, 10 at 1. Trivial if the pre-filter objects."""
+        """Score: 1 at probability 0, 5 at the limit for keeping, 10 at 1. Trivial if the pre-filter objects."""
         judged = request.judged
         score = round(float(np.interp(judged.worth, (0, WORTH_KEEPING, 1), (1, MIN_RELEVANCE, 10))), 2)
         reason = judged.objection or f"worth keeping with a probability of {judged.worth:.2f}"
@@ -134,7 +134,7 @@ class ReviewerAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EndpointReviewer:
-    """Asks a language model for the score that `stand_in` gives without one; texts with orders go to `stand_in`."""
+    """Asks a language model for the score; `stand_in` scores the same locally, and votes on texts that give orders."""
 
     client: CompletionClient
     stand_in: Reviewer
