@@ -92,7 +92,10 @@ class FlushPlan:
         return turns_to_flush(self.settings, content.turns, content.used, goal)
 
     def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
-        """Token limit of the summary: the least of the set limit, half of what it replaces and a part of the target."""
+        """Token limit of the summary.
+
+        The least of the policy's limit, half the tokens that it replaces, and a quarter of the thread's target size.
+        """
         replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
         limit = min(self.settings.summary_tokens, replaced // 2)
         if self.limits.tokens is None:

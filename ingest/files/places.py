@@ -68,7 +68,7 @@ class MemoryFiles:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The usual folders of a user. environment: variables, such as CODEX_HOME, that may name other folders."""
+    """Folders in which a user's agent tools keep their files. environment: may name others, as CODEX_HOME does."""
 
     home: Path
     working: Path

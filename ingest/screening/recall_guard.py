@@ -93,7 +93,7 @@ class RecallGuard:
 
 
 def _passages(memory: Memory) -> set[str]:
-    """What a session that was shown `memory` may quote of it: the entry, the content, and each of its sentences."""
+    """Texts that a session repeats if it quotes `memory`: its line in a context, its content, each sentence of it."""
     whole = {memory.line(), memory.content} if len(memory.content) <= MAX_LENGTH else set()
     return {text for text in (*whole, *sentences_in(memory.content)) if len(text) >= MIN_SHOWN}
 

@@ -190,7 +190,8 @@ class Ingestor:
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
         """Remove the memories of `types` (empty: all) that match `where`; return how many.
 
-        `where` must select whole conversations: turns that remain are not embedded again. Waits for running changes.
+        `where` must match all turns of a conversation or none: a turn that remains keeps an embedding in which the
+        removed turns before it count. Waits for running changes.
         """
         async with self.locks.of(scope):
             return await self._editor.remove_where(scope, types, where)

@@ -92,7 +92,7 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The ids that the filter `value` names: what it compares id fields with."""
+    """The values with which the filter `value` compares id fields. inside: whether it is such a comparison itself."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))

@@ -248,7 +248,7 @@ class TurnPlace(Answer):
 class ThreadContextMetadata(Answer):
     """The cost of a context. allocation: tokens of each of its parts, headings included.
 
-    model_tokens: the count of the model's provider, where one is configured. degraded: parts that did not answer.
+    model_tokens: as counted by the model's provider, where one is configured. degraded: services that did not answer.
     """
 
     total_tokens: int

@@ -78,9 +78,9 @@ class MessageStore(MemoryStore):
         removed: Sequence[str] = (),
         fence: int | None = None,
     ) -> None:
-        """Set and remove top-level payload fields of memories, except those of IDENTITY.
+        """Set top-level payload fields of memories, and remove the fields `removed` from each of them.
 
-        Raises LockLost if a memory was patched under a higher fence.
+        Raises InvalidRequest for a field in IDENTITY, LockLost if a memory was patched under a higher fence.
         """
         for fields in (*changes.values(), dict.fromkeys(removed)):
             fixed = sorted(IDENTITY.intersection(fields))

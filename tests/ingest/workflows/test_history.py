@@ -221,7 +221,7 @@ def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
 
 @pytest.mark.anyio
 async def test_a_cut_event_shows_part_of_its_value(tmp_path: Path) -> None:
-    """An event of which only the time and the mark would fit is left out."""
+    """If nothing of the value fits beside the time and the mark of a cut, the event is left out."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
     events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
     texts = [write({"w": events}, budget, tokenizer).text for budget in range(150)]

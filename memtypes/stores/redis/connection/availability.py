@@ -118,7 +118,7 @@ async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
 class HealthProbe:
     """Pings a suspected server in the background, so that no request waits to find out whether it is back.
 
-    ping: returns when the server answers; raises Unavailable.
+    ping: returns when the server answers; raises Unavailable if it does not.
     """
 
     def __init__(self, ping: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> None:

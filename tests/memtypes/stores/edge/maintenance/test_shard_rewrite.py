@@ -62,7 +62,7 @@ async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
 
 
 async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) -> None:
-    """After an erasure that removed nothing every shard has the same version."""
+    """After an erasure that removed nothing, every shard keeps its version."""
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("kept", 3))
     assert await EdgeFiles(store).erase(SCOPE, None) == 0
