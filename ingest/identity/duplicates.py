@@ -186,7 +186,7 @@ def has_ended(memory: Memory, now: datetime) -> bool:
 
 
 def is_over(memory: Memory, now: datetime) -> bool:
-    """Whether `memory` has left the current view at `now`, so that a repetition is stored again."""
+    """Whether `memory` has ended, is done or was cleared at `now`: the same text is then stored as a new memory."""
     if has_ended(memory, now):
         return True
     if isinstance(memory, Prospective):

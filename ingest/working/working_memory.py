@@ -133,7 +133,7 @@ class WorkingMemorySync:
 
 @dataclass(frozen=True, slots=True)
 class WorkingMemory:
-    """Creates, lists, clears and pauses live items. Scopes must name a session.
+    """Creates, lists, clears and pauses the live items of a session, which every scope must name.
 
     todo_life: time after which the item of an unused to-do expires. ended: to-dos that this process has ended lately,
     by scope and id.

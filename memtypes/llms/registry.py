@@ -99,7 +99,7 @@ class ProviderEntry(Model):
 
 
 class ModelEntry(Model):
-    """A model, or a family of models, in a registry file.
+    """An entry of a registry file: one model, or a family of models.
 
     names: its name, then aliases. pattern: an RE2 pattern that matches the beginning of the family's names, in lower
     case and without the provider's prefix. window: tokens of input and output together. max_input, max_output: maximum

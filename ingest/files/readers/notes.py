@@ -56,7 +56,7 @@ def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
 
 
 def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """First line number and text of each part of the note from line `start`; a long note is cut at headings."""
+    """Line number and text of each part of the note; only a long note has several, one for each heading."""
     is_long = len("\n".join(lines[start:])) > LONG_NOTE
     headings = [index for index in range(start, len(lines)) if lines[index].startswith("#")] if is_long else []
     for first, end in itertools.pairwise(sorted({start, *headings, len(lines)})):

@@ -281,7 +281,7 @@ def _above(line: _Line, start: int) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CredentialModel:
-    """Judges candidates. classifier: tells harmless from secret. bigrams: how likely a letter follows another."""
+    """Tells secrets from harmless words. bigrams: how likely each letter follows another."""
 
     classifier: LinearModel
     bigrams: BigramTable

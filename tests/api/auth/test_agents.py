@@ -108,7 +108,7 @@ async def test_an_agent_is_refused_threads_that_it_does_not_refer_to(world: Worl
 
 
 async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> None:
-    """The end deletes its threads, also those of other agents. A key that is bound to no agent may end any."""
+    """Ending a workflow deletes the threads of all agents in it. A key bound to no agent may end any workflow."""
     query = {"namespace": world.namespace}
     for name, began, refused, ends in (
         ("a", "bob", "ann", "bob"),

@@ -48,7 +48,7 @@ async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
 
 
 async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
-    """A run whose lock another process holds is counted as busy, not as failed."""
+    """If another process holds the lock of a job, a run here counts as busy, not as failed."""
 
     async def work(_: int) -> int:
         raise AssertionError

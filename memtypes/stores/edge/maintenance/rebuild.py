@@ -102,7 +102,10 @@ class _OpenedStore(MessageStore):
 
 
 async def _copy(old: EdgeEngine, new: EdgeEngine, kind: Collection, embed: EmbedTexts) -> int:
-    """Copy a collection's points with new vectors. Returns how many. Raises Unavailable if `new` has fewer or more."""
+    """Embed a collection's points again and write them to `new`; return how many.
+
+    Raises Unavailable if the collection then has another number of points in `new` than in `old`.
+    """
     before = _OpenedStore(old)
     for payloads in old.every(kind):
         await new.write({kind: [PutPoints(await embed_again(before, kind, payloads, embed), EVERYTHING)]})

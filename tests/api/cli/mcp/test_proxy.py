@@ -113,7 +113,7 @@ async def test_the_program_passes_calls_to_the_service_in_both_eras(
             assert len((await client.list_tools()).tools) == 3
 
 
-def test_a_wrong_key_is_said_to_the_model(guarded: Services) -> None:
+def test_the_refusal_of_a_key_is_reported_to_the_model(guarded: Services) -> None:
     """The text of the refusal is in the tool's result, and in the error of the handshake."""
     with serving(create_app(guarded), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {"Authorization": "Bearer wrong-key"}, "default")

@@ -1,4 +1,4 @@
-"""Logging in, roles, tenants, form tokens, headers and errors of the inspector."""
+"""Access to the inspector: login, roles, tenants and form tokens; its headers and errors."""
 
 from __future__ import annotations
 

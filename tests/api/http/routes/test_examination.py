@@ -97,7 +97,7 @@ async def test_secrets_are_removed_from_writes_changes_and_problems(client: http
 
 
 @pytest.mark.parametrize("field", ["session_id", "agent_id"])
-async def test_a_token_in_an_id_is_refused_and_in_related_removed(client: httpx.AsyncClient, field: str) -> None:
+async def test_a_secret_in_an_id_is_refused_and_in_other_fields_redacted(client: httpx.AsyncClient, field: str) -> None:
     """Ids are stored unchanged, so the memory is rejected with the reason; other fields are redacted."""
     token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
     body = {"namespace": "n", "type": "semantic", "content": "Ann owns the deploy"}

@@ -406,7 +406,7 @@ async def test_history_and_restore_of_an_unknown_memory_are_404(notebook: Notebo
 
 
 async def test_a_context_says_since_when_a_changed_fact_holds(notebook: Notebook) -> None:
-    """A replaced fact says until when it held; a fact that never changed has no date."""
+    """The line of a changed fact says since when it holds, that of a replaced fact until when; others have no date."""
     old, new = await ports(notebook)
     await notebook.write("The API is written in Go.")
 

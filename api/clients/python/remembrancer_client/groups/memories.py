@@ -174,7 +174,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def feedback(self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Record the outcome of using a memory, and return the memory."""
+        """Report the `outcome` of using a memory; return the memory as it is afterwards."""
         body = encode({"outcome": outcome})
         return Request("POST", _path(memory_id, "feedback"), Memory, query=self._query(options), body=body)
 

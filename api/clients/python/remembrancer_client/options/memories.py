@@ -103,7 +103,7 @@ class RememberOptions(MemoryFields, Scoped, total=False):
 
 
 class UpdateOptions(MemoryChanges, Scoped, total=False):
-    """Options of `update`. valid_to: None brings back a memory that was replaced or has ended."""
+    """Options of `update`. valid_to: when the memory ends; None makes a replaced or ended memory current again."""
 
     content: str
     valid_to: datetime | None
