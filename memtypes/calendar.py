@@ -127,7 +127,7 @@ def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
 
 
 def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Length, int]:
-    """`whole` plus a fraction at token `j`, "and a half", "15 minutes" or "et quart"; and the position after it."""
+    """The length `whole` plus what follows at token `j` ("and a half", "15 minutes"), and the position after that."""
     if half := _and_a(words, "half", j):
         return whole.plus(unit.times(0.5)), half
     k = words.after("and", j)

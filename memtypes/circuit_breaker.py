@@ -32,9 +32,9 @@ class BreakerState(StrEnum):
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Opens when at least half of the last calls failed; closes after a successful one.
+    """Refuses calls (opens) once at least half of the last ones failed; passes them again after a successful one.
 
-    clock: monotonic seconds. min_calls: the breaker does not open before this many calls were recorded.
+    clock: returns monotonic seconds. min_calls: the breaker does not open before this many calls were recorded.
     """
 
     clock: Callable[[], float]
@@ -51,7 +51,7 @@ class CircuitBreaker:
 
     @property
     def tripped(self) -> bool:
-        """Whether the breaker has opened and no call has succeeded since."""
+        """Whether the breaker has opened and has not been closed by a successful call yet."""
         return self._opened_at is not None
 
     def allow(self) -> bool:

@@ -20,12 +20,12 @@ class InvalidConfigFile(RemembrancerError):
 
 
 def read_policies(path: Path | None) -> Policies:
-    """Read the policy file at `path`; empty policies if `path` is None. Raises InvalidConfigFile."""
+    """Read the policy file at `path` (for threads and agents); empty policies if None. Raises InvalidConfigFile."""
     return Policies() if path is None else parse_policies(read_text(path, "policy file"), str(path))
 
 
 def parse_policies(text: str, file: str) -> Policies:
-    """Parse a policy file; `file` names it in errors. Raises InvalidConfigFile."""
+    """Parse the text of a policy file (for threads and agents); `file` names it in errors. Raises InvalidConfigFile."""
     return parse_yaml(text, Policies, f"policy file {file}")
 
 

@@ -32,9 +32,9 @@ TurnPosition: TypeAlias = tuple[str, int]
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """Session id and number of a turn; None if `memory` is not a turn.
+    """Session id of a conversation turn and its number in the session; None if `memory` is not a turn.
 
-    Turns are the events of a session, and the messages that were stored when it ended, as whatever type of memory.
+    Turns are a session's events, and the memories of any type that were stored from its messages when it ended.
     """
     captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
     if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
@@ -43,12 +43,12 @@ def position_of(memory: Memory) -> TurnPosition | None:
 
 
 def positions_before(memory: Memory) -> list[TurnPosition]:
-    """Positions of the turns that are the context of `memory`, oldest first; empty if it is no turn."""
+    """Positions (session id, number) of the turns that are the context of `memory`, oldest first; empty if no turn."""
     return _around(memory, range(-REACH, 0))
 
 
 def positions_after(memory: Memory) -> list[TurnPosition]:
-    """Positions of the turns that have `memory` as context; empty if it is no turn."""
+    """Positions (session id, number) of the turns that have `memory` as context; empty if `memory` is no turn."""
     return _around(memory, range(1, REACH + 1))
 
 
@@ -58,7 +58,7 @@ def _around(memory: Memory, steps: Iterable[int]) -> list[TurnPosition]:
 
 
 def turns_at(positions: Iterable[TurnPosition]) -> Filter:
-    """Filter for the turns at `positions`, which must not be empty."""
+    """Filter that matches the turns at `positions`, which must not be empty."""
     numbers: dict[str, set[int]] = {}
     for session, number in positions:
         numbers.setdefault(session, set()).add(number)
@@ -88,7 +88,7 @@ def text_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallTurns:
-    """The turns of one write call, by position; each may be context of later ones. rejected: the rejected positions."""
+    """The turns of one write call, by position: context for later turns of the call. rejected: positions not stored."""
 
     turns: dict[TurnPosition, Memory] = field(default_factory=dict)
     rejected: set[TurnPosition] = field(default_factory=set)
@@ -105,7 +105,7 @@ class CallTurns:
                 del self.turns[position]
 
     def lost_context(self, memory: Memory) -> bool:
-        """Whether a turn just before `memory` was rejected."""
+        """Whether a turn that would be context of `memory` was rejected, so that it is embedded without that turn."""
         return not self.rejected.isdisjoint(positions_before(memory))
 
 
@@ -124,7 +124,8 @@ class ConversationContext:
     ) -> list[InContext]:
         """For each of `memories`, the text to embed and, separately, the text of the turns before it.
 
-        turns: replace the stored turns at the same positions. ignored: ids of stored turns not used as context.
+        turns: used in place of the stored turns at the same positions. ignored: ids of stored turns not used as
+        context.
         """
         known = {**dict(by_position(memories)), **(turns or {})}
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))

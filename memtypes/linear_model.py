@@ -57,7 +57,7 @@ class LinearModel:
         return softmax(self.scores(features))
 
     def scores(self, features: FloatArray) -> FloatArray:
-        """Logarithm of the probability of each class plus a constant of each text, (texts, classes)."""
+        """Logits of the classes, shape (texts, classes), whose `softmax` is `probabilities`."""
         scores: FloatArray = features @ self.weights.T + self.bias
         return scores
 

@@ -62,7 +62,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The words of a language. phrases: the plain words of each phrase -> its meanings. rules: rows of the lexicon."""
+    """The words of a language. phrases: from a phrase's words to its meanings. rules: lists of endings and the like."""
 
     name: str
     phrases: Mapping[tuple[str, ...], Sequence[tuple[str, Any, str]]]
@@ -70,7 +70,7 @@ class Language:
     rules: Mapping[str, Any]
 
     def means(self, plain: str, kinds: frozenset[str]) -> bool:
-        """Whether the word is of one of the kinds."""
+        """Whether the lexicon lists the word with a meaning of one of the kinds."""
         return any(kind in kinds for kind, _, _ in self.phrases.get((plain,), ()))
 
     def listed(self, rule: str) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class Words:
         return self.get(kind, position) is not None
 
     def has_meaning(self, position: int) -> bool:
-        """Whether a number or a phrase of times begins at `position`."""
+        """Whether a number, or a phrase that is used to state times, begins at `position`."""
         return self.kind(position) not in ("word", "mark", "") or not _CUES.issuperset(self.kinds_at(position))
 
     def kinds_at(self, position: int) -> Collection[str]:
@@ -262,7 +262,7 @@ def _keys(token: Token) -> Sequence[str]:
 
 
 def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Kind, value and text of each phrase. The value is the index in its row if that is a list, the key if a table."""
+    """Kind, value and text of each phrase. Its value is its position in a row that is a list, or its key in a table."""
     for kind, row in rows.items():
         if kind in _RULES or isinstance(row, bool):
             continue

@@ -31,14 +31,14 @@ class Answer(BaseModel):
 
 
 class FloorAnswer(Answer):
-    """The relevance floor. value: candidates less likely to help than this are no hits. dropped: how many they are."""
+    """The relevance floor. value: candidates less likely to help than this are left out. dropped: how many were."""
 
     value: UnitFloat
     dropped: int = Field(ge=0)
 
 
 class SearchHit(Answer):
-    """A ranked memory. signals: only when the request asked to explain."""
+    """A ranked memory. signals: what its score is made of, only when the request asked to explain."""
 
     rank: int = Field(ge=1)
     id: str
@@ -132,7 +132,7 @@ class RetrieveAnswer(Answer):
         return context if isinstance(context, str) else "\n".join(message.content for message in context)
 
     def counted(self, model_tokens: int | None) -> RetrieveAnswer:
-        """The same answer with the count of the model's provider; unchanged without one."""
+        """The same answer with `model_tokens`, the context's size by the model provider's count; unchanged if None."""
         if model_tokens is None:
             return self
         return self.model_copy(update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})})
@@ -151,7 +151,7 @@ class RetrieveAnswer(Answer):
         return self.model_copy(update={"context": whole, "metadata": metadata})
 
     def degraded_by(self, *parts: str) -> RetrieveAnswer:
-        """The same answer, reporting that these parts did not respond."""
+        """The same answer, reporting that these parts of the service did not respond."""
         if not parts:
             return self
         metadata = self.metadata.model_copy(update={"degraded": [*self.metadata.degraded, *parts]})

@@ -102,7 +102,7 @@ class StageTimings:
 class _Ranking:
     """Inputs of ranking one request: where to search, and how to score.
 
-    filters: for each type that is searched. ended: filters of memories no longer valid; None without a receipt.
+    filters: for each type that is searched. ended: filters for memories no longer valid; None if no receipt lists them.
     """
 
     scope: Scope
@@ -117,7 +117,7 @@ class _Ranking:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """Result of a ranking. ended: candidates that are no longer valid. degraded: names of parts that did not answer.
+    """Result of a ranking. ended: candidates no longer valid. degraded: parts of the service that did not answer.
 
     wish: what the query asks for.
     """
@@ -130,7 +130,7 @@ class _Ranked:
 
 @dataclass(frozen=True, slots=True)
 class _QueryVectors:
-    """A query as vectors; None for a vector that was not made. degraded: names of parts that did not answer."""
+    """A query as vectors; None for a vector that was not made. degraded: names of encoders that did not answer."""
 
     dense: DenseVector | None
     sparse: SparseVector | None
@@ -262,7 +262,7 @@ class Retriever:
         return _Ranked(ranked, ended, wish, vectors.degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
-        """Those of the LINKING_HITS best hits that have links, by id. If none has, nothing is read."""
+        """Read those of the LINKING_HITS best hits that have links, by id. If none has, nothing is read."""
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}

@@ -96,7 +96,7 @@ class UseCounts:
 
 
 class LiveUses:
-    """Restarts the time to live of live items that a context shows, without delaying the answer.
+    """Restarts the time to live of the live working items that a context shows, without delaying the answer.
 
     lost: uses that could not be written.
     """

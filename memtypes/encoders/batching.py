@@ -38,10 +38,10 @@ _BLANKS = re.compile(r"[ \t\r\n]{2,}")
 
 
 def truncated(text: str, max_tokens: int) -> str:
-    """Return a prefix of `text` with at least `max_tokens` tokens, without tokenizing the whole text.
+    """Cut a long `text` to a length that has `max_tokens` tokens or more, so that the rest need not be tokenized.
 
-    In a long text, runs of white space count as one blank, as they do for BERT. Lone surrogates, which encoders do not
-    accept, become question marks.
+    In a text that is cut, each run of white space becomes one blank, which BERT reads alike. Lone surrogates, which
+    encoders do not accept, become question marks.
     """
     limit = max_tokens * CHARACTERS_PER_TOKEN
     if len(text) > limit:
@@ -78,8 +78,9 @@ class _Call(Generic[In, Out]):
 class Batcher(Generic[In, Out]):
     """A worker thread that collects the inputs of many callers in a bounded queue and runs `work` on batches of them.
 
-    A batch may contain inputs of several callers. A long call is split into several batches, so that later calls need
-    not wait for all of it. work: returns one output for each input, in order; only the worker thread calls it.
+    A batch may contain inputs of several callers. A call with many inputs is split into several batches, so that later
+    calls need not wait for all of them. work: returns one output for each input, in order; only the worker thread calls
+    it.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Batcher(Generic[In, Out]):
         """Return one output for each input, in order.
 
         Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and any error of `work`. A call
-        with more inputs than the queue allows is accepted if the queue is empty. A cancelled call leaves the queue.
+        with more inputs than the queue can hold is accepted if the queue is empty. A cancelled call leaves the queue.
         """
         if not inputs:
             return []
@@ -156,7 +157,7 @@ class Batcher(Generic[In, Out]):
             call.fail(Unavailable(f"{self._name} is closed"))
 
     def _next_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
-        """Wait for a batch, oldest calls first; empty once the batcher is closed."""
+        """Wait for inputs, and return the next batch, from the oldest calls first; empty once the batcher is closed."""
         with self._changed:
             while True:
                 self._changed.wait_for(lambda: self._calls or self._closed)
@@ -186,10 +187,11 @@ class Batcher(Generic[In, Out]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSettings:
-    """Sizes of an embedder's batches, queues and cache. batch_size, query_batch_size: texts in a batch.
+    """Sizes of an embedder's batches, queues and cache.
 
-    waiting_queries, waiting_documents: texts that a queue may have; more raise Overloaded. cached_queries: distinct
-    queries whose embeddings are cached; the least recently used is dropped first.
+    batch_size, query_batch_size: most texts in a batch of documents or queries. waiting_queries, waiting_documents:
+    most texts that may wait in a queue; more raise Overloaded. cached_queries: how many distinct queries have their
+    embedding cached; the least recently used is dropped first.
     """
 
     batch_size: int = 8
@@ -202,8 +204,8 @@ class BatchSettings:
 class BatchedEmbedder(Embedder):
     """An embedder with separate batchers for queries and documents, so that queries never wait behind documents.
 
-    embed: embeds a batch; called by two threads. Concurrent calls with the same query share one computation.
-    ping_s: how long a ping waits.
+    embed: embeds a batch; called by two threads. Concurrent calls with the same query share one computation. ping_s:
+    seconds after which a ping gives up.
     """
 
     ping_s = 5.0
@@ -254,7 +256,7 @@ class BatchedEmbedder(Embedder):
         return await self.embed_in_context([InContext(text) for text in texts])
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text, in order."""
+        """Return one embedding for each text, influenced by the turns before it, in order."""
         return await self._documents.run(texts)
 
     async def ping(self) -> None:

@@ -189,7 +189,7 @@ class _OnnxModel:
 
 
 def _beginning(states: NDArray[np.float32]) -> TokenStates:
-    """The first MAX_STATES states of a text, in half precision."""
+    """The states of a text's first MAX_STATES tokens, in half precision, read-only."""
     beginning = states[:MAX_STATES].astype(np.float16)
     beginning.setflags(write=False)
     return beginning
@@ -233,9 +233,9 @@ def token_projection(dimensions: int) -> NDArray[np.float32]:
     """Return a projection of token states to 128 dimensions, shape (dimensions, 128), with orthonormal columns.
 
     A subsampled randomised Hadamard transform: each block of 128 dimensions gets random signs and is mixed by a
-    Hadamard matrix, and the blocks are added (Ailon and Chazelle, "The fast Johnson-Lindenstrauss transform", 2009).
-    It preserves expected cosines and is the same on every machine. Late interaction alone loses .01 R@10 against a
-    projection fitted to the texts, as with a random rotation; but a fitted one depends on the machine's rounding.
+    Hadamard matrix, and the blocks are added (Ailon and Chazelle, "The fast Johnson-Lindenstrauss transform", 2009). It
+    preserves expected cosines and is the same on every machine. A projection fitted to the texts would raise the R@10
+    of late interaction alone by .01, but it would depend on the machine's rounding.
 
     Raises ValueError unless `dimensions` is a multiple of 128.
     """

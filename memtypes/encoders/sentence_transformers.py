@@ -69,7 +69,7 @@ class _TorchModel:
         return cls(model, settings.batch_size, dimensions, max_tokens, fingerprint)
 
     def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text; its context is ignored, as these models return no token states.
+        """Return one embedding for each text; the turns before it are ignored, as these models return no token states.
 
         The arrays are read-only, because callers share them.
         """
@@ -112,7 +112,7 @@ class SentenceTransformersEmbedder(BatchedEmbedder):
         return cls(model.fingerprint, model.dimensions, model.embed_all, settings)
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text; its context is ignored."""
+        """Return one embedding for each text, in order; the turns before a text are ignored."""
         # Sorted by length, so that texts of one batch need little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index].text))
         embeddings = await super().embed_in_context([texts[index] for index in order])

@@ -128,10 +128,10 @@ class TiktokenTokenizer(Tokenizer):
         return text[:start] + self._within(text[start:end], left)
 
     def _fill(self, text: str, start: int, limit: int, size: int) -> tuple[int, int, int]:
-        """Count piece by piece from `start`, and find the piece of `text` with which the tokens exceed `limit`.
+        """Count tokens piece by piece from `start`, and find the piece of `text` in which they exceed `limit`.
 
-        Returns the start and end of that piece, and how many tokens of `limit` are left for it. Pieces end at seams and
-        have at least `size` characters.
+        Returns the start and end of that piece, and how many tokens of `limit` are left for it. A piece has at least
+        `size` characters and ends where no token extends across the border.
         """
         for end in _ends(text, start, size):
             # A slice of this length has more than `limit` tokens, so a huge piece costs no more than that.
@@ -142,7 +142,7 @@ class TiktokenTokenizer(Tokenizer):
         return len(text), len(text), limit
 
     def _within(self, piece: str, limit: int) -> str:
-        """Return the longest prefix of a piece without seams with at most `limit` tokens."""
+        """Return the longest prefix of `piece` with at most `limit` tokens, found by trying lengths downwards."""
         piece = piece[: limit * self._longest]  # no token stands for more bytes, so none for more characters
         longest = len(piece)
         if longest > MAX_SEARCH:
@@ -153,7 +153,10 @@ class TiktokenTokenizer(Tokenizer):
 
 
 def _ends(text: str, start: int, size: int) -> Iterator[int]:
-    """Ends of the pieces of `text`: seams at least `size` characters apart, and the end. Their tokens can be summed."""
+    """Where to cut `text`, from `start` on, into pieces of at least `size` characters without cutting a token.
+
+    The tokens of the pieces therefore add up to those of the whole.
+    """
     for seam in _SEAM.finditer(text, start):
         if seam.start() - start >= size:
             start = seam.start()

@@ -1,4 +1,4 @@
-"""Filters of items by their values: LangGraph's, with JSON's idea of equality.
+"""Filters on the JSON values of items, in LangGraph's form, with JSON's idea of equality.
 
 `{"color": "red", "size": {"$gt": 3}, "owner": {"name": "Ann"}}` holds for an object whose members meet each condition.
 A missing member counts as null. Numbers are equal by value (1 and 1.0), and never equal true or false. `$gt`, `$gte`,
@@ -46,18 +46,19 @@ class ItemFilter:
         return cls(filter_) if filter_ else None
 
     def holds(self, value: Any) -> bool:
-        """Whether the filter holds for the value of an item."""
+        """Whether the item's `value` meets the filter."""
         return isinstance(value, dict) and _holds(value, self.conditions)
 
     def facts(self) -> list[str]:
-        """Facts (see `facts_of`) that every matching value has. Values that do not match may have them too."""
+        """Digests (see `facts_of`) that every matching value has, to search by. Other values may have them too."""
         return [fact(keys, value) for keys, value in _equalities((), self.conditions)]
 
 
 def facts_of(value: Any) -> list[str]:
-    """A digest of each text, number, true or false in an object, with its keys; also in nested objects.
+    """For each text, number and boolean in an object, also in nested ones, a digest of its value and the keys to it.
 
-    At most MAX_FACTS digests; if there are more, MANY follows.
+    An index of these digests finds the objects with an equal member. At most MAX_FACTS; if there are more, MANY
+    follows.
     """
     facts: list[str] = []
     waiting: list[tuple[_Keys, Any]] = [((), value)] if isinstance(value, dict) else []
@@ -72,7 +73,7 @@ def facts_of(value: Any) -> list[str]:
 
 
 def fact(keys: _Keys, value: Any) -> str:
-    """A digest of `keys` and `value`, the value that an object has at these keys; equal numbers have equal digests."""
+    """A digest of a JSON value and the `keys` that lead to it in an object; equal numbers have equal digests."""
     exact = int(value) if isinstance(value, float) and value.is_integer() else value
     return hashlib.blake2b(json.dumps([*keys, exact]).encode(), digest_size=12).hexdigest()
 
@@ -86,7 +87,7 @@ def _operators(condition: Any) -> bool:
 
 
 def _check(condition: Any, path: str) -> int:
-    """The number of conditions in `condition`. Raises InvalidRequest for an operator that does not exist."""
+    """Count the conditions in `condition`. Raises InvalidRequest for an operator that does not exist."""
     if _operators(condition):
         for name, operand in condition.items():
             if name not in OPERATORS:
@@ -133,7 +134,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def _equalities(keys: _Keys, condition: Any) -> Iterator[tuple[_Keys, Any]]:
-    """For each condition that requires an exact text, number, true or false: the member's keys and that value."""
+    """For each condition that requires an exact text, number or boolean: the keys to the member, and that value."""
     if _operators(condition):
         condition = condition.get("$eq")
         if isinstance(condition, dict):  # equal to an object: its members are no conditions

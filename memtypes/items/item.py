@@ -61,7 +61,7 @@ class ItemAddress(Model):
     key: Key
 
     def id_in(self, scope: Scope, agent_id: str | None) -> str:
-        """The id of the item at this address. agent_id: the agent whose item it is; None for an item of no agent."""
+        """The id of the item at this address, a UUID. agent_id: the agent whose item it is; None for no agent."""
         return memory_id(scope, "item", (agent_id, *self.path, self.key))
 
 
@@ -86,7 +86,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemSearch:
-    """A search for items under a path. vector: of the query; without a vector, the last updated items come first.
+    """A search for items under a path. vector: of the query; without a vector, the items updated last come first.
 
     refresh: restart the time to live of the items that are returned.
     """

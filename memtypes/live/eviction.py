@@ -20,7 +20,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """Most tokens, messages and stored turns of a thread; None means no limit."""
+    """Maximum numbers of tokens, messages and stored turns of a thread; None means no limit."""
 
     tokens: int | None
     messages: int | None
@@ -45,7 +45,10 @@ class ThreadSize:
 
 
 def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
-    """Rank of a turn: the lowest sum of rank and index is evicted first. USE_ORDER: by last use. None: never."""
+    """Rank by which a turn is evicted; it is stored with the turn, and None means never.
+
+    USE_ORDER: the least recently used goes first. Else the turn goes first whose rank plus index is lowest.
+    """
     if turn.pinned:
         return None
     if eviction.policy is EvictionPolicy.LRU:
@@ -66,9 +69,9 @@ def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float
 
 
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
-    """Size that a flush may leave: `target` times each limit; if forced, at most `target` times the present size.
+    """Tokens and messages that may be left after a flush: the share `target` of each limit.
 
-    target: a share, 0-1.
+    force: flush even within the limits, so that at most the share `target` of the present size is left.
     """
     tokens = size.tokens if limits.tokens is None else math.floor(target * limits.tokens)
     messages = math.floor(target * limits.count)
@@ -79,7 +82,7 @@ def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: 
 
 
 def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize) -> list[Turn]:
-    """The turns to flush so that the remaining ones are within `goal`, oldest first. Turns that must stay are left out.
+    """The turns to remove in a flush so that the thread is within `goal`, oldest first, without turns that must stay.
 
     turns: oldest first. used: order of last use, by turn index; higher is later.
     """

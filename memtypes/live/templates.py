@@ -85,7 +85,7 @@ def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
 
 
 def is_key_of(template: str, key: str, agent_id: str) -> bool:
-    """Whether `template` gives `key` for the agent `agent_id` with some values of the other variables."""
+    """Whether `key` can be made from `template` for the agent `agent_id`, with any values of the other variables."""
     pattern, pieces = "", _pieces(template)
     for piece, separator in zip(pieces, _separators(pieces), strict=True):
         if piece == _AGENT_ID:
@@ -119,7 +119,7 @@ def _encoded(value: str, separator: str) -> str:
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
-    """The members of the variable `name`, with nested members, and values as texts. Raises InvalidRequest."""
+    """The values of a variable's members, also nested ones, as texts by dotted name. Raises InvalidRequest."""
     if not isinstance(value, Mapping):
         raise InvalidRequest("must be an object such as {'id': ...}", path=f"variables.{name}")
     return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}

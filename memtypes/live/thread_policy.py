@@ -98,10 +98,11 @@ class ContextAllocation(Model):
 
 
 class Flush(Model):
-    """When a thread is flushed, and how. threshold, target: the shares of its limits at which a flush starts and ends.
+    """When a thread is flushed, that is, some of its turns removed and stored as memories, and how.
 
-    keep_first, keep_last: how many turns the strategy hybrid_summary keeps at each end. oldest: hybrid_summary
-    removes at least this share of the others. llm: summarise removed turns with the summariser endpoint.
+    threshold: share of a limit at which a flush starts. target: share that it leaves. keep_first, keep_last: how many
+    turns the strategy hybrid_summary keeps at each end. oldest: the least share of the other turns that this strategy
+    removes. llm: summarise removed turns with the summariser endpoint.
     """
 
     strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO
@@ -134,10 +135,11 @@ class Eviction(Model):
 
 
 class LockTimes(Model):
-    """Time limits of changes to a thread, in seconds; a change that takes longer is cancelled.
+    """Time limits of changes to a thread, in seconds.
 
-    append: for appending a turn or replacing all turns; if the flush that this starts takes longer, the flush is
-    postponed and the turn stays. flush: also the TTL of the thread's lock. Appends and clears take no lock.
+    append: for appending a turn or replacing all turns. If the turn is stored in time but the flush that it starts is
+    not finished, the flush is cancelled and done after a later turn. clear: for removing all turns. flush: for a flush,
+    and the TTL of its lock; appends and clears take no lock.
     """
 
     append: LockTime = 30.0
@@ -229,7 +231,7 @@ def _by_id(value: object) -> object:
 
 
 class Agent(Model):
-    """The resources of an agent: one id, several ids with one key for all, or several with a key and mode for each."""
+    """The resources of an agent: one id, several ids with a common key, or several ids, each with a key and mode."""
 
     memory: Name | None = None
     memories: list[Annotated[ResourceReference, BeforeValidator(_by_id)]] | None = Field(

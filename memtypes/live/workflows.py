@@ -197,7 +197,7 @@ class Step:
     ended_at: datetime | None = None
 
     def ended(self, event: Event) -> Step:
-        """The step as ended by `event`; its agent and input stay if the event has none."""
+        """The step after `event`, which ends it; the event's agent and input replace the step's if it has any."""
         return replace(
             self,
             status=_STEP_ENDS[event.type],
@@ -224,7 +224,7 @@ class ResourceValue:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A change of a workflow's status at the time `at`. version, actor: version and agent of the event that set it.
+    """A change of a workflow's status at the time `at`. version, actor: version and agent of the event that made it.
 
     reason: the event's `reason`, else `reason` in its data, else, if it ended the workflow, its error, output or input;
     cut after MAX_REASON characters.
@@ -238,7 +238,7 @@ class StatusChange:
 
     @classmethod
     def by(cls, event: Event, status: WorkflowStatus) -> StatusChange:
-        """The change that `event` makes."""
+        """The change of the workflow's status to `status` by `event`, with its reason."""
         stated = [event.reason, event.data.get("reason")]
         if status.ended:
             stated += [event.error, event.output, event.input]
@@ -290,7 +290,7 @@ _STATE = TypeAdapter(WorkflowState)
 
 
 def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
-    """Apply `events`, which follow `state` in the log. Folding them in two calls gives the same state."""
+    """The workflow's state after `events`, which follow `state` in the log. They may be applied in several calls."""
     steps, resources, data = dict(state.steps), dict(state.resources), dict(state.data)
     version = state.version
     for event in events:

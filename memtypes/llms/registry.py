@@ -191,7 +191,7 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The listed models, those of the operator's file first, and the providers."""
+    """Finds what is known about a model by its name. models: those of the operator's file come first."""
 
     models: tuple[ModelEntry, ...] = ()
     providers: Mapping[str, ProviderEntry] = field(default_factory=dict)
@@ -340,7 +340,7 @@ class RegistrySource:
         return self._registry
 
     def _file_version(self) -> tuple[int, int, int] | None:
-        """Modification time, size and inode of the overriding file; None if there is none."""
+        """Modification time, size and inode of the operator's file, to see changes; None if there is no file."""
         if self._path is None:
             return None
         try:

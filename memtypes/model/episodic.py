@@ -82,7 +82,7 @@ class Episodic(EpisodicFields, Memory):
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
 
     def identity(self) -> tuple[str | None, ...]:
-        """`Memory.identity` with speaker and day: the same words by another speaker or on another day differ."""
+        """What distinguishes two events: content, speaker and day, and for a private one its session."""
         return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}")
 
     def embedding_text(self) -> str:

@@ -99,7 +99,7 @@ def ends_after(field: str, instant: datetime) -> Filter:
 
 
 def in_view(instant: datetime) -> Filter:
-    """Condition: the memory is in the current view at `instant`: not expired, and either not ended or current again."""
+    """Condition: at `instant` the memory is not expired, and its validity has not ended or was restored."""
     back = Compare("state_until", Op.LTE, instant)
     return all_of(
         AnyOf((Absent("valid_to"), Compare("valid_to", Op.GT, instant), back)), ends_after("expires_at", instant)
@@ -107,7 +107,7 @@ def in_view(instant: datetime) -> Filter:
 
 
 def with_states(tree: Filter, instant: datetime) -> Filter:
-    """The filter `tree`, with each condition on `state` replaced by one on the times that determine it at `instant`."""
+    """The filter `tree`, with conditions on `state` replaced by conditions on the times that determine it then."""
     match tree:
         case All(parts):
             return All(tuple(with_states(part, instant) for part in parts))

@@ -260,7 +260,7 @@ class EarlierText(Model):
 
 
 class Rewording(Model):
-    """A memory in other words that was merged into this one at `at`. id: for the call that makes it a memory again."""
+    """A repetition in other words that was merged into this memory at `at`. id: names it in the call that undoes it."""
 
     id: str
     content: str
@@ -270,7 +270,7 @@ class Rewording(Model):
 
 
 def state_at(now: datetime, state: State, valid_to: datetime | None, state_until: datetime | None) -> State:
-    """The state at `now` of a memory with these fields."""
+    """The state at `now` of a memory with this stored state and these times."""
     if state_until is not None and state_until <= now:
         return State.CURRENT
     if valid_to is not None and valid_to <= now:
@@ -352,8 +352,8 @@ class Memory(Model):
     def identity(self) -> tuple[str | None, ...]:
         """The values that distinguish two memories of this type in one scope.
 
-        The normalised content and, for a private memory, its session: merged into a memory of another session, it could
-        not be found from its own session any more.
+        These are the normalised content and, for a private memory, its session, so that equal texts of two sessions are
+        not merged into one memory, which only one of the sessions could find.
         """
         private_to = self.session_id if self.visibility is Visibility.SESSION else None
         return (normalise(self.content), private_to)
@@ -371,7 +371,7 @@ class Memory(Model):
         return self.content
 
     def at(self, now: datetime) -> Self:
-        """The memory with its state at `now`, computed from its stored times. Nothing is written when a time passes."""
+        """The memory with its state at `now`, computed from its stored times: a state can change without a write."""
         state = state_at(now, self.state, self.valid_to, self.state_until)
         if self.state_until is not None and self.state_until <= now:
             return self.model_copy(update=CURRENT_AGAIN)

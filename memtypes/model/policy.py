@@ -28,7 +28,7 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TypePolicy:
-    """Policy of a type. share: its share of the long-term budget, 0-1. half_life: of recency; None for no ageing.
+    """Policy of a type. share: of the long-term budget, 0-1. half_life: time in which recency halves; None for never.
 
     near: memories with at least this cosine may state the same and are compared word by word.
     """

@@ -75,7 +75,7 @@ class Prospective(ProspectiveFields, Memory):
     type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
 
     def identity(self) -> tuple[str | None, ...]:
-        """`Memory.identity` with due time and trigger: the same words for another day are another intention."""
+        """What distinguishes two intentions: content, due time and trigger, and for a private one its session."""
         due = rfc3339(self.due_at) if self.due_at else None
         return (*super().identity(), due, self.trigger_condition)
 

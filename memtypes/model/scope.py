@@ -59,5 +59,5 @@ class Scope:
 
     @property
     def unbound(self) -> Scope:
-        """The same scope for working items of all agents, for work that the service does after a call."""
+        """The same scope without the limit to certain agents' working items, for the service's work after a call."""
         return replace(self, agents=())

@@ -47,7 +47,7 @@ class WorkingDraft(WorkingFields, Draft):
 
 
 class LiveDraft(WorkingDraft):
-    """The draft of the memory store's copy of a live item; callers can't send one. workflow_id: as in `Working`."""
+    """Draft of the memory store's copy of a working item in the live store (Redis). workflow_id: as in `Working`."""
 
     live: Flag = True
     workflow_id: Name | None = None
@@ -56,8 +56,8 @@ class LiveDraft(WorkingDraft):
 class Working(WorkingFields, Memory):
     """A stored working item.
 
-    live: whether it is the memory store's copy of a live item; contexts show the live item instead. fence: fence of the
-    lock (see `Lease`) under which this copy was last written. workflow_id: the live item ends with this workflow.
+    live: whether it is a copy of an item kept in the live store (Redis), which contexts show instead. fence: number of
+    the lock (see `Lease`) under which this copy was last written. workflow_id: the live item ends with this workflow.
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)
@@ -68,6 +68,6 @@ class Working(WorkingFields, Memory):
     workflow_id: Name | None = None
 
     def identity(self) -> tuple[str | None, ...]:
-        """`Memory.identity` with to-do and agent: the same note for another task is another item."""
+        """What distinguishes two working items: content, to-do and agent, and for a private one its session."""
         agent = () if self.agent_id is None else (self.agent_id,)
         return (*super().identity(), self.todo_id, *agent)

@@ -24,7 +24,7 @@ class AnswerStore(Erasable):
     """Stores the answer to each call under its tenant and idempotency key for ANSWER_TTL; if full, drops the oldest.
 
     A tenant uses a key for one call, whatever the namespace; `erase` removes the answers to calls about one namespace.
-    Raises Unavailable when the store is away.
+    Raises Unavailable when the store can't be reached.
     """
 
     @abstractmethod

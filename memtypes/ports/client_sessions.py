@@ -16,22 +16,22 @@ SESSION_TTL = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Ids of the memories that the session was shown. since: when the ids were last cleared, or None."""
+    """Ids of the memories that a session was shown. since: when these ids were last cleared; None if never."""
 
     ids: frozenset[str] = frozenset()
     since: datetime | None = None
 
 
 class ClientSessionStore(ABC):
-    """Sessions, kept for SESSION_TTL. Scopes must name a session. Raises Unavailable when the store is away.
+    """Stores which memories the running sessions were shown, and their turns, for SESSION_TTL.
 
-    Queued turns wait in an `EvictedTurnStore` of the same database. Each call of `queue` adds a batch, with the session
-    as its thread.
+    Scopes must name a session. Queued turns wait in an `EvictedTurnStore` of the same database. Each call of `queue`
+    adds a batch, with the session as its thread. Raises Unavailable when the store can't be reached.
     """
 
     @abstractmethod
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Store a `prompt` to wait for its answer, and return what the session was shown.
+        """Return which memories the session was shown, and store `prompt`, if given, until `queue` adds its answer.
 
         A prompt whose id was queued before is not stored. Of prompts without an id (""), the last is kept.
         """

@@ -15,7 +15,7 @@ class ItemStore(ABC):
     """Stores keyed items. A call reaches only items of its scope: of its tenant, its namespace and its agent.
 
     If `scope.agent_id` is None, it reaches items of no agent; calls whose docstring says "every agent" reach all items
-    of the namespace. An item is gone from the moment of its expiry. Raises Unavailable when the engine is away. An
+    of the namespace. An expired item counts as absent. Raises Unavailable when the engine can't be reached. An
     acknowledged write survives the death of every process, and no read sees a part of a write.
     """
 

@@ -51,8 +51,8 @@ class Lease:
 class LockCounts:
     """Counts of this process's lock requests since it started; the field names are used as metric labels.
 
-    acquired: requests that got the lock. refused: requests that waited for `wait_s` in vain. lost: locks that expired
-    while in use. wait_seconds: total time spent waiting.
+    acquired: requests that got the lock. refused: requests that did not get it within `wait_s`. lost: locks that
+    expired while in use. wait_seconds: total time spent waiting.
     """
 
     acquired: int = 0
@@ -62,7 +62,7 @@ class LockCounts:
 
 
 class Locks(ABC):
-    """Locks by name. Raises Unavailable when their store is away."""
+    """Locks by name. Raises Unavailable when the store that keeps them can't be reached."""
 
     def __init__(self) -> None:
         self.counts = LockCounts()

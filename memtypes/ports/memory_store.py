@@ -60,10 +60,10 @@ class Page:
 class CandidateSearch:
     """A search for candidates of one or several types.
 
-    filters: the types to search, each with a filter in addition to the scope. dense, sparse: the query's vectors; the
-    search has a leg (part) for each, and None omits the leg. depth: maximum number of candidates of each leg and type.
-    tokens: the query's token vectors, for late interaction with the candidates; None omits late interaction. columns:
-    whether ranking needs the candidates' columns; if not, they may have only ids and scores.
+    filters: the types to search, each with a filter in addition to the scope. dense, sparse: the query's vectors; each
+    makes a search of its own, and None omits that search. depth: maximum number of candidates by each vector, of each
+    type. tokens: the query's token vectors, for late interaction with the candidates; None omits late interaction.
+    columns: whether ranking needs the candidates' columns; if not, they may have only ids and scores.
     """
 
     filters: Mapping[MemoryType, Filter | None]
@@ -96,8 +96,8 @@ class MemoryStore(ABC):
     """Stores memories, one collection for each type.
 
     Every call is limited to its scope: it reads, changes and removes nothing outside its tenant and namespace, and
-    treats ids of other scopes like ids that do not exist. Raises Unavailable when the engine is away or too slow. An
-    acknowledged write survives the death of every process.
+    treats ids of other scopes like ids that do not exist. Raises Unavailable when the engine can't be reached or is too
+    slow. An acknowledged write survives the death of every process.
     """
 
     @abstractmethod
@@ -133,10 +133,11 @@ class MemoryStore(ABC):
         removed: Sequence[str] = (),
         fence: int | None = None,
     ) -> None:
-        """Set top-level payload fields of existing memories, given by id; drop the fields `removed`; vectors stay.
+        """Set payload fields of existing memories and drop the fields `removed` from them; vectors are not changed.
 
-        The values are JSON as in `Memory.to_payload`, or None for no value. Unknown ids are ignored. fence: that
-        of the caller's lock (see `Lease`). Memories patched under a higher fence stay unchanged, which raises LockLost.
+        changes: by memory id, the new values of top-level fields: JSON as in `Memory.to_payload`, or None for no value.
+        Unknown ids are ignored. fence: number of the caller's lock (see `Lease`). Memories patched under a higher fence
+        stay unchanged, which raises LockLost.
         """
 
     @abstractmethod
@@ -157,7 +158,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """For each search, the `depth` best of each leg (dense, sparse) and type, unordered; all in one request.
+        """For each search, the `depth` best memories of each type by each of its vectors, unordered; all in one call.
 
         A memory with session visibility is found only from its session, `scope.session_id`. IDF is computed over the
         scope's namespace, so the texts of other tenants have no influence.

@@ -26,7 +26,7 @@ class RejectedText:
 
 
 class RejectionStore(ABC):
-    """Rejected texts by namespace and id, kept for REJECTED_TTL. Raises Unavailable when the store is away."""
+    """Stores rejected texts by namespace and id for REJECTED_TTL. Raises Unavailable when it can't be reached."""
 
     @abstractmethod
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:

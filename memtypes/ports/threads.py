@@ -179,7 +179,7 @@ class ThreadTail:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Turns to flush from a thread. summary: replaces the thread's summary; None leaves it unchanged."""
+    """Turns to remove from a thread in a flush. summary: the thread's new summary; None leaves the old one."""
 
     thread_id: str
     indices: tuple[int, ...]
@@ -233,10 +233,9 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return the newest turns until they exceed `tokens` tokens, and the newest system turns until they do, too.
+        """Return the newest turns back to the one with which they exceed `tokens`, and newest system turns likewise.
 
-        The turn that exceeds it is included. The cost grows with `tokens`, not with the length of the thread.
-        Reading does not count as use.
+        The cost grows with `tokens`, not with the length of the thread. Reading does not count as use.
         """
 
     @abstractmethod

@@ -57,7 +57,7 @@ class EventAppended:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowLog:
-    """A stored workflow. base: state at a snapshot or the start. events: later ones, requested version included.
+    """A stored workflow. base: its state at a snapshot or the start. events: later ones, up to the requested version.
 
     version: its newest version. ancestors: ids, oldest first. lost: its events have expired; `base` is its last state.
     on_end: what becomes of its threads and working items when it ends.
@@ -118,11 +118,11 @@ class WorkflowPage:
 
 
 class WorkflowStore(ABC):
-    """Stores workflows. Each is kept for the TTL (a setting) after its last event, and as long as its descendants.
+    """Stores workflows. Each is kept for the TTL (a setting) after its last event, but no less than its descendants.
 
     The log of an ended workflow is kept until its descendants have ended too, and then for another TTL.
 
-    An id of another scope is unknown. Every call is atomic. Raises Unavailable if the server is away.
+    An id of another scope is unknown. Every call is atomic. Raises Unavailable if the server can't be reached.
     """
 
     @abstractmethod
@@ -137,9 +137,9 @@ class WorkflowStore(ABC):
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
         """Append an event and restart the TTL of the workflow; its ancestors are kept at least as long.
 
-        An event that ends the workflow limits the TTL of its log, and adds the workflow to the unrecorded ones. Raises
-        NotFound; VersionConflict if the version is not the expected one or the workflow has ended; Conflict if the
-        idempotency key was used with another digest or the log is full.
+        An event that ends the workflow limits the TTL of its log, and lists the workflow as ended but not yet recorded
+        as memories. Raises NotFound; VersionConflict if the version is not the expected one or the workflow has ended;
+        Conflict if the idempotency key was used with another digest or the log is full.
         """
 
     @abstractmethod
@@ -176,12 +176,12 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim, for a minute, the right to record an ended workflow; False if another caller has claimed it."""
+        """Claim, for a minute, the right to write an ended workflow's memories; False if another caller has it."""
 
     @abstractmethod
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Mark an ended workflow as recorded: remove it from the list of unrecorded workflows."""
+        """Mark an ended workflow as recorded, that is, written as memories, so that `unrecorded` yields it no more."""
 
     @abstractmethod
     def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """Yield scope and id of every ended workflow, of all scopes, that is not recorded."""
+        """Yield scope and id of every ended workflow, of all scopes, whose memories are not written yet."""

@@ -1,7 +1,7 @@
 """Live working memory: items that every following prompt of a session contains, and the port of their store.
 
-A live item is a working memory whose current `accessed_at`, `expires_at` and `cleared_at` are in the live store. Its
-copy in the memory store, which is embedded, is updated later; see `ingest.working.working_memory`.
+A live item is a working memory kept in the live store (Redis), with its current `accessed_at`, `expires_at` and
+`cleared_at`. A copy in the memory store, which is embedded, is updated later; see `ingest.working.working_memory`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from memtypes.model.working import Working
 
 @dataclass(frozen=True, slots=True)
 class LiveItem:
-    """A working memory in the live store.
+    """A working memory in the live store (Redis), which is copied to the memory store.
 
     ttl: time to live after the last use. unsynced: whether the copy in the memory store differs from the item. is_todo:
     whether it is a to-do itself and not a note on a to-do. paused: whether its session has stopped. revision: opaque;
@@ -51,28 +51,28 @@ class ItemSelection:
 
 @dataclass(frozen=True, slots=True)
 class DueNamespace:
-    """A namespace with unsynced or expired items. due_at: opaque; the time at which it is due."""
+    """A namespace with working items to copy to the memory store, or expired ones to delete. due_at: when; opaque."""
 
     scope: Scope
     due_at: str
 
 
 class LiveItemStore(ABC):
-    """Live items by session. Scopes must name a session; a scope with `agents` reaches the items of these agents only.
+    """Stores live working items by session. Scopes must name a session; one with `agents` reaches only their items.
 
-    Raises Unavailable when the store is away.
+    Raises Unavailable when the store can't be reached.
     """
 
     @abstractmethod
     async def put(self, scope: Scope, item: LiveItem) -> None:
         """Store `item`, replacing one with the same id, and end a pause of the session.
 
-        A to-do clears the session's earlier item of that to-do.
+        If it is a to-do, the session's earlier item of the same to-do is cleared.
         """
 
     @abstractmethod
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Every item of the session, oldest first, including cleared and expired ones that are not swept yet.
+        """Every item of the session, oldest first, including cleared and expired ones that are not deleted yet.
 
         optional: the caller can do without the items, so it does not wait for a slow store.
         """
@@ -91,16 +91,16 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Namespaces that have, at `at`, items to sync or expired items to delete; longest due first."""
+        """Namespaces with items to copy to the memory store, or expired items to delete, at `at`; longest due first."""
 
     @abstractmethod
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Sessions that have, at `at`, items to sync or expired items to delete; longest due first."""
+        """Sessions with items to copy to the memory store, or expired items to delete, at `at`; longest due first."""
 
     @abstractmethod
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark `items` as synced; delete those cleared or expired at `at`. Items changed meanwhile stay unsynced."""
+        """Mark `items` as copied to the memory store, except those changed meanwhile; delete cleared and expired."""
 
     @abstractmethod
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when the namespace is due next, unless another call has changed that time since `due` was read."""
+        """Set when the namespace is due next (`due_sessions`), unless another call has set it since `due` was read."""

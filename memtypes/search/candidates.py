@@ -38,8 +38,8 @@ class Candidate:
 class Candidates(Sequence[Candidate]):
     """Candidates of a search, as columns of equal length.
 
-    ids: as ASCII bytes, which sort like the ids. kinds: positions in TYPES. dense, sparse, late: as in Candidate, NaN
-    for a candidate without a score, None where no candidate has one.
+    ids: as ASCII bytes, which sort like the ids. kinds: the type of each, as its index in TYPES. dense, sparse, late:
+    scores as in Candidate, NaN for a candidate without the score, None if no candidate has it.
     """
 
     ids: NDArray[np.bytes_]
@@ -111,7 +111,7 @@ def _scores(values: Sequence[float | None]) -> NDArray[np.float64] | None:
 
 
 def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """Late scores as a matrix with a row for each candidate, NaN if it has none; None if no candidate has any."""
+    """Late-interaction scores as a matrix, a row for each candidate; NaN if it has none; None if no one has any."""
     width = next((len(row) for row in values if row is not None and len(row)), 0)
     if not width:
         return None
@@ -120,7 +120,7 @@ def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] |
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """One column of several parts, concatenated; NaN for parts without the column; None if no part has it."""
+    """Concatenate one column of several parts; NaN for parts without the column; None if no part has it."""
     known = next((column for column in own if column is not None), None)
     if known is None:
         return None

@@ -100,8 +100,9 @@ COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for 
 class Columns:
     """Fields of `count` memories as columns, by path; a column may be missing if no memory has a value.
 
-    tables: the distinct texts of each text column. places: the rows of `columns` that belong to the memories, in order;
-    None for all. So selecting memories copies a column only when it is read.
+    tables: the distinct texts of each text column, which has indices into them. places: which rows of `columns` belong
+    to these memories, in order; None for all. With it, a selection of memories needs no copy of a column that is never
+    read.
     """
 
     count: int
@@ -140,7 +141,7 @@ class Columns:
         return cls(sum(part.count for part in parts), columns, tables)
 
     def column(self, path: str) -> Column:
-        """The values of a field, shape (count,), with NONE of its kind where a memory has none."""
+        """The values of a field, shape (count,). The NONE of its kind of column stands for a missing value."""
         known = self.columns.get(path)
         if known is None:
             return np.full(self.count, NONE[KINDS[path]], dtype=DTYPES[KINDS[path]])
@@ -213,7 +214,7 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
 
 
 def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
-    """A column's `value` as payloads have it; None for no value."""
+    """A value in a column converted to its form in JSON payloads; None if the memory has no value."""
     if kind is ColumnKind.TIME:
         return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
     if kind is ColumnKind.TERMS:
@@ -228,7 +229,7 @@ def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """Merge the tables of a text column's parts. Returns the new codes of each part, and the merged table.
+    """Merge the text tables of several parts of a column. Returns the new codes of each part, and the merged table.
 
     A code is a position in a table, -1 for no text.
     """

@@ -53,9 +53,10 @@ class InContext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """The result of one forward pass: the dense vector of a text and, from some models, vectors and states of tokens.
+    """The result of one forward pass: the dense vector of a text and, from some models, its token vectors and states.
 
-    states: of a middle layer, which shows better than the last one what form of speech a text is.
+    states: token states of a middle layer, which tell a request from a statement, say, better than those of the last
+    layer.
     """
 
     dense: DenseVector
@@ -82,22 +83,22 @@ Numbers: TypeAlias = NDArray[np.uint16]
 
 
 def numbered(ids: NDArray[np.uint32]) -> Numbers:
-    """The numbers, 1 to 65,535, of the terms with these `ids` in sparse vectors."""
+    """The short numbers, 1 to 65,535, of terms with these ids in sparse vectors; several terms may share one."""
     return (ids % (NUMBERS - 1) + 1).astype(np.uint16)
 
 
 def heaviest(vector: SparseVector) -> str:
-    """The numbers of the terms with the highest weights, in hexadecimal; ties by term id."""
+    """The short numbers of the KEPT terms with the highest weights, in hexadecimal; ties by term id."""
     order = np.lexsort((vector.indices, -vector.values))[:KEPT]
     return numbered(vector.indices[order]).astype(">u2").tobytes().hex()
 
 
 def term_column(texts: Sequence[str | None]) -> Numbers:
-    """The term numbers in texts written by `heaviest`, shape (memories, KEPT), padded with 0."""
+    """The inverse of `heaviest` for several texts: short term numbers, shape (memories, KEPT), padded with 0."""
     padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
     return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)
 
 
 def term_text(row: NDArray[Any]) -> str | None:
-    """A row of a term column as the text of `heaviest`; None for no terms."""
+    """A row of `term_column` as the text that `heaviest` wrote; None for no terms."""
     return row[row > 0].astype(">u2").tobytes().hex() or None

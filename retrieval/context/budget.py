@@ -1,8 +1,8 @@
 """Chooses the hits that go into a context, within a total number of tokens and the limits of the memory types.
 
 The best-ranked hit that fits is taken first, whatever its type; then the others in order. A hit that does not fit is
-skipped. For a type that the query asks for (tasks, how-tos), tokens are kept: at most the share of the type, and no
-more than its hits among the best ones need.
+skipped. Some tokens are reserved for a type that the query asks for (tasks, how-tos): as many as this type's best hits
+need, at most the type's share.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class ChosenEntry(NamedTuple):
 
 
 class DemandBasis(NamedTuple):
-    """The entries from which it is computed how many tokens each type needs.
+    """Which entries are counted to find out how many tokens each type needs, its demand.
 
     first: how many of the best entries count. unlisted: tokens, by type, of entries that count but are not given.
     """
@@ -151,7 +151,7 @@ class BudgetFill:
     demand: TypeTokens
 
     def refusal(self, tokens: int) -> CandidateOutcome:
-        """Why an entry of `tokens` tokens was not chosen: the total if fewer are left over, else its type's limit."""
+        """Why an entry of this size was not chosen: its type's limit if enough tokens are left over, else the total."""
         return CandidateOutcome.OVER_TYPE_BUDGET if tokens <= self.room else CandidateOutcome.OVER_TOTAL
 
 
@@ -185,7 +185,7 @@ def fill(
 
 
 def _wanted(plan: BudgetPlan) -> set[MemoryType]:
-    """The types for which tokens are kept: those that the query asks for, and tasks if any are due."""
+    """The types for which tokens are reserved: those that the query asks for, and tasks if any are due."""
     wanted = {MemoryType.PROCEDURAL} if plan.how_to else set()
     return wanted | {MemoryType.PROSPECTIVE} if plan.task_like or plan.due_tokens else wanted
 
@@ -193,7 +193,8 @@ def _wanted(plan: BudgetPlan) -> set[MemoryType]:
 def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
     """Tokens of each type before any shift: its cap or, without one, its policy share of what the caps leave.
 
-    The sum is at most `spendable`. If the caps together exceed it, types get theirs in the order of plan.types.
+    The sum is at most `spendable`. If the caps together exceed it, types get their caps in the order of plan.types
+    until it is spent.
     """
     shares: TypeTokens = {}
     rest = spendable
@@ -238,7 +239,7 @@ def _move(plan: BudgetPlan, shares: TypeTokens, source: MemoryType, target: Memo
 
 
 def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """How many of the best entries reach DEMAND_WINDOW times the total; each counts at most its type's cap."""
+    """How many of the best entries reach DEMAND_WINDOW times plan.total tokens, each counted up to its type's cap."""
     limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
     worth = np.minimum(entries.tokens, limits[entries.kinds])
     return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
@@ -339,7 +340,7 @@ class _Filling:
                 self._take(index, allowed)
 
     def _cut(self, index: int, room: int) -> bool:
-        """Take an entry too large for its type, cut to half the type's tokens or less; return whether it was taken."""
+        """Take an entry that exceeds its type's limit cut to at most half that limit; return whether it was taken."""
         kind = self._kinds[index]
         allowed = min(room - self._overhead(index), self._whole[kind] // 2)
         if allowed < MIN_CUT or self._tokens[index] + self._headings[kind] <= self._whole[kind]:

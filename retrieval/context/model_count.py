@@ -36,7 +36,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class WindowBudget:
-    """A token budget. total: by the model's own count. parts: by the count of `tokenizer`, reduced by `margin`."""
+    """A token budget. total: by the model's own count. parts: tokens by `tokenizer`, which are reduced by `margin`."""
 
     total: int
     margin: float
@@ -45,7 +45,7 @@ class WindowBudget:
 
     @classmethod
     def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
-        """A budget of `budget` tokens (None: the model's window without the response), divided as the window is."""
+        """The budget `budget` (if None, the model's window less the response), divided in parts as that window is."""
         window = None if model is None else model.allocation
         shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
         content = shares.system + shares.history + shares.files + shares.memory
@@ -74,7 +74,7 @@ class BuiltContext(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True)
 class CountedContext(Generic[_Value]):
-    """A counted context. model_tokens: the provider's count; None without one. margin: with which it was built."""
+    """A counted context. model_tokens: the provider's count; None without one. margin: with which `value` was built."""
 
     value: _Value
     margin: float

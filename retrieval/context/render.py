@@ -60,10 +60,11 @@ TITLES: Mapping[MemoryType, str] = MappingProxyType(
 class ContextLayout:
     """Templates for the pieces of a context in one format.
 
-    opening, closing: around a block, with its {name}. heading, footing: around the part of a {type}, with its {title}.
-    separator: begins a block, part or entry that follows another one. frame: texts around the whole context. entry:
-    renders a passage, given its line or a part of its line. has_days: whether events stand under headings of days.
-    has_stored_counts: whether entries have the token counts stored with their memories.
+    opening, closing: texts around a block, with its {name}. heading, footing: around the part of a memory {type}, with
+    its {title}. separator: text before a block, part or entry that follows another one. frame: texts around the whole
+    context. entry: renders a passage, given its line or a part of its line. has_days: whether events stand under
+    headings of days. has_stored_counts: whether the token counts stored with memories are those of this format's
+    entries.
     """
 
     opening: str
@@ -181,7 +182,7 @@ class Renderer:
         return alone if first == piece else max(alone, self.tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
-        """Tokens of the opening and closing pieces of a block."""
+        """Tokens of the pieces around a block, and of the texts around the whole context."""
         return self._frame_tokens + sum(map(self.heading_cost, self.layout.around_block(block)))
 
     def heading_tokens(self, kind: MemoryType) -> int:
@@ -265,7 +266,7 @@ def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str
 
 
 def _reading_order(shown: ShownMemory) -> tuple[float, int, str]:
-    """Sort key within a type: events by time, other types in the order in which they were chosen."""
+    """Sort key of memories of one type: events by time, others in the order in which they were chosen."""
     passage = shown.passage
     if passage.type is MemoryType.EPISODIC:
         return (passage.created_at.timestamp(), passage.seq, passage.id)
@@ -278,7 +279,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | None:
-    """The best sentences of `text` for `query` that fit together, in reading order; None if none fits."""
+    """The sentences of `text` that match `query` best and fit together, in reading order; None if none fits."""
     sentences = split_sentences(text)
     weights = _weights(sentences, query)
     chosen: list[int] = []
@@ -294,7 +295,7 @@ def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | 
 
 
 def _weights(sentences: Sequence[str], query: str) -> list[float]:
-    """Weight of each sentence: IDF of the query's words in it, plus a part of its better neighbour's weight."""
+    """How well each sentence matches: IDF of the query's words in it, plus a part of its better neighbour's weight."""
     stems = [_stems(sentence) for sentence in sentences]
     wanted = _stems(query)
     frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}

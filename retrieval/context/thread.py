@@ -57,9 +57,9 @@ _SHORT_MARK = "- [more is left out]\n"
 
 @dataclass(frozen=True, slots=True)
 class OmittedParts:
-    """What a context leaves out: the number of turns, files and images, and whether the notes are incomplete.
+    """What a context leaves out: numbers of turns, files and images, and whether summary or initial context are cut.
 
-    turns: of those that the threads still have. summary, initial_context: whether part of one is not shown.
+    turns: how many that the threads still have are not shown.
     """
 
     turns: int = 0
@@ -133,7 +133,8 @@ def thread_context(
 class _Parts:
     """What each part of a context may show, and the tokens of its heading.
 
-    all: what is left out if nothing is shown. newest: name of the part with the thread's newest turn.
+    all: all that the threads have, which is left out if nothing is shown. newest: the part with the thread's newest
+    turn.
     """
 
     sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]
@@ -198,7 +199,7 @@ class _Parts:
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """Most tokens of each part, and its share, by a policy's limits. The newest turn always gets some tokens."""
+        """The most tokens of each part by a policy's `limits`, and its share. The newest turn always gets some."""
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
         shares = {name: limits.get(name, _UNNAMED) if most[name] else 0.0 for name in (self.newest, *_SHARES)}
@@ -208,7 +209,7 @@ class _Parts:
     def marked(
         self, shown: dict[str, list[Piece]], room: int, allocation: ContextAllocation | None
     ) -> tuple[dict[str, list[Piece]], str]:
-        """The pieces that fit beside a line that says what is left out, and that line.
+        """The pieces to show beside a line that says what is left out, and that line.
 
         The line is shorter where a long one would displace the newest turn; if a short one would, too, it is empty.
         """

@@ -83,7 +83,7 @@ class TurnsPart:
 
 @dataclass(frozen=True, slots=True)
 class NotesPart:
-    """Summaries or initial contexts of a chain of threads. notes: (position in the chain, text) of each."""
+    """The part of a chain of threads' summaries or initial contexts. notes: (position in the chain, text) of each."""
 
     notes: Sequence[tuple[int, str]]
     tokenizer: Tokenizer
@@ -122,7 +122,7 @@ class NotesPart:
 
 @dataclass(frozen=True, slots=True)
 class EarlierPart:
-    """The part that summaries and the turns of ancestors share; each gets what the other does not need."""
+    """The part with summaries and ancestors' turns; each of these two gets the tokens that the other does not need."""
 
     notes: NotesPart
     turns: TurnsPart
@@ -158,7 +158,7 @@ class ReferencesPart:
 
 
 def allot(room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float], least: int = 0) -> dict[_Name, int]:
-    """Tokens of each part: what it wants, up to its share or `least`; the rest goes by the order of `shares`."""
+    """Divide `room` tokens. A part gets what it wants, up to its share or `least`; the first parts get what is left."""
     allotted: dict[_Name, int] = {}
     for name, share in shares.items():
         assured = max(math.floor(share * room), least)

@@ -1,7 +1,7 @@
-"""Live working memory in a retrieval: read in parallel with the search, and shown for every query.
+"""Live working memory (a session's notes in Redis) in a retrieval: read beside the search, shown for every query.
 
-Every live item of the session is a hit with score 0 and no signals. Its copy in the memory store is left
-out. Without the live store the answer has no working memory and reports that it is degraded.
+Every live item of the session is a hit with score 0 and no signals. Its copy in the memory store is left out. If Redis
+does not respond, the answer has no working memory and reports that it is degraded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LIVE_DEGRADED = "live"
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """Live items of a request's session, by id. exists: whether there is a live store. away: whether it is down."""
+    """Live working items of a request's session, by id. exists: whether they have a store. away: whether it is down."""
 
     memories: Mapping[str, Memory] = field(default_factory=dict)
     exists: bool = False
@@ -51,7 +51,7 @@ async def read_live(items: LiveItemStore | None, scope: Scope, request: Retrieve
 
 
 def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
-    """`ranked` with live items instead of their stored copies; without working memory if the live store is away."""
+    """`ranked` with live working items in place of their stored copies; without working items if Redis is down."""
     if not view.exists:
         return ranked
     ranked = ranked.where(_is_no_copy(ranked.candidates, view))

@@ -78,7 +78,7 @@ class ContextWriter:
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
     async def texts_to_count(self) -> dict[str, Passage]:
-        """Read the hits whose tokens must be counted, by id; none if stored counts are of this format and tokenizer.
+        """Read the hits whose tokens must be counted, by id; none if the stored counts can be used.
 
         Reads due tasks, and the best hits until they are worth twice the budget, so that a small budget stays cheap.
         """
@@ -149,7 +149,7 @@ class ContextWriter:
         return RetrieveAnswer(context=context, items=[self._item(memory) for memory in shown], metadata=metadata), shown
 
     def _left_out(self, shown: Sequence[ShownMemory]) -> list[str]:
-        """Ids of the working items that are not in `shown`."""
+        """Ids of the working items among the hits that are not in `shown`."""
         ids = {memory.passage.id for memory in shown}
         working = (self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist())
         return [memory_id for memory_id in working if memory_id not in ids]

@@ -54,7 +54,7 @@ _FORMER = re.compile(
 
 
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
-    """What `query` asks for, judged by its dense vector and its words; OTHER if there is no vector to judge by.
+    """Whether `query` asks for tasks or how-tos, by its dense vector and its words; OTHER without a vector.
 
     The model is trained by `benchmarks.training.wishes` for the default encoder; for other encoders: OTHER.
     """

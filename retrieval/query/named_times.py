@@ -71,7 +71,7 @@ def names_time(query: str) -> bool:
 
 
 def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
-    """Each window named in `text`, with the position of its words. Later patterns do not see words that were read."""
+    """Each window of time named in `text`, with the position of its words, which later patterns do not read again."""
     for pattern, reader in READERS:
         spans: list[tuple[int, int]] = []
         for match in pattern.finditer(text):
@@ -87,7 +87,10 @@ def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
 
 
 def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Window]:
-    """Length of the relation ("two weeks after") that ends `before`, or 0; and `window` as changed by `before`."""
+    """`window` as changed by words that end `before`, the text in front of it: "two weeks after", "since".
+
+    Returns also the length of these words if they relate to an event or time ("two weeks after"), else 0.
+    """
     relation = _RELATION.search(before)
     if relation is not None:
         return len(before) - relation.start(), _related(relation, window)
@@ -96,17 +99,17 @@ def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Windo
 
 
 def _opened(word: str, window: Window, as_of: datetime) -> Window:
-    """`window` with an open side: "since" and "after" reach to now, other words back to the calendar's beginning."""
+    """`window` with an open side: "since" and "after" reach to now, others ("before") to the calendar's beginning."""
     if word in ("since", "after"):
         return Window(window.start if word == "since" else window.end, max(window.end, as_of))
     return Window(_BEGINNING, window.start if word == "before" else window.end)
 
 
 def _related(relation: re.Match[str], anchor: Window) -> Window:
-    """The time that `relation` names: a part of `anchor`, or the time before or after it together with `anchor`.
+    """The time that `relation` names: a part of `anchor`, or `anchor` with the time before or after it.
 
     `anchor` is included, because what happened before an event is often told only at the event. Raises ValueError or
-    OverflowError where the calendar does not reach.
+    OverflowError for times beyond the calendar.
     """
     joint = relation["side"] or relation["joint"]
     if joint == "of" or (joint == "on" and _first_day(relation) is None):
@@ -154,6 +157,6 @@ def _length(relation: re.Match[str]) -> timedelta:
 
 
 def _rounding(relation: re.Match[str]) -> timedelta:
-    """Half the unit of `relation`, because people round weeks, months and years."""
+    """Half the unit of `relation` if it is a week, month or year, because people round these; else 0."""
     unit = relation["unit"] or relation["period"]
     return timedelta(days=DAYS_PER_UNIT[unit]) / 2 if unit in ("week", "month", "year") else timedelta(0)

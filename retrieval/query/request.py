@@ -80,7 +80,7 @@ class SearchRequest(RankedRequest):
 
 
 class Budget(Model):
-    """total: tokens of the long-term part. per_type: most tokens of a type; 0 leaves the type out."""
+    """A token budget. total: tokens of the long-term part. per_type: most tokens of a type; 0 leaves the type out."""
 
     total: Tokens = DEFAULT_BUDGET
     per_type: dict[MemoryType, Tokens] | None = None
@@ -143,10 +143,9 @@ class SettledRequest:
 def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
     """`request` with the tokenizer of its model, and budgets in tokens of that tokenizer.
 
-    If the request names a tokenizer, it is used without a margin. If the model has no local tokenizer, another one
-    counts, and budgets are reduced by a margin: a context that fits by that count also fits by the model's own, as long
-    as the two differ by no more than the margin. least_margin: a larger margin for a model that was seen to count more;
-    unused if the request names a tokenizer.
+    If the request names a tokenizer, that one is used, and nothing else changes. If the model's tokenizer is not
+    available, another one counts, and budgets are reduced by the margin, the share by which the model's count may be
+    higher. least_margin: used if it is larger, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
@@ -164,12 +163,12 @@ def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0
 
 
 def reduced(tokens: int, margin: float) -> int:
-    """`tokens` reduced for a tokenizer that stands in for the model's, which may count more by the share `margin`."""
+    """`tokens` reduced so that a model's own count stays within them if it is higher by at most the share `margin`."""
     return int(tokens / (1.0 + margin))
 
 
 def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
-    """The request's budget. If it names no total: the part of the model's window for memories, where that is known."""
+    """The request's budget. If it names no total, that is the part of the model's window for memories, if known."""
     budget = request.allowance
     names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set

@@ -124,7 +124,7 @@ def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[
 def _raised(
     least: NDArray[np.float64], values: NDArray[np.float64], sides: tuple[Pairs, Pairs], factor: float = 1.0
 ) -> NDArray[np.float64]:
-    """`least`, raised in place to `factor` times the neighbours' values where that is more."""
+    """Raise values in `least`, in place, to `factor` times the `values` of the candidates' neighbours if larger."""
     for pairs in sides:
         if len(pairs.candidates):
             least[pairs.candidates] = np.maximum(least[pairs.candidates], factor * values[pairs.neighbours])

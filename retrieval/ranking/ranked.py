@@ -17,7 +17,7 @@ from retrieval.ranking.sorting import ascending, text_order
 class CandidateOutcome(StrEnum):
     """Outcome of a candidate: in the context, or the reason why not.
 
-    The first three are decided by the budget, the next two by the ranking, the three after them by the filters.
+    The budget decides up to OVER_TOTAL, the ranking BELOW_THRESHOLD and DUPLICATE_OF, the filters the three after them.
     REMOVED: its memory was deleted after it was chosen, before its text was read.
     """
 
@@ -33,7 +33,7 @@ class CandidateOutcome(StrEnum):
 
 
 class Floor(NamedTuple):
-    """Relevance floor of a ranking. value: candidates with less certainty are no hits. dropped: how many they are."""
+    """Relevance floor of a ranking. value: candidates with less certainty are no hits. dropped: how many these are."""
 
     value: float = 0.0
     dropped: int = 0
@@ -73,7 +73,7 @@ class RankedCandidates:
         return dict(zip(SIGNALS, self.signals[:, position].tolist(), strict=True))
 
     def where(self, mask: NDArray[np.bool_]) -> RankedCandidates:
-        """Only the candidates that `mask` marks; the ranks stay without gaps."""
+        """Only the candidates for which `mask` is True; the ranks stay without gaps."""
         if mask.all():
             return self
         positions = np.flatnonzero(mask)

@@ -57,7 +57,8 @@ class Scoring:
 class SignalTable:
     """Candidates in the order of their ids, and their signals, shape (signals, candidates), rows as in SIGNALS.
 
-    The rows of SECOND_PASS are 0: `rank` fills them in a copy. So one table can be ranked again with links.
+    The rows of SECOND_PASS, signals that depend on other candidates' scores, are 0: `rank` fills them in a copy, so
+    that a table can be ranked again.
     """
 
     candidates: Candidates

@@ -123,7 +123,7 @@ def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDA
 
 
 def event_time(candidates: Candidates) -> datetime | None:
-    """Time, in UTC, of the candidate that best matches the words for an event; None if none matches well enough."""
+    """Time, in UTC, of the memory that best matches a query's words for an event; None if none matches well enough."""
     if candidates.late is None or not candidates.late.size:
         return None
     order = text_order(candidates.ids)
@@ -143,7 +143,7 @@ def to_datetime64(instant: datetime) -> np.datetime64:
 
 
 def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """0.5 ** (age / half-life) at `as_of`; 1 for types that do not age.
+    """How new each candidate is: 0.5 ** (age / half-life) at `as_of`; 1 for types that do not age.
 
     For an intention with a due time, the time left until then counts as age: 1 once it is due.
     """

@@ -115,7 +115,7 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
 
 
 def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """Members of FillTerms for one filled budget; the demand of unlisted entries is summed by type."""
+    """The `FillTerms` of a filled budget, as JSON. The demand of entries that are not `listed` is summed by type."""
     plan, overheads, entries = part.plan, part.overheads, part.entries
     is_listed = listed[entries.ranks - 1]
     in_window = entries.take(np.flatnonzero(is_listed[: part.window]))
@@ -143,8 +143,8 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 class _HitColumns:
     """For each hit, what its row in the receipt needs.
 
-    listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a budget. groups:
-    position of its group heading in `headings`. places: its place among the working items; -1 for other types. fits:
+    listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a budget. groups: index
+    of the heading above its entry in `headings`. places: its place among the working items; -1 for other types. fits:
     whether it would fit into the tokens left over.
     """
 

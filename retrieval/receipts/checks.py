@@ -304,7 +304,7 @@ def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
 
 
 def sealed_contents(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Contents to save, with a hash of their own, because not every entry has a hash in the receipt."""
+    """Add a hash of its own to a receipt's contents before they are saved: not every entry has one in the receipt."""
     return {**members, "sha256": digest(canonical(members))}
 
 

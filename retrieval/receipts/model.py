@@ -39,8 +39,8 @@ class ReceiptBudgets(ReceiptPart):
 class FillTerms(ReceiptPart):
     """Inputs of filling a budget: its limits, and the tokens of headings and wrapper.
 
-    used: tokens of each type in the context. sight: how many listed candidates count as demand. unlisted: tokens, by
-    type, of unlisted candidates that count as demand. due_tokens: tokens of the tasks that were due.
+    used: tokens of each type in the context. sight: how many listed candidates count for the need of each type.
+    unlisted: tokens, by type, of unlisted candidates that count for it. due_tokens: tokens of the tasks that were due.
     """
 
     total: int

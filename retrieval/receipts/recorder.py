@@ -2,7 +2,7 @@
 
 An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. A reader
 waits for receipts that are not written yet. Receipts still queued when the process is killed are lost; the chain stays
-valid without them. While the store may be away, an answer does wait, so that it can report that it has no receipt.
+valid without them. While the store may be down, an answer does wait, so that it can report that it has no receipt.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class _WaitingReceipt:
 class ReceiptQueue(ReceiptStore):
     """Store of receipts that writes them from a queue, in the background.
 
-    in_touch: whether the store is known to respond. lost: receipts that were promised and could not be written.
+    in_touch: returns whether the store is known to respond. lost: how many receipts were promised but could not be
+    written.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class ReceiptQueue(ReceiptStore):
             await self._writer
 
     async def _wait_for_room(self) -> None:
-        """Wait for room in the queue; raise Unavailable at once while the store is away."""
+        """Wait for room in the queue; raise Unavailable at once while the store is down."""
         if not self._away and not self._room.locked():
             await self._room.acquire()
             return

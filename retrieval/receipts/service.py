@@ -190,7 +190,7 @@ def compare(replayed: ReplayedReceipt) -> ReplayAnswer:
 def _differences(
     then: ReceiptCandidate | None, now: ReceiptCandidate | None, *, removed: bool
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Name and values of each differing member. A candidate that only one receipt lists is no difference by itself."""
+    """Name and values of each member that differs. That only one receipt lists a candidate is no difference."""
     included = CandidateOutcome.INCLUDED
     if then is None or now is None:
         if removed or included in (then and then.outcome, now and now.outcome):

@@ -67,7 +67,7 @@ class GraphWriter:
         return self.node("LayerNormalization", [source, scale, shift], name, axis=-1, epsilon=EPSILON)
 
     def linear(self, sources: tuple[str, ...], matrix: NDArray[Any], bias: NDArray[Any], name: str) -> str:
-        """Multiply an input by `matrix` and add `bias`. sources: tensors that `entry` returned for the input."""
+        """Multiply the input by `matrix` and add `bias`. sources: the tensors that `entry` returned for the input."""
         if self.int8:
             values, scales = quantised(matrix, axis=0)
             source, scale, zero = sources
@@ -218,7 +218,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
 
 
 def _pool(writer: GraphWriter, states: str, mask: str) -> None:
-    """Write both outputs of the graph. Tokens are summed, not averaged: scaled to unit length, both are the same."""
+    """Write both outputs. The sum of the tokens serves as their mean: scaled to unit length, the two are the same."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)

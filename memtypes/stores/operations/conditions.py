@@ -53,7 +53,7 @@ def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
 
 
 def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]:
-    """Split a condition into (tenant, namespace) and the rest; None and the whole if `within` did not make it."""
+    """Split a condition made by `within` into (tenant, namespace) and the rest; for another one, None and all of it."""
     match where:
         case {
             "must": [
@@ -159,7 +159,8 @@ def _compare(leaf: Compare) -> Condition:
 def _has_any_id(ids: Iterable[Any]) -> Condition:
     """Memories with one of `ids`. Texts that can't be ids of memories are left out.
 
-    It is nested, so that it is not confused with the list of ids that a request has found in the scope.
+    The condition is nested in a `must`, which tells a caller's list of ids from ids that a request has found in the
+    scope.
     """
     return {"must": [has_ids(valid_ids(ids))]}
 

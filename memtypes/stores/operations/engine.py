@@ -39,8 +39,8 @@ FacetCounts: TypeAlias = list[tuple[str | int, int]]
 class VectorQuery:
     """Asks for the best `limit` memories by one vector.
 
-    corpus: the memories over which the sparse IDF is computed. among: search these memories only, without an
-    approximate index; None for every memory that meets `where`.
+    where: the condition that they meet. corpus: the memories over which the sparse IDF is computed. among: search these
+    memories only, without an approximate index; None for every memory that meets `where`.
     """
 
     vector: DenseVector | SparseVector
@@ -52,7 +52,7 @@ class VectorQuery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryHits:
-    """The hits of one query, best first: the key and the score of each."""
+    """The hits of one query, best first: keys (the engine's own ids of memories) and scores."""
 
     keys: Keys
     scores: NDArray[np.float64]
@@ -139,10 +139,10 @@ Change: TypeAlias = PutPoints | SetFields | DropFields | RemovePoints
 
 
 class EngineOperations(ABC):
-    """An engine with a collection per memory type, and one of items; a point has vectors and a payload.
+    """What a vector engine does. It has a collection for each memory type and one for items, of points with payloads.
 
-    An answer has the same collections as the request, in the same order. Raises Unavailable when the engine is away,
-    InvalidRequest if it refuses a request.
+    An answer has the same collections as the request, in the same order. Raises Unavailable when the engine can't be
+    reached, InvalidRequest if it refuses a request.
     """
 
     score_all_factor: ClassVar[int] = 2
@@ -169,7 +169,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Which of the memories exist, and their columns (payload fields that ranking uses), type after type."""
+        """Which of the memories exist, and the columns of those (payload fields that ranking uses), type after type."""
 
     @abstractmethod
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
@@ -177,7 +177,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The ids of the points with these keys, collection after collection."""
+        """The UUIDs of the points with these keys (the engine's own ids), collection after collection."""
 
     @abstractmethod
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:

@@ -110,7 +110,7 @@ class EngineItems(ItemStore):
 
 @dataclass(slots=True)
 class _Matches:
-    """The items found so far for a search. skipped: matches before its offset. size: bytes of the values found."""
+    """The items found so far for a search. skipped: matches before its offset. size: bytes of the items' values."""
 
     search: ItemSearch
     most_bytes: int

@@ -53,7 +53,7 @@ _NO_TERMS = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemPoint:
-    """An item as a point. Its `created_at` is the time of the last put, by which an engine orders; see `item_of`."""
+    """An item as a point. Its `created_at` is the time of the last put, as engines order by it; see `item_of`."""
 
     id: str
     payload: Payload
@@ -107,7 +107,7 @@ def path_of_text(text: str) -> tuple[str, ...]:
 
 
 def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_agent: bool = False) -> Condition:
-    """The condition for items of the scope's agent, or of all, that meet `conditions` and are not expired at `at`."""
+    """The condition for items of the scope's agent, or of all agents, that meet `conditions` and are alive at `at`."""
     agent = {} if every_agent else equals("agent", scope.agent_id or NO_AGENT)
     alive = {} if at is None else negated(in_range(EXPIRES, lte=rfc3339(at)))
     return within(scope.unbound, agent, alive, *conditions)
@@ -123,7 +123,7 @@ class PutItem(EngineRequest[str], frozen=True, kw_only=True, tag=True):
     restored: bool
 
     async def run(self, engine: EngineOperations) -> str:
-        """Write the item. Returns the time at which an item was first put at its address."""
+        """Write the item, replacing an older one. Returns the time at which an item was first put at its address."""
         same = _within(self.scope, has_ids([self.payload["id"]]), at=self.at)
         before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
         first = self.payload[FIRST_PUT]
@@ -146,7 +146,7 @@ class GetItem(EngineRequest[Payload | None], frozen=True, kw_only=True, tag=True
     refresh: bool
 
     async def run(self, engine: EngineOperations) -> Payload | None:
-        """The payload, or None."""
+        """The payload of the requested item; None if it does not exist or has expired."""
         where = _within(self.scope, has_ids([self.id]), at=self.at)
         found = (await engine.scroll({ITEMS: Scroll(where, 1)}))[ITEMS]
         payload = found.get(self.id)
@@ -162,14 +162,14 @@ class DeleteItem(EngineRequest[None], frozen=True, kw_only=True, tag=True):
     id: str
 
     async def run(self, engine: EngineOperations) -> None:
-        """Remove the item, also one that has expired."""
+        """Remove the item from its collection, even if it has expired."""
         await engine.write({ITEMS: [RemovePoints(_within(self.scope, has_ids([self.id]), at=None))]})
 
 
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):
     """Some of the items that a request asks for, in order. read: how many ids were read; 0 if no more follow.
 
-    scores: one for each payload; None for an item that was found by its last put.
+    scores: one for each payload; None for an item that was not found by its vector.
     """
 
     payloads: list[Payload]
@@ -178,7 +178,7 @@ class ItemPage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FindItems(EngineRequest[ItemPage], frozen=True, kw_only=True, tag=True):
-    """Asks for items from `offset`: with a vector, by score, items without texts last; else the last put first."""
+    """Asks for items from `offset` on, best score first, items without texts last; without a vector, last put first."""
 
     scope: Scope
     where: list[Condition]
@@ -188,7 +188,7 @@ class FindItems(EngineRequest[ItemPage], frozen=True, kw_only=True, tag=True):
     at: datetime
 
     async def run(self, engine: EngineOperations) -> ItemPage:
-        """At most `limit` items, fewer if their values have more than MAX_PAGE_BYTES."""
+        """The items asked for, at most `limit`; fewer if their values have more than MAX_PAGE_BYTES."""
         where = _within(self.scope, *self.where, at=self.at)
         end = self.offset + self.limit
         if self.vector is None:
@@ -217,7 +217,7 @@ class RefreshItems(EngineRequest[None], frozen=True, kw_only=True, tag=True):
     at: datetime
 
     async def run(self, engine: EngineOperations) -> None:
-        """Write the new expiries."""
+        """Write the new times of expiry of those items that have a time to live."""
         where = _within(self.scope, at=self.at)
         payloads = await _payloads(engine, where, self.ids, ("id", "ttl_s"))
         await _refreshed(engine, self.scope, list(payloads.values()), self.at)
@@ -231,7 +231,7 @@ class ListItemPaths(EngineRequest[list[str]], frozen=True, kw_only=True, tag=Tru
     at: datetime
 
     async def run(self, engine: EngineOperations) -> list[str]:
-        """The paths, in no particular order."""
+        """The distinct paths that have items, in no particular order."""
         where = _within(self.scope, *self.where, at=self.at)
         count = (await engine.count({ITEMS: where}))[ITEMS]
         if not count:
@@ -246,7 +246,7 @@ class CountItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     at: datetime | None
 
     async def run(self, engine: EngineOperations) -> int:
-        """The number."""
+        """The number of items in the namespace, whichever agent they belong to."""
         return (await engine.count({ITEMS: _within(self.scope, at=self.at, every_agent=True)}))[ITEMS]
 
 
@@ -259,7 +259,7 @@ class ListItems(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=Tru
     at: datetime
 
     async def run(self, engine: EngineOperations) -> list[Payload]:
-        """The payloads of the next `limit` items after `after`."""
+        """The payloads of the namespace's next `limit` items after the id `after`, ordered by id."""
         where = _within(self.scope, at=self.at, every_agent=True)
         # One more than the limit, as the engine begins with `after` itself.
         ordered = Scroll(where, self.limit + 1, order=ScrollOrder.BY_ID, start_id=self.after)
@@ -275,7 +275,7 @@ class DeleteItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     scope: Scope
 
     async def run(self, engine: EngineOperations) -> int:
-        """Remove the items. Returns how many there were."""
+        """Remove all items of the namespace. Returns how many there were."""
         where = _within(self.scope, at=None, every_agent=True)
         count = (await engine.count({ITEMS: where}))[ITEMS]
         if count:
@@ -291,7 +291,7 @@ class DeleteExpiredItems(EngineRequest[int], frozen=True, kw_only=True, tag=True
     at: datetime
 
     async def run(self, engine: EngineOperations) -> int:
-        """Remove the items. Returns how many there were."""
+        """Remove a batch of expired items. Returns how many there were; 0 once none is left."""
         expired = in_range(EXPIRES, lte=rfc3339(self.at))
         ids = list((await engine.scroll({ITEMS: Scroll({"must": [expired]}, EXPIRED_AT_ONCE, ())}))[ITEMS])
         if ids:
@@ -313,7 +313,7 @@ async def embed_items(
 
 
 async def _latest(engine: EngineOperations, where: Condition, limit: int) -> list[tuple[str, float | None]]:
-    """The ids of the items that were put last, without scores."""
+    """The ids of the `limit` items that were put last, latest first, each with None for its score."""
     newest = Scroll(where, limit, (), ScrollOrder.NEWEST_FIRST)
     return [(item_id, None) for item_id in (await engine.scroll({ITEMS: newest}))[ITEMS]]
 
@@ -321,7 +321,7 @@ async def _latest(engine: EngineOperations, where: Condition, limit: int) -> lis
 async def _nearest(
     engine: EngineOperations, where: Condition, vector: DenseVector, limit: int
 ) -> list[tuple[str, float | None]]:
-    """Ids and scores of the best hits, ties by id; after them, up to `limit`, the latest items without texts.
+    """Ids and scores of the best hits, ties by id; if these are fewer than `limit`, then the latest items without text.
 
     An engine may cut a group of equal scores anywhere, so more hits are read until the group is whole.
     """
@@ -352,7 +352,7 @@ async def _payloads(
 async def _refreshed(
     engine: EngineOperations, scope: Scope, payloads: Sequence[Payload], at: datetime
 ) -> list[Payload]:
-    """Write the expiries that the items have after a read at `at`. Returns `payloads` with these expiries."""
+    """Restart the time to live of items that were read at `at`. Returns their payloads with the new times of expiry."""
     by_ttl: dict[float, list[str]] = {}
     for payload in payloads:
         if "ttl_s" in payload:

@@ -128,7 +128,7 @@ class MessageStore(MemoryStore):
         return Page(tuple(map(memory_of, page.payloads)), next_cursor, page.total)
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """The candidates of each search: the best by dense and by sparse vector. All searches are one request."""
+        """The candidates of each search: the best by its dense and by its sparse vector. All are one request."""
         if not searches:
             return []
         visible = visible_to(scope.session_id)

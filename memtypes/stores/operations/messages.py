@@ -26,11 +26,11 @@ class Request(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True, tag_fi
 
 
 class EngineRequest(Request[Answer], frozen=True, kw_only=True):
-    """A request that is answered with the operations that every engine has."""
+    """A request that an engine answers by its `EngineOperations`."""
 
     @abstractmethod
     async def run(self, engine: EngineOperations) -> Answer:
-        """Compute the answer with `engine`."""
+        """Compute the answer to this request with the operations of `engine`."""
 
 
 def answer_type(request: type[Request[Any]]) -> Any:

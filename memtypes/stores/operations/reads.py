@@ -37,7 +37,7 @@ class GetPayloads(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=T
     ids: dict[MemoryType, list[str]]
 
     async def run(self, engine: EngineOperations) -> list[Payload]:
-        """The payloads, in no particular order."""
+        """The payloads of the requested memories that exist, in no particular order."""
         return await engine.payloads(self.scope, self.ids)
 
 
@@ -48,7 +48,7 @@ class GetPassages(EngineRequest[list[Passage]], frozen=True, kw_only=True, tag=T
     ids: dict[MemoryType, list[str]]
 
     async def run(self, engine: EngineOperations) -> list[Passage]:
-        """The passages, in no particular order."""
+        """The passages (what contexts show) of the requested memories that exist, in no particular order."""
         return await engine.passages(self.scope, self.ids)
 
 
@@ -70,7 +70,7 @@ class ListPage(EngineRequest[PayloadPage], frozen=True, kw_only=True, tag=True):
     after: tuple[str, str] | None
 
     async def run(self, engine: EngineOperations) -> PayloadPage:
-        """The page of payloads."""
+        """The requested page: payloads of memories, whether more follow, and how many there are on all pages."""
         where = within(self.scope, self.where)
         total = sum((await engine.count(dict.fromkeys(self.types, where))).values())
         positions = await list_page(engine, where, self.types, self.limit + 1, self.after)  # one more: is there a next?
@@ -93,7 +93,7 @@ class CountTokens(EngineRequest[dict[MemoryType, TypeStats]], frozen=True, kw_on
     scope: Scope
 
     async def run(self, engine: EngineOperations) -> dict[MemoryType, TypeStats]:
-        """The numbers by type. Tokens are summed by facets: each token count times how often it occurs."""
+        """Memories and tokens of each type. Tokens are summed by facets: each token count times how often it occurs."""
         counts, facets = await _facets(engine, TOKENS, within(self.scope))
         return {
             kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
@@ -108,7 +108,7 @@ class CountEach(EngineRequest[list[dict[MemoryType, int]]], frozen=True, kw_only
     wheres: list[Condition]
 
     async def run(self, engine: EngineOperations) -> list[dict[MemoryType, int]]:
-        """The numbers by type, for each condition."""
+        """For each condition, the number of memories that meet it, by type."""
         return [await engine.count(dict.fromkeys(MemoryType, within(self.scope, where))) for where in self.wheres]
 
 
@@ -118,7 +118,7 @@ class ListNamespaces(EngineRequest[list[str]], frozen=True, kw_only=True, tag=Tr
     tenant: str
 
     async def run(self, engine: EngineOperations) -> list[str]:
-        """The names of all namespaces with at least one memory, sorted."""
+        """The names of the tenant's namespaces that have at least one memory, sorted."""
         _, facets = await _facets(engine, NAMESPACE, of_tenant(self.tenant))
         return sorted({str(name) for values in facets.values() for name, _ in values})
 
@@ -212,9 +212,10 @@ def in_order(positions: Iterable[Position]) -> list[Position]:
 
 
 def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], str | None]:
-    """The positions newer than the oldest time, and the oldest time: the limit may have cut its group of positions.
+    """Separate the memories of the oldest instant, some of which a read with this limit may have cut off.
 
-    With fewer than `limit` positions nothing was cut: returns all of them, and None.
+    Returns the positions that are newer, and that instant. With fewer than `limit` positions nothing was cut off:
+    returns all of them, and None.
     """
     if len(positions) < limit:
         return positions, None

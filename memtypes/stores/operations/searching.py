@@ -1,7 +1,7 @@
-"""Candidates of a search: the best hits of its dense and its sparse query (its legs), each with both exact scores.
+"""Candidates of a search: the best hits of its dense and its sparse query, each with both exact scores.
 
-The legs of all memory types are sent to the engine at once. A second engine operation asks for the scores that a
-leg lacks: those of candidates that only the other leg found.
+A leg is one of the two queries, in one memory type. All legs are sent to the engine at once. A second engine operation
+asks for the scores that a leg lacks: those of candidates that only the other leg found.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
 
 @dataclass(slots=True, eq=False)
 class _Leg:
-    """One leg of a search in one type: the query by its dense or its sparse vector, with hits and scores.
+    """One of the two queries of a search (by dense or by sparse vector), in one memory type, with its hits and scores.
 
     depth: the number of hits that become candidates. limit: the number of hits to ask for. unmatched: the score of
     memories that no query finds (0 for sparse); None if every memory can be found (dense).
@@ -56,25 +56,26 @@ class _Leg:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the leg can't find anything: a sparse vector without terms."""
+        """Whether this query can't find anything, because its sparse vector has no terms."""
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
     @property
     def best(self) -> Keys | None:
-        """The keys of the best `depth` hits; None before the query."""
+        """The keys (the engine's ids) of the `depth` best hits; None if the query was not made yet."""
         return None if self.hits is None else self.hits.keys[: self.depth]
 
     def score(self, keys: Keys) -> None:
-        """Set `scores` to the scores of `keys` among the hits; NaN for keys that are no hits.
+        """Set `scores` to the scores of the candidates `keys` among the hits; NaN for those that are no hits.
 
-        A sparse leg with fewer hits than its limit has found every memory that shares a term with the query.
+        For a sparse query with fewer hits than its limit it is 0 instead: it found every memory that shares a term with
+        it.
         """
         self.scores = np.full(len(keys), np.nan) if self.hits is None else scores_of(keys, self.hits)
         if self.unmatched is not None and (self.hits is None or len(self.hits.keys) < self.limit):
             self.scores[np.isnan(self.scores)] = self.unmatched
 
     def add(self, keys: Keys, hits: QueryHits) -> None:
-        """Fill in the missing scores of `keys` from the hits of a second query for exactly the keys without a score."""
+        """Fill in missing scores. keys: all candidates. hits: of a second query, for only those without a score."""
         missing = np.isnan(self.scores)
         self.scores[missing] = scores_of(keys[missing], hits)
         if self.unmatched is not None:
@@ -83,7 +84,7 @@ class _Leg:
 
 @dataclass(slots=True, eq=False)
 class _Pool:
-    """The candidates of one search in one type: the best hits of both legs, each once."""
+    """The candidates of one search in one memory type: the best hits of its dense and its sparse query, each once."""
 
     kind: MemoryType
     where: Condition
@@ -93,11 +94,11 @@ class _Pool:
 
     @property
     def legs(self) -> list[_Leg]:
-        """The legs that the search has: dense, sparse or both."""
+        """The queries of the search (legs): by dense vector, by sparse vector or both."""
         return [leg for leg in (self.dense, self.sparse) if leg is not None]
 
     def unite(self) -> None:
-        """Set the keys to the union of the legs' best hits, and the legs' scores to those known so far."""
+        """Make the best hits of the dense and the sparse query the candidates, and set their scores as far as known."""
         best = [leg.best for leg in self.legs if leg.best is not None]
         if best:
             self.keys = union(best)
@@ -112,19 +113,19 @@ class _Pool:
                 leg.scores = leg.scores[mask]
 
     def drop_unscored(self) -> None:
-        """Drop the candidates that still lack a score: their memories were removed between the two queries."""
+        """Drop candidates that still lack a score: their memories were removed between the first and second query."""
         for leg in self.legs:
             self.keep(~np.isnan(leg.scores))
 
 
 class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True, tag=True):
-    """Asks for the candidates of each search, in one scope."""
+    """Asks for the candidates of each search, all in one scope."""
 
     scope: Scope
     searches: list[TypedSearch]
 
     async def run(self, engine: EngineOperations) -> list[Candidates]:
-        """For each search, the union of its legs' best hits, type after type."""
+        """The candidates of each search: the best hits of its dense and its sparse query, type after type."""
         corpus = within(self.scope)
         joined = (
             kind
@@ -140,7 +141,7 @@ class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True,
         return [await _candidates(engine, search, own) for search, own in zip(self.searches, pools, strict=True)]
 
     def _pools(self, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
-        """An empty pool for each type of a search. counts: memories of each type that two legs search."""
+        """The queries of a search in each type, without hits. counts: memories of each type, if it has two queries."""
         pools = []
         for kind, where in search.wheres.items():
             # A leg alone never lacks a score.
@@ -153,7 +154,7 @@ class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True,
 
 
 async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Run the queries of all legs, and fill each pool with its legs' best hits."""
+    """Run the dense and sparse queries of all pools, and make their best hits the candidates."""
     legs = [(pool, leg) for pool in pools for leg in pool.legs if not leg.is_empty]
     queries = [(pool.kind, VectorQuery(leg.vector, leg.limit, pool.where, corpus)) for pool, leg in legs]
     for (_, leg), hits in zip(legs, await _search(engine, queries), strict=True):
@@ -163,7 +164,7 @@ async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condit
 
 
 async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Ask the engine for each leg's scores of candidates that only the other leg has found."""
+    """Ask the engine for the dense scores of candidates that only the sparse query has found, and the reverse."""
     legs = [(pool, leg) for pool in pools for leg in pool.legs if np.isnan(leg.scores).any()]
     missing = [pool.keys[np.isnan(leg.scores)] for pool, leg in legs]
     queries = [
@@ -213,13 +214,13 @@ async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequ
 
 
 def _joined(legs: Sequence[_Leg | None]) -> Scores | None:
-    """The scores of the dense, or of the sparse, legs of several pools, concatenated; None without such legs."""
+    """The scores of several pools' dense, or sparse, queries, concatenated; None if there is no such query."""
     scores = [leg.scores for leg in legs if leg is not None]
     return np.concatenate(scores) if scores else None
 
 
 def union(parts: Sequence[Keys]) -> Keys:
-    """The keys of all parts in order, without repetitions."""
+    """The engine's keys of memories in all parts, in order, without repetitions."""
     if len(parts) == 1:
         return parts[0]
     together = np.concatenate(parts)

@@ -50,7 +50,7 @@ class Upsert(EngineRequest[None], frozen=True, kw_only=True, tag=True):
     points: list[Record]
 
     async def run(self, engine: EngineOperations) -> None:
-        """Write the points. Raises Conflict if an id belongs to a memory of another namespace."""
+        """Store the points, replacing older ones. Raises Conflict if an id belongs to a memory of another namespace."""
         ids = has_ids(point.id for point in self.points)
         foreign = await engine.count({self.type: {"must": [ids, negated(within(self.scope))]}})
         if foreign[self.type]:
@@ -76,7 +76,7 @@ class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     fence: int | None = None
 
     async def run(self, engine: EngineOperations) -> int:
-        """Apply the changes. Returns how many memories were not changed, as they were patched under a higher fence."""
+        """Apply the changes. Returns how many memories stayed unchanged because a newer lock's holder changed them."""
         existing = await _existing(engine, self.scope, (one for change in self.changes for one in change.ids))
         changes = {kind: self._changes(ids) for kind, ids in existing.items()}
         await engine.write({kind: changed for kind, changed in changes.items() if changed})
@@ -88,7 +88,7 @@ class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
         return sum((await engine.count(newer)).values())
 
     def _changes(self, existing: set[str]) -> list[Change]:
-        """The changes for the engine; with a fence, each skips memories with a higher fence and records this one."""
+        """The changes of the `existing` ids for the engine. With a fence, they spare memories with a higher one."""
         changes: list[Change] = []
         unfenced = {} if self.fence is None else negated(above(FENCE, self.fence))
         mark = {} if self.fence is None else {FENCE: self.fence}
@@ -137,7 +137,7 @@ class Delete(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     ids: list[str]
 
     async def run(self, engine: EngineOperations) -> int:
-        """Remove the memories. Returns how many there were."""
+        """Remove those of the memories that exist in the scope. Returns how many there were."""
         existing = await _existing(engine, self.scope, self.ids)
         wheres = {kind: within(self.scope, has_ids(sorted(ids))) for kind, ids in existing.items()}
         await engine.write({kind: [RemovePoints(where)] for kind, where in wheres.items()})
@@ -154,7 +154,7 @@ class DeleteWhere(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     where: Condition
 
     async def run(self, engine: EngineOperations) -> int:
-        """Remove the memories. Returns how many there were."""
+        """Remove the memories that meet the condition. Returns how many there were."""
         where = within(self.scope, self.where)
         counts = await engine.count(dict.fromkeys(self.types, where))
         await engine.write({kind: [RemovePoints(where)] for kind, count in counts.items() if count})

@@ -37,7 +37,7 @@ class RedisClientSessions(ClientSessionStore):
         self._live = live
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Store a prompt, and return which memories were shown; see `ClientSessionStore`."""
+        """Return which memories the session was shown, and store its prompt, if given; see `ClientSessionStore`."""
         arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else "")
         since, ids = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
         return Shown(frozenset(ids), datetime.fromtimestamp(int(since) / 1_000, UTC) if since else None)
@@ -54,7 +54,7 @@ class RedisClientSessions(ClientSessionStore):
             await self._live.run(lambda redis: redis.pexpire(key, _TTL_MS), idempotent=True, key=key)
 
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """Forget which memories were shown; see `ClientSessionStore`."""
+        """Forget which memories the session was shown, at most once per `pause`; see `ClientSessionStore`."""
         arguments = (_TTL_MS, round(at.timestamp() * 1_000), round(pause.total_seconds() * 1_000))
         await self._live.script(_FORGET, _keys(scope), arguments, idempotent=True)
 

@@ -63,7 +63,8 @@ class LiveState(Erasable):
 class LiveLog(Erasable):
     """Erases a namespace or memory from the append-only file, which keeps every command until it is rewritten.
 
-    directory: the embedded server's. Erase the LiveState first. Occurrences of the id or the key prefix are counted.
+    directory: the embedded server's. Erase the `LiveState` first. The namespace's key prefix, or the memory's id, is
+    counted in the file.
     """
 
     def __init__(self, live: LiveClient, directory: Path) -> None:
@@ -72,7 +73,7 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Have the server rewrite the append-only file. Returns how many occurrences are gone. Raises Unavailable."""
+        """Have the server rewrite the file. Returns by how many the id or prefix occurs less. Raises Unavailable."""
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()
@@ -81,7 +82,7 @@ class LiveLog(Erasable):
         return before - await self.remaining(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the occurrences, including new ones by a client that still uses the namespace."""
+        """Count the places in the file with the id or prefix; a client that still uses the namespace adds new ones."""
         text = (memory_id or scope_prefix(scope)).encode()
         return await asyncio.to_thread(_count, self._files, text)
 

@@ -211,7 +211,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim the right to record an ended workflow, for CLAIM_S; see `WorkflowStore`."""
+        """Claim the right to write an ended workflow's memories, for CLAIM_S; see `WorkflowStore`."""
         unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
         member = _member(scope, workflow_id)
 
@@ -222,7 +222,7 @@ class RedisWorkflows(WorkflowStore):
         return await self._live.run(take, idempotent=False, key=claim)
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Remove a recorded workflow from the set of unrecorded ones; see `WorkflowStore`."""
+        """Remove a workflow whose memories are written from the set of unrecorded ones; see `WorkflowStore`."""
 
         async def remove(redis: Connection) -> None:
             await redis.srem(live_key(scope, _UNRECORDED), _member(scope, workflow_id))
@@ -231,7 +231,7 @@ class RedisWorkflows(WorkflowStore):
         await self._live.run(remove, idempotent=True, key=_key(scope, workflow_id))
 
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """Scope and id of every ended workflow that is not recorded yet; see `WorkflowStore`."""
+        """Scope and id of every ended workflow whose memories are not written yet; see `WorkflowStore`."""
         for key in await self._live.keys_matching(f"rm:*:{_UNRECORDED}"):
             members: set[str] = await self._live.run(methodcaller("smembers", key), idempotent=True, key=key)
             for member in members:
@@ -259,7 +259,7 @@ def _checked_cursor(cursor: str | None) -> str | None:
 
 
 def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
-    """The workflow of the index entry `member`; None if it has expired, or if a newer workflow has its id."""
+    """Summary of the workflow with the index entry `member`; None if it has expired or a newer workflow has its id."""
     place, parent, status, version, on_end, created, updated = fields
     if place != member or not (status and version and on_end and created and updated):
         return None
@@ -280,7 +280,7 @@ def _claim_key(scope: Scope, workflow_id: str) -> str:
 
 
 def _member(scope: Scope, workflow_id: str) -> str:
-    """The workflow as a member of its namespace's set of unrecorded workflows."""
+    """The workflow's entry in the set of ended workflows whose memories are not written yet."""
     return json.dumps([scope.tenant, scope.namespace, workflow_id])
 
 

@@ -1,7 +1,7 @@
 """Live working memory on Redis: a hash of items for each session; sessions of a namespace are in one cluster slot.
 
-The set of namespaces that are due for syncing is in another slot and is updated after the items. A crash between the
-two only delays the sweep of items that have expired anyway.
+Items are copied to the memory store when their namespace is due. The set of due namespaces is in another slot and is
+updated after the items; a crash between the two only delays the deletion of items that have expired anyway.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RedisWorking(LiveItemStore):
         self._live = live
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store an item of the session and set its session due for syncing now; see `LiveItemStore`."""
+        """Store an item of the session, which is now due to be copied to the memory store; see `LiveItemStore`."""
         at = _milliseconds(item.memory.updated_at)
         await self._live.script(
             _PUT, _keys(scope), (item.memory.id, _record(item), _session(scope), at, _agents(scope)), idempotent=True
@@ -73,16 +73,16 @@ class RedisWorking(LiveItemStore):
         return changed
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Return the namespaces with sessions due for syncing or sweeping at `at`; see `LiveItemStore`."""
+        """Return the namespaces with items to copy to the memory store, or to delete, at `at`; see `LiveItemStore`."""
         due = await self._due(DUE_NAMESPACES, at, limit)
         return [DueNamespace(Scope(*json.loads(name)), f"{score:.0f}") for name, score in due]
 
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Return the sessions of the namespace due for syncing or sweeping at `at`; see `LiveItemStore`."""
+        """Return the sessions with items to copy to the memory store, or to delete, at `at`; see `LiveItemStore`."""
         return [session for session, _ in await self._due(_sessions_key(scope), at, limit)]
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark items as synced to the memory store, except those changed since they were read; see `LiveItemStore`."""
+        """Mark items as copied to the memory store, except those changed since they were read; see `LiveItemStore`."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope)]
         for item in items:
             arguments += [item.memory.id, item.revision]
@@ -137,7 +137,7 @@ def _member(scope: Scope) -> str:
 
 
 def _record(item: LiveItem) -> str:
-    """The item as the JSON that the scripts store; see working_common.lua. The text is the item's `revision`."""
+    """The item as the JSON that Redis stores; see working_common.lua. A read item has this text as its `revision`."""
     memory = item.memory
     return json.dumps(
         {

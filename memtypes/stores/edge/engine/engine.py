@@ -57,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 
 class EdgeEngine(EngineOperations):
-    """The engine operations on the shards of one embedded store, with a cache of columns."""
+    """The `EngineOperations` on one embedded store: a Qdrant Edge shard for each collection, and a cache of columns."""
 
     score_all_factor: ClassVar[int] = 10
 
@@ -110,11 +110,11 @@ class EdgeEngine(EngineOperations):
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The ids of the points in these slots, collection after collection."""
+        """The ids of the points with these numbers in their shards, collection after collection."""
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
-        """The payloads of those `ids` that exist in the scope. Reads by slot, three times as fast as by a filter."""
+        """The payloads of those `ids` that exist in the scope, read by point number: 3 times as fast as by a filter."""
         payloads: list[Payload] = []
         with translated():
             for kind, few in ids.items():
@@ -179,7 +179,7 @@ class EdgeEngine(EngineOperations):
             last = batch[-1][0]
 
     def take_unsynced(self) -> list[Path]:
-        """The directories of logs and sidecar files written since the last call; the caller syncs them."""
+        """The directories of logs and other files written since the last call, for the caller to sync to the disk."""
         logs = [directory for kind in self._unsynced for directory in self._shards[kind].logs]
         self._unsynced.clear()
         return logs

@@ -1,4 +1,4 @@
-"""Reads of one shard: searches, scrolls and counts. Converts memory ids to the engine's slots, and slots to ids."""
+"""Reads of one shard: searches, scrolls and counts. Converts memory ids to the engine's point numbers and back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """Reads one shard. namespaces: cache of namespaces' sizes, and of small namespaces' slots and inverted indexes."""
+    """Reads one shard. namespaces: cache of namespaces' sizes, and of the inverted indexes of small namespaces."""
 
     engine: edge.EdgeShard
     slots: SlotFile
@@ -75,22 +75,22 @@ class Reader:
         return [(hit.value, hit.count) for hit in facets.hits]
 
     def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
-        """The payloads of those `slots` that have a point. fields: the fields to read; None for all."""
+        """The payloads of the points with these numbers, by number; missing points are left out. fields: None: all."""
         records = self.engine.retrieve(slots.tolist(), _selected(fields), False)
         return {_slot(record): record.payload or {} for record in records}
 
     def sparse_vectors(self, slots: Slots) -> dict[int, SparseVector]:
-        """The sparse vectors of those `slots` that have a point, by slot; empty for a point without terms."""
+        """The sparse vectors of the points with these numbers, by number; empty for a point without terms."""
         records = self.engine.retrieve(slots.tolist(), False, [SPARSE])
         return {_slot(record): _sparse(record.vector) for record in records}
 
     def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, Payload]]:
-        """Slots and payloads of the first `limit` points after `slot`, ascending. fields: None to read all."""
+        """Numbers and payloads of the first `limit` points after number `slot`, ascending. fields: None to read all."""
         request = edge.ScrollRequest(offset=slot + 1, limit=limit, with_payload=_selected(fields))
         return [(_slot(record), record.payload or {}) for record in self._records(request)]
 
     def matching(self, where: Condition) -> Slots:
-        """The slots of every point that meets a condition."""
+        """The numbers (slots) of all points that meet a condition."""
         return _matching(self.engine, self.slots, where, max(1, len(self.slots)))
 
     def _filter(self, where: Condition) -> edge.Filter:
@@ -101,7 +101,7 @@ class Reader:
         return records
 
     def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
-        """Payloads in the order of their ids. The engine orders by slot, so all matching points are sorted here."""
+        """Payloads in the order of their ids. The engine orders by point number, so all matching points are sorted."""
         slots = self.matching(scroll.where)
         ids = self.slots.ids(slots)
         order = np.argsort(ids)
@@ -119,7 +119,7 @@ def _selected(fields: Sequence[str] | None) -> bool | list[str]:
 
 
 def _matching(engine: edge.EdgeShard, slots: SlotFile, where: Condition, limit: int) -> Slots:
-    """The slots of the points that meet a condition, at most `limit`, ascending."""
+    """The numbers (slots) of the points that meet a condition, at most `limit`, ascending."""
     request = edge.ScrollRequest(limit=limit, filter=Translator(slots).filter(where), with_payload=False)
     return slots_in(engine.scroll(request)[0])
 
@@ -130,7 +130,7 @@ def _count(engine: edge.EdgeShard, slots: SlotFile, where: Condition) -> int:
 
 
 def slots_in(points: Iterable[Any]) -> Slots:
-    """The slots of the engine's points or hits, in their order: a point's id is its slot."""
+    """The numbers (slots) that the engine uses as ids of its points, of these points or hits, in their order."""
     return slots_of([point.id for point in points])
 
 

@@ -1,7 +1,7 @@
 """The points of one collection: the engine's shard, and this program's own files beside it, called the sidecar.
 
-New rows are written to the sidecar's files before the point is written to the engine, and removed after the point. So
-every point has its slot and its vectors even if the process dies in between.
+A sidecar file has a row for each point number (slot). A point's rows are written before the point is written to the
+engine, and removed after it. So every point has its number and its vectors even if the process dies in between.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Shard:
 
     @classmethod
     def of(cls, path: Path, engine: edge.EdgeShard, deleted: DeletionMarker | None = None) -> Shard:
-        """The shard in `path`, opened as `engine`; sidecar files are created if missing, and repaired."""
+        """The shard in `path`, opened as `engine`; the files beside it are created if missing, and repaired."""
         slots, terms = SlotFile(path), TermFile.beside(path)
         tokens, passages = TokenFile.beside(path), PassageFile.beside(path)
         reader = Reader.of(engine, slots, terms)
@@ -102,7 +102,7 @@ class Shard:
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """Apply a change to the engine and the sidecar. Returns the slots of the changed memories; None if unknown."""
+        """Apply a change to the shard and the files beside it. Returns the changed points' numbers; None if unknown."""
         where = Translator(self.slots).filter(change.where)
         self.reader.namespaces.forget(change)
         match change:
@@ -120,7 +120,7 @@ class Shard:
         return self.named(change)
 
     def named(self, change: Change) -> Slots | None:
-        """The slots of the memories that a change lists by id; None if it selects memories by other conditions."""
+        """The numbers of the points that a change lists by id; None if it selects points by other conditions."""
         if isinstance(change, PutPoints):
             return self.slots.known([point.id for point in change.points])
         for part in change.where.get("must", ()):
@@ -172,9 +172,9 @@ class Shard:
         self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
-        """Make the slot file agree with the engine's points: after a power cut one may lack what the other has.
+        """Make the file of point numbers (slots) agree with the engine's points: a power cut may lose some of either.
 
-        Compares only doubtful slots (no id, or a shared one) and the points after the last slot.
+        Compares only doubtful numbers (with no id, or a shared one) and the points after the last number.
         """
         doubtful = self.slots.doubtful()
         payloads = self.reader.payloads(doubtful, (_ID,))
@@ -185,7 +185,7 @@ class Shard:
         self.slots.settle(doubtful, {slot: payload[_ID] for slot, payload in payloads.items()})
 
     def _repair_terms(self) -> None:
-        """Copy the sparse vectors that the term file lacks from the engine's points: a power cut may have lost them."""
+        """Copy to the term file the sparse vectors that only the engine's points have; a power cut may lose them."""
         lacking = self.terms.lacking(self.slots.used())
         if len(lacking) > _LOGGED:
             _log.warning("reading the terms of %d memories; 100,000 take a few seconds", len(lacking))

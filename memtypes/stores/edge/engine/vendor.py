@@ -84,12 +84,12 @@ def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Itera
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Converts conditions and queries to the engine's classes. slots: the shard's slot file, to look up memory ids."""
+    """Converts conditions and queries to the engine's classes. slots: file with the point number of each memory id."""
 
     slots: SlotFile
 
     def filter(self, where: Condition, among: Slots | None = None) -> edge.Filter:
-        """The engine's filter for `where`, restricted to the slots `among` if given."""
+        """The engine's filter for `where`, restricted to the points with the numbers `among`, if given."""
         clauses = where if where.keys() <= {"must", "should", "must_not"} else {"must": [where]}
         only = [] if among is None else [edge.HasIdCondition(set(among.tolist()))]
         return edge.Filter(

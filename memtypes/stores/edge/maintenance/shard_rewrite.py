@@ -1,8 +1,8 @@
 """Copies of shards, without the deleted bytes that the engine keeps in its segments and its log.
 
 A copy is filled a batch at a time while its source is still written to. It always contains the source's points up to
-and including the slot copied last, because every change of the source is applied to the copy too. The copy has new
-slot numbers, without the gaps of removed memories.
+and including the last one copied, because every change of the source is applied to the copy too. Its points have new
+numbers (slots), without the gaps of removed memories.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ALL = sys.maxsize
 
 @dataclass(slots=True)
 class ShardCopy:
-    """A copy of a shard in progress. shard: the copy. copied: the last slot of the source that was copied."""
+    """A copy of a shard in progress. shard: the copy. copied: number (slot) of the source's last point copied."""
 
     shard: Shard
     copied: int = _NONE
@@ -50,7 +50,7 @@ class ShardCopy:
         return complete
 
     def follow(self, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the source to the points already copied. slots: the changed points' slots in the source."""
+        """Apply a change of the source to the points already copied. slots: numbers of the changed source points."""
         if isinstance(change, PutPoints) and slots is not None:
             copied = np.flatnonzero(slots <= self.copied).tolist()
             change = PutPoints(tuple(change.points[place] for place in copied), change.where)
@@ -59,5 +59,5 @@ class ShardCopy:
         self.shard.write(change)
 
     def new_slots(self, source: Shard) -> Slots:
-        """The slot in the copy for each slot of `source`; -1 where the memory was removed."""
+        """For each point number (slot) of `source`, the number in the copy; -1 where the memory was removed."""
         return self.shard.slots.places(source.slots.ids(np.arange(len(source.slots))))

@@ -225,9 +225,10 @@ class EdgeStore(MessageStore):
 
 
 class EdgeFiles(Erasable):
-    """Removes deleted memories' bytes from the store's files, by rewriting every shard with such bytes, of any scope.
+    """Removes the bytes of deleted memories from the store's files, by rewriting every shard that contains such bytes.
 
-    wait_s: seconds that an erasure waits for the rewrite, which then goes on in the background.
+    Shards are shared by all scopes, so the scope of an erasure has no influence. wait_s: seconds that an erasure waits
+    for the rewrite, which then goes on in the background.
     """
 
     def __init__(self, store: EdgeStore, wait_s: float = REWRITE_WAIT_S) -> None:

@@ -1,7 +1,7 @@
-"""Arrays in files beside a shard: RowFile has one row per number, RaggedFile any number of rows per slot.
+"""Arrays in files beside a shard: RowFile has one row for each number, RaggedFile any number of rows for each slot.
 
-Rows are written to the file and read through a memory map of it, so they survive the death of the process; syncing
-the directory makes them survive a power cut. What a row means is up to the caller.
+A slot is the number of a point in the shard. Rows are written to the file and read through a memory map of it, so they
+survive the death of the process; syncing the directory makes them survive a power cut.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class RowFile:
 
 
 class RaggedFile:
-    """Any number of rows for each slot, in two files. Only one process may write them.
+    """Any number of rows for each slot (point number), in two files. Only one process may write them.
 
     `vectors.bin` contains the rows, `places.bin` the first row and the number of rows of each slot. Rows are written
     before their place, and the place before the engine's point of the slot. Removed rows are overwritten with zeros; on
@@ -103,7 +103,7 @@ class RaggedFile:
         return self._content.rows
 
     def places_of(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """First row and number of rows of each slot, two zeros for a slot without rows. Shape (slots, 2)."""
+        """First row and number of rows of each slot (point number); two zeros if it has no rows. Shape (slots, 2)."""
         known = self._places.rows
         places = np.zeros((len(slots), 2), dtype=np.int64)
         inside = slots < len(known)
@@ -111,14 +111,14 @@ class RaggedFile:
         return places
 
     def copy(self, source: Self, slots: NDArray[np.int64], new: NDArray[np.int64]) -> None:
-        """Copy the rows of `slots` in `source` to the slots `new` of this file."""
+        """Copy the rows of the point numbers `slots` in `source`, to the point numbers `new` in this file."""
         places = source.places_of(slots)
         filled = np.flatnonzero(places[:, 1])
         content = source.content
         self.set(new[filled], [content[start : start + count] for start, count in places[filled].tolist()])
 
     def set(self, slots: NDArray[np.int64], rows: Sequence[NDArray[Any]]) -> None:
-        """Set the rows of each slot, replacing earlier ones."""
+        """Write the rows of each slot (point number), in place of earlier ones."""
         self.remove(slots)
         if rows:
             lengths = np.array([len(each) for each in rows], dtype=np.int64)
@@ -126,7 +126,7 @@ class RaggedFile:
             self._places.put(slots, np.stack([start + np.cumsum(lengths) - lengths, lengths], axis=1))
 
     def remove(self, slots: NDArray[np.int64]) -> None:
-        """Remove the rows of `slots`: overwrite them with zeros."""
+        """Remove the rows of these slots (point numbers), by overwriting them with zeros."""
         places = self.places_of(slots)
         filled = np.flatnonzero(places[:, 1])
         self._places.put(slots[filled], np.zeros((len(filled), 2), dtype=np.int64))

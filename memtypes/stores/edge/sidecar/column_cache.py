@@ -1,4 +1,4 @@
-"""Cache of the columns of memories: arrays, by slot, of the payload fields that ranking uses.
+"""Cache of the columns of memories: arrays, by slot (point number), of the payload fields that ranking uses.
 
 Reading a payload costs the engine several microseconds and a search needs thousands of them. The engine process is the
 only writer of its shards, so it knows which values have changed. A memory takes about 250 bytes.
@@ -39,10 +39,10 @@ _EMPTY_ROW = np.array([tuple(np.full(DTYPES[kind].shape, NONE[kind]) for kind in
 
 
 class ReadPayloads(Protocol):
-    """A function that reads payloads of one memory type by slot."""
+    """A function that reads payloads of one memory type by slot (point number)."""
 
     def __call__(self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None) -> Mapping[int, Payload]:
-        """The payloads of those `slots` that have a memory, by slot. fields: the fields to read; None for all."""
+        """The payloads of those `slots` (point numbers) that have a memory, by slot. fields: to read; None for all."""
         ...
 
 
@@ -58,7 +58,7 @@ class _Texts:
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """A list of the texts that occur in `codes`, and for each code its position in that list, -1 for no text."""
+        """For each code, its text's position in a new list, -1 for no text; and the list: the texts that occur."""
         used, positions = np.unique(codes, return_inverse=True)
         absent = int(len(used) > 0 and used[0] == -1)
         table = [self._texts[code] for code in used[absent:].tolist()]
@@ -73,19 +73,19 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """Columns of one type, by slot. known: whether each slot is cached. used: fields of which a memory has a value."""
+    """Cached columns of one type; rows are point numbers (slots). known: which are cached. used: fields in use."""
 
     known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
     rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _LEAST))
     used: set[str] = field(default_factory=set)
 
     def has(self, slots: Slots) -> NDArray[np.bool_]:
-        """Whether each of `slots` is cached."""
+        """A mask: which of these slots (point numbers) are cached."""
         self.reserve(slots)
         return self.known[slots]
 
     def reserve(self, slots: Slots) -> None:
-        """Enlarge the arrays to include these slots."""
+        """Enlarge the arrays so that they have rows for these slots (point numbers)."""
         size = int(slots.max(initial=-1)) + 1
         if size > len(self.known):
             more = size + size // 4 - len(self.known)
@@ -93,7 +93,7 @@ class _TypeColumns:
             self.rows = np.concatenate([self.rows, np.repeat(_EMPTY_ROW, more)])
 
     def take(self, slots: Slots) -> NDArray[np.uint8]:
-        """The rows of these slots as bytes, shape (slots, bytes of a row)."""
+        """The cached rows of these slots (point numbers) as bytes, shape (slots, bytes of a row)."""
         return self.rows.view(np.uint8).reshape(len(self.rows), -1).take(slots, axis=0)
 
 
@@ -110,7 +110,7 @@ class ColumnCache:
         return int(np.count_nonzero(self._types[kind].known))
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Whether each slot has a memory, and these memories' columns, type after type. Reads those not cached."""
+        """A mask of which slots (point numbers) have a memory, and these memories' columns, read if not cached."""
         masks = {kind: self._read(kind, wanted) for kind, wanted in slots.items()}
         exists = np.concatenate(list(masks.values()))
         if not exists.all():
@@ -118,11 +118,11 @@ class ColumnCache:
         return ExistingColumns(exists, self._gather(slots))
 
     def unknown(self, kind: MemoryType, slots: Slots) -> Slots:
-        """Those of `slots` whose columns are not cached."""
+        """Those of `slots` (point numbers) whose columns are not cached."""
         return slots[~self._types[kind].has(slots)]
 
     def learn(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
-        """Cache the columns of these payloads, given with their slots. Each payload has at least the COLUMN_FIELDS."""
+        """Cache the columns of payloads, each given with its slot (point number). They must have all COLUMN_FIELDS."""
         by_slot = dict(payloads)
         slots = slots_of(by_slot)
         self._types[kind].reserve(slots)
@@ -132,7 +132,7 @@ class ColumnCache:
     def follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
         """Update the cache after a change; changed memories whose new values are not known are dropped from the cache.
 
-        slots: of the changed memories; if None (unknown), all memories of the type are dropped.
+        slots: the changed memories' point numbers; if None (unknown), all memories of the type are dropped.
         """
         if isinstance(change, PutPoints) and slots is not None:
             self.learn(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
@@ -143,7 +143,7 @@ class ColumnCache:
             self.forget(kind, slots)
 
     def forget(self, kind: MemoryType, slots: Slots | None) -> None:
-        """Drop the cached columns of the memories in `slots`, or of all memories of the type if `slots` is None."""
+        """Drop the cached columns of the memories with the point numbers `slots`, or of all of the type if None."""
         if slots is None:
             self._types[kind] = _TypeColumns()
         else:
@@ -151,7 +151,7 @@ class ColumnCache:
             self._types[kind].known[slots] = False
 
     def renumber(self, kind: MemoryType, moved: Slots) -> None:
-        """Move the cached values to the slots of a rewritten shard. moved: new slot of each old slot, -1 for none."""
+        """Move the cached values after a shard was rewritten. moved: the new number of each point, -1 if it is gone."""
         before, after = self._types[kind], _TypeColumns()
         after.reserve(moved)
         size = min(len(moved), len(before.known))
@@ -161,7 +161,7 @@ class ColumnCache:
         self._types[kind] = after
 
     def _read(self, kind: MemoryType, slots: Slots) -> NDArray[np.bool_]:
-        """Cache the columns of the memories in `slots`. Returns whether each slot has a memory."""
+        """Read and cache the columns of the memories with these point numbers. Returns a mask: which exist."""
         known = self._types[kind].has(slots)
         if not known.all():
             self.learn(kind, self._read_payloads(kind, slots[~known], COLUMN_FIELDS).items())
@@ -179,7 +179,7 @@ class ColumnCache:
         return Columns(len(rows), columns, tables)
 
     def _set(self, kind: MemoryType, slots: Slots, paths: Iterable[str], payloads: Sequence[Payload]) -> None:
-        """Write the fields `paths` of payloads to the columns. payloads: one for each slot, or one for all slots."""
+        """Write the fields `paths` of payloads to the cached columns. payloads: one for each slot, or one for all."""
         types = self._types[kind]
         for path in paths:
             values = values_at(path, payloads)
@@ -196,6 +196,6 @@ class ColumnCache:
 def _names_all(where: Condition) -> bool:
     """Whether a condition consists of only a scope and ids, so that every listed memory meets it.
 
-    A request lists only ids of memories that it has just found in the scope.
+    This relies on requests listing only ids that they have just found in the scope.
     """
     return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))

@@ -39,7 +39,7 @@ class _Entry(NamedTuple):
 
 
 class PassageFile(RaggedFile):
-    """The files with the passages of one shard, by slot, as MessagePack."""
+    """The files with the passages (what contexts show) of one shard, by slot (point number), as MessagePack."""
 
     row: ClassVar[np.dtype[Any]] = np.dtype(np.uint8)
 
@@ -55,14 +55,14 @@ class PassageFile(RaggedFile):
         return passages
 
     def put(self, payloads: Mapping[int, Payload]) -> None:
-        """Store the passages of these payloads, by slot."""
+        """Store the passages (what contexts show) of the memories in `payloads`, which are by slot (point number)."""
         entries = (_Entry(each["tenant"], each["namespace"], passage_in(each)) for each in payloads.values())
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
     def read(
         self, scope: Scope, slots: Slots, read_payloads: Callable[[Slots], Mapping[int, Payload]]
     ) -> list[Passage]:
-        """The passages of those `slots` whose memory is in the scope, in order; missing ones are made and stored."""
+        """The passages of those memories with the point numbers `slots` that are in the scope; stores missing ones."""
         places = self.places_of(slots)
         missing = slots[places[:, 1] == 0]
         if len(missing):

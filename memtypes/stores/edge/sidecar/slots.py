@@ -28,7 +28,7 @@ RECENT = 1 << 16
 
 
 class SlotFile:
-    """File of the memory id of each slot of a shard, with an index from ids to slots. Only the engine writes it."""
+    """File of the memory id of each slot (point number) of a shard, with an index from ids to slots."""
 
     def __init__(self, shard: Path) -> None:
         self.directory = shard / DIRECTORY
@@ -39,11 +39,11 @@ class SlotFile:
         return len(self._file)
 
     def find(self, texts: Sequence[str]) -> Slots:
-        """The slot of each memory id; -1 for an id without a slot."""
+        """The slot (point number) of each memory id; -1 for an id without one."""
         return self.places(ids_of(texts))
 
     def places(self, ids: Ids) -> Slots:
-        """Like `find`, for ids as 16 bytes each."""
+        """The slot (point number) of each memory id of 16 bytes; -1 for an id without one."""
         slots = self._looked_up(ids)
         if self._recent:
             for place, memory_id in enumerate(ids.tolist()):
@@ -51,16 +51,16 @@ class SlotFile:
         return slots
 
     def known(self, texts: Sequence[str]) -> Slots:
-        """The slots of those memory ids that have one."""
+        """The slots (point numbers) of those memory ids that have one."""
         slots = self.find(texts)
         return slots[slots >= 0]
 
     def claim(self, texts: Sequence[str]) -> Slots:
-        """The slot of each memory id; an id without a slot gets a new one."""
+        """The slot (point number) of each memory id; an id without one gets a new one."""
         return self.claim_ids(ids_of(texts))
 
     def claim_ids(self, ids: Ids) -> Slots:
-        """Like `claim`, for ids as 16 bytes each."""
+        """The slot (point number) of each memory id of 16 bytes; an id without one gets a new one."""
         slots = self.places(ids)
         missing = ids[slots < 0]
         if not len(missing):
@@ -74,20 +74,20 @@ class SlotFile:
         return self.places(ids)
 
     def ids(self, slots: Slots) -> Ids:
-        """The memory id of each slot; zeros for a removed memory."""
+        """The memory id of each slot (point number); zeros for a removed memory."""
         return self._file.rows[slots]
 
     def used(self) -> Slots:
-        """The slots that have a memory id."""
+        """The slots (point numbers) that have a memory id."""
         return np.flatnonzero(self._file.rows != b"")
 
     def doubtful(self) -> Slots:
-        """The slots without an id, and those with the same id as another slot. A power cut can cause both."""
+        """The slots (point numbers) with no id, or with the id of another slot. A power cut can cause both."""
         shared = self._sorted[:-1] == self._sorted[1:]
         return np.unique(np.concatenate([self._empty, self._order[:-1][shared], self._order[1:][shared]]))
 
     def settle(self, doubtful: Slots, known: Mapping[int, str]) -> None:
-        """Set the ids of the slots in `known`, and clear the ids of all other `doubtful` slots."""
+        """Set the ids of the slots (point numbers) in `known`, and clear the ids of all other `doubtful` slots."""
         lost = np.setdiff1d(doubtful, slots_of(known))
         if known or len(np.setdiff1d(lost, self._empty)):
             self._file.put(lost, np.zeros(len(lost), ID))
@@ -95,7 +95,7 @@ class SlotFile:
             self._index()
 
     def remove(self, slots: Slots) -> None:
-        """Overwrite the ids of these slots with zeros, so that their memories have no slot any more."""
+        """Overwrite the ids of these slots (point numbers) with zeros, so that no id has these slots any more."""
         for memory_id in self.ids(slots).tolist():
             self._recent.pop(memory_id, None)
         self._file.put(slots, np.zeros(len(slots), ID))
@@ -105,7 +105,7 @@ class SlotFile:
         self._file.close()
 
     def _index(self) -> None:
-        """Build the sorted index of the file's ids. Ids added later go to the dictionary `_recent`."""
+        """Build the sorted index from memory ids to slots. Ids added later go to the dictionary `_recent`."""
         rows = self._file.rows
         used, self._empty = np.flatnonzero(rows != b""), np.flatnonzero(rows == b"")
         self._order = used[np.argsort(rows[used], kind="stable")]
@@ -113,7 +113,7 @@ class SlotFile:
         self._recent: dict[bytes, int] = {}
 
     def _looked_up(self, ids: Ids) -> Slots:
-        """The slot of each id by the sorted index; -1 if the index lacks the id or the memory was removed since."""
+        """The slot (point number) of each id by the sorted index; -1 if the id is not there or was removed since."""
         if not len(self._sorted):
             return np.full(len(ids), -1, dtype=np.int64)
         last = np.searchsorted(self._sorted, ids, side="right") - 1
@@ -122,5 +122,5 @@ class SlotFile:
 
 
 def slots_of(numbers: Iterable[int]) -> Slots:
-    """These slots as an array."""
+    """These slots (point numbers) as an array."""
     return np.fromiter(numbers, dtype=np.int64)

@@ -31,7 +31,7 @@ _HALF, _ONE = np.float32(0.5), np.float32(1.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseCorpus:
-    """An inverted index of the memories in `slots`, which are ascending. size: the number of memories with terms.
+    """An inverted index of the memories with the point numbers `slots`, ascending. size: number of memories with terms.
 
     terms, owners, weights: an entry for each term of each memory, ordered by term: the term, the position of its memory
     in `slots`, and the term's weight in that memory.
@@ -44,7 +44,7 @@ class SparseCorpus:
     weights: NDArray[np.float32]
 
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
-        """The best `limit` memories of `among` that share a term with the query, by the whole corpus's IDF."""
+        """The best `limit` memories of `among` that share a term with the query; IDF is over the whole index."""
         scores, shared = self._scores(query)
         wanted = np.zeros(len(self.slots), dtype=np.bool_)
         wanted[self._positions(among)] = True
@@ -53,7 +53,7 @@ class SparseCorpus:
         return QueryHits(self.slots[best], scores[best].astype(np.float64))
 
     def _positions(self, among: Slots) -> NDArray[np.int64]:
-        """The positions in `slots` of those memories of `among` that are in the corpus."""
+        """The positions in the index's `slots` of those point numbers in `among` that it contains."""
         positions = np.minimum(np.searchsorted(self.slots, among), len(self.slots) - 1)
         present: NDArray[np.int64] = positions[self.slots[positions] == among]
         return present
@@ -78,7 +78,7 @@ class SparseCorpus:
 
 
 class TermFile(RaggedFile):
-    """The files with the sparse vectors of one shard, by slot."""
+    """The files with the sparse vectors of one shard, by slot (point number)."""
 
     row: ClassVar[np.dtype[Any]] = _ENTRY
 
@@ -88,16 +88,16 @@ class TermFile(RaggedFile):
         return cls(shard / "terms")
 
     def put(self, slots: Slots, vectors: Sequence[SparseVector]) -> None:
-        """Store the sparse vector of each slot, replacing earlier ones."""
+        """Store the sparse vector of each slot (point number), in place of earlier ones."""
         self.set(slots, [_entries(vector) for vector in vectors])
 
     def lacking(self, slots: Slots) -> Slots:
-        """Those of `slots` that have no stored sparse vector, not even an empty one."""
+        """Those of `slots` (point numbers) that have no stored sparse vector, not even an empty one."""
         lacking: Slots = slots[self.places_of(slots)[:, 1] == 0]
         return lacking
 
     def corpus(self, slots: Slots) -> SparseCorpus:
-        """The inverted index of the memories in `slots`, which must be ascending."""
+        """An inverted index of the memories with the point numbers `slots`, which must be ascending."""
         starts, lengths = self.places_of(slots).T
         rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
         rows += np.arange(len(rows))

@@ -44,7 +44,7 @@ _NO_HITS = QueryHits(np.empty(0, dtype=np.int64), np.empty(0))
 
 
 class NamespaceCache:
-    """Cache of the slots and the inverted indexes of small namespaces of one shard, and of the sizes of large ones.
+    """Cache, for one shard, of small namespaces' point numbers (slots) and inverted indexes, and large ones' sizes.
 
     The engine process is the only writer, so an entry is valid until a memory of the namespace is written or removed.
     matching, counting: functions that read from the engine. small: maximum number of memories in a small namespace.
@@ -68,17 +68,17 @@ class NamespaceCache:
         self._corpora: OrderedDict[ScopeKey, SparseCorpus] = OrderedDict()
 
     def members(self, where: Condition) -> Slots | None:
-        """The slots of a small namespace, ascending; None if it is large or `where` is more than a scope."""
+        """The point numbers of a small namespace, ascending; None if it is large, or `where` is not a scope alone."""
         known = self._known(where)
         return None if isinstance(known, int) else known
 
     def count(self, where: Condition) -> int | None:
-        """The number of memories in a namespace; None if `where` is more than a scope."""
+        """The number of memories in a namespace; None if `where` is not a scope alone."""
         known = self._known(where)
         return known if known is None or isinstance(known, int) else len(known)
 
     def _known(self, where: Condition) -> Slots | int | None:
-        """The slots of a small namespace, or the size of a large one; None if `where` is more than a scope."""
+        """The point numbers of a small namespace, or the size of a large one; None if `where` is not a scope alone."""
         scope, rest = scope_in(where)
         if scope is None or rest:
             return None
@@ -91,7 +91,7 @@ class NamespaceCache:
         return self._slots[scope]
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
-        """The inverted index of a small namespace; None if it is large or empty, or `where` is more than a scope."""
+        """The inverted index of a small namespace; None if it is large or empty, or `where` is not a scope alone."""
         slots = self.members(where)
         scope, _ = scope_in(where)
         if slots is None or not len(slots) or scope is None:
@@ -146,7 +146,7 @@ class ShardSearch:
 
 
 def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:
-    """The slots that a keyword query may find, or the index of a query that finds exactly these; None if unknown."""
+    """Numbers of the points that a keyword query may find, or the index of a query that finds them; None if unknown."""
     if members is None or not isinstance(query.vector, SparseVector):
         return None
     if query.among is not None:

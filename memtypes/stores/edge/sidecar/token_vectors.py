@@ -51,7 +51,7 @@ class TokenRows:
     lengths: NDArray[np.int64]
 
     def portions(self) -> Iterator[NDArray[np.int64]]:
-        """The indices of memories that have tokens, in the order of their rows, in portions of about PORTION tokens."""
+        """The indices of memories that have tokens, in the order of their rows, in groups of about PORTION tokens."""
         memories = np.flatnonzero(self.lengths)
         memories = memories[np.argsort(self.starts[memories])]  # reading rows in order takes a fifth less time
         portion = (np.cumsum(self.lengths[memories]) - self.lengths[memories]) // PORTION
@@ -67,7 +67,7 @@ class TokenRows:
 
 
 class TokenFile(RaggedFile):
-    """The files with the token vectors of one shard, by slot."""
+    """The files with the token vectors of one shard, by slot (point number)."""
 
     row: ClassVar[np.dtype[Any]] = np.dtype((np.uint8, TOKEN_DIMENSIONS))
 
@@ -77,11 +77,11 @@ class TokenFile(RaggedFile):
         return cls(shard / "tokens")
 
     def put(self, slots: Slots, tokens: Sequence[TokenVectors]) -> None:
-        """Store the token vectors of each slot, replacing earlier ones."""
+        """Store the token vectors of each slot (point number), in place of earlier ones."""
         self.set(slots, [vectors.view(np.uint8) ^ FLIP for vectors in tokens])
 
     def rows(self, slots: Slots) -> TokenRows:
-        """The token vectors of the memories in these slots."""
+        """The token vectors of the memories with the point numbers `slots`."""
         starts, lengths = self.places_of(slots).T
         return TokenRows(self.content, starts, lengths)
 

@@ -76,7 +76,7 @@ MAX_CONNECTIONS = COMMAND.max_concurrent + READ.max_concurrent + RECEIPT.max_con
 
 
 class ServerAwayError(Exception):
-    """A call was given up before its deadline, because the server is not there."""
+    """A call was given up before its deadline, because the server does not run or does not answer a ping."""
 
 
 async def with_deadline(
@@ -116,7 +116,7 @@ async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
 
 
 class HealthProbe:
-    """Pings a suspected server in the background, so that no request waits to find out whether it is back.
+    """Pings a server that did not answer a call, in the background, so that no request waits to find out if it is back.
 
     ping: returns when the server answers; raises Unavailable if it does not.
     """
@@ -130,7 +130,7 @@ class HealthProbe:
 
     @property
     def healthy(self) -> bool:
-        """Whether the server is not suspected: False from `suspect` until a ping is answered."""
+        """Whether the server is not suspected to be down: False from `suspect` until a ping is answered."""
         return self._probing is None or self._probing.done()
 
     def record_success(self) -> None:

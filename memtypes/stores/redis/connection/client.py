@@ -1,4 +1,4 @@
-"""Calls to Redis or Valkey: each has a deadline and is refused while the server is away; errors become Unavailable.
+"""Calls to Redis or Valkey: each has a deadline and is refused while the server is down; errors become Unavailable.
 
 Without a URL (see `topology`) the embedded server is used, and started again if it ended.
 """
@@ -76,7 +76,7 @@ class LiveClient:
     async def open(
         cls, directory: Path, url: str | None = None, clock: Callable[[], float] = time.monotonic
     ) -> LiveClient:
-        """A client of the server at `url`, which may be away; without a url, of the embedded one, started if needed.
+        """A client of the server at `url`, which may be down; without a url, of the embedded one, started if needed.
 
         directory: of the embedded server's files. Raises InvalidRequest, SetupRequired, StoreInUse or Unavailable.
         """
@@ -98,7 +98,7 @@ class LiveClient:
 
         key: a key that the call uses, so that only the health of its cluster node matters.
 
-        Raises Unavailable when the server is away or too slow.
+        Raises Unavailable when the server can't be reached or is too slow.
         """
         async with self._bulkhead(workload, key).slot():
             return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
@@ -194,7 +194,8 @@ class LiveClient:
     async def _is_away(self, key: str | None) -> bool:
         """Whether the server of `key` does not run or, where the system can't tell, does not answer a ping.
 
-        A server that runs but is slow, for example because of its disk, is not away. Concurrent callers share a ping.
+        A server that runs but is slow, for example because of its disk, does not count. Concurrent callers share a
+        ping.
         """
         path = topology.socket_of(self._redis)
         if path is not None and (running := is_listening(path)) is not None:
