@@ -124,8 +124,7 @@ class ConversationContext:
     ) -> list[InContext]:
         """For each of `memories`, the text to embed and, separately, the text of the turns before it.
 
-        turns: used in place of the stored turns at the same positions. ignored: ids of stored turns not used as
-        context.
+        turns: used in place of the stored turns at their positions. ignored: ids of stored turns not used as context.
         """
         known = {**dict(by_position(memories)), **(turns or {})}
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))

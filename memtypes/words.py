@@ -1,4 +1,4 @@
-"""Tokens of a text and what they may mean in its language: a number, a weekday, "before", a cue of the past ...
+"""Tokens of a text and what they may mean in its language: a number, a weekday, "before", a reference to the past.
 
 The words are in `lexicon.toml`; to add a language, add a section there. Does no I/O, reads no clock, knows no grammar.
 """
@@ -117,11 +117,11 @@ class Words:
         return any(kind in meanings for meanings in self._meanings)
 
     def plain(self, position: int) -> str:
-        """The plain token at `position`."""
+        """The token at `position` in lower case, without accents; "" outside the text."""
         return self.tokens[position].plain if 0 <= position < len(self.tokens) else ""
 
     def kind(self, position: int) -> str:
-        """The kind of the token at `position`."""
+        """The kind of the token at `position`, such as word or number; "" outside the text."""
         return self.tokens[position].kind if 0 <= position < len(self.tokens) else ""
 
     def glued(self, position: int) -> bool:
@@ -262,7 +262,7 @@ def _keys(token: Token) -> Sequence[str]:
 
 
 def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Kind, value and text of each phrase. Its value is its position in a row that is a list, or its key in a table."""
+    """Kind, value and text of each phrase. The value is its index if its row is a list, its key if it is a table."""
     for kind, row in rows.items():
         if kind in _RULES or isinstance(row, bool):
             continue

@@ -107,7 +107,7 @@ class LiveUses:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
-        """Start writing that the live items among `shown` were used at `at`; returns at once."""
+        """Start writing that the live working items among `shown` were used at `at`; returns at once."""
         used = [passage.id for passage in shown if passage.live]
         if self._items is not None and used:
             task = asyncio.create_task(self._touch(self._items, scope, used, at))

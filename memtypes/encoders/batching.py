@@ -79,14 +79,13 @@ class Batcher(Generic[In, Out]):
     """A worker thread that collects the inputs of many callers in a bounded queue and runs `work` on batches of them.
 
     A batch may contain inputs of several callers. A call with many inputs is split into several batches, so that later
-    calls need not wait for all of them. work: returns one output for each input, in order; only the worker thread calls
-    it.
+    calls need not wait for all of them. work: returns one output for each input, in order; called by this thread only.
     """
 
     def __init__(
         self, name: str, work: Callable[[Sequence[In]], Sequence[Out]], *, batch_size: int, max_waiting: int
     ) -> None:
-        """Start the thread. name: for errors. max_waiting: inputs that the queue may have; more raise Overloaded."""
+        """Start the thread. name: for errors. max_waiting: inputs that the queue can hold; more raise Overloaded."""
         self._name = name
         self._work = work
         self._batch_size = batch_size

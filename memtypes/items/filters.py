@@ -57,8 +57,7 @@ class ItemFilter:
 def facts_of(value: Any) -> list[str]:
     """For each text, number and boolean in an object, also in nested ones, a digest of its value and the keys to it.
 
-    An index of these digests finds the objects with an equal member. At most MAX_FACTS; if there are more, MANY
-    follows.
+    An index of the digests finds the objects with an equal member. At most MAX_FACTS; if there are more, MANY follows.
     """
     facts: list[str] = []
     waiting: list[tuple[_Keys, Any]] = [((), value)] if isinstance(value, dict) else []

@@ -28,7 +28,7 @@ class ThreadLimits:
 
     @property
     def count(self) -> int:
-        """The smaller of the limits of messages and of stored turns."""
+        """How many turns a thread may have: the smaller of the limits of messages and of stored turns."""
         return self.turns if self.messages is None else min(self.messages, self.turns)
 
 

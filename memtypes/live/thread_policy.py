@@ -56,7 +56,7 @@ def checked_pattern(pattern: str) -> str:
 class PolicyType(StrEnum):
     """The type of a thread: limited by tokens, limited by messages, or a buffer, which is not flushed automatically.
 
-    All limits of a policy apply, whatever its type. Reaching any of them starts a flush, except in a buffer.
+    All limits of a policy apply, whatever its type. A flush starts near any of them (see `Flush`), except in a buffer.
     """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text

@@ -53,7 +53,7 @@ def small_json(value: object) -> object:
 
 
 def path_safe(value: str) -> str:
-    """`value` itself, if it can be part of a URL's path."""
+    """`value` itself; ValueError if it can't be a part of a URL's path."""
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError("must not contain slashes, because it is part of a path")
     return value

@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProviderCounter:
-    """Counts the tokens of a text by asking the endpoint of the model's provider. clock: monotonic seconds."""
+    """Counts the tokens of a text by asking the endpoint of the model's provider. clock: returns monotonic seconds."""
 
     client: httpx.AsyncClient
     models: Models

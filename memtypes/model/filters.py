@@ -55,7 +55,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Condition: `field` op `value`. value: a tuple for any and all, (first, last) for between, else a scalar."""
+    """Condition: `field` op `value`. value: for Op any and all a tuple, for between (first, last), else a scalar."""
 
     field: str
     op: Op

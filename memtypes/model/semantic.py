@@ -53,8 +53,8 @@ class Semantic(SemanticFields, Memory):
     def line(self) -> str:
         """The entry in a context: the concept (unless it is the content's first line), the content, sometimes a day.
 
-        The day is given for a fact that replaced or contests another (since when it holds) and for a replaced one
-        (until when).
+        If the fact replaced or contests another: the day since which it holds. If it was replaced: the day until which
+        it held.
         """
         if self.superseded_by is not None and self.valid_to is not None and self.state_until is None:
             return f"{self.titled(': ')} (until {self.valid_to:%Y-%m-%d})"

@@ -173,7 +173,7 @@ class ThreadTail:
 
     @property
     def whole(self) -> bool:
-        """Whether it contains all turns of the thread."""
+        """Whether these are all turns of the thread."""
         return len(self.turns) == self.thread.turns
 
 

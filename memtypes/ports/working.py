@@ -99,8 +99,8 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark `items` as copied to the memory store, except those changed meanwhile; delete cleared and expired."""
+        """Mark `items` as copied to the memory store unless they changed meanwhile; delete cleared and expired ones."""
 
     @abstractmethod
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when the namespace is due next (`due_sessions`), unless another call has set it since `due` was read."""
+        """Set when the namespace is due next, at its first due session, unless another call has set it since."""

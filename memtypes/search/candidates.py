@@ -111,7 +111,7 @@ def _scores(values: Sequence[float | None]) -> NDArray[np.float64] | None:
 
 
 def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """Late-interaction scores as a matrix, a row for each candidate; NaN if it has none; None if no one has any."""
+    """Late-interaction scores as a matrix, a row for each candidate; NaN for one without scores; None if all are."""
     width = next((len(row) for row in values if row is not None and len(row)), 0)
     if not width:
         return None

@@ -101,8 +101,7 @@ class Columns:
     """Fields of `count` memories as columns, by path; a column may be missing if no memory has a value.
 
     tables: the distinct texts of each text column, which has indices into them. places: which rows of `columns` belong
-    to these memories, in order; None for all. With it, a selection of memories needs no copy of a column that is never
-    read.
+    to these memories, in order; None for all. So selecting memories copies no column until it is read.
     """
 
     count: int
@@ -141,7 +140,7 @@ class Columns:
         return cls(sum(part.count for part in parts), columns, tables)
 
     def column(self, path: str) -> Column:
-        """The values of a field, shape (count,). The NONE of its kind of column stands for a missing value."""
+        """The values of a field, shape (count,). A missing value is the NONE of this kind of column."""
         known = self.columns.get(path)
         if known is None:
             return np.full(self.count, NONE[KINDS[path]], dtype=DTYPES[KINDS[path]])

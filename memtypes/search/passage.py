@@ -73,7 +73,7 @@ class Passage(NamedTuple):
 
 
 def passage_of(memory: Memory) -> Passage:
-    """The passage of a memory."""
+    """The passage (the fields that a context shows) of a memory."""
     line, live = memory.line(), isinstance(memory, Working) and memory.live
     return Passage(
         memory.id,
@@ -93,7 +93,7 @@ def passage_of(memory: Memory) -> Passage:
 
 
 def passage_in(payload: Mapping[str, Any]) -> Passage:
-    """The passage of the memory in `payload`, as `Memory.to_payload` wrote it.
+    """The passage (the fields that a context shows) of the memory that `Memory.to_payload` wrote as `payload`.
 
     The payload was validated when it was written; validating it again would take ten times as long.
     """
@@ -114,7 +114,7 @@ class _Form:
 
     @classmethod
     def of(cls, memory_class: type[Memory]) -> _Form:
-        """Builder of memories of a type's class."""
+        """A builder of memories of the class `memory_class`."""
         fields = memory_class.model_fields
         defaults = {
             name: field.get_default(call_default_factory=True)

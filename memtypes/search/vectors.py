@@ -55,8 +55,7 @@ class InContext:
 class Embedding:
     """The result of one forward pass: the dense vector of a text and, from some models, its token vectors and states.
 
-    states: token states of a middle layer, which tell a request from a statement, say, better than those of the last
-    layer.
+    states: token states of a middle layer, which tell a request from a statement, say, better than the last layer's.
     """
 
     dense: DenseVector

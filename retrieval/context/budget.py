@@ -161,7 +161,7 @@ def fill(
     """Choose the entries that go into the context, best first.
 
     All parts and the wrapper together take at most plan.total tokens, and a type with a cap at most its cap. Tokens are
-    kept for the types that the query asks for; what is then left goes to the next entries of any type. basis: the
+    reserved for the types that the query asks for; what is then left goes to the next entries of any type. basis: the
     entries from which the need of each type is computed; by default those of `demand_window`.
     """
     spendable = max(0, plan.total - overheads.wrapper)
@@ -340,7 +340,7 @@ class _Filling:
                 self._take(index, allowed)
 
     def _cut(self, index: int, room: int) -> bool:
-        """Take an entry that exceeds its type's limit cut to at most half that limit; return whether it was taken."""
+        """Take an entry that exceeds its type's limit, cut to at most half that limit; return whether it was taken."""
         kind = self._kinds[index]
         allowed = min(room - self._overhead(index), self._whole[kind] // 2)
         if allowed < MIN_CUT or self._tokens[index] + self._headings[kind] <= self._whole[kind]:

@@ -36,7 +36,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class WindowBudget:
-    """A token budget. total: by the model's own count. parts: tokens by `tokenizer`, which are reduced by `margin`."""
+    """A token budget. total: by the model's own count. parts: by `tokenizer`, so less the `margin` of its error."""
 
     total: int
     margin: float

@@ -133,7 +133,7 @@ def thread_context(
 class _Parts:
     """What each part of a context may show, and the tokens of its heading.
 
-    all: all that the threads have, which is left out if nothing is shown. newest: the part with the thread's newest
+    all: what is left out if nothing is shown, that is, all of it. newest: name of the part with the thread's newest
     turn.
     """
 

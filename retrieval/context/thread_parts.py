@@ -83,7 +83,7 @@ class TurnsPart:
 
 @dataclass(frozen=True, slots=True)
 class NotesPart:
-    """The part of a chain of threads' summaries or initial contexts. notes: (position in the chain, text) of each."""
+    """The part with a thread chain's summaries, or initial contexts. notes: (position in the chain, text) of each."""
 
     notes: Sequence[tuple[int, str]]
     tokenizer: Tokenizer
@@ -139,7 +139,7 @@ class EarlierPart:
 
 @dataclass(frozen=True, slots=True)
 class ReferencesPart:
-    """Files or images, newest first, as pieces."""
+    """The part with the files, or the images, that a chain of threads mentions, newest first."""
 
     pieces: Sequence[Piece]
 

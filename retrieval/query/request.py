@@ -143,9 +143,9 @@ class SettledRequest:
 def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
     """`request` with the tokenizer of its model, and budgets in tokens of that tokenizer.
 
-    If the request names a tokenizer, that one is used, and nothing else changes. If the model's tokenizer is not
-    available, another one counts, and budgets are reduced by the margin, the share by which the model's count may be
-    higher. least_margin: used if it is larger, for a model that was seen to count more.
+    A tokenizer that the request names is used without a margin. If the model's own is not available, another one
+    counts, and budgets are reduced by the margin, the share by which the model's count may be higher. least_margin:
+    used if it is larger, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)

@@ -96,7 +96,7 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
 
 
 def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """A key for each (session, number), and the number of keys of a session. Keys of neighbours differ by 1 or 2.
+    """An integer key for each (session, number), and how many keys a session takes. Neighbours' keys differ by 1 or 2.
 
     Gaps between numbers are narrowed to _GAP so that no key overflows.
     """

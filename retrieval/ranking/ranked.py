@@ -17,8 +17,9 @@ from retrieval.ranking.sorting import ascending, text_order
 class CandidateOutcome(StrEnum):
     """Outcome of a candidate: in the context, or the reason why not.
 
-    The budget decides up to OVER_TOTAL, the ranking BELOW_THRESHOLD and DUPLICATE_OF, the filters the three after them.
-    REMOVED: its memory was deleted after it was chosen, before its text was read.
+    Decided by the budget: INCLUDED and the two OVER_ values. By the ranking: BELOW_THRESHOLD, DUPLICATE_OF. By the
+    filters: SUPERSEDED, EXPIRED, NOT_DUE. REMOVED: the memory was deleted after it was chosen, before its text was
+    read.
     """
 
     INCLUDED = "included"

@@ -147,7 +147,7 @@ def _leg(scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
 
 
 def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
-    """The weighted sum of each candidate's signals; fills the rows of SECOND_PASS in `table`."""
+    """The weighted sum of each candidate's signals; sets those in `table` that depend on other candidates' scores."""
     weights = np.array([scoring.weights[name] for name in SIGNALS])
     scores: NDArray[np.float64] = weights @ table
     if scoring.weights["expansion"] and len(candidates):

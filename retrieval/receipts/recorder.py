@@ -98,8 +98,7 @@ class _WaitingReceipt:
 class ReceiptQueue(ReceiptStore):
     """Store of receipts that writes them from a queue, in the background.
 
-    in_touch: returns whether the store is known to respond. lost: how many receipts were promised but could not be
-    written.
+    in_touch: returns whether the store is known to respond. lost: how many promised receipts could not be written.
     """
 
     def __init__(

@@ -216,7 +216,7 @@ def _reason(replayed: ReplayedReceipt, memory_id: str) -> str:
 
 
 def _environment_reason(replayed: ReplayedReceipt) -> str:
-    """Why a candidate differs although its memory is unchanged."""
+    """Why a candidate differs in the replay of a receipt although its memory is unchanged."""
     before, after = replayed.before, replayed.after
     if before.embedder != after.embedder:
         return "the embedder is another one now"

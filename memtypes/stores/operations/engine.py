@@ -93,11 +93,11 @@ class Point(Protocol):
 
     @property
     def id(self) -> str:
-        """A UUID in lower case with hyphens."""
+        """The point's id: a UUID in lower case with hyphens."""
 
     @property
     def payload(self) -> Payload:
-        """A JSON object."""
+        """The point's payload: a JSON object."""
 
     @property
     def vectors(self) -> Vectors:

@@ -107,7 +107,7 @@ def path_of_text(text: str) -> tuple[str, ...]:
 
 
 def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_agent: bool = False) -> Condition:
-    """The condition for items of the scope's agent, or of all agents, that meet `conditions` and are alive at `at`."""
+    """The condition for items of the scope's agent, or of every agent, that meet `conditions` and exist at `at`."""
     agent = {} if every_agent else equals("agent", scope.agent_id or NO_AGENT)
     alive = {} if at is None else negated(in_range(EXPIRES, lte=rfc3339(at)))
     return within(scope.unbound, agent, alive, *conditions)

@@ -170,7 +170,7 @@ class MessageStore(MemoryStore):
 
 
 def visible_to(session_id: str | None) -> Filter:
-    """Filter for the memories that searches in a session may find: those visible to the namespace and the session's."""
+    """Filter for what searches in a session may find: memories visible to the whole namespace, and its own."""
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
     return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
 

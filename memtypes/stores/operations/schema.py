@@ -87,5 +87,5 @@ def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) ->
 
 
 def collection_name(prefix: str, kind: Collection) -> str:
-    """The alias of a collection on a server."""
+    """The alias by which a Qdrant server knows the collection `kind`; `prefix` is a setting."""
     return f"{prefix}_{kind}"

@@ -1,7 +1,7 @@
 """Candidates of a search: the best hits of its dense and its sparse query, each with both exact scores.
 
-A leg is one of the two queries, in one memory type. All legs are sent to the engine at once. A second engine operation
-asks for the scores that a leg lacks: those of candidates that only the other leg found.
+The two queries, in each memory type, are called legs. All legs are sent to the engine at once. A second engine
+operation asks for the scores that a leg lacks: those of candidates that only the other leg found.
 """
 
 from __future__ import annotations
@@ -67,8 +67,7 @@ class _Leg:
     def score(self, keys: Keys) -> None:
         """Set `scores` to the scores of the candidates `keys` among the hits; NaN for those that are no hits.
 
-        For a sparse query with fewer hits than its limit it is 0 instead: it found every memory that shares a term with
-        it.
+        For a sparse query with fewer hits than its limit 0 instead: it found all memories that share a term with it.
         """
         self.scores = np.full(len(keys), np.nan) if self.hits is None else scores_of(keys, self.hits)
         if self.unmatched is not None and (self.hits is None or len(self.hits.keys) < self.limit):
@@ -188,7 +187,7 @@ async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, 
 
 
 async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]) -> Candidates:
-    """The candidates of all pools of a search, with ids, scores, columns and token maxima for ranking."""
+    """The candidates of all pools of a search, with ids, scores, columns and, for each, the best token cosines."""
     pools = [pool for pool in pools if len(pool.keys)]
     columns = None
     if search.columns and pools:

@@ -113,7 +113,7 @@ class NoteUses(EngineRequest[None], frozen=True, kw_only=True, tag=True):
     uses: list[Use]
 
     async def run(self, engine: EngineOperations) -> None:
-        """Write the counts and times; memories with the same new count and time are changed together."""
+        """Write the new access counts and times; memories with the same count and time are changed together."""
         uses = {use.id: use for use in self.uses}
         counts = Scroll(within(self.scope, has_ids(uses)), len(uses), ("access_count",))
         payloads = (await engine.scroll({self.type: counts}))[self.type]
@@ -202,7 +202,7 @@ def check_integers(value: object, path: str) -> None:
 
 
 def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[FieldChange]:
-    """Changes by memory id, grouped: ids with the same new fields are one FieldChange."""
+    """Group changes, given by memory id: all ids with the same new fields become one FieldChange."""
     groups: dict[str, FieldChange] = {}
     for memory_id, fields in changes.items():
         payload = dict(fields)

@@ -73,7 +73,7 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Have the server rewrite the file. Returns by how many the id or prefix occurs less. Raises Unavailable."""
+        """Rewrite the file. Returns how many places with the id or prefix are gone. Raises Unavailable."""
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()

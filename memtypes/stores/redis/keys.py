@@ -20,7 +20,7 @@ def scope_prefix(scope: Scope) -> str:
 
 
 def scope_of(key: str) -> Scope:
-    """The scope of a namespace's key."""
+    """The scope (tenant and namespace) that a Redis key of a namespace belongs to."""
     tenant, namespace = (unquote(part, errors="surrogatepass") for part in key[len("rm:{") : key.index("}")].split("/"))
     return Scope(tenant, namespace)
 

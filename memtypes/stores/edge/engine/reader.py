@@ -75,7 +75,7 @@ class Reader:
         return [(hit.value, hit.count) for hit in facets.hits]
 
     def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
-        """The payloads of the points with these numbers, by number; missing points are left out. fields: None: all."""
+        """The payloads of the existing points with these numbers, by number. fields: to be read; None for all."""
         records = self.engine.retrieve(slots.tolist(), _selected(fields), False)
         return {_slot(record): record.payload or {} for record in records}
 
@@ -130,7 +130,7 @@ def _count(engine: edge.EdgeShard, slots: SlotFile, where: Condition) -> int:
 
 
 def slots_in(points: Iterable[Any]) -> Slots:
-    """The numbers (slots) that the engine uses as ids of its points, of these points or hits, in their order."""
+    """The engine's ids of these points or hits, in their order; they are the point numbers (slots)."""
     return slots_of([point.id for point in points])
 
 

@@ -74,7 +74,7 @@ class DeletionMarker:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
-    """The points of one collection in the directory `path`: the engine's shard, the sidecar's files, and a reader."""
+    """The points of one collection in the directory `path`: the engine's shard, the files beside it, and a reader."""
 
     path: Path
     engine: edge.EdgeShard
@@ -98,7 +98,7 @@ class Shard:
 
     @property
     def logs(self) -> tuple[Path, ...]:
-        """The directories to sync after a change: the engine's log and the sidecar's files, except the passages."""
+        """The directories to sync after a change: the engine's log and the files beside it, except the passages."""
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
@@ -129,7 +129,7 @@ class Shard:
         return None
 
     def close(self) -> None:
-        """Close the engine's shard and the sidecar's files."""
+        """Close the engine's shard and the files beside it."""
         self.engine.close()
         self.tokens.close()
         self.terms.close()

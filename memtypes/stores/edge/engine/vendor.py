@@ -133,7 +133,7 @@ class Translator:
 
 
 def to_point(point: Point, slot: int) -> edge.Point:
-    """The engine's point for a memory or item, without token vectors, which are in the sidecar (see `token_vectors`).
+    """The engine's point for a memory or item, without token vectors, which are in a file beside the shard.
 
     A memory without terms gets no sparse vector, so it does not count for IDF; an item without texts has no vector.
     """

@@ -101,7 +101,7 @@ class SlotFile:
         self._file.put(slots, np.zeros(len(slots), ID))
 
     def close(self) -> None:
-        """Close the slot file."""
+        """Close the file of memory ids."""
         self._file.close()
 
     def _index(self) -> None:

@@ -194,8 +194,7 @@ class LiveClient:
     async def _is_away(self, key: str | None) -> bool:
         """Whether the server of `key` does not run or, where the system can't tell, does not answer a ping.
 
-        A server that runs but is slow, for example because of its disk, does not count. Concurrent callers share a
-        ping.
+        A server that runs but is slow, for example because of its disk, is not away. Concurrent callers share a ping.
         """
         path = topology.socket_of(self._redis)
         if path is not None and (running := is_listening(path)) is not None:
