@@ -79,9 +79,10 @@ class KeyEntry(KeyRights):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Tenant and role of a call. key_id: start of the key's hash, used in limits and logs; empty without keys.
+    """The tenant and the role with which a call is made, from its API key.
 
-    agents: the agents that the key may act as; empty if it may act as any. namespace: see `KeyRights`.
+    key_id: start of the key's hash, used in limits and logs; empty in a service without keys. agents: the agents that
+    the key may act as; empty if it may act as any. namespace: see `KeyRights`.
     """
 
     tenant: str
@@ -111,7 +112,7 @@ class Caller:
         return acting
 
     def scope(self, namespace: str, session_id: str | None, acting: str | None) -> Scope:
-        """The scope of a call that acts as the agent `acting`."""
+        """The scope (tenant, namespace, session, agents) that a call by the agent `acting` may read and write."""
         agents = self.agents if acting is None else (acting,) if self.agents else ()
         return Scope(self.tenant, namespace, session_id, acting, agents)
 
@@ -143,7 +144,7 @@ class KeyRing:
 
     @classmethod
     def of(cls, entries: Sequence[KeyEntry]) -> KeyRing:
-        """The ring of the keys file's `entries`, with their keys hashed."""
+        """A KeyRing of the keys file's `entries`, with hashes in place of the keys."""
         hashed = ((_sha256(entry.key), entry) for entry in entries)
         return cls(tuple((digest, _caller(entry, digest[:12])) for digest, entry in hashed))
 
@@ -209,9 +210,9 @@ class KeyBook:
     """All keys: those of the keys file and created ones. A change by another process takes effect at the next call."""
 
     def __init__(self, ring: KeyRing, path: Path | None = None, wait_s: float = LOCK_WAIT_S) -> None:
-        """path: file of created keys; without it they are kept in memory. wait_s: how long to wait for its lock.
+        """path: file of the keys that admins create; if None, they are kept in memory only.
 
-        Raises BadKeys when the file cannot be used.
+        wait_s: how many seconds to wait for the lock on that file. Raises BadKeys if the file cannot be used.
         """
         self._wait_s = wait_s
         self._ring = ring

@@ -1,4 +1,4 @@
-"""What commands work on: the embedded store or a running service, both with the request models of the HTTP API."""
+"""Where commands run: on the embedded store or on a running service, with the requests of the HTTP API in both."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class HttpSink:
 
 
 def _classification(answer: dict[str, Any] | None) -> Classification | None:
-    """The classification in the service's answer for an item; None if the item had a type."""
+    """The classification that the service reports for an item; None if the item was sent with its type."""
     if answer is None:
         return None
     return Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
@@ -93,7 +93,7 @@ class LocalBackend:
         return not any(size.count for size in (await self.services.store.stats(Scope(self.tenant, namespace))).values())
 
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
-        """Write a part of a past session with this process's ingestor."""
+        """Store the messages of a part of a past session. Returns the outcome of each message."""
         writer = SessionWriter(self.services.ingestor, self.services.recall_guard)
         scope = Scope(self.tenant, part.namespace, part.session_id)
         return await writer.write(scope, part.messages, ReviewMode.AUTO, part.before)
@@ -129,7 +129,7 @@ class RemoteBackend:
         return not (await self.client.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
 
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
-        """Write a part of a past session by POST /v1/hooks/session-stop with `ended` false: no to-dos are paused."""
+        """Post a part of a past session to the service; no to-dos are paused. Returns each message's outcome."""
         body = {
             "namespace": part.namespace,
             "session_id": part.session_id,

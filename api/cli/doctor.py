@@ -51,7 +51,7 @@ class Diagnosis:
     ) -> _Value | None:
         """Run `look` and record whether it succeeded. Returns its result; None after a domain error.
 
-        describe: makes the recorded text from the result; after an error it is the error's message.
+        describe: turns the result into the recorded text. After an error, its message is recorded.
         """
         started = time.perf_counter()
         result: _Value | None = None
@@ -66,7 +66,11 @@ class Diagnosis:
 
 
 async def diagnose(settings: Settings) -> Diagnosis:
-    """Check Python, disk, keys file, port, models, stores and a memory round trip; then the clients that are set up."""
+    """Check this installation, then the AI clients (such as Claude Code) that are set up to use it.
+
+    The checks of the installation: Python, disk, keys file, port, models, stores, and a memory that is written and
+    found.
+    """
     diagnosis = Diagnosis()
     await _diagnose_installation(settings, diagnosis)
     await _diagnose_clients(diagnosis, None)
@@ -98,7 +102,7 @@ async def _diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> No
 
 
 async def diagnose_service(url: str, key: str | None) -> Diagnosis:
-    """Check whether a service is ready and accepts `key`, and a memory round trip; then the clients that are set up."""
+    """Check that a service is ready, accepts `key`, and stores and finds a memory; then check the clients set up."""
     diagnosis = Diagnosis()
     async with ApiClient.open(url, key) as client:
         answer = await diagnosis.check(

@@ -76,7 +76,7 @@ async def _imported(where: Place, request: ImportRequest, *, resumable: bool, qu
 
 
 def destination_of(where: Place) -> str:
-    """The name of the destination in the journal, another for each destination. Contains a hash in place of the key."""
+    """A name for where the import writes to, by which journals are kept apart. It has a hash in place of the key."""
     if where.url:
         return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"
     return f"{where.settings.data_dir.absolute()} {where.settings.qdrant_url or ''} {where.tenant}"

@@ -126,7 +126,7 @@ def _listed(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
-    """The thread policy of a memory resource. model: the model of an agent that uses the resource."""
+    """The thread policy that a memory resource describes. model: the model of an agent that uses the resource."""
     policy: dict[str, Any] = {}
     for path, value in _flat(memory):
         if (field := _FIELDS.get(path)) is not None and value is not None:
@@ -153,7 +153,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _value(field: str, value: Any) -> Any:
-    """`value` as the policy's `field` takes it."""
+    """`value` in the form that the policy's `field` takes, such as 0.3 for 30 percent."""
     if field == "key":
         return _template(value)
     if field == "flush.oldest":
@@ -177,7 +177,8 @@ def _template(value: Any) -> Any:
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
     """The policy of an agent; empty without memories.
 
-    It has the id of one memory, or a list of memories with ids, keys and modes; and the key that they share, if any.
+    The policy names one memory by its id, or lists memories with ids, keys and modes. It also has the key that they
+    share, if any.
     """
     references = _references(agent)
     key = _template(agent.get("memory_key") or agent.get("key"))
@@ -190,7 +191,7 @@ def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _references(agent: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The memories that an agent uses, each at least with its id."""
+    """The memories that an agent uses, as objects that have at least an id."""
     memory = agent.get("memory")
     entries = [memory] if isinstance(memory, str) else memory if isinstance(memory, list) else agent.get("memories")
     return [entry if isinstance(entry, Mapping) else {"id": entry} for entry in entries or []]

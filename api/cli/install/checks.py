@@ -1,4 +1,4 @@
-"""The checks of `remembrancer doctor` on clients that are set up."""
+"""The checks of `remembrancer doctor` on the AI clients (such as Claude Code) that are set up."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _INITIALIZE: dict[str, Any] = {
 
 
 def client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, ClientCheck]]:
-    """(name, check) for the namespace of `folder`, and for each client that is set up for the user or for `folder`.
+    """Yield (name, check) for the namespace of `folder` and for each AI client set up for `folder` or for the user.
 
-    key: key that the checks send; by default the one that the client would send.
+    key: API key that the checks send; by default the one that the client would send.
     """
     yield "namespace here", partial(_namespace, folder)
     for client in ClientName:
@@ -55,7 +55,10 @@ async def _namespace(folder: Path) -> str:
 
 
 async def _check(client: ClientName, project: Path | None, key: str | None, *, twice: bool) -> str:
-    """Check a client; return what works. Raises MalformedSettings or the service's error at the first fault."""
+    """Check a client and return what works. Raises MalformedSettings or the service's error at the first fault.
+
+    twice: whether the client is also set up for all projects, which is a fault.
+    """
     here = " --project ." if project else ""
     if twice:
         raise MalformedSettings(
@@ -75,7 +78,7 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
 
 
 async def _call(wanted: Installation, key: str | None) -> str:
-    """Send the service what the client would send. Returns which parts answer; raises the service's errors."""
+    """Send the service what the client would send. Returns which calls were answered; raises the service's errors."""
     if wanted.authorised and not key:
         raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
     async with ApiClient.open(wanted.url, key if wanted.authorised else None) as service:
@@ -105,7 +108,7 @@ def _written(client: ClientName, project: Path | None) -> Installation | None:
 
 
 def _stored_key(wanted: Installation) -> str | None:
-    """The key in the settings of Claude Code; None for other clients, or without one."""
+    """The API key in the settings of Claude Code; None if they have none, and for other clients."""
     if wanted.client is not ClientName.CLAUDE_CODE:
         return None
     value = JsonText(settings_text(files_of(wanted)[0].path) or "").get(("env", KEY_VARIABLE))

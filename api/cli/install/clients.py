@@ -1,4 +1,4 @@
-"""The files of each client, and the entries that an installation puts into them.
+"""The settings files of each AI client, such as Codex, and what `remembrancer install` puts into them.
 
 Hooks send what is said to the service and bring what is remembered into prompts; the MCP server gives the model tools.
 """
@@ -44,7 +44,7 @@ alwaysApply: true
 
 
 class ClientName(StrEnum):
-    """The clients that can be set up."""
+    """The AI clients that can be set up."""
 
     CLAUDE_CODE = "claude-code"
     CODEX = "codex"
@@ -54,10 +54,11 @@ class ClientName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What is installed, and where. project: root folder of the project; None for all projects of the user.
+    """What `remembrancer install` sets up: one client, for one project or for all projects of the user.
 
-    url: of the service. key: stored in the client's settings if `stores_key`. authorised: whether calls send the key in
-    KEY_VARIABLE. namespace: None if each project has its own.
+    project: root folder of the project; None for all. url: address of the service. key: stored in the client's settings
+    if `stores_key`. authorised: whether calls send the key in KEY_VARIABLE. namespace: None if each project has its
+    own.
     """
 
     client: ClientName
@@ -83,7 +84,7 @@ class Installation:
 
 
 def hook_path(client: ClientName) -> str:
-    """Path of the endpoint for a client's events."""
+    """URL path of the endpoint that takes a client's hook events."""
     return f"/v1/hooks/{client}"
 
 

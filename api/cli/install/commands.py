@@ -101,7 +101,7 @@ def uninstall(
 
 
 def settings_folder() -> Path:
-    """The folder of the records of what was installed."""
+    """The folder with the records of installations, by which they are undone."""
     configured = os.environ.get("XDG_STATE_HOME")
     return (Path(configured) if configured else Path.home() / ".local" / "state") / "remembrancer" / "installed"
 

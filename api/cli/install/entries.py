@@ -27,10 +27,10 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What a file had before the installation, at the places of the entries.
+    """What a settings file had, before an installation, at the places where entries were put.
 
-    members: paths of the members that were set. created: paths of the objects and arrays that did not exist. values:
-    path and earlier value of each member that was replaced.
+    members: paths of the object members that the installation set. created: paths of the objects and arrays that it
+    created. values: path and earlier value of each member that it replaced.
     """
 
     members: tuple[tuple[str, ...], ...] = ()
@@ -42,9 +42,9 @@ class Prior:
 class JsonEntries:
     """Members and array elements to put into a JSON file, which may have comments.
 
-    members: path and value of each member to set. elements: path of an array, and a value to append to it. marks: for a
-    top-level member of the file, the text by which our elements in it are recognised: only their JSON contains it.
-    owned: paths whose value counts as ours, whoever wrote it.
+    members: path and value of each member to set. elements: path of each array, and the value to append to it. marks:
+    for a top-level member of the file, a text that only those elements in it contain that this program added. owned:
+    paths whose values are taken to be this program's, whoever wrote them.
     """
 
     members: Members = ()
@@ -53,14 +53,14 @@ class JsonEntries:
     owned: tuple[tuple[str, ...], ...] = ()
 
     def present(self, text: str) -> bool:
-        """Whether `text` has the entries, and no other elements of ours."""
+        """Whether `text` has the entries, and no other array elements that this program added."""
         document = JsonText(text)
         elements = [(path[:-1], document.get(path)) for path in self._ours(document)]
         same = sorted(elements, key=repr) == sorted(self.elements, key=repr)
         return same and all(document.get(path) == value for path, value in self.members)
 
     def prior(self, text: str) -> Prior:
-        """What `text` has at the places of the entries. It must have no elements of ours."""
+        """What `text` has where the entries go. It must not have array elements that this program added."""
         document = JsonText(text)
         parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
@@ -71,7 +71,7 @@ class JsonEntries:
         )
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the entries. Raises MalformedSettings if a value on a path is no object or array."""
+        """`text` with the entries. Raises MalformedSettings if a step on the way to an entry is no object or array."""
         document = JsonText(text)
         for path, value in self.members:
             document.set(path, value)
@@ -80,12 +80,12 @@ class JsonEntries:
         return document
 
     def owns(self, text: str) -> bool:
-        """Whether `text` has entries of ours, of whatever version."""
+        """Whether `text` has entries that any version of this program wrote."""
         document = JsonText(text)
         return any(document.get(path) is not None for path in self.owned) or any(self._ours(document))
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without our entries, and with the values that they replaced.
+        """`text` without this program's entries, and with the values that they had replaced.
 
         An object or array that becomes empty is removed, too, if `prior` says that an installation created it, or if
         there is no `prior`.
@@ -106,7 +106,7 @@ class JsonEntries:
         return document.text
 
     def _ours(self, document: JsonText) -> Iterator[Steps]:
-        """Paths of our elements. In a group of hooks that has other programs' handlers too, the path of our handler."""
+        """Paths of the elements that this program added. In a hook group with others' handlers, that of its handler."""
         for name, mark in self.marks.items():
             below = document.get((name,))
             arrays: dict[Steps, Any] = {(name,): below}
@@ -119,7 +119,7 @@ class JsonEntries:
 
 
 def _within(group: Any, mark: str) -> Steps:
-    """The path, within a group of hooks, of the first handler with the mark; empty if all handlers have it."""
+    """The path, in a group of hooks, of the first handler whose JSON contains `mark`; empty if all of them have it."""
     handlers = group.get("hooks", ()) if isinstance(group, dict) else ()
     ours = [number for number, handler in enumerate(handlers) if mark in json.dumps(handler)]
     return ("hooks", ours[0]) if len(ours) < len(handlers) else ()
@@ -134,7 +134,7 @@ def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TomlTable:
-    """A table in a TOML file, at `path`."""
+    """A table to put into a TOML file, at `path`."""
 
     path: tuple[str, str]
     values: Mapping[str, TomlValue]
@@ -144,7 +144,7 @@ class TomlTable:
         return bool(self._table(_toml(text)) == self.values)
 
     def prior(self, text: str) -> Prior:
-        """What `text` has where the table goes."""
+        """What `text` has at `path` before the table is put there."""
         table = self._table(_toml(text))
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 
@@ -195,7 +195,7 @@ class TomlTable:
             del lines[first:last]
 
     def _check(self, before: str, after: str, table: Any) -> None:
-        """Raise MalformedSettings unless our table in `after` is `table` and everything else is as in `before`."""
+        """Raise MalformedSettings unless `after` has `table` at the path and is otherwise the same as `before`."""
         try:
             same = self._others(_toml(before)) == self._others(_toml(after)) and self._table(_toml(after)) == table
         except MalformedSettings:
@@ -207,7 +207,7 @@ class TomlTable:
             )
 
     def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """`members` without our table, and without its parent table if that has nothing else."""
+        """`members` without the table at the path, and without its parent table if that has nothing else."""
         parent = {name: value for name, value in members.get(self.path[0], {}).items() if name != self.path[1]}
         rest = {name: value for name, value in members.items() if name != self.path[0]}
         return rest | ({self.path[0]: parent} if parent else {})
@@ -226,7 +226,7 @@ def _toml_value(value: TomlValue) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WholeFile:
-    """A file that is ours alone, such as a rule for Cursor."""
+    """A file that this program writes as a whole, such as a rule for Cursor."""
 
     content: str
 
@@ -235,17 +235,17 @@ class WholeFile:
         return text == self.content
 
     def prior(self, _: str) -> Prior:
-        """Always empty: `insert` records the whole earlier text as a change."""
+        """Always empty, because `insert` records the whole earlier text as a change."""
         return Prior()
 
     def insert(self, text: str) -> EditedText:
-        """The file's content in the place of `text`."""
+        """The file's content, which replaces the whole of `text`."""
         document = EditedText(text)
         document.replace(0, len(text), self.content)
         return document
 
     def owns(self, _: str) -> bool:
-        """Always true: the file is ours."""
+        """Always true, because no other program writes the file."""
         return True
 
     def remove(self, _: str, __: Prior | None) -> str:

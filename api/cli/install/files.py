@@ -25,7 +25,10 @@ PRIVATE = 0o600
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A file of a client. private: whether its entries contain a key, so that only its owner may read it."""
+    """A client's settings file, and what to put into it.
+
+    private: whether the entries contain a key, so that only the file's owner may read it.
+    """
 
     path: Path
     entries: Entries
@@ -33,7 +36,7 @@ class SettingsFile:
 
 
 class InstallRecord(BaseModel):
-    """How the entries in one file are undone. sha256: hash of the text that was written.
+    """How to take an installation's entries out of one file again. sha256: hash of the text that was written.
 
     folders: folders that were created for the file.
     """
@@ -52,7 +55,7 @@ class InstallRecord(BaseModel):
 
     @property
     def prior(self) -> Prior:
-        """What the file had where the entries were put."""
+        """What the file had, before the installation, where the entries were put."""
         return Prior(self.members, self.created, self.values)
 
 
@@ -71,7 +74,7 @@ class FileChange:
 
     @property
     def kind(self) -> str:
-        """What happens to the file, in a word."""
+        """What happens to the file: it is unchanged, created, removed or changed."""
         if self.before == self.after:
             return "unchanged"
         return "created" if self.before is None else "removed" if self.after is None else "changed"
@@ -84,7 +87,7 @@ class SettingsFiles:
         self._state = state
 
     def stored(self, file: SettingsFile) -> str | None:
-        """The value of the file's first member, if an earlier installation wrote it and it is a text; else None."""
+        """The text that an earlier installation set for the first member in `file.entries`; None if there is none."""
         path = _real(file.path)
         with _named(path):
             text, record = _read(path), self._record(path)
@@ -95,7 +98,7 @@ class SettingsFiles:
         return value if isinstance(value, str) else None
 
     def plan_install(self, file: SettingsFile) -> FileChange:
-        """The change that puts the entries into the file. Raises MalformedSettings."""
+        """The change that puts the entries of `file` into it. Raises MalformedSettings."""
         path = _real(file.path)
         with _named(file.path):
             before, mode, record = _read(path), _mode(path), self._record(path)
@@ -119,7 +122,7 @@ class SettingsFiles:
         return FileChange(path, before, edited.text, PRIVATE if file.private else old_mode, new)
 
     def plan_uninstall(self, file: SettingsFile) -> FileChange:
-        """The change that takes our entries out of the file. Raises MalformedSettings."""
+        """The change that takes this program's entries out of `file`. Raises MalformedSettings."""
         path = _real(file.path)
         with _named(file.path):
             before, mode, record = _read(path), _mode(path), self._record(path)
@@ -154,7 +157,7 @@ class SettingsFiles:
     def _without(
         self, file: SettingsFile, text: str | None, record: InstallRecord | None, prior: Prior | None
     ) -> str | None:
-        """The text without our entries; None for a file that an installation created and that has nothing else.
+        """`text` without this program's entries; None if an installation created the file and nothing else is in it.
 
         prior: what the file is assumed to have had if there is no record of it.
         """

@@ -1,6 +1,6 @@
-"""Edits of a text that leave the rest of it as it is; also by path, in JSON with comments and trailing commas.
+"""Edits settings files as text, so that everything else in them stays as it is. JSON may have comments.
 
-For positions in JSON, the standard parser reads a copy of the same length, with blanks for comments and trailing
+To find positions in JSON, the standard parser reads a copy of the same length, with blanks for comments and trailing
 commas.
 """
 
@@ -29,9 +29,9 @@ class MalformedSettings(RemembrancerError):
 
 @dataclass(frozen=True, slots=True)
 class JsonChild:
-    """A member of an object or an element of an array, by positions in the text.
+    """Where in the text a member of an object or an element of an array is.
 
-    start: of its first character. value, end: where its value begins and ends.
+    start: position of its first character. value, end: where its value begins and ends.
     """
 
     key: str | int
@@ -80,14 +80,14 @@ Splice: TypeAlias = tuple[int, str, int]
 
 
 class EditedText:
-    """A text and the changes that made it, in order."""
+    """A text that is edited, and the changes made to it, in order."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.splices: list[Splice] = []
 
     def replace(self, start: int, end: int, text: str) -> None:
-        """Put `text` in the place of the characters from `start` to `end`."""
+        """Put `text` in the place of the characters from `start` to before `end`."""
         self.splices.append((start, self.text[start:end], len(text)))
         self.text = self.text[:start] + text + self.text[end:]
 
@@ -108,7 +108,7 @@ class JsonText(EditedText):
         self._plain = _blanked(text)
 
     def replace(self, start: int, end: int, text: str) -> None:
-        """Put `text` in the place of the characters from `start` to `end`."""
+        """Put `text` in the place of the characters from `start` to before `end`."""
         super().replace(start, end, text)
         self._plain = _blanked(self.text)
 

@@ -69,7 +69,7 @@ class StdioProxy:
             warming.cancel()
 
     def _take(self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO) -> None:
-        """Begin to answer a message. Of notifications only a cancellation is handled: the service keeps no state."""
+        """Start to answer the message in `line`. A cancellation ends a call; other notifications are ignored."""
         try:
             message = json.loads(line)
         except ValueError:
@@ -141,7 +141,7 @@ class StdioProxy:
         return _failure(message, f"The memory service refused this call ({response.status_code}): {reason}")
 
     def _routing(self, message: Message) -> dict[str, str]:
-        """The headers that the protocol's version asks for."""
+        """The MCP headers of the HTTP call for `message`, which depend on the protocol version."""
         params = message.get("params", {})
         version = _version_of(message) or self._version
         headers = {"MCP-Protocol-Version": _header_text(version)} if version else {}
@@ -176,7 +176,7 @@ def http_origin(url: str) -> str:
 
 
 def _version_of(message: Message) -> str | None:
-    """The protocol version in the message; None in messages of older versions, which are agreed on in a handshake."""
+    """The protocol version that `message` names; None in older versions, which name it only in the handshake."""
     meta = message.get("params", {}).get("_meta")
     version = meta.get(_VERSION) if isinstance(meta, dict) else None
     return version if isinstance(version, str) else None
