@@ -33,7 +33,7 @@ Steps: TypeAlias = Generator[Description[Any], Any, str]
 
 
 class MemoryTool(BetaAbstractMemoryTool):
-    """Claude's memory directory, kept in the namespace of `memory`. path: the item path of its files."""
+    """Claude's memory directory, kept in the namespace of `memory`. path: path of the items that store the files."""
 
     def __init__(self, memory: Remembrancer, path: Sequence[str] = ("claude-memory",)) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class MemoryTool(BetaAbstractMemoryTool):
 
 
 class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
-    """As `MemoryTool`, for an async client."""
+    """The same as `MemoryTool`, for an async client."""
 
     def __init__(self, memory: AsyncRemembrancer, path: Sequence[str] = ("claude-memory",)) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class _Files:
         self._path = list(path)
 
     def steps(self, command: Any) -> Steps:
-        """The steps of a command, or of deleting every file if `command` is None."""
+        """The generator that runs a command, or that deletes every file if `command` is None."""
         if command is None:
             return self._clear()
         steps: Steps = getattr(self, command.command)(command)
@@ -219,7 +219,7 @@ class _Files:
             offset += PAGE
 
     def _at(self, path: str, key: str) -> Generator[Description[Any], Any, dict[str, str]]:
-        """By key, the text of the file at `path`, or of all files below it. Raises ToolError if there are none."""
+        """The texts, by key, of the file at `path` or of all files below it. Raises ToolError if there are none."""
         text = yield from self._read(key)
         files = (yield from self._below(key)) if text is None else {key: text}
         if not files:
@@ -235,7 +235,7 @@ class _Files:
 
 
 def _no_file() -> Generator[Description[Any], Any, str | None]:
-    """In place of `_read` for the root directory, which is not a file: makes no call and returns None."""
+    """Make no call and return None. Stands in for `_read` at the root directory, which is not a file."""
     return None
     yield
 

@@ -41,8 +41,8 @@ class Description(Generic[T]):
 class Request(Description[T]):
     """A call: its method and path, and the type that its answer is decoded into (NoneType for an empty one).
 
-    repeatable: whether the call may be sent again when it is unknown whether the service did it; so may reads, and
-    always calls with an idempotency key. accepts: error statuses whose body has the type `answer`, too.
+    repeatable: whether the call may be sent again when it is unknown whether the service did it, as for reads. A call
+    with an idempotency key always may. accepts: error statuses whose body has the type `answer`, too.
     """
 
     method: str

@@ -27,8 +27,8 @@ ClientT = TypeVar("ClientT", bound="AnyClient[Any]")
 class AnyClient(Memories[ConnectionT_co]):
     """The calls of both clients: those on memories here, the others in groups.
 
-    working: working memory. hooks: events of an agent's session. threads, workflows, items: calls on these.
-    admin: export, import, keys and upkeep; needs an admin key.
+    working: calls on working memory. hooks: calls that report events of an agent's session. threads, workflows, items:
+    calls on these. admin: export, import, keys and upkeep, with an admin key.
     """
 
     def __init__(self, connection: ConnectionT_co, namespace: str | None) -> None:
@@ -41,7 +41,7 @@ class AnyClient(Memories[ConnectionT_co]):
         self.admin: Admin[ConnectionT_co] = Admin(connection, namespace)
 
     def within(self: ClientT, namespace: str) -> ClientT:
-        """A client of another namespace that shares this one's connection; closing either closes both."""
+        """A client for another namespace that shares this one's connection. Closing either client closes both."""
         client = copy.copy(self)
         AnyClient.__init__(client, self.connection, namespace)
         return client

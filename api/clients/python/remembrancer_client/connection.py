@@ -41,7 +41,10 @@ _KEY = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a call is sent at most. longest_wait_s: a call that would have to wait longer is not sent again."""
+    """When a failed call is sent again. attempts: how often a call is sent at most.
+
+    longest_wait_s: a call that would have to wait longer is not sent again.
+    """
 
     attempts: int = 4
     longest_wait_s: float = 60.0

@@ -1,4 +1,4 @@
-"""What the adapters share: messages of a conversation become memories, and a query finds them again."""
+"""Sends messages of a conversation to be remembered, for the adapters for agent frameworks."""
 
 from __future__ import annotations
 

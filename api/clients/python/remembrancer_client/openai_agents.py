@@ -67,7 +67,7 @@ class RemembrancerSession:
             await self._memory.items.delete(self._path, entry.key)
 
     async def _entries(self, limit: int | None) -> list[ItemAnswer]:
-        """The latest `limit` entries, oldest first: the keys begin with the time."""
+        """The latest `limit` entries, sorted by key, which begins with the time."""
         wanted = None if limit is None or limit < 0 else limit
         entries: list[ItemAnswer] = []
         while wanted is None or len(entries) < wanted:

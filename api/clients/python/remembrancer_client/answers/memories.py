@@ -100,9 +100,9 @@ class Source(Answer, frozen=True):
 
 
 class Rewording(Answer, frozen=True):
-    """A text that said the same in other words and was merged at the time `at`.
+    """A text that was merged into a memory at the time `at`, because it said the same in other words.
 
-    id: names the text in the call that makes it a memory of its own.
+    id: the id with which `undo` stores the text as a memory of its own.
     """
 
     id: str
@@ -129,10 +129,10 @@ class TokenCount(Answer, frozen=True):
 
 
 class UpkeepMark(Answer, frozen=True):
-    """What upkeep decided about a memory: the job, when, and why.
+    """What an upkeep job decided about a memory: which job, when, and why.
 
-    into: id of the memory that it was merged into. undone: whether a caller took the decision back; then upkeep does
-    not repeat it.
+    into: id of the memory that it was merged into. undone: whether a caller undid the decision; upkeep then does not
+    repeat it.
     """
 
     job: str
@@ -143,9 +143,9 @@ class UpkeepMark(Answer, frozen=True):
 
 
 class SpokenTurn(Answer, frozen=True):
-    """A turn of a thread that became part of an event, without its text.
+    """A turn of a conversation whose text is part of an episodic memory's content.
 
-    characters: length of its text in the event's content. The other fields are those of the turn; fields that the turn
+    characters: length of the turn's text in that content. The other fields are those of the turn; fields that the turn
     did not have are left out.
     """
 
@@ -211,7 +211,7 @@ class TextPart(Answer, frozen=True):
 
 
 class Reviewed(Answer, frozen=True):
-    """Result of a review.
+    """The result of a review: whether a text is worth storing, and why.
 
     importance, relevance, novelty: mean of the score over the valid votes that have it; None if none has it.
     """
@@ -251,7 +251,7 @@ class StatusCounts(Answer, frozen=True):
 
 
 class DecisionsAnswer(Answer, frozen=True):
-    """Decisions, newest first. The id of a rejected text or merged wording serves to store it after all."""
+    """What the service decided by itself, newest first. With a rejected text's or wording's id, `undo` stores it."""
 
     decisions: list[DecidedText]
 
@@ -299,15 +299,16 @@ class DeletedAnswer(Answer, frozen=True):
 
 
 class HistoryAnswer(Answer, frozen=True):
-    """The versions of a memory, oldest first: earlier texts, what it replaced, what replaced it, what contests it."""
+    """The versions of a memory, oldest first: its other texts, what it replaced, what replaced it, what contests it."""
 
     versions: list[HistoryVersion]
 
 
 class HistoryVersion(Answer, frozen=True):
-    """A statement of a history, and from when until when it held.
+    """A version in a memory's history, and from when until when it held.
 
-    replaced_by: id of the memory that replaced it; for an earlier text of a memory, the id of that same memory.
+    replaced_by: id of the memory that replaced it; for an earlier text or another wording of a memory, that memory's
+    id.
     """
 
     memory: Memory
@@ -318,7 +319,7 @@ class HistoryVersion(Answer, frozen=True):
 
 
 class UndoneAnswer(Answer, frozen=True):
-    """Ids of the memories that are in the current view again."""
+    """Ids of the memories that an undo brought back."""
 
     restored: list[str]
 
@@ -344,7 +345,7 @@ class ReviewAnswer(Answer, frozen=True):
 
 
 class StatsAnswer(Answer, frozen=True):
-    """Number of memories and tokens in a namespace, by type and in total. items: number of keyed items."""
+    """Number of memories and tokens in a namespace, by type and in total. items: number of values stored under keys."""
 
     namespace: str
     types: dict[str, TypeStats]

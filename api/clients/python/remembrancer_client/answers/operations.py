@@ -50,9 +50,9 @@ class NewKey(Answer, frozen=True):
 
 
 class JobReport(Answer, frozen=True):
-    """What a job did, or would do in a dry run.
+    """What an upkeep job did, or would do in a dry run.
 
-    ids: the memories that it removed, changed or promoted. reasons: why it did so, by the memory's id.
+    ids: the memories that it removed, changed or promoted. reasons: why, by the memory's id.
     """
 
     job: str
@@ -63,7 +63,7 @@ class JobReport(Answer, frozen=True):
 
 
 class ReembedAnswer(Answer, frozen=True):
-    """How many memories of each type, and keyed items, were embedded again, over all tenants, and in total."""
+    """How many entries of all tenants were embedded again: memories by type, keyed items, and both in total."""
 
     types: dict[str, int]
     items: int
@@ -87,7 +87,10 @@ class ItemStored(Answer, frozen=True):
 
 
 class ItemAnswer(Answer, frozen=True):
-    """An item. score: cosine of the query and the nearest of its texts; None without a query or texts."""
+    """A JSON value stored under a path and a key.
+
+    score: cosine similarity of the query and the nearest of the value's texts; None without a query or texts.
+    """
 
     path: list[str]
     key: str

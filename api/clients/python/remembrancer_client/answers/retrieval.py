@@ -75,8 +75,8 @@ class AgentThreadItem(Answer, frozen=True):
 class AgentContextMetadata(Answer, frozen=True):
     """Size of an agent's context and where it comes from.
 
-    total_tokens: never above the budget. The model's own count is within the budget too if it is higher than the
-    tokenizer's by at most the share `margin`. model_tokens: the count of the model's provider, where one is configured.
+    total_tokens: tokens of the context, never above the budget. margin: the model may count this share more tokens than
+    the tokenizer, and the context still fits. model_tokens: the count of the model's provider, where one is configured.
     allocation: tokens that each part was allotted. degraded: parts that did not answer.
     """
 
@@ -112,8 +112,8 @@ class ModelAnswer(Answer, frozen=True):
     """A model, or a family of models, of the registry.
 
     context_window: tokens of input and output; None for an unknown model. max_output: None if only the window limits
-    it. tokenizer: counts for the model. margin: share by which the model's own count may be higher. source: where the
-    numbers come from, with the date.
+    it. tokenizer: counts for the model. margin: share by which the model's own count may exceed the tokenizer's.
+    source: where the numbers come from, with the date.
     """
 
     name: str
@@ -127,7 +127,7 @@ class ModelAnswer(Answer, frozen=True):
 
 
 class ResolvedModel(Answer, frozen=True):
-    """The chosen model, and the tokens of its window by part; null if its window is unknown."""
+    """The chosen model, and how its context window is divided; `allocation` is None if the window is unknown."""
 
     model: ModelAnswer
     allocation: Allocation | None
@@ -168,8 +168,8 @@ class TokenizerName(Answer, frozen=True):
 class ReceiptBudgets(Answer, frozen=True):
     """Tokens for each memory type.
 
-    initial: by the policy table. shifted: after the shift by the intent of the query. final: after tokens that a type
-    did not use went to other types.
+    initial: by the default shares of the types. shifted: after tokens were moved to the types that the query asks for.
+    final: after tokens that a type did not use went to other types.
     """
 
     initial: dict[str, int]
@@ -178,10 +178,11 @@ class ReceiptBudgets(Answer, frozen=True):
 
 
 class FillTerms(Answer, frozen=True):
-    """Inputs of filling a budget: its limits, and the tokens of headings and wrapper.
+    """What a budget was filled by: its limits, and the tokens of headings and wrapper.
 
-    used: tokens of each type in the context. sight: number of listed candidates that count as demand. unlisted: tokens
-    of the unlisted candidates that count as demand, by type. due_tokens: tokens of the tasks that were due.
+    used: tokens of each type in the context. sight: number of listed candidates by which the need of each type was
+    measured. unlisted: tokens, by type, of the unlisted candidates that were measured too. due_tokens: tokens of the
+    tasks that were due.
     """
 
     total: int
@@ -239,7 +240,7 @@ class UnlistedCandidates(Answer, frozen=True):
 
 
 class AccessCounts(Answer, frozen=True):
-    """Access counts of memories, without zeros. ids: the first SHORT_ID characters of each id, concatenated."""
+    """How often memories were accessed; zeros are left out. ids: the first 13 characters of each id, concatenated."""
 
     ids: str
     counts: list[int]
@@ -336,7 +337,7 @@ class ContextMetadata(Answer, frozen=True):
 
 
 class FloorAnswer(Answer, frozen=True):
-    """The relevance floor. value: hits help with at least this probability. dropped: how many candidates do not."""
+    """The relevance floor: memories that help with a probability below `value` are left out. dropped: how many were."""
 
     value: float
     dropped: int

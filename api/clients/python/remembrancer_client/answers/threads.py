@@ -81,7 +81,7 @@ class ThreadAnswer(Answer, frozen=True):
     """A thread without its turns.
 
     redactions: secrets removed from its initial context, by kind. policy: name of the policy that the policy file has
-    for its resource; None without one: the limits are then 50 turns and 3 hours.
+    for its resource. Without one it is None, and the limits are 50 turns and 3 hours.
     """
 
     id: str
@@ -104,13 +104,13 @@ class ThreadAnswer(Answer, frozen=True):
 
 
 class ReferencesAnswer(Answer, frozen=True):
-    """The threads that an agent uses, one for each of its resources."""
+    """The threads that the policy file gives an agent, one for each of its resources."""
 
     threads: list[ReferenceAnswer]
 
 
 class ReferenceAnswer(Answer, frozen=True):
-    """A thread that an agent uses for a resource, and the agent's access mode to it."""
+    """A thread that the policy file gives an agent, for one of its resources, and whether the agent may write to it."""
 
     resource: str
     mode: str
@@ -183,7 +183,7 @@ class FileMention(Answer, frozen=True):
 
 
 class ThreadContextMetadata(Answer, frozen=True):
-    """The cost of a context.
+    """The size of a thread's context.
 
     allocation: tokens of each of its parts, headings included. model_tokens: the count of the model's provider, where
     one is configured. degraded: parts that did not answer.
@@ -199,7 +199,11 @@ class ThreadContextMetadata(Answer, frozen=True):
 
 
 class FlushAnswer(Answer, frozen=True):
-    """What a flush removed: turns, tokens before and after, the summary, and ids of the memories made."""
+    """The result of a flush, which removes turns from a thread and stores them as memories.
+
+    flushed: number of turns removed. tokens_before, tokens_after: size of the thread. summary: text that replaces the
+    turns in the thread. memory_ids: ids of the memories made.
+    """
 
     flushed: int
     tokens_before: int
@@ -228,9 +232,9 @@ class ThreadStatsAnswer(Answer, frozen=True):
 
     utilization: its size as a share of the limit that it is nearest to. distance_to_flush: tokens until a flush starts;
     messages, if tokens are not limited. turns_to_flush: turns until the limits of messages and turns start a flush.
-    Both are None for a buffer. waiting: number of batches of turns that were evicted from threads of this namespace and
-    are not stored as memories yet. set_aside: number of batches of this thread that could not be stored; they are
-    retried at next_try_at, then at growing intervals, and when a service starts.
+    Both are None for a thread that is not flushed automatically. waiting: number of batches of turns that were evicted
+    from threads of this namespace and are not stored as memories yet. set_aside: number of batches of this thread that
+    could not be stored; they are retried at next_try_at, then at growing intervals, and when a service starts.
     """
 
     turns: int

@@ -90,7 +90,10 @@ class WorkflowLink(Answer, frozen=True):
 
 
 class ContinueAnswer(Answer, frozen=True):
-    """The history before the input, and the input's version. redactions: secrets removed from the input, by kind."""
+    """A continued workflow: its history before the new input, and the version of the event with that input.
+
+    redactions: secrets removed from the input, by kind.
+    """
 
     history: str
     version: int
@@ -112,7 +115,7 @@ class OmittedFromHistory(Answer, frozen=True):
 
 
 class HistoryMetadata(Answer, frozen=True):
-    """The cost of a history.
+    """The size of a history.
 
     tokenizer: the one that counted. total_tokens: with a margin for the model's own count. model_tokens: the count of
     the model's provider, where one is configured. degraded: "token_count" if the provider could not count.

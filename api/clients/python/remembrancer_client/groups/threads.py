@@ -117,7 +117,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def flush(self, thread_id: str, **options: Unpack[FlushOptions]) -> Description[FlushAnswer]:
-        """Make memories of the turns that the thread can spare."""
+        """Remove the turns that the thread can spare, and store them as memories."""
         query, fields = self._split(options, "agent_id")
         return Request("POST", _path(thread_id, "flush"), FlushAnswer, query=query, body=encode(fields))
 

@@ -99,7 +99,7 @@ class Workflows(Group[ConnectionT_co]):
 
     @Call
     def resources(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[ResourcesAnswer]:
-        """The latest value of each resource of the chain, latest change first."""
+        """The latest value of each resource set by the workflow or those that it continues, latest change first."""
         path = _path(workflow_id, "resources")
         return Request("GET", path, ResourcesAnswer, query=self._query(options), repeatable=True)
 

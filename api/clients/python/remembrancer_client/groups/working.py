@@ -35,7 +35,7 @@ class Working(Group[ConnectionT_co]):
 
     @Call
     def add(self, session_id: str, content: str, **options: Unpack[WorkingOptions]) -> Description[WorkingCreated]:
-        """Create a working item."""
+        """Create a working item: a note on the current task of a session."""
         body = self._body(options, session_id=session_id, content=content)
         return Request("POST", "/v1/working", WorkingCreated, body=body)
 
@@ -53,7 +53,7 @@ class Working(Group[ConnectionT_co]):
 
 
 class Hooks(Group[ConnectionT_co]):
-    """What an agent reports while it works."""
+    """Calls that report what happens in an agent's session: prompts, to-dos, and its end."""
 
     @Call
     def prompt_submit(
@@ -83,6 +83,6 @@ class Hooks(Group[ConnectionT_co]):
     def todo_completed(
         self, session_id: str, todo_id: str, **options: Unpack[DoneOptions]
     ) -> Description[TodoCompletedAnswer]:
-        """Clear the working items of a to-do that is done; more than five steps become a procedure."""
+        """Clear the working items of a to-do that is done. If it took over five steps, store them as a procedure."""
         body = self._body(options, session_id=session_id, todo_id=todo_id)
         return Request("POST", "/v1/hooks/todo-completed", TodoCompletedAnswer, body=body)

@@ -80,7 +80,7 @@ class ChatMessage(TypedDict, total=False):
 
 
 class SaidBefore(TypedDict, total=False):
-    """The messages of a session before those of a call. count: their number. messages: the last ones, as context."""
+    """What a session said before the messages of a call. count: how many messages. messages: the last of them."""
 
     count: int
     messages: list[ChatMessage]
