@@ -55,8 +55,8 @@ _log = logging.getLogger(__name__)
 class AgentContextPost(Model):
     """A request for an agent's context. query: by default the beginning of the newest turn of its threads.
 
-    variables: values for the templates of its threads' keys; session.id is the session_id and agent.id the agent,
-    unless they are given. budget: tokens of everything; by default the model's window without its response, or 8,000.
+    variables: values for the key templates of its threads; session.id and agent.id are known without being given.
+    budget: tokens of the whole context; by default the model's window without its response, or 8,000.
     """
 
     namespace: Name
@@ -69,7 +69,7 @@ class AgentContextPost(Model):
 
 
 class AgentThreadItem(Answer):
-    """A thread of an agent. turns: those shown; none if it had no room. omitted: what was left out of it."""
+    """A thread of an agent. turns: the turns that are shown; empty if there was no room. omitted: what was left out."""
 
     thread_id: str
     resource: str
@@ -95,7 +95,7 @@ class ThreadsPart(Answer):
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context, whose tokens add up to the total. memory: headings of due tasks count here."""
+    """The parts of an agent's context; their tokens add up to the total. memory: includes the headings of due tasks."""
 
     memory: MemoryPart
     threads: ThreadsPart
@@ -106,9 +106,9 @@ class AgentContextParts(Answer):
 class AgentContextMetadata(Answer):
     """Size of an agent's context and where it comes from.
 
-    total_tokens: at most the budget; so is the model's own count if it exceeds the tokenizer's by no more than
-    `margin`. model_tokens: the count of the model's provider, where one is configured. allocation: tokens that each
-    part was allotted. degraded: parts that did not answer.
+    total_tokens: tokens of the context, at most the budget. margin: the model may count this share more tokens than the
+    tokenizer, and the context still fits. model_tokens: the count of the model's provider, where one is configured.
+    allocation: tokens that each part was allotted. degraded: parts that did not answer.
     """
 
     total_tokens: int
@@ -264,7 +264,7 @@ async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
 
 
 def _parts(memories: RetrieveAnswer, due_ids: set[str], shown: Sequence[_ShownThread]) -> AgentContextParts:
-    """The parts of a context. Headings of working memory count to its tokens, all others to long-term memory."""
+    """The parts of a context. Headings of working memory are counted with it, all others with long-term memory."""
     working = [item for item in memories.items if item.type is MemoryType.WORKING]
     due = [item for item in memories.items if item.id in due_ids and item.type is MemoryType.PROSPECTIVE]
     memory = [item for item in memories.items if item not in working and item not in due]

@@ -110,7 +110,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
 
 
 def state_over(services: Services) -> State:
-    """The application's state over `services`. Routes, guards and middleware find it here and hold none themselves."""
+    """The application's state, in which routes, guards and middleware find `services` and what they share."""
     held = {
         "services": services,
         "logins": Logins(services.keys, services.rate),
@@ -126,7 +126,7 @@ def _services(request: ApiRequest) -> Services:
 
 
 def _unknown_path(inspector: Router) -> ExceptionHandler[NotFoundException]:
-    """A handler for unknown paths: it answers with a page below /inspect, and with a problem elsewhere."""
+    """A handler for unknown paths: below /inspect it answers with an HTML page, elsewhere with a problem document."""
 
     def answer(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
         inside = request.scope["path"].startswith(f"{inspector.path}/")

@@ -104,7 +104,7 @@ def breaker_metrics(states: Mapping[tuple[str, str], BreakerState]) -> Iterator[
 
 
 def lock_metrics(counts: LockCounts) -> Iterator[Metric]:
-    """Locks by outcome, and the time that was waited for them."""
+    """Metrics of the locks between processes: how many by outcome, and how long callers waited for them."""
     family = CounterMetricFamily("remembrancer_locks", "Locks between processes, by outcome.", labels=("outcome",))
     for outcome in ("acquired", "refused", "lost"):
         family.add_metric((outcome,), getattr(counts, outcome))
@@ -113,7 +113,7 @@ def lock_metrics(counts: LockCounts) -> Iterator[Metric]:
 
 
 def thread_metrics(counts: ThreadCounts) -> Iterator[Metric]:
-    """Appended, evicted and flushed turns and tokens of threads."""
+    """Metrics of the turns and tokens that were appended to, evicted and flushed from threads."""
     family = CounterMetricFamily("remembrancer_threads", "Turns, tokens and flushes of threads.", labels=("what",))
     for what in ThreadCounts.__dataclass_fields__:
         family.add_metric((what,), getattr(counts, what))

@@ -39,7 +39,7 @@ class PydanticSchema(spec.Schema):
 
 
 class _SchemaGenerator(GenerateJsonSchema):
-    """Pydantic's generator, with answers as they are sent: members that may be left out are never null or required."""
+    """Pydantic's schema generator. In answers, fields that may be left out are neither nullable nor required."""
 
     def model_field_schema(self, schema: Any) -> dict[str, Any]:
         """The schema of a model's field; it does not allow null where answers omit the field rather than send null."""
@@ -59,7 +59,10 @@ class _SchemaGenerator(GenerateJsonSchema):
 
 
 class PydanticSchemas(OpenAPISchemaPlugin):
-    """Litestar plugin for pydantic's schemas. Litestar's own lack what validators check and the ban on extra fields."""
+    """Litestar plugin that takes the schemas of models from pydantic.
+
+    Litestar's own schemas lack the limits that validators check, and do not forbid unknown fields.
+    """
 
     def __init__(self) -> None:
         self.definitions: dict[str, dict[str, Any]] = {}

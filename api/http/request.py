@@ -46,13 +46,13 @@ QueryWhole: TypeAlias = Annotated[int, Field(strict=True), BeforeValidator(_inte
 
 
 class InNamespace(Model):
-    """Query of a call that works in one namespace."""
+    """Query parameters of a call that works in one namespace."""
 
     namespace: Name
 
 
 class MaybeNamespace(Model):
-    """Query of a call whose namespace may be stated elsewhere: in the body of a batch, or in the id of a backup."""
+    """Query parameters of a call whose namespace may be stated elsewhere, as in the body of a batch."""
 
     namespace: Name | None = None
 
@@ -61,11 +61,11 @@ class ApiRequest(Request[Any, Caller, State]):
     """A Litestar request whose `auth` is the Caller, with strict parsing of its body."""
 
     def scope_in(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope of the caller's tenant and these names. Raises AccessDenied for an agent that is not the key's."""
+        """What the call may read and write, in the key's tenant. Raises AccessDenied for an agent of other keys."""
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
     def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope of a call on agents' data. Raises InvalidRequest if it names none and the key has several."""
+        """Like `scope_in`, but raises InvalidRequest if the key is bound to several agents and none is named."""
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
 
     async def body(self) -> bytes:
@@ -103,7 +103,7 @@ class ApiRequest(Request[Any, Caller, State]):
 
 
 async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
-    """The result of `parse`, which parses the body `raw`; if that is large, it runs in a worker thread."""
+    """The result of `parse`, which parses the body `raw`. For a large body it runs in a worker thread."""
     return parse() if len(raw) < LARGE_BODY else await anyio.to_thread.run_sync(parse)
 
 

@@ -42,7 +42,7 @@ SWEEP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LiveServices:
-    """The services of live state. items: the store of live working items, which retrieval also reads."""
+    """The services that keep state for a limited time. items: the store of working items, also read by retrieval."""
 
     items: RedisWorking
     working: WorkingMemory

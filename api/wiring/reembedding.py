@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
-    """Identifies the two encoders that a store's vectors come from."""
+    """A text that identifies the two encoders that a store's vectors come from."""
     return f"{embedder.fingerprint}+{sparse.fingerprint}"
 
 

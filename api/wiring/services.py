@@ -140,7 +140,7 @@ def breaker_states(live: LiveClient, counter: ProviderCounter) -> Mapping[tuple[
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What checks texts before they are stored. gates: in the order in which they run."""
+    """What checks and redacts texts before they are stored. gates: its steps, in the order in which they run."""
 
     redactor: Redactor
     gates: tuple[ScreeningGate, ...]
@@ -158,12 +158,12 @@ def screening_of(book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock 
 
 
 def local_panel(store: MemoryStore) -> Panel:
-    """The panel of the built-in reviewers, which need no endpoint."""
+    """The panel (reviewers who vote on whether to store a text) of the built-in reviewers, which need no endpoint."""
     return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)), Judge.shipped())
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
-    """The panel of the configured reviewers.
+    """The panel of the configured reviewers, who vote on whether a text is worth storing.
 
     The configured endpoint rates importance, relevance or both. Novelty, and what the endpoint does not rate, is rated
     by local reviewers.

@@ -20,7 +20,7 @@ COMPACTION = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class ClientCaptures:
-    """Queues what is said in sessions; the writer stores it after the event is answered."""
+    """Queues what is said in sessions. After the event is answered, `writer` stores it as memories."""
 
     services: Services
     sessions: ClientSessionStore
@@ -32,7 +32,7 @@ class ClientCaptures:
         return await self.sessions.begin(scope, event.turn, turn)
 
     async def answer(self, scope: Scope, event: ClientEvent) -> None:
-        """Queue the prompt of the event and its answer."""
+        """Queue the answer that the event reports, together with its prompt."""
         await self._queue(scope, event.turn, await self._turn(scope, "assistant", event.last_assistant_message))
 
     async def subagent_answer(self, scope: Scope, event: ClientEvent) -> None:

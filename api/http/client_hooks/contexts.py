@@ -52,7 +52,7 @@ _START_WEIGHTS: dict[Signal, float] = {"recency": 0.7, "importance": 0.2, "due":
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The text around a context. limit: most tokens of both, reduced by a margin for the model's own count."""
+    """The text around a context. limit: most tokens of text and context, less a margin for the model's own count."""
 
     event: InjectingEvent
     introduction: str
@@ -84,7 +84,7 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """A context that fits. ids: of its memories, and of memories left out because their text is part of another's."""
+    """A context within its limit. ids: of its memories, and of those left out because another's text has theirs."""
 
     answer: RetrieveAnswer
     ids: list[str]
@@ -153,7 +153,7 @@ class ClientContexts:
         return _Frame.of(self.services, name, introduction, model, total)
 
     async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame) -> _Fitting | None:
-        """A context that fits with its frame and says nothing twice; None if there is nothing to show."""
+        """A context that fits into `frame` and shows no text twice; None if there is nothing to show."""
         budget, repeated, filters = frame.budget, list[str](), request.filters or {}
         for _ in range(_ATTEMPTS):
             conditions = [*filters["and"], *_none_of(repeated)]
@@ -173,7 +173,7 @@ class ClientContexts:
         return None
 
     async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, answer: RetrieveAnswer) -> HookAnswer:
-        """The answer with the context of `answer`. Marks the due intentions in it as fired."""
+        """The hook's answer, with the context of `answer`. Marks the due intentions in it as fired."""
         await deliver_due(self.services, scope, request, answer)
         self.services.metrics.note_context("hook", answer.metadata.total_tokens, answer.metadata.degraded)
         output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
@@ -209,7 +209,7 @@ def _query(prompt: str) -> str:
 
 
 def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
-    """The condition that a memory is not from this session, or is older than the session's last compaction."""
+    """A filter condition: the memory is not from this session, or is older than the session's last compaction."""
     said: dict[str, Any] = {"session_id": {"eq": scope.session_id}}
     if shown.since is not None:
         said["created_at"] = {"gte": rfc3339(shown.since)}

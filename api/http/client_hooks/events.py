@@ -45,8 +45,8 @@ _Text: TypeAlias = Annotated[str | None, BeforeValidator(_text, json_schema_inpu
 class ClientEvent(BaseModel):
     """An event of a client's session. VS Code writes two of the names in camel case.
 
-    cwd: the session's current folder. prompt_id, turn_id: of the prompt; its Stop has the same. source: what began the
-    session or the prompt. agent_type: kind of the subagent that stops.
+    cwd: the session's current folder. prompt_id, turn_id: id of the prompt; the event that reports the answer has the
+    same. source: what began the session or the prompt. agent_type: kind of the subagent that stops.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -81,7 +81,8 @@ class ClientEvent(BaseModel):
     def folder(self) -> str | None:
         """The folder in which the session began if the path of its transcript tells, else the current one.
 
-        Claude Code names the folder of transcripts after it, with "-" for each character that is no letter or digit.
+        Claude Code names the folder of transcripts after that folder, with "-" for each character that is no letter or
+        digit.
         """
         if self.cwd is None or self.transcript_path is None:
             return self.cwd
@@ -110,7 +111,7 @@ class HookAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class HookClient:
-    """A client. model: its tokenizer counts if an event names no model; an unknown model gets the widest margin."""
+    """A client program. model: counts tokens for events that name no model; an unknown one has the widest margin."""
 
     name: str
     model: str

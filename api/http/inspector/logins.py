@@ -44,9 +44,9 @@ class _Login:
 
 
 class Logins:
-    """The current logins. rate: the limit in which logins and pages count as calls of their keys.
+    """The visitors who are logged in to the inspector.
 
-    now: a clock in seconds.
+    rate: limits the calls of each key; logins and pages count as calls. now: a clock in seconds.
     """
 
     def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
@@ -69,7 +69,7 @@ class Logins:
         return cookie
 
     def end(self, cookie: str | None) -> None:
-        """Log out."""
+        """End the login with this cookie."""
         self._logins.pop(_digest(cookie or ""), None)
 
     def visitor(self, cookie: str | None) -> Visitor | None:

@@ -118,7 +118,7 @@ class ToolEntry:
     pinned: bool = False
 
     def definition(self) -> dict[str, Any]:
-        """The tool as an answer to `tools/list` has it."""
+        """The tool in the form that the MCP method `tools/list` returns."""
         entry: dict[str, Any] = {
             "name": self.name,
             "title": self.title,

@@ -51,7 +51,7 @@ def session_manager(services: Services, max_bytes: int) -> StreamableHTTPSession
 
 
 class McpProtocol:
-    """Answers the requests of the protocol for the connection that a request came over."""
+    """Handlers of MCP requests. Each acts for the caller, and in the namespace, of the request's HTTP call."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -100,7 +100,7 @@ class McpProtocol:
         return await TOOL_CALLS[name](self._services, connection, checked(entry.arguments, arguments))
 
     async def get_prompt(self, context: _Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        """The prompt as a message with what is remembered."""
+        """The text of a prompt, with the memories recalled for it, as a user message."""
         connection = _connection(context)
         try:
             if params.name == "recall":

@@ -104,7 +104,7 @@ def _ranked(connection: McpConnection, arguments: RecallArguments | SearchArgume
 
 
 async def remember(services: Services, connection: McpConnection, arguments: RememberArguments) -> str:
-    """How the memory was stored. Raises InvalidRequest if it was rejected."""
+    """Write a memory and return, as text, how it was stored. Raises InvalidRequest if it was rejected."""
     kind = arguments.type or (MemoryType.PROSPECTIVE if arguments.due else None)
     if arguments.due and kind != MemoryType.PROSPECTIVE:
         raise InvalidRequest("only a to-do, of type prospective, can be due", path="due")
@@ -126,7 +126,7 @@ async def remember(services: Services, connection: McpConnection, arguments: Rem
 
 
 async def correct(services: Services, connection: McpConnection, arguments: CorrectArguments) -> str:
-    """What changed. Raises NotFound, Conflict, or InvalidRequest if nothing is to change."""
+    """Change a memory and return what changed. Raises NotFound, Conflict, or InvalidRequest without any change."""
     scope = connection.scope
     before = await _memory(services, scope, arguments.id)
     changes = {name: getattr(arguments, name) for name in ("content", "pinned")}
@@ -148,7 +148,7 @@ async def _set_done(services: Services, scope: Scope, memory_id: str, *, done: b
 
 
 async def forget(services: Services, connection: McpConnection, arguments: ForgetArguments) -> str:
-    """The id and first words of the deleted memory. Raises NotFound."""
+    """Delete a memory and return its id and first words. Raises NotFound."""
     memory = await _memory(services, connection.scope, arguments.id)
     await remove_memory(services, connection.scope, memory.id)
     return f"deleted {memory.id}: {first_words(memory.content)}"

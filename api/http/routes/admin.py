@@ -53,7 +53,7 @@ class KeysAnswer(Answer):
 
 
 class ReembedAnswer(Answer):
-    """How many memories of each type, and keyed items, were embedded again, over all tenants, and in total."""
+    """How many entries of all tenants were embedded again: memories by type, keyed items, and both in total."""
 
     types: dict[MemoryType, int]
     items: int

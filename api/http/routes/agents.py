@@ -20,7 +20,7 @@ from retrieval.answer import Answer
 
 
 class ModelsQuery(Model):
-    """category: list the models of this category alone."""
+    """Query parameters of the list of models. category: list only the models of this category."""
 
     category: ModelCategory | None = None
 
@@ -42,8 +42,8 @@ class ModelAnswer(Answer):
     """A model, or a family of models, of the registry.
 
     context_window: tokens of input and output; null for an unknown model. max_output: null if only the window limits
-    it. tokenizer: counts for the model. margin: share by which the model's own count may be higher. source: of the
-    figures, with its date.
+    it. tokenizer: counts for the model. margin: share by which the model's own count may exceed the tokenizer's.
+    source: where the numbers come from, with the date.
     """
 
     name: str
@@ -77,7 +77,7 @@ class ModelsAnswer(Answer):
 
 
 class ResolvedModel(Answer):
-    """The chosen model, and the tokens of its window by part; null if its window is unknown."""
+    """The chosen model, and how its context window is divided."""
 
     model: ModelAnswer
     allocation: Allocation | None = Field(description="Tokens for each part; null if the window is unknown.")
@@ -91,9 +91,9 @@ async def get_models(services: AppServices, params: Params[ModelsQuery]) -> Mode
 
 @Endpoint("POST /v1/models/resolve", "A model for a task or by name, and the parts of its window", errors=(404,))
 async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> ResolvedModel:
-    """The first model of the task's category, the operator's before those that are built in; or the named one.
+    """The model with the given name, or else the first of the task's category; the operator's models come first.
 
-    An unknown name gets the defaults of its provider, if its form tells the provider.
+    An unknown name gets the defaults of its provider, if the name tells the provider.
     """
     registry = services.models()
     if data.name is not None:
@@ -110,9 +110,9 @@ async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> R
 async def post_agent_context(
     request: ApiRequest, services: AppServices, agent_id: PathId, data: JSONBody[AgentContextPost]
 ) -> AgentContextAnswer:
-    """Working memory, due intentions, long-term memory and the threads of the agent's references, each part counted.
+    """An agent's working memory, due intentions, long-term memory and threads as one text, with the tokens of each.
 
-    Working items are the agent's and those of no agent; with a key that is bound to agents, only the agent's own.
+    Working items of no agent are included, unless the key is bound to agents.
     """
     scope = request.agent_scope(data.namespace, data.session_id, agent_id)
     return await AgentContexts(services).build(scope if scope.agents else replace(scope, agents=(agent_id, None)), data)

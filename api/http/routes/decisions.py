@@ -23,13 +23,13 @@ class DecisionQuery(InNamespace):
 
 
 class DecisionsAnswer(Answer):
-    """Decisions, newest first. A rejected text or merged wording has the id under which it can be stored after all."""
+    """Automatic decisions, newest first. Undo takes the id of a rejected text or merged wording to store it."""
 
     decisions: Sequence[DecidedText]
 
 
 class UndoneAnswer(Answer):
-    """Ids of the memories that are in the current view again."""
+    """Ids of the memories that an undo brought back."""
 
     restored: list[str]
 
@@ -52,5 +52,8 @@ async def list_decisions(request: ApiRequest, services: AppServices, params: Par
     errors=(404, 409, 429, 503),
 )
 async def post_undo(services: AppServices, namespace: QueryScope, memory_id: PathId) -> UndoneAnswer:
-    """Ids of what is current again: what was merged, replaced, forgotten or not stored, or a promoted fact's events."""
+    """Undo an automatic decision; answers with the ids of the memories that this brought back.
+
+    These are what was merged, replaced, forgotten or not stored, or the events that a promoted fact was made of.
+    """
     return UndoneAnswer(restored=await services.decisions.undo(namespace, memory_id))

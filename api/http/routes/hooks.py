@@ -99,7 +99,7 @@ class PromptSubmit(InSession):
     floor: Floor = DEFAULT_FLOOR
 
     def request(self, thread_tokens: int) -> RetrieveRequest:
-        """The request that retrieves the context for the prompt. thread_tokens: taken from the budget."""
+        """The request that retrieves the context for the prompt. thread_tokens: tokens that the thread has used."""
         budget = self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
         return RetrieveRequest(
             query=self.prompt,
@@ -203,7 +203,7 @@ class TodoCompletedAnswer(Answer):
     max_bytes=SESSION_BYTES,
 )
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
-    """Store the messages of a session; answers with a result for each, in order. A repeated call completes them.
+    """Store the messages of a session; answers with a result for each, in order. A call can safely be repeated.
 
     Messages are filtered and reviewed like explicit writes with `review: auto`, and get the type that fits their text.
     Text that the service itself recalled is cut from a message first, and the result says so.
@@ -278,7 +278,7 @@ async def _thread_part(
 
 @Endpoint("POST /v1/hooks/todo-created", "A to-do was created", role=Role.WRITER, errors=(429, 503))
 async def todo_created(request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]) -> TodoCreatedAnswer:
-    """The id of the working item of the to-do, which replaces an earlier one of the same to-do in this session.
+    """Create the to-do's working item, in place of an earlier one in this session; answers with its id.
 
     It is cleared when the to-do is completed.
     """
@@ -292,7 +292,7 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
 async def todo_completed(
     request: ApiRequest, services: AppServices, data: JSONBody[TodoCompleted]
 ) -> TodoCompletedAnswer:
-    """How many of the to-do's working items, live and stored, were cleared; the id of the procedure of its steps."""
+    """Clear the to-do's working items, live and stored; store its steps as a procedure if there are more than 5."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     completed = await Todos(working_memory(services)).complete(scope, data.todo_id, data.steps)
     return TodoCompletedAnswer.model_validate(completed, from_attributes=True)

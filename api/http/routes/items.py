@@ -80,7 +80,7 @@ class ItemParams(OfAgent):
 
     @property
     def address(self) -> ItemAddress:
-        """The address in the namespace."""
+        """The path and the key that identify the item in the namespace."""
         return ItemAddress(path=self.path, key=self.key)
 
 
@@ -124,7 +124,10 @@ class ItemStored(Answer):
 
 
 class ItemAnswer(Answer):
-    """An item. score: cosine of the query and the nearest of its texts; left out without a query or texts."""
+    """A JSON value stored under a path and a key.
+
+    score: cosine similarity of the query and the nearest of the value's texts; left out without a query or texts.
+    """
 
     path: list[str]
     key: str
@@ -157,7 +160,7 @@ class PathsAnswer(Answer):
     any_integer=True,
 )
 async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[ItemIn]) -> ItemStored:
-    """When the item was first put, when it was put now, and when it expires. Searches find it from now on."""
+    """Store the item; answers with when it was first put, when it was put now, and when it expires."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     index = None if data.index is None else tuple(data.index)
     ttl = None if data.ttl_s is None else timedelta(seconds=data.ttl_s)

@@ -176,7 +176,7 @@ async def get_memory(services: AppServices, namespace: QueryScope, memory_id: Pa
 async def patch_memory(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[MemoryPatch]
 ) -> MemoryAnswer:
-    """The memory after the change."""
+    """Change fields of the memory; answers with the memory after the change."""
     return MemoryAnswer(await services.ingestor.revise(namespace, known_id(memory_id), data.root))
 
 
@@ -197,7 +197,7 @@ async def get_history(services: AppServices, namespace: QueryScope, memory_id: P
     errors=(404, 409, 503),
 )
 async def restore_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """The memory, current again and contested with what stood in its place. A conflict if it is in the current view."""
+    """Make a replaced or ended memory current again; it and the memory in its place are then contested."""
     return MemoryAnswer(await services.ingestor.bring_back(namespace, known_id(memory_id)))
 
 
@@ -211,7 +211,7 @@ async def delete_memory(services: AppServices, namespace: QueryScope, memory_id:
 async def post_feedback(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[FeedbackPost]
 ) -> MemoryAnswer:
-    """The memory after the feedback was recorded in it."""
+    """Record the feedback in the memory; answers with the memory."""
     return MemoryAnswer(await services.ingestor.feedback(namespace, known_id(memory_id), data.outcome))
 
 
@@ -225,7 +225,7 @@ async def remove_memory(services: Services, scope: Scope, memory_id: str) -> Non
 
 
 def list_filter(query: ListQuery, now: datetime) -> Filter | None:
-    """The filter of a list query, its type aside; None without conditions. What has expired by `now` is left out."""
+    """The conditions of a list query, except its type. Expired and replaced memories are left out unless asked for."""
     equal = {"session_id": query.session_id, "agent_id": query.agent_id, "tags": query.tag}
     parts: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
     if query.created_after:

@@ -63,7 +63,7 @@ async def get_due(request: ApiRequest, services: AppServices, params: Params[Due
 
 @Endpoint("POST /v1/memories/{memory_id}/complete", "Complete an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def complete(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """The intention with the status completed."""
+    """Set the intention's status to completed; answers with the intention."""
     return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.COMPLETED))
 
 
@@ -77,5 +77,5 @@ async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId
 async def snooze(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[SnoozePost]
 ) -> MemoryAnswer:
-    """The intention with its new due time."""
+    """Set a new due time for the intention; answers with the intention."""
     return MemoryAnswer(await services.intentions.snooze(namespace, known_id(memory_id), data.until))

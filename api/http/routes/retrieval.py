@@ -92,7 +92,7 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The values with which the filter `value` compares id fields. inside: whether it is such a comparison itself."""
+    """The values with which the filter `value` compares id fields. inside: whether it is part of such a comparison."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))
@@ -104,7 +104,7 @@ def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
 
 
 class ReceiptQuery(Model):
-    """contents: whether to return the entries and the context too, for a check outside the service."""
+    """Query parameters of a receipt. contents: also return its entries and context, for a check outside the service."""
 
     contents: QueryFlag = False
 
@@ -119,7 +119,7 @@ class ReceiptAnswer(Receipt):
 async def get_receipt(
     request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
-    """The receipt as the exact text that was sealed, with its contents if the query asks for them."""
+    """The receipt's exact text, from which its hash was made; with its contents if the query asks for them."""
     receipts = await receipts_with(services, request.auth, receipt_id)
     text = await receipts.text(request.auth.tenant, receipt_id)
     if params.contents:
@@ -146,7 +146,7 @@ async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id:
 
 
 async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> Receipts:
-    """The service's receipts, after a check that `caller` may read this one.
+    """The service's receipts, after a check that `caller` may read the receipt `receipt_id`.
 
     Raises Unavailable, NotFound, or AccessDenied if the caller's key is bound to other agents than the receipt's.
     """

@@ -108,7 +108,7 @@ async def _writable(
 async def post_thread(
     request: ApiRequest, threads: LiveThreads, data: JSONBody[ThreadPost]
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
-    """The thread, or the threads of the agent's resources: 201 if one was created, 200 if all existed."""
+    """Create or find the thread, or one for each of the agent's resources: 201 if one was created, else 200."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     data = data.model_copy(update={"agent_id": scope.agent_id})
     if not threads.opens_for_agent(data):
@@ -169,7 +169,7 @@ async def get_turns(
 async def post_turn(
     request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[TurnPost]
 ) -> SaidAnswer:
-    """The appended turn with its index. A request repeated with its Idempotency-Key does not append the turn again."""
+    """Append the turn; answers with its index. A call repeated with its Idempotency-Key does not append it again."""
     scope = await _writable(request, threads, params, thread_id, data.agent_id)
     turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
     key = idempotency_key(request)
@@ -187,7 +187,7 @@ async def put_turns(
     thread_id: PathId,
     data: JSONBody[ReplacePost],
 ) -> VersionAnswer:
-    """The thread's version after the change. Turns of agents that the key may not act as are refused."""
+    """Replace all turns; answers with the thread's new version. Turns of agents that are not the key's are refused."""
     for turn in data.turns:
         request.auth.agent(turn.agent_id)
     scope = await _writable(request, threads, params, thread_id)
@@ -233,8 +233,8 @@ async def post_context(
 ) -> ContextAnswer:
     """The context as text, and the turns and files in it; its turns count as used.
 
-    The default budget is the window's share that the policy allows, else the history's share of the model's window.
-    If the model's tokenizer is an approximation, the margin that the registry gives for it is left free.
+    The default budget is the share of the model's window that the policy allows, or else the share for history. If the
+    model's tokenizer is an approximation, the margin that the registry gives for it is left free.
     """
     scope = await _readable(request, threads, params, thread_id)
     terms = _ContextTerms.of(services, threads, await threads.policy(scope, thread_id), data)
@@ -267,7 +267,7 @@ async def post_context(
 
 @dataclass(frozen=True, slots=True)
 class _ContextTerms:
-    """How a thread's context is counted. most: limit of its tokens by the model's count, no more than the budget."""
+    """How to count a thread's context, and its size. most: the budget, or the policy's share of the window if less."""
 
     model: str | None
     tokenizer: str
@@ -277,7 +277,7 @@ class _ContextTerms:
 
     @classmethod
     def of(cls, services: Services, threads: Threads, policy: ThreadPolicy, asked: ContextPost) -> Self:
-        """The terms of a request: its model or else the policy's; no margin if the request names a tokenizer."""
+        """The terms for a request, with its model or the policy's. margin: 0 if the request names a tokenizer."""
         name = asked.model or policy.model
         model = None if name is None else services.models().find(name)
         tokenizer = asked.tokenizer or (model.tokenizer if model else _DEFAULT_TOKENIZER)
@@ -288,7 +288,10 @@ class _ContextTerms:
 
 
 def _context_budget(asked: int | None, window: int | None, model: KnownModel | None) -> int:
-    """`asked`, else the policy's `window`, else the history's share of the model's window. Raises InvalidInput."""
+    """The budget of a context: `asked`, else the policy's `window`, else the history's share of the model's window.
+
+    Raises InvalidInput if none of them is known.
+    """
     share = None if model is None or model.allocation is None else model.allocation.history
     budget = asked if asked is not None else window or share
     if budget is None:
@@ -305,7 +308,7 @@ async def post_flush(
     thread_id: PathId,
     data: JSONBody[FlushRequest],
 ) -> FlushAnswer:
-    """How many turns were flushed, and the ids of the memories made of them."""
+    """Flush the thread; answers with how many turns left it, and the ids of the memories made of them."""
     scope = await _writable(request, threads, params, thread_id)
     flushed = await threads.flush(scope, thread_id, data)
     return FlushAnswer.model_validate(flushed, from_attributes=True)
@@ -315,7 +318,7 @@ async def post_flush(
 async def post_clear(
     request: ApiRequest, threads: LiveThreads, params: Params[AgentQuery], thread_id: PathId, data: JSONBody[ClearPost]
 ) -> ThreadCleared:
-    """How many turns were removed, and the id of their backup."""
+    """Remove all turns; answers with how many there were, and the id of their backup."""
     scope = await _writable(request, threads, params, thread_id)
     cleared, backup_id = await threads.clear(scope, thread_id, backup=data.backup)
     return ThreadCleared(cleared=cleared, backup_id=backup_id and public_backup_id(scope.namespace, backup_id))

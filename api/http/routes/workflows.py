@@ -60,7 +60,7 @@ def live_workflows(services: AppServices) -> Workflows:
 
 @Endpoint("POST /v1/workflows", "Begin a workflow", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)
 async def post_workflow(request: ApiRequest, workflows: LiveWorkflows, data: JSONBody[WorkflowPost]) -> BegunAnswer:
-    """The id of the new workflow and its version, 0. A key bound to agents only ends what its agent began."""
+    """Create a workflow; answers with its id and version. A key bound to agents can end only what its agent began."""
     workflow_id, redactions = await workflows.create(request.agent_scope(data.namespace, agent_id=data.agent), data)
     return BegunAnswer(workflow_id=workflow_id, version=0, redactions=redactions)
 
@@ -90,7 +90,7 @@ async def post_event(
     workflow_id: PathId,
     data: JSONBody[NewEvent],
 ) -> EventAnswer:
-    """The version of the appended event. An event that names no agent gets the one that the key is bound to."""
+    """Append the event; answers with its version. An event without an agent gets the one that the key is bound to."""
     scope = request.agent_scope(params.namespace, agent_id=data.agent)
     reported = await workflows.append(scope, workflow_id, data)
     return EventAnswer.model_validate(reported, from_attributes=True)
@@ -114,7 +114,7 @@ async def get_workflow(
 async def get_workflow_chain(
     workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId
 ) -> WorkflowChainAnswer:
-    """The workflows that this one continues and the workflow itself, oldest first, each with its states."""
+    """The workflows that this one continues and the workflow itself, oldest first, each with every status it had."""
     chain = await workflows.chain(namespace, workflow_id)
     return WorkflowChainAnswer(workflows=[WorkflowLink.of(log) for log in chain.logs], gap=chain.gap, cycle=False)
 
@@ -123,7 +123,7 @@ async def get_workflow_chain(
 async def get_workflow_resources(
     workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId
 ) -> ResourcesAnswer:
-    """The latest value of each resource that a workflow of the chain set."""
+    """The latest value of each resource that was set by the workflow or by those that it continues."""
     resources = await workflows.resources(namespace, workflow_id)
     answers = [
         ResourceAnswer(
@@ -158,7 +158,7 @@ async def get_workflow_history(
     params: Params[HistoryQuery],
     workflow_id: PathId,
 ) -> WorkflowHistoryAnswer:
-    """The history in the budget, as `continue` gives it; nothing is appended."""
+    """The workflow's history as text within the budget. Unlike `continue`, this appends nothing."""
     view = _view(services, workflows, params)
     read = partial(workflows.history, request.scope_in(params.namespace), workflow_id)
     counted = await _counted(services, params.model, view, read)
@@ -179,7 +179,7 @@ async def post_continue(
     workflow_id: PathId,
     data: JSONBody[ResumeRequest],
 ) -> ContinueAnswer:
-    """The history in the budget, and the version of the input, which was appended as an event."""
+    """Append the input as an event; answers with the history before it, in the budget, and the event's version."""
     scope = request.agent_scope(params.namespace, agent_id=data.agent)
     view, counted = _view(services, workflows, data), None
     if services.counter is not None and data.model is not None and services.counter.counts(data.model):
@@ -194,7 +194,7 @@ async def post_continue(
 
 
 def _view(services: Services, workflows: Workflows, asked: HistoryQuery | ResumeRequest) -> HistoryView:
-    """How to write the history that a call asks for: in its budget, or its model's share for history."""
+    """The budget, tokenizer and margin of a history. The default budget is the model's share for history."""
     tokenizer, margin, budget = workflows.tokenizer, 0.0, DEFAULT_BUDGET
     if asked.model is not None:
         model = services.models().find(asked.model)
@@ -209,7 +209,7 @@ async def _counted(
     view: HistoryView,
     read: Callable[[HistoryView], Awaitable[tuple[WorkflowHistory, int]]],
 ) -> CountedHistory:
-    """The history that `read` writes, cut until it is in the view's budget by the count of the model's provider."""
+    """The history that `read` writes, shortened until it is in the view's budget as the model's provider counts."""
 
     async def build(margin: float) -> BuiltContext[tuple[WorkflowHistory, int]]:
         written, version = await read(replace(view, margin=margin))

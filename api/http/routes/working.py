@@ -38,7 +38,7 @@ class WorkingIn(NewItem, InSession):
 class WorkingQuery(InSession):
     """Which items of a session to list: those of a to-do or all, with or without cleared ones.
 
-    agent_id: the agent that calls with a key of several agents; it lists its own items.
+    agent_id: the calling agent, for a key that is bound to several; only its items are listed.
     """
 
     agent_id: Name | None = None
@@ -49,7 +49,7 @@ class WorkingQuery(InSession):
 class ClearIn(InSession):
     """Which items to clear: those of a to-do, one item, or all of the session.
 
-    agent_id: the agent that calls with a key of several agents; it clears its own items.
+    agent_id: the calling agent, for a key that is bound to several; only its items are cleared.
     """
 
     agent_id: Name | None = None
@@ -110,7 +110,7 @@ class WorkingCleared(Answer):
 
 @Endpoint("POST /v1/working", "Create a working item", role=Role.WRITER, status=201, errors=(404, 409, 429, 503))
 async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
-    """The created item, and the number of secrets removed from it by kind."""
+    """Create a working item; answers with it and the number of secrets removed from it, by kind."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     created = await working_memory(services).create(scope, data)
     return WorkingCreated(**dict(_shown(created.value)), redactions=created.counts)
@@ -126,7 +126,7 @@ async def list_working(request: ApiRequest, services: AppServices, params: Param
 
 @Endpoint("POST /v1/working/clear", "Clear working items", role=Role.WRITER, errors=(503,))
 async def clear_working(request: ApiRequest, services: AppServices, data: JSONBody[ClearIn]) -> WorkingCleared:
-    """How many items of the session were cleared."""
+    """Clear items of the session; answers with how many were cleared."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     return WorkingCleared(cleared=await working_memory(services).clear(scope, ItemSelection(data.todo_id, data.id)))
 

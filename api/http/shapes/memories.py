@@ -64,7 +64,7 @@ def _shown_fields(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str
 
 
 class ItemFields(Model):
-    """Fields about the writing of a memory. review: auto or skip; without it the memory is stored as it is."""
+    """Fields that say how to write a memory. review: auto or skip; without it the memory is stored as it is."""
 
     review: Literal["auto", "skip"] | None = None
 
@@ -313,9 +313,10 @@ class ListAnswer(Answer):
 
 
 class HistoryVersion(Answer):
-    """A statement of a history, and from when until when it held.
+    """A version in a memory's history, and from when until when it held.
 
-    replaced_by: id of the memory that replaced it; of the memory itself for an earlier text or another wording of it.
+    replaced_by: id of the memory that replaced it; for an earlier text or another wording of a memory, that memory's
+    id.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)

@@ -47,9 +47,9 @@ class ReplacePost(Model):
 
 
 class ContextPost(Model):
-    """A context in `budget` tokens. model: its tokenizer counts, unless `tokenizer` names another.
+    """A request for a thread's context. model: its tokenizer counts the context, unless `tokenizer` names another.
 
-    budget: by default from the window of the model, or of the policy's model.
+    budget: most tokens of the context; by default a share of the window of the model, or of the policy's model.
     """
 
     budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] | None = None
@@ -72,13 +72,16 @@ class ClearPost(Model):
 
 
 class AgentQuery(InNamespace):
-    """agent_id: the agent that calls, by default the key's only one. It reaches the resources that it refers to."""
+    """Query parameters of a call on a thread.
+
+    agent_id: the calling agent, by default the key's only one; the policy file says which threads it may use.
+    """
 
     agent_id: Name | None = None
 
 
 class BackupQuery(MaybeNamespace):
-    """agent_id: the agent that calls, which must be able to read the thread."""
+    """Query parameters of a backup. agent_id: the calling agent, which must be able to read the thread."""
 
     agent_id: Name | None = None
 
@@ -116,8 +119,8 @@ class TurnsQuery(AgentQuery):
 class ThreadAnswer(Answer):
     """A thread without its turns.
 
-    redactions: secrets removed from its initial context, by kind. policy: name of the policy for its resource in
-    the policy file; null without one: the limits are then 50 turns and 3 hours.
+    redactions: secrets removed from its initial context, by kind. policy: name of the policy that the policy file has
+    for its resource. Without one it is null, and the limits are 50 turns and 3 hours.
     """
 
     id: str
@@ -159,7 +162,7 @@ class ThreadsAnswer(Answer):
 
 
 class ReferenceAnswer(Answer):
-    """A thread that an agent uses for a resource, and the agent's access mode to it."""
+    """A thread that the policy file gives an agent, for one of its resources, and whether the agent may write to it."""
 
     resource: str
     mode: AccessMode
@@ -167,7 +170,7 @@ class ReferenceAnswer(Answer):
 
 
 class ReferencesAnswer(Answer):
-    """The threads that an agent uses, one for each of its resources."""
+    """The threads that the policy file gives an agent, one for each of its resources."""
 
     threads: list[ReferenceAnswer]
 
@@ -181,7 +184,7 @@ class PageAnswer(Answer):
 
 
 class ListedTurn(Answer):
-    """A turn of a thread. flushed: whether it has left the thread. memory_id: of its memory, once stored as one."""
+    """A turn of a thread. flushed: whether it has left the thread. memory_id: of the memory that stores it, if any."""
 
     index: int
     role: str
@@ -213,7 +216,10 @@ class TurnsAnswer(Answer):
 
 
 class SaidAnswer(Answer):
-    """An appended turn. flushed, evicted: how many others it displaced. redactions: secrets removed, by kind."""
+    """An appended turn. flushed, evicted: how many other turns left the thread because of it.
+
+    redactions: secrets removed from the turn, by kind.
+    """
 
     turn: Turn
     version: int
@@ -246,7 +252,7 @@ class TurnPlace(Answer):
 
 
 class ThreadContextMetadata(Answer):
-    """The cost of a context. allocation: tokens of each of its parts, headings included.
+    """The size of a thread's context. allocation: tokens of each of its parts, headings included.
 
     model_tokens: as counted by the model's provider, where one is configured. degraded: services that did not answer.
     """
@@ -272,7 +278,11 @@ class ContextAnswer(Answer):
 
 
 class FlushAnswer(Answer):
-    """What a flush removed: turns, tokens before and after, the summary, and ids of the memories made."""
+    """The result of a flush, which removes turns from a thread and stores them as memories.
+
+    flushed: number of turns removed. tokens_before, tokens_after: size of the thread. summary: text that replaces the
+    turns in the thread. memory_ids: ids of the memories made.
+    """
 
     flushed: int
     tokens_before: int
@@ -295,12 +305,13 @@ class BackupAnswer(Answer):
 
 
 class ThreadStatsAnswer(Answer):
-    """The size of a thread. utilization: share of its nearest limit.
+    """The size of a thread. utilization: its size as a share of the limit that it is nearest to.
 
-    distance_to_flush: in tokens, or in messages without a limit of tokens. turns_to_flush: the number of
-    further turns at which the limits of messages and turns start a flush. Both are null for a buffer.
-    waiting: batches of turns evicted from threads of this namespace and not yet stored as memories. set_aside: batches
-    of this thread that could not be stored; retried at next_try_at, later each time, and when a service starts.
+    distance_to_flush: tokens until a flush starts; messages, if tokens are not limited. turns_to_flush: turns until the
+    limits of messages and turns start a flush. Both are null for a thread that is not flushed automatically. waiting:
+    number of batches of turns that were evicted from threads of this namespace and are not stored as memories yet.
+    set_aside: number of batches of this thread that could not be stored; they are retried at next_try_at, then at
+    growing intervals, and when a service starts.
     """
 
     turns: int

@@ -64,11 +64,11 @@ class BegunAnswer(Answer):
 
 
 class EventAnswer(Answer):
-    """An appended event's version.
+    """The version of an appended event. redactions: secrets removed from the event, by kind.
 
-    redactions: secrets removed from the event, by kind. The rest is about the end of the workflow, if the
-    event ended it. memories: ids of the memories made of it, by type. threads: how many of its threads were flushed or
-    deleted. items: how many of its working items ended.
+    The other fields tell what happened if the event ended the workflow. memories: ids of the memories made of the
+    workflow, by type. threads: how many of its threads were flushed or deleted. items: how many of its working items
+    ended.
     """
 
     version: int
@@ -209,7 +209,7 @@ class OmittedFromHistory(Answer):
 
 
 class HistoryMetadata(Answer):
-    """The cost of a history. tokenizer: the one that counted; total_tokens includes a margin for the model.
+    """The size of a history. tokenizer: the one that counted. total_tokens: with a margin for the model's own count.
 
     model_tokens: the count of the model's provider, where one is configured. degraded: "token_count" if it failed.
     """
@@ -245,6 +245,9 @@ class WorkflowHistoryAnswer(Answer):
 
 
 class ContinueAnswer(WorkflowHistoryAnswer):
-    """The history before the input, and the input's version. redactions: secrets removed from the input, by kind."""
+    """The workflow's history before the new input, and the version of the event with that input.
+
+    redactions: secrets removed from the input, by kind.
+    """
 
     redactions: Redactions = None

@@ -29,7 +29,7 @@ class LoginAddress(Model):
 
 
 class LoginForm(LoginAddress):
-    """A key of the service."""
+    """The form of the login page: a key of the service, and where to go next."""
 
     key: Annotated[str, Field(max_length=1_024)] = ""
 

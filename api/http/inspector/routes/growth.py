@@ -85,7 +85,7 @@ async def growth(request: ApiRequest, services: AppServices, page: LivePage) -> 
 
 
 def _between(edges: Sequence[datetime]) -> list[Filter]:
-    """For each two neighbours in `edges`, which go back in time: a filter for memories created between them."""
+    """Filters for the memories created between each two neighbours in `edges`, which are in descending order."""
     return [all_of(Compare("created_at", Op.GTE, start), _before(end)) for end, start in pairwise(edges)]
 
 
@@ -94,7 +94,7 @@ def _before(end: datetime) -> Filter:
 
 
 def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
-    """The unit of the columns, its days, and how many: they go back to the oldest memory, but at most two years."""
+    """The name of the columns' unit, its days, and the number of columns: to the oldest memory, or for two years."""
     totals = [sum(counts.values()) for counts in ages]
     oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)
     oldest = 36_500 if totals[-1] else oldest

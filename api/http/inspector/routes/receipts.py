@@ -46,7 +46,7 @@ OUTCOMES: Mapping[CandidateOutcome, str] = MappingProxyType(
 
 
 class ReceiptAddress(MaybeNamespace):
-    """A receipt of the tenant."""
+    """Parameters of a page or form about one receipt."""
 
     id: Annotated[str, Field(max_length=64)]
 
@@ -131,7 +131,7 @@ async def show_receipt(request: ApiRequest, services: AppServices, page: LivePag
 
 @View("POST /receipt/verify")
 async def verify_receipt(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """Each check of the receipt; a part for htmx, else on the receipt's page."""
+    """The result of each check of the receipt: an HTML fragment for htmx, else shown on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
     receipts = await receipts_with(services, request.auth, receipt_id)
     verdict = await receipts.verify(request.auth.tenant, receipt_id)
@@ -140,7 +140,7 @@ async def verify_receipt(request: ApiRequest, services: AppServices, page: LiveP
 
 @View("POST /receipt/replay")
 async def replay_receipt(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """What is different when the retrieval is repeated; a part for htmx, else on the receipt's page."""
+    """What differs when the retrieval is repeated: an HTML fragment for htmx, else shown on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
     receipts = await receipts_with(services, request.auth, receipt_id)
     replay = await receipts.replay(request.auth.tenant, receipt_id, bound=bool(request.auth.agents))
@@ -149,7 +149,7 @@ async def replay_receipt(request: ApiRequest, services: AppServices, page: LiveP
 
 @View("POST /receipt/context")
 async def show_context(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The context that the receipt is about, rendered again; a part for htmx, else on the receipt's page."""
+    """The context of the receipt, rendered again: an HTML fragment for htmx, else shown on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
     receipts = await receipts_with(services, request.auth, receipt_id)
     tenant = request.auth.tenant

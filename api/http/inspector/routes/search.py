@@ -45,7 +45,7 @@ class ContextForm(InNamespace):
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """A signal of a hit. value: 0 to 1. weight: in the score. share: value times weight. width: width of its bar."""
+    """A signal of a hit. value: 0 to 1. weight: factor in the score. share: value times weight. width: of its bar."""
 
     name: str
     value: float

@@ -45,9 +45,9 @@ class SessionAddress(InNamespace):
 
 @dataclass(slots=True)
 class SessionRow:
-    """A session. first, last: times of its earliest and latest memory or context, among those that were read.
+    """A session in the list. first, last: times of its earliest and latest memory or context.
 
-    memories, contexts: how many of those that were read are from it.
+    memories, contexts: how many it has. Only the memories and contexts that the list has read count.
     """
 
     id: str
@@ -133,7 +133,7 @@ async def _injections(services: Services, scope: Scope, page: ReceiptPage) -> li
 
 
 async def _live_items(request: ApiRequest, services: Services, asked: SessionAddress) -> list[Working]:
-    """The live working items of the session, oldest first; none without a live store."""
+    """The session's working items in the live store, cleared ones too, oldest first; none without a live store."""
     if services.working is None:
         return []
     scope = request.scope_in(asked.namespace, asked.id)

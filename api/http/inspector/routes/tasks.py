@@ -34,7 +34,7 @@ class SnoozeForm(MemoryAddress):
 
 @View("GET /due")
 async def due(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The intentions that are due, the other open ones by their time, and the working items in view."""
+    """The intentions that are due, the other open ones by their time, and the working items that are not cleared."""
     namespace = read_address(request, InNamespace).namespace
     scope, now = request.scope_in(namespace), services.clock()
     is_due = await services.intentions.due(scope, DueRequest(now))

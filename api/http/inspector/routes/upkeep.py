@@ -88,7 +88,7 @@ async def decisions(request: ApiRequest, services: AppServices, page: LivePage) 
 
 @View("POST /decisions/undo", role=Role.WRITER)
 async def undo(request: ApiRequest, services: AppServices) -> Redirect:
-    """Take back a merge, a promotion, forgetting or a rejection; a replaced memory is current again."""
+    """Undo an automatic decision: a merge, replacement, promotion, forgetting or rejection."""
     form = await read_form(request, MemoryAddress)
     await services.decisions.undo(request.scope_in(form.namespace), form.id.lower())
     return go("/decisions", namespace=form.namespace, done="undone")
@@ -96,7 +96,7 @@ async def undo(request: ApiRequest, services: AppServices) -> Redirect:
 
 @View("GET /upkeep", role=Role.ADMIN)
 async def upkeep(request: ApiRequest, page: LivePage) -> Response[str]:
-    """The jobs with their options."""
+    """The page of the upkeep jobs, with a form for the options of each."""
     namespace = read_address(request, InNamespace).namespace
     return await page.show("upkeep.html", namespace=namespace, jobs=JOBS, **_NO_REPORT)
 
