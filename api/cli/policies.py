@@ -119,7 +119,7 @@ def _agents(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:
-    """The entries of a list; or those of an object, with their keys as ids."""
+    """The entries of a list, or the values of an object with their keys as ids."""
     if isinstance(value, Mapping):
         return [{"id": name, **entry} for name, entry in value.items() if isinstance(entry, Mapping)]
     return [entry for entry in value or [] if isinstance(entry, Mapping)]

@@ -16,7 +16,7 @@ from retrieval.answer import Answer
 
 
 class DecisionQuery(InNamespace):
-    """Which decisions to list: of one kind or all, the newest."""
+    """Which decisions to list: the newest, of one kind or of all."""
 
     kind: DecisionKind | None = None
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100

@@ -67,7 +67,8 @@ def _distinct(todos: list[Todo]) -> list[Todo]:
 class SessionStop(InSession):
     """The messages of a session that has ended, oldest first. review: skip keeps every message, as for imports.
 
-    A session may be sent in parts: each has in `before` what was said earlier, and in `ended` whether it has ended.
+    A session may be sent in parts: each part has in `before` what was said earlier, and in `ended` whether the
+    session has ended.
     """
 
     messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
@@ -203,7 +204,7 @@ class TodoCompletedAnswer(Answer):
     max_bytes=SESSION_BYTES,
 )
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
-    """Store the messages of a session; answers with a result for each, in order. A call can safely be repeated.
+    """Store the messages of a session; answers with a result for each. A repeated call stores what is missing.
 
     Messages are filtered and reviewed like explicit writes with `review: auto`, and get the type that fits their text.
     Text that the service itself recalled is cut from a message first, and the result says so.

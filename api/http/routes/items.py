@@ -160,7 +160,7 @@ class PathsAnswer(Answer):
     any_integer=True,
 )
 async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[ItemIn]) -> ItemStored:
-    """Store the item; answers with when it was first put, when it was put now, and when it expires."""
+    """Store the item; answers with its times of first put, this put and expiry. Searches find it from now on."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     index = None if data.index is None else tuple(data.index)
     ttl = None if data.ttl_s is None else timedelta(seconds=data.ttl_s)

@@ -197,7 +197,10 @@ async def get_history(services: AppServices, namespace: QueryScope, memory_id: P
     errors=(404, 409, 503),
 )
 async def restore_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """Make a replaced or ended memory current again; it and the memory in its place are then contested."""
+    """Make a replaced or ended memory current again; it and the memory in its place are then contested.
+
+    Answers with the memory. One that is neither replaced nor ended is a conflict.
+    """
     return MemoryAnswer(await services.ingestor.bring_back(namespace, known_id(memory_id)))
 
 

@@ -69,7 +69,7 @@ class ItemFields(Model):
     review: Literal["auto", "skip"] | None = None
 
     def submission(self) -> Submission:
-        """What ingestion takes: the memory and how it is to be reviewed."""
+        """The memory, and how to review it, in the form that ingestion takes."""
         return Submission(self.draft(), ReviewMode(self.review or ReviewMode.GIVEN))
 
     def draft(self) -> AnyDraft | UntypedDraft:
@@ -80,7 +80,7 @@ class ItemFields(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema, in which `source` is an object or a string, the caller's name: the validator accepts both."""
+        """The schema. As the validator does, it accepts as `source` an object or a string (the caller's name)."""
         reference = handler(schema)
         properties = handler.resolve_ref_schema(reference)["properties"]
         if source := properties.get("source"):
@@ -144,7 +144,7 @@ class WorkingPost(PostFields, WorkingDraft):
 
 
 def _branch(value: object) -> str:
-    """Tag of the model in AnyItem or AnyPost that `value` is read into: the name of its type, or untyped."""
+    """Which model of the union AnyItem or AnyPost reads `value`: the name of its memory type, or untyped."""
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return _UNTYPED if kind is None else str(kind)
 
@@ -187,7 +187,7 @@ class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """An object of all fields that can change; each has the schemas of the types that have the field."""
+        """The schema: an object of all fields that can change, each with the schemas that memory types give it."""
         choices = handler(DRAFT.core_schema)["oneOf"]
         drafts = [handler.resolve_ref_schema(choice)["properties"] for choice in choices]
         own = {name for kind in MEMORY_CLASSES.values() for name in kind.own_fields}

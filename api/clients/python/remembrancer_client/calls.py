@@ -58,7 +58,7 @@ class Request(Description[T]):
 
 @dataclass(frozen=True)
 class Pages(Generic[T]):
-    """A list that is answered in pages. turn: returns a page's entries, and the request for the next page or None."""
+    """A list returned in pages. turn: returns a page's entries, and the request for the next page or None."""
 
     first: Request[Any]
     turn: Callable[[Any], tuple[list[T], Request[Any] | None]]

@@ -17,7 +17,7 @@ class TurnPlace(Answer, frozen=True):
 
 
 class OmittedParts(Answer, frozen=True):
-    """What a context leaves out. turns, files, images: how many. summary, initial_context: whether it is incomplete.
+    """What a context leaves out. turns, files, images: how many. summary, initial_context: whether this is incomplete.
 
     Only turns that are still in a thread are counted. The summary or initial context is that of the thread or an
     ancestor.
