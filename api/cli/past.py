@@ -50,7 +50,7 @@ class _Asked:
 
     @property
     def journal(self) -> Path | None:
-        """The folder of journals, in the data folder; None for an import that shall not resume."""
+        """The folder of journals, in the data folder; None if the import shall not be resumable."""
         return self.where.settings.data_dir / "journal" if self.resumable else None
 
 

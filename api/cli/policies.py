@@ -1,4 +1,4 @@
-"""The command `remembrancer policies convert`: memory resources of a workflow project as a policy file.
+"""The command `remembrancer policies convert`, which makes a policy file of a workflow project's memory resources.
 
 The input is YAML as Compozy projects have it: `resource: memory` files, or lists of `memories` and `agents`, with
 Go-style placeholders such as `{{ .workflow.id }}`. What has no equivalent is named on stderr.

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its HTML page. Litestar builds the document; this adds pydantic's schemas and queries."""
+"""The OpenAPI document and its HTML page. Litestar builds it; this adds pydantic's schemas and the query parameters."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _query_parameters(model: type[BaseModel] | None, schemas: PydanticSchemas) -
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` of an optional value without the choice of null: such a value is left out instead."""
+    """`schema` without the choice of null, for an optional value that is left out instead."""
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
     if len(options) == 1:

@@ -54,7 +54,7 @@ class LiveServices:
 
 
 def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, guard: RecallGuard) -> LiveServices:
-    """The services of live state over `resources.live`; their background jobs are not started.
+    """Working memory, threads, workflows and client sessions over `resources.live`; their jobs are not started.
 
     ingestor: stores evicted and captured turns and ended workflows as memories. redactor: removes secrets from what is
     written. guard: cuts recalled text out of captured turns.

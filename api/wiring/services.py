@@ -133,7 +133,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
 
 
 def breaker_states(live: LiveClient, counter: ProviderCounter) -> Mapping[tuple[str, str], BreakerState]:
-    """State of each circuit breaker by server and workload: of the live store's nodes and of counting endpoints."""
+    """State of each circuit breaker, by server (node of the live store, or token-counting endpoint) and workload."""
     states = {(f"live {node}".strip(), workload): state for (node, workload), state in live.breakers().items()}
     return states | {(host, "count"): state for host, state in counter.states().items()}
 

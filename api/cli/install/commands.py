@@ -195,7 +195,7 @@ def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
 
 
 def _after_install(wanted: Installation) -> list[str]:
-    """What the user is told: how to undo it, where the key is, what the client needs, whether the service runs."""
+    """What the user is told: how to uninstall, where the key is, what the client needs, whether the service runs."""
     scope = f" --project {shlex.quote(str(wanted.project))}" if wanted.project else ""
     lines = [f"Undo: remembrancer uninstall {wanted.client}{scope}    Check: remembrancer doctor --url {wanted.url}"]
     if wanted.namespace:

@@ -1,7 +1,7 @@
 """Changes of settings files: planned first, written atomically, and undone exactly.
 
 A record of each change, in a folder of this program, says how it is undone. If another program has changed the file
-since, only our entries are taken out of it.
+since, only this program's entries are taken out of it.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ class JsonText(EditedText):
         self.replace(last.end, last.end + len(line), f"{comma}{line}{gap}{text}")
 
     def _layout(self) -> tuple[str, str]:
-        """The unit of indentation, "" for a text on one line, and the line break."""
+        """The indentation of one level ("" if the text is on one line), and the line break."""
         newline = "\r\n" if "\r\n" in self.text else "\n"
         indent = re.search(r"\n([ \t]+)[^\s]", self._plain)
         if indent is not None:

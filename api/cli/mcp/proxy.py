@@ -183,7 +183,7 @@ def _version_of(message: Message) -> str | None:
 
 
 def _header_text(value: str) -> str:
-    """`value` as a header has it: text that is not plain ASCII is encoded as the protocol says."""
+    """`value` as a header's value. Text that is not plain ASCII is encoded as MCP prescribes."""
     if _HEADER_TEXT.fullmatch(value):
         return value
     return f"=?base64?{base64.b64encode(value.encode('utf-8', 'replace')).decode()}?="

@@ -1,4 +1,4 @@
-"""What is kept of clients' sessions: prompts, answers and summaries, queued before the event is answered."""
+"""Keeps prompts, answers and summaries of clients' sessions. They are queued before the event is answered."""
 
 from __future__ import annotations
 

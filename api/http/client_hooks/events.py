@@ -33,7 +33,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7
 
 
 def _text(value: object) -> str | None:
-    """`value` without terminal codes and control characters, lone surrogates replaced; None if empty or no text."""
+    """`value` without terminal codes and control characters, lone surrogates replaced; None if empty or no string."""
     if not isinstance(value, str):
         return None
     return _CONTROL.sub("", value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip() or None

@@ -157,7 +157,7 @@ async def post_import(
 
 @Endpoint("POST /v1/admin/erase", "Erase a namespace or one memory everywhere", role=Role.ADMIN, errors=(503,))
 async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[ErasePost]) -> Erased:
-    """Erase; answers with the number erased from each store, and the number that a count afterwards still finds."""
+    """Erase the data; answers with how many entries each store erased, and how many a count still finds."""
     scope = request.scope_in(data.namespace)
     return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)
 

@@ -59,7 +59,7 @@ class ClassifyAnswer(Answer):
 
     @classmethod
     def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
-        """The answer for the result `classified`; `parts` have the types of parts of the text."""
+        """The answer for the result `classified`; `parts`: type and text of each of its parts."""
         return cls(
             type=classified.type,
             confidence=classified.confidence,

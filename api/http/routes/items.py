@@ -107,7 +107,7 @@ class ItemsSearch(OfAgent):
 
 
 class PathsIn(OfAgent):
-    """Which paths to list, of those that have items. match: conditions that all hold. max_depth: cuts longer paths."""
+    """Which paths of items to list. match: conditions that they all meet. max_depth: paths with more labels are cut."""
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None

@@ -102,7 +102,7 @@ def _encoded(answer: bytes) -> Response[Any]:
 
 
 def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
-    """Parse the body `raw` of media type `kind`. namespace: that of the query. Raises MalformedJson or InvalidInput."""
+    """Parse the body `raw` of media type `kind`. namespace: from the query. Raises MalformedJson or InvalidInput."""
     if kind == NDJSON:
         if namespace is None:
             raise InvalidInput.at("namespace", "newline-delimited JSON needs ?namespace=")

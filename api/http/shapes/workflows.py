@@ -39,7 +39,7 @@ class EventsQuery(InNamespace):
 
 
 class HistoryQuery(InNamespace):
-    """How to write a history: in how many tokens, counted for which model, with which values of resources."""
+    """How to write a history: in how many tokens, as which model counts, and with which values of resources."""
 
     budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] | None = None
     model: Name | None = None
@@ -161,7 +161,7 @@ class WorkflowChainAnswer(Answer):
 
 
 class ResourceAnswer(Answer):
-    """The latest value of a resource in a chain, and the workflow and event version that set it."""
+    """The latest value of a resource in a chain of workflows, and the workflow and event version that set it."""
 
     id: str
     value: Any

@@ -60,7 +60,7 @@ class Retries:
 
 @dataclass(frozen=True)
 class Target:
-    """The service to call, and how. transport: replaces httpx's, for a Unix socket or an application in this process."""
+    """The service to call. transport: replaces httpx's, for a Unix socket or an application in this process."""
 
     url: str
     key: str | None = field(repr=False)

@@ -1,4 +1,4 @@
-"""How a namespace grows, how old its memories are, and how many of the newest are used. Loaded after the overview."""
+"""Charts of a namespace: its growth, the ages of its memories, the uses of the newest. Loaded after the overview."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads with their turns, and workflows with their events."""
+"""Pages of threads with their turns, and of workflows with their events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memories: lists, one with its history, links and conversation, and the forms that change it."""
+"""Pages of memories: lists, one memory with its history, links and conversation, and the forms that change it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class MemoryAddress(InNamespace):
 
 
 class EditForm(MemoryAddress):
-    """The fields of a memory as its form has them. tags: separated by commas. steps: one on a line."""
+    """The form that edits a memory, with its fields. tags: separated by commas. steps: one on a line."""
 
     content: Annotated[str, Field(max_length=MAX_CONTENT)] = ""
     importance: Annotated[int, Field(ge=1, le=10)]

@@ -1,4 +1,4 @@
-"""The first page: the namespaces, and for one of them its size, its newest memories and its latest retrievals."""
+"""The inspector's first page: the namespaces, and the size, newest memories and latest retrievals of one of them."""
 
 from __future__ import annotations
 

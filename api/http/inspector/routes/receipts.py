@@ -1,4 +1,4 @@
-"""Receipts: the list of a namespace, one with its candidates and budgets, its verification and its replay."""
+"""Pages of receipts: the list, and one with its candidates, budgets, verification and replay."""
 
 from __future__ import annotations
 

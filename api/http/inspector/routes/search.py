@@ -1,4 +1,4 @@
-"""Search, with the signals behind the score of each hit, and building a context, which leads to its receipt."""
+"""The search page, with the signals behind each hit's score, and the form that builds a context."""
 
 from __future__ import annotations
 

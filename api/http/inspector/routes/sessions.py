@@ -1,4 +1,4 @@
-"""Sessions: the latest ones, and the timeline of one with what was injected at each prompt."""
+"""Pages of sessions: the latest ones, and the timeline of one with what was injected at each prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intentions that are due or open, and to-dos in working memory."""
+"""The page of intentions that are due or open, and of to-dos in working memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST = 200
 
 
 class SnoozeForm(MemoryAddress):
-    """An intention to postpone by some hours."""
+    """The form that postpones an intention by some hours."""
 
     hours: Annotated[int, Field(ge=1, le=24 * 365)]
 

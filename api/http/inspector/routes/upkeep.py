@@ -1,4 +1,4 @@
-"""What the service decided by itself, with undo, and the upkeep jobs, as dry runs and for real."""
+"""Pages of what the service decided by itself, with undo, and of the upkeep jobs, as dry runs and for real."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class DecisionsAddress(InNamespace):
 
 
 class JobForm(Model):
-    """The options of a job as its form has them; one that is left out has its default."""
+    """The form with the options of a job. An option that is left out has its default."""
 
     namespace: str
     job: UpkeepJob

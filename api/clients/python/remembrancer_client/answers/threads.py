@@ -175,7 +175,7 @@ class ContextAnswer(Answer, frozen=True):
 
 
 class FileMention(Answer, frozen=True):
-    """Newest mention of a file or an image. turn: its index in the thread `thread_id`."""
+    """Newest mention of a file or an image. turn: index of the turn that mentions it, in the thread `thread_id`."""
 
     path: str
     thread_id: str

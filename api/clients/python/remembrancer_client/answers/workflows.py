@@ -182,7 +182,7 @@ class ResourcesAnswer(Answer, frozen=True):
 
 
 class ResourceAnswer(Answer, frozen=True):
-    """The latest value of a resource in a chain, and the workflow and event version that set it."""
+    """The latest value of a resource in a chain of workflows, and the workflow and event version that set it."""
 
     id: str
     value: Any
