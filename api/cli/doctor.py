@@ -68,8 +68,7 @@ class Diagnosis:
 async def diagnose(settings: Settings) -> Diagnosis:
     """Check this installation, then the AI clients (such as Claude Code) that are set up to use it.
 
-    The checks of the installation: Python, disk, keys file, port, models, stores, and a memory that is written and
-    found.
+    The checks: Python, disk, keys file, port, models, stores, and whether a memory is written and found.
     """
     diagnosis = Diagnosis()
     await _diagnose_installation(settings, diagnosis)

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its HTML page. Litestar builds it; this adds pydantic's schemas and the query parameters."""
+"""The OpenAPI document and its HTML page. Litestar builds the document; this adds schemas and query parameters."""
 
 from __future__ import annotations
 

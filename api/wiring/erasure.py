@@ -35,7 +35,7 @@ class ErasableMemories(Erasable):
 
 
 class ErasableItems(Erasable):
-    """Erases the keyed items of a namespace with it; erasing a single memory does not touch them."""
+    """Erases the keyed items of a namespace. Erasing a single memory does not touch them."""
 
     def __init__(self, items: ItemStore) -> None:
         self._items = items

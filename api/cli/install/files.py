@@ -81,7 +81,7 @@ class FileChange:
 
 
 class SettingsFiles:
-    """Plans and makes changes of settings files. state: folder of the records."""
+    """Plans and makes changes of settings files. state: folder with a record of each change."""
 
     def __init__(self, state: Path) -> None:
         self._state = state

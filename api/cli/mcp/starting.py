@@ -1,4 +1,4 @@
-"""Starts this machine's service for clients that need it: once, however many ask, and so that it outlives them."""
+"""Starts this machine's service for clients that need it: only once, however many ask. It outlives them."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """A context within its limit. ids: of its memories, and of those left out because another's text has theirs."""
+    """A context within its limit. ids: ids of its memories, and of memories whose text is part of another's."""
 
     answer: RetrieveAnswer
     ids: list[str]

@@ -159,7 +159,7 @@ class HtmlPage:
         return self.request.headers.get("hx-request") == "true"
 
     async def show(self, template: str, *, namespace: str | None = None, **context: Any) -> Response[str]:
-        """The page of `template` with the frame around it. namespace: the one that the page is about."""
+        """The page of `template` with the frame around it. namespace: the namespace that the page is about."""
         names = await self.names.of(self.request.auth.tenant)
         return self.part(template, namespaces=names, namespace=namespace, **context)
 

@@ -142,7 +142,7 @@ class TodoCompleted(InSession):
 class MessageResult(Answer):
     """The outcome of storing one message of a session.
 
-    index: of the message. ids, types: of the memories that it is stored in. reason: why it was rejected, merged or
+    index: the message's index. ids, types: those of the memories that store it. reason: why it was rejected, merged or
     changed, or failed. redactions: secrets removed, by kind.
     """
 

@@ -119,7 +119,7 @@ class ReceiptAnswer(Receipt):
 async def get_receipt(
     request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
-    """The receipt's exact text, from which its hash was made; with its contents if the query asks for them."""
+    """The receipt as the exact JSON text that was stored; with its contents if the query asks for them."""
     receipts = await receipts_with(services, request.auth, receipt_id)
     text = await receipts.text(request.auth.tenant, receipt_id)
     if params.contents:

@@ -267,7 +267,7 @@ class WriteAnswer(ItemResult):
 
 
 class BatchItem(ItemResult):
-    """The outcome of writing one item of a batch. index: of the item."""
+    """The outcome of writing one item of a batch. index: the item's index in the batch."""
 
     index: int
 

@@ -96,7 +96,7 @@ class PageQuery(AgentQuery):
 class ThreadsQuery(InNamespace):
     """Which threads to list: those with all the given values. key_prefix: the beginning of their keys.
 
-    agent_id: of the agent that opened them. parent_id: of the thread that they continue.
+    agent_id: id of the agent that opened them. parent_id: id of the thread that they continue.
     """
 
     key_prefix: Annotated[str, Field(max_length=256)] = ""
@@ -109,7 +109,7 @@ class ThreadsQuery(InNamespace):
 
 
 class TurnsQuery(AgentQuery):
-    """Which turns to list. include_flushed: also those that have left the thread. after: those after this index."""
+    """Which turns to list. include_flushed: also turns that have left the thread. after: turns after this index."""
 
     include_flushed: QueryFlag = False
     after: Annotated[QueryWhole, Field(ge=-1, le=2**53)] = -1
@@ -184,7 +184,7 @@ class PageAnswer(Answer):
 
 
 class ListedTurn(Answer):
-    """A turn of a thread. flushed: whether it has left the thread. memory_id: of the memory that stores it, if any."""
+    """A turn of a thread. flushed: whether it has left the thread. memory_id: id of the memory that stores it."""
 
     index: int
     role: str
@@ -292,7 +292,7 @@ class FlushAnswer(Answer):
 
 
 class ThreadCleared(Answer):
-    """How many turns were removed. backup_id: of their backup, if one was asked for."""
+    """How many turns were removed. backup_id: id of their backup, if one was asked for."""
 
     cleared: int
     backup_id: OmittedIfNone[str] = None

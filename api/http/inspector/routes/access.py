@@ -1,4 +1,4 @@
-"""Logging in to the inspector with a key, and out."""
+"""The login page of the inspector, which asks for a key, and the logout."""
 
 from __future__ import annotations
 

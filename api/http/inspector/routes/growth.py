@@ -50,7 +50,7 @@ class Column:
 class AgeRow:
     """The memories of one type by age. counts: how many in each range of ages, the youngest first.
 
-    bar: the same numbers as a bar. tokens: of all memories of the type.
+    bar: the same numbers as a bar. tokens: tokens of all memories of the type.
     """
 
     type: MemoryType

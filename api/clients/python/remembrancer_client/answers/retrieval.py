@@ -259,7 +259,7 @@ class ReplayAnswer(Answer, frozen=True):
 
 
 class ReceiptChange(Answer, frozen=True):
-    """A difference between a receipt and its replay. id: of the memory. what: field that differs. why: the reason."""
+    """A difference between a receipt and its replay. id: the memory's id. what: field that differs. why: the reason."""
 
     id: str
     what: str

@@ -40,7 +40,7 @@ class SessionStopAnswer(Answer, frozen=True):
 class MessageResult(Answer, frozen=True):
     """The outcome of storing one message of a session.
 
-    index: of the message. ids, types: of the memories that it is stored in. reason: why it was rejected, merged or
+    index: the message's index. ids, types: those of the memories that store it. reason: why it was rejected, merged or
     changed, or failed. redactions: secrets removed, by kind.
     """
 
@@ -124,7 +124,7 @@ class BackupAnswer(Answer, frozen=True):
 
 
 class Turn(Answer, frozen=True):
-    """A turn of a thread. index: its number, never reused; -1 before it is appended. tokens: of its content."""
+    """A turn of a thread. index: its number, never reused; -1 before it is appended. tokens: size of its content."""
 
     role: str
     content: str
@@ -157,7 +157,7 @@ class ThreadChainAnswer(Answer, frozen=True):
 
 
 class ThreadCleared(Answer, frozen=True):
-    """How many turns were removed. backup_id: of their backup, if one was asked for."""
+    """How many turns were removed. backup_id: id of their backup, if one was asked for."""
 
     cleared: int
     backup_id: str | None = None
@@ -262,7 +262,7 @@ class TurnsAnswer(Answer, frozen=True):
 
 
 class ListedTurn(Answer, frozen=True):
-    """A turn of a thread. flushed: whether it has left the thread. memory_id: of the memory that stores it, if any."""
+    """A turn of a thread. flushed: whether it has left the thread. memory_id: id of the memory that stores it."""
 
     index: int
     role: str
