@@ -11,7 +11,7 @@ WIDTH = 1_000.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a bar. name: its colour's name in the style sheet. value: its size, at least 0. label: text for people."""
+    """A part of a bar. name: its colour in the style sheet. value: its size, at least 0. label: text for people."""
 
     name: str
     value: float

@@ -44,8 +44,8 @@ class Admin(Group[ConnectionT_co]):
     ) -> Description[UploadAnswer]:
         """Import exported memories with their times, in parts of 1,000 lines. Returns the counts.
 
-        lines: the lines of a stored export, or `export`'s. Memories that are stored already are not stored twice, so an import
-        that failed may be started again.
+        lines: the lines of a stored export, or `export`'s. Memories that are stored already are not stored twice, so an
+        import that failed may be started again.
         """
         query = self._query(options)
 
