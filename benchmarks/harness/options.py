@@ -22,7 +22,7 @@ def flag(
 ) -> Mapping[str, Any]:
     """Metadata for a dataclass field that becomes an option.
 
-    text: its help. kind: converts a word; None: type of the default. least: smallest number. choices: allowed words.
+    text: its help. kind: converts a word; None: to the default's type. least: smallest number. choices: allowed words.
     """
     return {"text": text, "kind": kind, "least": least, "choices": choices}
 

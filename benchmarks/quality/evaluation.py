@@ -35,7 +35,7 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How to evaluate: the retriever, a token counter, a profile of weights, and the budgets of contexts."""
+    """How to evaluate: the retriever, a function that counts tokens, the ranking profile, and budgets of contexts."""
 
     retriever: Retriever
     recount: Callable[[str], int]
@@ -47,8 +47,8 @@ class Evaluation:
 class ContextScore:
     """What one retrieved context contains and costs.
 
-    recall: share of the evidence that it shows. tokens: its size, counted again. allowed: budget plus working memory.
-    stated: its size according to the answer. utilization: used share of the budget, likewise. left_out: hits not in it.
+    recall: share of the evidence in it. tokens: its size, counted again. allowed: budget plus working memory. stated:
+    its size by the answer. utilization: used share of the budget, also by the answer. left_out: hits not in it.
     """
 
     recall: float
@@ -71,7 +71,7 @@ class ContextScore:
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """Scores of a question if certain memory types are searched: ranking metrics by name, and contexts by budget."""
+    """Scores of a question for one choice of memory types: ranking metrics by name, and contexts by token budget."""
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -206,7 +206,7 @@ def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str
 def score_context(
     answer: RetrieveAnswer, evidence: Collection[str], budget: int, recount: Callable[[str], int]
 ) -> ContextScore:
-    """The score of the context in `answer`. recount: counts tokens. Raises TypeError if it is not one text."""
+    """The score of the context in `answer`. recount: counts tokens. Raises TypeError unless the context is a text."""
     if not isinstance(answer.context, str):
         raise TypeError("only a context that is one text can be recounted as a whole")
     shown = [item.id for item in answer.items]

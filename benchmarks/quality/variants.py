@@ -1,7 +1,7 @@
 """Ranks the questions of a set in other ways (variants), and compares pairs of them with paired tests.
 
-`--against` compares two profiles, `--ablate` leaves out each signal and search leg in turn, and `--pooled` compares one
-store for all conversations with a store for each. Only the set's memory types are searched.
+`--against` compares two profiles, `--ablate` leaves out each ranking signal, keyword search and token vectors in turn,
+and `--pooled` compares one store for all conversations with a store for each. Only the set's memory types are searched.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """What to compare `profile` with: another profile, itself without each part, or with a store per conversation."""
+    """What to compare `profile` with: another profile, itself with one part left out, or a store per conversation."""
 
     profile: str | None = None
     against: str | None = None
@@ -46,7 +46,7 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The paired tests of one comparison on one set, by category, the whole set first."""
+    """The paired tests of one comparison on one set, by category; the first is of the whole set."""
 
     set_name: str
     kind: str

@@ -2,9 +2,9 @@
 
 The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
 the bare engine, this process and the service, so that all see the same machine. Each side embeds a question once;
-"query cached" repeats the question. The hook prompt-submit sends it with a list of to-dos, the hook UserPromptSubmit in
-sessions. What late interaction adds is measured in pairs, in alternating order. A receipt slows the call after it, so
-calls with and without receipts are made ten at a time.
+"query cached" repeats the question. The question is also sent to two hooks of the service: prompt-submit, with a list
+of to-dos, and UserPromptSubmit, in sessions. What late interaction adds is measured in pairs, in alternating order. A
+receipt slows the call after it, so calls with and without receipts are made ten at a time.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class LatencyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is timed on one store, and the samples. plain: a retriever without late interaction."""
+    """The parts that are timed on one store, and the samples. plain: a retriever without late interaction."""
 
     opened: Opened
     plain: Retriever

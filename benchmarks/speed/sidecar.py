@@ -1,4 +1,4 @@
-"""`sidecar`: the time that each part beside the embedded engine saves, measured by switching it off.
+"""`sidecar`: the time saved by each index or cache beside the embedded engine, measured by switching it off.
 
 Runs the engine in this process on a filled store: no encoder, no socket, no ranking. A request asks for the candidates
 of one namespace in all types, with late interaction; then for the passages of 150 of them. Query vectors are random.
@@ -143,7 +143,7 @@ class Measured:
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
 
     async def candidates(self, *, cold: bool = False) -> float:
-        """Time the search for candidates. cold: forget columns before each request, so that it reads every payload."""
+        """Time the search for candidates. cold: without cached columns, so that each request reads every payload."""
 
         async def find(request: FindCandidates) -> None:
             if cold:
@@ -167,7 +167,7 @@ class Measured:
 
 
 def without_keyword_search(kind: Collection, path: Path) -> Shard:
-    """The shard in `path`, opened so that the engine runs every keyword search instead of the sidecar."""
+    """The shard in `path`, opened so that every keyword search is run by the engine, not by the index beside it."""
     shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
     namespaces = NamespaceCache(lambda _where, limit: np.arange(limit), shard.reader.count, small=0)
     return replace(shard, reader=replace(shard.reader, namespaces=namespaces))

@@ -1,6 +1,6 @@
-"""Trains one model on the encoder's token states to judge several things at once. Needs torch.
+"""Trains one model on the encoder's token states for several judgements of a text. Needs torch.
 
-A training text may have a share for each of the first `kinds` classes, and a yes or no for some of the others.
+The first `kinds` classes exclude each other, and a text may have a share for each. Every other one is yes or no.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ POSITIVE_WEIGHT = 2.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What to learn from a text. kinds: a share for each kind, or zeros. answers: yes or no by index of a class."""
+    """What to learn from a text. kinds: share of each kind, zeros if unknown. answers: yes or no, by class index."""
 
     states: TokenStates
     english: float

@@ -58,7 +58,7 @@ def letter_pairs(paths: Iterable[Path]) -> BigramTable:
 
 
 def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
-    """The candidates in `texts` that no rule of UNLEARNT finds, and whether each is in a marked secret."""
+    """The candidates in `texts`, less those found by rules in UNLEARNT, and whether each is in a marked secret."""
     rows = []
     for text, marks in texts:
         ruled = secrets_in(text, UNLEARNT)

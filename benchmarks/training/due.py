@@ -30,7 +30,7 @@ _REGULARISATION = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text. mentions: features of each time in it. right: whether that is the due time. due: whether it has one."""
+    """A labelled text. mentions: features of each time in it. right: whether it is the due one. due: whether any is."""
 
     mentions: Sequence[Mapping[str, float]]
     right: Sequence[bool]
@@ -39,7 +39,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """exact: share of due times found exactly. none: share of texts without a due time for which none is found."""
+    """How well due times are found. exact: share found exactly. none: share right of the texts without a due time."""
 
     exact: float
     none: float

@@ -1,9 +1,9 @@
-"""Trains the models behind the relevance floor, and prints how they do on projects that they did not see.
+"""Trains the models that tell which memories answer a question, and prints how they do on projects not seen.
 
     python -m benchmarks.training.evidence --data ../shared/data/behaviour [--save]
 
 Questions with and without an answer: tests/data/training/questions.jsonl, and projects/*.json of `--data`. Each
-answered question is used again without its evidence, as one without an answer, and every question with few memories.
+answered question is used a second time without the memories that answer it, and every question with few memories.
 --save trains on all and writes answerable.npz and helps.npz beside the module that reads them. Needs scikit-learn.
 """
 
@@ -69,7 +69,7 @@ _DATES = ("in May 2025", "on 16 August, 2025", "as of November 2025", "during th
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question: its text, time and the memories that answer it. weight: in training."""
+    """A question, its time and the memories that answer it. weight: how much it counts in training."""
 
     text: str
     at: datetime
@@ -79,7 +79,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Memories of one namespace, by session, and questions about them. group: shared by worlds of the same texts."""
+    """The memories of one namespace, by name, and questions about them. group: shared by worlds of the same texts."""
 
     group: str
     namespace: str
@@ -89,7 +89,7 @@ class World:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """What the models see of one question. helps: which hits answer it. real: whether no memories were taken away."""
+    """What the models see of one question. helps: whether each hit answers it. real: whether no memory was removed."""
 
     group: str
     question: NDArray[np.float32]
@@ -124,7 +124,7 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """Each world in the file `path`, three times: in a namespace of its own, in TOGETHER, and in FACTS as facts."""
+    """The worlds of a file, each in three ways: in a namespace of its own, among all others, and so again as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
@@ -179,7 +179,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
 async def _of(
     opened: Opened, world: World, asked: Asked, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> AsyncIterator[Example]:
-    """The examples of one question: as it is, without its evidence, and with few other memories."""
+    """The examples of a question: with all memories, without evidence, with few others, and with these and evidence."""
     found: list[Candidates] = []
 
     def keep(candidates: Candidates) -> Candidates:
@@ -225,7 +225,7 @@ def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Both models. answerable: whether anything answers a question. helps: whether a hit does if anything does."""
+    """Two models. answerable: whether anything answers a question. helps: whether a hit does, if anything does."""
 
     answerable: LinearModel
     helps: LinearModel

@@ -216,7 +216,7 @@ def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterat
 
 
 def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Lines of the table, by author: messages kept and noise dropped at each bound; right types of kept messages."""
+    """Lines of the table by author: share of messages kept and of noise dropped at each limit; share of right types."""
     worths: dict[str, list[tuple[bool, float]]] = {}
     right: dict[str, list[bool]] = {}
     for author, _, messages in conversations(data):

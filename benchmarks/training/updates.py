@@ -48,7 +48,7 @@ REPLACES, CONTESTS = 0.5, 0.36
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two statements. case: the case of `newer`. related: whether `newer` changes `older`; None if that is open."""
+    """Two statements. case: the example that `newer` is of. related: whether `newer` changes `older`; None if open."""
 
     older: str
     newer: str
@@ -69,7 +69,7 @@ def authored() -> Iterator[Pair]:
 
 
 def labelled(path: Path) -> Iterator[Pair]:
-    """The pairs of statements in each case of an evaluation file, older first."""
+    """The pairs of an older and a newer statement in each case of an evaluation file."""
     for line in path.read_text("utf-8").splitlines():
         case = json.loads(line)
         told = sorted(range(len(case["statements"])), key=lambda at: (case["statements"][at]["at"], at))
@@ -80,7 +80,7 @@ def labelled(path: Path) -> Iterator[Pair]:
 
 
 def _related(case: dict[str, Any], old: int, new: int) -> bool | None:
-    """Whether `new` changes what `old` says; None if a value comes back, or if `new` is a later change of a change."""
+    """Whether `new` changes what `old` says. None if open: an old value returns, or `new` changes a change of `old`."""
     replaced = {int(key): value for key, value in case["replaced"].items()}
     if replaced.get(old) == new:
         return True
@@ -169,7 +169,7 @@ def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
 
 
 def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
-    """`Words.telling` of each newer text, learnt from other cases."""
+    """`Words.telling` of each newer text, by weights learnt from other cases (cross-validation)."""
     case_of = {pair.newer: pair.case for pair in pairs}
     texts = tells(pairs)
     found: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Trains the model of what a query asks for (tasks, how-to, other), and prints how it does on voices it did not see.
+"""Trains the model of what a query asks for (tasks, how-to, other), and prints how it does on authors not seen.
 
     python -m benchmarks.training.wishes [--save]
 
@@ -35,7 +35,7 @@ async def _vectors(queries: list[str]) -> list[np.ndarray]:
 
 
 def main() -> None:
-    """Print precision and recall by class on unseen voices, and the accuracy on seen texts; write with --save."""
+    """Print precision and recall by class on unseen authors, and the accuracy on seen texts; write with --save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true")
     rows = [json.loads(line) for line in (ROOT / "tests/data/training/wishes.jsonl").open(encoding="utf-8")]

@@ -1,7 +1,7 @@
-"""Writes what clients such as Claude Code report while a session runs, in the same way as a session sent at its end.
+"""Stores the turns that clients such as Claude Code report while a session runs as memories.
 
-The turns wait in a queue of the live store, so acknowledged turns survive a crash of the service. Writing a batch twice
-is harmless: the id of a memory is derived from what was said, by whom and when.
+Until they are stored, the turns wait in a queue of the live store, so none is lost if the service crashes. Writing a
+batch twice is harmless: the id of a memory is derived from what was said, by whom and when.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ SUMMARY_ROLE = "summary"
 
 
 class CapturedTurnWriter(EvictedTurnWriter):
-    """Writes queued turns of clients' sessions as memories: filtered, reviewed and redacted as captured messages are.
+    """Writes queued turns of clients' sessions as memories, after filtering, review and redaction.
 
-    The thread id of a batch is the id of its session. Memories that the session was shown are not stored again, and the
-    memories made of its own turns count as shown to it.
+    The thread id of a batch is the id of its session. Memories that the session was shown are not stored again when it
+    repeats them. The memories made of its own turns count as shown to it.
     """
 
     name: ClassVar[str] = "captured turns"
@@ -52,7 +52,7 @@ class CapturedTurnWriter(EvictedTurnWriter):
         self._guard = guard
 
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Write the turns of `batch` as memories; return their ids. Turns that are not worth keeping become none.
+        """Write the turns of `batch` as memories; return their ids. A turn that is not worth keeping is not stored.
 
         Raises Unavailable or Overloaded, or RemembrancerError if a message could not be stored.
         """

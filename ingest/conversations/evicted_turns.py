@@ -1,8 +1,8 @@
-"""Persists evicted turns as episodic memories; retries with backoff.
+"""Stores turns that were removed from their threads (evicted) as episodic memories; failed writes are retried.
 
 A batch that is rejected waits behind the other batches. After `TRIES` rejections it is set aside, so that it neither
-blocks them nor is lost. It is retried after a pause that doubles each time, and whenever the service starts, because
-the redaction rules may have changed.
+blocks the others nor is lost. It is retried after a pause that doubles each time, and whenever the service starts,
+because the redaction rules may have changed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EvictedTurnCounts:
-    """Batches stored (kept), left queued (postponed), set aside, queued again (recalled). Names are metric labels."""
+    """How many batches were stored (kept), left queued (postponed), set aside, or queued again (recalled)."""
 
     kept: int = 0
     postponed: int = 0
@@ -48,10 +48,10 @@ class EvictedTurnCounts:
 
 
 class EvictedTurnWriter:
-    """Writes evicted turns as memories, in the background of the appends that evict them.
+    """Writes turns that were removed from threads as memories, in the background of the appends that remove them.
 
-    In one process, one `persist` runs at a time for each namespace. Several processes may run it at once: memory ids
-    follow from the turns, so a batch that is written twice is one memory.
+    In one process, one `persist` runs at a time for each namespace. Several processes may run it at once: a memory's id
+    is derived from its turns, so a batch that is written twice makes one memory.
     """
 
     name: ClassVar[str] = "evicted turns"
@@ -71,11 +71,11 @@ class EvictedTurnWriter:
 
     @property
     def waiting(self) -> int:
-        """Number of batches that wait to be written, as this process last saw the namespaces that it writes."""
+        """Number of batches that were waiting to be written when this process last looked."""
         return sum(self._waiting.values())
 
     def persist_soon(self, scope: Scope) -> None:
-        """Have the waiting batches of `scope` written in the background: no append waits for an encoder."""
+        """Start writing the waiting batches of `scope` in the background, so that the caller waits for no encoder."""
         self._due.add(Scope(scope.tenant, scope.namespace))
         if self._persisting is None or self._persisting.done():
             self._persisting = asyncio.create_task(self._persist_due())
@@ -95,7 +95,7 @@ class EvictedTurnWriter:
             await self.persist(self._due.pop())
 
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
-        """Write each waiting batch of `scope` once; return memory ids by thread id. Failed batches stay queued."""
+        """Try to write each waiting batch of `scope` once; return memory ids by thread id. Failures stay queued."""
         memory_ids: dict[str, list[str]] = {}
         async with self._locks.of(scope):
             try:
@@ -125,7 +125,7 @@ class EvictedTurnWriter:
         return sum([len(ids) for scope in scopes for ids in (await self.persist(scope)).values()])
 
     async def turns(self, scope: Scope, thread_id: str) -> list[LeftTurn]:
-        """The turns that left the thread, in order: waiting, set aside or stored as memories.
+        """The turns that were removed from the thread, in order, whether or not they are stored as memories yet.
 
         Read the thread itself before calling this, or a turn may be missed: turns move from the thread to the queue,
         and then to memories.
@@ -139,7 +139,10 @@ class EvictedTurnWriter:
         return [left[index] for index in sorted(left)]
 
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Write and unqueue `batch`; return its memory ids, none if rejected. Raises Unavailable and Overloaded."""
+        """Write `batch` and take it off the queue; return its memory ids, none if it was rejected.
+
+        Raises Unavailable and Overloaded.
+        """
         try:
             memory_ids = await self.write(scope, batch)
         except (Unavailable, Overloaded):

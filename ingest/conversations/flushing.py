@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class FlushRequest(Model):
-    """How to flush. strategy: replaces the policy's. dry_run: change nothing. force: flush even below the threshold."""
+    """How to flush a thread. strategy: replaces the policy's. dry_run: only report. force: even below the threshold."""
 
     strategy: FlushStrategy | None = None
     dry_run: Flag = False
@@ -40,7 +40,7 @@ class FlushRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What a flush did. flushed: number of turns removed. tokens_*: of the thread. memory_ids: made of the turns."""
+    """What a flush did to a thread. flushed: number of turns removed. memory_ids: of the memories made of them."""
 
     flushed: int
     tokens_before: int
@@ -67,7 +67,7 @@ class ThreadCounts:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlan:
-    """Selects the turns of one thread to flush, and limits the summary; pure. force: flush below the threshold too."""
+    """Selects the turns to flush from a thread, and limits their summary. force: flush even below the threshold."""
 
     settings: Flush
     limits: ThreadLimits
@@ -79,7 +79,7 @@ class FlushPlan:
         return self.settings.strategy is FlushStrategy.HYBRID_SUMMARY
 
     def select(self, content: ThreadContent) -> list[Turn]:
-        """The turns to flush, oldest first; none below the threshold."""
+        """The turns to flush, oldest first; unless `force` is set, none while the thread is below the threshold."""
         thread = content.thread
         due = flush_due(thread.tokens, thread.turns, self.limits, self.settings.threshold)
         if not self.force and not due:
@@ -94,7 +94,8 @@ class FlushPlan:
     def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
         """Token limit of the summary.
 
-        The least of the policy's limit, half the tokens that it replaces, and a quarter of the thread's target size.
+        The smallest of the policy's limit, half the tokens that the summary replaces, and a quarter of the thread's
+        target size.
         """
         replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
         limit = min(self.settings.summary_tokens, replaced // 2)
@@ -105,7 +106,7 @@ class FlushPlan:
 
 @dataclass(frozen=True, slots=True)
 class Flusher:
-    """Removes turns from threads by the flush settings of each thread's policy."""
+    """Removes old turns from threads, as the flush settings of each thread's policy say."""
 
     store: ThreadStore
     policies: PolicyLookup
@@ -124,7 +125,8 @@ class Flusher:
     async def try_flush(self, scope: Scope, thread_id: str) -> int:
         """Flush the thread if it is above the threshold; return the number of turns removed.
 
-        0 if another caller is flushing the thread, or if the flush fails: the turn that caused it is already stored.
+        Returns 0 if another caller is flushing the thread. Errors are logged, not raised, and also give 0: the append
+        that called this has succeeded.
         """
         try:
             return (await self._flush_locked(scope, thread_id, FlushRequest(), wait_s=0.0)).flushed

@@ -33,7 +33,7 @@ ScreenedTurns: TypeAlias = RedactedValue[list[Turn]]
 
 @dataclass(frozen=True, slots=True)
 class TurnScreen:
-    """Makes turns to store from the turns that callers send, by the rules of the tenant and of the thread's policy.
+    """Redacts callers' turns and counts their tokens, by the rules of the tenant and of the thread's policy.
 
     tokenizer: counts the tokens if the policy names no model.
     """

@@ -38,9 +38,10 @@ _DEFAULT = ThreadPolicy(
 
 @dataclass(frozen=True, slots=True)
 class PolicyLookup:
-    """Answers questions about policies. policies: from the policy file. models: registry. tokenizers: by name.
+    """Looks up the policies of threads, and the limits, tokenizers and permissions that follow from them.
 
-    ttl_s: seconds that a thread lives without use where its policy does not say.
+    policies: from the policy file. models: the registry of language models. tokenizers: by name. ttl_s: seconds without
+    use after which a thread expires, where its policy does not say.
     """
 
     models: Models
@@ -63,7 +64,7 @@ class PolicyLookup:
         return self.policies.threads.get(resource or "", _DEFAULT)
 
     def name(self, resource: str | None) -> str | None:
-        """The name of the policy for `resource`, which is the resource's name; None for the default policy."""
+        """`resource` if the policy file has a policy of that name; None if the default policy applies to it."""
         return resource if resource in self.policies.threads else None
 
     def limits(self, policy: ThreadPolicy) -> ThreadLimits:
@@ -98,7 +99,10 @@ class PolicyLookup:
         ]
 
     def references(self, agent_id: str) -> tuple[ResourceReference, ...]:
-        """The resources that the policy file lets `agent_id` use. Raises InvalidRequest for an unknown agent."""
+        """The resources that the policy file lets `agent_id` use, each with its mode of access.
+
+        Raises InvalidRequest for an unknown agent.
+        """
         agents = self.policies.agents
         if agent_id not in agents:
             known = ", ".join(sorted(agents))
@@ -110,10 +114,10 @@ class PolicyLookup:
     def access(self, scope: Scope, resource: str | None, key: str | None) -> AccessMode | None:
         """How the agent of `scope` may use a thread of `resource` and `key`; None if not at all.
 
-        Of the resources, an agent in the policy file may use only those that it refers to, in the mode given there.
-        Other agents may not use a resource that some agent refers to. A scope that is bound to agents may use nothing
-        but what its agent refers to; where the keys of a resource contain the agent's id, only the threads of its own
-        agent. A scope without an agent may use everything, unless it is bound.
+        An agent in the policy file may use only the resources listed for it there, in the mode given there. Other
+        agents may not use a resource that is listed for any agent. If the scope is bound to agents, its agent may use
+        only what is listed for it; if the keys of a resource contain the agent's id, it may use only the threads with
+        its own id. A scope without an agent may use everything, unless it is bound.
         """
         agents, agent_id, bound = self.policies.agents, scope.agent_id, bool(scope.agents)
         if agent_id is None:
@@ -129,7 +133,7 @@ class PolicyLookup:
         return reference.mode if theirs else None
 
     def check_access(self, scope: Scope, resource: str | None, key: str | None, *, write: bool) -> None:
-        """Raise AccessDenied or ReadOnly if the agent of `scope` may not use such a thread, or may not write to it."""
+        """Raise AccessDenied if `access` is None for this thread, or ReadOnly if it does not allow a wanted `write`."""
         mode = self.access(scope, resource, key)
         if mode is None:
             which = "a thread of no resource" if resource is None else f"this thread of {resource!r}"

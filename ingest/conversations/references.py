@@ -1,6 +1,6 @@
-"""Finds the existing threads of an agent, by the references that the policy file gives it.
+"""Finds the existing threads that the policy file lists for an agent.
 
-Nothing is created and nothing counts as used. `Threads.open_for_agent` creates what is missing.
+Nothing is created, and no thread counts as used. `Threads.open_for_agent` creates what is missing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from memtypes.ports.threads import ThreadQuery
 
 @dataclass(frozen=True, slots=True)
 class AgentThread:
-    """A thread that an agent refers to. key: None if the reference has no key."""
+    """A thread that the policy file lets an agent use. key: the key by which it is found; None without one."""
 
     resource: str
     mode: AccessMode
@@ -25,10 +25,10 @@ class AgentThread:
 
 
 async def threads_of_agent(threads: Threads, scope: Scope, variables: JsonObject) -> list[AgentThread]:
-    """The existing threads of the scope's agent, in the order of its references; none if the file has no agents.
+    """The existing threads of the scope's agent, in the order of the policy file; none if the file has no agents.
 
-    A reference without a key stands for the most recently used thread that the agent opened for that resource. Raises
-    InvalidRequest for an agent that the file does not have, and for a key that does not resolve with `variables`.
+    For a resource without a key, this is the thread of the resource that the agent opened and used last. Raises
+    InvalidRequest for an agent that the file does not have, and if `variables` lack a value that a key needs.
     """
     agent_id = scope.agent_id
     if agent_id is None or not threads.policies.policies.agents:

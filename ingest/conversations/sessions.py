@@ -1,8 +1,8 @@
-"""Writes the messages of a session. Each gets its own status; sending the session again stores only what is missing.
+"""Writes the messages of a session as memories; sending a session again stores only what is missing.
 
-Unless it is noise, a message becomes one memory, of the type that it reads like. A sentence in it that is of another
-type becomes a memory of its own. The source of a memory is the message's position in the session, so a repeated session
-adds nothing.
+Each message gets its own status. Unless it is noise, it becomes one memory, of the type that it reads like. A sentence
+of another type in it becomes a memory of its own. The source of a memory is the message's position in the session, so a
+repeated session adds nothing.
 """
 
 from __future__ import annotations
@@ -95,10 +95,10 @@ class SessionWriter:
         review: ReviewMode,
         before: SaidBefore = NOTHING_BEFORE,
     ) -> list[MessageOutcome]:
-        """An outcome for each message, in order. Text that the service itself recalled is not stored again.
+        """Write messages; return an outcome for each, in order. Text that this service recalled is not stored again.
 
-        scope: names the session. before: what it said earlier, if these messages are not its first. Raises Unavailable
-        if the store is away before anything is written.
+        scope: names the session. before: the session's earlier messages, if these are not its first. Raises Unavailable
+        if the store is unreachable before anything is written.
         """
         contents = [message.content for message in messages]
         refused = await offload(contents, lambda: [_refusal(content) for content in contents])
@@ -144,7 +144,7 @@ def _refusal(content: str) -> MessageOutcome | None:
 class _Session:
     """Turns the messages of one session into submissions; the messages of one day are judged as one conversation.
 
-    messages: role and text of each message. typical: median number of characters of the messages that have text. first:
+    messages: role and text of each message. typical: median length in characters of the messages that have text. first:
     position in the session of the first of `messages`.
     """
 
@@ -157,7 +157,7 @@ class _Session:
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
 
     def hear(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
-        """Add earlier messages, which are not written, to the conversations of their days."""
+        """Add earlier messages to the conversations of their days, as context for later ones; they are not written."""
         for message, embedding in zip(messages, embeddings, strict=True):
             self.conversations[self._day(message.timestamp)].add(message.role, message.content, embedding)
 
@@ -168,7 +168,10 @@ class _Session:
             return self.now.date()
 
     def prepare(self, index: int, message: SessionMessage, rest: str) -> list[Submission] | MessageOutcome:
-        """Submissions for a message; its outcome if there is nothing to write. rest: its text that was not recalled."""
+        """The submissions that store a message; if there is nothing to write, the message's outcome instead.
+
+        rest: the message's text without passages that this service had recalled.
+        """
         if not rest.strip():
             return MessageOutcome(WriteStatus.REJECTED, ALL_RECALLED)
         try:
@@ -182,7 +185,7 @@ class _Session:
         return submissions
 
     def _submissions(self, index: int, message: SessionMessage, rest: str) -> Iterator[Submission]:
-        """A submission for the message (in pieces if too long for one memory), and for its parts if it is reviewed."""
+        """Submissions of the message (several if too long for one memory) and, if it is reviewed, of its sentences."""
         fields = {
             "session_id": self.id,
             "created_at": _as_utc(message.timestamp),
@@ -226,7 +229,7 @@ def _pieces(content: str) -> Iterator[str]:
 
 
 def _parts(content: str) -> list[str]:
-    """The sentences of `content` if several, and the reasons given in its questions; [] if there are too many."""
+    """The sentences of `content` if several, then reasons given in its questions; [] above MAX_PARTS sentences."""
     sentences = [sentence for sentence in sentences_in(content) if len(sentence) >= MIN_PART]
     if len(sentences) > MAX_PARTS:
         return []
@@ -235,7 +238,10 @@ def _parts(content: str) -> list[str]:
 
 
 def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
-    """A message's outcome. outcomes: of the whole message, then of its parts. cut: whether recalled text was cut."""
+    """The outcome of a message, from those of the whole message and then of its parts.
+
+    cut: whether recalled text was cut from the message.
+    """
     whole, *rest = outcomes
     parts = [outcome for outcome in rest if outcome.reason != NO_PART]
     status = min((outcome.status for outcome in (whole, *parts)), key=_ORDER.index)

@@ -113,7 +113,7 @@ class Threads:
         return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
-        """The thread with the request's resource and key, created if there is none. Without a key, a new thread."""
+        """Open the thread with the request's resource and key. Creates it if there is none, or if there is no key."""
         policy = self.policies.requested(request.resource)
         key = thread_key(request.key or policy.key, request)
         scope = replace(scope, agent_id=scope.agent_id or request.agent_id)
@@ -145,7 +145,7 @@ class Threads:
         return OpenedThread(thread, created, redactions=context.counts if created else {})
 
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
-        """Open a thread for each resource of the agent. All keys are rendered before the first thread is created.
+        """Open a thread for each resource of the agent; none is created if a key cannot be resolved.
 
         A key in the request replaces the resources' keys. Threads that the agent may only read get neither the initial
         context nor the workflow.
@@ -164,9 +164,10 @@ class Threads:
     async def append(
         self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None, request: RequestKey | None = None
     ) -> TurnResult:
-        """Append a turn within the limits, and flush at the threshold; evicted turns are stored in the background.
+        """Append a turn, and flush the thread if it is above the threshold; return the turn and what was removed.
 
-        request: see `ThreadStore.append`.
+        Turns that are evicted to keep the limits are stored as memories in the background. expected, request: see
+        `AppendTurn`.
         """
         resource = await self._resource(scope, thread_id)
         policy = self.policies.of(resource)
@@ -212,7 +213,10 @@ class Threads:
         return await self._chain(scope, thread, thread.ancestors, partial(self.store.get, scope))
 
     async def tails(self, scope: Scope, thread_id: str, tokens: int) -> ThreadChain[ThreadTail]:
-        """The newest turns and references of the thread and its ancestors; tokens: see `ThreadStore.tail`."""
+        """The newest turns of the thread and its ancestors, with the files and images that these threads mention.
+
+        tokens: limit for each thread, see `ThreadStore.tail`.
+        """
         tail = await self.store.tail(scope, thread_id, tokens)
         return await self._chain(scope, tail, tail.thread.ancestors, partial(self.store.tail, scope, tokens=tokens))
 
@@ -251,7 +255,7 @@ class Threads:
             return await self.store.clear(scope, thread_id, backup_id), backup_id
 
     async def end(self, scope: Scope, thread_ids: Sequence[str], *, flush: bool) -> int:
-        """Delete threads, and store their turns as memories if `flush`; return how many threads still existed."""
+        """Delete the threads that still exist and return how many; with `flush`, store their turns as memories."""
         ended = 0
         for thread_id in thread_ids:
             try:
@@ -264,7 +268,7 @@ class Threads:
         return ended
 
     async def expire(self) -> int:
-        """Write as memories all turns of expired threads and all queued turns, of every namespace; return how many."""
+        """Store turns of expired threads and queued turns, of all namespaces, as memories; return how many memories."""
         await self.store.queue_expired()
         return await self.evicted_turns.persist_all()
 
@@ -280,7 +284,7 @@ class Threads:
             self.policies.check_access(speaker, resource, None, write=True)
 
     async def _append_once(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append to the store. Raises Unavailable, which says how to find out whether the turn was kept."""
+        """Append to the store. The message of Unavailable says how to repeat this without storing the turn twice."""
         try:
             return await self.store.append(scope, append)
         except Unavailable as error:

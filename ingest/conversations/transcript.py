@@ -55,8 +55,8 @@ def memories_of_thread(thread_id: str) -> Listing:
 def turns_of(memory: Memory) -> Iterator[Turn]:
     """The turns from which `draft_of_turns` made `memory`; for an edited memory, with the texts from before the edit.
 
-    Redaction may have changed the length of a turn since, so each turn ends where a next one begins, at the place
-    nearest to its recorded end.
+    Redaction may have changed the length of a turn. So a turn ends where the beginning of the next one is found, at the
+    place nearest to the recorded end.
     """
     if not isinstance(memory, Episodic) or not memory.turns or memory.source is None:
         return
@@ -107,7 +107,7 @@ def _thread_tag(thread_id: str) -> str:
 
 
 def _nearest(content: str, text: str, start: int, expected: int) -> int:
-    """The position of `text` in `content`, from `start` on, that is nearest to `expected`; the end if there is none."""
+    """Position of `text` in `content`, not before `start`, that is nearest to `expected`; the end if there is none."""
     before, after = content.rfind(text, start, expected + len(text)), content.find(text, expected)
     places = [place for place in (before, after) if place >= 0]
     return min(places, key=lambda place: abs(place - expected), default=len(content))

@@ -1,4 +1,4 @@
-"""Cut one file into batches of items, skipping rows that an earlier run has finished. Knows no sink."""
+"""Cut one file into batches of items, skipping rows that an earlier run has finished."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalSink:
-    """Writes items to namespace `scope` with an ingestor in this process."""
+    """A sink that writes items to the namespace of `scope`, with an ingestor in this process."""
 
     ingestor: Ingestor
     scope: Scope
@@ -170,8 +170,9 @@ def _problems(batch: ItemBatch, outcomes: Sequence[WriteOutcome]) -> list[RowPro
 async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     """Write `items` to `sink`; return one outcome per item, in order: failed, with the reason, if it was not delivered.
 
-    If the store is full or unavailable, the write is retried a few times: writing the same items twice is harmless.
-    Nothing of a batch that is refused as invalid has been stored, so it is halved until the invalid item is alone.
+    If the store is full or unavailable, the write is retried a few times: writing the same items twice is harmless. If
+    a batch is refused as invalid, none of it was stored. Its halves are then written separately, and so on, until the
+    invalid item is alone.
     """
     if not items:
         return []

@@ -1,8 +1,7 @@
-"""Import past sessions: each message that was not sent before is captured as messages of live sessions are.
+"""Import past sessions: stores the messages that were not sent before, in the same way as messages of live sessions.
 
 A session is sent in parts, each with what was said before it. Once a part is stored, the keys of its messages are
-written to the journal; a part that was stored but not recorded is sent again, which adds nothing. Knows no store and no
-command line.
+written to the journal; a part that was stored but not recorded is sent again, which adds nothing.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ WritePart: TypeAlias = Callable[[SessionPart], Awaitable[Sequence[MessageOutcome
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """The namespaces of an import. fixed: one for everything; None gives each project its own.
+    """Decides into which namespace a session is imported. fixed: one for all sessions; None: one for each project.
 
     only: import only the project with this namespace. of_project: returns the namespace of the project in a folder.
     """
@@ -88,7 +87,7 @@ class Destination:
     only: str | None = None
 
     def of(self, folder: str | None) -> tuple[str | None, str]:
-        """The namespace for sessions that ran in `folder`, and ""; or None and the reason why they are not imported."""
+        """Namespace for sessions that ran in `folder`, with an empty reason; or None and why they are not imported."""
         project = None
         if folder is not None and (self.fixed is None or self.only is not None):
             with suppress(InvalidRequest):  # a folder that names no project
@@ -183,10 +182,10 @@ class SessionImport:
         return all_times, total
 
     async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
-        """Forget that messages were sent to namespaces that are now empty, as in a new store. Returns whether any were.
+        """Forget what was sent to namespaces that are now empty, as in a new store. Returns whether there was anything.
 
-        The next plan then has them again. is_empty: whether a namespace has no memories; its errors are raised, so a
-        service that is away or refuses the key is noticed before anything is sent.
+        A new plan then has these messages again. is_empty: whether a namespace has no memories. Its errors are raised,
+        so an unreachable service or a refused key is noticed before anything is sent.
         """
         empty = {name for name in plan.namespaces if await is_empty(name)}
         lost = [name for name in empty if plan.namespaces[name].new < plan.namespaces[name].messages]
@@ -213,7 +212,7 @@ class SessionImport:
         return self.report
 
     async def send(self, file: SessionFile) -> None:
-        """Send the new messages of a file, part by part, until the service is away for too long."""
+        """Send the new messages of a file, part by part; stop the import if the service stays unavailable."""
         for session in await self._read(file, self.report.problems):
             namespace, _ = self.destination.of(session.folder)
             if namespace is None:
@@ -323,10 +322,10 @@ async def follow(
     said: Callable[[int], None],
     poll_s: float = POLL_S,
 ) -> None:
-    """Send what is added to the files that `find` returns, also to new files, until cancelled or stopped.
+    """Watch the files that `find` returns, also new ones, and send new messages, until cancelled or stopped.
 
-    states: of the files that were already read. said: called after each look at the files that sent messages, with
-    their number. Files that did not change are not opened; of files that grew, only the new lines are read.
+    states: of the files that were already read. said: called with the number of messages after each round that sent
+    any. Files that did not change are not opened; of files that grew, only the new lines are read.
     """
     seen = dict(states)
     active: dict[Path, SessionFile] = {}

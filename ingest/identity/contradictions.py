@@ -75,7 +75,7 @@ class Timeline:
             self._contest(newer, {known: one for known, one in verdicts.items() if one.relation is Relation.CONTESTS})
 
     def _contest(self, newer: Memory, verdicts: Mapping[str, Verdict]) -> None:
-        """Mark `newer` and the facts with the strongest of `verdicts` as contested by each other."""
+        """Mark `newer` and the facts in `verdicts`, at most the MAX_CONTESTED strongest, as contested by each other."""
         strongest = sorted(verdicts, key=lambda known: (-verdicts[known].strength, known))[:MAX_CONTESTED]
         for known in strongest:
             self.states.contest(newer.id, known, CONTESTED, round(verdicts[known].strength, 3))
@@ -107,7 +107,7 @@ class Timeline:
 
 
 def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], now: datetime) -> Timeline:
-    """The timeline with `arriving` added in order. near: stored facts to compare with, by arriving id."""
+    """The timeline of the facts `arriving`, added in order. near: stored facts to compare with, by arriving id."""
     timeline = Timeline(now, States(now))
     for fact in arriving:
         timeline.add(fact, near.get(fact.id, ()))
@@ -115,7 +115,7 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbou
 
 
 def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
-    """Decide anew which of `others` the fact replaces or contests, as if it were stated now.
+    """Decide again which of `others` the fact replaces or contests, as if it were stated now.
 
     An older fact that it replaces ends when this fact begins.
     """
@@ -167,7 +167,7 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
 
 
 def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
-    """By the id of each fact in `memories` that has links `contradicts`: the ids that these links name."""
+    """For each fact in `memories` that has links `contradicts`: the ids that they link to, by the fact's id."""
     return {
         memory.id: ids
         for memory in memories

@@ -205,9 +205,9 @@ def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> boo
 
 
 def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `again` leaves `known` replaced: it is older than the fact that replaced `known`, or arrives with it.
+    """Whether `known` stays replaced although `again` repeats it, so that a batch ends the same if it is sent again.
 
-    So a batch that is sent again ends as it did the first time.
+    It does if `again` is older than the fact that replaced `known`, or is written together with that fact.
     """
     if known.superseded_by is None or known.valid_to is None:
         return False
@@ -237,7 +237,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The event in `near` that `memory` repeats on another day, or the intention that it repeats with another hour."""
+    """The event or intention in `near` of which `memory` is a second copy, sent with another day or hour; or None."""
     if memory.type not in (MemoryType.EPISODIC, MemoryType.PROSPECTIVE):
         return None
     again = _is_sent_again if memory.type is MemoryType.EPISODIC else _said_once

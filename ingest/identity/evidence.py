@@ -94,7 +94,7 @@ class Statement:
         return [at for at in range(len(self.lower))[start:end] if self.lower[at] not in _FUNCTION]
 
     def terms(self) -> set[str]:
-        """Words and pairs of adjacent words; names and numbers stand for their kind."""
+        """Words and pairs of adjacent words, with "name" or "number" in place of each name or number."""
         terms = [
             kind if kind in ("name", "number") else word for word, kind in zip(self.lower, self.kinds, strict=True)
         ]

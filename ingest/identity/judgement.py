@@ -46,7 +46,7 @@ class UpdateModel:
     words, word_bias: weights of the terms of a newer text. names: names of the features, in the order in which the
     trees number them. feature, threshold, left, right, value: the nodes of the trees (tested feature and its threshold,
     indexes of both children, output), as arrays of shape (trees, nodes). Both children of a leaf are the leaf itself.
-    replaces, contests: least probability for each relation.
+    replaces, contests: lowest probability at which the newer text replaces or contests the older one.
     """
 
     words: Mapping[str, float]

@@ -54,7 +54,10 @@ def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
 
 
 def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> dict[str, Any]:
-    """The field `rewordings` of `known` with the text of `again` added, the oldest cut at the limits; {} if not new."""
+    """The field `rewordings` of `known` with the text of `again` added; {} if it is already there.
+
+    Beyond the limits, the oldest texts are dropped.
+    """
     identity = (*again.identity(), "merged")
     wording = Rewording(
         id=memory_id(Scope(known.tenant, known.namespace), again.type, identity),

@@ -1,6 +1,6 @@
 """Finds the stored memories near those about to be written, with one search and one look-up for all of them.
 
-Duplicates and contradictions both compare with these, so a write costs one search. Knows vectors, not words.
+Duplicates and contradictions are both looked for among these, so a write costs one search.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A memory near an arriving one. cosine: of their vectors; None if it was found by keyword search."""
+    """A memory similar to one that is being written. cosine: of their vectors; None if they were not compared."""
 
     memory: Memory
     cosine: float | None
@@ -44,7 +44,7 @@ def is_public(memory: Memory) -> bool:
 
 
 async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, now: datetime) -> Neighbours:
-    """For each memory of `arriving`, by index, the stored memories of the same type near it, as they are at `now`.
+    """For each memory of `arriving`, by index: similar stored memories of the same type, with their state at `now`.
 
     Facts may contradict each other at a lower cosine than duplicates have. So a fact's neighbours need no minimum
     cosine, and include facts that come earlier in `arriving`. Raises what the store raises.

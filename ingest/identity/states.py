@@ -25,11 +25,11 @@ _PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state
 
 @dataclass(slots=True)
 class States:
-    """Memories and the changes to their states at `now`.
+    """Memories, and the changes to their states at `now` that are still to be written.
 
-    memories: by id, with the changes made. changed: ids of those to write. touched: ids of others whose state is to be
-    checked. gone: ids of memories that are deleted or about to be deleted; `memories` may still have them, since they
-    name their successors.
+    memories: by id, with the changes made. changed: ids of the memories to write. touched: ids of further memories
+    whose state must be checked. gone: ids of memories that are deleted or about to be deleted; `memories` may still
+    have them, since they name their successors.
     """
 
     now: datetime

@@ -1,7 +1,7 @@
-"""A learnt model over the token states of the encoder.
+"""A learnt model that scores a text by the token states of the encoder.
 
-A few queries attend to the states; linear layers score what the queries read, and the mean of the states. Trained by
-`benchmarks.training.screening` together with all its outputs; at run time it needs numpy alone.
+A few learnt queries attend to the states; linear layers score what the queries read, and the mean of the states.
+`benchmarks.training.screening` trains all scores together; to run the model, numpy is enough.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def _english(words: Words) -> float:
 
 
 def _kinds(words: Words) -> FloatArray:
-    """For each kind of phrase, how many there are (up to 3) and whether one comes early; then the same for endings."""
+    """For each kind of phrase, how many there are (up to 3) and whether one comes early; the same for verb endings."""
     places = [words.kinds_at(at) for at in range(len(words.tokens))]
     counts = Counter(itertools.chain.from_iterable(places))
     early = {kind for kinds in places[:EARLY] for kind in kinds}

@@ -41,7 +41,7 @@ _BOUND, _PLAIN, _HIGH = 4.0, 5.5, 4.5
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """worth: probability, 0-1, that a text is worth keeping. importance: 1-10."""
+    """How much a text matters. worth: probability, 0-1, that it is worth keeping. importance: 1-10."""
 
     worth: float
     importance: float
@@ -66,7 +66,7 @@ class MessagePosition:
         return not self.before.count and not self.later.count
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
-        """Features of the text and its place; then form and place again, all 0 unless an agent or a tool wrote it."""
+        """Features of the text and its position, then of its form and position again: 0 if a person wrote the text."""
         machine = np.float32(is_machine(self.role))
         place = self.before.place(self.role, text, embedding, self.later)
         by_role = np.concatenate([form_of(by_text), place])

@@ -1,8 +1,8 @@
 """The gate of captured streams: drops what is trivial or a duplicate, and finds the type of what remains.
 
-Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. Besides the whole
-message, its sentences arrive as parts. A part is stored by itself if its type differs from that of the message (a
-request in a report), or if it states a fact in a question that is not kept.
+Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. After a message, its
+sentences arrive as parts. A part is stored by itself if its type differs from that of the message (a request in a
+report). If the message is a question that is not kept, a part of it is stored if it states a fact.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Prefilter:
         return replace(typed, judgement=judgement)
 
     async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
-        """The submission, a sentence of the message before it, if it is worth storing by itself; else a rejection."""
+        """The submission (a sentence of the last message) with its type, or a rejection if it does not stand alone."""
         text, whole = submission.draft.content, said.conversation
         kept = whole.last >= WORTH_KEEPING
         if not kept and not whole.asks:

@@ -123,7 +123,7 @@ class Decisions:
         return {memory.id: {**end, **undone}}, sources
 
     async def _parted(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """What undoes a merge of `memory` into another or, if `memory` is the one that stayed, of others into it.
+        """The changes that undo a merge of `memory` into another memory, or of others into `memory`.
 
         Returns the payload fields to set, by id, and the ids that `undo` returns.
         """
@@ -186,7 +186,7 @@ def _into(memory: Memory) -> str | None:
 
 
 def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any]:
-    """The payload fields that take the evidence of `merged` from `memory`, and mark both as different statements."""
+    """Fields that take the evidence of `merged` away from `memory`, and mark `merged` in its links as different."""
     brought = {session for each in merged for session in each.source_sessions}
     ids = {each.id for each in merged}
     links = [link.model_copy(update={"strength": 0.0}) if link.to in ids else link for link in memory.links]

@@ -112,7 +112,7 @@ class UpkeepPlan:
 
 
 def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to make facts of what was said in enough sessions, and to show recurring intentions to all sessions.
+    """Plan to store as facts what was said in enough sessions, and to show recurring intentions to all sessions.
 
     Statements that say the same in other words count together. An event from which a fact is derived is not promoted
     again, and neither is an intention that was shown to all sessions before. A memory counts for the sessions in which
@@ -209,7 +209,7 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
 
 def expiry_limit(request: JobRequest, now: datetime) -> datetime:
-    """The expire job removes memories that expired at this time or before."""
+    """The latest expiry of the memories that the expire job removes."""
     return now - timedelta(days=request.expired_days)
 
 

@@ -55,7 +55,7 @@ class EndedWorkflows:
     async def record(self, scope: Scope, workflow_id: str) -> EndRecord:
         """Clean up after an ended workflow and write its memories.
 
-        Nothing is done if another process does it. If it fails, `record_all` continues.
+        Does nothing if another process is doing it. What fails is done later by `record_all`.
         """
         scope = scope.unbound  # whoever ends a workflow, all that belongs to it ends
         try:

@@ -1,4 +1,4 @@
-"""Workflows: append-only logs of events, whose state is a fold over the events.
+"""Workflows: append-only logs of events, from which the state of a workflow is computed (event sourcing).
 
 Secrets are removed from everything that a caller sends before it is stored.
 """
@@ -178,7 +178,7 @@ class Workflows:
         return EventResult(appended.version, record.memories, record.threads, record.items, cleaned.counts)
 
     async def _check_began(self, scope: Scope, workflow_id: str) -> None:
-        """Raise AccessDenied unless the scope's agent began the workflow, whose end also ends its threads and items."""
+        """Raise AccessDenied unless the scope's agent began the workflow: ending it also ends its threads and items."""
         began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
         if began != [scope.agent_id]:
             by = " by " + repr(began[0]) if began and began[0] else ""

@@ -150,7 +150,7 @@ class _Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """A piece of the text. whole: not cut. older: number of replaced values of resources in it."""
+    """A piece of a history. whole: whether it is not cut. older: number of replaced values of resources in it."""
 
     kind: _Kind
     text: str

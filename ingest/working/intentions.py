@@ -1,7 +1,7 @@
-"""Finds intentions that are due by time, event or context, marks them as fired once, and completes or cancels them.
+"""Finds intentions (memories of things to do) that are due, marks them as fired once, and completes or cancels them.
 
-Due intentions are found among the open ones, which are read in full. They are marked under the namespace's lock, so
-that of two callers only one gets them.
+An intention is due by time, event or context. Due intentions are found among the open ones, which are read in full.
+They are marked under the namespace's lock, so that of two callers only one gets them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class DueRequest:
 
 @dataclass(frozen=True, slots=True)
 class Intentions:
-    """Finds, fires and ends intentions. locks: the ingestor's. process_locks: None for a single process."""
+    """Finds intentions, marks them as fired, and ends them. process_locks: None if there is a single process."""
 
     store: MemoryStore
     embedder: Embedder
@@ -84,7 +84,7 @@ class Intentions:
             return await self._mark(scope, [memory.id for memory in await self.due(scope, request)])
 
     async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
-        """Of the intentions `ids`, mark as fired those that are due by `request` and have not fired; return them."""
+        """Mark as fired those of the intentions `ids` that are due by `request` and have not fired yet; return them."""
         shown = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
         by_context = await self._due_by_context(shown, request.context)
         ids = [memory.id for memory in shown if is_due(memory, request) or memory.id in by_context]

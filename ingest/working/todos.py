@@ -69,11 +69,10 @@ class Todos:
         return CompletedTodo(cleared) if written is None else CompletedTodo(cleared, written.id, written.redactions)
 
     async def submit(self, scope: Scope, todos: Sequence[Todo]) -> None:
-        """Take over the list that an agent sends with a prompt; items paused by a stop of the session are shown again.
+        """Update the session's items from the list of to-dos that an agent sends with a prompt; resume paused items.
 
         Items are created for new entries, replaced for entries with another text, and cleared for completed ones. A
-        to-do that is missing from the list stays: agents also send a part of their list, and say so when something is
-        done.
+        to-do that is missing from the list stays, because agents also send a part of their list.
         """
         items = await self.working.live_items(scope, optional=True)
         if any(item.paused for item in items):

@@ -104,7 +104,7 @@ class WorkingMemorySync:
     clock: Clock
 
     async def sweep(self, fence: int) -> int:
-        """Sync the items that are due in all namespaces; return their number. Raises LockLost and Unavailable."""
+        """Copy due changes of live items, in all namespaces; return how many. Raises LockLost and Unavailable."""
         now = self.clock()
         done = 0
         for due in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):
@@ -114,7 +114,7 @@ class WorkingMemorySync:
         return done
 
     async def sync_session(self, scope: Scope, fence: int | None = None) -> int:
-        """Copy changed live items of a session to the memory store, delete ended ones; return the number of both."""
+        """Copy a session's changed live items to the memory store, delete those that have ended; return how many."""
         scope = scope.unbound
         now = self.clock()
         items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
@@ -189,7 +189,7 @@ class WorkingMemory:
         return RedactedValue(item.memory, outcome.redactions)
 
     async def live_items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Items of the session, neither cleared nor expired, paused or not, oldest first. optional: see the store."""
+        """The session's items, oldest first, but none cleared or expired. optional: do not wait for a slow store."""
         now = self.clock()
         return [item for item in await self.items.items(scope, optional=optional) if not item.is_over(now)]
 
@@ -252,7 +252,10 @@ class WorkingMemory:
         await self.items.set_paused(scope, self.clock(), paused=False)
 
     async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
-        """Remove live items before their memories are deleted: one, those of a session, or those of the namespace."""
+        """Remove live items whose memories will be deleted: of the scope's session or, without one, of the namespace.
+
+        memory_id: remove only this one.
+        """
         now = self.clock()
         sessions = await self.items.due_sessions(scope, now + _FAR_FUTURE, _ALL_SESSIONS)
         for session in [scope.session_id] if scope.session_id else sessions:
@@ -268,7 +271,7 @@ class WorkingMemory:
         return cleared
 
     async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
-        """Clear the session's stored items that are not live; with `where` or an id, also those without a session."""
+        """Clear the session's items that exist only in the store; with `where` or an id, also those of no session."""
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:

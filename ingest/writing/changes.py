@@ -128,7 +128,7 @@ class MemoryEditor:
         return await self._write(scope, stored, states)
 
     async def _restated(self, scope: Scope, before: Memory, after: Memory, now: datetime) -> States:
-        """The edit of `before` to `after`, with what its new text and links change in the states of other memories."""
+        """`after` as the edit of `before`, with what its new text and links change in the states of other memories."""
         states = States(now, {after.id: after})
         if after == before:
             return states
@@ -143,7 +143,7 @@ class MemoryEditor:
         return states
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Read the memories that links lead to. Raises InvalidRequest for a new link to itself or to an unknown id."""
+        """Add the linked memories to `states`. Raises InvalidRequest for a new link to itself or to an unknown id."""
         ends = {link.to for memory in (before, after) for link in memory.links}
         states.know(ends, await self.store.get(scope, sorted(ends)))
         for index, link in enumerate(after.links):

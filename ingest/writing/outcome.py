@@ -1,4 +1,4 @@
-"""How writes end: status and outcome, and lists of entries of which some have ended."""
+"""How a write ended (status and outcome), and helpers for lists in which only some writes have ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the memories on which changes of state depend, and settles the states of all affected; reads histories.
+"""Updates the states (current, replaced, contested) of all memories that a change affects; reads histories.
 
 Before a memory is removed, the memories that it had replaced are written. If the process dies in between, these and the
 memory are in the current view, linked and so contested, until the removal is repeated.
@@ -73,7 +73,7 @@ async def release(
 
 
 async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Tokenizer) -> int:
-    """Settle all memories with a link or a successor, in case a crash left some undone. Returns how many changed."""
+    """Update the states of linked and replaced memories, which a crash may have left wrong; return how many changed."""
     connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
     stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
     states = States(now)

@@ -32,7 +32,7 @@ MAX_CONCURRENT_REVIEWS = 16
 
 @dataclass(frozen=True, slots=True)
 class WriteCall:
-    """What all pieces of one write call share. turns: the conversation turns in it, as context for later turns."""
+    """What all pieces of one write call share. turns: its conversation turns, which are context for later turns."""
 
     scope: Scope
     received_at: datetime

@@ -163,10 +163,10 @@ class MemoryWriter:
     async def _unfinished(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
     ) -> dict[str, list[Neighbour]]:
-        """For each repeated fact, by its id, the facts that it should have replaced.
+        """For each repeated fact, by its id, the facts that it should have replaced but did not.
 
-        They are left over if a process died after storing a fact and before ending the facts that it replaces: these
-        then have no link back to it.
+        This happens if a process died after storing a fact and before ending those that it replaces, which then have no
+        link back to it.
         """
         repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
         linked = possibly_replaced([stored[memory_id] for memory_id in sorted(repeated)])

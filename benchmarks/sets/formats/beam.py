@@ -44,7 +44,7 @@ class Batch(msgspec.Struct):
 
 
 class Probe(msgspec.Struct):
-    """A probing question. source_chat_ids: turn ids in nested or named lists. A field after it has the answer."""
+    """A probing question. source_chat_ids: turn ids in nested or named lists. One of the other fields is the answer."""
 
     question: str
     source_chat_ids: Any = ()

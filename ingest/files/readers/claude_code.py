@@ -31,10 +31,10 @@ _NO_CONTENT = "(no content)"
 
 @dataclass(frozen=True, slots=True)
 class _TreeLine:
-    """A line of the tree. parent: uuid of the line that it follows. begins: whether it starts a new conversation.
+    """A line of a transcript, which is a tree. parent: uuid of the line that it follows.
 
-    answer: id of the agent's answer that the line is a part of. key, text: of the message in the line; the text may be
-    empty.
+    begins: whether it starts a new conversation. answer: id of the agent's answer that the line is a part of. key,
+    text: of the message in the line; the text may be empty.
     """
 
     session: str
@@ -91,7 +91,7 @@ class ClaudeCodeLines(TranscriptLines):
         )
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
-        """What a person or an agent says in the line. If nobody says anything, "", and the line counts as left out."""
+        """What a person or an agent says in the line; if nothing, "", and the line is counted as left out."""
         reason = _other_than_said(line, message)
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -156,7 +156,7 @@ def _speaker_before(order: list[str], lines: dict[str, _TreeLine], uuid: str) ->
 
 
 def _other_than_said(line: dict[str, Any], message: dict[str, Any]) -> str | None:
-    """The reason why the line contains nothing that the user or the agent said; None if it may contain something."""
+    """Why nothing in the line was said by the user or the agent; None if something may have been."""
     if line.get("isCompactSummary"):
         return SUMMARIES
     origin = line.get("origin")

@@ -62,7 +62,7 @@ class CodexLines(TranscriptLines):
         return [PastSession(self._session or self._file, self._folder, tuple(self._messages))]
 
     def _take_meta(self, meta: dict[str, Any]) -> None:
-        """Take the session from the first `session_meta` line; later ones describe the sessions that a fork copied."""
+        """Take session id and folder from the first `session_meta` line; later ones describe forked sessions."""
         if self._session is None:
             self._session = str(meta["id"])
             self._folder = name_or_none(meta.get("cwd"))

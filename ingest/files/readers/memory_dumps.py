@@ -39,7 +39,7 @@ def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_zep(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One fact per edge of a Zep export, with the end that Zep gives as its expiry; one event per episode."""
+    """One fact per edge of a Zep export, which expires when Zep says that it ended; one event per episode."""
     return converted(stream, file, _ZEP_LISTS, _zep_memory)
 
 

@@ -1,7 +1,7 @@
 """Sessions of the past, and the transcripts that agents write while a session runs: JSON Lines that grow.
 
-Only what people and agents said becomes messages, each part under a key that is the same wherever it is found. All else
-is counted by the reason why it is left out. No malformed line stops the reading of a transcript.
+Only what people and agents said becomes messages. Each part of a message has a key, which is the same in copies of the
+transcript. Everything else is counted, by the reason why it is left out. A malformed line does not stop the reading.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class PastMessage:
 
 @dataclass(frozen=True, slots=True)
 class PastSession:
-    """The messages of one session, oldest first. folder: in which the agent worked; None if nothing names it."""
+    """The messages of one session, oldest first. folder: where the agent worked; None if it is not recorded."""
 
     id: str
     folder: str | None
@@ -128,7 +128,7 @@ class TranscriptLines:
 class TranscriptFile:
     """A transcript, and how far it was read. An incomplete last line is left for the next time.
 
-    lines_of: creates the collector of lines for a transcript with this name. opened: opens a file that is not plain
+    lines_of: returns an empty `TranscriptLines` for a transcript with this name. opened: opens a file that is not plain
     text.
     """
 
@@ -149,10 +149,10 @@ class TranscriptFile:
         return self.junk + self.lines.left_out
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
-        """The sessions in the file, with what was added since the last call. Raises OSError and InvalidRequest.
+        """All sessions in the file so far; reads only what was added since the last call.
 
-        quiet: whether nothing was written for a while. If not, an answer at the end may be incomplete, so it is held
-        back.
+        quiet: whether nothing was written for a while. If not, an answer at the end may be incomplete, so it is left
+        out. Raises OSError and InvalidRequest.
         """
         if self.opened is not None or self.path.stat().st_size < self.offset:
             self._start_over()

@@ -38,7 +38,7 @@ class TimeOfDay:
     bare: bool = False
 
     def hour_of_day(self, part: str | None, *, english: bool, now: int) -> int:
-        """The hour, 0 to 24, in `part` of the day; without a part, small hours are after noon. now: current hour."""
+        """The hour, 0 to 24, in `part` of the day; without a part, "at four" is 16. now: the current hour."""
         hour = self.hour
         if self.sure:
             return hour
@@ -91,7 +91,7 @@ class Clocks:
         return (int(number[0]), number[1]) if number and number[0].is_integer() and 0 <= number[0] <= 24 else None
 
     def _named(self, i: int) -> TimeOfDay | None:
-        """Noon and midnight; "midi et demi"."""
+        """Noon or midnight at token `i`, with minutes that may follow ("midi et demi"); or None."""
         found = self.words.get("clock", i)
         if found is None:
             return None
@@ -115,7 +115,7 @@ class Clocks:
         return TimeOfDay(j + half, hour, 30 * half, sure=late or half or hour > 12, digital=True)
 
     def _minutes_first(self, i: int) -> TimeOfDay | None:
-        """Half past four, ten to nine, halb drei, kwart voor acht, fünf vor halb drei; "half seven" is 7:30."""
+        """A time of day at token `i` that begins with minutes: "half past four"; "halb drei" is 2:30; or None."""
         words, half_to = self.words, bool(self.words.language.rules.get("half_to"))
         if words.language.name not in _MINUTES_FIRST:
             number = words.number(i)
@@ -172,7 +172,7 @@ class Clocks:
         return sign * int(number[0]), number[1]
 
     def _digits(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """A time of day in digits: 9:00; 9.30 with am, Uhr or a preposition; 0800 hours."""
+        """A time of day in digits at token `i`: 9:00; 0800 hours; 9.30 only with am, Uhr or a preposition."""
         words, text, unit = self.words, self.words.plain(i), self.words.get("unit", i + 1)
         dotted = words.number(i) is not None and text[-3:-2] == "."
         signed = any(words.is_a(kind, i + 1) for kind in ("am", "pm", "oclock"))
@@ -190,7 +190,7 @@ class Clocks:
         return None
 
     def _hour_first(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """At nine, 9 am, 14h30, vingt heures trente, alle otto meno un quarto, "une heure"."""
+        """A time of day at token `i` that begins with the hour: "at nine", "9 am", "vingt heures trente", or None."""
         words, hour = self.words, self._hour(i)
         if hour is None and words.is_a("article", i) and (led or words.is_a("oclock", i + 1)):
             hour = (1, words.after("article", i))

@@ -20,7 +20,7 @@ _ORDINAL_MARKS = ("st", "nd", "rd", "th", "er", "re", "e", "de", "ste", "a", "o"
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day, whose words end before token `end`. kind: date, monthday, dom (day of month), weekday, nth, near, edge ...
+    """A day, whose words end before token `end`. kind: the form of the words, such as date, weekday or offset.
 
     instant: the moment, if the words name one ("in 90 minutes"). part: of the day, as in "tonight". over: whether the
     words put it in the past. spread: whether it is a range of weekdays ("Monday to Friday").
@@ -67,7 +67,7 @@ class Days:
         return best
 
     def _offset(self, i: int) -> Day | None:
-        """A length from now: "in two weeks", "ten minutes from now", "heute in drei Wochen", "vor zwei Tagen"."""
+        """The day at a distance from now: "in two weeks", "ten minutes from now", "vor zwei Tagen" (two days ago)."""
         words, near = self.words, self.words.get("day", i)
         ahead_at, ago_at = words.after("in", i), words.after("ago_before", i)
         if ago_at > i and (length := length_at(words, ago_at)):
@@ -160,7 +160,7 @@ class Days:
         return int(number[0]), number[1] + marked, marked
 
     def _day_and_month(self, i: int) -> Day | None:
-        """8 May, the 3rd of May 2027, 14-16 September, 2. Mai, 5 de enero, 2月3日."""
+        """The day at token `i`: "8 May", "the 3rd of May 2027", 2月3日; the first day of a range, "14-16 September"."""
         words, number = self.words, self._day_number(i)
         if number is None:
             return None
@@ -192,7 +192,7 @@ class Days:
         return Day(j, "monthday", self._next_date(month, day))
 
     def _day_of_month(self, i: int) -> Day | None:
-        """The next day with that number: "the 22nd", "am 5.", "le 15", "el día 5"; "the 10th of next month"."""
+        """The next day with the number at token `i`: "the 22nd", "le 15"; or the one in "the 10th of next month"."""
         words, number, unit = self.words, self._day_number(i), self.words.get("unit", i - 1)
         if number is None or words.is_a("month", number[1]) or words.is_a("unit", number[1]):
             return None
@@ -230,7 +230,7 @@ class Days:
     # Weeks, months and weekdays
 
     def _period(self, i: int) -> tuple[str, int, int] | None:
-        """Unit, number of units ahead and position after "this week", "mois prochain" or "the month after next"."""
+        """Unit, number of units from now, and position after it of a period such as "this week" or "mois prochain"."""
         words = self.words
         i = words.after("det", i)
         short = words.get("next_unit", i)
@@ -245,7 +245,7 @@ class Days:
         return unit[0], 2 if second else int(words.is_a("next", i) or later > unit[1]), later
 
     def _month(self, i: int) -> tuple[date, int] | None:
-        """The first day of "March 2027", "this month", "next month"; the next March without a year."""
+        """The first day of the month named at token `i`, and the position after it. A lone "March" is the next one."""
         words, period, named = self.words, self._period(i), self.words.get("month", i)
         if named:
             month, k = named[0] + 1, self.words.after("of", named[1])
@@ -306,7 +306,7 @@ class Days:
         return self.today - timedelta(days=self.today.weekday())
 
     def _next_period(self, i: int) -> Day | None:
-        """A day of the next week, month or year: today's day of it, or the one named ("next week on Tuesday")."""
+        """The day named in a later week or month ("next week on Tuesday"), or today plus "next month" and the like."""
         words, period = self.words, self._period(i)
         if period is None or period[0].startswith("m1") or period[0] in ("m60", "d1") or words.is_a("end", i):
             return None

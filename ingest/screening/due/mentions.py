@@ -1,9 +1,10 @@
 """The times that a text mentions, each with its day, time of day, part of the day and zone, in any order of words.
 
-A mention may be relative to another: "two hours before the show on Friday". A day without a clock time gets an hour: a
-morning 9, noon 12, an afternoon 15, an evening 18, a night 20, the end of a day, week, month or year 17, any other day
-9; a length of days counts from now. For today it is the first of this hour, 17, 20 and 23:59 that is still to come.
-Midnight ends the day that it is said of. "Before Friday" is Friday, as "before 16:00" is 16:00.
+A mention may be relative to another: "two hours before the show on Friday". A day without a clock time gets an hour: 9
+in the morning, 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the end of a day, week, month or
+year, and else 9. If that is over today, the next of 17:00, 20:00 and 23:59 is taken. A length of days ("in two days")
+keeps the current time of day. Midnight is the end of the day that is named with it. "Before Friday" is Friday, as
+"before 16:00" is 16:00.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _FURTHEST_ANCHOR = 6
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A time that tokens `first` to `last` (exclusive) name. moved: it is the new time of "moved from 3 to 4 pm"."""
+    """A time that tokens `first` to `last` (exclusive) name. moved: whether it is the 4 in "moved from 3 to 4 pm"."""
 
     first: int
     last: int
@@ -166,7 +167,7 @@ class MentionReader:
         return None
 
     def _range_start(self, j: int) -> TimeOfDay | None:
-        """The bare hour at token `j` where a range begins with it: "2 to 4 pm", "between 9 and 11"."""
+        """The time of day at token `j` if it begins a range ("2 to 4 pm", "between 9 and 11"); else None."""
         words, clock = self.words, self.clocks.at(j, led=True)
         if clock is None or not clock.bare:
             return clock if clock and words.is_a("from", j - 1) else None
@@ -193,7 +194,7 @@ class MentionReader:
         return replace(mention, clock=clock, last=until.end, moved=moved)
 
     def _zoned(self, mention: Mention, j: int) -> Mention | None:
-        """`mention` with the zone at token `j` or right after the mention; None if there is none or none is needed."""
+        """`mention` with the zone at token `j` or right after it; None if there is no zone, or it cannot take one."""
         if mention.clock is None or mention.zone is not None:
             return None
         last = mention.last

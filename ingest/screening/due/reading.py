@@ -116,7 +116,7 @@ def reader_of(text: str, now: datetime, zone: ZoneInfo | None) -> MentionReader:
 
 
 def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, float]]]:
-    """Each mention that is not past, with its features. No time of today counts as past."""
+    """Each mention that is not in the past, with its features. An hour of today that is over does not count as past."""
     today = reader.now.date()
     open_ = [m for m in reader.mentions() if m.day is None or not (m.day.over or m.day.date < today)]
     yield from ((mention, features(reader.words, open_, mention)) for mention in open_)
@@ -136,7 +136,7 @@ def _weights() -> Mapping[str, float]:
 
 
 def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Mapping[str, float]:
-    """The features of `mention` that hold, each with the value 1. mentions: all of the text that are not past."""
+    """The features that `mention` has, each with the value 1. mentions: those of the text that are not past."""
     clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
     sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
     lead = _lead(words, mention)

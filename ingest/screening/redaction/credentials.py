@@ -79,8 +79,8 @@ class _Key(NamedTuple):
 class _Line:
     """A line of a text.
 
-    start: its index in the text. keys: the names of secrets in it. above: the line before. head: the header of its
-    table.
+    start: its index in the text. keys: names of secrets in the line. above: the line before. head: if the line is in a
+    table, the table's header.
     """
 
     text: str
@@ -91,7 +91,7 @@ class _Line:
 
 
 def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
-    """The words of `text` that may be credentials. keyed: only those near the name of a secret; else the others."""
+    """The words of `text` that may be credentials: near the name of a secret if `keyed`, otherwise only the others."""
     for line in _lines(text):
         if keyed and not (line.keys or _KEYS.search(line.above + line.head)):
             continue

@@ -203,7 +203,7 @@ def ruled_out(word: str, *, quoted: bool) -> bool:
 
 
 def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray[np.float32]:
-    """All features: those of the word for each family of names, the context's, and some products of both."""
+    """All features of `word`: its own, in the block of the nearest name's family; its context's; products of both."""
     alone = np.array(word_features(word, bigrams), dtype=np.float32)
     context = np.array(context_features(near), dtype=np.float32)
     blocks = np.zeros((len(FAMILIES), len(NAMES)), dtype=np.float32)

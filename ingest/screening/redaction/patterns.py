@@ -91,7 +91,7 @@ class Pattern:
 class CredentialPattern(Pattern):
     """Credentials without a fixed format, as judged by the model; `regex` matches every text that may have one.
 
-    keyed: only those near the name of a secret, else only the others.
+    keyed: finds those near the name of a secret; if False, only the others.
     """
 
     keyed: bool = True

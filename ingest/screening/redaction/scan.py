@@ -48,7 +48,7 @@ def _joined(secrets: Sequence[Secret]) -> list[Secret]:
 
 
 def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
-    """Whether `value`, any JSON, may contain a secret: a quick search of all its texts joined, mostly False."""
+    """Whether `value`, any JSON, may contain a secret: a quick search of its texts, which rules out most values."""
     if any(pattern.anchored for pattern in patterns):
         return True
     encoded = "\n".join(_lines(value)).encode("utf-8", "replace")

@@ -59,7 +59,7 @@ class RelevanceReviewer:
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Score: 1 at probability 0, 5 at the limit for keeping, 10 at 1. Trivial if the pre-filter objects."""
+        """Score 1 to 10, by the probability of being worth keeping (limit: 5). Trivial if the pre-filter objects."""
         judged = request.judged
         score = round(float(np.interp(judged.worth, (0, WORTH_KEEPING, 1), (1, MIN_RELEVANCE, 10))), 2)
         reason = judged.objection or f"worth keeping with a probability of {judged.worth:.2f}"
