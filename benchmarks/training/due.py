@@ -39,7 +39,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How well due times are found. exact: share found exactly. none: share right of the texts without a due time."""
+    """A model's quality. exact: share of due times found exactly. none: share of texts without one that get none."""
 
     exact: float
     none: float

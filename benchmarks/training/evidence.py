@@ -124,7 +124,7 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """The worlds of a file, each in three ways: in a namespace of its own, among all others, and so again as facts."""
+    """Each world in a file three times: in a namespace of its own, among all others, and among these as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):

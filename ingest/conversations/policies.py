@@ -133,7 +133,7 @@ class PolicyLookup:
         return reference.mode if theirs else None
 
     def check_access(self, scope: Scope, resource: str | None, key: str | None, *, write: bool) -> None:
-        """Raise AccessDenied if `access` is None for this thread, or ReadOnly if it does not allow a wanted `write`."""
+        """Raise AccessDenied if the scope's agent may not use this thread, or ReadOnly if it may not `write` to it."""
         mode = self.access(scope, resource, key)
         if mode is None:
             which = "a thread of no resource" if resource is None else f"this thread of {resource!r}"

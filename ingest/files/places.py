@@ -58,7 +58,7 @@ _MAX_LINES = 100
 
 @dataclass(frozen=True, slots=True)
 class MemoryFiles:
-    """Files of one format whose rows become memories. folder: of the project that they belong to; None without one."""
+    """Files of one format whose rows become memories. folder: of the project that they belong to, if any."""
 
     folder: str | None
     paths: tuple[str, ...]
@@ -143,7 +143,7 @@ class Places:
         return groups
 
     def looked_in(self, source: PastSource) -> str:
-        """Text for messages that names the usual places of `source`."""
+        """The usual places of `source` in words, for messages to the user."""
         if source is PastSource.OBSIDIAN:
             return "the vaults that Obsidian knows"
         if source is PastSource.MARKDOWN:

@@ -66,7 +66,7 @@ class MessagePosition:
         return not self.before.count and not self.later.count
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
-        """Features of the text and its position, then of its form and position again: 0 if a person wrote the text."""
+        """Features of the text and its position, then form and position again (zeros if a person wrote the text)."""
         machine = np.float32(is_machine(self.role))
         place = self.before.place(self.role, text, embedding, self.later)
         by_role = np.concatenate([form_of(by_text), place])

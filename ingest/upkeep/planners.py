@@ -209,7 +209,7 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
 
 def expiry_limit(request: JobRequest, now: datetime) -> datetime:
-    """The latest expiry of the memories that the expire job removes."""
+    """The time by which a memory must have expired for the expire job to remove it."""
     return now - timedelta(days=request.expired_days)
 
 

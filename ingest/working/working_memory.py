@@ -114,7 +114,7 @@ class WorkingMemorySync:
         return done
 
     async def sync_session(self, scope: Scope, fence: int | None = None) -> int:
-        """Copy a session's changed live items to the memory store, delete those that have ended; return how many."""
+        """Copy a session's changed live items to the memory store and delete ended ones; return how many of both."""
         scope = scope.unbound
         now = self.clock()
         items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
@@ -189,7 +189,7 @@ class WorkingMemory:
         return RedactedValue(item.memory, outcome.redactions)
 
     async def live_items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """The session's items, oldest first, but none cleared or expired. optional: do not wait for a slow store."""
+        """The session's items, neither cleared nor expired, oldest first. optional: do not wait for a slow store."""
         now = self.clock()
         return [item for item in await self.items.items(scope, optional=optional) if not item.is_over(now)]
 
@@ -271,7 +271,7 @@ class WorkingMemory:
         return cleared
 
     async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
-        """Clear the session's items that exist only in the store; with `where` or an id, also those of no session."""
+        """Clear the session's items that only the memory store has; with `where` or an id, also those of no session."""
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:

@@ -128,7 +128,7 @@ class MemoryEditor:
         return await self._write(scope, stored, states)
 
     async def _restated(self, scope: Scope, before: Memory, after: Memory, now: datetime) -> States:
-        """`after` as the edit of `before`, with what its new text and links change in the states of other memories."""
+        """The edited memory `after`, with what its new text and links change in the states of other memories."""
         states = States(now, {after.id: after})
         if after == before:
             return states

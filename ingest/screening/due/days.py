@@ -230,7 +230,7 @@ class Days:
     # Weeks, months and weekdays
 
     def _period(self, i: int) -> tuple[str, int, int] | None:
-        """Unit, number of units from now, and position after it of a period such as "this week" or "mois prochain"."""
+        """The period at token `i`, such as "next week": its unit, how many units from now, and the position after."""
         words = self.words
         i = words.after("det", i)
         short = words.get("next_unit", i)
@@ -245,7 +245,7 @@ class Days:
         return unit[0], 2 if second else int(words.is_a("next", i) or later > unit[1]), later
 
     def _month(self, i: int) -> tuple[date, int] | None:
-        """The first day of the month named at token `i`, and the position after it. A lone "March" is the next one."""
+        """First day of the month named at token `i` (without a year, the next such month), and the position after."""
         words, period, named = self.words, self._period(i), self.words.get("month", i)
         if named:
             month, k = named[0] + 1, self.words.after("of", named[1])
@@ -306,7 +306,7 @@ class Days:
         return self.today - timedelta(days=self.today.weekday())
 
     def _next_period(self, i: int) -> Day | None:
-        """The day named in a later week or month ("next week on Tuesday"), or today plus "next month" and the like."""
+        """The day in "next week on Tuesday" and the like; for "next month" alone, today's day in that month."""
         words, period = self.words, self._period(i)
         if period is None or period[0].startswith("m1") or period[0] in ("m60", "d1") or words.is_a("end", i):
             return None

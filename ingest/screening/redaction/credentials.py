@@ -91,7 +91,7 @@ class _Line:
 
 
 def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
-    """The words of `text` that may be credentials: near the name of a secret if `keyed`, otherwise only the others."""
+    """The words of `text` that may be credentials: if `keyed`, those near the name of a secret; else all others."""
     for line in _lines(text):
         if keyed and not (line.keys or _KEYS.search(line.above + line.head)):
             continue
