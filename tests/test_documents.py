@@ -91,7 +91,7 @@ def test_json_and_yaml_blocks_parse() -> None:
         yaml.safe_load(text)
 
 
-def test_named_files_exist() -> None:
+def test_files_named_in_the_documentation_exist() -> None:
     """Every repository path that a page puts in backticks or links to exists."""
     missing = []
     for page in PAGES:

@@ -103,7 +103,7 @@ def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Pa
         assert started.stop() == 0
 
 
-def test_commands_work_with_url(process: Process, tmp_path: Path) -> None:
+def test_import_and_search_work_on_a_running_service_with_url(process: Process, tmp_path: Path) -> None:
     """Import and search with --url work on a running service."""
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"type": "semantic", "content": "The build runs on Friday."}))

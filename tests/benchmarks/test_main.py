@@ -20,7 +20,9 @@ def test_there_are_eight_commands_at_most() -> None:
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))
-def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_a_help_text_and_a_row_in_the_readme(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Its help has a description and the option --json, and benchmarks/README.md has a row for it."""
     with pytest.raises(SystemExit):
         parser().parse_args([command, "--help"])

@@ -74,12 +74,12 @@ async def _check(look: Look) -> None:
     assert await look.violations() == []
 
 
-async def test_receipt_and_memory_are_sound(look: Look) -> None:
+async def test_pages_of_a_receipt_and_a_memory_have_no_axe_findings(look: Look) -> None:
     """The pages of a receipt and of a memory pass the checks of the other views, with everything opened and loaded."""
     await _check_receipt_and_memory(look)
 
 
-async def test_receipt_and_memory_are_sound_on_a_dark_phone(phone: Look) -> None:
+async def test_pages_of_a_receipt_and_a_memory_have_no_axe_findings_on_a_dark_phone(phone: Look) -> None:
     """The same checks hold in dark mode at a width of 360 pixels."""
     await _check_receipt_and_memory(phone)
 
@@ -181,7 +181,7 @@ async def test_timeline_shows_what_was_injected(look: Look) -> None:
     assert "Move the deploy scripts" in await look.text()
 
 
-async def test_due_buttons(look: Look, service: Process) -> None:
+async def test_due_intentions_are_completed_cancelled_and_postponed_by_buttons(look: Look, service: Process) -> None:
     """Each due intention can be completed, cancelled or postponed by its button."""
     texts = ("Water the plants", "Feed the cat", "Call the plumber")
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
@@ -264,7 +264,7 @@ async def test_keyboard_reaches_everything(look: Look) -> None:
     assert await look.page.locator("details[open]").count() == 1
 
 
-async def test_namespace_is_chosen(look: Look, service: Process) -> None:
+async def test_namespace_is_chosen_in_the_picker(look: Look, service: Process) -> None:
     """The picker lists every namespace and opens the chosen one."""
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         other = {"namespace": "another & <b>", "type": "semantic", "content": "Elsewhere."}
@@ -275,7 +275,7 @@ async def test_namespace_is_chosen(look: Look, service: Process) -> None:
     assert "Elsewhere." in await look.text()
 
 
-async def test_hostile_text_runs_nothing(look: Look, service: Process) -> None:
+async def test_hostile_text_is_shown_and_runs_no_script(look: Look, service: Process) -> None:
     """A stored text with markup, and one with a script address, are shown as text on every page that has them."""
     hostile = '<script>alert(1)</script><img src=x onerror="alert(2)"><a href="javascript:alert(3)">x</a>'
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
@@ -329,7 +329,7 @@ async def visitor(browser: Browser, locked: Process) -> AsyncIterator[Look]:
     await opened.close()
 
 
-async def test_login_and_logout(visitor: Look, locked: Process) -> None:
+async def test_a_page_asks_for_a_key_and_the_logout_ends_the_login(visitor: Look, locked: Process) -> None:
     """A page asks for a key, goes on after the login, and the logout ends it."""
     body = {"namespace": "sample", "type": "semantic", "content": "The build runs on Friday."}
     key = {"Authorization": "Bearer writer-key-of-acme"}
@@ -363,7 +363,7 @@ async def test_admin_may_run_upkeep(visitor: Look) -> None:
 
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="no SCREENSHOTS: make screenshots")
-async def test_screenshots_of_the_documentation(browser: Browser, service: Process) -> None:
+async def test_screenshots_of_the_documentation_are_written(browser: Browser, service: Process) -> None:
     """Writes the pictures of docs/inspector.md into the folder SCREENSHOTS."""
     folder = Path(os.environ["SCREENSHOTS"])
     look = await Look.open(browser, service.url, "", width=960, height=720)

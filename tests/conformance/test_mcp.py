@@ -85,14 +85,16 @@ def run(url: str, scenario: str, version: str) -> None:
 
 @needs_suite
 @pytest.mark.parametrize(("scenario", "version"), [(name, each) for name, some in PRODUCT.items() for each in some])
-def test_the_product_conforms(product: str, scenario: str, version: str) -> None:
+def test_the_product_passes_a_scenario_of_the_mcp_suite(product: str, scenario: str, version: str) -> None:
     """All checks of the scenario pass against the product."""
     run(product, scenario, version)
 
 
 @needs_suite
 @pytest.mark.parametrize(("scenario", "version"), [(name, each) for name, some in FIXTURES.items() for each in some])
-def test_the_mount_conforms(fixtures: str, scenario: str, version: str) -> None:
+def test_the_mount_passes_a_scenario_with_the_tools_of_the_mcp_suite(
+    fixtures: str, scenario: str, version: str
+) -> None:
     """All checks of the scenario pass against the suite's tools behind the product's mount."""
     run(fixtures, scenario, version)
 

@@ -176,7 +176,7 @@ async def test_an_expired_item_is_gone_and_then_removed(puts: Puts) -> None:
     assert await puts.store.count(puts.scope, None) == 1
 
 
-async def test_a_put_after_the_expiry_is_a_first_put(puts: Puts) -> None:
+async def test_a_put_after_the_expiry_creates_a_new_item(puts: Puts) -> None:
     """The put creates a new item, with a new creation time and no time to live of the expired one."""
     await puts.put("a", "key", 1, ttl_s=1)
     puts.at = 7
@@ -229,7 +229,7 @@ async def test_without_a_query_the_latest_put_comes_first(puts: Puts) -> None:
     assert await puts.keys(limit=2, offset=5) == await puts.keys(limit=0) == []
 
 
-async def test_with_a_query_the_nearest_text_counts(puts: Puts) -> None:
+async def test_an_item_scores_by_its_nearest_text(puts: Puts) -> None:
     """An item scores by its nearest text; items without texts come last, without a score."""
     await puts.put("p", "both", 1, vectors(0, 1))
     await puts.put("p", "second", 1, vectors(1))

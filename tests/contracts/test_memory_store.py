@@ -100,7 +100,7 @@ async def test_a_memory_is_read_with_every_field(store: MemoryStore, scope: Scop
     assert (await store.page(scope, Listing())).memories == (bare, full)
 
 
-async def test_all_types_in_one_call(store: MemoryStore, scope: Scope) -> None:
+async def test_memories_of_all_types_are_stored_and_read_in_one_call(store: MemoryStore, scope: Scope) -> None:
     """One call stores memories of every type, and one call reads them in the requested order."""
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)

@@ -15,7 +15,7 @@ from tests.contracts.memory_steps import keep
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_late_holder_changes_nothing(store: MemoryStore, scope: Scope) -> None:
+async def test_a_patch_with_a_lower_fence_raises_lock_lost(store: MemoryStore, scope: Scope) -> None:
     """Patching a memory that a higher fence has patched raises LockLost; the call's other memories change."""
     memory, other = (make_memory(MemoryType.WORKING, text, scope, session_id="s") for text in ("a", "b"))
     await keep(store, scope, memory, other)
@@ -32,7 +32,7 @@ async def test_a_late_holder_changes_nothing(store: MemoryStore, scope: Scope) -
     assert (changed.importance, changed.fence) == (2, 10)
 
 
-async def test_the_same_and_a_later_holder_go_on(store: MemoryStore, scope: Scope) -> None:
+async def test_a_patch_with_an_equal_or_higher_fence_succeeds(store: MemoryStore, scope: Scope) -> None:
     """Equal and higher fences may patch, as may calls without a fence; missing memories stay missing."""
     memory = make_memory(MemoryType.WORKING, "a", scope)
     missing = make_memory(MemoryType.WORKING, "missing", scope)

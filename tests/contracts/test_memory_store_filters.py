@@ -157,7 +157,7 @@ async def assert_matches(shelf: Shelf, tree: Filter) -> None:
 
 
 @pytest.mark.parametrize("field", sorted(OPERANDS))
-async def test_every_operator_on_every_kind_of_field(shelf: Shelf, field: str) -> None:
+async def test_every_operator_agrees_with_the_reference_on_every_kind_of_field(shelf: Shelf, field: str) -> None:
     """Each operator with each operand matches the same memories as the reference, absent fields included."""
     await assert_matches(shelf, Absent(field))
     for value in OPERANDS[field]:

@@ -22,7 +22,7 @@ LONG = st.lists(st.one_of(TRICKY, st.text(max_size=8)), max_size=60).map("".join
 
 
 @each
-def test_empty_texts_and_limits(tokenizer: Tokenizer) -> None:
+def test_an_empty_text_has_no_tokens_and_a_limit_of_0_leaves_no_text(tokenizer: Tokenizer) -> None:
     """The empty text has no tokens; a limit of 0 leaves no text."""
     assert tokenizer.count("") == 0
     assert tokenizer.truncate("some text", 0) == ""
@@ -30,7 +30,7 @@ def test_empty_texts_and_limits(tokenizer: Tokenizer) -> None:
 
 
 @each
-def test_special_tokens_are_text(tokenizer: Tokenizer) -> None:
+def test_special_tokens_are_counted_as_plain_text(tokenizer: Tokenizer) -> None:
     """Text that looks like a special token is counted as plain text."""
     assert tokenizer.count("<|endoftext|>") > 1
 

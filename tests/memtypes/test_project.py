@@ -164,7 +164,7 @@ def test_a_folder_of_another_machine_has_a_namespace_from_its_path() -> None:
     assert project_namespace("/home/other/far/away/shop") != namespace
 
 
-def test_paths_of_windows_are_known() -> None:
+def test_a_windows_path_in_any_spelling_is_the_same_folder() -> None:
     """Drives and slashes of any spelling are the same folder."""
     namespace = project_namespace("C:\\Users\\ada\\shop")
     assert namespace.startswith("shop-")
@@ -202,7 +202,7 @@ def test_no_program_that_a_repository_names_is_run(repository: Path) -> None:
     assert not marker.exists()
 
 
-def test_names_that_are_not_utf_8_are_taken(tmp_path: Path) -> None:
+def test_folder_names_that_are_not_utf_8_are_accepted(tmp_path: Path) -> None:
     """A folder's name may be in any encoding."""
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     folder.mkdir()

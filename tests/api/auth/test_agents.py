@@ -25,7 +25,7 @@ async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
         yield World(client, f"n {uuid.uuid4()}")
 
 
-async def test_a_key_of_one_agent_acts_as_it(world: World) -> None:
+async def test_a_key_bound_to_one_agent_acts_as_that_agent(world: World) -> None:
     """A request with this key need not name the agent; one that names another agent is refused."""
     box = await world.thread("ann", resource="boxes", variables=SESSION)
     turn = {"role": "user", "content": "hello"}
@@ -53,7 +53,7 @@ async def test_a_key_of_one_agent_acts_as_it(world: World) -> None:
     problem(await world.call("ann", "POST", "/v1/memories/batch", batch), 403)
 
 
-async def test_a_key_of_several_agents_must_name_one(world: World) -> None:
+async def test_a_request_with_a_key_of_several_agents_must_name_one(world: World) -> None:
     """A request that can name an agent has to; one that cannot, such as a list of memories, is answered."""
     box = await world.thread("both", resource="boxes", variables=SESSION, agent_id="cat")
     missing = problem(await world.on_thread("both", "GET", f"/{box}"), 422)
@@ -71,7 +71,7 @@ async def test_a_key_of_several_agents_must_name_one(world: World) -> None:
     assert [memory["content"] for memory in listed.json()["memories"]] == [fact["content"]]
 
 
-async def test_a_read_only_reference_is_read_and_not_written(world: World) -> None:
+async def test_an_agent_with_a_read_only_reference_cannot_change_the_thread(world: World) -> None:
     """Every call that changes the thread is refused to the agent."""
     shared = await world.thread("bob", resource="shared", variables=SESSION)
     assert await world.thread("ann", status=200, resource="shared", variables=SESSION) == shared
@@ -127,7 +127,7 @@ async def test_a_workflow_is_ended_by_the_agent_that_began_it(world: World) -> N
         problem(await world.on_thread("bob", "GET", f"/{secret}"), 404)
 
 
-async def test_events_are_of_the_agent_of_the_key(world: World) -> None:
+async def test_an_event_gets_the_agent_of_the_key(world: World) -> None:
     """If the key has several agents, the request must name one; if it has one, that agent is the event's."""
     await world.call("ann", "POST", "/v1/workflows", {"workflow_id": "w"})
     problem(await world.call("both", "POST", "/v1/workflows", {}), 422)
@@ -159,7 +159,7 @@ async def test_a_thread_that_the_agent_may_only_read_does_not_join_a_workflow(wo
     assert threads == {"shared": None, "boxes": "w"}
 
 
-async def test_admin_keys_are_not_bound(world: World) -> None:
+async def test_an_admin_key_bound_to_agents_is_refused(world: World) -> None:
     """An admin key with agents is refused, because admins reach everything; a reader's key is bound to its agents."""
     made = {"tenant": "t", "role": "reader", "agents": ["ann"]}
     refused = await world.client.post("/v1/admin/keys", json={**made, "role": "admin"}, headers=key_header("admin"))
@@ -292,7 +292,7 @@ class Walk:
         return simple.get(str(kind), "some text that is long enough")
 
 
-async def test_no_operation_of_the_document_returns_another_agents_data(world: World) -> None:
+async def test_no_api_operation_returns_another_agents_data(world: World) -> None:
     """A key without agents finds MARK in many answers, so the calls do reach the data."""
     ids = await plant(world)
     document = (await world.client.get("/openapi.json")).json()

@@ -178,7 +178,7 @@ async def test_local_origins_are_served_without_keys(services: Services, origin:
     assert response.status_code == 200
 
 
-async def test_hosts_are_not_checked_with_keys(guarded: Services) -> None:
+async def test_hosts_are_not_checked_if_keys_are_configured(guarded: Services) -> None:
     """If keys are configured, a call with a foreign Host gets the 401 of its missing key."""
     async with connect(guarded) as client:
         for host in ("memory.example", "[::1"):

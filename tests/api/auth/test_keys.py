@@ -48,7 +48,7 @@ def test_unknown_keys_have_no_caller(key: str | None) -> None:
         assert RING.caller(key) is None
 
 
-def test_ring_holds_only_hashes() -> None:
+def test_the_repr_of_a_key_ring_contains_no_key() -> None:
     """The repr of a key ring contains no key."""
     assert "writer-key-1" not in repr(RING)
 

@@ -74,7 +74,7 @@ def transcripts(home: Path) -> str:
     return project_namespace(folder)
 
 
-def test_a_dry_run_shows_what_would_be_taken_and_opens_nothing(home: Path) -> None:
+def test_a_dry_run_lists_what_would_be_imported_and_opens_no_store(home: Path) -> None:
     """It lists namespaces, sessions, messages, dates, and what is left out and why. No store is created."""
     namespace = transcripts(home)
     plan = as_json(home, "claude-code", "--dry-run")
@@ -231,7 +231,7 @@ def test_memories_and_notes_are_imported_as_they_are(
 
 
 @pytest.mark.anyio
-async def test_parts_go_over_http_with_what_was_said_before(client: httpx.AsyncClient) -> None:
+async def test_session_parts_are_sent_over_http_with_the_earlier_messages(client: httpx.AsyncClient) -> None:
     """The earlier messages count for the positions of the new ones; the answer has one outcome for each new message."""
     before = SaidBefore(count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")])
     part = SessionPart("n", "s", (SessionMessage(role="assistant", content=FACT),), before)

@@ -132,7 +132,7 @@ def test_what_cannot_be_converted_is_refused_with_the_reason(text: str, message:
     assert not output.exists()
 
 
-def test_a_model_can_be_named_for_a_ratio_of_its_window(tmp_path: Path) -> None:
+def test_a_ratio_of_a_window_is_converted_with_the_model_of_the_option(tmp_path: Path) -> None:
     """The model of the option --model is used if no agent names one."""
     source = tmp_path / "a.yaml"
     source.write_text("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8")

@@ -58,14 +58,14 @@ def test_ndcg_counts_a_repeated_id_once() -> None:
 
 
 @pytest.mark.parametrize("metric", [recall_at, hit_at, ndcg_at])
-def test_no_evidence_is_an_error(metric: object) -> None:
+def test_a_metric_without_evidence_raises_an_error(metric: object) -> None:
     """Metrics of a query without evidence raise an error."""
     with pytest.raises(ValueError, match="without evidence"):
         metric(RANKING, [], 5)  # type: ignore[operator]
 
 
 @given(RANKINGS, EVIDENCE, st.integers(1, 10))
-def test_metrics_are_shares(ranking: list[str], evidence: set[str], k: int) -> None:
+def test_metrics_lie_between_0_and_1(ranking: list[str], evidence: set[str], k: int) -> None:
     """Every metric is in 0..1, and recall is at most the hit rate."""
     figures = [recall_at(ranking, evidence, k), ndcg_at(ranking, evidence, k), reciprocal_rank(ranking, evidence)]
     assert all(0.0 <= figure <= 1.0 + 1e-12 for figure in figures)

@@ -17,7 +17,7 @@ def test_texts_are_distinct_and_reproducible(count: int, seed: int) -> None:
     assert len(set(questions(count, seed=seed))) == count
 
 
-def test_texts_are_as_long_as_turns() -> None:
+def test_synthetic_texts_are_as_long_as_conversation_turns() -> None:
     """They have a few dozen words on average."""
     lengths = [len(turn.text.split()) for turn in turns(300, seed=1)]
     assert min(lengths) >= 8

@@ -115,7 +115,7 @@ def test_an_event_keeps_its_speaker() -> None:
     }
 
 
-def test_other_types_have_no_speaker() -> None:
+def test_a_semantic_entry_has_no_speaker() -> None:
     """The draft of a semantic entry has none of the fields of events."""
     entry = CorpusEntry("1", "c", "Gina dances", MemoryType.SEMANTIC, None, "Gina")
     assert json.loads(to_draft(entry).model_dump_json(exclude_defaults=True)) == {

@@ -91,7 +91,7 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def test_every_setting_has_a_case() -> None:
+def test_every_policy_setting_has_a_test_case() -> None:
     """A setting that is added to the policy needs a case in this file."""
     assert set(settings_of(ThreadPolicy)) == set(CASES)
 

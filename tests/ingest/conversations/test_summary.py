@@ -58,7 +58,7 @@ def summariser(http: httpx.AsyncClient, server: ModelServer, limit_s: float = 5.
 
 
 @pytest.mark.anyio
-async def test_a_model_summarises(http: httpx.AsyncClient) -> None:
+async def test_the_text_of_the_model_is_the_summary(http: httpx.AsyncClient) -> None:
     """The model's text is returned, and the request has the API key."""
     with serving(says('{"summary": "The ledger moves to Postgres."}')) as server:
         summary = await summariser(http, server).summary("so far", TURNS, 40)
@@ -97,7 +97,7 @@ async def test_turns_are_sent_as_data_and_never_as_instructions(http: httpx.Asyn
         says("{}"),
     ],
 )
-async def test_any_other_answer_falls_back_to_the_rules(
+async def test_an_invalid_answer_of_the_model_falls_back_to_the_rules(
     http: httpx.AsyncClient, answer: Answer, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An invalid answer gives the summary by rule; the log says so without the turns' text."""

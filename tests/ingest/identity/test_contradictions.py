@@ -58,7 +58,7 @@ def test_the_same_sentence_with_another_value_replaces(newer: str, older: str) -
         ("We switched the shop from MySQL to Postgres", "We use MySQL for the shop"),
     ],
 )
-def test_a_change_told_in_other_words_is_seen(newer: str, older: str) -> None:
+def test_a_change_told_in_other_words_replaces_or_contests_the_older_fact(newer: str, older: str) -> None:
     """It replaces or contests the older fact."""
     assert judged(newer, older, 0.7) is not Relation.UNRELATED
 

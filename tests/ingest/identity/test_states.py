@@ -57,7 +57,7 @@ def test_a_replaced_memory_has_its_end_its_successor_and_the_reason() -> None:
 
 
 @given(st.sets(st.integers(0, 4)))
-def test_the_first_remaining_successor_replaces(removed: set[int]) -> None:
+def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]) -> None:
     """Whichever memories of a chain are deleted, each remaining one is replaced by the next one that remains."""
     states, ids = chain(5)
     states.gone |= {ids[place] for place in removed}

@@ -23,7 +23,7 @@ def examiner(embedder: CountingEmbedder, rules: RedactionRules | None = None) ->
     return Examiner(redactor, Classifier(embedder, panel.judge), panel, embedder)
 
 
-async def test_the_context_counts_only_in_doubt() -> None:
+async def test_the_context_decides_the_type_only_of_an_unclear_text() -> None:
     """A clear content keeps its type; an unclear one gets the type that its context suggests."""
     embedder = CountingEmbedder()
     context = "Remind me to book a room for the meeting tomorrow"

@@ -80,7 +80,7 @@ async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> 
     assert isinstance(await prefilter.examine(Scope("acme", "other"), captured(FACT, turn=7)), Submission)
 
 
-def test_only_the_last_hundred_are_remembered() -> None:
+def test_only_the_last_hundred_texts_of_a_namespace_are_remembered() -> None:
     """The oldest texts of a namespace, and the least recently used namespaces, are forgotten."""
     recent, there = RecentTexts(), ("s2", (1,))
     for index in range(101):

@@ -38,7 +38,7 @@ async def test_a_dry_run_reports_what_a_run_removes() -> None:
     assert expired not in bench.store.memories()
 
 
-async def test_types_limit_a_job() -> None:
+async def test_a_job_for_some_types_does_not_read_other_types() -> None:
     """A job for some types does not read memories of other types."""
     bench = Bench()
     await write_expiring(bench)
@@ -70,7 +70,7 @@ async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
     assert bench.store.engine.points == []
 
 
-def test_a_round_expires_and_does_the_rest_on_request() -> None:
+def test_an_upkeep_round_runs_only_the_expire_job_by_default() -> None:
     """By default a round only removes expired memories; other jobs are opt-in."""
     assert set(round_requests(expired_days=30)) == {UpkeepJob.EXPIRE}
     assert set(round_requests(expired_days=30, forget_days=90, promote=True, compact=True)) == set(UpkeepJob)

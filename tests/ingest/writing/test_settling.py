@@ -115,7 +115,7 @@ async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write(
     assert (again.supersedes, await states(store, old)) == ((old,), [State.REPLACED])
 
 
-async def test_mending_finds_what_lost_its_successor() -> None:
+async def test_mending_makes_a_memory_without_its_successor_current() -> None:
     """A memory whose successor is missing becomes current; memories in a right state are not changed."""
     store = InMemoryStore()
     ingestor = ingestor_of(store)

@@ -40,7 +40,7 @@ def score(query: str, document: str) -> float:
         (" ... !?", []),
     ],
 )
-def test_words_of_compounds_accents_and_scripts(text: str, expected: list[str]) -> None:
+def test_compounds_give_their_parts_and_unspaced_scripts_their_characters(text: str, expected: list[str]) -> None:
     """Words are lower-case. Compounds also give their parts; scripts without spaces give characters and pairs."""
     assert list(words(text)) == expected
 

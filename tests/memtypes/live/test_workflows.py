@@ -61,15 +61,15 @@ def state_after(*sent: NewEvent) -> WorkflowState:
 
 
 @given(log=LOGS, cut=st.integers(0, 30))
-def test_folding_from_a_snapshot_gives_the_same_state(log: list[Event], cut: int) -> None:
+def test_the_state_computed_from_a_snapshot_is_that_of_all_events(log: list[Event], cut: int) -> None:
     """A snapshot at any version and the later events give the state of all events."""
     snapshot = WorkflowState.from_json(fold(WorkflowState(), log[:cut]).to_json())
     assert fold(snapshot, log[cut:]) == fold(WorkflowState(), log)
 
 
 @given(log=LOGS)
-def test_a_fold_does_not_change_its_input(log: list[Event]) -> None:
-    """The state from which a fold starts is unchanged afterwards."""
+def test_applying_events_does_not_change_the_state_they_start_from(log: list[Event]) -> None:
+    """The state to which events are applied is the same afterwards."""
     before = fold(WorkflowState(), log[:5])
     stored = before.to_json()
     fold(before, log[5:])

@@ -94,7 +94,7 @@ async def test_google_counts_exactly() -> None:
         ("openai", "/v1/responses/input_tokens", {"object": "response.input_tokens", "input_tokens": 3}, "input"),
     ],
 )
-async def test_tokenizer_routes_count_exactly(kind: str, route: str, answer: Any, sent: str) -> None:
+async def test_providers_with_a_tokenizer_route_count_exactly(kind: str, route: str, answer: Any, sent: str) -> None:
     """Cohere, servers with OpenAI's API, and OpenAI are each called at their route with a bearer key."""
     provider = Provider(200, answer)
     with serving(provider) as url:

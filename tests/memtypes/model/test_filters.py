@@ -39,7 +39,7 @@ def test_several_fields_and_operators_must_all_hold() -> None:
     )
 
 
-def test_and_or_not_nest() -> None:
+def test_and_or_and_not_can_be_nested() -> None:
     """The connectives and, or and not take filters, nested ones included."""
     tree = {"or": [{"not": {"tags": {"any": ["a", "b"]}}}, {"and": [{"pinned": {"eq": True}}]}]}
     assert parse_filter(tree) == AnyOf(

@@ -28,7 +28,7 @@ def test_spelling_of_white_space_and_composition_does_not_count(text: str) -> No
     assert content_hash(unicodedata.normalize("NFD", spaced)) == content_hash(text)
 
 
-def test_case_counts() -> None:
+def test_contents_that_differ_in_case_have_different_ids() -> None:
     """Contents that differ in case, such as two commands, have different ids."""
     assert content_hash("tar -C x") != content_hash("tar -c x")
 

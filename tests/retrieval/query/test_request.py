@@ -122,7 +122,7 @@ def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
-def test_settling_is_idempotent(model: str) -> None:
+def test_settling_a_recorded_request_again_changes_nothing(model: str) -> None:
     """Settling a request that a receipt recorded changes nothing."""
     once = settle(request(model=model, budget=1_000), REGISTRY).request
     again = settle(RetrieveRequest.model_validate(once.model_dump(mode="json", exclude_none=True)), REGISTRY)

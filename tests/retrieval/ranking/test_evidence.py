@@ -27,8 +27,8 @@ def hits(*late: float, dense: float | None = 0.5) -> Candidates:
 
 
 @given(probabilities, probabilities)
-def test_certainty_is_a_probability(answerable: float, helps: float) -> None:
-    """It is 0 for a hit that surely does not help."""
+def test_the_certainty_of_a_hit_is_between_0_and_1(answerable: float, helps: float) -> None:
+    """The certainty is 0 for a hit that surely does not help."""
     sure, not_helpful = sureness(answerable, np.array([helps, 0.0]))
     assert 0.0 <= sure <= 1.0
     assert not_helpful == 0.0

@@ -56,8 +56,8 @@ def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
     assert shares > 5 * common > 0.0
 
 
-def test_terms_of_the_query_do_not_expand_it() -> None:
-    """They count in similarity already."""
+def test_terms_of_the_query_add_nothing_to_the_expansion_signal() -> None:
+    """Terms of the query count in similarity already."""
     candidates = [with_terms("a", [1]), with_terms("b", [1]), with_terms("c", [])]
     assert signals([1.0, 0.0, 0.0], candidates, asked=[1]) == [0.0, 0.0, 0.0]
 
@@ -68,7 +68,7 @@ def test_a_shared_term_counts_less_in_a_long_memory() -> None:
     assert signals([1.0, 0.0, 0.0], candidates)[1] == pytest.approx((1 + 10 / 200) / (1 + 400 / 200), abs=1e-6)
 
 
-def test_expansion_is_0_without_terms_or_scores() -> None:
+def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
     """Without candidates the signal is empty."""
     bare = Candidate("a", MemoryType.SEMANTIC, 0.5, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": "a"})
     assert signals([1.0], [bare]) == [0.0]
@@ -77,7 +77,7 @@ def test_expansion_is_0_without_terms_or_scores() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)), min_size=1, max_size=12))
-def test_expansion_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
+def test_the_expansion_signal_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
     """The highest signal is 1 if one of the best hits has a term and a score above 0.01."""
     candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
     scores = np.array([score for score, _ in rows])
@@ -88,7 +88,7 @@ def test_expansion_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> Non
         assert shared.max() == 1.0
 
 
-def test_expansion_decides_between_equals() -> None:
+def test_the_expansion_signal_decides_between_equal_scores() -> None:
     """Of two candidates with the same score, the one that shares the best hit's terms ranks first."""
     dense = {"a": ([1, 2], 0.9), "b": ([5], 0.4), "c": ([1, 2], 0.4), "d": ([6], 0.1)}
     candidates = [with_terms(name, terms, dense=cosine) for name, (terms, cosine) in dense.items()]
@@ -149,7 +149,7 @@ def test_a_later_memory_without_a_session_is_an_update_even_without_a_value() ->
     assert boosted_order([0.6, 0.5], replace(later, id="c"), later) == ["c", "b"], "of the same time"
 
 
-def test_a_much_lower_score_is_no_update() -> None:
+def test_a_statement_that_scores_much_lower_is_no_update() -> None:
     """A statement that scores much lower is about something else."""
     assert boosted_order([0.6, 0.2], turn("a", 1), turn("b", 5)) == ["a", "b"]
 

@@ -83,7 +83,7 @@ def test_decay_falls_with_age_and_stays_between_0_and_1(age: float, more: float,
     assert 0.0 <= older <= younger <= 1.0
 
 
-def test_importance_spans_0_to_1() -> None:
+def test_the_importance_signal_spans_0_to_1() -> None:
     """Importance 1 gives the signal 0, importance 10 gives 1."""
     columns = Columns.of([{"importance": 1}, {"importance": 10}])
     assert importance(columns).tolist() == pytest.approx([0.0, 1.0])
@@ -103,7 +103,7 @@ def test_reliable_and_moving_memories_are_more_important(fields: dict[str, Any],
     assert more > fewer
 
 
-def test_access_grows_logarithmically_up_to_1() -> None:
+def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
     """The first accesses raise it most; uses of a procedure count as accesses."""
     values = access(Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)])).tolist()
     assert values == sorted(values)
@@ -147,14 +147,14 @@ def turns(count: int) -> Candidates:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_context_is_between_0_and_1(similarity: list[float]) -> None:
+def test_the_context_signal_is_between_0_and_1(similarity: list[float]) -> None:
     """Any similarity of the neighbouring turns gives a signal in that range."""
     candidates = turns(len(similarity))
     signal = context(np.array(similarity), neighbours_of(candidates))
     assert ((signal >= 0) & (signal <= 1)).all()
 
 
-def test_context_joins_the_neighbours_and_the_session() -> None:
+def test_the_context_signal_joins_neighbouring_turns_and_the_session() -> None:
     """The signal joins neighbouring turns, weighted 3/4 and 1/4, with the mean of the session's three best."""
     signal = context(np.array([0.4, 0.0, 0.8, 0.0]), neighbours_of(turns(4)))
     around, session = np.array([0.2, 0.6, 0.1, 0.6]), (0.4 + 0.8 + 0.0) / 3

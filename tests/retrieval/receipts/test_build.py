@@ -80,7 +80,7 @@ async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
-async def test_a_receipt_is_bounded() -> None:
+async def test_a_receipt_lists_a_limited_number_of_candidates() -> None:
     """The best hits and those in the context are listed; other candidates are counted by outcome."""
     world = await shop(80)
     answer = await world.retrieve(QUERY, budget=50)

@@ -61,7 +61,7 @@ async def test_later_uses_do_not_change_a_replay() -> None:
     assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
 
 
-async def test_earlier_uses_are_replayed() -> None:
+async def test_a_replay_uses_the_recorded_access_counts() -> None:
     """The recorded access counts are used, even if the stored ones were reset since."""
     world = await shop()
     _, shown = await retrieved(world)
@@ -71,7 +71,7 @@ async def test_earlier_uses_are_replayed() -> None:
     assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
 
 
-async def test_a_removed_memory_is_a_change() -> None:
+async def test_a_replay_lists_a_removed_memory_as_a_change() -> None:
     """The change has its earlier outcome and the reason."""
     world = await shop()
     receipt_id, shown = await retrieved(world)
@@ -83,7 +83,7 @@ async def test_a_removed_memory_is_a_change() -> None:
     assert change.why == "the memory was removed"
 
 
-async def test_a_changed_memory_is_a_change() -> None:
+async def test_a_replay_lists_an_edited_memory_as_a_change() -> None:
     """The reason has the time at which it was changed."""
     world = await shop()
     receipt_id, shown = await retrieved(world)
@@ -193,7 +193,7 @@ def test_an_earlier_degraded_retrieval_is_a_reason(recorded: tuple[Receipt, Memo
     assert (change.what, change.why) == ("context", "the first retrieval was degraded: embedder")
 
 
-async def test_a_backdated_memory_is_a_change() -> None:
+async def test_a_replay_lists_a_backdated_memory_as_a_change() -> None:
     """It was not stored at the first retrieval, and the replay includes it."""
     world = await shop(4)
     receipt_id, _ = await retrieved(world, budget=8000)

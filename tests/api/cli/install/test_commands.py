@@ -168,7 +168,7 @@ def test_project_installation_is_refused_if_the_user_has_one(tmp_path: Path) -> 
     assert not (tmp_path / ".codex").exists()
 
 
-def test_names_of_any_script_are_percent_encoded(home: Path) -> None:
+def test_namespaces_of_any_script_are_percent_encoded_in_urls(home: Path) -> None:
     """A namespace is part of URLs, because headers of hooks lose characters that are not in Latin-1."""
     call("install", "claude-code", "--namespace", "проект/1")
     encoded = "%D0%BF%D1%80%D0%BE%D0%B5%D0%BA%D1%82%2F1"
@@ -258,7 +258,7 @@ def test_service_without_systemd_says_that_it_cannot(monkeypatch: pytest.MonkeyP
     assert (done.exit_code, "--service needs systemd" in done.stderr) == (2, True)
 
 
-def test_records_contain_no_foreign_settings(home: Path) -> None:
+def test_install_records_contain_none_of_the_users_other_settings(home: Path) -> None:
     """What is recorded for uninstalling has none of the user's other settings, which may be secret."""
     path = home / ".claude.json"
     path.write_text(json.dumps({"oauth": "foreign-secret", "mcpServers": {"other": {"env": {"K": "foreign-secret"}}}}))

@@ -67,7 +67,7 @@ def run_hook(url: str, client: ClientName = ClientName.CODEX, **environment: str
     )
 
 
-def test_answer_is_printed(service: tuple[str, type[_Service]]) -> None:
+def test_hook_posts_the_event_and_prints_the_answer(service: tuple[str, type[_Service]]) -> None:
     """The event is posted as it is, with the key of the environment, and the answer is printed."""
     url, handler = service
     handler.answer = (200, json.dumps(ANSWER).encode())
@@ -94,7 +94,7 @@ def test_service_that_is_away_is_no_error() -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_service_that_does_not_answer_holds_nothing_up() -> None:
+def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
     """If the service accepts the connection and sends nothing, the hook gives up before the client's own timeout."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
@@ -112,7 +112,7 @@ def test_events_of_other_programs_are_not_sent_as_those_of_claude_code(service: 
     assert [path for path, _, _ in handler.calls] == ["/v1/hooks/claude-code"]
 
 
-def test_hook_imports_little() -> None:
+def test_hook_imports_only_fast_standard_modules() -> None:
     """It starts fast: only the standard library, and none of its slow parts, is imported."""
     script = hook_command(Installation(ClientName.CODEX, None, "http://127.0.0.1:1"))[2]
     done = subprocess.run(

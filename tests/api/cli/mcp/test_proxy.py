@@ -94,7 +94,7 @@ def recall(number: int, *, modern: bool = False) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_the_program_passes_calls_to_the_service_in_both_eras(
+async def test_the_proxy_passes_calls_of_both_protocol_versions_to_the_service(
     guarded: Services, tmp_path: Path, mode: str
 ) -> None:
     """Key, namespace of the project and tools come from the command line; standard output has nothing else."""
@@ -157,7 +157,7 @@ def test_a_service_that_comes_back_is_used_again() -> None:
     assert outcomes == [False, True, False]
 
 
-def test_lines_that_are_no_requests_do_no_harm() -> None:
+def test_lines_that_are_no_requests_do_not_stop_the_proxy() -> None:
     """Invalid JSON, other values, notifications and responses get an error if the protocol has one, or no answer."""
     with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {}, "default")
@@ -198,7 +198,7 @@ def test_an_unknown_version_is_answered_with_the_newest_that_has_a_handshake() -
 
 
 @pytest.mark.slow
-def test_two_windows_at_once_start_one_service(
+def test_two_clients_at_once_start_one_service(
     tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The service is detached, outlives both clients, writes to a log, and answers the first call of each."""

@@ -138,7 +138,7 @@ def test_intentions_become_due(memory: Remembrancer) -> None:
     assert memory.complete(memory_id).status == "completed"
 
 
-def test_working_memory_and_hooks(memory: Remembrancer) -> None:
+def test_a_to_do_is_in_the_context_of_prompts_until_it_is_completed(memory: Remembrancer) -> None:
     """A to-do's item is in the context of a prompt until the to-do is completed."""
     memory.hooks.todo_created("s", "t", "Rename the module")
     memory.working.add("s", "The module is called parser", todo_id="t", ttl_s=60)
@@ -150,7 +150,7 @@ def test_working_memory_and_hooks(memory: Remembrancer) -> None:
     assert memory.working.clear("s").cleared == 0
 
 
-def test_threads(memory: Remembrancer) -> None:
+def test_threads_are_appended_to_read_replaced_cleared_and_deleted(memory: Remembrancer) -> None:
     """Turns are appended, read, replaced, cleared with a backup, and deleted."""
     thread = memory.threads.open(key="talk")
     assert memory.threads.open(key="talk").id == thread.id
@@ -177,7 +177,7 @@ def test_threads(memory: Remembrancer) -> None:
         memory.threads.get(thread.id)
 
 
-def test_workflows(memory: Remembrancer) -> None:
+def test_a_workflows_events_state_and_history_are_read(memory: Remembrancer) -> None:
     """Events are appended and listed page by page; the state and the history follow from them."""
     workflow = memory.workflows.begin(data={"goal": "release"})
     memory.workflows.report(workflow.workflow_id, "started")

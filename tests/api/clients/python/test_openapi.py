@@ -105,7 +105,7 @@ def operation(document: Document, request: Request[Any]) -> tuple[str, dict[str,
     raise AssertionError(f"{request.method} {request.path} is not in the document")
 
 
-def test_every_call_of_the_service_is_wrapped(document: Document) -> None:
+def test_the_client_has_a_method_for_every_call_of_the_service(document: Document) -> None:
     """A call that is new in the service fails this test until the client has it."""
     wrapped = {(request.method.lower(), operation(document, request)[0]) for request, _ in calls().values()}
     offered = {
@@ -117,7 +117,7 @@ def test_every_call_of_the_service_is_wrapped(document: Document) -> None:
     assert offered - wrapped == set()
 
 
-def test_every_option_of_a_call_is_offered_and_no_other(document: Document) -> None:
+def test_client_methods_have_exactly_the_options_of_their_calls(document: Document) -> None:
     """Options are the members of the body and the query; a misspelt or missing one fails here."""
     for name, (request, options) in calls().items():
         _, item = operation(document, request)
@@ -148,7 +148,7 @@ def answer_types() -> Iterator[tuple[str, type[msgspec.Struct]]]:
                 yield name, member
 
 
-def test_answers_have_the_members_of_the_document(document: Document) -> None:
+def test_answer_types_have_the_members_of_the_api_document(document: Document) -> None:
     """Every member of an answer is a field of its type, and what the type requires is always sent."""
     schemas = document["components"]["schemas"]
     compared = 0

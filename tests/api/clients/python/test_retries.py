@@ -91,7 +91,7 @@ def test_a_retry_after_may_be_a_date(run: Run) -> None:
         assert caught.value.retry_after == pytest.approx(3600, abs=5)
 
 
-def test_a_wait_that_is_too_long_is_left_to_the_caller(run: Run) -> None:
+def test_a_retry_after_that_is_too_long_is_left_to_the_caller(run: Run) -> None:
     """The error is raised at once and says how long to wait."""
     with scripted(Reply(429, {"status": 429, "detail": "slow down"}, {"Retry-After": "61"})) as server:
         with pytest.raises(RateLimited, match="slow down") as caught:
@@ -100,7 +100,7 @@ def test_a_wait_that_is_too_long_is_left_to_the_caller(run: Run) -> None:
         assert len(server.received) == 1
 
 
-def test_attempts_are_bounded(run: Run) -> None:
+def test_a_failing_call_is_tried_a_limited_number_of_times(run: Run) -> None:
     """After the last attempt the error is raised."""
     with scripted(AWAY) as server:
         with pytest.raises(Unavailable, match="live is away"):
@@ -212,7 +212,7 @@ def test_an_upload_is_cut_into_parts_by_size(run: Run) -> None:
         assert len(server.received) == 2
 
 
-def test_the_key_is_sent_and_not_shown() -> None:
+def test_the_api_key_is_sent_and_not_shown_in_the_repr() -> None:
     """The Authorization header has the key; the client's representation does not."""
     with scripted(STATS) as server, Remembrancer(server.url, key="secret-key", namespace="n") as client:
         client.stats()
@@ -253,7 +253,7 @@ def test_an_id_never_leads_to_another_path(name: str) -> None:
 
 
 @pytest.mark.parametrize("label", ["a.b", ""])
-def test_a_label_never_becomes_several(label: str) -> None:
+def test_a_path_label_with_a_dot_is_refused(label: str) -> None:
     """A label with a dot is refused, because the path `a.b` would mean the labels `a`, `b`."""
     with Remembrancer(namespace="n") as client, pytest.raises(ValueError, match="label"):
         client.items.get([label], "k")

@@ -33,7 +33,7 @@ async def test_namespace_in_the_query_is_that_of_the_event(session: ClientSessio
     assert FACT in answer.text
 
 
-async def test_names_in_camel_case_are_read(session: ClientSession) -> None:
+async def test_event_fields_in_camel_case_are_read(session: ClientSession) -> None:
     """VS Code names the event and the session in camel case."""
     event = {"sessionId": "s", "hookEventName": "UserPromptSubmit", "cwd": session.cwd, "prompt": "Is the kiln hot?"}
     assert (await session.http.post("/v1/hooks/vscode", json=event)).status_code == 200

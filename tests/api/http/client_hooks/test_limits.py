@@ -120,7 +120,7 @@ async def test_without_store_or_encoder_a_hook_fails_no_prompt(clock: Clock) -> 
         assert "x-remembrancer-degraded" not in session.answer_headers
 
 
-async def test_what_was_acknowledged_is_stored_when_the_store_is_back(clock: Clock) -> None:
+async def test_acknowledged_turns_are_stored_when_the_store_is_back(clock: Clock) -> None:
     """Turns wait in the queue; the job stores them."""
     store = BrokenStore(FakeEmbedder().dimensions)
     services = fake_services(clock, store)

@@ -55,7 +55,7 @@ async def test_a_sentence_of_what_was_shown_adds_no_memory(session: ClientSessio
     assert {memory.content for memory in await session.memories()} <= before
 
 
-async def test_a_summary_keeps_what_is_new_alone(session: ClientSession) -> None:
+async def test_of_a_summary_only_what_is_new_is_stored(session: ClientSession) -> None:
     """Summaries of compacted sessions repeat what hooks added."""
     await session.exchange(FACT, "Good.")
     following = session.another()

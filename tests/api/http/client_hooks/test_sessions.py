@@ -53,7 +53,7 @@ async def test_a_session_begins_with_what_is_pending_and_recent(session: ClientS
 
 
 @pytest.mark.parametrize("source", ["resume", "fork"])
-async def test_a_session_that_goes_on_begins_with_nothing(session: ClientSession, source: str) -> None:
+async def test_a_resumed_or_forked_session_is_shown_nothing_at_its_start(session: ClientSession, source: str) -> None:
     """A resumed or forked session is shown nothing at its start: its transcript has what was shown before."""
     await session.exchange(FACT, "Good.")
     assert await session.another().post("SessionStart", source=source) == {}
@@ -79,7 +79,7 @@ async def test_a_memory_is_shown_once_in_a_session(session: ClientSession) -> No
         ("PostCompact", {"trigger": "auto", "compact_summary": "They talked about the weather in Lisbon."}),
     ],
 )
-async def test_a_compacted_or_cleared_session_is_shown_things_again(
+async def test_a_compacted_or_cleared_session_is_shown_memories_again(
     session: ClientSession, clock: Clock, event: str, fields: dict[str, str]
 ) -> None:
     """What was shown is gone from the model's context, and so is what was said in the session."""
@@ -94,7 +94,7 @@ async def test_a_compacted_or_cleared_session_is_shown_things_again(
     assert shown_text.count(OTHER) == 1
 
 
-async def test_both_events_of_a_compaction_show_things_once(session: ClientSession, clock: Clock) -> None:
+async def test_the_two_events_of_a_compaction_show_memories_only_once(session: ClientSession, clock: Clock) -> None:
     """A compaction is reported by PostCompact and by SessionStart, in either order."""
     await session.exchange(FACT, "Good.")
     for first, second in (("SessionStart", "PostCompact"), ("PostCompact", "SessionStart")):
@@ -174,7 +174,7 @@ async def test_a_prompt_whose_answer_was_interrupted_is_stored_at_the_end(sessio
     assert {FACT, OTHER} <= {memory.content for memory in await session.memories()}
 
 
-async def test_a_subagent_s_answer_is_stored_as_its_own(session: ClientSession) -> None:
+async def test_a_subagents_answer_is_stored_with_the_subagents_name(session: ClientSession) -> None:
     """Its agent is named, and the prompt of the session still waits for its answer."""
     await session.prompt(FACT)
     agent = {"agent_id": "a1", "agent_type": "reviewer", "agent_transcript_path": "/x"}
@@ -197,7 +197,7 @@ async def test_a_summary_of_a_compaction_is_one_event(session: ClientSession) ->
     assert await session.post("PostCompact", trigger="manual") == {}
 
 
-async def test_events_without_an_effect_are_answered_with_nothing(session: ClientSession) -> None:
+async def test_unknown_events_and_fields_get_an_empty_answer(session: ClientSession) -> None:
     """Unknown events, fields and types of fields are no error: clients change monthly."""
     tool = {"tool_name": "Bash", "tool_input": {"command": "echo hi"}, "tool_response": {"stdout": FACT}}
     assert await session.post("PostToolUse", **tool) == {}
@@ -216,7 +216,7 @@ async def test_texts_with_control_characters_are_stored_without_them(session: Cl
     assert f"{FACT} \ufffd" in {memory.content for memory in await session.memories()}
 
 
-async def test_due_tasks_are_delivered(session: ClientSession, clock: Clock) -> None:
+async def test_a_due_task_is_shown_with_any_prompt(session: ClientSession, clock: Clock) -> None:
     """A task that is due is shown with any prompt, and then marked as fired."""
     await session.exchange(TASK, "I will.")
     clock.later(days=4)
@@ -254,7 +254,7 @@ async def test_prompts_sent_at_once_are_not_shown_the_same_memory(session: Clien
     assert "".join(texts).count(FACT) == 1
 
 
-async def test_a_session_that_begins_beside_a_prompt_is_shown_the_rest(
+async def test_a_session_start_leaves_out_what_a_concurrent_prompt_was_shown(
     session: ClientSession, live: LiveClient
 ) -> None:
     """A memory that a concurrent prompt was shown is left out of the session's start; the other memories are shown."""

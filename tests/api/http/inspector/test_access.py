@@ -123,7 +123,7 @@ async def test_logout_ends_the_login(guarded_client: httpx.AsyncClient) -> None:
     assert (await guarded_client.get("/inspect", params={"namespace": "n"})).status_code == 303
 
 
-def test_login_ends_after_its_time_and_with_its_key() -> None:
+def test_login_ends_after_its_longest_time() -> None:
     """A login lasts LOGIN_S at most."""
     now = [0.0]
     book = KeyBook(KeyRing.of([KeyEntry(key="a-long-key", tenant="acme", role=Role.READER)]))
@@ -163,7 +163,7 @@ async def test_one_key_cannot_end_the_logins_of_others(guarded: Services) -> Non
         assert (await other.get("/inspect")).status_code == 303
 
 
-async def test_reader_sees_and_may_not_change(guarded: Services) -> None:
+async def test_reader_sees_memories_and_may_not_change_them(guarded: Services) -> None:
     """A reader has no forms that change memories, and the service refuses them."""
     async with connect(guarded) as client:
         client.headers.update(bearer("acme", Role.WRITER))
@@ -179,7 +179,7 @@ async def test_reader_sees_and_may_not_change(guarded: Services) -> None:
             assert "needs the role writer" in text_of(got.text)
 
 
-async def test_tenant_sees_only_its_own(guarded: Services) -> None:
+async def test_tenant_sees_only_its_own_namespaces_and_memories(guarded: Services) -> None:
     """Another tenant's namespaces are not listed, and its memories are unknown by id."""
     async with connect(guarded) as client:
         client.headers.update(bearer("acme", Role.WRITER))
@@ -235,7 +235,7 @@ async def test_without_keys_only_localhost_is_served(services: Services) -> None
         assert (await client.get("/inspect", headers=crossed)).status_code == 403
 
 
-async def test_errors_are_pages(visit: Visit) -> None:
+async def test_errors_are_shown_as_html_pages(visit: Visit) -> None:
     """Wrong parameters, unknown memories and unknown paths get an HTML page that says what is wrong."""
     assert "limit" in text_of(await visit.open("/memories", 422, limit="many"))
     assert "no memory" in text_of(await visit.open("/memory", 404, id="unknown"))

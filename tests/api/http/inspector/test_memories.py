@@ -51,7 +51,7 @@ async def test_search_shows_signals_that_add_up(visit: Visit) -> None:
     assert "Weight" in text
 
 
-async def test_wrong_search_shows_the_form_with_what_is_wrong(visit: Visit) -> None:
+async def test_invalid_search_shows_the_form_with_the_error(visit: Visit) -> None:
     """A field out of its range is named above the results; without a namespace one has to be chosen first."""
     page = await visit.open("/search", q="build", top_k="9000")
     assert "top_k" in text_of(page)
@@ -103,7 +103,7 @@ async def test_memories_are_filtered_and_paged(visit: Visit) -> None:
     assert "Fact 0" in (await visit.client.get(address)).text or "Fact" in (await visit.client.get(address)).text
 
 
-async def test_edit_saves_what_differs(visit: Visit) -> None:
+async def test_edit_saves_only_changed_fields(visit: Visit) -> None:
     """The text so far stays in the history; a form without a change changes nothing."""
     memory_id = await visit.write("The build runs on Friday.", tags=["a"])
     same: dict[str, Any] = {"content": "The build runs on Friday.", "importance": "5", "tags": "a"}
@@ -160,7 +160,7 @@ async def test_tags_with_commas_and_steps_with_line_breaks_stay_as_they_are(visi
     assert (memory["tags"], memory["steps"], memory["importance"]) == (tags, steps, 9)
 
 
-async def test_pin_and_unpin(visit: Visit) -> None:
+async def test_memory_is_pinned_and_unpinned_by_the_button(visit: Visit) -> None:
     """The button pins, and then unpins."""
     memory_id = await visit.write("The build runs on Friday.")
     for pinned in (True, False):
@@ -169,7 +169,7 @@ async def test_pin_and_unpin(visit: Visit) -> None:
         assert memory["pinned"] is pinned
 
 
-async def test_forget_deletes(visit: Visit) -> None:
+async def test_forget_button_deletes_the_memory(visit: Visit) -> None:
     """A forgotten memory is gone; the list says so."""
     memory_id = await visit.write("The build runs on Friday.")
     done = await visit.send("/memory/forget", id=memory_id)
@@ -197,7 +197,7 @@ async def test_links_are_shown_from_both_ends(visit: Visit) -> None:
     assert "(it links here)" in text_of(await visit.open("/memory", id=first))
 
 
-async def test_conversation_around_a_memory(visit: Visit) -> None:
+async def test_page_of_a_memory_shows_the_conversation_around_it(visit: Visit) -> None:
     """Memories of the same session stand around it in order."""
     for minute, content in enumerate(("First.", "Second.", "Third.")):
         await visit.write(content, "episodic", session_id="s", created_at=f"2026-03-01T10:0{minute}:00Z")

@@ -22,7 +22,7 @@ async def retrieve(visit: Visit, query: str = "when does the build run?", **body
     return receipt_id
 
 
-async def test_receipt_says_of_each_candidate_whether_it_is_in_and_why(visit: Visit) -> None:
+async def test_receipt_says_of_each_candidate_whether_it_was_shown_and_why(visit: Visit) -> None:
     """With room for one of two facts, one is listed in the context, and the other as left out because of the budget."""
     await visit.write("The build runs on Friday at noon.")
     await visit.write("The build runs on Monday at noon as well, but only if somebody asks for it by name.")
@@ -45,7 +45,7 @@ async def test_bars_show_tokens_against_budgets(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("part", [True, False])
-async def test_verify_and_replay_buttons(visit: Visit, *, part: bool) -> None:
+async def test_buttons_verify_and_replay_a_receipt(visit: Visit, *, part: bool) -> None:
     """Both answer with a part for htmx and with the whole page without scripts."""
     memory_id = await visit.write("The build runs on Friday.")
     receipt_id = await retrieve(visit)
@@ -151,7 +151,7 @@ def test_stacked_parts_fill_the_bar() -> None:
     assert stacked(parts, 0) == []
 
 
-def test_columns_are_scaled_to_the_highest() -> None:
+def test_chart_columns_are_scaled_to_the_highest() -> None:
     """The highest column has the whole height, and the other columns have the same scale."""
     low, high = columns([[Part("a", 1, "")], [Part("a", 1, ""), Part("b", 3, "")]], 40)
     assert [(s.x, s.width) for s in low] == [(0, 10)]

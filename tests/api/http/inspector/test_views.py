@@ -50,7 +50,7 @@ async def test_every_view_of_an_empty_namespace_is_a_page(visit: Visit, path: st
         assert f'href="/inspect{other}?namespace=n"' in page
 
 
-async def test_growth_counts_new_memories_and_ages(visit: Visit) -> None:
+async def test_growth_counts_new_memories_by_day_or_month(visit: Visit) -> None:
     """New memories of a few days are counted by day, and those of years by month."""
     await visit.write("New.", created_at="2026-02-28T10:00:00Z")
     await visit.write("Old.", created_at="2026-02-20T10:00:00Z")
@@ -67,7 +67,7 @@ async def test_growth_counts_new_memories_and_ages(visit: Visit) -> None:
     assert "New memories, by month" in text_of(await visit.open("/growth"))
 
 
-async def test_sessions_and_timeline_with_injections(visit: Visit) -> None:
+async def test_page_of_a_session_lists_what_was_stored_and_injected_by_time(visit: Visit) -> None:
     """A session's page has what it stored and what was injected at each prompt, in order of time."""
     await visit.write("The build runs on Friday.")
     await visit.write("Let us talk about builds.", "episodic", session_id="s", created_at="2026-02-28T10:00:00Z")
@@ -149,14 +149,14 @@ async def test_workflows_show_state_and_events(live_visit: Visit) -> None:
     await live_visit.open("/workflow", 404, id="unknown")
 
 
-async def test_without_live_state_pages_say_so(services: Services) -> None:
-    """Threads and workflows are unavailable, as a page."""
+async def test_without_live_state_threads_and_workflows_are_shown_as_unavailable(services: Services) -> None:
+    """Both lists are answered with a page and status 503; the page says that live state is away."""
     async with connect(replace(services, threads=None, workflows=None)) as client:
         for path in ("/threads", "/workflows"):
             assert "live state is away" in text_of(await Visit(client).open(path, 503))
 
 
-async def test_decisions_are_taken_back(visit: Visit) -> None:
+async def test_decision_is_undone_by_its_button(visit: Visit) -> None:
     """A forgotten memory is listed with its reason, and the button brings it back."""
     await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     await visit.send("/upkeep", 200, job="forget", max_age_days="30", apply="true")
@@ -196,7 +196,7 @@ async def test_wrong_options_of_a_job_are_refused(visit: Visit, fields: dict[str
     await visit.send("/upkeep", 422, **fields)
 
 
-async def test_a_job_stays_in_its_namespace(visit: Visit) -> None:
+async def test_upkeep_job_without_a_namespace_is_refused(visit: Visit) -> None:
     """A form without a namespace is refused, so that no job runs on all of them by accident."""
     got = await visit.client.post("/inspect/upkeep", data={"token": await visit.token(), "job": "expire"})
     assert got.status_code == 422

@@ -51,7 +51,7 @@ def test_instructions_and_descriptions_are_not_cut_by_clients() -> None:
     assert all(tool.name in INSTRUCTIONS for tool in TOOLS)
 
 
-def test_every_tool_is_described_honestly() -> None:
+def test_annotations_say_which_tools_only_read_and_which_delete() -> None:
     """Read-only tools say so, the one that deletes says so, and one tool is always loaded."""
     definitions = {tool.name: tool.definition() for tool in TOOLS}
     assert definitions.keys() == TOOL_CALLS.keys()
@@ -69,7 +69,7 @@ def test_every_tool_is_described_honestly() -> None:
     assert not any("outputSchema" in definition for definition in definitions.values())
 
 
-def test_schemas_are_plain() -> None:
+def test_tool_schemas_have_no_titles_references_or_null() -> None:
     """No titles, references or null, which clients strip or show to the model."""
     text = json.dumps([tool.definition()["inputSchema"] for tool in TOOLS])
     assert not re.search(r'"title"|\$ref|anyOf|null', text)
@@ -81,7 +81,7 @@ def test_schemas_are_plain() -> None:
     receipt=st.uuids(),
     degraded=st.booleans(),
 )
-def test_the_last_line_counts_the_whole_text(
+def test_the_last_line_of_a_recall_counts_its_own_tokens_too(
     tokenizer: TiktokenTokenizer, context: str, budget: int, receipt: object, *, degraded: bool
 ) -> None:
     """The number of tokens in the last line includes the last line itself."""

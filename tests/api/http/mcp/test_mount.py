@@ -106,7 +106,7 @@ async def test_the_namespace_is_default_if_nothing_names_one(services: Services)
         assert stored.status_code == 200
 
 
-async def test_no_argument_names_a_namespace(services: Services) -> None:
+async def test_a_tool_accepts_no_namespace_as_argument(services: Services) -> None:
     """A namespace, tenant or agent among the arguments is an unknown field."""
     async with mcp_client(services, "/mcp/n") as client:
         for name in ("namespace", "tenant", "agent_id", "session_id"):
@@ -124,7 +124,7 @@ async def test_a_receipt_of_another_namespace_is_not_explained(services: Service
         assert "no such receipt" in await refused(client, "memory_why", receipt_id=receipt)
 
 
-async def test_a_key_of_agents_acts_as_them_alone(services: Services) -> None:
+async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services) -> None:
     """A key's only agent is recorded; if a key has several, a header names one. Any other agent is refused."""
     entries = [
         KeyEntry(key="one-agent-key", tenant="acme", role=Role.WRITER, agents=["a"]),
@@ -177,7 +177,7 @@ async def test_only_post_is_answered(services: Services) -> None:
         assert (await client.post("/mcpx", json=rpc("ping"))).status_code == 404
 
 
-async def test_bodies_and_calls_are_limited_as_everywhere(services: Services) -> None:
+async def test_the_limits_of_body_size_and_call_rate_apply_to_mcp(services: Services) -> None:
     """A body of more than 2 MiB is a 413, and the key's rate limit holds."""
     limited = replace(services, rate=RateLimit(2))
     async with raw_client(limited) as client:

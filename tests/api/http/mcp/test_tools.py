@@ -21,7 +21,7 @@ HOLD = "A hold under an advisory lock costs 7 ms at the median."
 
 
 @pytest.mark.parametrize("mode", ERAS)
-async def test_a_remembered_statement_is_recalled_in_both_eras(services: Services, mode: str) -> None:
+async def test_a_remembered_statement_is_recalled_in_both_protocol_versions(services: Services, mode: str) -> None:
     """The tools answer in plain text, whichever protocol the client speaks."""
     async with mcp_client(services, "/mcp/n", mode) as client:
         assert (client.server_info is None) or client.server_info.name == "remembrancer"

@@ -279,7 +279,7 @@ def test_upkeep_interval_follows_the_settings(guarded: Services) -> None:
 
 
 @pytest.mark.parametrize("job", ["promote", "forget", "expire", "compact"])
-async def test_run_does_what_its_dry_run_listed(client: httpx.AsyncClient, job: str) -> None:
+async def test_a_job_changes_what_its_dry_run_listed(client: httpx.AsyncClient, job: str) -> None:
     """A run changes the memories that its dry run listed; a second run changes none."""
     for session in ("s1", "s2", "s3"):
         await _write(client, "Tea is served at four", session_id=session)

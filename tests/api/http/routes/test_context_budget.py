@@ -57,7 +57,7 @@ async def test_a_cap_of_the_caller_holds_for_the_best_memory(client: httpx.Async
     assert answer["metadata"]["per_type"]
 
 
-async def test_what_is_left_goes_to_the_best_memories_of_any_type(client: httpx.AsyncClient) -> None:
+async def test_the_budget_that_is_left_goes_to_the_best_memories_of_any_type(client: httpx.AsyncClient) -> None:
     """More tasks than facts are shown, as tasks match best, although the share of tasks is an eighth of the budget."""
     for number in range(12):
         await write(client, "prospective", f"Order the blue paint number {number} for the fence")
@@ -69,7 +69,7 @@ async def test_what_is_left_goes_to_the_best_memories_of_any_type(client: httpx.
 
 
 @pytest.mark.parametrize("budget", [0, 1, 7, 30, 31, 64, 111, 250, 999])
-async def test_no_budget_is_exceeded(client: httpx.AsyncClient, budget: int) -> None:
+async def test_no_context_exceeds_its_budget(client: httpx.AsyncClient, budget: int) -> None:
     """The budget may be 0, and headings count."""
     await ledger(client)
     answer = await retrieve(client, "ledger database", budget)

@@ -46,7 +46,7 @@ async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) 
     assert (await client.post("/v1/classify", json={"content": "I live in Lisbon."})).json()["parts"] == []
 
 
-async def test_classify_knows_the_task_at_hand(client: httpx.AsyncClient) -> None:
+async def test_classify_reads_a_state_of_current_work_as_working_memory(client: httpx.AsyncClient) -> None:
     """A state of the work in progress is working memory."""
     answer = (await client.post("/v1/classify", json={"content": "Currently at row 40 of 90, two still open"})).json()
     assert answer["type"] == "working"
@@ -109,7 +109,9 @@ async def test_a_secret_in_an_id_is_refused_and_in_other_fields_redacted(client:
 
 
 @pytest.mark.parametrize(("review", "status"), [(None, "stored"), ("skip", "stored"), ("auto", "rejected")])
-async def test_only_a_requested_review_rejects(client: httpx.AsyncClient, review: str | None, status: str) -> None:
+async def test_filler_is_rejected_only_if_a_review_is_requested(
+    client: httpx.AsyncClient, review: str | None, status: str
+) -> None:
     """Filler is stored without `review`; with it the answer and the memory have the decision."""
     body = {"namespace": "n", "type": "semantic", "content": "ok", **({"review": review} if review else {})}
     answer = (await client.post("/v1/memories", json=body)).json()

@@ -149,7 +149,7 @@ async def test_a_search_finds_what_was_just_put(items: Items) -> None:
     assert (red["title"] or 0.0) < 0.99
 
 
-async def test_filters_and_pages(items: Items) -> None:
+async def test_items_are_filtered_and_paged(items: Items) -> None:
     """A filter compares members of values; limit is 10 unless set; the latest put comes first."""
     for number in range(12):
         await items.put("p", f"{number}", {"size": number, "color": "red" if number % 2 else "blue"}, index=False)
@@ -159,8 +159,8 @@ async def test_filters_and_pages(items: Items) -> None:
     assert await items.search(filter={}, limit=0) == []
 
 
-async def test_paths_are_listed(items: Items) -> None:
-    """They can be filtered by prefix and suffix, cut to a depth, and read in pages."""
+async def test_item_paths_are_listed_and_filtered(items: Items) -> None:
+    """Paths are filtered by prefix and suffix, cut to a depth, and read in pages."""
     for path in ("a.b.c", "a.d", "b.c", ""):
         await items.put(path, "k", 1, index=False)
     assert await items.paths() == [[], ["a", "b", "c"], ["a", "d"], ["b", "c"]]
@@ -265,7 +265,7 @@ async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> Non
     assert await items.search() == []
 
 
-async def test_readers_read_and_writers_write(guarded: Services) -> None:
+async def test_readers_may_not_put_or_delete_items(guarded: Services) -> None:
     """A reader's put or delete is a 403. Another tenant finds none of the items."""
     body = {**SPACE, "path": ["p"], "key": "k", "value": 1}
     address = {**SPACE, "path": "p", "key": "k"}

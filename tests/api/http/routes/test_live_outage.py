@@ -90,7 +90,7 @@ async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Servi
         assert 'remembrancer_breaker_state{server="live",state="closed",workload="command"} 1.0' in lines
 
 
-async def test_threads_and_locks_are_counted(tmp_path: Path, services: Services) -> None:
+async def test_metrics_count_threads_and_locks(tmp_path: Path, services: Services) -> None:
     """The metrics count turns, tokens, flushes, evictions, locks and waiting batches."""
     async with outage_client(tmp_path, services) as (client, _):
         thread = (await begun(client, resource="small"))["id"]
@@ -129,7 +129,7 @@ async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Se
         assert 'remembrancer_degraded_answers_total{part="threads"} 1.0' in await metrics_of(client)
 
 
-async def test_an_agents_context_goes_on_without_its_threads(tmp_path: Path, services: Services) -> None:
+async def test_an_agents_context_is_answered_without_its_threads(tmp_path: Path, services: Services) -> None:
     """It has the agent's long-term memory within 200 ms, and says what is missing."""
     async with outage_client(tmp_path, services) as (client, live):
         space = {"namespace": client.params["namespace"]}

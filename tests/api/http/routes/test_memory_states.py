@@ -113,8 +113,8 @@ async def ports(notebook: Notebook, count: int = 2, **last: Any) -> list[str]:
     return ids
 
 
-async def test_a_replaced_memory_says_so(notebook: Notebook) -> None:
-    """It has its end, its successor and the reason; the newer one is current and linked to it."""
+async def test_a_replaced_memory_has_its_end_successor_and_reason(notebook: Notebook) -> None:
+    """The newer memory is current and linked to the replaced one."""
     old, new = await ports(notebook)
     before, after = await notebook.read(old), await notebook.read(new)
     assert (before["state"], before["superseded_by"], before["valid_to"]) == ("replaced", new, after["valid_from"])
@@ -122,7 +122,7 @@ async def test_a_replaced_memory_says_so(notebook: Notebook) -> None:
     assert (after["state"], after["links"]) == ("current", [{"to": old, "type": "contradicts", "strength": 1.0}])
 
 
-async def test_a_filter_by_state_reaches_what_was_replaced(notebook: Notebook) -> None:
+async def test_a_filter_by_state_finds_replaced_memories(notebook: Notebook) -> None:
     """A search or list with the filter finds replaced memories; without it, both show the current view only."""
     await ports(notebook)
     assert await notebook.found() == await notebook.listed() == [PORTS[1]]
@@ -209,7 +209,9 @@ async def test_the_expiry_of_a_successor_decides_when_what_it_replaced_is_back(n
     assert await notebook.states(old) == ["current"]
 
 
-async def test_the_expire_job_completes_what_was_interrupted(notebook: Notebook, services: Services) -> None:
+async def test_the_expire_job_makes_a_memory_without_its_successor_current(
+    notebook: Notebook, services: Services
+) -> None:
     """A memory whose successor is missing is current after the job."""
     old, new = await ports(notebook)
     await services.store.delete(Scope("default", "n"), [new])
@@ -276,7 +278,7 @@ async def test_a_memory_that_is_no_longer_contested_is_current(notebook: Noteboo
     assert (memory["state"], memory["links"], memory["state_reason"]) == ("current", [], None)
 
 
-async def test_an_end_can_be_set_and_taken_back(notebook: Notebook) -> None:
+async def test_the_end_of_a_memory_can_be_set_and_taken_back(notebook: Notebook) -> None:
     """Setting valid_to ends a memory, and what it had replaced is current; null restores it, and both are contested."""
     old, new = await ports(notebook)
     ended = await notebook.patch(new, valid_to=NOW.isoformat())
@@ -285,8 +287,8 @@ async def test_an_end_can_be_set_and_taken_back(notebook: Notebook) -> None:
     assert await notebook.states(old, new) == ["contested", "contested"]
 
 
-async def test_an_end_in_the_future_comes_by_itself(notebook: Notebook) -> None:
-    """Until then the memory is current."""
+async def test_a_memory_with_an_end_in_the_future_is_current_until_then(notebook: Notebook) -> None:
+    """Setting valid_to to tomorrow leaves the state current; a day later the memory counts as replaced."""
     memory_id = (await notebook.write("The office is in Rome."))["id"]
     memory = await notebook.patch(memory_id, valid_to=(NOW + timedelta(days=1)).isoformat())
     assert memory["state"] == "current"
@@ -312,7 +314,7 @@ async def test_a_restored_memory_is_not_forgotten_again(notebook: Notebook) -> N
 
 
 @pytest.mark.parametrize("end", ["soon", 7, "2020-01-01T00:00:00Z", "2026-03-01T12:00:00"])
-async def test_an_end_that_is_no_time_or_too_early_is_refused(notebook: Notebook, end: object) -> None:
+async def test_an_end_of_a_memory_that_is_invalid_or_too_early_is_refused(notebook: Notebook, end: object) -> None:
     """The error names the field."""
     memory_id = (await notebook.write("The office is in Rome."))["id"]
     response = await notebook.client.patch(
@@ -336,7 +338,7 @@ async def test_links_are_set_by_patch_and_removed_with_the_linked_memory(noteboo
     assert (await notebook.read(first))["links"] == []
 
 
-async def test_a_link_that_contradicts_contests_both(notebook: Notebook) -> None:
+async def test_a_link_contradicts_makes_both_memories_contested(notebook: Notebook) -> None:
     """The link may be set by PATCH or by a write; both memories are contested."""
     first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea bores Ann.")]
     await notebook.patch(first, links=[{"to": second, "type": "contradicts"}])
@@ -389,7 +391,7 @@ async def test_a_history_has_the_earlier_texts(notebook: Notebook) -> None:
     ]
 
 
-async def test_the_past_keeps_what_held_then(notebook: Notebook) -> None:
+async def test_a_search_as_of_an_earlier_time_finds_what_was_replaced_since(notebook: Notebook) -> None:
     """Searches with `as_of` find what was replaced since."""
     old, _ = await ports(notebook)
     at = (NOW - timedelta(minutes=90)).isoformat()

@@ -86,14 +86,14 @@ async def test_links_of_both_writes_are_joined(client: httpx.AsyncClient) -> Non
     assert [(link["to"], link["strength"]) for link in memory["links"]] == [(ends[0], 0.9), (ends[1], 0.5)]
 
 
-async def test_a_merge_fills_what_was_left_out(client: httpx.AsyncClient) -> None:
+async def test_a_merge_adds_fields_that_the_first_write_lacked(client: httpx.AsyncClient) -> None:
     """A concept that only the second write gives is kept."""
     await write(client)
     answer = await write(client, concept="Build times")
     assert (answer["memory"]["concept"], "concept" in answer["changed"]) == ("Build times", True)
 
 
-async def test_a_repeated_request_changes_nothing_twice(client: httpx.AsyncClient) -> None:
+async def test_a_repeated_request_adds_no_evidence(client: httpx.AsyncClient) -> None:
     """A write from the same place adds no evidence; if it sets another field, that is kept."""
     place = {"source": {"file": "a.md", "line": 3}}
     await write(client, **place)

@@ -44,7 +44,7 @@ async def importance_of(client: httpx.AsyncClient, memory_id: str) -> float:
         ),
     ],
 )
-async def test_conditions_and_context_are_found_and_shown(
+async def test_conditions_of_procedures_and_contexts_of_events_are_searched_and_shown(
     client: httpx.AsyncClient, fields: dict[str, Any], query: str
 ) -> None:
     """Conditions of a procedure and the context of an event are searched, and stand in the rendered context."""
@@ -89,7 +89,7 @@ async def test_failures_of_a_procedure_lower_its_rank(client: httpx.AsyncClient)
     assert await importance_of(client, memory_id) < before
 
 
-async def test_a_linked_memory_follows_the_hit(client: httpx.AsyncClient) -> None:
+async def test_a_linked_memory_ranks_right_after_the_hit_that_links_to_it(client: httpx.AsyncClient) -> None:
     """A memory without a word of the question stands right after the hit that links to it."""
     linked = await store(client, type="procedural", content="Call the tax office first.")
     for number in range(5):

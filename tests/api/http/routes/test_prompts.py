@@ -41,7 +41,7 @@ async def test_new_to_dos_are_created_and_the_one_in_progress_is_first(world: Wo
     assert [item["content"] for item in named["items"]] == ["call Ann", "port it"]
 
 
-async def test_completed_to_dos_end_with_their_notes(world: WorkingClient) -> None:
+async def test_completed_to_dos_are_cleared_with_their_notes(world: WorkingClient) -> None:
     """The items of a to-do, live and stored, are cleared when the list has it as completed."""
     await submit(world, todos=[todo("1", "port it", "in_progress"), todo("2", "call Ann")])
     await world.make("the parser is in src/parse.py", todo_id="1")
@@ -87,14 +87,14 @@ async def test_secrets_in_to_dos_are_redacted(world: WorkingClient) -> None:
         [todo(str(number), "a") for number in range(201)],
     ],
 )
-async def test_invalid_lists_are_422(world: WorkingClient, todos: list[dict[str, str]]) -> None:
+async def test_invalid_lists_of_to_dos_are_422(world: WorkingClient, todos: list[dict[str, str]]) -> None:
     """An id twice, a blank text, an unknown or missing status or too many entries: nothing is created."""
     await world.post("/v1/hooks/prompt-submit", 422, prompt="go on", todos=todos)
     assert await world.listed() == []
 
 
-async def test_the_default_budget_is_that_of_a_prompt(world: WorkingClient) -> None:
-    """It is 1,500 tokens; profile and budgets may be set."""
+async def test_the_default_budget_of_a_prompt_is_1500_tokens(world: WorkingClient) -> None:
+    """A request may set another budget and a profile."""
     assert PROMPT_BUDGET == 1_500
     for number in range(40):
         await world.post("/v1/memories", 201, type="semantic", content=f"fact {number} of the parser: " + "word " * 60)
@@ -107,7 +107,7 @@ async def test_the_default_budget_is_that_of_a_prompt(world: WorkingClient) -> N
     await world.post("/v1/hooks/prompt-submit", 422, prompt="go on", profile="unknown")
 
 
-async def test_a_thread_is_part_of_the_budget(world: WorkingClient) -> None:
+async def test_the_context_of_a_thread_counts_towards_the_budget_of_a_prompt(world: WorkingClient) -> None:
     """The thread's own context takes at most half of the budget and is counted; memories get the rest."""
     where = {"namespace": world.space["namespace"]}
     made = await world.client.post("/v1/threads", json=where)
@@ -129,7 +129,7 @@ async def test_a_thread_is_part_of_the_budget(world: WorkingClient) -> None:
     await world.post("/v1/hooks/prompt-submit", 404, prompt="go on", thread_id="nothing")
 
 
-async def test_a_prompt_delivers_what_is_due_once(world: WorkingClient) -> None:
+async def test_a_due_intention_is_shown_with_one_prompt_only(world: WorkingClient) -> None:
     """What is due and shown is marked as fired; private intentions of other sessions are neither shown nor marked."""
     due = {"type": "prospective", "due_at": (NOW - timedelta(hours=1)).isoformat()}
     for content, private in (("pay the rent", {}), ("pay the tax", {"session_id": "s 2", "visibility": "session"})):

@@ -54,7 +54,7 @@ async def test_due_time_is_read_from_the_text(client: httpx.AsyncClient) -> None
         ("The roadmap lives on Monday.com", None),
     ],
 )
-async def test_due_times_have_zones_languages_and_distances(
+async def test_due_times_are_read_in_any_zone_language_and_distance_from_now(
     client: httpx.AsyncClient, content: str, due_at: str
 ) -> None:
     """Texts are read in the zone of the metadata; what is negated, past or a product gets no due time."""
@@ -81,7 +81,7 @@ async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient)
     assert await _due(client, context="quarterly tax forms") == []
 
 
-async def test_marked_intention_is_due_once(client: httpx.AsyncClient) -> None:
+async def test_a_due_intention_is_given_to_one_caller_only(client: httpx.AsyncClient) -> None:
     """Of concurrent callers one gets a due intention; afterwards it is active and not due."""
     created = await _write(client, "once", due_at=NOW.isoformat())
     got: list[str] = []

@@ -173,7 +173,7 @@ async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(se
     [("claude-x", "provider", True), ("claude-x", "nobody", False), ("gpt-4o", "provider", False)],
 )
 @pytest.mark.parametrize("form", ["markdown", "messages"])
-async def test_only_the_providers_count_is_reported(
+async def test_only_the_providers_count_is_reported_as_exact(
     services: Services, model: str, who: str, told: object, form: str
 ) -> None:
     """If the provider has no endpoint or does not answer, the exact count is absent."""

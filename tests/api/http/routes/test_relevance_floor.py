@@ -64,21 +64,21 @@ async def test_a_question_that_nothing_answers_gets_an_empty_context(floored: ht
     assert answer["metadata"]["floor"] == {"value": DEFAULT_FLOOR, "dropped": len(MEMORIES)}
 
 
-async def test_a_question_with_an_answer_gets_it(floored: httpx.AsyncClient) -> None:
+async def test_a_memory_that_answers_the_question_is_above_the_default_floor(floored: httpx.AsyncClient) -> None:
     """The memory that answers is above the default floor."""
     answer = await retrieve(floored, ANSWERED)
     assert answer["metadata"]["outcome"] == "ok"
     assert answer["items"][0]["content"] == MEMORIES[0]
 
 
-async def test_a_floor_of_0_shows_all(floored: httpx.AsyncClient) -> None:
+async def test_a_floor_of_0_shows_all_memories(floored: httpx.AsyncClient) -> None:
     """Every memory is shown, even for a question that none answers."""
     answer = await retrieve(floored, UNANSWERED, floor=0)
     assert len(answer["items"]) == len(MEMORIES)
     assert answer["metadata"]["floor"] == {"value": 0, "dropped": 0}
 
 
-async def test_a_higher_floor_shows_fewer(floored: httpx.AsyncClient) -> None:
+async def test_a_higher_floor_shows_fewer_memories(floored: httpx.AsyncClient) -> None:
     """The memories that are still shown keep their order."""
     shown = [
         [item["id"] for item in sorted((await retrieve(floored, ANSWERED, floor=floor))["items"], key=_rank)]
@@ -105,8 +105,8 @@ async def test_a_search_has_no_floor_unless_it_asks_for_one(floored: httpx.Async
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve"])
 @pytest.mark.parametrize("floor", [-0.1, 1.1, "high"])
-async def test_a_floor_is_from_0_to_1(floored: httpx.AsyncClient, path: str, floor: object) -> None:
-    """Anything else is refused."""
+async def test_a_floor_outside_of_0_to_1_is_refused(floored: httpx.AsyncClient, path: str, floor: object) -> None:
+    """A floor below 0 or above 1, or one that is no number, is a 422 that names the field."""
     response = await floored.post(path, json={"namespace": "home", "query": ANSWERED, "floor": floor})
     assert response.status_code == 422
     assert response.json()["errors"][0]["path"] == "floor"
@@ -126,7 +126,7 @@ async def test_a_receipt_lists_what_was_below_the_floor(floored: httpx.AsyncClie
     assert (await floored.post(f"{path}/replay")).json()["identical"]
 
 
-async def test_a_prompt_has_the_floor(floored: httpx.AsyncClient) -> None:
+async def test_the_relevance_floor_applies_to_prompts(floored: httpx.AsyncClient) -> None:
     """The hook prompt-submit applies the default floor, or the one of its request."""
     body = {"namespace": "home", "session_id": "s", "prompt": UNANSWERED}
     assert (await floored.post("/v1/hooks/prompt-submit", json=body)).json()["items"] == []
@@ -134,7 +134,7 @@ async def test_a_prompt_has_the_floor(floored: httpx.AsyncClient) -> None:
     assert len(shown["items"]) == len(MEMORIES)
 
 
-async def test_a_to_do_does_not_stand_in_every_context(floored: httpx.AsyncClient) -> None:
+async def test_a_recurring_to_do_is_shown_only_for_questions_about_it(floored: httpx.AsyncClient) -> None:
     """A to-do that comes back every week is shown for a question about it, and for no other."""
     for week in range(3):
         due = (NOW + timedelta(days=7 * week + 2)).isoformat()
@@ -146,7 +146,7 @@ async def test_a_to_do_does_not_stand_in_every_context(floored: httpx.AsyncClien
     assert other["metadata"]["outcome"] == "empty"
 
 
-async def test_a_prompt_delivers_what_is_due_whatever_the_floor(floored: httpx.AsyncClient) -> None:
+async def test_a_prompt_shows_due_intentions_whatever_the_floor(floored: httpx.AsyncClient) -> None:
     """It is delivered once; afterwards the floor applies to the reminder as to any memory."""
     await write(floored, "prospective", "Call the dentist", "due", due_at=(NOW - timedelta(hours=1)).isoformat())
     body = {"namespace": "due", "session_id": "s", "prompt": UNANSWERED}

@@ -54,7 +54,7 @@ async def test_readiness_503_has_retry_after(services: Services) -> None:
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 
-async def test_optional_members_are_left_out(client: httpx.AsyncClient) -> None:
+async def test_answers_leave_out_optional_members_without_a_value(client: httpx.AsyncClient) -> None:
     """Optional members without a value are absent, not null; `explain` adds the ranking signals."""
     await client.post("/v1/memories", json=FACT)
     for request in ({}, {"explain": True}):

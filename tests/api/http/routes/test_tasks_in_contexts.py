@@ -46,7 +46,7 @@ def places(answer: dict[str, Any], *texts: str) -> list[int]:
 
 
 @pytest.mark.parametrize("query", ["deploy service build server", "what is left to do?"])
-async def test_what_is_due_comes_before_other_tasks(client: httpx.AsyncClient, query: str) -> None:
+async def test_due_tasks_come_before_other_tasks(client: httpx.AsyncClient, query: str) -> None:
     """Overdue tasks and those due today come first, whatever the others have in common with the query."""
     for number in range(5):
         await write(client, "prospective", f"deploy service {number} to the build server")
@@ -63,7 +63,7 @@ async def test_what_is_due_comes_before_other_tasks(client: httpx.AsyncClient, q
     assert set(tasks[:2]) == {"pay the rent", "water the plants"}
 
 
-async def test_what_is_due_is_not_crowded_out_of_a_small_budget(client: httpx.AsyncClient) -> None:
+async def test_due_tasks_are_not_crowded_out_of_a_small_budget(client: httpx.AsyncClient) -> None:
     """A due task is shown beside facts that match the query better; a task that is due next week is not."""
     for fact in FACTS:
         await write(client, "semantic", fact)
@@ -75,7 +75,7 @@ async def test_what_is_due_is_not_crowded_out_of_a_small_budget(client: httpx.As
     assert answer["metadata"]["total_tokens"] <= 150
 
 
-async def test_what_is_long_overdue_does_not_stand_in_every_context(client: httpx.AsyncClient) -> None:
+async def test_long_overdue_tasks_are_not_shown_in_every_context(client: httpx.AsyncClient) -> None:
     """A task that was due weeks ago has no place of its own in the context of a question about other things."""
     for fact in FACTS:
         await write(client, "semantic", fact)

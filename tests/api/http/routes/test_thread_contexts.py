@@ -83,7 +83,7 @@ async def test_a_policy_leaves_room_for_parts_that_it_does_not_name(client: http
         assert shown["omitted"]["initial_context"]
 
 
-async def test_a_summary_keeps_up_with_the_conversation(client: httpx.AsyncClient) -> None:
+async def test_a_summary_keeps_the_newest_of_equally_important_sentences(client: httpx.AsyncClient) -> None:
     """Of equally important sentences the newest stay in the summary, whatever numbers they contain."""
     thread = (await begun(client, resource="brief"))["id"]
     for number in range(80, 140):
@@ -139,7 +139,7 @@ async def test_files_of_flushed_turns_stay_known(client: httpx.AsyncClient) -> N
     assert (hidden["files"], hidden["images"], hidden["omitted"]["files"]) == ([], [], 0)
 
 
-async def test_a_model_is_enough_to_set_the_budget(client: httpx.AsyncClient) -> None:
+async def test_a_models_name_is_enough_to_set_the_budget(client: httpx.AsyncClient) -> None:
     """The budget is the history's part of the window of the request's or policy's model; 422 if that is unknown."""
     plain, modelled = (await begun(client))["id"], (await begun(client, resource="modelled"))["id"]
     shared = (await begun(client, resource="shared"))["id"]
@@ -175,7 +175,7 @@ async def test_the_time_for_a_context_depends_on_the_turns_that_it_shows(client:
     assert long < 2.5 * short
 
 
-async def test_a_longer_part_is_read_if_the_budget_has_room(client: httpx.AsyncClient) -> None:
+async def test_stored_counts_of_another_tokenizer_do_not_shorten_the_context(client: httpx.AsyncClient) -> None:
     """Stored counts of another tokenizer do not shorten the context."""
     thread = (await begun(client))["id"]
     for number in range(30):

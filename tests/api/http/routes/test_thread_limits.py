@@ -99,7 +99,7 @@ async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strat
     assert await kept_turns(client) == [index for index in range(6) if index not in left]
 
 
-async def test_priority_eviction_order(client: httpx.AsyncClient) -> None:
+async def test_turns_are_evicted_by_role_and_age_under_policy_priority(client: httpx.AsyncClient) -> None:
     """Tool turns go first, then assistant, user and keyword turns, the oldest first; system and pinned turns never."""
     thread = (await begun(client, resource="ranked"))["id"]
     await say(client, thread, "be kind", role="system")

@@ -138,7 +138,7 @@ async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, ser
 
 
 @pytest.mark.parametrize("change", [{"at": ""}, {"index": -1}, {"pinned": 0}, {"tokens": None}, {"metadata": [1]}])
-async def test_turns_in_a_memory_are_checked(client: httpx.AsyncClient, change: dict[str, Any]) -> None:
+async def test_a_memory_with_an_invalid_turn_is_refused(client: httpx.AsyncClient, change: dict[str, Any]) -> None:
     """A memory with an invalid turn is refused, so that every stored turn can be listed."""
     turn = {"index": 0, "role": "user", "at": "2026-03-01T12:00:00Z", "tokens": 1, "characters": 1}
     memory = {"type": "episodic", "namespace": client.params["namespace"], "content": "x"}

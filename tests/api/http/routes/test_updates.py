@@ -81,7 +81,9 @@ async def test_a_statement_that_still_holds_is_not_hidden(facts: httpx.AsyncClie
         ("The API allows 100 requests a minute.", "We raised the limit of the API to 500 requests a minute."),
     ],
 )
-async def test_a_change_told_naturally_is_seen(facts: httpx.AsyncClient, older: str, newer: str) -> None:
+async def test_a_change_told_in_natural_words_replaces_or_contests_the_older_fact(
+    facts: httpx.AsyncClient, older: str, newer: str
+) -> None:
     """The older fact is replaced, or both are contested and the newer one is found first."""
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
@@ -112,7 +114,7 @@ async def test_another_agent_contests_but_never_replaces(facts: httpx.AsyncClien
     assert 0.0 < link["strength"] < 1.0
 
 
-async def test_a_fact_that_arrives_late_ends_the_same(facts: httpx.AsyncClient) -> None:
+async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(facts: httpx.AsyncClient) -> None:
     """Written after the newer fact, the older one is replaced or contested as if it had come first."""
     new = await write(facts, "The upload limit is 50 MB.", 2)
     late = await write(facts, "The upload limit is 20 MB.", 9)

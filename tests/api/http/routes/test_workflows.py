@@ -36,7 +36,7 @@ async def look(client: httpx.AsyncClient, workflow_id: str, part: str = "", **qu
     return await client.get(f"/v1/workflows/{workflow_id}{part}", params={**IN, **query})
 
 
-async def test_workflow_from_creation_to_end(client: httpx.AsyncClient) -> None:
+async def test_a_workflow_is_created_read_ended_and_stored_as_memories(client: httpx.AsyncClient) -> None:
     """A workflow is created, appended to, read at any version, ended and stored as memories."""
     workflow_id = await begun(client, data={"name": "Release"})
     assert (await report(client, workflow_id, "started")).json()["version"] == 1
@@ -85,7 +85,7 @@ async def begun_again(client: httpx.AsyncClient, workflow_id: str) -> httpx.Resp
     return await client.post("/v1/workflows", json={**IN, "workflow_id": workflow_id})
 
 
-async def test_chain_and_its_resources(client: httpx.AsyncClient) -> None:
+async def test_a_chain_lists_its_workflows_and_the_newest_resource_values(client: httpx.AsyncClient) -> None:
     """A chain lists workflows oldest first; resources have the newest value of each key."""
     await begun(client, workflow_id="a")
     await begun(client, workflow_id="b", parent_id="a")

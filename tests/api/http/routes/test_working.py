@@ -345,7 +345,7 @@ async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None
     assert whole["metadata"]["working_excerpted"] == whole["metadata"]["working_left_out"] == []
 
 
-async def test_items_without_room_are_named(world: WorkingClient) -> None:
+async def test_items_that_do_not_fit_the_budget_are_named(world: WorkingClient) -> None:
     """More items than the working budget holds: the metadata has the ids of those left out."""
     made = [(await world.make(f"note number {number} of the task"))["id"] for number in range(30)]
     answer = await world.recall(working_budget=60)

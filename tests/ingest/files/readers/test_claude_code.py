@@ -128,7 +128,7 @@ def test_a_fork_has_the_keys_of_what_it_copied(tmp_path: Path) -> None:
     assert [message.keys for message in after.messages[:2]] == [message.keys for message in before.messages]
 
 
-def test_an_answer_that_may_go_on_is_held_back(tmp_path: Path) -> None:
+def test_an_answer_that_may_be_incomplete_is_held_back(tmp_path: Path) -> None:
     """The last answer of a file that was just written may be incomplete: it is read when another message follows."""
     talk = transcript()
     file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
@@ -185,7 +185,7 @@ _LINE = st.dictionaries(st.sampled_from(_NAMES), _JSON | st.sampled_from(["user"
 @given(
     st.lists(_LINE.map(json.dumps) | _JSON.map(json.dumps) | st.text(max_size=60), max_size=12), st.binary(max_size=40)
 )
-def test_no_junk_ends_the_reading(tmp_path: Path, junk: list[str], torn: bytes) -> None:
+def test_junk_lines_do_not_end_the_reading(tmp_path: Path, junk: list[str], torn: bytes) -> None:
     """Whatever lines are between them, the messages of a transcript are read, and the junk is counted."""
     talk = transcript()
     lines: list[Any] = [json.dumps(line) for line in talk.lines]
@@ -206,8 +206,8 @@ def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
     assert (file.left_out[NOT_JSON], file.left_out[OTHER_FORM]) == (1, 1)
 
 
-def test_messages_of_subagents_are_counted(tmp_path: Path) -> None:
-    """They are left out."""
+def test_messages_of_subagents_are_left_out_and_counted(tmp_path: Path) -> None:
+    """A message of a side chain is in no session; the counts of what was left out have it."""
     talk = transcript()
     talk.user(f"{NOISE}", isSidechain=True)
     file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)

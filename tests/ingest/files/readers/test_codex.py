@@ -101,7 +101,9 @@ def test_compressed_rollouts_are_read(tmp_path: Path) -> None:
         file.sessions(quiet=True)
 
 
-def test_a_compressed_rollout_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_a_compressed_rollout_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the library the message says what to install."""
     for name in ("backports.zstd", "compression.zstd"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -34,7 +34,7 @@ def notes(text: str) -> list[dict[str, Any]]:
     return [to_item(reading, RowOptions(), NOW) for reading in readings if isinstance(reading, FileRow)]
 
 
-def test_links_embeds_tags_and_comments() -> None:
+def test_links_become_texts_and_embeds_and_comments_are_removed() -> None:
     """Links become their texts; embeds, comments and block ids are removed; tags in the text are added; code stays."""
     (item,) = notes(NOTE)
     assert "advisory locks, see Stock counter and Costs." in item["content"]
@@ -51,6 +51,6 @@ def test_a_note_with_nothing_but_embeds_is_no_memory() -> None:
 
 
 @given(st.text(alphabet="[]!|#%`~^a\n ", max_size=80))
-def test_any_text_is_read(text: str) -> None:
+def test_a_note_with_any_text_is_read_without_error(text: str) -> None:
     """Unclosed links, fences and comments raise no error."""
     notes(text)

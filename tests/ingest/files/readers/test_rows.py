@@ -9,7 +9,7 @@ import pytest
 from ingest.files.readers.rows import MAX_LINE, BadLine, TextLine, read_lines, read_utf8
 
 
-def test_lines_have_numbers_and_no_ends() -> None:
+def test_lines_have_numbers_and_no_line_breaks() -> None:
     """A byte order mark and Windows line ends are removed; blank lines count."""
     lines = list(read_lines(io.BytesIO(b"\xef\xbb\xbfa\r\n\nb"), "f"))
     assert lines == [TextLine(1, "a"), TextLine(2, ""), TextLine(3, "b")]

@@ -40,7 +40,7 @@ WINTER = datetime(2026, 1, 10, tzinfo=UTC)
         ("午後3時半", 0, 15, 30),
     ],
 )
-def test_clocks_are_read(text: str, at: int, hour: int, minute: int) -> None:
+def test_times_of_day_are_read(text: str, at: int, hour: int, minute: int) -> None:
     """Forms in digits and in words, with the minutes before or after the hour."""
     clock = Clocks(read_words(text), HOME).at(at, led=True)
     assert clock is not None
@@ -48,7 +48,7 @@ def test_clocks_are_read(text: str, at: int, hour: int, minute: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["25:00", "13pm", "90 minutes", "3 days", "2時間"])
-def test_other_numbers_are_no_clocks(text: str) -> None:
+def test_other_numbers_are_not_read_as_times_of_day(text: str) -> None:
     """Impossible times and lengths of time are not read as times of day."""
     assert Clocks(read_words(text), HOME).at(0, led=True) is None
 
@@ -73,7 +73,7 @@ def test_other_numbers_are_no_clocks(text: str) -> None:
         ("our time", 0, 0),
     ],
 )
-def test_zones_are_read(text: str, at: int, hours: float) -> None:
+def test_time_zones_are_read(text: str, at: int, hours: float) -> None:
     """Abbreviations, offsets, places with a word for time, and "their time" after a place that the text names."""
     zone = Clocks(read_words(text), HOME).zone(at)
     assert zone is not None
@@ -81,6 +81,6 @@ def test_zones_are_read(text: str, at: int, hours: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["cat", "Paris", "east of here", "-10:00", "+5", "Europe/Nowhere", "Either/Or"])
-def test_other_words_are_no_zones(text: str) -> None:
+def test_other_words_are_not_read_as_time_zones(text: str) -> None:
     """Lower-case abbreviations, places without a word for time, one-digit offsets and ends of a range (9:00 -10:00)."""
     assert Clocks(read_words(text), HOME).zone(0) is None

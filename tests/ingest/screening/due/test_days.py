@@ -62,7 +62,7 @@ def _day(text: str, *, month_first: bool = False) -> date | None:
         ("overmorgen", "2026-03-06"),
     ],
 )
-def test_days_are_read(text: str, day: str) -> None:
+def test_dates_weekdays_distances_and_holidays_are_read_as_days(text: str, day: str) -> None:
     """Dates, weekdays, distances from now, starts and ends of periods, and holidays are read in several languages."""
     assert _day(text) == date.fromisoformat(day)
 
@@ -70,7 +70,7 @@ def test_days_are_read(text: str, day: str) -> None:
 @pytest.mark.parametrize(
     "text", ["31 February", "the 42nd", "2026-13-01", "may be nice", "v12.31", "22.11.0", "the 5th of the seven"]
 )
-def test_other_words_are_no_days(text: str) -> None:
+def test_other_words_are_not_read_as_days(text: str) -> None:
     """Impossible dates, version numbers and counts such as "the 5th of the seven" are not read as days."""
     assert _day(text) is None
 

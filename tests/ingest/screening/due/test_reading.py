@@ -167,7 +167,7 @@ def test_any_text_gives_a_due_time_or_none(text: str, now: datetime) -> None:
 
 
 @given(st.integers(1, 5_000), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
-def test_minutes_are_exact(minutes: int, now: datetime) -> None:
+def test_in_n_minutes_is_exact_across_a_change_to_summer_time(minutes: int, now: datetime) -> None:
     """The words "in n minutes" mean n minutes from now, also across a change to summer time."""
     aware = now.replace(tzinfo=UTC)
     due = due_in(f"in {minutes} minutes", aware, ZoneInfo("Europe/Berlin"))
@@ -192,7 +192,7 @@ async def test_a_prospective_draft_gets_its_due_time_and_text() -> None:
         {"type": "prospective", "content": "no time here"},
     ],
 )
-async def test_other_drafts_are_unchanged(fields: Mapping[str, object]) -> None:
+async def test_drafts_that_get_no_due_time_are_unchanged(fields: Mapping[str, object]) -> None:
     """Other types, drafts with a due time and other triggers are not changed."""
     assert await _gated(fields) == DRAFT.validate_python(fields)
 

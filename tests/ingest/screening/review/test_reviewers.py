@@ -69,7 +69,7 @@ async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient
         (says("{}"), "score is invalid"),
     ],
 )
-async def test_a_failing_endpoint_hands_its_seat_to_the_local_reviewer(
+async def test_the_local_reviewer_votes_in_place_of_a_failing_endpoint(
     http: httpx.AsyncClient, answer: Answer, reason: str
 ) -> None:
     """The local reviewer votes in its place, and the pre-filter decides; the lost vote has its reason."""

@@ -208,7 +208,7 @@ async def test_another_process_may_create_the_collections_first() -> None:
     assert len(server.bodies("POST", "/collections/aliases")) == len(COLLECTIONS)
 
 
-async def test_later_failures_are_translated_too() -> None:
+async def test_a_server_failure_after_the_start_raises_unavailable() -> None:
     """If the server fails after the start, every call raises Unavailable."""
     async with stub_server(FreshServer().answers) as url:
         store = await QdrantStore.open(settings_for(url))

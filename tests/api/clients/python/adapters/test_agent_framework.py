@@ -50,8 +50,8 @@ async def test_what_was_said_in_one_session_helps_the_next(url: str) -> None:
         assert not any("<memories>" in content for content in contents)
 
 
-async def test_captures_can_be_turned_off(url: str) -> None:
-    """Then nothing is remembered."""
+async def test_with_capture_turned_off_nothing_is_remembered(url: str) -> None:
+    """With `captures=False` a run of the agent stores no memory."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         agent = Agent(client=FakeClient(), context_providers=[RemembrancerContext(memory, captures=False)])
         await agent.run(FACT, session=agent.create_session())

@@ -70,7 +70,9 @@ def without_empty_directories(root: Path) -> None:
 
 @given(commands=st.lists(COMMANDS, min_size=5, max_size=25))
 @settings(max_examples=50, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
-def test_it_answers_as_the_tool_on_files(url: str, tmp_path: Path, commands: list[dict[str, Any]]) -> None:
+def test_the_memory_tool_answers_like_anthropics_tool_on_files(
+    url: str, tmp_path: Path, commands: list[dict[str, Any]]
+) -> None:
     """Random commands have the same outcomes, errors included."""
     files = BetaLocalFilesystemMemoryTool(str(tmp_path / uuid.uuid4().hex))
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
@@ -110,7 +112,7 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_the_texts_are_those_of_the_documentation(memory: Remembrancer) -> None:
+def test_answers_have_the_texts_of_anthropics_documentation(memory: Remembrancer) -> None:
     """Each command is answered word for word as in Anthropic's documentation."""
     tool = MemoryTool(memory)
     assert tool.to_dict() == {"type": "memory_20250818", "name": "memory"}
@@ -176,7 +178,7 @@ def test_a_file_that_is_too_large_is_refused_with_a_reason(memory: Remembrancer)
         MemoryTool(memory).call({"command": "create", "path": "/memories/a", "file_text": "x" * 1_100_000})
 
 
-def test_the_async_tool_does_the_same(url: str) -> None:
+def test_the_async_memory_tool_works_like_the_sync_one(url: str) -> None:
     """Creating a file, refusing to create it again and viewing it work with `await`."""
 
     async def main() -> tuple[Any, Any]:

@@ -46,7 +46,7 @@ def texts(memories: list[MemoryEntry]) -> set[tuple[str | None, str | None]]:
 @settings(
     max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
-def test_it_finds_what_the_service_in_memory_finds(url: str, calls: list[Any], word: str) -> None:
+def test_a_search_finds_the_same_events_as_adks_service_in_memory(url: str, calls: list[Any], word: str) -> None:
     """Every event that shares the word is found for its app and user, and nothing of another one's."""
 
     async def main() -> None:
@@ -69,8 +69,8 @@ def test_it_finds_what_the_service_in_memory_finds(url: str, calls: list[Any], w
     asyncio.run(main())
 
 
-async def test_a_session_is_remembered_once(url: str) -> None:
-    """Added again, it has the same memories; other users have none; what is deleted is gone."""
+async def test_a_session_that_is_added_twice_is_remembered_once(url: str) -> None:
+    """Added again, the session has the same memories; other users have none; what is deleted is gone."""
     async with AsyncRemembrancer(url, namespace="n") as memory:
         service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
         said = [event("user", "My sister lives in Oslo"), event("helper", "Noted."), Event(author="user")]
@@ -89,7 +89,7 @@ async def test_a_session_is_remembered_once(url: str) -> None:
         assert texts(left) == {("helper", "Noted.")}
 
 
-async def test_explicit_memories_are_facts(url: str) -> None:
+async def test_memories_that_are_added_explicitly_become_facts(url: str) -> None:
     """They keep their metadata."""
     async with AsyncRemembrancer(url) as memory:
         service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex

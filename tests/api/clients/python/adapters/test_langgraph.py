@@ -116,7 +116,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(lambda store: store.search((), limit=1000))
 
 
-def test_it_answers_as_the_store_in_memory(url: str) -> None:
+def test_the_store_answers_like_langgraphs_store_in_memory(url: str) -> None:
     """Random operations have the same results."""
     StoreMachine.url = url
     phases = [Phase.explicit, Phase.generate]  # shrinking takes minutes
@@ -293,7 +293,7 @@ def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
     assert scores.get("none") is None
 
 
-def test_the_stores_fields_are_the_default_index(url: str) -> None:
+def test_items_are_indexed_by_the_stores_fields_by_default(url: str) -> None:
     """The store's option `fields` names the fields that are searched in items that name none themselves."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, fields=["title"])
@@ -320,7 +320,7 @@ def test_bad_namespaces_are_refused(store: Caller, path: tuple[str, ...]) -> Non
             store.batch([PutOp(path, "k", {"x": 1})])
 
 
-def test_items_expire(store: Caller) -> None:
+def test_items_expire_after_their_time_to_live(store: Caller) -> None:
     """An item is gone after its time to live, in minutes; a read restarts it, unless it says otherwise."""
     store.put(("t",), "short", {"x": 1}, ttl=1.2 / 60)
     store.put(("t",), "read", {"x": 1}, ttl=1.2 / 60)
@@ -335,7 +335,7 @@ def test_items_expire(store: Caller) -> None:
     assert {item.key for item in store.search(("t",))} == {"read", "stays"}
 
 
-def test_a_default_time_to_live_is_the_stores(url: str) -> None:
+def test_an_item_without_a_time_to_live_gets_that_of_the_store(url: str) -> None:
     """An item that names no time to live gets that of the store's `ttl_config`."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, ttl={"default_ttl": 0.5 / 60, "refresh_on_read": False})

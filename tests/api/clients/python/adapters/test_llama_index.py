@@ -50,7 +50,7 @@ async def test_a_chat_engine_gets_the_recalled_context(url: str) -> None:
         assert "Postgres" in str(answer)
 
 
-async def test_a_block_is_shortened_to_the_room_that_there_is(url: str) -> None:
+async def test_the_memory_block_is_shortened_to_the_available_tokens(url: str) -> None:
     """With less room the block has fewer memories, each of them whole; if none fits, the block is left out."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         await memory.batch([{"type": "semantic", "content": f"Fact {n} about the billing service"} for n in range(20)])

@@ -46,7 +46,7 @@ CALLS = st.one_of(
 @settings(
     max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
-def test_it_answers_as_the_session_in_sqlite(url: str, calls: list[tuple[Any, ...]]) -> None:
+def test_the_session_answers_like_the_sdks_session_in_sqlite(url: str, calls: list[tuple[Any, ...]]) -> None:
     """Random calls have the same answers; items come back as they were."""
 
     async def main() -> None:
@@ -110,7 +110,7 @@ async def test_an_agent_continues_its_conversation(url: str) -> None:
         assert await session.get_items() == []
 
 
-async def test_long_sessions_and_limits(url: str) -> None:
+async def test_a_long_session_is_read_whole_or_up_to_the_limit(url: str) -> None:
     """All of 450 items can be read; if the call sets no limit, the limit of the session's settings applies."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         session = RemembrancerSession("s", memory, captures=False, session_settings=SessionSettings(limit=3))

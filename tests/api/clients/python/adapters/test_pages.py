@@ -38,7 +38,7 @@ def test_each_adapter_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: re.findall(r"remembrancer_client\.(\w+)", block)[0])
-def test_the_example_runs(url: str, tmp_path: Path, block: str) -> None:
+def test_the_example_of_an_adapter_runs(url: str, tmp_path: Path, block: str) -> None:
     """It exits with 0 and prints something."""
     (tmp_path / "my_app.py").write_text(MY_APP, encoding="utf-8")
     program = block.replace("http://127.0.0.1:8707", url)

@@ -44,7 +44,7 @@ async def test_what_was_said_in_one_run_helps_the_next(url: str) -> None:
         assert prompts(result.all_messages()) == [question]
 
 
-async def test_an_agent_calls_the_tools(url: str) -> None:
+async def test_an_agent_remembers_and_recalls_by_tools(url: str) -> None:
     """`remember` stores, `recall` finds; the recalled context stays through the steps of a run."""
     steps: list[Any] = [
         ToolCallPart("remember", {"content": FACT}),

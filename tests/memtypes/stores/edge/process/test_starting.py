@@ -81,7 +81,7 @@ async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
         await EdgeStore.open(settings_for(tmp_path / "file" / "store"))
 
 
-async def test_a_holder_that_does_not_answer_is_named(tmp_path: Path) -> None:
+async def test_a_process_that_holds_the_lock_and_does_not_answer_is_named(tmp_path: Path) -> None:
     """The error for a held lock names the process and the way out."""
     for lock in ("engine.lock", "opening.lock"):
         with start_python(HOLD_LOCK, str(tmp_path / lock)) as other:
@@ -127,7 +127,7 @@ async def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
     assert (shard / "edge_config.json").read_text() == "damaged"
 
 
-async def test_an_engine_that_does_not_start_in_time(tmp_path: Path) -> None:
+async def test_an_engine_that_does_not_start_in_time_is_an_error_that_names_the_log(tmp_path: Path) -> None:
     """The error names the log; the engine continues to start and serves the next client."""
     with pytest.raises(Unavailable, match=r"did not start.*engine\.log"):
         await EdgeStore.open(settings_for(tmp_path, start_timeout_s=0.0))

@@ -78,7 +78,7 @@ def test_memories_that_a_change_may_affect_leave_the_cache(
     ("where", "reads"),
     [(within(SCOPE, has_ids(["a", "x"])), []), (within(SCOPE, has_ids(["a"]), above("fence", 3)), [0])],
 )
-def test_new_values_are_taken_over(where: Condition, reads: list[int]) -> None:
+def test_values_that_a_change_sets_are_cached_without_reading(where: Condition, reads: list[int]) -> None:
     """Values set on named memories are cached without reading, unless there is a further condition."""
     source = Payloads(2)
     cache = ColumnCache(source)
@@ -91,7 +91,7 @@ def test_new_values_are_taken_over(where: Condition, reads: list[int]) -> None:
     assert source.read == reads
 
 
-def test_learned_payloads_are_not_read() -> None:
+def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
     """Payloads that were passed to the cache need no reading; only their columns are cached."""
     source = Payloads(3)
     cache = ColumnCache(source)
@@ -110,7 +110,7 @@ def test_a_replaced_memory_has_its_new_values() -> None:
     assert read(cache, 2, 1) == [{"speaker": "Ben"}, {"importance": 4}]
 
 
-def test_types_are_read_together() -> None:
+def test_columns_of_several_types_are_read_together() -> None:
     """Rows of several types follow each other, and equal texts of two types share a number."""
     cache = ColumnCache(Payloads(0))
     cache.learn(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])

@@ -89,8 +89,8 @@ def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
     assert file.claim(IDS[2:3]).tolist() == [1]
 
 
-def test_doubtful_slots_are_settled(tmp_path: Path) -> None:
-    """A slot is doubtful if it has no id or shares it with another. It gets its id if that is known, or is cleared."""
+def test_slots_without_an_id_or_with_a_shared_one_are_repaired(tmp_path: Path) -> None:
+    """Such a slot gets its id if that is known; otherwise it is cleared."""
     file = SlotFile(tmp_path)
     file.claim(IDS[:2])
     file.close()

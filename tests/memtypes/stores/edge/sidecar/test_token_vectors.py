@@ -145,14 +145,14 @@ def drawn(seed: int, counts: list[int], asked: int) -> tuple[NDArray[np.int8], l
 
 @settings(max_examples=60)
 @given(st.integers(0, 1_000), st.lists(st.integers(0, 5), max_size=8), st.integers(0, 4))
-def test_maxima_agree_with_the_formula(seed: int, counts: list[int], asked: int) -> None:
+def test_best_cosines_agree_with_numpy(seed: int, counts: list[int], asked: int) -> None:
     """For any memories, some without tokens, the best cosines equal those of numpy."""
     query, memories = drawn(seed, counts, asked)
     plain = token_maxima(query, [tokens if len(tokens) else None for tokens in memories])
     assert MATCHER.maxima(query, [laid_out(memories)]) == pytest.approx(plain, abs=1e-4, nan_ok=True)
 
 
-def test_portions_do_not_change_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_computed_in_portions_equal_those_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores computed in small portions are bit for bit those computed at once."""
     query, memories = drawn(7, [3, 1, 0, 9, 2, 2, 30, 1], 5)
     whole = MATCHER.maxima(query, [laid_out(memories)])
