@@ -28,7 +28,7 @@ class Classifier:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationGate:
-    """Gate that sets the type of drafts without one, found by the classifier from their text."""
+    """Screening step that sets the type of drafts without one, found by the classifier from their text."""
 
     classifier: Classifier
 

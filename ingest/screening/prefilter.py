@@ -1,4 +1,4 @@
-"""The gate of captured streams: drops what is trivial or a duplicate, and finds the type of what remains.
+"""Screens messages captured from conversations: drops trivial ones and duplicates, and finds the types of the others.
 
 Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. After a message, its
 sentences arrive as parts. A part is stored by itself if its type differs from that of the message (a request in a
@@ -60,7 +60,7 @@ Place: TypeAlias = tuple[str | None, tuple[int, ...]]
 
 @dataclass(slots=True)
 class RecentTexts:
-    """The last messages of captured streams, for each of the most recently used namespaces."""
+    """The last captured messages of each of the most recently used namespaces."""
 
     _texts: LRUCache[tuple[str, str], deque[tuple[str, date, Place]]] = field(
         default_factory=lambda: LRUCache(MAX_SCOPES)
@@ -94,7 +94,7 @@ def _key(scope: Scope) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Prefilter:
-    """Rejects trivial and repeated messages of captured streams, and types the others."""
+    """Rejects captured messages that are trivial or repeated, and finds the memory types of the others."""
 
     judge: Judge
     embedder: Embedder

@@ -1,4 +1,4 @@
-"""Submissions: drafts on their way in, the gates that they pass, and the errors of invalid fields."""
+"""Submissions: drafts on their way in, the screening steps (gates) that they pass, and the errors of invalid fields."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Said:
 class Submission:
     """A draft with what screening has found out about it.
 
-    said: set for a text of a captured stream; nobody chose to store it, so the pre-filter may drop it. redactions:
+    said: set for a captured message, which nobody chose to store, so the pre-filter may drop it. redactions:
     number of secrets removed, by kind. classified: None if the caller gave the type. judgement: made by the pre-filter.
     seq: number by order of arrival, set by the pipeline.
     """
@@ -113,7 +113,7 @@ def submission_from(item: Mapping[str, Any]) -> Submission:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A gate's decision not to store a draft, with the reason.
+    """The decision of a screening step not to store a draft, with the reason.
 
     draft: the draft without secrets, if it is to be listed so that a caller can store it after all; else None.
     """

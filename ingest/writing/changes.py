@@ -243,7 +243,7 @@ class MemoryEditor:
 
 
 def _without_upkeep(memory: Memory) -> Memory:
-    """`memory` without upkeep's mark; pinned, or marked as different from its duplicate, to not be ended again."""
+    """`memory` without upkeep's mark, but pinned or marked as no duplicate, so that upkeep does not end it again."""
     mark = memory.upkeep
     if mark is None or not mark.ended:
         return memory

@@ -61,7 +61,7 @@ _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 class Ingestor:
     """Writes, revises, rates, removes and restores memories.
 
-    gates: what drafts pass first, see `ingest.screening.submission`. locks: shared by everything that writes. redactor:
+    gates: screening steps that drafts pass first, in order. locks: shared by everything that writes. redactor:
     for revisions and restored memories, which pass no gate. panel: for review.
     rejections: where rejected texts are kept; None where there is no live store.
     """

@@ -59,7 +59,7 @@ class DueTime:
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
-    """Gate that reads the due time of a prospective draft from its text, where due_at is not given.
+    """Screening step that reads the due time of an intention from its text, if due_at is not given.
 
     Words such as "tomorrow" count from created_at, by default from now, in the metadata's zone, by default in UTC.
     """

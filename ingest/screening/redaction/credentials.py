@@ -68,7 +68,7 @@ class CandidateWord:
 
 
 class _Key(NamedTuple):
-    """A name of a secret: where it ends and starts in its line, and its family."""
+    """A name of a secret, such as "password", in a line: where it ends and starts, and its family of names."""
 
     end: int
     start: int

@@ -87,7 +87,7 @@ class Reviewer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Has several reviewers vote on a text at once. judge: for texts without a judgement. limit_s: of each reviewer."""
+    """Has several reviewers vote on a text at once. judge: for texts without a judgement. limit_s: for each vote."""
 
     reviewers: Sequence[Reviewer]
     judge: Judge = field(default_factory=Judge.shipped)

@@ -91,7 +91,7 @@ async def test_an_agent_with_a_read_only_reference_cannot_change_the_thread(worl
     await world.thread("ann", status=403, resource="shared", variables=SESSION, initial_context="x")
 
 
-async def test_an_agent_is_refused_threads_that_it_does_not_refer_to(world: World) -> None:
+async def test_an_agent_is_refused_threads_of_resources_not_listed_for_it(world: World) -> None:
     """Calls with its key or its agent_id are refused; its key is also refused for threads without a resource."""
     secret = await world.thread("host", resource="secret")
     loose = await world.thread("host", key="loose")

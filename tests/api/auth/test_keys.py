@@ -42,7 +42,7 @@ def test_known_key_has_its_tenant_and_role() -> None:
 
 
 @given(st.none() | st.text())
-def test_unknown_keys_have_no_caller(key: str | None) -> None:
+def test_unknown_keys_are_refused(key: str | None) -> None:
     """If keys are configured, an unknown key or none is refused."""
     if key not in ("reader-key-1", "writer-key-1"):
         assert RING.caller(key) is None

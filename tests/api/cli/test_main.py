@@ -133,6 +133,6 @@ def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
     assert as_json("jobs", "forget", "--max-age-days", "30", "-n", "one")["counts"]["removed"] == 1
 
 
-def test_settings_prints_the_table() -> None:
+def test_settings_command_prints_the_table_of_the_readme() -> None:
     """`settings` prints the same table as the README."""
     assert call("settings").stdout.strip() == settings_table()

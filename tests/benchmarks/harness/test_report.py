@@ -67,6 +67,6 @@ def test_json_holds_the_figures_and_the_machine(tmp_path: Path, capsys: pytest.C
     assert "long name" in capsys.readouterr().out
 
 
-def test_a_spread_has_median_minimum_and_maximum() -> None:
+def test_a_spread_table_has_median_minimum_and_maximum() -> None:
     """The three values are rounded."""
     assert spread_table("t", {"ratio": [3.0, 1.23456, 2.0]}).rows == (("ratio", 2.0, 1.235, 3.0),)

@@ -56,7 +56,7 @@ def opened() -> Opened:
     )
 
 
-async def test_questions_are_ranked_in_their_order(opened: Opened, tmp_path: Path) -> None:
+async def test_ranking_metrics_are_in_the_order_of_the_questions(opened: Opened, tmp_path: Path) -> None:
     """Each question has its metrics, with the default weights and with others."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)

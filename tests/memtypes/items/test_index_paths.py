@@ -42,7 +42,7 @@ VALUE: dict[str, Any] = {
         ("parts[*].{text,missing}", ["first", "second"]),
     ],
 )
-def test_a_path_gives_the_texts_at_its_end(path: str, texts: list[str]) -> None:
+def test_an_index_path_gives_the_texts_at_its_end(path: str, texts: list[str]) -> None:
     """Paths have member names, indices from both ends, stars, and choices of members; missing members give no text."""
     assert texts_at(VALUE, [check_index_path(path)]) == texts
 

@@ -46,7 +46,9 @@ def test_different_values_never_give_the_same_key(template: str, ids: list[str])
         ("__{{ user.id }}", "bob__", "s", "__bob__"),
     ],
 )
-def test_ids_are_taken_as_they_are(template: str, user: str, session: str, key: str) -> None:
+def test_ids_stand_in_keys_unchanged_unless_ambiguous_or_unprintable(
+    template: str, user: str, session: str, key: str
+) -> None:
     """Only what would make a key ambiguous or unprintable is percent-encoded."""
     assert rendered_key(template, {"user": {"id": user}, "session": {"id": session}}) == key
 

@@ -19,7 +19,7 @@ def test_the_default_total_is_shared_by_the_policy_table() -> None:
     assert initial_shares(plan(8000), 8000) == shares
 
 
-def test_intent_shifts_500_tokens_of_the_default_total() -> None:
+def test_a_query_for_tasks_or_instructions_shifts_500_tokens_to_their_type() -> None:
     """A task-like query moves them from semantic to prospective, a how-to query from episodic to procedural."""
     both = plan(8000, task=True, how=True)
     assert shifted_shares(both, initial_shares(both, 8000)) == {

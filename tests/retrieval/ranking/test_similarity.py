@@ -117,7 +117,7 @@ def test_a_discriminating_token_counts_more() -> None:
     assert rare > 5 * common
 
 
-def test_matches_of_neighbours_count_in_part() -> None:
+def test_token_matches_of_neighbouring_turns_count_in_part() -> None:
     """A turn's own match counts most, then one in an adjacent turn, two turns away, and elsewhere in the session."""
     rows = [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
     matches = [(NEXT, 1.0), (1.0, NEXT), (NEXT, TWO_AWAY), (TWO_AWAY, IN_SESSION), (IN_SESSION, IN_SESSION)]

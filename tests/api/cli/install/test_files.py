@@ -169,7 +169,7 @@ def test_codex_table_is_removed_after_codex_added_another(home: Path, files: Set
     assert path.read_text() == added
 
 
-def test_inline_table_is_refused_and_untouched(home: Path, files: SettingsFiles) -> None:
+def test_codex_servers_in_an_inline_table_are_refused_and_untouched(home: Path, files: SettingsFiles) -> None:
     """Servers in an inline table can't be added to; the message says what to do, and no file changes."""
     path = home / ".codex" / "config.toml"
     path.parent.mkdir()
@@ -201,7 +201,7 @@ def test_file_that_was_created_and_changed_since_keeps_only_the_change(home: Pat
     assert not (home / ".claude").exists()
 
 
-def test_foreign_handler_in_our_group_stays(home: Path, files: SettingsFiles) -> None:
+def test_handler_that_somebody_added_to_our_hook_group_stays(home: Path, files: SettingsFiles) -> None:
     """If somebody put a handler into our group of hooks, only ours is removed."""
     installed(files, CLAUDE_CODE)
     path = home / ".claude" / "settings.json"
@@ -280,7 +280,7 @@ def test_write_that_fails_leaves_the_old_file(
     assert path.read_text() == '{"a": 1}'
 
 
-def test_damaged_record_is_named(home: Path, files: SettingsFiles) -> None:
+def test_damaged_install_record_is_an_error_that_names_it(home: Path, files: SettingsFiles) -> None:
     """An unreadable record is an error; once it is deleted, uninstalling removes our entries."""
     installed(files, CODEX)
     records = list((home.parent / "state" / "installed").iterdir())

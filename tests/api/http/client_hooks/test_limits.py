@@ -138,7 +138,7 @@ async def test_acknowledged_turns_are_stored_when_the_store_is_back(clock: Clock
         assert "remembrancer_captures_waiting 0.0" in (await http.get("/metrics")).text
 
 
-async def test_without_the_live_store_a_hook_adds_nothing(tmp_path: Path, clock: Clock) -> None:
+async def test_without_the_live_store_a_hook_adds_no_context(tmp_path: Path, clock: Clock) -> None:
     """Only the live store knows what the session was shown. When it is back, sessions go on."""
     async with running_server(tmp_path) as live:
         services = with_client_sessions(fake_services(clock), live)

@@ -28,7 +28,7 @@ TASK = "Remind me to renew the certificate of the staging server on 2026-03-04."
 
 
 @pytest.mark.parametrize("client", ["claude-code", "codex", "vscode"])
-async def test_facts_of_one_session_are_in_the_next_one(session: ClientSession, client: str) -> None:
+async def test_facts_of_one_session_are_shown_in_the_next_one(session: ClientSession, client: str) -> None:
     """The prompt and its answer are stored, and help another session of the project."""
     session.client = client
     assert await session.post("SessionStart", source="startup") == {}
@@ -137,7 +137,9 @@ async def test_what_a_session_repeats_is_not_shown_in_it(session: ClientSession)
         {},
     ],
 )
-async def test_what_is_no_prompt_of_the_user_gets_no_context(session: ClientSession, fields: dict[str, str]) -> None:
+async def test_commands_wake_ups_and_blank_prompts_get_no_context(
+    session: ClientSession, fields: dict[str, str]
+) -> None:
     """Commands, wake-ups and blank prompts are neither searched for nor stored."""
     await session.exchange(FACT, "Good.")
     before = {memory.content for memory in await session.memories()}
@@ -148,7 +150,7 @@ async def test_what_is_no_prompt_of_the_user_gets_no_context(session: ClientSess
     assert {memory.content for memory in await session.memories()} == before
 
 
-async def test_a_stop_that_is_sent_again_adds_nothing(session: ClientSession) -> None:
+async def test_a_stop_event_that_is_sent_again_adds_no_memory(session: ClientSession) -> None:
     """A turn is identified by its session and prompt, so it is not stored twice."""
     await session.prompt(FACT)
     for _ in range(3):

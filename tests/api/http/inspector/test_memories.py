@@ -11,7 +11,7 @@ from tests.api.http.inspector.conftest import HOSTILE, Visit, text_of
 pytestmark = pytest.mark.anyio
 
 
-async def test_overview_counts_by_type(visit: Visit) -> None:
+async def test_overview_counts_memories_by_type(visit: Visit) -> None:
     """The first page shows the number of memories and tokens of each type, and the newest."""
     await visit.write("The build runs on Friday.")
     await visit.write("Ask Mira about the keys.", "prospective")

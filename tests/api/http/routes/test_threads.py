@@ -72,7 +72,7 @@ async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"/v1/threads/{uuid.uuid4()}")).status_code == 404
 
 
-async def test_agent_references_have_threads_and_modes(client: httpx.AsyncClient) -> None:
+async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(client: httpx.AsyncClient) -> None:
     """Repeated calls find the same threads; the agent cannot write to a read-only resource."""
     variables = {"session": {"id": "s9"}, "user": {"id": "u1"}}
     opened = await begun(client, agent_id="three", variables=variables)
@@ -111,7 +111,7 @@ async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None
         assert (await client.get(f"/v1/threads/{item['id']}/stats")).json()["policy"] == policy
 
 
-async def test_requested_key_applies_to_all_references(client: httpx.AsyncClient) -> None:
+async def test_a_key_in_the_request_selects_a_thread_in_each_of_the_agents_resources(client: httpx.AsyncClient) -> None:
     """A key in the request selects one thread under that key in each of the agent's resources."""
     support, notes = (await begun(client, agent_id="three", key="shared"))["threads"]
     assert (support["thread"]["key"], notes["thread"]["key"]) == ("shared", "shared")

@@ -224,7 +224,7 @@ async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingCl
     assert again == {"cleared": 0, "procedural_id": done["procedural_id"]}
 
 
-async def test_clear_takes_an_item_a_todo_or_the_session(world: WorkingClient) -> None:
+async def test_items_are_cleared_by_id_by_to_do_or_all_at_once(world: WorkingClient) -> None:
     """Items are cleared by id, by to-do or all; the answer counts the live ones."""
     item = await world.make("one")
     for content, todo in (("two", "t"), ("three", "t"), ("four", "u")):

@@ -267,7 +267,7 @@ def test_pages_of_a_search_hold_every_item_once(store: Caller) -> None:
         assert len({item.key for page in pages for item in page}) == 7
 
 
-def test_a_query_finds_by_meaning(store: Caller) -> None:
+def test_a_search_with_a_query_finds_items_by_meaning(store: Caller) -> None:
     """The nearest item comes first with a score; an update changes what is found; a filter holds, too."""
     store.put(("docs",), "pets", {"text": "The cat sleeps on the sofa"})
     store.put(("docs",), "trains", {"text": "The express to Vienna is late", "kind": "travel"})
