@@ -77,7 +77,7 @@ class _Results:
 
 
 async def measure_quality(request: QualityRequest) -> Report:
-    """The report on all sets that have answerable questions. Raises BadSet and NotLoaded."""
+    """Evaluate all sets that have answerable questions; return the report. Raises BadSet and NotLoaded."""
     sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
     results = _Results()
     with data_directory(request.store) as directory:

@@ -60,7 +60,7 @@ class Rates:
 
 
 async def measure_ingest(request: IngestRequest) -> Report:
-    """The report on all rounds. Raises NotStored."""
+    """Measure the pipeline and the encoder in every round; return the report. Raises NotStored."""
     rates = Rates()
     with data_directory() as directory:
         settings = settings_in(directory)

@@ -90,7 +90,7 @@ Step: TypeAlias = Callable[[Sides, Scope, str], Awaitable[None]]
 
 
 async def measure_latency(request: LatencyRequest) -> Report:
-    """The report on stores of all sizes."""
+    """Time everything on stores of all sizes; return the report."""
     measured: dict[int, Samples] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory, data_directory() as scratch:

@@ -74,7 +74,7 @@ class Side:
 
 
 async def measure_scale(request: ScaleRequest) -> Report:
-    """The report on both stores."""
+    """Time retrievals in both stores, in turns; return the report."""
     async with AsyncExitStack() as stack:
         sides = [await _open(request, size, stack) for size in (request.small, request.large)]
         await asyncio.sleep(request.settle_s)

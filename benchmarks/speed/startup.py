@@ -30,7 +30,7 @@ class StartupRequest:
 
 
 def measure_startup(request: StartupRequest) -> Report:
-    """The report on the measured starts, all on one data folder."""
+    """Start the service several times on one data folder; return the report."""
     figures: dict[str, list[float]] = {name: [] for name in _LABELS}
     with data_directory() as directory:
         settings = settings_in(directory)

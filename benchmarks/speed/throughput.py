@@ -62,7 +62,7 @@ class Side:
 
 
 async def measure_throughput(request: ThroughputRequest) -> Report:
-    """The report on all sides and rounds."""
+    """Measure every side in every round; return the report."""
     sides = {name: Side() for name in (DIRECT, HTTP, WRITING, TURNS, EVENTS)}
     with data_directory(request.store and request.store / str(request.size)) as directory:
         settings = settings_in(directory)

@@ -61,7 +61,7 @@ class SystemResult:
 
 
 def measure_compare(request: CompareRequest) -> Report:
-    """The report on all sets and systems. Raises BadSet and NotLoaded."""
+    """Measure every system on every set; return the report. Raises BadSet and NotLoaded."""
     results: list[SystemResult] = []
     with data_directory(request.environments) as environments:
         for folder in find_sets(request.data, request.sets):

@@ -92,7 +92,7 @@ def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], st
 
 
 def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]:
-    """Author, language and messages of the conversations."""
+    """Author, language and messages of each conversation."""
     for row in rows_of(TEXTS / "conversations.jsonl"):
         messages = [
             Message(m["role"], m["content"], m["keep"], tuple(m.get("types", ()) if m["keep"] else ()))
@@ -132,7 +132,7 @@ class Examples:
     targets: list[Target] = field(default_factory=list)
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
-        """Add a text with its types. It is worth keeping even alone, unless it belongs to the task at hand."""
+        """Add a text with its memory types. Unless it is working memory, it is worth keeping even when alone."""
         self.types.append(Example(read(text).features, labels))
         self._add_alone(text, labels, keep=None if MemoryType.WORKING in labels else True)
 
@@ -205,7 +205,7 @@ def trained(examples: Examples) -> Judge:
 
 
 def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Lines of the table: types right, by author and language."""
+    """Lines of the table: share of texts whose type is right, by author and language."""
     right: dict[tuple[str, str], list[bool]] = {}
     for author, language, labels, text in type_rows(data):
         kinds = judge.kinds(text, known[text])

@@ -191,7 +191,7 @@ class Trained:
 
     @classmethod
     def fit(cls, authors: Sequence[Author]) -> Trained:
-        """Trained on all pairs of `authors` whose relation is known."""
+        """A judgement trained on all pairs of `authors` whose relation is known."""
         pairs = [pair for author in authors for pair in author.pairs]
         cosines = [cosine for author in authors for cosine in author.cosines]
         rows = evidence_of(pairs, cosines, held_out_telling(pairs))

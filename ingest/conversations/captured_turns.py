@@ -1,4 +1,4 @@
-"""Stores the turns that clients such as Claude Code report while a session runs as memories.
+"""Stores, as memories, the turns that clients such as Claude Code report while a session runs.
 
 Until they are stored, the turns wait in a queue of the live store, so none is lost if the service crashes. Writing a
 batch twice is harmless: the id of a memory is derived from what was said, by whom and when.

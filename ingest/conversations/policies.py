@@ -91,7 +91,7 @@ class PolicyLookup:
         return max(1, int(policy.max_context_ratio * window))
 
     def warnings(self) -> list[str]:
-        """One message for each model of a policy that the registry lacks. It may be added later: the registry is reloaded."""
+        """One message for each policy whose model has no known window; the registry may get it later, while running."""
         return [
             f"threads.{name}.model: the window of {policy.model!r} is unknown; {UNKNOWN_WINDOW} tokens are assumed"
             for name, policy in self.policies.threads.items()

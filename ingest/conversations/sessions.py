@@ -44,7 +44,7 @@ _ORDER = (WriteStatus.FAILED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatu
 
 
 class SessionMessage(Model):
-    """One message of a chat session. Content and time are checked at writing, so a bad message does not fail the others.
+    """One message of a chat session. Content and time are checked at writing, so a bad one does not fail the others.
 
     timestamp: a time without an offset is read as UTC.
     """

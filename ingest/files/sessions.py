@@ -346,7 +346,7 @@ async def follow(
 
 
 def file_state(path: Path) -> FileState | None:
-    """The state of a file; None if it is gone."""
+    """Size of a file, time of its last change, and whether that is a while ago; None if the file is gone."""
     try:
         state = path.stat()
     except OSError:

@@ -66,7 +66,7 @@ class States:
             self.contest(memory_id, successor, reason)
 
     def release(self, memory_id: str) -> list[Memory]:
-        """Undo every replacement and contest by `memory_id`. The memories concerned must be known; returns them."""
+        """Undo every replacement and contest by `memory_id`; return the other memories, which must be known."""
         others = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
         self.part(memory_id, others)
         for other in others:

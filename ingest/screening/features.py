@@ -201,7 +201,7 @@ class Conversation:
 
 
 def _neighbour(message: _Heard, other: _Heard | None) -> Sequence[float]:
-    """How `other`, the message before or after, relates to `message`."""
+    """Numbers that compare `message` with `other`, the message before or after it, if there is one."""
     if other is None:
         return [1, 0, 0, 0, 0, 0, 0, 0]
     same_role = other.machine == message.machine
