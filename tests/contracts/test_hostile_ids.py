@@ -79,6 +79,7 @@ def scopes() -> list[Scope]:
     return [Scope(f"{prefix}{tenant}", namespace) for tenant, namespace in PAIRS]
 
 
+@pytest.mark.slow
 async def test_entries_with_similar_scopes_and_ids_are_separate(everything: Everything, scopes: list[Scope]) -> None:
     """Each combination of scope and id has a separate item, turn, event and lock."""
     places = [(scope, name) for scope in scopes for name in NAMES]

@@ -318,6 +318,7 @@ async def test_agents_and_namespaces_have_items_of_their_own(items: ItemStore, s
     assert [await items.count(each, None) for each in scopes[3:]] == [1, 1]
 
 
+@pytest.mark.slow
 async def test_every_item_is_listed_once(puts: Puts) -> None:
     """Listing every item continues across the engine's pages."""
     for number in range(110):

@@ -156,6 +156,7 @@ async def assert_matches(shelf: Shelf, tree: Filter) -> None:
     assert page.total == len(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", sorted(OPERANDS))
 async def test_every_operator_agrees_with_the_reference_on_every_kind_of_field(shelf: Shelf, field: str) -> None:
     """Each operator with each operand matches the same memories as the reference, absent fields included."""

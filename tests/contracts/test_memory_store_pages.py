@@ -37,6 +37,7 @@ async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope)
     assert stats[MemoryType.SEMANTIC] == TypeStats(0, 0)
 
 
+@pytest.mark.slow
 async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStore, scope: Scope) -> None:
     """Newest first, ties by id, across types; no memory is missing or repeated at any page size."""
     kinds = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.WORKING)

@@ -34,6 +34,7 @@ async def agree(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) ->
     return len(passages)
 
 
+@pytest.mark.slow
 async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: Scope) -> None:
     """Passages show upserts, patches, dropped fields, uses and removals at once."""
     known = [written(scope, number, f"text {number} " * 3) for number in range(12)]

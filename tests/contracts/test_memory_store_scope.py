@@ -56,6 +56,7 @@ async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, o
     assert sum(one.count for one in (await store.stats(scope)).values()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["tenant", "namespace"])
 async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, part: str) -> None:
     """Quotation marks, blanks and any script have no special meaning in tenants and namespaces."""
@@ -68,6 +69,7 @@ async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, par
         await assert_sees_only(store, scope, memory, [other for other in memories if other is not memory])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "other",
     [("t", "n2"), ("t2", "n"), ("n", "t"), ("T", "n"), ("t", "N"), ("t", "nn"), ("tn", ""), ("t ", "n"), ("t", "n1")],

@@ -69,6 +69,7 @@ async def embedder(onnx_directory: Path) -> AsyncIterator[Embedder]:
     await opened.aclose()
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("name", "precision", "recall"),
@@ -97,6 +98,7 @@ async def test_trivial_texts_are_told_from_statements(
     assert counts.recall >= recall, counts
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -> None:
     """Lasting statements made in passing are told from noise of equal length; no model was trained on this author."""

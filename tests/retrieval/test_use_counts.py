@@ -136,6 +136,7 @@ async def test_a_failed_write_is_counted() -> None:
     assert use_counts.lost == 1
 
 
+@pytest.mark.slow
 async def test_the_number_of_memories_with_waiting_uses_is_bounded() -> None:
     """Uses of further memories are dropped and counted; several uses of a memory take one place."""
     world = World()

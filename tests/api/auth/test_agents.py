@@ -292,6 +292,7 @@ class Walk:
         return simple.get(str(kind), "some text that is long enough")
 
 
+@pytest.mark.slow
 async def test_no_api_operation_returns_another_agents_data(world: World) -> None:
     """A key without agents finds MARK in many answers, so the calls do reach the data."""
     ids = await plant(world)

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 from litestar.routes import HTTPRoute
 from pydantic import create_model
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -43,6 +45,13 @@ def as_lines(_context: schemathesis.SerializationContext, value: Any) -> bytes:
 
 
 APP = create_app(fake_services(lambda: datetime(2026, 3, 1, 12, tzinfo=UTC)))
+SERVED = sorted(
+    (route.path_format, method)
+    for route in APP.routes
+    if isinstance(route, HTTPRoute) and not route.path.startswith("/inspect")
+    for method in route.methods - {"OPTIONS", "HEAD"}
+)
+"""Path and method of each call that the application serves, but for the inspector's pages."""
 # A body that is too large is refused before it is read, whatever else is wrong with it.
 CONFIG = schemathesis.Config.from_dict(
     {
@@ -50,26 +59,39 @@ CONFIG = schemathesis.Config.from_dict(
         "checks": {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 413, 415, 422]}},
     }
 )
-SCHEMA = schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
 
 
-@SCHEMA.parametrize()
+@pytest.fixture(scope="session")
+def schema() -> schemathesis.BaseSchema:
+    """The document that the application serves."""
+    return schemathesis.openapi.from_asgi("/openapi.json", APP, config=CONFIG)
+
+
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_application_conforms_to_its_document(case: schemathesis.Case[Any]) -> None:
-    """Answers to generated calls have a status and body that the document describes."""
+def check(case: schemathesis.Case[Any]) -> None:
+    """Make the call, and check the status and the body of the answer."""
     case.call_and_validate(checks=CHECKS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("path", "method"), SERVED)
+def test_application_conforms_to_its_document(schema: schemathesis.BaseSchema, path: str, method: str) -> None:
+    """Answers to generated calls have a status and body that the document describes.
+
+    The calls are generated here and not by `schema.parametrize`, which generates all of them in every worker.
+    """
+    (generated,) = get_all_tests(
+        schema=schema.include(path=path, method=method), test_func=check, settings=None, given_kwargs=None
+    )
+    assert isinstance(generated, Ok), generated
+    _, test = generated.ok()
+    test()
 
 
 def test_every_route_is_in_the_document() -> None:
     """The document lists every path and method that the application serves, but for the inspector's pages."""
-    served = {
-        (route.path_format, method)
-        for route in APP.routes
-        if isinstance(route, HTTPRoute) and not route.path.startswith("/inspect")
-        for method in route.methods - {"OPTIONS", "HEAD"}
-    }
     paths = document(APP)["paths"]
-    assert served == {(path, method.upper()) for path, operations in paths.items() for method in operations}
+    assert set(SERVED) == {(path, method.upper()) for path, operations in paths.items() for method in operations}
 
 
 @pytest.mark.anyio

@@ -43,6 +43,7 @@ def test_utilization_counts_full_contexts_only() -> None:
     assert (at_0.full, at_0.utilization, at_0.contexts, at_0.understated) == (0, None, 2, 1)
 
 
+@pytest.mark.slow
 def test_tables_have_the_whole_set_and_each_category(tmp_path: Path) -> None:
     """The row of the whole set comes first, and the figures equal the cells."""
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))

@@ -72,6 +72,7 @@ def test_steps_are_numbered_or_bulleted(text: str, steps: list[str]) -> None:
     assert steps_in(text) == steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["1. ", "- ", "\n", " \n", "a.", ". "])
 def test_reading_is_fast_on_any_text(unit: str) -> None:
     """Texts built to slow the patterns down are read within seconds."""

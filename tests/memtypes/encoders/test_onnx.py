@@ -37,6 +37,7 @@ async def test_a_text_always_has_the_same_vector(onnx_directory: Path) -> None:
     await embedder.aclose()
 
 
+@pytest.mark.slow
 async def test_queries_do_not_wait_for_documents(onnx_directory: Path) -> None:
     """A query is answered while a long batch of documents is being embedded."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))

@@ -78,6 +78,7 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
     assert {item.type for item in answer.items} == {"working", "episodic", "semantic", "prospective", "procedural"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oversize", ["skip", "cut", "excerpt"])
 async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, world: World, oversize: str) -> None:
     """The tokens of the final text are counted again; some memories try to break out of their entries."""

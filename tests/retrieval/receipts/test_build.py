@@ -80,6 +80,7 @@ async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
+@pytest.mark.slow
 async def test_a_receipt_lists_a_limited_number_of_candidates() -> None:
     """The best hits and those in the context are listed; other candidates are counted by outcome."""
     world = await shop(80)

@@ -45,6 +45,7 @@ def saved() -> bytes:
         return portal.call(make)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked",
     [

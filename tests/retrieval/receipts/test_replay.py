@@ -43,6 +43,7 @@ def receipt_with(receipt: Receipt, context: str, scores: Mapping[int, float]) ->
     return receipt.model_copy(update={"candidates": candidates, "context_sha256": context})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [{}, {"format": "json"}, {"format": "messages"}, {"oversize": "cut", "budget": 90}])
 async def test_a_replay_of_an_unchanged_store_is_identical(fields: dict[str, Any]) -> None:
     """A replay counts no uses and records no receipt."""

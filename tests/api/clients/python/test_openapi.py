@@ -105,6 +105,7 @@ def operation(document: Document, request: Request[Any]) -> tuple[str, dict[str,
     raise AssertionError(f"{request.method} {request.path} is not in the document")
 
 
+@pytest.mark.slow
 def test_the_client_has_a_method_for_every_call_of_the_service(document: Document) -> None:
     """A call that is new in the service fails this test until the client has it."""
     wrapped = {(request.method.lower(), operation(document, request)[0]) for request, _ in calls().values()}

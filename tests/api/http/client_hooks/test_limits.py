@@ -50,6 +50,7 @@ async def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tikt
     return {name: await TiktokenTokenizer.open(name, folder) for name in ("cl100k_base", "o200k_base")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TEXTS)
 @pytest.mark.parametrize(("client", "margin"), [("claude-code", 1.4), ("codex", 1.0), ("vscode", 1.5)])
 async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(

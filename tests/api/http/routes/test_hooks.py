@@ -151,6 +151,7 @@ async def test_the_same_text_on_another_day_is_no_duplicate(client: httpx.AsyncC
     assert results[1]["status"] in {"stored", "merged"}
 
 
+@pytest.mark.slow
 async def test_large_conversations_are_accepted_up_to_10_000_messages(client: httpx.AsyncClient) -> None:
     """More than 1,000 messages and 3 MiB end with a result each; more than 10,000 messages are refused."""
     messages = [{"role": "user", "content": f"ok {index}"} for index in range(1_001)]

@@ -138,6 +138,7 @@ class Watch:
         self.turns = max(self.turns, len(page["turns"]), page["total"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("resource", "tokens", "turns"),
     [

@@ -78,6 +78,7 @@ async def all_turns(client: httpx.AsyncClient, thread: str, limit: int = 37) -> 
     return turns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resource", [None, *(f"{limit}-{strategy}" for limit in LIMITS for strategy in STRATEGIES)])
 async def test_a_long_thread_is_read_back_whole(client: httpx.AsyncClient, resource: str | None) -> None:
     """No turn is refused, and each is read as it was appended, with its place, whether it was flushed or not."""
@@ -160,6 +161,7 @@ async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) ->
     assert turns[0]["index"] > 0
 
 
+@pytest.mark.slow
 async def test_the_policy_of_the_readme_runs_for_500_turns(live: LiveClient, services: Services) -> None:
     """No turn is refused, and the thread stays within its limits."""
     text = README.read_text(encoding="utf-8")

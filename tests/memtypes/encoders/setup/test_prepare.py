@@ -158,6 +158,7 @@ async def test_int8_vectors_are_close_to_float32(onnx_directory: Path) -> None:
     assert min(cosines) > 0.98
 
 
+@pytest.mark.slow
 async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors: list[np.ndarray]) -> None:
     """Vectors agree for single texts and for a padded batch."""
     options = onnxruntime.SessionOptions()
