@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
 from memtypes.model.times import rfc3339
 from retrieval.answer import RetrieveAnswer
+from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
 from tests.retrieval.builders import NOW, SCOPE, World
 
 QUERY = "how do I deploy the importer, and what is left to do"
 
 
+STORES: dict[int, InMemoryStore] = {}
+"""Filled stores by their number of entries. Filling one takes longer than most tests, so each test gets a copy."""
+
+
 async def shop(entries: int = 40, receipt_store: FakeReceipts | None = None) -> World:
     """A world with memories of every type, more than fit into a context, some of them superseded or expired."""
-    world = World(receipt_store=receipt_store or FakeReceipts())
+    if entries not in STORES:
+        STORES[entries] = await _filled(entries)
+    return World(store=deepcopy(STORES[entries]), receipt_store=receipt_store or FakeReceipts())
+
+
+async def _filled(entries: int) -> InMemoryStore:
+    world = World()
     for place in range(entries):
         made = rfc3339(NOW - timedelta(hours=5 * place))
         await world.add("episodic", f"the importer was deployed in round {place} " * (place % 4 + 1), created_at=made)
@@ -25,7 +37,7 @@ async def shop(entries: int = 40, receipt_store: FakeReceipts | None = None) -> 
         await world.add("procedural", f"deploy the importer the way number {place}", steps=["build", "push"])
     for speaker in ("Ana", "Ben"):
         await world.add("working", f"{speaker} deploys the importer now", todo_id=speaker)
-    return await with_ended(world)
+    return (await with_ended(world)).store
 
 
 async def with_ended(world: World) -> World:
