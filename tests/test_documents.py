@@ -16,11 +16,8 @@ import yaml
 from tests.processes import Process
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    path
-    for path in ROOT.rglob("*.md")
-    if not {".venv", ".venv-adapters", ".remembrancer", "node_modules"} & set(path.relative_to(ROOT).parts)
-)
+FOLDERS = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])
 CLIENT = ROOT / "api" / "clients" / "python"
 PACKAGES = "memtypes|ingest|retrieval|api|tests|benchmarks"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -62,17 +59,25 @@ def run(command: list[str], page: Path, folder: Path) -> str:
     return done.stdout
 
 
+def programs(page: Path) -> list[tuple[str, str]]:
+    """Language and text of the blocks that run against a service."""
+    languages = {"bash"} if page.name in FRAMEWORK_PAGES else {"bash", "python"}
+    return [block for block in BLOCK.findall(page.read_text(encoding="utf-8")) if block[0] in languages]
+
+
 @pytest.mark.slow
-def test_shell_and_python_blocks_run_in_order_against_a_service(service: Process, tmp_path: Path) -> None:
-    """Every README block exits with 0, and no curl call in it gets a problem document."""
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if programs(page)], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_shell_and_python_blocks_run_in_order_against_a_service(page: Path, service: Process, tmp_path: Path) -> None:
+    """Every block of the page exits with 0, and no curl call in it gets a problem document."""
     port = service.url.rpartition(":")[2]
-    for page in PAGES:
-        for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
-            program = text.replace(PORT, port)
-            if language == "bash":
-                assert '"status":4' not in run(["bash", "-euo", "pipefail", "-c", program], page, tmp_path)
-            elif language == "python" and page.name not in FRAMEWORK_PAGES:
-                run([sys.executable, "-c", program], page, tmp_path)
+    for language, text in programs(page):
+        program = text.replace(PORT, port)
+        if language == "bash":
+            assert '"status":4' not in run(["bash", "-euo", "pipefail", "-c", program], page, tmp_path)
+        else:
+            run([sys.executable, "-c", program], page, tmp_path)
 
 
 def test_console_blocks_name_make_targets_that_exist() -> None:
