@@ -34,7 +34,13 @@ MAX_SEARCH = 256
 """Characters without a seam (see `_SEAM`) up to which `TiktokenTokenizer.truncate` tries every length."""
 
 BLOCK = 4_096
-"""Characters that are counted at once while far from the limit."""
+"""Most characters that `TiktokenTokenizer.truncate` counts at once."""
+
+CHARACTERS_COUNTED = 8
+"""Characters counted at once for each token of a small limit; in most languages a token has at most 4."""
+
+NEAR = 16
+"""Characters in which a seam is looked for first. Looking through a whole text takes longer than counting it."""
 
 SHORT = 32
 CACHED_COUNTS = 4_096
@@ -122,24 +128,21 @@ class TiktokenTokenizer(Tokenizer):
         of more than MAX_SEARCH characters without a seam (blank, line start or punctuation) the prefix ends where the
         run's tokens reach the limit, although a few more characters might fit.
         """
-        start, end, left = 0, len(text), limit
-        for size in (BLOCK, 1):
-            start, end, left = self._fill(text, start, left, size)
-        return text[:start] + self._within(text[start:end], left)
-
-    def _fill(self, text: str, start: int, limit: int, size: int) -> tuple[int, int, int]:
-        """Count tokens piece by piece from `start`, and find the piece of `text` in which they exceed `limit`.
-
-        Returns the start and end of that piece, and how many tokens of `limit` are left for it. A piece has at least
-        `size` characters and ends where no token extends across the border.
-        """
-        for end in _ends(text, start, size):
+        start = 0
+        for end in _ends(text, min(BLOCK, CHARACTERS_COUNTED * (limit + 1))):
             # A slice of this length has more than `limit` tokens, so a huge piece costs no more than that.
-            used = self.count(text[start : min(end, start + limit * self._longest + 1)])
-            if used > limit:
-                return start, end, limit
-            start, limit = end, limit - used
-        return len(text), len(text), limit
+            tokens = self._encoding.encode_ordinary(text[start : min(end, start + limit * self._longest + 1)])
+            if len(tokens) > limit:
+                return text[:start] + self._beginning(text[start:end], tokens[:limit])
+            start, limit = end, limit - len(tokens)
+        return text
+
+    def _beginning(self, block: str, tokens: list[int]) -> str:
+        """The longest prefix of `block` with at most as many tokens as `tokens`, its first ones."""
+        reached = len(self._encoding.decode(tokens, errors="ignore"))
+        start, end = _piece_at(block, reached)
+        left = 0 if start == reached else len(tokens) - self.count(block[:start])
+        return block[:start] + self._within(block[start:end], left)
 
     def _within(self, piece: str, limit: int) -> str:
         """Return the longest prefix of `piece` with at most `limit` tokens, found by trying lengths downwards."""
@@ -152,13 +155,23 @@ class TiktokenTokenizer(Tokenizer):
         return next(fitting, "")
 
 
-def _ends(text: str, start: int, size: int) -> Iterator[int]:
-    """Where to cut `text`, from `start` on, into pieces of at least `size` characters without cutting a token.
+def _ends(text: str, size: int) -> Iterator[int]:
+    """Where to cut `text` into pieces of at least `size` characters without cutting a token, and its end.
 
     The tokens of the pieces therefore add up to those of the whole.
     """
-    for seam in _SEAM.finditer(text, start):
-        if seam.start() - start >= size:
-            start = seam.start()
-            yield start
+    start = 0
+    while (seam := _SEAM.search(text, start + size)) is not None:
+        start = seam.start()
+        yield start
     yield len(text)
+
+
+def _piece_at(text: str, place: int) -> tuple[int, int]:
+    """The last seam of `text` at or before `place` and the first one after it; the ends of `text` where it has none."""
+    after = _SEAM.search(text, place + 1)
+    begin, width, before = place, NEAR, list[int]()
+    while begin > 0 and not before:
+        begin, width = max(0, place - width), 2 * width
+        before = [seam.start() for seam in _SEAM.finditer(text, begin, place + 1)]
+    return max(before, default=0), after.start() if after else len(text)

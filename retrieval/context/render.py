@@ -196,9 +196,10 @@ class Renderer:
 
     def cut(self, passage: Passage, rank: int, allowed: int) -> ShownMemory | None:
         """The beginning of `passage` in at most `allowed` tokens; None if not even the mark of a cut fits."""
-        room = allowed
+        line = f" {passage.line.lstrip()}"  # most words have fewer tokens after a blank, as in an entry
+        room = allowed - self.cost(self.layout.entry(passage, CUT_MARK))
         while room > 0:
-            text = self.tokenizer.truncate(passage.line, room) + CUT_MARK
+            text = self.tokenizer.truncate(line, room)[1:] + CUT_MARK
             entry = self.layout.entry(passage, text)
             tokens = self.cost(entry)
             if tokens <= allowed:
@@ -211,6 +212,8 @@ class Renderer:
 
         If no sentence fits, the beginning of `passage`; None if not even that fits.
         """
+        if not _BOUNDARY.search(passage.line):  # its only sentence is the whole text, which does not fit
+            return self.cut(passage, rank, allowed)
         mark = f" [excerpt of {passage.id[:8]}]"
 
         def fits(text: str) -> bool:
