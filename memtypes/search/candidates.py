@@ -81,8 +81,11 @@ class Candidates(Sequence[Candidate]):
 
     def take(self, places: NDArray[Any]) -> Candidates:
         """The candidates in these rows, in this order."""
-        dense, sparse, late = (None if own is None else own[places] for own in (self.dense, self.sparse, self.late))
-        return Candidates(self.ids[places], self.kinds[places], dense, sparse, self.columns.take(places), late)
+        scores = (self.dense, self.sparse, self.late)
+        dense, sparse, late = (None if own is None else own.take(places, axis=0) for own in scores)
+        return Candidates(
+            self.ids.take(places), self.kinds.take(places), dense, sparse, self.columns.take(places), late
+        )
 
     def __len__(self) -> int:
         return len(self.ids)

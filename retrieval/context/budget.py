@@ -305,7 +305,11 @@ class _Filling:
     def take_in_order(self) -> None:
         """Take, in order, the entries that fit without using tokens that are reserved for other types."""
         passed: list[int] = []
-        for index in self._left:
+        least = 0 if self._cuts else min((self._wanted[index] for index in self._left), default=0)
+        for place, index in enumerate(self._left):
+            if least > self._free:
+                passed += self._left[place:]
+                break
             if self._wanted[index] > self._free and not self._cuts:
                 passed.append(index)
                 continue
@@ -320,7 +324,10 @@ class _Filling:
 
     def take_rest(self) -> None:
         """Take, in order, the entries that fit uncut into the tokens left, including those reserved for other types."""
+        least = min((self._wanted[index] for index in self._left), default=0)
         for index in self._left:
+            if least > self._free:
+                break
             if self._wanted[index] <= self._free:
                 kind = self._kinds[index]
                 room = min(self._free, self._caps[kind] - self.used[kind])
@@ -331,7 +338,10 @@ class _Filling:
         """Take as many entries as fit: whole, or cut to what is left if every later entry gets MIN_EXCERPT tokens."""
         least = [min(tokens, MIN_EXCERPT) for tokens in self._tokens]
         reserved = sum(least[index] for index in self._left)
+        smallest = min((min(least[index], MIN_CUT) for index in self._left), default=0)
         for index in self._left:
+            if smallest > self._free:
+                break
             reserved -= least[index]
             kind = self._kinds[index]
             room = min(self._free, self._caps[kind] - self.used[kind]) - self._overhead(index)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from memtypes.linear_model import LinearModel
 from memtypes.search.candidates import Candidates
 from memtypes.search.columns import TERMS
-from memtypes.search.vectors import NUMBERS, Numbers, TokenVectors
+from memtypes.search.vectors import KEPT, NUMBERS, Numbers, TokenVectors
 from retrieval.ranking.similarity import token_weights
 
 POOL = 200
@@ -138,10 +138,11 @@ def _has_terms(terms: Numbers, wanted: Numbers) -> NDArray[np.bool_]:
     """Which of the `wanted` terms each row of `terms` has, shape (rows, wanted)."""
     slots = np.zeros(NUMBERS, dtype=np.uint8)
     slots[wanted[:255]] = np.arange(1, len(wanted[:255]) + 1)
-    found = slots.take(terms)
-    has = np.zeros((len(terms), len(wanted) + 1), dtype=np.bool_)
-    np.put_along_axis(has, found.astype(np.intp), values=True, axis=1)
-    return has[:, 1:]
+    found = slots.take(terms).ravel()
+    places = np.flatnonzero(found != 0)  # nearly all are 0
+    has = np.zeros(len(terms) * len(wanted), dtype=np.bool_)
+    has[places // KEPT * len(wanted) + found[places] - 1] = True
+    return has.reshape(len(terms), len(wanted))
 
 
 @lru_cache(maxsize=2)

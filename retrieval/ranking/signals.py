@@ -18,7 +18,7 @@ from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.columns import NONE, TERMS, ColumnKind, Columns
-from memtypes.search.vectors import NUMBERS, Numbers
+from memtypes.search.vectors import KEPT, NUMBERS, Numbers
 from retrieval.query.windows import Window
 from retrieval.ranking.neighbours import Neighbours
 from retrieval.ranking.similarity import token_weights
@@ -222,13 +222,16 @@ def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: 
     summed[(seed_terms == 0) | (seed_terms[:, None] == query_terms).any(axis=1)] = 0.0
     slot_of = np.zeros(NUMBERS, dtype=np.uint8)  # 0 for every other term; the seeds have 96 terms at most
     slot_of[seed_terms] = np.arange(1, len(seed_terms) + 1)
-    slots = slot_of.take(terms)
-    frequencies = np.bincount(slots[slots > 0], minlength=len(seed_terms) + 1)[1:]  # nearly all slots are 0
+    slot_of[0] = 0  # fills the rows of short memories
+    slots = slot_of.take(terms).ravel()
+    places = np.flatnonzero(slots != 0)  # nearly all slots are 0
+    shared_terms = slots[places] - 1
+    frequencies = np.bincount(shared_terms, minlength=len(seed_terms))
     idf = _idf(frequencies, len(candidates))
     best = np.argsort(-summed * idf, kind="stable")[:EXPANSION_TERMS]
-    weights = np.zeros(len(seed_terms) + 1)
-    weights[best + 1] = (summed * idf**2)[best]
-    shared: NDArray[np.float64] = weights.take(slots).sum(axis=1) * length_norm
+    weights = np.zeros(len(seed_terms))
+    weights[best] = (summed * idf**2)[best]
+    shared: NDArray[np.float64] = np.bincount(places // KEPT, weights[shared_terms], len(terms)) * length_norm
     highest = float(shared.max(initial=0.0))
     return shared / highest if highest > 0 else shared
 

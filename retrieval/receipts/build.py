@@ -282,7 +282,7 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
         np.round(signals.T, 9).tolist(),
         columns.wholes("tokens.line", 0).tolist(),
         columns.wholes("access_count", 0).tolist(),
-        [UNSET if math.isnan(value) else round(value, 9) for value in certainty.tolist()],
+        [UNSET if math.isnan(value) else value for value in np.round(certainty, 9).tolist()],
         strict=True,
     )
     return [
