@@ -81,11 +81,10 @@ class Candidates(Sequence[Candidate]):
 
     def take(self, places: NDArray[Any]) -> Candidates:
         """The candidates in these rows, in this order."""
-        scores = (self.dense, self.sparse, self.late)
-        dense, sparse, late = (None if own is None else own.take(places, axis=0) for own in scores)
-        return Candidates(
-            self.ids.take(places), self.kinds.take(places), dense, sparse, self.columns.take(places), late
-        )
+        dense, sparse = (None if own is None else own.take(places) for own in (self.dense, self.sparse))
+        late = None if self.late is None else self.late.take(places, axis=0)
+        columns = self.columns.take(places)
+        return Candidates(self.ids.take(places), self.kinds.take(places), dense, sparse, columns, late)
 
     def __len__(self) -> int:
         return len(self.ids)

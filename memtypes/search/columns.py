@@ -170,9 +170,8 @@ class Columns:
 
     def take(self, places: NDArray[Any]) -> Columns:
         """The memories in these rows, in this order."""
-        return Columns(
-            len(places), self.columns, self.tables, places if self.places is None else self.places.take(places)
-        )
+        own = places if self.places is None else self.places.take(places)
+        return Columns(len(places), self.columns, self.tables, own)
 
     def changed(self, path: str, column: Column) -> Columns:
         """The same memories with the field at `path`, which is not a text, replaced by `column`."""

@@ -305,7 +305,7 @@ class _Filling:
     def take_in_order(self) -> None:
         """Take, in order, the entries that fit without using tokens that are reserved for other types."""
         passed: list[int] = []
-        least = 0 if self._cuts else min((self._wanted[index] for index in self._left), default=0)
+        least = 0 if self._cuts else self._least()
         for place, index in enumerate(self._left):
             if least > self._free:
                 passed += self._left[place:]
@@ -314,8 +314,7 @@ class _Filling:
                 passed.append(index)
                 continue
             kind = self._kinds[index]
-            others = sum(max(0, tokens - self.used[other]) for other, tokens in self._reserved.items() if other != kind)
-            room = min(self._free - others, self._caps[kind] - self.used[kind])
+            room = min(self._free - self._reserved_for_others(kind), self._caps[kind] - self.used[kind])
             if self._wanted[index] + self._overhead(index) <= room:
                 self._take(index, self._wanted[index])
             elif not (self._cuts and self._cut(index, room)):
@@ -324,7 +323,7 @@ class _Filling:
 
     def take_rest(self) -> None:
         """Take, in order, the entries that fit uncut into the tokens left, including those reserved for other types."""
-        least = min((self._wanted[index] for index in self._left), default=0)
+        least = self._least()
         for index in self._left:
             if least > self._free:
                 break
@@ -336,11 +335,11 @@ class _Filling:
 
     def take_excerpts(self) -> None:
         """Take as many entries as fit: whole, or cut to what is left if every later entry gets MIN_EXCERPT tokens."""
-        least = [min(tokens, MIN_EXCERPT) for tokens in self._tokens]
-        reserved = sum(least[index] for index in self._left)
-        smallest = min((min(least[index], MIN_CUT) for index in self._left), default=0)
+        least: list[int] = np.minimum(self._tokens, MIN_EXCERPT).tolist()
+        reserved = sum(map(least.__getitem__, self._left))
+        smallest = min(map(least.__getitem__, self._left), default=0)
         for index in self._left:
-            if smallest > self._free:
+            if min(smallest, MIN_CUT) > self._free:
                 break
             reserved -= least[index]
             kind = self._kinds[index]
@@ -357,6 +356,18 @@ class _Filling:
             return False
         self._take(index, allowed)
         return True
+
+    def _least(self) -> int:
+        """The tokens of the smallest entry that is left."""
+        return min(map(self._wanted.__getitem__, self._left), default=0)
+
+    def _reserved_for_others(self, kind: int) -> int:
+        """Tokens that are still reserved for types other than `kind`."""
+        left = 0
+        for other, tokens in self._reserved.items():
+            if other != kind and tokens > self.used[other]:
+                left += tokens - self.used[other]
+        return left
 
     def _overhead(self, index: int) -> int:
         kind, group = self._kinds[index], self._groups[index]

@@ -23,7 +23,7 @@ from memtypes.search.passage import Passage
 from memtypes.search.vectors import TokenMaxima, TokenVectors
 from memtypes.stores.edge.engine.reader import SlotPayloads
 from memtypes.stores.edge.engine.shard import DeletionMarker, Shard
-from memtypes.stores.edge.engine.vendor import create_indexes, open_shard, translated
+from memtypes.stores.edge.engine.vendor import SharedFilters, create_indexes, open_shard, translated
 from memtypes.stores.edge.maintenance.shard_rewrite import ShardCopy
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.slots import Slots
@@ -97,8 +97,9 @@ class EdgeEngine(EngineOperations):
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
         """The hits of each query, in the order of the queries of each collection."""
+        shared: SharedFilters = {}
         with translated():
-            return {kind: self._shards[kind].reader.search(batch) for kind, batch in queries.items()}
+            return {kind: self._shards[kind].reader.search(batch, shared) for kind, batch in queries.items()}
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
         """Which of the memories exist, and their columns: the payload fields that ranking uses."""

@@ -11,7 +11,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from memtypes.search.vectors import SparseVector
-from memtypes.stores.edge.engine.vendor import Translator
+from memtypes.stores.edge.engine.vendor import SharedFilters, Translator
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, ShardSearch
@@ -41,13 +41,13 @@ class Reader:
         namespaces = NamespaceCache(partial(_matching, engine, slots), partial(_count, engine, slots))
         return cls(engine, slots, terms, namespaces)
 
-    def search(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
+    def search(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
         """The hits of each query; keyword queries in small namespaces are answered by inverted indexes."""
-        return ShardSearch(self.namespaces, self.terms, self.engine_hits).hits(queries)
+        return ShardSearch(self.namespaces, self.terms, partial(self.engine_hits, shared=shared)).hits(queries)
 
-    def engine_hits(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
-        """The hits of each query, all found by the engine, without the inverted indexes."""
-        requests = Translator(self.slots).queries(queries)
+    def engine_hits(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
+        """The hits of each query, all found by the engine, without the inverted indexes. shared: see `Translator`."""
+        requests = Translator(self.slots, shared).queries(queries)
         return [_hits(hits) for hits in self.engine.query_batch(edge.QueryBatchRequest(requests))]
 
     def scroll(self, scroll: Scroll) -> dict[str, Payload]:

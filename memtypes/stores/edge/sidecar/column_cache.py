@@ -59,7 +59,8 @@ class _Texts:
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
         """For each code, its text's position in a new list, -1 for no text; and the list: the texts that occur."""
-        used, positions = np.unique(codes, return_inverse=True)
+        used = np.unique(codes)
+        positions = np.searchsorted(used, codes)
         absent = int(len(used) > 0 and used[0] == -1)
         table = [self._texts[code] for code in used[absent:].tolist()]
         return (positions - absent).astype(DTYPES[ColumnKind.TEXT]), table

@@ -69,7 +69,7 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
 
 def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
     """Check that the shard's hits are those of the engine alone, and return them."""
-    found, alone = shard.reader.search(queries), shard.reader.engine_hits(queries)
+    found, alone = shard.reader.search(queries, {}), shard.reader.engine_hits(queries, {})
     for own, other in zip(found, alone, strict=True):
         scores = dict(zip(other.keys.tolist(), other.scores.tolist(), strict=True))
         assert own.keys.tolist() == list(dict.fromkeys(own.keys.tolist()))
@@ -93,7 +93,7 @@ def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
         for where in (corpus, within(scope, some)):
             whole, _ = agree(shard, *both(where, 50, corpus))
             agree(shard, VectorQuery(QUERY, 50, corpus, corpus, among=whole.keys[::2]))
-            few = shard.reader.search(both(where, len(members) or 1, corpus))[1]
+            few = shard.reader.search(both(where, len(members) or 1, corpus), {})[1]
             assert len(few.keys) <= len(members)
             agree(shard, *both(where, 3, corpus))
 
