@@ -36,7 +36,7 @@ MAX_SEARCH = 256
 BLOCK = 4_096
 """Most characters that `TiktokenTokenizer.truncate` counts at once."""
 
-CHARACTERS_COUNTED = 8
+CHARACTERS_COUNTED = 6
 """Characters counted at once for each token of a small limit; in most languages a token has at most 4."""
 
 NEAR = 16
