@@ -34,7 +34,7 @@ class PydanticSchema(spec.Schema):
     content: dict[str, Any] = field(default_factory=dict)
 
     def to_schema(self) -> dict[str, Any]:
-        """The schema as JSON."""
+        """The JSON object that Litestar writes into the document for this schema: `content`, unchanged."""
         return self.content
 
 

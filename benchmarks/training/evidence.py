@@ -89,7 +89,7 @@ class World:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """What the models see of one question. helps: whether each hit answers it. real: whether no memory was removed."""
+    """What the models see of one question. helps: which hits answer it. real: whether all memories found were kept."""
 
     group: str
     question: NDArray[np.float32]
@@ -179,7 +179,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
 async def _of(
     opened: Opened, world: World, asked: Asked, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> AsyncIterator[Example]:
-    """The examples of a question: with all memories, without evidence, with few others, and with these and evidence."""
+    """Up to four examples of a question: with every memory found, then without its answers, most others, or both."""
     found: list[Candidates] = []
 
     def keep(candidates: Candidates) -> Candidates:

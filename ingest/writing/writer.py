@@ -195,7 +195,11 @@ class MemoryWriter:
 
 
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """Suffix for a new id of `memory` where its id is taken by another stored memory; None if it keeps its id."""
+    """Suffix that makes a new id for `memory` if a stored memory has its id; None if it keeps its id.
+
+    It gets a new id if the stored memory was revised into another statement, or is a fact that was replaced and is now
+    stated again. arriving: ids of all memories in this write. attempt: how many ids were tried, as each may be taken.
+    """
     other = stored.get(memory.id)
     if other is None:
         return None

@@ -14,7 +14,7 @@ from memtypes.model.times import Instant
 
 
 class ContextType(StrEnum):
-    """What a working item contains."""
+    """The kind of content of a working item, as the caller declares it."""
 
     TASK_CONTEXT = "task_context"
     VARIABLES = "variables"
@@ -56,8 +56,9 @@ class LiveDraft(WorkingDraft):
 class Working(WorkingFields, Memory):
     """A stored working item.
 
-    live: whether it is a copy of an item kept in the live store (Redis), which contexts show instead. fence: number of
-    the lock (see `Lease`) under which this copy was last written. workflow_id: the live item ends with this workflow.
+    live: whether the item was put into the live store (Redis), from where contexts show it; the memory store has a
+    copy. fence: number of the lock (see `Lease`) under which this copy was last written. workflow_id: the workflow that
+    the item belongs to; when it ends, the item is cleared, deleted or kept (see `OnEnd`).
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)

@@ -200,7 +200,7 @@ def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
-    """JSON `values` as a column of `kind`, which is not text."""
+    """JSON `values` as a column of `kind`: any but TEXT, whose columns need a table of texts (see `Columns`)."""
     if kind is ColumnKind.TIME:
         # numpy parses a thousand times in the time that datetime takes for a hundred.
         return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=DTYPES[kind])

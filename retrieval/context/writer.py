@@ -164,7 +164,10 @@ class ContextWriter:
         return bool(columns.where("tokens.tokenizer", self._renderer.tokenizer.name.__eq__)[: self._ranked.hits].all())
 
     def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
-        """The hits at `positions` as entries for the budget; without stored counts, only the hits in `texts`."""
+        """The hits at `positions` as entries for the budget, with their token counts.
+
+        If the memories' stored counts can't be used, tokens are counted here, and hits not in `texts` are left out.
+        """
         if self._has_stored_counts():
             return stored_entries(self._ranked.candidates, positions)
         rows = []

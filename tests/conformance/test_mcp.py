@@ -92,10 +92,10 @@ def test_the_product_passes_a_scenario_of_the_mcp_suite(product: str, scenario: 
 
 @needs_suite
 @pytest.mark.parametrize(("scenario", "version"), [(name, each) for name, some in FIXTURES.items() for each in some])
-def test_the_mount_passes_a_scenario_with_the_tools_of_the_mcp_suite(
+def test_the_mcp_route_passes_a_scenario_that_needs_the_suites_tools(
     fixtures: str, scenario: str, version: str
 ) -> None:
-    """All checks of the scenario pass against the suite's tools behind the product's mount."""
+    """All checks pass when the product's /mcp route serves the suite's own tools, prompts and resources."""
     run(fixtures, scenario, version)
 
 

@@ -217,8 +217,8 @@ async def test_a_prefix_matches_whole_labels(puts: Puts) -> None:
     assert len(await puts.keys()) == 7
 
 
-async def test_without_a_query_the_latest_put_comes_first(puts: Puts) -> None:
-    """A put again moves an item to the front; limit and offset cut pages."""
+async def test_without_a_query_the_item_written_last_comes_first(puts: Puts) -> None:
+    """Writing an item again moves it to the front; `limit` and `offset` select a page of the list."""
     for key in "abcde":
         await puts.put("p", key)
     await puts.put("p", "b")

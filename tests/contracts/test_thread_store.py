@@ -251,10 +251,10 @@ async def test_a_repeated_request_appends_once(stores: Stores) -> None:
     assert await stores.indices() == [0, 1]
 
 
-async def test_a_tail_has_the_newest_turns_and_every_file_and_image(stores: Stores) -> None:
-    """The newest turns, and separately the newest system turns, are returned until they exceed `tokens` tokens.
+async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_images(stores: Stores) -> None:
+    """`tail` returns a thread's newest turns up to the one that exceeds `tokens` tokens, and system turns likewise.
 
-    The turn that exceeds them is included. Files of flushed turns stay.
+    It also names every file and image of the thread with its last mention, even in a turn that was flushed.
     """
     await stores.create()
     sent = [

@@ -222,7 +222,7 @@ class HistoryMetadata(Answer):
 
 
 class WorkflowHistoryAnswer(Answer):
-    """The history of a workflow and those that it continues, up to the event `version`."""
+    """The history of a workflow and those that it continues, as text. version: that of the workflow's newest event."""
 
     history: str
     version: int

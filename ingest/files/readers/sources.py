@@ -77,7 +77,11 @@ _SIGNATURES = (
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to read. path: None for standard input. name: as reported. size: in bytes, None if unknown."""
+    """A file to read.
+
+    path: None for standard input. name: the path as text, or "-", as shown in reports and in the sources of memories.
+    size: in bytes, None if unknown.
+    """
 
     path: Path | None
     name: str

@@ -107,7 +107,10 @@ def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
 
 
 def _mixed(word: str) -> bool:
-    """Whether `word` has a digit, or a character that words do not contain, or is long, unhyphenated, in mixed case."""
+    """Whether `word` looks unlike an ordinary word, so that it may be a credential.
+
+    It has a digit, or a sign that words lack ("#", "%"), or 20 or more characters in mixed case without a hyphen.
+    """
     if any(map(str.isdigit, word)) or not _WORDY.fullmatch(word):
         return True
     return len(word) >= 20 and "-" not in word and not (word.islower() or word.isupper())

@@ -115,8 +115,8 @@ async def test_novelty_of_a_batch_is_one_search(trouble: Hook | None, novelty: f
     assert store.calls["candidates"] == (2 if novelty else 4)
 
 
-async def test_copies_of_a_rejected_text_that_ask_for_review_are_rejected() -> None:
-    """A copy in the same call gets the same reason; a copy that skips review is stored."""
+async def test_review_rejects_a_text_and_its_copies_in_the_same_call() -> None:
+    """All get the same reason. A copy sent with `ReviewMode.SKIP` is stored without review."""
     bench = Bench(panel=Panel((ImportanceReviewer(), RelevanceReviewer())))
     modes = (ReviewMode.AUTO, ReviewMode.AUTO, ReviewMode.SKIP, ReviewMode.AUTO)
     outcomes = await bench.ingestor.write(SCOPE, [Submission(draft("ok"), mode) for mode in modes])

@@ -67,7 +67,7 @@ def test_ranking_does_not_depend_on_the_order_of_candidates(candidates: list[Can
 
 @given(candidate_lists)
 def test_a_score_is_the_weighted_sum_of_its_signals(candidates: list[Candidate]) -> None:
-    """Every signal is in [0, 1], the sum is exact to 1e-6, ranks count from 1 and scores never rise."""
+    """Every signal is from 0 to 1, the sum is exact to 1e-6, and ranks count from 1, the highest score first."""
     hits = hit_rows(ranked(candidates))
     assert [hit.rank for hit in hits] == list(range(1, len(candidates) + 1))
     scores = [hit.score for hit in hits]

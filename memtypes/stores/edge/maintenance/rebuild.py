@@ -84,7 +84,10 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) ->
 
 
 class _OpenedStore(MessageStore):
-    """A store whose engine runs in this process. `embed_again` reads earlier turns from it."""
+    """A store whose engine runs in this process.
+
+    A conversation turn is embedded together with the turns before it, which `embed_again` reads from this store.
+    """
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)

@@ -138,7 +138,7 @@ class LiveClient:
         return await self.run(partial(topology.keys_matching, pattern=pattern), idempotent=True)
 
     async def ping(self) -> None:
-        """Return when the server answers. Raises Unavailable."""
+        """Check that the server answers. Raises Unavailable if it can't be reached or is too slow."""
         await self.run(lambda redis: redis.ping(), idempotent=True)
 
     async def aclose(self) -> None:

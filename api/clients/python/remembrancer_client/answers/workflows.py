@@ -167,7 +167,7 @@ class EventAnswer(Answer, frozen=True):
 
 
 class WorkflowHistoryAnswer(Answer, frozen=True):
-    """The history of a workflow and those that it continues, up to the event `version`."""
+    """The history of a workflow and those that it continues, as text. version: that of the workflow's newest event."""
 
     history: str
     version: int
