@@ -17,10 +17,14 @@ LIVE = ("live", "live_cluster", "live_packaged")
 """Fixtures: clients of the embedded server, of a cluster and of a packaged redis-server."""
 
 
+_PATIENCE_S = 5.0
+"""The servers share their cores with other tests, and must not count as away because they have to wait for one."""
+
+
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[LiveClient]:
     """A live client of the Redis servers at `url`."""
-    client = await LiveClient.open(Path("unused"), url)
+    client = await LiveClient.open(Path("unused"), url, ping_s=_PATIENCE_S)
     try:
         yield client
     finally:

@@ -56,10 +56,13 @@ class _ConnectionLostError(Exception):
 class LiveClient:
     """Client of one server, Sentinel set or cluster, bound to the event loop that opened it."""
 
-    def __init__(self, redis: Connection, server: EmbeddedServer | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, redis: Connection, server: EmbeddedServer | None, clock: Callable[[], float], ping_s: float = PING_S
+    ) -> None:
         self._redis = redis
         self._server = server
         self._clock = clock
+        self._ping_s = ping_s
         # By node: one unreachable node of a cluster does not block the others.
         self._bulkheads: dict[tuple[str, Workload], Bulkhead] = {}
         self._probes: dict[str, HealthProbe] = {}
@@ -74,14 +77,19 @@ class LiveClient:
 
     @classmethod
     async def open(
-        cls, directory: Path, url: str | None = None, clock: Callable[[], float] = time.monotonic
+        cls,
+        directory: Path,
+        url: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        ping_s: float = PING_S,
     ) -> LiveClient:
         """A client of the server at `url`, which may be down; without a url, of the embedded one, started if needed.
 
-        directory: of the embedded server's files. Raises InvalidRequest, SetupRequired, StoreInUse or Unavailable.
+        directory: of the embedded server's files. ping_s: seconds that a silent server at a port has to answer a ping.
+        Raises InvalidRequest, SetupRequired, StoreInUse or Unavailable.
         """
         if url is not None:
-            return cls(topology.connect(url), None, clock)
+            return cls(topology.connect(url), None, clock, ping_s)
         server = EmbeddedServer.at(directory)
         await server.ensure()
         return cls(topology.connect(f"unix://{server.socket}"), server, clock)
@@ -205,12 +213,12 @@ class LiveClient:
         return not await asyncio.shield(self._pings[node])
 
     async def _answers(self, key: str | None) -> bool:
-        """Whether the node of `key` answers a ping within PING_S; also True if this process is too busy to tell."""
+        """Whether the node of `key` answers a ping in time; also True if this process is too busy to tell."""
         began = self._clock()
         try:
-            await with_deadline(self._call(partial(topology.ping_node, key=key)), PING_S)
+            await with_deadline(self._call(partial(topology.ping_node, key=key)), self._ping_s)
         except TimeoutError:
-            return self._clock() - began > PING_S + CANCEL_S
+            return self._clock() - began > self._ping_s + CANCEL_S
         except (_ConnectionLostError, Unavailable):
             return False
         self._answered_at = self._clock()
