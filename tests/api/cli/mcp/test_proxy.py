@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,8 @@ def test_two_clients_at_once_start_one_service(
         done = subprocess.run(
             command, input=sent, env=environment, capture_output=True, text=True, timeout=90, check=True
         )
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        return sorted(answers, key=itemgetter("id"))  # the calls may be answered in any order
 
     with ThreadPoolExecutor(2) as pool:
         windows = list(pool.map(window, range(2)))
