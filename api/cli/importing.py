@@ -76,14 +76,14 @@ async def _imported(where: Place, request: ImportRequest, *, resumable: bool, qu
 
 
 def destination_of(where: Place) -> str:
-    """A name for where the import writes to, by which journals are kept apart. It has a hash in place of the key."""
+    """A name of the service or store that is written to, which has its own journals. Contains a hash of the key."""
     if where.url:
         return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"
     return f"{where.settings.data_dir.absolute()} {where.settings.qdrant_url or ''} {where.tenant}"
 
 
 def _origin(name: str | None) -> Format | None:
-    """The format for `--from NAME`; None without a name or with auto. Ends the program for an unknown name."""
+    """The format that `--from` names; None if it names none or "auto". An unknown name exits with an error message."""
     if name is None or name == AUTO:
         return None
     if name not in EXPORTS:

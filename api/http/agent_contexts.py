@@ -106,9 +106,9 @@ class AgentContextParts(Answer):
 class AgentContextMetadata(Answer):
     """Size of an agent's context and where it comes from.
 
-    total_tokens: tokens of the context, at most the budget. margin: the model may count this share more tokens than the
-    tokenizer, and the context still fits. model_tokens: the count of the model's provider, where one is configured.
-    allocation: tokens that each part was allotted. degraded: parts that did not answer.
+    total_tokens: the tokenizer's count of the context plus `margin`, a share such as 0.1 by which the model may count
+    more; at most the budget. model_tokens: the count of the model's provider, where one is configured. allocation:
+    tokens that each part was allotted. degraded: parts of the service that did not answer.
     """
 
     total_tokens: int

@@ -1,4 +1,4 @@
-"""Opens the parts of the service in this process, and fills stores with synthetic memories.
+"""Opens the service's store, encoders and retrieval in this process, and fills stores with synthetic memories.
 
 Retrievals are not counted as uses here, so that a question does not change the ranking of the next one. Synthetic
 memories have texts, token counts and keyword weights like real ones, but random vectors of unit length, because
@@ -50,7 +50,7 @@ _SEED = 3
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The opened parts of the service. tokenizers: by name. stages: milliseconds by stage of the last retrieval."""
+    """Opened store, encoders, pipelines. tokenizers: by name. stages: milliseconds by stage of the last retrieval."""
 
     store: MessageStore
     embedder: Embedder
@@ -62,7 +62,7 @@ class Opened:
 
     @property
     def retriever(self) -> Retriever:
-        """A retriever built of `parts`."""
+        """A retriever that uses the opened store and encoders."""
         return Retriever(self.parts)
 
     @property
@@ -110,7 +110,7 @@ class WrappedEmbedder(Embedder):
 
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
-    """Open the parts of the service with these settings; at the end, close them in reverse order."""
+    """Open the service's store and encoders with these settings; close them at the end, the store first."""
     async with AsyncExitStack() as stack:
         embedder = await prepared_embedder(settings)
         stack.push_async_callback(embedder.aclose)

@@ -30,7 +30,7 @@ class BadSet(Exception):
 
 
 class CorpusEntry(msgspec.Struct, frozen=True):
-    """A line of corpus.jsonl: one text to store as a memory."""
+    """A text that a benchmark stores as one memory, with the members of its line in corpus.jsonl."""
 
     id: Text
     conversation: Text
@@ -42,7 +42,7 @@ class CorpusEntry(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A line of queries.jsonl. evidence: corpus ids that answer it; current_evidence: those of them that still hold."""
+    """A line of queries.jsonl. evidence: ids of texts that answer the question; current_evidence: those still true."""
 
     id: Text
     conversation: Text
@@ -62,9 +62,9 @@ class Question(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """A corpus by conversation, and its answerable questions in the same order. dropped: number of other questions.
+    """Texts by conversation, and the questions that they answer. dropped: number of questions that no text answers.
 
-    The entries of a conversation are stored and searched in one namespace.
+    questions: in the order of the conversations. Each conversation is stored and searched in its own namespace.
     """
 
     name: str
@@ -147,7 +147,7 @@ def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
 
 
 def _rows(path: Path, kind: type[T]) -> Iterator[tuple[str, T]]:
-    """(FILE:LINE, value of type `kind`) for each line that is not blank. Raises BadSet."""
+    """Each line of `path` that is not blank, as (FILE:LINE, parsed value of type `kind`). Raises BadSet."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():

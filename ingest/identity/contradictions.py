@@ -44,7 +44,7 @@ _SCOPE_WORD = 40
 
 @dataclass(slots=True)
 class Timeline:
-    """Facts in order of time, each valid until a newer one replaces it. states: the facts and their changes."""
+    """Facts by time, each valid until a newer one replaces it. states: the facts and the changes to be written."""
 
     now: datetime
     states: States
@@ -52,7 +52,10 @@ class Timeline:
     _parsed: dict[str, Statement] = field(default_factory=dict)
 
     def add(self, newer: Memory, near: Sequence[Neighbour]) -> None:
-        """Add `newer`: end the facts in `near` that it replaces; end it if a later one replaces it."""
+        """Add the fact `newer`: end the facts in `near` that it replaces, and end it if one that begins later does.
+
+        If none does, `newer` and the facts in `near` that it contests are marked as contested.
+        """
         facts = self.states.memories
         facts[newer.id] = newer
         if not takes_part(newer):
@@ -81,7 +84,7 @@ class Timeline:
             self.states.contest(newer.id, known, CONTESTED, round(verdicts[known].strength, 3))
 
     def _verdict(self, arriving: Memory, near: Neighbour) -> Verdict:
-        """What the newer of the two facts does to the older one."""
+        """Whether the newer of both facts (by `valid_from`) replaces or contests the older one, and how strongly."""
         newer, older = arriving, near.memory
         if older.valid_from > newer.valid_from:
             newer, older = older, newer
@@ -107,7 +110,7 @@ class Timeline:
 
 
 def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], now: datetime) -> Timeline:
-    """The timeline of the facts `arriving`, added in order. near: stored facts to compare with, by arriving id."""
+    """A timeline with the facts `arriving`. near: for the id of each of them, the stored facts to compare it with."""
     timeline = Timeline(now, States(now))
     for fact in arriving:
         timeline.add(fact, near.get(fact.id, ()))
@@ -115,9 +118,9 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbou
 
 
 def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
-    """Decide again which of `others` the fact replaces or contests, as if it were stated now.
+    """Decide again which of `others` the fact with `fact_id` replaces or contests, as if it were stated now.
 
-    An older fact that it replaces ends when this fact begins.
+    A fact in `others` that it replaces ends when the replacing fact begins, unless it begins later than that.
     """
     fact = states.memories[fact_id]
     near = [Neighbour(other, None) for other in others]
@@ -167,7 +170,7 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
 
 
 def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
-    """For each fact in `memories` that has links `contradicts`: the ids that they link to, by the fact's id."""
+    """The ids that each fact in `memories` links to as `contradicts`, by the fact's id; only facts with such links."""
     return {
         memory.id: ids
         for memory in memories
@@ -176,7 +179,7 @@ def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
 
 
 def takes_part(memory: Memory) -> bool:
-    """Whether `memory` can replace or be replaced: a fact that the whole namespace sees."""
+    """Whether `memory` can replace or be replaced, that is, whether it is a fact that the whole namespace sees."""
     return memory.type is MemoryType.SEMANTIC and memory.visibility is Visibility.NAMESPACE
 
 

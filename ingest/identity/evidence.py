@@ -1,4 +1,4 @@
-"""Evidence on how two statements relate: what they share, what differs, where, and of which kind. Pure.
+"""Features of a pair of statements: what they share, what differs, where, and of which kind. Pure.
 
 A text is split into words, each with a kind by its form: number, time, name or plain word. Two texts are aligned by
 their stems. The features say how much of each text is also in the other, whether the texts differ in one part only,
@@ -60,9 +60,10 @@ _stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A text as words. lower: words without case and possessive 's. stems: stems of these. kinds: kind of each word.
+    """A text as words. lower: the words in lower case, without possessive 's. stems, kinds: stem and kind of each word.
 
-    verb: position of the verb. states: whether the text has a frequent verb; a text without one may be a title.
+    A kind is number, time, name or word. verb: index of the first frequent verb; without one, of the fourth word, as if
+    the first three were the subject. states: whether the text has a frequent verb; one without may be a title.
     """
 
     lower: tuple[str, ...]
@@ -83,7 +84,7 @@ class Statement:
 
     @property
     def weights(self) -> list[float]:
-        """How much each word says about the topic."""
+        """The weight of each word: 0.15 for a function word, 1.5 for a name, 1 for any other word."""
         return [
             0.15 if word in _FUNCTION else 1.5 if kind == "name" else 1.0
             for word, kind in zip(self.lower, self.kinds, strict=True)
@@ -94,7 +95,7 @@ class Statement:
         return [at for at in range(len(self.lower))[start:end] if self.lower[at] not in _FUNCTION]
 
     def terms(self) -> set[str]:
-        """Words and pairs of adjacent words, with "name" or "number" in place of each name or number."""
+        """The words and the pairs of adjacent words, with "name" or "number" in place of each name or number."""
         terms = [
             kind if kind in ("name", "number") else word for word, kind in zip(self.lower, self.kinds, strict=True)
         ]
@@ -112,7 +113,7 @@ def _kind(word: str, at: int) -> str:
 
 
 def features(newer: Statement, older: Statement, cosine: float, telling: float) -> dict[str, float]:
-    """The evidence on two statements, by name. telling: how much the newer sounds like the report of a change."""
+    """The features of a pair of statements, by name. telling: log odds, by its words, that `newer` reports a change."""
     in_older, in_newer = _matches(newer.stems, older.stems), _matches(older.stems, newer.stems)
     return {
         "telling": telling,
@@ -125,7 +126,7 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
 
 
 def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
-    """Whether each of `stems` is among `others`; long stems match if their first letters do."""
+    """Whether each of `stems` is among `others`; those of _PREFIX or more letters match if their first _PREFIX do."""
     whole, prefixes = set(others), {stem[:_PREFIX] for stem in others if len(stem) >= _PREFIX}
     return [stem in whole or (len(stem) >= _PREFIX and stem[:_PREFIX] in prefixes) for stem in stems]
 
@@ -133,7 +134,7 @@ def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
 def _overlap(
     newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
 ) -> dict[str, float]:
-    """Features of the overlap: how much of each text is also in the other, and how both begin."""
+    """Features: how much of each text is also in the other, and how both begin. in_older: see `_matches`."""
     shared = [older.kinds[at] for at in older.content() if in_newer[at]]
     return {
         "covered older": _share(older.weights, in_newer),
@@ -159,7 +160,7 @@ def _mean(marks: Iterable[bool], default: float) -> float:
 
 
 def _values(newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]) -> dict[str, float]:
-    """Which kinds of value were kept, lost, gained or exchanged, and whether both texts have the same units."""
+    """Features: which kinds of word both texts have, one text lacks, or were exchanged; whether they share a unit."""
     found: dict[str, float] = {"same unit": float(bool(_units(newer) & _units(older)))}
     found["same measure"] = float(bool(_measures(newer) & _measures(older)))
     for kind in ("number", "time"):
@@ -196,7 +197,7 @@ def _measures(statement: Statement) -> set[str]:
 
 
 def _form(newer: Statement, older: Statement) -> dict[str, float]:
-    """How well the words of both texts align and, if they differ in one part only, what that part is."""
+    """Features of how well the words of both texts align and, if they differ in one part only, of that part."""
     matcher = difflib.SequenceMatcher(None, older.stems, newer.stems, autojunk=False)
     codes = matcher.get_opcodes()
     changes = [code for code in codes if code[0] != "equal"]
@@ -230,7 +231,7 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
 def _subjects(
     newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
 ) -> dict[str, float]:
-    """How much of the subject and of the value of each text is also in the other."""
+    """Features: how much of the subject (before the verb) and value (from it on) of each text is also in the other."""
     old_subject, new_subject = older.content(0, older.verb), newer.content(0, newer.verb)
     old_value = older.content(older.verb)
     verb = older.lower[older.verb] if older.verb < len(older.lower) else ""
@@ -251,7 +252,7 @@ def _subjects(
 
 
 def has_same_form(evidence: Mapping[str, float]) -> bool:
-    """Whether the texts are the same but for one number or time behind the verb.
+    """Whether two texts, by their `features`, are the same except for one number or time behind the verb.
 
     An exchanged name does not count: its form does not tell whether it is a place, a person or a tool.
     """

@@ -24,7 +24,7 @@ MODEL_FILE = "updates.npz"
 
 
 class Relation(StrEnum):
-    """What a newer statement does to an older one."""
+    """How a newer statement affects an older one."""
 
     REPLACES = "replaces"
     CONTESTS = "contests"
@@ -33,7 +33,7 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A relation. strength: probability that the newer statement gives another value for what the older one says."""
+    """A judgement of two statements. strength: probability that the newer gives another value than the older one."""
 
     relation: Relation
     strength: float
@@ -41,12 +41,13 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UpdateModel:
-    """Weights of the judgement.
+    """The trained weights by which two statements are judged.
 
-    words, word_bias: weights of the terms of a newer text. names: names of the features, in the order in which the
-    trees number them. feature, threshold, left, right, value: the nodes of the trees (tested feature and its threshold,
-    indexes of both children, output), as arrays of shape (trees, nodes). Both children of a leaf are the leaf itself.
-    replaces, contests: lowest probability at which the newer text replaces or contests the older one.
+    words, word_bias: weights of the newer text's terms, for the feature "telling". names: names of the features, in the
+    order in which the trees number them. feature, threshold, left, right, value: the nodes of the trees (tested feature
+    and its threshold, indexes of both children, output), as arrays of shape (trees, nodes). Both children of a leaf are
+    the leaf itself. base: added to the trees' outputs. replaces, contests: lowest probability at which the newer text
+    replaces or contests the older one.
     """
 
     words: Mapping[str, float]
@@ -82,11 +83,11 @@ class UpdateModel:
             )
 
     def telling(self, newer: Statement) -> float:
-        """How much `newer` sounds like the report of a change, as log odds."""
+        """Log odds, by the words of `newer`, that it reports a change."""
         return self.word_bias + sum(sorted(self.words[term] for term in newer.terms() if term in self.words))
 
     def probability(self, evidence: Mapping[str, float]) -> float:
-        """Probability that the newer statement gives another value for what the older one says."""
+        """Probability, by their `features`, that of two statements the newer gives another value for the same thing."""
         row = np.array([evidence[name] for name in self.names], dtype=np.float32)
         trees = np.arange(len(self.feature))
         node = np.zeros(len(trees), dtype=np.intp)
@@ -99,7 +100,7 @@ class UpdateModel:
         return float(1.0 / (1.0 + np.exp(-(self.base + self.value[trees, node].sum(dtype=np.float64)))))
 
     def judge(self, newer: Statement, older: Statement, cosine: float) -> Verdict:
-        """What `newer` does to `older`. cosine: of the dense vectors of both texts."""
+        """Whether `newer` replaces or contests `older`. cosine: of the dense vectors of both texts."""
         evidence = features(newer, older, cosine, self.telling(newer))
         strength = self.probability(evidence)
         if strength >= self.replaces and has_same_form(evidence):

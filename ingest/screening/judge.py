@@ -21,13 +21,13 @@ TYPES_FILE, FIRST_FILE, WORTH_FILE, IMPORTANCE_FILE = "types.npz", "first.npz", 
 STATES_FILE = "states.npz"
 
 ALONE, BY_PERSON, BY_MACHINE = "keep alone", "keep by a person", "keep by a machine"
-"""Scores of the model over token states besides those of memory types: whether a text is worth keeping."""
+"""Names of the token-state model's scores for whether a text is worth keeping: by itself, by a person, by a machine."""
 
 STATES_WEIGHT = 0.75
-"""Weight of the token states in what is worth keeping; from .5 to 1 it makes little difference on other authors."""
+"""Weight of the token-state score for what is worth keeping; .5 to 1 are about equal on texts of other authors."""
 
 WORTH_KEEPING = 0.5
-"""Probability of being worth keeping from which a message is kept: loses 3 % of what other authors marked to keep."""
+"""A message is kept from this probability of being worth keeping: loses 3 % of what other authors marked to keep."""
 
 TRIVIAL = 0.2
 """Probability below which the pre-filter drops a message without a review: loses 1 to 2 % of what is worth keeping."""
@@ -54,7 +54,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class MessagePosition:
-    """Where a text was said: by whom, after and before what. Without messages around it, it stands alone."""
+    """Who said a text in a conversation, after and before which messages; without any, the text stands alone."""
 
     role: str = "user"
     before: Conversation = field(default_factory=Conversation)
@@ -66,7 +66,10 @@ class MessagePosition:
         return not self.before.count and not self.later.count
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
-        """Features of the text and its position, then form and position again (zeros if a person wrote the text)."""
+        """The features of a message: those of its text, `by_text`, and of its position in the conversation.
+
+        Form and position follow again for a machine's message, zeros for a person's; the last is 1 or 0, likewise.
+        """
         machine = np.float32(is_machine(self.role))
         place = self.before.place(self.role, text, embedding, self.later)
         by_role = np.concatenate([form_of(by_text), place])
@@ -75,10 +78,10 @@ class MessagePosition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """The models. types: tells memory types apart. importance: tells low, medium and high apart.
+    """The trained models that judge texts. types: scores memory types. importance: scores low, medium and high.
 
-    first: tells noise from what to keep, for a text by itself. worth: the same for a message of a conversation. states:
-    scores memory types and what to keep by the token states.
+    first: scores whether a text without a conversation is noise or worth keeping. worth: the same for a message of a
+    conversation. states: scores memory types, and whether to keep a text, by the encoder's token states.
     """
 
     types: LinearModel

@@ -63,7 +63,10 @@ class NewItem(Model):
 
     content: Text
     todo_id: Name | None = None
-    workflow_id: WorkflowId | None = Field(default=None, description="The workflow that it belongs to and ends with.")
+    workflow_id: WorkflowId | None = Field(
+        default=None,
+        description="The workflow that it belongs to, whose `on_end` says what happens to the item when it ends.",
+    )
     context_type: ContextType = ContextType.TASK_CONTEXT
     scope: WorkingScope = WorkingScope.TASK
     priority: Whole = Field(default=3, ge=1, le=5)

@@ -100,8 +100,8 @@ COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for 
 class Columns:
     """Fields of `count` memories as columns, by path; a column may be missing if no memory has a value.
 
-    tables: the distinct texts of each text column, which has indices into them. places: which rows of `columns` belong
-    to these memories, in order; None for all. So selecting memories copies no column until it is read.
+    tables: by path of a text column, its distinct texts, into which the column has indices. places: rows of `columns`
+    that belong to these memories, in order; None for all. So selecting memories copies no column until it is read.
     """
 
     count: int
@@ -174,7 +174,7 @@ class Columns:
         return Columns(len(places), self.columns, self.tables, own)
 
     def changed(self, path: str, column: Column) -> Columns:
-        """The same memories with the field at `path`, which is not a text, replaced by `column`."""
+        """The same memories with `column` as the values of the field at `path`, which must not be a text field."""
         return Columns(self.count, {**{each: self.column(each) for each in self.columns}, path: column}, self.tables)
 
     def payload(self, place: int) -> dict[str, Any]:

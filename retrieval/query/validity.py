@@ -1,4 +1,4 @@
-"""Filters, one for each type, of the memories that a query may return: valid in time and accepted by the caller."""
+"""Filters by which a query finds only memories that are valid at its time and match the request's own filter."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ _CLOSED = Compare("status", Op.ANY, (str(Status.COMPLETED), str(Status.CANCELLED
 
 
 def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """The filter of each type that the request searches. Raises InvalidRequest for a malformed filter."""
+    """For each memory type that a request searches, a filter for its memories. Raises InvalidRequest if malformed."""
     where = _valid_and_wanted(request, as_of)
     return dict.fromkeys(request.types or MemoryType, where)
 
 
 def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
-    """The filter of each type that may be in the context. Raises InvalidRequest for a malformed filter.
+    """For each memory type that a context may have, a filter for its memories. Raises InvalidRequest if malformed.
 
-    Closed intentions are left out unless the caller filters by status. Working memory is included if include_working
-    and working_budget say so, without cleared items. A question about a former state also gets what was replaced.
+    Completed and cancelled intentions are left out unless the request filters by status. Working memory is included,
+    without cleared items, if include_working is true and working_budget above 0. For a question about a former state
+    replaced memories match, too.
     """
     callers = _callers_filter(request)
     where = _valid_and_wanted(request, as_of, with_replaced=asks_for_former(request.query))
@@ -53,7 +54,7 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
 
 
 def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """The filter of each long-term type for memories that a context leaves out as superseded or expired at `as_of`."""
+    """For each long-term type, a filter for the memories that a context lacks because they ended by `as_of`."""
     ended: Filter = Compare("expires_at", Op.LTE, as_of)
     callers = _callers_filter(request)
     if not (_names(callers, "state") or asks_for_former(request.query)):
@@ -62,14 +63,14 @@ def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
 
 
 def valid_at(as_of: datetime) -> Filter:
-    """Matches memories that are valid at `as_of`: begun, not superseded and not expired."""
+    """A filter for memories valid at `as_of`: begun, not expired, not ended or replaced (unless current again)."""
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 
 def _valid_and_wanted(request: RankedRequest, as_of: datetime, *, with_replaced: bool = False) -> Filter:
-    """Matches what is valid at `as_of` and meets the caller's filter; a filter on `state` may add superseded ones.
+    """A filter for memories that are valid at `as_of` and match the request's own filter.
 
-    with_replaced: memories that were replaced before `as_of` match, too.
+    Ended and replaced memories match, too, if with_replaced is true or the request filters by `state`.
     """
     callers = _callers_filter(request)
     if not (with_replaced or _names(callers, "state")):

@@ -1,7 +1,7 @@
-"""Neighbours of candidates in their session: the turns just before and after, and the rest of the session.
+"""Neighbours of candidates in their session: up to two places before and after, and the rest of the session.
 
-Order in a session is given by `seq`. A neighbour that is no candidate is ignored. Most
-candidates have no neighbour among the others, so only those that have one are listed.
+The order in a session is given by `seq`. A neighbour that is no candidate is ignored. Most candidates have no
+neighbour among the candidates, so only those that have one are listed.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ class Pairs(NamedTuple):
 class Neighbours:
     """Which candidates are neighbours in a session.
 
-    near: pairs with the turn just before, and with the turn just after. far: the same, two places away. in_sessions:
-    positions of candidates that share a session, session by session. starts: where each session begins in in_sessions.
+    near: pairs of a candidate and the one just before it; the same for the one just after it. far: the same for those
+    two places before and after. in_sessions: positions of candidates that share a session, session by session. starts:
+    where each session begins in in_sessions.
     """
 
     near: tuple[Pairs, Pairs]
@@ -42,15 +43,18 @@ class Neighbours:
     starts: NDArray[np.intp]
 
     def next_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of its two neighbours; 0 without any. values: not below 0."""
+        """For each candidate, the larger of the values of those just before and just after it; 0 if it has neither.
+
+        values: of the candidates, 0 and up.
+        """
         return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of the two turns that are two places away; 0 without any."""
+        """For each candidate, the larger of the values of those two places before and after it; 0 if it has neither."""
         return _raised(np.zeros_like(values), values, self.far)
 
     def session_sums(self, values: NDArray[np.float64], best: int) -> NDArray[np.float64]:
-        """For each candidate the sum of the `best` largest values in its session; its own value without a session.
+        """For each candidate, the sum of the `best` largest values in its session; its own value if none shares it.
 
         values: shape (candidates,).
         """
@@ -68,9 +72,10 @@ class Neighbours:
     def widened(
         self, values: NDArray[np.float64], next_to: float, two_away: float, in_session: float
     ) -> NDArray[np.float64]:
-        """For each candidate, the largest of its own value and, times a factor, those of its neighbours and session.
+        """For each candidate, the largest of its own value and those of its neighbours and session, times a factor.
 
-        next_to, two_away, in_session: the factors, at most 1. values: shape (candidates, ...), 0 and up.
+        next_to, two_away: factors, at most 1, for the values of neighbours one and two places away. in_session: the
+        factor for the largest value in the session. values: shape (candidates, ...), 0 and up.
         """
         if not len(self.in_sessions):
             return values
@@ -83,7 +88,7 @@ class Neighbours:
 
 
 def neighbours_of(candidates: Candidates) -> Neighbours:
-    """Neighbours among `candidates`; of two turns with the same number the later one is used."""
+    """The neighbours among `candidates`; of those of a session with equal `seq`, the last is the others' neighbour."""
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
     ordered = columns.take(positions)

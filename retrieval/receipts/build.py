@@ -37,17 +37,18 @@ VERSION = 1
 """Version of the receipt format."""
 
 LISTED = 128
-"""Best hits that are listed. Hits in the context and working items are listed, too; other hits are counted."""
+"""How many of the best hits a receipt lists, besides working items and hits in the context; others are counted."""
 
 OTHERS_LISTED = 32
-"""Candidates listed that are no hits, best first."""
+"""How many of the best candidates that are no hits a receipt lists."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retrieval:
     """A finished retrieval with everything that its receipt records.
 
-    embedder: its fingerprint. ended: candidates no longer valid. shown: memories in the context, working memory first.
+    embedder: the embedder's fingerprint. ended: candidates that were superseded or had expired at `as_of`. shown:
+    memories in the context, working memory first.
     """
 
     scope: Scope
@@ -64,10 +65,10 @@ class Retrieval:
 
 
 def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
-    """Members of the receipt of `retrieval`, except those that link it to its chain.
+    """The receipt of `retrieval` as JSON members, except those that link it to the previous receipt.
 
-    Listed are the LISTED best hits, the hits in the context, the working items, and OTHERS_LISTED of the candidates
-    that are no hits.
+    It lists the LISTED best hits, the hits in the context, the working items, the OTHERS_LISTED best candidates that
+    are no hits, and those of `retrieval.ended`.
     """
     hits = _HitColumns.of(retrieval)
     metadata = retrieval.answer.metadata
@@ -115,7 +116,7 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
 
 
 def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """The `FillTerms` of a filled budget, as JSON. The demand of entries that are not `listed` is summed by type."""
+    """The `FillTerms` of a filled budget, as JSON. listed: for each hit, best first, whether the receipt lists it."""
     plan, overheads, entries = part.plan, part.overheads, part.entries
     is_listed = listed[entries.ranks - 1]
     in_window = entries.take(np.flatnonzero(is_listed[: part.window]))
@@ -141,11 +142,11 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HitColumns:
-    """For each hit, what its row in the receipt needs.
+    """Columns with a value for each hit, best first, from which its row in the receipt is written.
 
     listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a budget. groups: index
-    of the heading above its entry in `headings`. places: its place among the working items; -1 for other types. fits:
-    whether it would fit into the tokens left over.
+    in `headings` of the heading above its entry; -1 for none. places: its index among the working items; -1 for other
+    types. fits: whether the tokens that the budget has left are enough for it.
     """
 
     listed: NDArray[np.bool_]
@@ -173,7 +174,7 @@ class _HitColumns:
 
 
 class _CandidateRow(msgspec.Struct, gc=False):
-    """A ReceiptCandidate as a struct, which is encoded in two thirds of the time of a dictionary."""
+    """A `ReceiptCandidate` as a struct, which is encoded in two thirds of the time that a dictionary takes."""
 
     id: str
     type: MemoryType
@@ -243,7 +244,7 @@ def _add_chosen(row: _CandidateRow, chosen: ChosenEntry, shown: ShownMemory | No
 
 
 def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
-    """Rows of the best candidates that are no hits: duplicates, and those below a threshold."""
+    """Rows of the OTHERS_LISTED best candidates that are no hits: duplicates of hits, and those below a threshold."""
     rows = _rows(ranked, np.arange(ranked.hits, min(ranked.hits + OTHERS_LISTED, len(ranked))))
     for index, row in enumerate(rows):
         row.counted, row.outcome = False, CandidateOutcome.BELOW_THRESHOLD
@@ -271,7 +272,7 @@ def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
 
 
 def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_CandidateRow]:
-    """Rows of the candidates at `positions`, with the members that every row has; tokens are the stored counts."""
+    """A row for each candidate at `positions`, without rank and outcome. tokens: the count stored with the memory."""
     signals = ranked.signals[_SIGNAL_ROWS][:, positions] if len(ranked.signals) else ranked.signals[:, positions]
     columns = ranked.candidates.columns.take(positions)
     certainty = np.full(len(positions), np.nan) if ranked.certainty is None else ranked.certainty[positions]
@@ -292,7 +293,7 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
 
 
 def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
-    """Members of UnlistedCandidates: number, outcomes and access counts of the candidates not listed."""
+    """The members of `UnlistedCandidates`: number, outcomes and access counts of the candidates without a row."""
     unlisted_hits = ~hits.listed
     count = int(unlisted_hits.sum())
     fitting = int((unlisted_hits & hits.fits).sum())

@@ -37,10 +37,10 @@ class ReceiptBudgets(ReceiptPart):
 
 
 class FillTerms(ReceiptPart):
-    """Inputs of filling a budget: its limits, and the tokens of headings and wrapper.
+    """How a budget was filled: its limits, the tokens of headings and wrapper, and the tokens `used` by each type.
 
-    used: tokens of each type in the context. sight: how many listed candidates count for the need of each type.
-    unlisted: tokens, by type, of unlisted candidates that count for it. due_tokens: tokens of the tasks that were due.
+    The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
+    unlisted: tokens, by type, of those that it does not list. due_tokens: tokens of the tasks that were due.
     """
 
     total: int

@@ -193,7 +193,7 @@ class EventsAnswer(Answer):
 
 
 CountedHistory: TypeAlias = CountedContext[tuple[WorkflowHistory, int]]
-"""A history, and the version up to which it goes."""
+"""A history with its size, and the workflow's version: of its newest event or, after `continue`, of the new input."""
 
 
 class OmittedFromHistory(Answer):

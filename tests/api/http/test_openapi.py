@@ -40,7 +40,7 @@ CHECKS = [
 
 @schemathesis.serializer("application/x-ndjson")
 def as_lines(_context: schemathesis.SerializationContext, value: Any) -> bytes:
-    """A generated JSON value as one line of newline-delimited JSON."""
+    """The body of a generated request of type application/x-ndjson: `value` as one line of JSON; a text as it is."""
     return value.encode(errors="replace") if isinstance(value, str) else json.dumps(value).encode()
 
 

@@ -33,14 +33,14 @@ def test_recall_counts_the_evidence_among_the_first() -> None:
     assert recall_at(RANKING, ["b", "e", "x"], 5) == pytest.approx(2 / 3)
 
 
-def test_hit_needs_one_piece_of_evidence() -> None:
+def test_hit_rate_needs_one_piece_of_evidence() -> None:
     """A question is a hit at k if any of its evidence is among the first k."""
     assert hit_at(RANKING, ["e", "x"], 4) == 0.0
     assert hit_at(RANKING, ["e", "x"], 5) == 1.0
 
 
-def test_reciprocal_rank_is_that_of_the_first_evidence() -> None:
-    """It is 0 if the ranking contains no evidence."""
+def test_reciprocal_rank_is_one_over_the_rank_of_the_first_evidence() -> None:
+    """The reciprocal rank is 0 if the ranking contains no evidence."""
     assert reciprocal_rank(RANKING, ["c", "e"]) == pytest.approx(1 / 3)
     assert reciprocal_rank(RANKING, ["x"]) == 0.0
 
@@ -123,8 +123,8 @@ def test_percentiles_are_named() -> None:
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1.0))
-def test_percentile_is_one_of_the_values(values: list[float], share: float) -> None:
-    """The percentile is one of the values, and at least the given share of the values do not exceed it."""
+def test_a_percentile_is_an_element_of_its_input(values: list[float], share: float) -> None:
+    """The percentile is one of `values`, and at least `share` of them are as large or smaller."""
     chosen = percentile(values, share)
     assert chosen in values
     assert sum(value <= chosen for value in values) >= share * len(values) - 1e-6
@@ -150,7 +150,7 @@ def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
     assert sign_flip(gains) == pytest.approx(exact, abs=5 * math.sqrt(0.25 / 10_000) + 1e-3)
 
 
-def test_equal_rankings_differ_by_nothing() -> None:
+def test_equal_rankings_have_no_difference_and_p_value_1() -> None:
     """The difference is 0 and the p-value is 1."""
     pair = paired_test([({"R@10": recall}, {"R@10": recall}) for recall in (0.5, 0.0)])
     assert (pair.n, pair.before, pair.after) == (2, 0.25, 0.25)

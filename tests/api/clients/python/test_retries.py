@@ -68,7 +68,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 @pytest.mark.parametrize("fault", [BUSY, AWAY, BROKEN, Reply(502, "<html>bad gateway</html>")])
 def test_a_read_is_repeated_until_it_is_answered(run: Run, fault: Reply) -> None:
-    """Two faults, then the answer: three requests."""
+    """A read that fails twice is sent three times and returns the third answer."""
     with scripted(fault, fault, STATS) as server:
         assert run(server.url, lambda client: client.stats()).total.count == 3
         assert [(request.method, request.path) for request in server.received] == [("GET", "/v1/stats?namespace=n")] * 3
@@ -137,8 +137,8 @@ def test_a_caller_may_name_the_idempotency_key(run: Run) -> None:
         assert b"mine" not in server.received[0].body
 
 
-def test_a_service_that_is_not_there_is_unreachable(run: Run) -> None:
-    """A refused connection is tried again, for writes too, and then raised with the address."""
+def test_a_refused_connection_is_retried_and_then_raised(run: Run) -> None:
+    """A refused connection is tried again, for writes too; then the error names the address."""
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable, match=url) as caught:
         run(url, lambda client: client.update("1", content="new"), retries=Retries(attempts=2))
@@ -221,8 +221,8 @@ def test_the_api_key_is_sent_and_not_shown_in_the_repr() -> None:
         assert "secret-key" not in repr(vars(client.connection))
 
 
-def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """REMEMBRANCER_URL, REMEMBRANCER_KEY and REMEMBRANCER_NAMESPACE are used where nothing is given."""
+def test_environment_variables_replace_omitted_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REMEMBRANCER_URL, _KEY and _NAMESPACE are used for arguments that the caller leaves out."""
     with scripted(STATS) as server:
         for name, value in {"URL": server.url, "KEY": "k", "NAMESPACE": "from env"}.items():
             monkeypatch.setenv(f"REMEMBRANCER_{name}", value)
@@ -235,7 +235,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_call_without_a_namespace_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No namespace is made up, and an empty one is not replaced by that of the environment."""
+    """There is no default namespace, and an empty one is not replaced by REMEMBRANCER_NAMESPACE."""
     monkeypatch.delenv("REMEMBRANCER_NAMESPACE", raising=False)
     with Remembrancer() as client, pytest.raises(ValueError, match="REMEMBRANCER_NAMESPACE"):
         client.stats()

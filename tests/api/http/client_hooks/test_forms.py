@@ -1,4 +1,4 @@
-"""Forms of an event: the namespace in the URL, and names in camel case."""
+"""Events of agents' hosts that name the namespace in the URL, or have names of members in camel case."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ FACT = "We run Postgres 15 in production because the ledger needs logical replic
 NAMESPACE = "\u043f\u0440\u043e\u0435\u043a\u0442/1"
 
 
-async def test_namespace_in_the_query_is_that_of_the_event(session: ClientSession) -> None:
-    """A namespace of any script can be named in the URL, which, unlike a header, keeps all characters."""
+async def test_an_event_is_stored_in_the_namespace_of_its_url(session: ClientSession) -> None:
+    """A namespace in any script can be named in the URL; a header could not carry all characters."""
     url = "/v1/hooks/claude-code"
     event = {"session_id": "s", "cwd": session.cwd, "prompt_id": "p"}
     sent = {"hook_event_name": "UserPromptSubmit", "prompt": FACT}
@@ -34,6 +34,6 @@ async def test_namespace_in_the_query_is_that_of_the_event(session: ClientSessio
 
 
 async def test_event_fields_in_camel_case_are_read(session: ClientSession) -> None:
-    """VS Code names the event and the session in camel case."""
+    """`sessionId` and `hookEventName`, as VS Code sends them, are read as `session_id` and `hook_event_name`."""
     event = {"sessionId": "s", "hookEventName": "UserPromptSubmit", "cwd": session.cwd, "prompt": "Is the kiln hot?"}
     assert (await session.http.post("/v1/hooks/vscode", json=event)).status_code == 200

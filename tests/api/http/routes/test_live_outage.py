@@ -129,8 +129,8 @@ async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Se
         assert 'remembrancer_degraded_answers_total{part="threads"} 1.0' in await metrics_of(client)
 
 
-async def test_an_agents_context_is_answered_without_its_threads(tmp_path: Path, services: Services) -> None:
-    """It has the agent's long-term memory within 200 ms, and says what is missing."""
+async def test_an_agents_context_omits_threads_while_redis_is_stopped(tmp_path: Path, services: Services) -> None:
+    """The answer comes within 200 ms, has the agent's long-term memory, and reports `threads` as degraded."""
     async with outage_client(tmp_path, services) as (client, live):
         space = {"namespace": client.params["namespace"]}
         fact = {**space, "type": "semantic", "content": "The ledger runs on Postgres."}

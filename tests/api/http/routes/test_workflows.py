@@ -67,8 +67,8 @@ async def test_workflow_of_six_steps_becomes_a_procedure(client: httpx.AsyncClie
         assert (await client.get("/v1/memories", params={**IN, "type": kind})).json()["total"] == 1
 
 
-async def test_version_conflict_has_the_current_version(client: httpx.AsyncClient) -> None:
-    """An event for another version or after the end is refused with the current version."""
+async def test_a_conflicting_event_is_answered_with_the_workflows_version(client: httpx.AsyncClient) -> None:
+    """An event is a 409 with the workflow's version if its expected_version is another or the workflow has ended."""
     workflow_id = await begun(client)
     await report(client, workflow_id, "started")
     answer = await report(client, workflow_id, "note", expected_version=0)
@@ -193,7 +193,7 @@ async def test_continue_history_fits_its_budget(client: httpx.AsyncClient) -> No
 
 
 async def test_continue_shows_the_newest_value_of_each_resource(client: httpx.AsyncClient) -> None:
-    """Each is shown once, however long ago it was set. What is left out is counted; older values come on request."""
+    """A resource is shown once, however long ago it was set. Omitted values are counted; older ones come on request."""
     await begun(client, workflow_id="a", data={"goal": "ship it"})
     await report(client, "a", "resource_changed", resources={"plan": "draft one", "spec": "as agreed"})
     await report(client, "a", "resource_changed", resources={"plan": "draft two"})
@@ -216,7 +216,7 @@ async def test_continue_shows_the_newest_value_of_each_resource(client: httpx.As
     assert answer["omitted"] == {"events": 0, "resources": 0, "data": 0, "older_values": 0}
 
 
-async def test_history_is_read_without_an_event(guarded: Services) -> None:
+async def test_reading_a_history_appends_no_event(guarded: Services) -> None:
     """A reader gets what `continue` would show, nothing is appended, and an ended workflow can be read too."""
     writer, reader = bearer("acme", Role.WRITER), bearer("acme", Role.READER)
     async with connect(guarded, headers=writer) as client:
@@ -262,8 +262,8 @@ async def test_a_small_budget_shows_the_newest_event(client: httpx.AsyncClient) 
     assert (less["omitted"]["events"], "older events are left out" in less["history"]) == (20, True)
 
 
-async def test_history_has_the_budget_of_its_model(services: Services) -> None:
-    """If the request has no budget, it is the history's part of the model's window."""
+async def test_default_budget_of_a_history_is_its_share_of_the_models_window(services: Services) -> None:
+    """Without a budget in the request, the allocation of the named model gives it; without a model it is 8,000."""
     async with connect(replace(services, models=lambda: Registry.of(default_file()))) as client:
         workflow_id = await begun(client)
         allocation = (await client.post("/v1/models/resolve", json={"name": "gpt-4o"})).json()["allocation"]
@@ -299,7 +299,7 @@ async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClie
         {"type": "note", "input": "x" * 300_000},
     ],
 )
-async def test_invalid_event_is_422(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+async def test_an_invalid_event_is_refused_with_422(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
     """An invalid event is refused and leaves the workflow unchanged."""
     workflow_id = await begun(client)
     answer = await client.post(f"/v1/workflows/{workflow_id}/events", params=IN, json=body)
@@ -308,8 +308,8 @@ async def test_invalid_event_is_422(client: httpx.AsyncClient, body: dict[str, A
 
 
 @pytest.mark.parametrize("body", [{}, {"input": None}, {"input": "  "}, {"input": "x", "budget": -1}])
-async def test_continue_without_input_is_422(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    """A call without input is refused and leaves the workflow unchanged."""
+async def test_an_invalid_continue_is_refused_with_422(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    """A call without input, or with a negative budget, is refused and leaves the workflow unchanged."""
     workflow_id = await begun(client)
     answer = await client.post(f"/v1/workflows/{workflow_id}/continue", params=IN, json=body)
     assert answer.status_code == 422
@@ -339,8 +339,8 @@ async def test_workflows_are_isolated(guarded: Services) -> None:
         assert (await client.get("/v1/workflows/w", params=IN, headers=reader)).status_code == 200
 
 
-async def test_unknown_version_is_422(client: httpx.AsyncClient) -> None:
-    """Reading a future version is refused with the number of the newest."""
+async def test_reading_a_future_version_is_refused_with_422(client: httpx.AsyncClient) -> None:
+    """A version that the workflow does not have yet is refused; the answer names the newest one."""
     workflow_id = await begun(client)
     answer = await look(client, workflow_id, at_version=1)
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "at_version")

@@ -75,9 +75,9 @@ class AgentThreadItem(Answer, frozen=True):
 class AgentContextMetadata(Answer, frozen=True):
     """Size of an agent's context and where it comes from.
 
-    total_tokens: tokens of the context, never above the budget. margin: the model may count this share more tokens than
-    the tokenizer, and the context still fits. model_tokens: the count of the model's provider, where one is configured.
-    allocation: tokens that each part was allotted. degraded: parts that did not answer.
+    total_tokens: the tokenizer's count of the context plus `margin`, a share such as 0.1 by which the model may count
+    more; at most the budget. model_tokens: the count of the model's provider, where one is configured. allocation:
+    tokens that each part was allotted. degraded: parts of the service that did not answer.
     """
 
     total_tokens: int
@@ -178,11 +178,10 @@ class ReceiptBudgets(Answer, frozen=True):
 
 
 class FillTerms(Answer, frozen=True):
-    """What a budget was filled by: its limits, and the tokens of headings and wrapper.
+    """How a budget was filled: its limits, the tokens of headings and wrapper, and the tokens `used` by each type.
 
-    used: tokens of each type in the context. sight: number of listed candidates by which the need of each type was
-    measured. unlisted: tokens, by type, of the unlisted candidates that were measured too. due_tokens: tokens of the
-    tasks that were due.
+    The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
+    unlisted: tokens, by type, of those that it does not list. due_tokens: tokens of the tasks that were due.
     """
 
     total: int
