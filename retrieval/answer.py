@@ -86,8 +86,8 @@ class ContextMetadata(Answer):
     that budget. trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: its
     name. working_excerpted: ids of working items that are shown in part. working_left_out: ids of working items that
     are not shown. thread_tokens: size of the thread's context, if a thread was named; included in total_tokens and
-    budget. margin: share by which the model's own count may be higher; the context keeps to the budget by that count,
-    too. model_tokens: the count of the model's provider, where one is configured.
+    budget. margin: share by which the model's own count may exceed the tokenizer's; the context fits the budget by both
+    counts. model_tokens: the count of the model's provider, where one is configured.
     """
 
     total_tokens: int

@@ -36,7 +36,7 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """What to compare `profile` with: another profile, itself with one part left out, or a store per conversation."""
+    """What to compare `profile` with: another one, itself without a signal or search, or a store per conversation."""
 
     profile: str | None = None
     against: str | None = None

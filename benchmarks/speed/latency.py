@@ -69,7 +69,7 @@ class LatencyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The parts that are timed on one store, and the samples. plain: a retriever without late interaction."""
+    """What is timed on one store, and the milliseconds by name. plain: a retriever without late interaction."""
 
     opened: Opened
     plain: Retriever

@@ -58,7 +58,7 @@ class SidecarRequest:
 
 
 async def measure_sidecar(request: SidecarRequest) -> Report:
-    """Time each part on stores of all sizes; return the report."""
+    """Time requests with and without each index or cache, on stores of all sizes; return the report."""
     figures: dict[int, dict[str, float]] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory:

@@ -30,7 +30,7 @@ _REGULARISATION = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A labelled text. mentions: features of each time in it. right: whether it is the due one. due: whether any is."""
+    """A labelled text. mentions: features of each time in it. right: whether that is the due time. due: if any is."""
 
     mentions: Sequence[Mapping[str, float]]
     right: Sequence[bool]

@@ -131,7 +131,7 @@ class Author:
 
 @dataclass(slots=True, eq=False)
 class Words:
-    """Weights of terms, which tell how much a newer text sounds like news of a change."""
+    """A trained model of terms, whose weights give the log odds that a newer text reports a change."""
 
     vocabulary: dict[str, int]
     weights: NDArray[np.float64]
@@ -139,7 +139,7 @@ class Words:
 
     @classmethod
     def fit(cls, texts: dict[str, bool]) -> Words:
-        """Learn the weights from `texts`, each with whether it tells of a change."""
+        """Learn the weights from `texts`, each with whether it reports a change."""
         counts = Counter(term for text in texts for term in Statement.of(text).terms())
         known = sorted(term for term, count in counts.items() if count >= LEAST_TEXTS)
         words = cls({term: at for at, term in enumerate(known)}, np.zeros(0), 0.0)
@@ -156,7 +156,7 @@ class Words:
         return found
 
     def telling(self, texts: Sequence[str]) -> dict[str, float]:
-        """How much each text sounds like one that tells of a change."""
+        """The log odds that each text, by its terms, reports a change."""
         return dict(zip(texts, (self.matrix(texts) @ self.weights + self.bias).tolist(), strict=True))
 
 

@@ -6,7 +6,7 @@ A fact of another agent, or with other metadata, never replaces a fact, but may 
 
 A replaced fact is ended, never removed: it keeps its text, and `as_of` an earlier time still finds it. Contested facts
 both stay, linked to each other. A fact that arrives late takes its place in time between the stored ones, and may have
-ended already. Only facts that the whole namespace sees take part; a pinned fact is replaced only by its caller.
+ended already. Only facts that the whole namespace sees take part; a pinned fact is never replaced here.
 
 A fact is stored with links to those that it replaces before these are ended. If the process dies in between, the next
 write of the same fact completes the work (`possibly_replaced`).

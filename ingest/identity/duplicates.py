@@ -237,7 +237,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The event or intention in `near` of which `memory` is a second copy, sent with another day or hour; or None."""
+    """The event or intention in `near` of which `memory` is a copy, sent again with another day or hour; or None."""
     if memory.type not in (MemoryType.EPISODIC, MemoryType.PROSPECTIVE):
         return None
     again = _is_sent_again if memory.type is MemoryType.EPISODIC else _said_once
@@ -267,7 +267,7 @@ def _close_neighbours(neighbours: Neighbours) -> list[Memory]:
 
 
 def statement(memory: Memory) -> _Statement:
-    """Key that memories with the same statement share: type, words in normal form, speaker, due time and so on."""
+    """A key that memories with the same statement share: type, words in normal form, rest of `Memory.identity`."""
     _, *others = memory.identity()
     verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
     words = (_folded(memory),) if verbatim else wording(memory.content)

@@ -27,7 +27,7 @@ MAX_SESSIONS = 1_000
 
 
 def joined(known: Memory, again: Memory) -> dict[str, Any]:
-    """The fields of `known` to store after `again` repeated it; without its evidence, content and times.
+    """The fields of `known` to change because `again` repeats it, except those of `with_evidence` and `with_wording`.
 
     It is pinned if either is, and has the later expiry, the higher importance, all tags, links and sources up to their
     limits, the metadata of both (`again` wins where a key differs), and fields that only `again` has. `known` keeps its
@@ -48,7 +48,7 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
 
 
 def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
-    """Evidence count and source sessions of `memory` with those of `other` added."""
+    """The fields of `memory` for its evidence count and source sessions, with those of `other` added."""
     sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
     return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
 
@@ -80,7 +80,7 @@ def changed_fields(before: Memory, after: Memory) -> tuple[str, ...]:
 
 
 def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
-    """The links of both, up to the limit; of two links to the same memory with the same type, the stronger one."""
+    """The links in both lists, at most MAX_LINKS; of two links of one type to the same memory, the stronger one."""
     links = {(link.to, link.type): link for link in known}
     for link in again:
         other = links.setdefault((link.to, link.type), link)
@@ -97,7 +97,7 @@ def _distinct(sources: list[Source]) -> list[Source]:
 
 
 def _joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-    """The keys of both; keys of `known` that do not fit beside those of `again` are left out."""
+    """The metadata of both; keys of `known` that do not fit beside those of `again` are left out."""
     metadata = dict(again)
     for key, value in known.items():
         candidate = {key: value, **metadata}

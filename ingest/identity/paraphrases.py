@@ -19,10 +19,10 @@ one thing are taken for the same.
 """
 
 _SAME_FORM = 0.45
-"""Share of common words, in order, from which two texts have the same form."""
+"""Least share of common words, in order, of two texts with the same form."""
 
 _CONTENT = 4
-"""Letters from which a word is taken to carry content."""
+"""Least number of letters of a word that counts as carrying content."""
 
 _NEGATIONS = frozenset(
     ["no", "not", "never", "without", "nicht", "kein", "keine", "nie", "pas", "jamais", "sans", "nunca", "sin", "não",

@@ -1,4 +1,4 @@
-"""How the states of linked memories follow from each other: what replaces, contests and gives way to what. Pure.
+"""Computes the states (current, replaced, contested) of memories from the links between them. Pure.
 
 A memory counts as replaced while its successor holds, or the successor of that one, and so on; after that it is current
 again. A successor holds until it is deleted, expires, is ended without a successor of its own, or loses its link
@@ -39,7 +39,7 @@ class States:
     gone: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None, strength: float = 1.0) -> bool:
-        """End the old memory where the newer one begins. Returns False if the newer one has no room for its link."""
+        """End the old memory when the newer one begins. Returns False if the newer one can't have another link."""
         if not self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS, strength=strength)):
             return False
         ended = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id, "state": State.REPLACED}
@@ -47,7 +47,7 @@ class States:
         return True
 
     def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> bool:
-        """Mark both memories as contested by each other. Returns False if one of them has no room for another link."""
+        """Mark both memories as contested by each other. Returns False if one of them can't have another link."""
         pair = ((first_id, second_id), (second_id, first_id))
         if not all(self._has_room(memory_id, other) for memory_id, other in pair):
             return False
@@ -57,7 +57,7 @@ class States:
         return True
 
     def bring_back(self, memory_id: str, reason: str | None) -> None:
-        """Make a replaced or ended memory current again; it and the one that stands in its place become contested."""
+        """Make a replaced or ended memory current again; it and the memory now in its place become contested."""
         successor = self._successor(self.memories[memory_id])
         while successor is not None and not self._in_view(self.memories[successor]):
             successor = self._successor(self.memories[successor])
@@ -75,11 +75,11 @@ class States:
         return [self.memories[other] for other in others]
 
     def end(self, memory_id: str, ended_at: datetime) -> None:
-        """Let a memory end at `ended_at`; what it had replaced is current again from then on."""
+        """Let a memory end at `ended_at`; memories that it had replaced are current again from then on."""
         self._change(memory_id, valid_to=ended_at, state_reason=None)
 
     def part(self, memory_id: str, others: Iterable[str]) -> None:
-        """Remove the links `contradicts` between a memory and `others`, both ways; `settle` updates their states."""
+        """Remove the links `contradicts` between a memory and `others`, in both directions; `settle` updates states."""
         parted = set(others) & self.memories.keys()
         for one in (memory_id, *sorted(parted)) if parted else ():
             ends = parted if one == memory_id else {memory_id}
@@ -112,7 +112,7 @@ class States:
                     settled -= contradicted(self.memories[memory_id])
 
     def count_lines(self, count: Callable[[str], int]) -> None:
-        """Count again, with `count`, the tokens of the line that shows each changed memory; it may show a date."""
+        """Recount, with `count`, the tokens of the line that shows each changed memory: its state may add a date."""
         for memory_id in self.changed:
             memory = self.memories[memory_id]
             tokens = memory.tokens.model_copy(update={"line": count(piece(memory))})
@@ -170,7 +170,7 @@ class States:
         return {**fields, "superseded_by": successor, "valid_to": self.memories[successor].valid_from}
 
     def _contested(self, memory: Memory) -> dict[str, Any]:
-        """State fields of a memory in the current view: contested if it contradicts another one there, else current."""
+        """The state fields of a memory in the current view: contested if it contradicts another there, else current."""
         rivals = [end for end in sorted(contradicted(memory)) if self._in_view(self.memories.get(end))]
         for rival in rivals:
             self._link(rival, Link(to=memory.id, type=LinkType.CONTRADICTS))
@@ -181,7 +181,7 @@ class States:
         return {"state": State.CONTESTED, "state_until": _time(until) if memory.valid_to is None else None}
 
     def _successor(self, memory: Memory) -> str | None:
-        """Id of the first memory after `memory` in its chain that holds; None if none does."""
+        """Id of the first memory after `memory` in its chain of successors that still holds; None if none does."""
         following = memory.superseded_by
         if following is None or not self._still_replaces(following, memory):
             return None

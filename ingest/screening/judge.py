@@ -68,7 +68,7 @@ class MessagePosition:
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
         """The features of a message: those of its text, `by_text`, and of its position in the conversation.
 
-        Form and position follow again for a machine's message, zeros for a person's; the last is 1 or 0, likewise.
+        For a machine's message its form, its position and a 1 follow; for a person's, as many zeros.
         """
         machine = np.float32(is_machine(self.role))
         place = self.before.place(self.role, text, embedding, self.later)

@@ -1,7 +1,7 @@
 """Changes to stored memories: revisions, feedback, removal, and what these undo.
 
 An edited memory keeps its earlier texts. Facts that it had replaced are judged again with its new text. They are
-current again if it no longer contradicts them, is removed or is ended.
+current again if the new text does not contradict them, or if the memory is removed or ended.
 
 A turn is embedded with the turns before it (`memtypes.conversation_context`). So when a turn is revised or removed, the
 turns after it are embedded again, and nothing of the old text remains in their vectors.
@@ -46,7 +46,7 @@ from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore, Record
 
 CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
-"""The common fields that a caller may change, besides the type's own and `valid_to`."""
+"""The fields of every type that a caller may change, besides `valid_to` and the fields that only some types have."""
 
 RESTORED = "restored by a caller"
 
@@ -54,7 +54,7 @@ _END = "valid_to"
 
 
 class FeedbackOutcome(StrEnum):
-    """How a recalled memory turned out."""
+    """What a caller reports about a recalled memory: that it was used, or how useful it was."""
 
     USED = "used"
     HELPFUL = "helpful"
@@ -95,9 +95,9 @@ class MemoryEditor:
         return await self._write(scope, stored, states)
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced or ended memory current again; it and the one that stands in its place become contested.
+        """Make a replaced or ended memory current again; it and the memory now in its place become contested.
 
-        Raises NotFound, and Conflict if it is in the current view.
+        Raises NotFound, and Conflict if it is neither replaced nor expired.
         """
         now = self.clock()
         stored = await existing_memory(self.store, scope, known_id)
@@ -112,9 +112,9 @@ class MemoryEditor:
         return await self._write(scope, stored, states)
 
     async def part(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced or contested memory current, and remove its links `contradicts`, to it and from it.
+        """Make a replaced or contested memory current: remove the links `contradicts` between it and other memories.
 
-        Raises NotFound, and Conflict if it contradicts no memory.
+        Raises NotFound, and Conflict if it is neither replaced nor contested.
         """
         now = self.clock()
         stored = await existing_memory(self.store, scope, known_id)
@@ -128,7 +128,7 @@ class MemoryEditor:
         return await self._write(scope, stored, states)
 
     async def _restated(self, scope: Scope, before: Memory, after: Memory, now: datetime) -> States:
-        """The edited memory `after`, with what its new text and links change in the states of other memories."""
+        """The states of the edited memory `after` and of the memories that its new text and links affect."""
         states = States(now, {after.id: after})
         if after == before:
             return states
@@ -143,7 +143,7 @@ class MemoryEditor:
         return states
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Add the linked memories to `states`. Raises InvalidRequest for a new link to itself or to an unknown id."""
+        """Add the linked memories to `states`. Raises InvalidRequest if `after` links to itself or an unknown id."""
         ends = {link.to for memory in (before, after) for link in memory.links}
         states.know(ends, await self.store.get(scope, sorted(ends)))
         for index, link in enumerate(after.links):
@@ -167,7 +167,7 @@ class MemoryEditor:
         states.end(known_id, ended_at)
 
     async def _write(self, scope: Scope, stored: Memory, states: States) -> Memory:
-        """Write the changes in `states`, those of `stored` last, and return it as read back."""
+        """Write the changes in `states`, those of `stored` last, and return that memory as read back."""
         if not states.changed:
             return stored.at(states.now)
         await settle(self.store, scope, states, self.preparer.tokenizer)
@@ -199,7 +199,7 @@ class MemoryEditor:
         return await self.store.delete(scope, list(memories))
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove the memories of `types` (empty: all) that match `where`; return how many. Embeds no turns again."""
+        """Remove the memories of `types` (empty: all) that match `where`; return how many. Re-embeds no later turns."""
         if types or where is not None:
             linked = await linked_where(self.store, scope, types, where)
             await release(self.store, scope, linked, self.clock(), self.preparer.tokenizer)

@@ -45,7 +45,10 @@ _CHANGE = re.compile(
 
 
 def check_draft(draft: Draft, now: datetime) -> None:
-    """Raise InvalidRequest if the times or the visibility of `draft` make no sense at `now`."""
+    """Raise InvalidRequest unless the times and the visibility of `draft` are possible at `now`.
+
+    created_at may be up to MAX_AHEAD later, expires_at must be after that, session visibility needs a session_id.
+    """
     if draft.created_at is not None and draft.created_at > now + MAX_AHEAD:
         message = f"must not be more than a day ahead of the clock, which says {rfc3339(now)}"
         raise InvalidRequest(message, path="created_at", got=rfc3339(draft.created_at))

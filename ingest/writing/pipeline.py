@@ -131,7 +131,7 @@ class Ingestor:
         return outcomes
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
-        """Keep the rejected texts, to list them and store them after all. Without a live store they are lost."""
+        """Record rejected texts, so that they can be listed and stored later. Without a live store they are lost."""
         rejected = [_rejected(call, outcome) for outcome in outcomes if outcome.rejected is not None]
         if self.rejections is None or not rejected:
             return
@@ -207,7 +207,7 @@ class Ingestor:
             return await self._editor.bring_back(scope, memory_id)
 
     async def part(self, scope: Scope, memory_id: str) -> Memory:
-        """Take back that a fact was replaced or contested. See `MemoryEditor.part`, whose errors it raises."""
+        """Make a replaced or contested fact current, and unlink it. See `MemoryEditor.part`, whose errors it raises."""
         async with self.locks.of(scope):
             return await self._editor.part(scope, memory_id)
 

@@ -22,7 +22,7 @@ MAX_VERSIONS = 1_000
 """Maximum number of memories that a history follows."""
 
 EDITED = "edited"
-"""The reason for which a history gives an earlier text of a memory."""
+"""The reason that a history states for the end of an earlier text of a memory."""
 
 _PAGE = 500
 

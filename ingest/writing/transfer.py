@@ -54,7 +54,7 @@ def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memo
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """Stores exported memories, after redacting them by the rules that hold here."""
+    """Stores exported memories, after redacting them by this service's rules."""
 
     store: MemoryStore
     embedder: Embedder

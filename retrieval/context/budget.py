@@ -25,7 +25,7 @@ SHIFT = 500
 """Tokens of the default total that a task-like or how-to query moves between types."""
 
 SHIFT_SHARE = SHIFT / 8_000
-"""The same as a share of the total, so that a small budget is not emptied by one word."""
+"""Largest share of the total that such a query moves, so that one word does not empty a small budget."""
 
 DUE_SHARE = 0.25
 """Largest share of the total that due tasks may take, even if the share of their type is smaller."""
@@ -35,14 +35,14 @@ _LARGEST_FIRST = (MemoryType.SEMANTIC, MemoryType.EPISODIC, MemoryType.PROCEDURA
 
 DEMAND_WINDOW = 3
 """The best entries, up to this many times the total tokens, decide how many tokens each type needs. Without a
-bound three of four tokens go to types without an answer; below 3, a few long messages fill the window."""
+bound three of four tokens go to types without an answer; below 3, these entries may be a few long messages."""
 
 MIN_CUT = 32
 """Least tokens of a cut entry; a shorter beginning of a memory is not worth its place."""
 
 EXCERPT_DIVISOR = 3
-"""With excerpts, an entry takes at most this part of its type's share. A smaller part shows too little: with an eighth,
-evidence of long messages in 1,000 tokens is .52, with a third .56 to .64."""
+"""With excerpts, an entry takes at most its type's share divided by this. A smaller part shows too little: with an
+eighth, evidence recall of long messages in 1,000 tokens is .52, with a third .56 to .64."""
 
 MIN_EXCERPT = 64
 

@@ -17,10 +17,10 @@ from memtypes.llms.registry import Allocation, KnownModel
 from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, MAX_BUDGET, reduced
 
 DEFAULT_WINDOW = 128_000
-"""Window, in tokens, by whose parts a budget is divided if the model's own window is unknown."""
+"""Context window, in tokens, whose division gives the proportions of a budget if the model's window is unknown."""
 
 COUNT_DEGRADED = "token_count"
-"""The name in `degraded` for an endpoint that did not count."""
+"""The entry in `degraded` that says that the provider's endpoint did not count the tokens."""
 
 ATTEMPTS = 4
 """How many contexts are counted at most. If the last one is still too large, the answer is an empty context."""
@@ -36,7 +36,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class WindowBudget:
-    """A token budget. total: by the model's own count. parts: by `tokenizer`, so less the `margin` of its error."""
+    """A token budget. total: by the model's own count. parts: its division, counted by `tokenizer`, less `margin`."""
 
     total: int
     margin: float
@@ -45,7 +45,7 @@ class WindowBudget:
 
     @classmethod
     def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
-        """The budget `budget` (if None, the model's window less the response), divided in parts as that window is."""
+        """The budget `budget` (if None, the model's window less the response), in the proportions of that window."""
         window = None if model is None else model.allocation
         shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
         content = shares.system + shares.history + shares.files + shares.memory
@@ -74,7 +74,7 @@ class BuiltContext(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True)
 class CountedContext(Generic[_Value]):
-    """A counted context. model_tokens: the provider's count; None without one. margin: with which `value` was built."""
+    """The context `value`. model_tokens: the provider's count; None without one. margin: that it was built with."""
 
     value: _Value
     margin: float

@@ -30,10 +30,10 @@ GAP = " … "
 """Marks sentences that were left out."""
 
 NEIGHBOUR = 0.5
-"""Part of its better neighbour's weight that a sentence gains: an answer often follows the words of its question."""
+"""A sentence gains this part of its better neighbour's weight: an answer often follows the words of its question."""
 
 STEM = 5
-"""Letters by which words are compared, so that endings do not matter."""
+"""Number of first letters by which words are compared, so that endings do not matter."""
 
 MAX_MISSES = 8
 """Sentences that may fail to fit before the search ends: each attempt costs a token count."""

@@ -48,7 +48,7 @@ _LEAST = 24
 """Least tokens of a part if the policy has no allocation, as far as there is room."""
 
 _UNNAMED = 0.1
-"""Share of a part that a policy's allocation does not name. The named ones make 1; then all are scaled to make 1."""
+"""Share of each part that a policy's allocation does not name. The named ones add up to 1; then all are scaled to 1."""
 
 _OPENING, _CLOSING = "<memory_thread>\n", "</memory_thread>\n"
 _SHORT_MARK = "- [more is left out]\n"
@@ -59,7 +59,7 @@ _SHORT_MARK = "- [more is left out]\n"
 class OmittedParts:
     """What a context leaves out: numbers of turns, files and images, and whether summary or initial context are cut.
 
-    turns: how many that the threads still have are not shown.
+    turns: number of turns that the threads still have but the context does not show.
     """
 
     turns: int = 0
@@ -133,8 +133,7 @@ def thread_context(
 class _Parts:
     """What each part of a context may show, and the tokens of its heading.
 
-    all: what is left out if nothing is shown, that is, all of it. newest: name of the part with the thread's newest
-    turn.
+    all: what would be left out if nothing were shown. newest: name of the part with the thread's newest turn.
     """
 
     sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]

@@ -158,7 +158,7 @@ class ReferencesPart:
 
 
 def allot(room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float], least: int = 0) -> dict[_Name, int]:
-    """Divide `room` tokens. A part gets what it wants, up to its share or `least`; the first parts get what is left."""
+    """How many of `room` tokens each part gets: what it wants, up to its share or `least`, then what others leave."""
     allotted: dict[_Name, int] = {}
     for name, share in shares.items():
         assured = max(math.floor(share * room), least)

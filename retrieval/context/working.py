@@ -24,12 +24,12 @@ from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import RankedCandidates
 
 LIVE_DEGRADED = "live"
-"""The name in `degraded` for a live store that did not answer."""
+"""The entry in `degraded` that says that the live store did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """Live working items of a request's session, by id. exists: whether they have a store. away: whether it is down."""
+    """A session's live working items, by id. exists: whether there is a live store. away: whether it did not answer."""
 
     memories: Mapping[str, Memory] = field(default_factory=dict)
     exists: bool = False

@@ -10,7 +10,7 @@ from retrieval.query.named_times import names_time
 from retrieval.query.request import RankedRequest
 
 SECOND_PASS = ("expansion", "current", "link")
-"""Signals that are computed from the scores which the others give."""
+"""Signals that are computed from the candidates' scores by all other signals."""
 
 SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due", *SECOND_PASS)
 DEFAULT_PROFILE = "default"

@@ -1,4 +1,4 @@
-"""How sure it is that a hit helps to answer the question: a calibrated probability, for the relevance floor.
+"""The calibrated probability, called certainty, that a hit helps to answer the question; for the relevance floor.
 
 A score says which memory is better than another, not whether any is good. This is judged by two logistic models. The
 first tells whether anything answers the question, from the words that no hit matches and from how near the best hits
@@ -71,7 +71,7 @@ class Matches:
 
 
 def certainty_of(question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matrix | None:
-    """How sure it is that each of `hits`, best first, helps to answer `question`, shape (hits,); None without vectors.
+    """The probability that each of `hits`, best first, helps to answer `question`, shape (hits,); None without vectors.
 
     The certainty is a h / (a h + 1 - a). a: probability that anything answers the question. h: probability that this
     hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit passes.
@@ -84,7 +84,7 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
 
 
 def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
-    """Certainty of hits. answerable: probability that anything answers. helps: that each hit does if anything does."""
+    """Certainty of hits, see `certainty_of`. answerable: its probability a. helps: its probability h of each hit."""
     nothing = np.maximum(1.0 - answerable, _LEAST)
     return answerable * helps / (answerable * helps + nothing)
 

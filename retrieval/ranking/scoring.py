@@ -102,10 +102,10 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
 
 
 def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
-    """How sure it is that each of `hits`, best first, helps; None without a floor or without vectors to judge by.
+    """The probability that each of `hits`, best first, helps; None without a floor or without vectors to judge by.
 
-    Working memory always helps. So do all tasks for a question about tasks: "what is left to do?" shares no word with
-    any of them.
+    It is 1 for working memory, for tasks due and not delivered with `include_due`, and for all tasks with
+    `include_tasks`, because "what is left to do?" shares no word with any of them.
     """
     if not scoring.floor:
         return None

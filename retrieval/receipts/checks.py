@@ -304,7 +304,7 @@ def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
 
 
 def sealed_contents(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Add a hash of its own to a receipt's contents before they are saved: not every entry has one in the receipt."""
+    """`members`, a receipt's contents, with a hash of all of them: the receipt has no hash of some entries."""
     return {**members, "sha256": digest(canonical(members))}
 
 

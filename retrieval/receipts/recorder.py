@@ -47,7 +47,7 @@ RETRIES = 20
 """How many times a write is tried. A live server of our own is back within a second; ten seconds are for a failover."""
 
 RECEIPTS_DEGRADED = "receipts"
-"""The name in `degraded` for an answer without its receipt."""
+"""The entry in `degraded` that says that an answer has no receipt."""
 
 BuildReceipt: TypeAlias = Callable[[], UnsealedReceipt]
 
@@ -98,7 +98,8 @@ class _WaitingReceipt:
 class ReceiptQueue(ReceiptStore):
     """Store of receipts that writes them from a queue, in the background.
 
-    in_touch: returns whether the store is known to respond. lost: how many promised receipts could not be written.
+    in_touch: returns whether the store is known to respond. lost: how many receipts could not be written after an
+    answer with their id was sent.
     """
 
     def __init__(

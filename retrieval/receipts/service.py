@@ -30,7 +30,7 @@ from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.retriever import Retriever, RetrieverParts
 
 GRACE_S = 0.5
-"""Time for which a promised receipt that is not found may still be on its way in another process."""
+"""Time after the answer for which its receipt, if not found, may still be written by another process."""
 
 _POLL_S = 0.02
 

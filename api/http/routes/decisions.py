@@ -23,7 +23,7 @@ class DecisionQuery(InNamespace):
 
 
 class DecisionsAnswer(Answer):
-    """Automatic decisions, newest first. Undo takes the id of a rejected text or merged wording to store it."""
+    """Automatic decisions, newest first. An undo of a rejected text or merged wording, by its id, stores the text."""
 
     decisions: Sequence[DecidedText]
 

@@ -59,7 +59,7 @@ class StatsAnswer(Answer):
 
 @Endpoint("GET /health/live", "Whether the process runs", role=None)
 async def live() -> HealthAnswer:
-    """Always `ok`."""
+    """Whether the process answers: the status is always `ok`."""
     return HealthAnswer(status="ok")
 
 

@@ -267,7 +267,7 @@ async def post_context(
 
 @dataclass(frozen=True, slots=True)
 class _ContextTerms:
-    """How to count a thread's context, and its size. most: the budget, or the policy's share of the window if less."""
+    """How a context is counted, and its size. most: the budget, but at most the share of the window by the policy."""
 
     model: str | None
     tokenizer: str

@@ -39,7 +39,7 @@ class EventsQuery(InNamespace):
 
 
 class HistoryQuery(InNamespace):
-    """How to write a history: in how many tokens, as which model counts, and with which values of resources."""
+    """How to write a history: its budget, the model whose tokens count, and which values of resources to show."""
 
     budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] | None = None
     model: Name | None = None
@@ -209,9 +209,9 @@ class OmittedFromHistory(Answer):
 
 
 class HistoryMetadata(Answer):
-    """The size of a history. tokenizer: the one that counted. total_tokens: with a margin for the model's own count.
+    """The size of a history. total_tokens: the count of `tokenizer`, plus a margin for the model's own count.
 
-    model_tokens: the count of the model's provider, where one is configured. degraded: "token_count" if it failed.
+    model_tokens: the count of the model's provider, where one is configured. degraded: "token_count" if that failed.
     """
 
     total_tokens: int
@@ -222,7 +222,7 @@ class HistoryMetadata(Answer):
 
 
 class WorkflowHistoryAnswer(Answer):
-    """The history of a workflow and those that it continues, as text. version: that of the workflow's newest event."""
+    """The history of a workflow and of those that it continues, as text. version: of the workflow's newest event."""
 
     history: str
     version: int

@@ -159,7 +159,7 @@ def _compare(leaf: Compare) -> Condition:
 def _has_any_id(ids: Iterable[Any]) -> Condition:
     """Memories with one of `ids`. Texts that can't be ids of memories are left out.
 
-    By its nesting, a caller's list of ids is told from the ids that a request has found in the scope.
+    Its nesting distinguishes ids in a caller's filter from the ids that a request has found in the scope.
     """
     return {"must": [has_ids(valid_ids(ids))]}
 

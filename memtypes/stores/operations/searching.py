@@ -67,7 +67,7 @@ class _Leg:
     def score(self, keys: Keys) -> None:
         """Set `scores` to the scores of the candidates `keys` among the hits; NaN for those that are no hits.
 
-        For a sparse query with fewer hits than its limit 0 instead: it found all memories that share a term with it.
+        A sparse query with fewer hits than its limit found all memories that share a term with it; others then get 0.
         """
         self.scores = np.full(len(keys), np.nan) if self.hits is None else scores_of(keys, self.hits)
         if self.unmatched is not None and (self.hits is None or len(self.hits.keys) < self.limit):
@@ -219,7 +219,7 @@ def _joined(legs: Sequence[_Leg | None]) -> Scores | None:
 
 
 def union(parts: Sequence[Keys]) -> Keys:
-    """The engine's keys of memories in all parts, in order, without repetitions."""
+    """The engine's keys in all `parts`, each once, in the order in which they first occur."""
     if len(parts) == 1:
         return parts[0]
     together = np.concatenate(parts)

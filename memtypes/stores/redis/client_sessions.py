@@ -47,7 +47,7 @@ class RedisClientSessions(ClientSessionStore):
         return bool(await self._live.script(_CLAIM, [_shown(scope)], [_TTL_MS, *ids], idempotent=False))
 
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
-        """Record memories as shown whose content the session has; see `ClientSessionStore`."""
+        """Record as shown the memories whose content the session already has; see `ClientSessionStore`."""
         key = _shown(scope)
         if ids:
             await self._live.run(lambda redis: redis.sadd(key, *ids), idempotent=True, key=key)

@@ -51,7 +51,7 @@ WARM_UP_STEP = 100
 """Memories that the first warm-up steps read: some milliseconds, unless the memories are long."""
 
 LONG_STEP_S = 0.01
-"""Seconds of processor time; after a longer warm-up step the next steps read half as many memories."""
+"""Processor seconds of a warm-up step; after a longer one, the next steps read half as many memories."""
 
 _log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from memtypes.stores.operations.schema import SPARSE
 from memtypes.stores.operations.uuids import ids_of, strings_of
 
 SlotPayloads: TypeAlias = dict[int, Payload]
-"""Payloads of memories by their slot."""
+"""Payloads of memories by slot (point number)."""
 
 _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 

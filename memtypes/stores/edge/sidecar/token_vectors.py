@@ -97,7 +97,7 @@ class Matcher:
         self._vectors = np.empty((PORTION, TOKEN_DIMENSIONS), dtype=np.uint8)  # new pages cost more than what is copied
 
     def maxima(self, query: TokenVectors, parts: Sequence[TokenRows]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory, part after part; NaN without tokens."""
+        """The best cosine of each query token with any token of each memory in `parts`; NaN for one without tokens."""
         firsts = np.cumsum([0, *(len(part.lengths) for part in parts)])
         best = np.full((firsts[-1], len(query)), np.nan, dtype=np.float32)
         if not len(query):
@@ -134,11 +134,11 @@ class Matcher:
 
 
 _Piece = tuple[int, TokenRows, NDArray[np.int64]]
-"""Row of the part's first memory in the result, the part, and the indices of some memories in it."""
+"""Some memories of one `TokenRows`: the result row of its first memory, the `TokenRows`, and their indices in it."""
 
 
 def _batches(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
-    """The pieces, in order, in batches of about PORTION tokens, each for one matrix product."""
+    """`pieces` in batches of about PORTION tokens, each for one matrix product."""
     batch: list[_Piece] = []
     size = 0
     for piece in pieces:

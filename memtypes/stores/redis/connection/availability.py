@@ -130,7 +130,7 @@ class HealthProbe:
 
     @property
     def healthy(self) -> bool:
-        """Whether the server is not suspected to be down: False from `suspect` until a ping is answered."""
+        """Whether the server counts as reachable: False from a call of `suspect` until it answers a ping."""
         return self._probing is None or self._probing.done()
 
     def record_success(self) -> None:
@@ -181,7 +181,7 @@ class Bulkhead:
     async def slot(self) -> AsyncIterator[None]:
         """Hold one of the workload's slots during a call, and record the call's outcome.
 
-        Raises Unavailable if the server is suspected, the circuit breaker is open or no slot gets free in time.
+        Raises Unavailable if the server may be down, the circuit breaker is open or no slot gets free in time.
         """
         self._refuse_if_suspected()
         await self._acquire()
