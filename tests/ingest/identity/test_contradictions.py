@@ -59,7 +59,7 @@ def test_the_same_sentence_with_another_value_replaces(newer: str, older: str) -
     ],
 )
 def test_a_change_told_in_other_words_replaces_or_contests_the_older_fact(newer: str, older: str) -> None:
-    """It replaces or contests the older fact."""
+    """The newer text gives another value than the older one, in a sentence of another form."""
     assert judged(newer, older, 0.7) is not Relation.UNRELATED
 
 
@@ -176,7 +176,7 @@ async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutc
     return await ingestor.write_one(SCOPE, draft)
 
 
-async def test_the_old_fact_ends_where_the_new_one_begins() -> None:
+async def test_the_old_fact_ends_when_the_new_one_begins() -> None:
     """The outcome has the id of the replaced fact, which keeps its text and points to its successor."""
     store = InMemoryStore()
     ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)

@@ -71,7 +71,7 @@ def test_a_merge_that_is_repeated_changes_nothing_more(first: dict[str, Any], se
 
 
 def test_lists_keep_to_their_limits() -> None:
-    """The older tags, links and sources stay."""
+    """Of too many tags, links and sources the older ones stay."""
     many = fact(
         tags=[f"t{n}" for n in range(MAX_TAGS)],
         links=[Link(to=f"m{n}", type=LinkType.EXTENDS) for n in range(MAX_LINKS)],

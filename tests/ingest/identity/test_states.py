@@ -73,7 +73,7 @@ def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]
 
 
 def test_contested_memories_are_linked_both_ways() -> None:
-    """When one goes, the other is current and has no link left."""
+    """When one of them is deleted, the other is current and has no link left."""
     memories = facts(2)
     states, (first, second) = known(memories), [memory.id for memory in memories]
     states.contest(first, second, "perhaps another value", 0.4)
@@ -98,7 +98,7 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
     assert shown(states, [first, second]) == [State.CONTESTED] * 2
 
 
-def test_what_is_brought_back_is_contested_with_what_is_current() -> None:
+def test_a_restored_memory_is_contested_with_the_current_one() -> None:
     """A restored memory contests the current end of its chain, even if its direct successor was replaced."""
     states, (first, second, third) = chain(3)
     states.bring_back(first, "restored")

@@ -149,7 +149,7 @@ async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
     }
 
 
-async def test_a_postponed_task_and_one_for_the_old_day_are_two() -> None:
+async def test_a_postponed_task_and_one_for_the_old_day_are_two_memories() -> None:
     """The postponed task keeps its id, so a task for the old day is stored under another id."""
     bench = Bench()
     task = draft("Order labels.", "prospective", due_at="2026-12-01T08:00:00Z")

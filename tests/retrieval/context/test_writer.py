@@ -194,7 +194,7 @@ async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
     return await Retriever(parts).retrieve(MODEL_SCOPE, request)
 
 
-async def test_the_margin_of_a_stand_in_tokenizer_is_kept_free() -> None:
+async def test_the_margin_of_an_approximate_tokenizer_is_kept_free() -> None:
     """The answer's metadata have the requested budget and the margin."""
     answer = await facts_for("claude-sonnet-4-5", 140)
     metadata = answer.metadata

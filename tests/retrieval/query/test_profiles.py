@@ -23,8 +23,8 @@ def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
     assert sum(PROFILES[name].values()) - PROFILES[name]["link"] == pytest.approx(1.0)
 
 
-def test_balanced_has_the_documented_weights() -> None:
-    """They are similarity 0.4, importance 0.3, recency 0.2 and access 0.1."""
+def test_the_balanced_profile_has_the_documented_weights() -> None:
+    """The weights are similarity 0.4, importance 0.3, recency 0.2 and access 0.1."""
     expected = NO_WEIGHTS | {"similarity": 0.4, "recency": 0.2, "importance": 0.3, "access": 0.1}
     assert weights_for(request(profile="balanced")) == ("balanced", expected)
 

@@ -97,7 +97,7 @@ def test_the_model_sets_the_total_if_a_request_has_only_caps() -> None:
     assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
 
 
-def test_a_stand_in_tokenizer_reduces_the_budgets() -> None:
+def test_an_approximate_tokenizer_reduces_the_budgets() -> None:
     """Total, caps and working budget shrink by the margin; the answer reports the caller's total."""
     asked = request(
         model="claude-sonnet-4-5", budget={"total": 1_400, "per_type": {"semantic": 700}}, working_budget=140

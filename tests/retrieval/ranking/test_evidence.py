@@ -50,7 +50,7 @@ def test_a_better_match_is_more_certain() -> None:
     assert sure[0] > sure[1]
 
 
-def test_without_vectors_nothing_is_judged() -> None:
+def test_without_vectors_the_certainty_is_none() -> None:
     """The result is None if the question has no token vectors, the hits have no dense score, or there are no hits."""
     one = np.array([1.0])
     assert certainty_of(Question(NO_TERMS, None), hits(0.9), one, one) is None

@@ -155,8 +155,8 @@ def test_a_statement_that_scores_much_lower_is_no_update() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 30)), max_size=12))
-def test_only_the_best_few_change_their_order(rows: list[tuple[float, int]]) -> None:
-    """No score falls, the same candidates stay the best few, and the rest keeps its order."""
+def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]]) -> None:
+    """No score falls, the UPDATE_WINDOW best candidates remain the best, and the others keep their order."""
     candidates = Candidates.of([turn(f"{index:02}", seq) for index, (_, seq) in enumerate(rows)])
     scores = np.array([score for score, _ in rows], dtype=np.float64)
     boosts = update_boosts(candidates, scores, scores)

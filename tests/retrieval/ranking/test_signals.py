@@ -63,7 +63,7 @@ def test_a_procedure_ages_from_its_last_use() -> None:
     assert recent("procedural", used) == [1.0]
 
 
-def test_an_intention_is_measured_by_the_time_until_it_is_due() -> None:
+def test_the_recency_of_an_intention_counts_the_time_until_it_is_due() -> None:
     """An overdue intention has recency 1, however old; one that is due in one half-life has one half."""
     made = NOW - timedelta(days=400)
     overdue = payload(created_at=made, due_at=NOW - timedelta(days=30))
@@ -97,7 +97,7 @@ def test_the_importance_signal_spans_0_to_1() -> None:
         ({"emotional_valence": -2}, {"emotional_valence": 0}),
     ],
 )
-def test_reliable_and_moving_memories_are_more_important(fields: dict[str, Any], less: dict[str, Any]) -> None:
+def test_reliable_and_emotional_memories_are_more_important(fields: dict[str, Any], less: dict[str, Any]) -> None:
     """Confidence of facts, success of procedures and valence of events, good or bad, change the importance signal."""
     more, fewer = importance(Columns.of([{"importance": 5} | fields, {"importance": 5} | less])).tolist()
     assert more > fewer

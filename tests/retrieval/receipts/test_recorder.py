@@ -90,8 +90,8 @@ async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> 
     assert ("acme", "one") in receipt_store.texts
 
 
-async def test_a_promised_receipt_outlives_a_short_outage() -> None:
-    """It is written once the store is available; new receipts are refused until then."""
+async def test_a_receipt_whose_id_was_sent_outlives_a_short_outage() -> None:
+    """The receipt is written once the store is available; new receipts are refused until then."""
     receipt_store = GatedReceipts(failures=1)
     receipt_store.gate.set()
     queue = in_touch(receipt_store)

@@ -32,7 +32,7 @@ class LateReceipts(FakeReceipts):
         return await super().get(tenant, receipt_id)
 
 
-async def test_a_receipt_promised_by_another_process_is_found() -> None:
+async def test_a_receipt_that_another_process_still_writes_is_found() -> None:
     """The reader waits until that process has written it."""
     promised = receipt_id(NOW)
     world = World(receipt_store=(receipt_store := LateReceipts(comes=promised)))
@@ -41,8 +41,8 @@ async def test_a_receipt_promised_by_another_process_is_found() -> None:
 
 
 @pytest.mark.parametrize("unknown", ["any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e"])
-async def test_an_id_that_was_never_promised_is_not_waited_for(unknown: str) -> None:
-    """After one read of the store the id is reported as unknown."""
+async def test_an_id_of_another_form_is_not_waited_for(unknown: str) -> None:
+    """A text that is no receipt id is reported as unknown after one read of the store."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, unknown)
@@ -50,15 +50,15 @@ async def test_an_id_that_was_never_promised_is_not_waited_for(unknown: str) -> 
 
 
 @pytest.mark.parametrize("away", [-2, 2])
-async def test_an_id_that_was_promised_at_another_time_is_not_waited_for(away: int) -> None:
-    """The id's time is too long ago, or ahead of the clock."""
+async def test_an_id_of_another_time_is_not_waited_for(away: int) -> None:
+    """A receipt id whose time is too long ago, or ahead of the clock, is looked up once."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW + away * timedelta(seconds=GRACE_S)))
     assert receipt_store.looks == 1
 
 
-async def test_a_receipt_that_never_comes_is_given_up() -> None:
+async def test_waiting_for_a_receipt_that_is_never_written_ends() -> None:
     """Waiting ends even if the clock does not advance."""
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):

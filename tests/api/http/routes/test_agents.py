@@ -141,7 +141,7 @@ async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: 
 
 
 async def test_the_models_allocation_divides_an_agents_context(world: World) -> None:
-    """The default budget is the window less the response; the margin of a stand-in tokenizer stays free."""
+    """The default budget is the window less the response; the margin of an approximate tokenizer stays free."""
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", model="claude-haiku-4-5", floor=0)
     metadata = answer["metadata"]

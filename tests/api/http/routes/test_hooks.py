@@ -47,7 +47,7 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
     return memories
 
 
-async def test_session_stop_stores_messages_as_what_they_are(client: httpx.AsyncClient) -> None:
+async def test_session_stop_stores_each_message_under_its_type(client: httpx.AsyncClient) -> None:
     """An event and an intention are stored, each with its review; a restatement is not. Each message has a result."""
     answer = await _stop(client, TALK)
     assert [item["index"] for item in answer["results"]] == [0, 1, 2]
@@ -100,7 +100,7 @@ async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.
         ("To release: first bump the version, then run the tests, then tag the commit and push the tag.", "procedural"),
     ],
 )
-async def test_messages_get_the_type_that_they_read_like(client: httpx.AsyncClient, content: str, kind: str) -> None:
+async def test_messages_are_classified_by_their_text(client: httpx.AsyncClient, content: str, kind: str) -> None:
     """Rules and traits are facts, requests are intentions, dated incidents events, steps procedures."""
     answer = await _stop(client, [{"role": "user", "content": content, "timestamp": "2026-03-01T10:00:00Z"}])
     assert answer["results"][0]["status"] == "stored"

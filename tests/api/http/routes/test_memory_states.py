@@ -139,7 +139,7 @@ async def test_memories_can_be_found_by_their_links(notebook: Notebook) -> None:
     assert await notebook.found(**{"links.type": {"eq": "extends"}}) == []
 
 
-async def test_what_an_expired_memory_replaced_is_current_again_at_once(notebook: Notebook) -> None:
+async def test_memories_replaced_by_an_expired_one_are_current_again_at_once(notebook: Notebook) -> None:
     """Reads, lists and searches show it as current from the time of expiry on; no job has to run."""
     old, _ = await ports(notebook, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert await notebook.states(old) == ["replaced"]
@@ -197,8 +197,8 @@ async def test_the_expire_job_brings_back_what_an_expired_memory_had_replaced(no
     assert (memory["state"], memory["superseded_by"], memory["state_until"]) == ("current", None, None)
 
 
-async def test_the_expiry_of_a_successor_decides_when_what_it_replaced_is_back(notebook: Notebook) -> None:
-    """The older memory is current again when its successor expires. A PATCH or a merge may set that time."""
+async def test_a_replaced_memory_is_current_again_when_its_successor_expires(notebook: Notebook) -> None:
+    """A PATCH or a merge may set the time at which the successor expires."""
     old, new = await ports(notebook)
     await notebook.patch(new, expires_at=(NOW + timedelta(hours=1)).isoformat())
     assert (await notebook.read(old))["state_until"] == "2026-03-01T13:00:00Z"

@@ -123,7 +123,7 @@ async def test_an_event_on_another_day_is_another_event(client: httpx.AsyncClien
     assert (await write(client, created_at="2026-02-02T08:00:00Z"))["merged_into"] == fact["id"]
 
 
-async def test_batch_items_tell_what_they_changed(client: httpx.AsyncClient) -> None:
+async def test_batch_results_name_the_fields_that_items_changed(client: httpx.AsyncClient) -> None:
     """Each result names the fields that its item changed; the memory has the changes of all items."""
     item = {"type": "semantic", "content": "Tea is hot."}
     items = [item, item | {"tags": ["x"]}, item | {"pinned": True}]

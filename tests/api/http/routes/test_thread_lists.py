@@ -80,8 +80,8 @@ async def test_ids_of_any_form_give_each_user_and_session_a_thread_of_its_own(cl
     assert (await begun(client, key="auth0|123/josé"))["key"] == "auth0|123/josé"
 
 
-async def test_a_value_that_gives_no_key_is_refused_with_its_place(client: httpx.AsyncClient) -> None:
-    """An empty id would give all conversations without one the same thread."""
+async def test_an_empty_variable_or_invalid_key_is_refused_with_its_place(client: httpx.AsyncClient) -> None:
+    """Conversations with an empty session id would share a thread; a key may not have `%` after a variable."""
     variables = {"user": {"id": "u"}, "session": {"id": ""}}
     problem = await begun(client, 422, resource="notes", variables=variables)
     assert problem["detail"] == "variables.session.id: must be a string that is not empty, or an integer"

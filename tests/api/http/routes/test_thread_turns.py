@@ -198,7 +198,7 @@ class LosingClient(LiveClient):
         return answer
 
 
-async def test_a_turn_that_was_kept_in_spite_of_a_503_is_not_doubled(live: LiveClient, services: Services) -> None:
+async def test_a_turn_stored_despite_a_503_is_not_appended_again(live: LiveClient, services: Services) -> None:
     """A retry with the same Idempotency-Key gets the place of the turn that the failed request had stored."""
     losing = LosingClient(live)
     async with served(losing, services, POLICIES) as client:

@@ -122,8 +122,8 @@ async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(fact
     assert await state_of(facts, new["id"]) == "current"
 
 
-async def test_a_batch_tells_what_it_replaced_and_contests(facts: httpx.AsyncClient) -> None:
-    """Facts of one batch are compared with each other, too."""
+async def test_batch_results_name_replaced_and_contested_facts(facts: httpx.AsyncClient) -> None:
+    """Facts of one batch are compared with each other, too: `supersedes` and `contests` have the ids of the others."""
     texts = ("The upload limit is 20 MB.", "The upload limit is 50 MB.", "We raised the upload limit to 100 MB.")
     items = [
         {"type": "semantic", "content": text, "created_at": (NOW - timedelta(days=9 - at)).isoformat()}

@@ -137,8 +137,8 @@ async def items(client: httpx.AsyncClient, scope: Scope) -> list[dict[str, Any]]
     return list(answer.json()["items"])
 
 
-async def test_end_flushes_threads_and_clears_items(client: httpx.AsyncClient, scope: Scope) -> None:
-    """By default the turns of a workflow's threads become memories, and its working items end."""
+async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(client: httpx.AsyncClient, scope: Scope) -> None:
+    """By default the turns of its threads become memories, and its working items are cleared."""
     await begin(client, scope)
     thread_id = await joined(client, scope)
     loose = {"namespace": scope.namespace, "session_id": "s", "content": "of no workflow"}
@@ -162,8 +162,8 @@ async def test_end_flushes_threads_and_clears_items(client: httpx.AsyncClient, s
     assert [item["workflow_id"] for item in cleared if item["cleared_at"]] == ["w"]
 
 
-async def test_end_keeps_threads_and_items_if_the_workflow_says_so(client: httpx.AsyncClient, scope: Scope) -> None:
-    """With on_end keep, threads and items stay for their time to live."""
+async def test_a_workflow_with_on_end_keep_keeps_threads_and_items(client: httpx.AsyncClient, scope: Scope) -> None:
+    """Threads and working items of the ended workflow stay for their time to live."""
     await begin(client, scope, on_end="keep")
     thread_id = await joined(client, scope)
     ended = (await post(client, scope, "w/events", {"type": "failed"})).json()
@@ -173,8 +173,8 @@ async def test_end_keeps_threads_and_items_if_the_workflow_says_so(client: httpx
     assert len(await items(client, scope)) == 1
 
 
-async def test_end_deletes_threads_and_items_if_the_workflow_says_so(client: httpx.AsyncClient, scope: Scope) -> None:
-    """With on_end delete, nothing of threads and items is kept, neither live nor as a memory."""
+async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(client: httpx.AsyncClient, scope: Scope) -> None:
+    """Nothing of the ended workflow's threads and working items is kept, neither live nor as a memory."""
     await begin(client, scope, on_end="delete")
     thread_id = await joined(client, scope)
     ended = (await post(client, scope, "w/events", {"type": "cancelled"})).json()
@@ -211,7 +211,7 @@ async def test_thread_of_one_workflow_is_not_opened_for_another(client: httpx.As
     assert statuses == [201, 200, 409]
 
 
-async def test_end_that_was_interrupted_is_completed_by_upkeep(
+async def test_an_interrupted_end_of_a_workflow_is_completed_by_upkeep(
     live: LiveClient, services: Services, scope: Scope
 ) -> None:
     """A workflow that ended just before the service was killed is cleaned up by the background job."""

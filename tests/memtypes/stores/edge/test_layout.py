@@ -10,7 +10,7 @@ from memtypes.model.errors import Unavailable
 from memtypes.stores.edge.layout import Layout
 
 
-def test_a_directory_without_an_alias_is_not_a_store(tmp_path: Path) -> None:
+def test_a_directory_without_store_json_is_not_a_store(tmp_path: Path) -> None:
     """Shards without store.json are an error; a damaged holder file names no process."""
     layout = Layout(tmp_path)
     with pytest.raises(Unavailable, match=r"store\.json is missing"):

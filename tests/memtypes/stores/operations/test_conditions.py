@@ -133,7 +133,7 @@ def test_metadata_keys_are_quoted_in_paths() -> None:
     ]
 
 
-def test_flags_stay_flags_for_the_embedded_engine(translator: Translator) -> None:
+def test_booleans_stay_booleans_for_the_embedded_engine(translator: Translator) -> None:
     """Booleans are passed as numpy's, because the binding would take Python's True for 1."""
     built: Any = translator.filter({"key": "pinned", "match": {"value": True}})
     assert built.must[0].match.value is True

@@ -80,7 +80,7 @@ async def test_an_event_of_the_parent_leaves_the_childs_ttl(live: LiveClient) ->
 
 
 async def test_an_ended_workflows_log_is_kept_as_long_as_a_live_child_needs_it(live: LiveClient) -> None:
-    """While a child is live, the logs above it have a workflow's TTL; once all children have ended, a log's TTL."""
+    """While a child is live, its ancestors' logs have a workflow's TTL; once all children have ended, a log's TTL."""
     store, scope = RedisWorkflows(live, Lifetimes(DAY, HOUR)), fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")

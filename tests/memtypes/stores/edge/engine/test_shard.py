@@ -73,8 +73,8 @@ def test_a_write_returns_the_changed_slots(written: Path) -> None:
     shard.close()
 
 
-def test_the_slots_named_by_a_change_are_those_of_its_ids(written: Path) -> None:
-    """They are returned even if the engine refuses the change; a change without ids gives None."""
+def test_slots_are_returned_for_the_ids_in_a_change(written: Path) -> None:
+    """`Shard.named` returns them even for a change that the engine refuses, and None for a change without ids."""
     shard = opened(written)
     refused = SetFields({"must": [{"has_id": [IDS[2], IDS[5]]}]}, {"title": object()})
     with pytest.raises(TypeError):

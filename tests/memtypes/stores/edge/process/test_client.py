@@ -211,8 +211,8 @@ async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
             assert not held
 
 
-async def test_a_broken_connection_is_lost_at_once(tmp_path: Path) -> None:
-    """After a call got no answer nothing more is sent on its connection."""
+async def test_a_connection_that_the_engine_closes_is_lost_at_once(tmp_path: Path) -> None:
+    """If the engine hangs up, the call raises ConnectionLostError and the connection says that it is lost."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()

@@ -57,7 +57,7 @@ async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -
     await again.aclose()
 
 
-async def test_a_store_without_its_alias_is_not_opened(tmp_path: Path) -> None:
+async def test_a_store_without_store_json_is_not_opened(tmp_path: Path) -> None:
     """A directory with memories but without store.json is neither used nor initialised."""
     (tmp_path / "semantic").mkdir()
     with pytest.raises(EmbedderMismatch, match=r"store\.json"):
@@ -65,7 +65,7 @@ async def test_a_store_without_its_alias_is_not_opened(tmp_path: Path) -> None:
     assert not Layout(tmp_path).alias_path.exists()
 
 
-async def test_a_damaged_alias_is_not_replaced(tmp_path: Path) -> None:
+async def test_a_damaged_store_json_is_not_replaced(tmp_path: Path) -> None:
     """The error names the damaged store.json."""
     path = Layout(tmp_path).alias_path
     path.write_text("{")

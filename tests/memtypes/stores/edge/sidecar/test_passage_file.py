@@ -52,8 +52,8 @@ def test_a_passage_is_made_once(tmp_path: Path, payloads: Payloads) -> None:
     assert contents(passages, payloads, SLOTS, Scope("other", SCOPE.namespace)) == []
 
 
-def test_written_passages_are_not_read(tmp_path: Path, payloads: Payloads) -> None:
-    """What was written with a memory needs no payload; what was removed does."""
+def test_passages_written_with_their_memory_need_no_payload(tmp_path: Path, payloads: Payloads) -> None:
+    """Only the passage that was removed is made from its memory's payload again."""
     passages = PassageFile.beside(tmp_path)
     passages.put(payloads.payloads)
     assert contents(passages, payloads, SLOTS) == ["one", "two", "three"]
@@ -64,8 +64,8 @@ def test_written_passages_are_not_read(tmp_path: Path, payloads: Payloads) -> No
     assert payloads.read_slots == SLOTS[:1]
 
 
-def test_closed_files_are_used_again_and_others_are_not(tmp_path: Path, payloads: Payloads) -> None:
-    """Passages survive a clean end; files that were not closed may be wrong after a power cut."""
+def test_passage_files_are_reused_only_after_a_clean_close(tmp_path: Path, payloads: Payloads) -> None:
+    """Files that were not closed are deleted on opening, because they may be wrong after a power cut."""
     passages = PassageFile.beside(tmp_path)
     passages.put(payloads.payloads)
     passages.close()
