@@ -95,7 +95,7 @@ class ThreadsPart(Answer):
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context; their tokens add up to the total. memory: includes the headings of due tasks."""
+    """The parts of an agent's context, with their tokens by the tokenizer. memory: includes headings of due tasks."""
 
     memory: MemoryPart
     threads: ThreadsPart

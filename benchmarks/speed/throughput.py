@@ -1,7 +1,7 @@
 """`throughput`: calls of several clients at once: retrievals in this process and over HTTP, turns, workflow events.
 
-All retrievals write receipts and count uses. The three sides take turns, each with a service or an engine started for
-the round, so that all see the same machine and equally cold caches.
+All retrievals write receipts and count uses. Those in this process and over HTTP alternate, each with an engine or a
+service started for the round, so that both see equally cold caches. Those during writes follow: writes add memories.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class ThroughputRequest:
 
 @dataclass(slots=True)
 class Side:
-    """Results of one side: retrievals a second in each round, and milliseconds of all retrievals."""
+    """Results of one kind of call: milliseconds of every call and, for retrievals, how many a second in each round."""
 
     rates: list[float] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
 
 
 async def measure_throughput(request: ThroughputRequest) -> Report:
-    """Measure every side in every round; return the report."""
+    """Measure every kind of call in every round; return the report."""
     sides = {name: Side() for name in (DIRECT, HTTP, WRITING, TURNS, EVENTS)}
     with data_directory(request.store and request.store / str(request.size)) as directory:
         settings = settings_in(directory)

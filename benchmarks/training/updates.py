@@ -48,7 +48,7 @@ REPLACES, CONTESTS = 0.5, 0.36
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two statements. case: the example that `newer` is of. related: whether `newer` changes `older`; None if open."""
+    """Two statements. case: the example that has `newer`. related: whether `newer` changes `older`; None if open."""
 
     older: str
     newer: str

@@ -334,7 +334,7 @@ class _Filling:
                     self._take(index, self._wanted[index])
 
     def take_excerpts(self) -> None:
-        """Take as many entries as fit: whole, or cut to what is left if every later entry gets MIN_EXCERPT tokens."""
+        """Take entries in order, each whole or cut so far that every later one can have MIN_EXCERPT tokens."""
         least: list[int] = np.minimum(self._tokens, MIN_EXCERPT).tolist()
         reserved = sum(map(least.__getitem__, self._left))
         smallest = min(map(least.__getitem__, self._left), default=0)

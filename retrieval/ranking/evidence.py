@@ -90,7 +90,7 @@ def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
 
 
 def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
-    """Features of a question for the first model: numbers, and sums of its token vectors, mostly of unmatched ones."""
+    """Features of a question for the first model: numbers, and sums of token vectors weighted by lack of a match."""
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
     weights = token_weights(late)

@@ -225,7 +225,7 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
 async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBody[PromptSubmit]) -> RetrieveAnswer:
     """The context for the prompt. Intentions in it that are due now, or wait for such a prompt, are marked as fired.
 
-    The list of to-dos is taken over first: new ones are created, completed ones completed, and those with another text
+    The list of to-dos is stored first: new ones are created, completed ones completed, and those with another text
     replaced; one that is missing from the list stays. With a thread_id the thread's own context follows the memories,
     in at most half of the budget; the receipt covers the memories alone. Without the live store the context has neither
     working memory nor thread, and the answer says so.

@@ -76,7 +76,7 @@ class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
     fence: int | None = None
 
     async def run(self, engine: EngineOperations) -> int:
-        """Apply the changes. Returns how many memories stayed unchanged because a newer lock's holder changed them."""
+        """Apply the changes. Returns how many memories stayed unchanged, as they were patched under a higher fence."""
         existing = await _existing(engine, self.scope, (one for change in self.changes for one in change.ids))
         changes = {kind: self._changes(ids) for kind, ids in existing.items()}
         await engine.write({kind: changed for kind, changed in changes.items() if changed})
@@ -88,7 +88,7 @@ class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
         return sum((await engine.count(newer)).values())
 
     def _changes(self, existing: set[str]) -> list[Change]:
-        """The changes of the `existing` ids for the engine. With a fence, they spare memories with a higher one."""
+        """The engine's changes for the `existing` ids; with a fence, not for memories patched under a higher one."""
         changes: list[Change] = []
         unfenced = {} if self.fence is None else negated(above(FENCE, self.fence))
         mark = {} if self.fence is None else {FENCE: self.fence}

@@ -1,4 +1,4 @@
-"""The embedded Redis or Valkey server: a child of the process that started it, with which it ends; others may share it.
+"""The embedded Redis or Valkey server: a child of the process that started it and ends with it; others may share it.
 
 It listens on a unix socket in a private directory, on no TCP port, and syncs every write to its append-only file before
 it answers. When the server has ended, the next caller starts it again with everything that it had acknowledged.
@@ -65,7 +65,7 @@ def find_server() -> Path:
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """The embedded server of one directory. Use it in one event loop, in the main thread, with which the child ends."""
+    """The embedded server of one directory. Use it in one event loop, in the main thread: the child ends with that."""
 
     directory: Path
     socket: Path

@@ -18,7 +18,7 @@ class AgentContextAnswer(Answer, frozen=True):
 
 
 class AgentContextParts(Answer, frozen=True):
-    """The parts of an agent's context; their tokens add up to the total. memory: includes the headings of due tasks."""
+    """The parts of an agent's context, with their tokens by the tokenizer. memory: includes headings of due tasks."""
 
     memory: MemoryPart
     threads: ThreadsPart
@@ -308,8 +308,8 @@ class ContextMetadata(Answer, frozen=True):
     """Size of a context and the settings behind it.
 
     total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that budget.
-    trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: the one that
-    counted. floor: the relevance floor of the hits. working_excerpted: ids of the working items that are shown in part.
+    trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: name of the one
+    used. floor: the relevance floor of the hits. working_excerpted: ids of the working items that are shown in part.
     working_left_out: ids of those that are not shown. thread_tokens: tokens of the thread's part, if a thread was
     named; they count towards the budget. margin: share by which the model's own count may be higher than the
     tokenizer's without exceeding the budget. model_tokens: the count of the model's provider, where one is configured.
