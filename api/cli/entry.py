@@ -1,7 +1,11 @@
-"""Entry points of the programs. They import the commands late, so that Ctrl-C during the import prints no traceback."""
+"""Entry points of the programs. They import the commands late, so that Ctrl-C during the import prints no traceback.
+
+What was imported stays, so it is kept out of garbage collection, which takes a third of the time of `--help`.
+"""
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -33,7 +37,10 @@ def _run(arguments: Sequence[str] | None, name: str) -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.disable()
     app = _application(sys.argv[1:] if arguments is None else arguments)
+    gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGINT, handler)
     app(arguments, prog_name=name)
 
