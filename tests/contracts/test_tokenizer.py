@@ -12,13 +12,18 @@ from hypothesis import strategies as st
 from memtypes.encoders.tiktoken import SHA256, TiktokenTokenizer
 from memtypes.ports.encoders import Tokenizer
 
-TOKENIZERS = {name: asyncio.run(TiktokenTokenizer.open(name)) for name in SHA256}
-each = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+each = pytest.mark.parametrize("tokenizer", SHA256, indirect=True)
 
 _MARKS = " \n\r\t/-#<'.,!?aZ1\u00a0\u2028\x85\x0b\x1c\u3000\u0301\u4e2d\u3002\U0001f600\u200d\u00e9\u00bd\u2167\u0e33"
 TRICKY = st.sampled_from([*_MARKS, "'s", "'LL", "  ", "\n\n", " \n", "<|endoftext|>", "foo"])
 ANY = st.one_of(st.text(max_size=40), st.lists(TRICKY, max_size=30).map("".join))
 LONG = st.lists(st.one_of(TRICKY, st.text(max_size=8)), max_size=60).map("".join)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    """The tokenizer of the named encoding."""
+    return asyncio.run(TiktokenTokenizer.open(request.param))
 
 
 @each
@@ -35,10 +40,10 @@ def test_special_tokens_are_counted_as_plain_text(tokenizer: Tokenizer) -> None:
     assert tokenizer.count("<|endoftext|>") > 1
 
 
-@pytest.mark.parametrize(("name", "tokens"), [("cl100k_base", 8), ("o200k_base", 8)])
-def test_a_known_sentence_has_its_published_count(name: str, tokens: int) -> None:
+@pytest.mark.parametrize(("tokenizer", "tokens"), [("cl100k_base", 8), ("o200k_base", 8)], indirect=["tokenizer"])
+def test_a_known_sentence_has_its_published_count(tokenizer: Tokenizer, tokens: int) -> None:
     """The sentence has 8 tokens in both encodings."""
-    assert TOKENIZERS[name].count("Hello, world! How are you?") == tokens
+    assert tokenizer.count("Hello, world! How are you?") == tokens
 
 
 @each

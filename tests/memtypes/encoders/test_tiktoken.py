@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from memtypes.encoders.tiktoken import _SEAM, PACKAGE, SHA256, TiktokenTokenizer, _read_ranks
 from memtypes.model.errors import InvalidRequest, SetupRequired
 
-TOKENIZERS = {name: asyncio.run(TiktokenTokenizer.open(name)) for name in SHA256}
 OFFICIAL_FILES = {
     "cl100k_base": "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
     "o200k_base": "fb374d419588a4632f3f557e76b4b70aebbca790",
@@ -22,6 +21,12 @@ OFFICIAL_FILES = {
 each = pytest.mark.parametrize("name", SHA256)
 _MARKS = " \n/-.!('a1\u3002\uff0c\u00bd\u2167\u0301\u4e2d\u00a0\u2028\x85\x1c\u0e33\U0001f600\u02b0\u01c5"
 PIECES = st.sampled_from([*_MARKS, "  ", "\r\n", "'s", "Zz"])
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> dict[str, TiktokenTokenizer]:
+    """The tokenizer of each encoding."""
+    return {name: asyncio.run(TiktokenTokenizer.open(name)) for name in SHA256}
 
 
 @pytest.mark.anyio
@@ -32,12 +37,14 @@ async def test_an_unknown_encoding_is_refused() -> None:
 
 
 @each
-def test_tokens_agree_with_tiktoken(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_agree_with_tiktoken(
+    name: str, tokenizers: dict[str, TiktokenTokenizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Name, hash, split pattern and tokens are those of `tiktoken.get_encoding`."""
     (tmp_path / OFFICIAL_FILES[name]).write_bytes(_read_ranks(name, None))
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     official = tiktoken.get_encoding(name)
-    ours = TOKENIZERS[name]
+    ours = tokenizers[name]
     assert ours.name == name
     assert ours.sha256 == hashlib.sha256(_read_ranks(name, None)).hexdigest()
     assert ours._encoding._pat_str == official._pat_str
@@ -64,9 +71,9 @@ async def test_a_rank_file_in_the_directory_is_checked_and_used(tmp_path: Path) 
 @each
 @settings(deadline=None, max_examples=400)
 @given(pieces=st.lists(st.one_of(PIECES, st.text(max_size=4)), max_size=25))
-def test_counts_add_up_at_every_seam(name: str, pieces: list[str]) -> None:
+def test_counts_add_up_at_every_seam(name: str, tokenizers: dict[str, TiktokenTokenizer], pieces: list[str]) -> None:
     """Wherever a seam divides a text, the counts of both parts add up to that of the whole."""
-    text, tokenizer = "".join(pieces), TOKENIZERS[name]
+    text, tokenizer = "".join(pieces), tokenizers[name]
     whole = tokenizer.count(text)
     for seam in _SEAM.finditer(text):
         assert tokenizer.count(text[: seam.start()]) + tokenizer.count(text[seam.start() :]) == whole
