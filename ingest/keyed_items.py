@@ -58,7 +58,7 @@ class ExportedItem(Model):
 
     @classmethod
     def of(cls, item: Item) -> ExportedItem:
-        """The line of an item."""
+        """The line of an export that describes `item`."""
         return cls(
             agent_id=item.agent_id,
             path=item.address.path,
@@ -72,7 +72,7 @@ class ExportedItem(Model):
         )
 
     def item(self) -> Item:
-        """The item of the line."""
+        """The keyed item that this line of an export describes."""
         return Item(
             address=ItemAddress(path=self.path, key=self.key),
             value=self.value,
@@ -87,10 +87,7 @@ class ExportedItem(Model):
 
 @dataclass(slots=True)
 class KeyedItems:
-    """The keyed items of all namespaces.
-
-    A call reads or changes the items of `scope.agent_id`, or those without an agent.
-    """
+    """The keyed items of all namespaces. Calls reach the items of `scope.agent_id`, or those without an agent."""
 
     store: ItemStore
     embedder: Embedder

@@ -48,7 +48,7 @@ def positions_before(memory: Memory) -> list[TurnPosition]:
 
 
 def positions_after(memory: Memory) -> list[TurnPosition]:
-    """Positions (session id, number) of the turns that have `memory` as context; empty if `memory` is no turn."""
+    """Positions (session id, number) of the turns that have `memory` before them as context; empty if it is no turn."""
     return _around(memory, range(1, REACH + 1))
 
 
@@ -133,7 +133,7 @@ class ConversationContext:
         return [InContext(memory.embedding_text(), text_before(memory, known)) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
-        """The stored turns that have one of `memories` as context; `memories` themselves are left out."""
+        """The stored turns that are embedded with one of `memories` as context, except those in `memories`."""
         ids = {memory.id for memory in memories}
         after = dict.fromkeys(position for memory in memories for position in positions_after(memory))
         return [turn for turn in await self._turns_at(scope, list(after)) if turn.id not in ids]

@@ -100,7 +100,7 @@ class Words:
         return self.kind(position) not in ("word", "mark", "") or not _CUES.issuperset(self.kinds_at(position))
 
     def kinds_at(self, position: int) -> Collection[str]:
-        """The kinds of the phrases that begin at `position`."""
+        """The kinds (weekday, ago, cause, ...) of the lexicon's phrases that begin at token `position`."""
         return self._meanings[position].keys() if 0 <= position < len(self._meanings) else ()
 
     def after(self, kind: str, position: int) -> int:
@@ -236,7 +236,7 @@ def lexicon() -> Mapping[str, Any]:
 
 @cache
 def phrase_kinds() -> Sequence[str]:
-    """The kinds of phrases that any language has, sorted."""
+    """The kinds of phrases in the lexicon (weekday, ago, cause, ...), those of all languages together, sorted."""
     return sorted({kind for each in languages().values() for known in each.phrases.values() for kind, _, _ in known})
 
 

@@ -102,7 +102,7 @@ class StageTimings:
 class _Ranking:
     """Inputs of ranking one request: where to search, and how to score.
 
-    filters: for each type that is searched. ended: filters for memories no longer valid; None if no receipt lists them.
+    filters: by type. ended: filters for memories that are no longer valid, which receipts list; None without a receipt.
     """
 
     scope: Scope

@@ -130,7 +130,10 @@ def _sha256(key: str) -> str:
 
 
 def _matching(keys: Iterable[tuple[str, Caller]], key: str) -> Caller | None:
-    """The caller whose key in `keys` has the hash of `key`, or None. Takes the same time whichever entry matches."""
+    """The caller that the API key `key` belongs to, or None. Takes the same time whichever entry matches.
+
+    keys: the SHA-256 of each known key, with its caller.
+    """
     digest = _sha256(key)
     callers = [caller for known, caller in keys if hmac.compare_digest(known, digest)]
     return callers[0] if callers else None

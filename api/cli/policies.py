@@ -90,8 +90,7 @@ def converted_policies(
 ) -> tuple[dict[str, Any], list[str]]:
     """The policy file of the memories and agents in `documents`, and the paths of fields that have no equivalent.
 
-    model: used for memories that are limited to a share of a context window and whose agents name no model. Raises
-    InvalidConfigFile.
+    model: of agents that name none, for limits that are shares of a context window. Raises InvalidConfigFile.
     """
     memories = [memory for document in documents for memory in _memories(document)]
     if not memories:
@@ -177,8 +176,7 @@ def _template(value: Any) -> Any:
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
     """The policy of an agent; empty without memories.
 
-    The policy names one memory by its id, or lists memories with ids, keys and modes. It also has the key that they
-    share, if any.
+    The policy names one memory by its id, or lists memories with ids, keys and modes. A common key is kept.
     """
     references = _references(agent)
     key = _template(agent.get("memory_key") or agent.get("key"))

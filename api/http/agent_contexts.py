@@ -1,7 +1,7 @@
 """An agent's whole context: working memory, due intentions, long-term memory and its threads, in one token budget.
 
-The budget is divided like a model's window: `system` goes to working memory, `memory` to long-term memory and what is
-due, `history` and `files` to the threads. What one part does not need goes to the others.
+The budget is divided like a model's window (see `Allocation`): working memory gets the share `system`, long-term memory
+and due intentions get `memory`, threads get `history` and `files`. What one part does not need goes to the others.
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ class ThreadsPart(Answer):
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context, with their tokens by the tokenizer. memory: includes headings of due tasks."""
+    """The parts of an agent's context: what each shows, and how many tokens it takes.
+
+    working: working memory. due: tasks that are due. memory: other memories; its tokens include the headings of `due`.
+    """
 
     memory: MemoryPart
     threads: ThreadsPart

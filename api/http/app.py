@@ -137,7 +137,6 @@ def _unknown_path(inspector: Router) -> ExceptionHandler[NotFoundException]:
 
 
 def _router(tag: str, module: ModuleType) -> Router:
-    """A router of the handlers in `module`, documented under `tag`."""
     handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
     return Router("/", tags=[tag], route_handlers=handlers)
 

@@ -1,8 +1,7 @@
 """Idempotency keys: a call that is repeated with the same key gets the answer of the first call.
 
 Answers are kept in a store that all processes of a service share. If two calls with the same key come at once to one
-process, the second waits for the first. If they come to two processes, both run, and both return the answer that was
-stored first.
+process, the second waits for the first. If they come to two processes, both run and return the answer stored first.
 """
 
 from __future__ import annotations

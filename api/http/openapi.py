@@ -96,10 +96,9 @@ class PydanticSchemas(OpenAPISchemaPlugin):
 
 
 class _NoRoutes(Router):
-    """Keeps Litestar from adding its own documentation pages; /openapi.json and /docs are endpoints of `service`."""
+    """Keeps Litestar from adding documentation pages: `api.http.routes.service` has /openapi.json and /docs."""
 
     def register(self, value: Any) -> list[Any]:  # noqa: ARG002 - see the class
-        """Add no routes."""
         return []
 
 

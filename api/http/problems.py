@@ -35,13 +35,13 @@ from retrieval.answer import Answer, OmittedIfNone
 
 PROBLEM_JSON = "application/problem+json"
 MAX_ERRORS = 20
-"""Most field errors that one problem lists."""
+"""Maximum number of field errors that one problem lists."""
 
 MAX_FIELD_ERRORS = 100
-"""Most of pydantic's errors for one value that are converted to field errors."""
+"""Maximum number of pydantic's errors for one value that are converted to field errors."""
 
 MAX_SHOWN = 80
-"""Most characters that a problem quotes of a value."""
+"""Maximum number of characters that a problem quotes of a value."""
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 _ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})

@@ -137,7 +137,10 @@ def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[st
 
 
 def header_name(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> str | None:
-    """The name of a namespace or an agent in a header; None without it. Raises InvalidInput."""
+    """The name that the request header called `header` has as its value: that of a namespace or an agent.
+
+    None if the header is missing or empty. Raises InvalidInput if the value is no valid name.
+    """
     value = connection.headers.get(header)
     return name_of(value.encode("latin-1"), header) if value else None
 

@@ -28,7 +28,7 @@ class ErasableMemories(Erasable):
         return await self._ingestor.remove(scope, [memory_id])
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """How many of the memories to erase are still stored."""
+        """Number of memories still stored: of the namespace, or of the one that is named (1 or 0)."""
         if memory_id is not None:
             return len(await self._store.get(scope, [memory_id]))
         return sum(size.count for size in (await self._store.stats(scope)).values())
@@ -45,7 +45,7 @@ class ErasableItems(Erasable):
         return await self._items.delete_all(scope) if memory_id is None else 0
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """How many items are still stored, expired ones included."""
+        """Number of keyed items stored in the namespace, expired ones included; 0 if a memory is named."""
         return await self._items.count(scope, at=None) if memory_id is None else 0
 
 
@@ -63,7 +63,7 @@ class ErasableTexts(Erasable):
         return self._recent.forget(scope)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """How many recent texts of the namespace are still kept."""
+        """Number of recent texts of the namespace that are kept, whatever `memory_id` is."""
         return self._recent.count(scope)
 
 

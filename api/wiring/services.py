@@ -165,8 +165,7 @@ def local_panel(store: MemoryStore) -> Panel:
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
     """The panel of the configured reviewers, who vote on whether a text is worth storing.
 
-    The configured endpoint rates importance, relevance or both. Novelty, and what the endpoint does not rate, is rated
-    by local reviewers.
+    The configured endpoint rates importance, relevance or both. Local reviewers rate novelty and what it does not rate.
     """
     if settings.reviewer_url is None:
         return local_panel(store)

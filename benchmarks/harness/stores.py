@@ -84,28 +84,28 @@ class WrappedEmbedder(Embedder):
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of `inner`."""
+        """The wrapped embedder's fingerprint, which identifies its model."""
         return self.inner.fingerprint
 
     @property
     def dimensions(self) -> int:
-        """The dimensions of `inner`."""
+        """The length of the wrapped embedder's dense vectors."""
         return self.inner.dimensions
 
     async def embed_query(self, text: str) -> Embedding:
-        """The embedding of the query `text` by `inner`."""
+        """The embedding of the query `text` by the wrapped embedder."""
         return await self.inner.embed_query(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The embeddings of `texts` by `inner`."""
+        """The embeddings of `texts` by the wrapped embedder."""
         return await self.inner.embed_documents(texts)
 
     async def ping(self) -> None:
-        """Check that `inner` responds."""
+        """Check that the wrapped embedder responds."""
         await self.inner.ping()
 
     async def aclose(self) -> None:
-        """Leave `inner` open: whoever opened it closes it."""
+        """Leave the wrapped embedder open: whoever opened it closes it."""
 
 
 @asynccontextmanager

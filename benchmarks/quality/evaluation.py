@@ -71,7 +71,7 @@ class ContextScore:
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """Scores of a question for one choice of memory types: ranking metrics by name, and contexts by token budget."""
+    """Scores of a question asked in one choice of types. metrics: by name (MRR, ...). contexts: by token budget."""
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]

@@ -33,7 +33,7 @@ class SetScores:
 
 @dataclass(frozen=True, slots=True)
 class BudgetFigures:
-    """How contexts kept to a budget. full: number that left hits out; utilization, least: their mean and least use."""
+    """How contexts kept to a budget. full: how many left hits out; utilization, least: their mean and minimum use."""
 
     contexts: int
     violations: int

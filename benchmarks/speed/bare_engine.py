@@ -21,7 +21,7 @@ from memtypes.stores.edge.layout import Layout
 
 
 class BareEngine:
-    """The shards of a store that is not open elsewhere, one for each type. depth: most points that a query returns."""
+    """The shards of a store that is not open elsewhere, one for each type. depth: maximum points of a query."""
 
     def __init__(self, shards: list[EdgeShard], depth: int) -> None:
         self._shards = shards

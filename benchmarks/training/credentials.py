@@ -36,7 +36,7 @@ STRENGTH = 10.0
 
 
 def read_scored(data: Path) -> list[MarkedText]:
-    """The texts of `secrets.jsonl.gz` in `data`, each secret marked where it first stands."""
+    """The texts of `secrets.jsonl.gz` in `data`, with the position of each secret: that of its first occurrence."""
     with gzip.open(data / "secrets.jsonl.gz", "rt", encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
     return [

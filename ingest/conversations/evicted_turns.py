@@ -116,8 +116,7 @@ class EvictedTurnWriter:
     async def persist_all(self) -> int:
         """Write the waiting batches of all namespaces; return the number of memories.
 
-        Batches that were set aside are queued again first: in the first call all of them, in later calls those whose
-        pause has ended.
+        Batches that were set aside are queued again first: all in the first call, later those whose pause is over.
         """
         self.counts.recalled += await self.store.requeue(to_utc(self._clock()) if self._started else None)
         self._started = True
@@ -127,8 +126,7 @@ class EvictedTurnWriter:
     async def turns(self, scope: Scope, thread_id: str) -> list[LeftTurn]:
         """The turns that were removed from the thread, in order, whether or not they are stored as memories yet.
 
-        Read the thread itself before calling this, or a turn may be missed: turns move from the thread to the queue,
-        and then to memories.
+        Read the thread itself before calling this, or a turn may be missed: turns move to the queue, then to memories.
         """
         backlog = await self.store.backlog(scope, thread_id)
         pending = await self.store.pending(scope, backlog.waiting) if backlog.waiting else []

@@ -94,8 +94,7 @@ class FlushPlan:
     def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
         """Token limit of the summary.
 
-        The smallest of the policy's limit, half the tokens that the summary replaces, and a quarter of the thread's
-        target size.
+        The smallest of the policy's limit, half the tokens that the summary replaces, and a quarter of the target size.
         """
         replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
         limit = min(self.settings.summary_tokens, replaced // 2)

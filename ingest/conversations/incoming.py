@@ -48,7 +48,7 @@ class TurnScreen:
         return await offload((turn.content for turn in new), lambda: self._turns(tenant, policy, new))
 
     def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue[Any]:
-        """`value`, any JSON, with secrets and matches of the policy's own patterns replaced by markers."""
+        """`value`, any JSON, with markers (such as [redacted:email]) for secrets and for matches of the policy."""
         cleaned = self.redactor.clean(tenant, value)
         matched = redacted(cleaned.value, privacy.redact)
         return RedactedValue(matched.value, dict(Counter(cleaned.counts) + Counter(matched.counts)))

@@ -60,7 +60,10 @@ class PolicyLookup:
         return policies[resource]
 
     def of(self, resource: str | None) -> ThreadPolicy:
-        """The policy for `resource` of a stored thread; the default if the policy file does not define it."""
+        """The policy of a stored thread. resource: the policy's name in the policy file.
+
+        The default policy applies to a thread without such a name, and if the file no longer has that policy.
+        """
         return self.policies.threads.get(resource or "", _DEFAULT)
 
     def name(self, resource: str | None) -> str | None:
@@ -99,7 +102,7 @@ class PolicyLookup:
         ]
 
     def references(self, agent_id: str) -> tuple[ResourceReference, ...]:
-        """The resources that the policy file lets `agent_id` use, each with its mode of access.
+        """The resources (names of thread policies) that the policy file lets `agent_id` use, with modes of access.
 
         Raises InvalidRequest for an unknown agent.
         """

@@ -1,8 +1,7 @@
 """Writes the messages of a session as memories; sending a session again stores only what is missing.
 
 Each message gets its own status. Unless it is noise, it becomes one memory, of the type that it reads like. A sentence
-of another type in it becomes a memory of its own. The source of a memory is the message's position in the session, so a
-repeated session adds nothing.
+of another type in it becomes a memory of its own. Its position is its source, so sending it again adds nothing.
 """
 
 from __future__ import annotations
@@ -157,7 +156,7 @@ class _Session:
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
 
     def hear(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
-        """Add earlier messages to the conversations of their days, as context for later ones; they are not written."""
+        """Note earlier messages of the session, which are not written, as context in which later ones are judged."""
         for message, embedding in zip(messages, embeddings, strict=True):
             self.conversations[self._day(message.timestamp)].add(message.role, message.content, embedding)
 
@@ -201,7 +200,6 @@ class _Session:
                 yield Submission(part, self.review, replace(said, part=True))
 
     def _after(self, index: int) -> Later:
-        """What follows the message at `index`."""
         following = [message for message in self.messages[index + 1 :] if message[1].strip()]
         return Later(following[:AHEAD], len(following), self.typical)
 

@@ -51,8 +51,7 @@ _CACHED_PLACES = 100_000
 class OpenRequest(Model):
     """A thread to create or to find by its resource and key. variables: values for the key's template.
 
-    workflow_id: the workflow that the thread belongs to. The thread ends with it, unless the workflow keeps its
-    threads.
+    workflow_id: the workflow with which the thread ends, unless the workflow keeps its threads.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
@@ -109,7 +108,7 @@ class Threads:
     )
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
-        """Whether `request` opens all resources of its agent: it names no resource, and the policy file has agents."""
+        """Whether `request` is for all threads of its agent: it names no resource, and the policy file has agents."""
         return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
@@ -147,8 +146,7 @@ class Threads:
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
         """Open a thread for each resource of the agent; none is created if a key cannot be resolved.
 
-        A key in the request replaces the resources' keys. Threads that the agent may only read get neither the initial
-        context nor the workflow.
+        A key in the request replaces the resources' keys. Read-only threads get no initial context or workflow.
         """
         references = self.policies.references(request.agent_id or "")
         requests = []
@@ -308,8 +306,7 @@ class Threads:
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
         """Add a thread to its workflow.
 
-        Raises NotFound or Conflict if the workflow is gone or has ended; a thread that was just created is then
-        deleted.
+        Raises NotFound or Conflict if the workflow is gone or has ended; a new thread is then deleted.
         """
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)

@@ -27,8 +27,7 @@ BATCH_CHARS = 4 * 1024 * 1024
 class ItemBatch:
     """Rows `first` to `end` (exclusive) of a file.
 
-    items: one per valid row. places: file and line of each item. problems: the invalid rows. size: number of characters
-    of content.
+    items: one per valid row. places: file and line of each item. problems: invalid rows. size: characters of content.
     """
 
     first: int
@@ -70,7 +69,7 @@ def read_batches(
     *,
     strict: bool = False,
 ) -> Iterator[ItemBatch]:
-    """Group `readings` into batches.
+    """Yield `readings` in batches.
 
     finished: spans of row numbers to leave out, as (first, end) with `end` exclusive. strict: a bad row ends its batch.
     """

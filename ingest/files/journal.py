@@ -3,8 +3,8 @@
 Imports of files with rows have one journal per import (that is, per destination, paths and options). It has a JSON line
 for each finished batch: which rows of which file, how they ended, and the problems of those that were not stored. A
 line is written and synced only after its batch was read back from the store. A batch that was stored but not recorded
-is sent again; that is harmless, because ids are deterministic. A torn last line is cut off. An import that ends without
-failures deletes its journal.
+is sent again; that is harmless, because ids are deterministic. A torn last line is cut off. Imports without failures
+delete their journal.
 
 Imports of sessions have one journal per destination, which is kept. It lists the keys of all messages that were sent.
 So an import sends only new messages, wherever they are found, and memories that were forgotten since do not come back.
@@ -105,10 +105,7 @@ class _SentPart(msgspec.Struct):
 
 @dataclass(slots=True)
 class SentMessages:
-    """The keys of the messages that imports of sessions have written to one destination, by namespace.
-
-    path: None keeps them in memory only.
-    """
+    """The keys of messages that imports have written to one destination, by namespace. path: None for memory only."""
 
     path: Path | None
     keys: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))

@@ -116,7 +116,6 @@ class Places:
         return self._notes(path) if path is not None else self._usual_notes()
 
     def _vaults(self) -> Iterator[Path]:
-        """The vaults that Obsidian knows."""
         settings = [
             Path(self.environment.get("XDG_CONFIG_HOME") or self.home / ".config") / "obsidian" / "obsidian.json",
             self.home / "Library" / "Application Support" / "obsidian" / "obsidian.json",

@@ -54,8 +54,7 @@ class RowOptions:
     """How rows become items.
 
     type, session_id, agent_id: for rows that have none; a row without any type is classified. mapping: from names in
-    the file to fields of memories or metadata.KEY. extra_to_metadata: put fields that no memory has into metadata
-    instead of rejecting the row.
+    the file to fields of memories or metadata.KEY. extra_to_metadata: put unknown fields there instead of rejecting.
     """
 
     type: MemoryType | None = None

@@ -171,8 +171,7 @@ async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[WriteOutcome]
     """Write `items` to `sink`; return one outcome per item, in order: failed, with the reason, if it was not delivered.
 
     If the store is full or unavailable, the write is retried a few times: writing the same items twice is harmless. If
-    a batch is refused as invalid, none of it was stored. Its halves are then written separately, and so on, until the
-    invalid item is alone.
+    a batch is refused as invalid, none of it was stored. It is then halved until the invalid item is alone.
     """
     if not items:
         return []

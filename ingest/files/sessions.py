@@ -77,7 +77,7 @@ WritePart: TypeAlias = Callable[[SessionPart], Awaitable[Sequence[MessageOutcome
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Decides into which namespace a session is imported. fixed: one for all sessions; None: one for each project.
+    """Decides into which namespace a session is imported. fixed: the same one for all; None: one for each project.
 
     only: import only the project with this namespace. of_project: returns the namespace of the project in a folder.
     """
@@ -100,7 +100,7 @@ class Destination:
 
 @dataclass(slots=True)
 class NamespacePlan:
-    """What an import finds for one namespace. new: number of unsent messages. first, last: times; "" if unknown."""
+    """What an import finds for one namespace. new: number of unsent messages. first, last: times of messages, or ""."""
 
     sessions: int = 0
     messages: int = 0

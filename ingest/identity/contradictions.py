@@ -52,9 +52,10 @@ class Timeline:
     _parsed: dict[str, Statement] = field(default_factory=dict)
 
     def add(self, newer: Memory, near: Sequence[Neighbour]) -> None:
-        """Add the fact `newer`: end the facts in `near` that it replaces, and end it if one that begins later does.
+        """Add the fact `newer`, and end the facts in `near` that it replaces.
 
-        If none does, `newer` and the facts in `near` that it contests are marked as contested.
+        A fact in `near` that begins later may replace `newer`, which is then ended. If none does, `newer` and the facts
+        in `near` that it contests are marked as contested.
         """
         facts = self.states.memories
         facts[newer.id] = newer

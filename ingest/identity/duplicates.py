@@ -1,11 +1,14 @@
 """Decides which arriving memories repeat a stored one. No I/O.
 
-Memories with the same id are the same statement in the same scope. A repetition is merged: it adds its evidence and
-session, its wording if that differs, and the fields that it sets (see `merging`). A repeated write request adds no
-evidence: its source names the same place (file and line, or thread and turns), or it is a captured message of the
-same session and time. A memory that is out of view (expired, done, cleared) is replaced by a repetition, which takes
-its evidence. A fact that was replaced keeps its time, and a later repetition becomes a new memory. The same event
-on another day is another event.
+Memories with the same id are the same statement in the same scope; an event on another day is another event. What
+happens to an arriving memory with the id of a stored one:
+
+- Usually the stored memory is merged with it, and gets its evidence, session, wording (if that differs) and the fields
+  that it sets (see `merging`).
+- If it is the same write request again, it adds no evidence. Then both sources name the same place (file and line, or
+  thread and turns), or both are captured messages of the same session and time.
+- If the stored memory has expired, is done or was cleared, it is stored in that one's place, with the evidence of both.
+- If the stored memory is a fact that was replaced earlier, it becomes a new memory, and the replaced fact stays as is.
 
 Rewordings have another id: texts that differ in case, spacing, punctuation, articles or contractions. Vectors propose
 candidates, and `wording` decides. A changed number, date, name or negation is a changed word, so it is never taken for
@@ -63,8 +66,7 @@ _Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...
 class PlannedWrite:
     """What happens to one arriving memory.
 
-    merged: why it is merged into memory `id`; None if it is stored as `id`. changed: the fields of that memory that the
-    merge changes.
+    merged: why it is merged into memory `id`; None if it is stored as `id`. changed: the fields that the merge changes.
     """
 
     id: str
@@ -76,9 +78,8 @@ class PlannedWrite:
 class WritePlan:
     """What to write to the store for a list of arriving memories.
 
-    inserts: new memories by id. sources: for each of these ids, the index of the arriving memory. merged: stored
-    memories as changed by merges, by id. patches: their changed payload fields, by id. writes: what happens to each
-    arriving memory, in order.
+    inserts: new memories by id. sources: for each of these ids, the index of the arriving memory. merged: changed
+    memories, by id. patches: their changed fields, by id. writes: of each arriving memory.
     """
 
     inserts: dict[str, Memory] = field(default_factory=dict)

@@ -191,7 +191,6 @@ def _units(statement: Statement) -> set[str]:
 
 
 def _measures(statement: Statement) -> set[str]:
-    """The stems right before numbers."""
     numbers = [at for at, kind in enumerate(statement.kinds) if kind == "number" and at]
     return {statement.stems[at - 1] for at in numbers if statement.content(at - 1, at)}
 
@@ -252,7 +251,7 @@ def _subjects(
 
 
 def has_same_form(evidence: Mapping[str, float]) -> bool:
-    """Whether two texts, by their `features`, are the same except for one number or time behind the verb.
+    """Whether two texts differ only in one number or time after the verb. evidence: the `features` of the pair.
 
     An exchanged name does not count: its form does not tell whether it is a place, a person or a tool.
     """

@@ -29,9 +29,9 @@ MAX_SESSIONS = 1_000
 def joined(known: Memory, again: Memory) -> dict[str, Any]:
     """The fields of `known` to change because `again` repeats it, except those of `with_evidence` and `with_wording`.
 
-    It is pinned if either is, and has the later expiry, the higher importance, all tags, links and sources up to their
-    limits, the metadata of both (`again` wins where a key differs), and fields that only `again` has. `known` keeps its
-    visibility.
+    The result is pinned if either is, and has the later expiry, the higher importance, all tags, links and sources up
+    to their limits, the metadata of both (`again` wins where a key differs), and fields that only `again` has. `known`
+    keeps its visibility.
     """
     source, *sources = [*_distinct([*_sources(known), *_sources(again)]), None]
     return {

@@ -19,10 +19,10 @@ one thing are taken for the same.
 """
 
 _SAME_FORM = 0.45
-"""Least share of common words, in order, of two texts with the same form."""
+"""Minimum share of common words, in order, of two texts with the same form."""
 
 _CONTENT = 4
-"""Least number of letters of a word that counts as carrying content."""
+"""Minimum number of letters of a word that counts as carrying content."""
 
 _NEGATIONS = frozenset(
     ["no", "not", "never", "without", "nicht", "kein", "keine", "nie", "pas", "jamais", "sans", "nunca", "sin", "não",

@@ -99,7 +99,7 @@ class States:
         self.gone |= set(wanted) - stored.keys()
 
     def needed(self) -> set[str]:
-        """Ids of the memories that have to be known (see `know`) before `settle` is complete."""
+        """Ids of memories to look up and pass to `know`; without them, `settle` cannot update every state."""
         return {wanted for memory_id in self._affected() for wanted in self._unknown(memory_id)}
 
     def settle(self) -> None:

@@ -40,7 +40,7 @@ class CompletionEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A question to a language model.
+    """A question to a language model. data: what the `instructions` (system message) apply to. schema: of the answer.
 
     instructions: the system message. data: what they apply to. name, schema: JSON schema of the answer.
     """

@@ -30,7 +30,7 @@ AHEAD = 5
 """Later messages that a message is compared with."""
 
 EARLY = 2
-"""Words at the beginning of a text whose kinds count once more."""
+"""Words at the beginning of a text whose kinds (see `phrase_kinds`) count once more."""
 
 _HASHES_WEIGHT, _KINDS_WEIGHT = 4.0, 2.0
 """Factors for the hashes (else of length 1) and for kinds of words: regularisation spares large features."""
@@ -157,8 +157,7 @@ class _Heard:
 class Conversation:
     """The messages of a conversation so far, in which the next one is judged.
 
-    last: probability that the last message is worth keeping. last_type: memory type of the last message, if it is not
-    trivial.
+    last: probability that the last message is worth keeping. last_type: its memory type, if it is not trivial.
     """
 
     count: int = 0
@@ -167,7 +166,7 @@ class Conversation:
     _recent: deque[_Heard] = field(default_factory=lambda: deque(maxlen=REACH))
 
     def place(self, role: str, text: str, embedding: Embedding | None, later: Later) -> FloatArray:
-        """Numbers that tell what the next message adds to the conversation, what it follows, and what follows it."""
+        """Features of a message in its place: how it compares with what was said before (`add`) and with `later`."""
         message = _heard(role, text, embedding)
         others = [heard for heard in self._recent if heard.machine != message.machine]
         last = self._recent[-1] if self._recent else None

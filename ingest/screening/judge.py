@@ -122,7 +122,6 @@ class Judge:
         return Judgement(worth, round(min(10.0, plain + high), 2))
 
     def _worth(self, reading: Reading, text: str, embedding: Embedding | None, place: MessagePosition) -> float:
-        """The probability that the text is worth keeping."""
         model = self.first if place.is_alone else self.worth
         features = reading.features if place.is_alone else place.features(reading.features, text, embedding)
         name = ALONE if place.is_alone else BY_MACHINE if is_machine(place.role) else BY_PERSON

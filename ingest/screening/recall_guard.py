@@ -120,5 +120,5 @@ def without_quotes(text: str, quotable: Sequence[str]) -> str:
 
 
 def _spoken(words: Sequence[str]) -> str:
-    """`words` in lower case, with a blank before and after each."""
+    """`words` as one text in lower case, with a blank before and after each: `in` then finds only whole words."""
     return f" {' '.join(words).lower()} "

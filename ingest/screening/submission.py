@@ -25,8 +25,8 @@ _MAX_MESSAGES = 5
 class ReviewMode(StrEnum):
     """How a draft is screened.
 
-    given: stored without review; classified when it has no type. auto: reviewed too. skip: neither filtered nor
-    reviewed, for imports.
+    given: stored without review; classified when it has no type. auto: also reviewed. skip: like given, but messages of
+    a session are not filtered as trivial or repeated either; for imports.
     """
 
     GIVEN = "given"

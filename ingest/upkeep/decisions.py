@@ -1,8 +1,7 @@
 """Lists what the service decided by itself about memories and texts, and takes it back.
 
 Writes decide which facts are replaced or contested, which repetitions in other words are merged, and which texts are
-rejected. Upkeep decides what is merged, promoted or forgotten, which can be undone for UNDO_DAYS. What was undone is
-not decided again.
+rejected. Upkeep decides what is merged, promoted or forgotten, and does not repeat what was undone, within UNDO_DAYS.
 """
 
 from __future__ import annotations
@@ -186,7 +185,10 @@ def _into(memory: Memory) -> str | None:
 
 
 def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any]:
-    """Fields that take the evidence of `merged` away from `memory`, and mark `merged` in its links as different."""
+    """The fields to set when `merged`, which were merged into `memory`, become separate memories again.
+
+    Their evidence, uses and sessions are subtracted; links to them get strength 0, which means: no duplicates.
+    """
     brought = {session for each in merged for session in each.source_sessions}
     ids = {each.id for each in merged}
     links = [link.model_copy(update={"strength": 0.0}) if link.to in ids else link for link in memory.links]
@@ -216,7 +218,7 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
 
 
 def _by_upkeep(mark: UpkeepMark | None) -> bool:
-    """Whether upkeep ended or made the memory with this mark, and nobody took it back."""
+    """Whether upkeep ended or made the memory with this note (`Memory.upkeep`), and nobody took it back."""
     return mark is not None and not mark.undone and (mark.ended or mark.job == "promote")
 
 

@@ -59,7 +59,7 @@ _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
 class JobReport:
     """What a job did, or would do in a dry run.
 
-    ids: the memories that it removed, changed or promoted. reasons: why, by id.
+    ids: the memories that it removed, changed or promoted. reasons: why, by memory id.
     """
 
     job: UpkeepJob

@@ -86,8 +86,8 @@ class Promotion:
 class UpkeepPlan:
     """What a job would do in one namespace.
 
-    removed: ids to delete, with the reason. changed: payload fields to set, by id, with the mark of the job. created:
-    facts to store.
+    removed: ids to delete, with the reason. changed: payload fields to set, by id, including the job's note (`mark`).
+    created: facts to store.
     """
 
     removed: Mapping[str, str] = field(default_factory=dict)
@@ -270,7 +270,7 @@ def _said_in(group: Sequence[Memory]) -> str:
 
 
 def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that say which job changed a memory, when and why. into: what it was merged into."""
+    """The payload fields that note (as `UpkeepMark`) which job changed a memory, when and why. into: after a merge."""
     at = rfc3339(now)
     return {"upkeep": {"job": job, "at": at, "reason": reason, "into": into}, "updated_at": at}
 
@@ -298,7 +298,6 @@ def _ids(memories: Iterable[Memory]) -> set[str]:
 
 
 def _all_sessions(memories: Iterable[Memory]) -> list[str]:
-    """The source sessions of all `memories`, each once."""
     return list(dict.fromkeys(session for memory in memories for session in memory.source_sessions))
 
 

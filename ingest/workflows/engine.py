@@ -67,8 +67,7 @@ class WorkflowRequest(Model):
     """A workflow to create. workflow_id: random by default. parent_id: the workflow that it continues.
 
     agent: the agent that begins it. data: its initial data. on_end: what happens to its threads and working items when
-    it ends. keep: they stay until they expire. flush: threads become memories, and items end. delete: those that still
-    exist are deleted.
+    it ends. keep: they stay until they expire. flush: threads become memories, and items end. delete: both are deleted.
     """
 
     workflow_id: WorkflowId | None = None
@@ -85,10 +84,11 @@ def _not_blank_json(value: object) -> object:
 
 
 class ResumeRequest(Model):
-    """The next input of a workflow: any JSON, which becomes its next event. budget: token limit of the history.
+    """A request to continue a workflow: `input`, any JSON, is the next event; the answer has the history before it.
 
-    agent: the agent that continues it. model: the model whose tokenizer counts. versions: which values of resources the
-    history shows, the newest or all. idempotency_key: the same request with the same key gets the same answer.
+    agent: the agent that continues it. budget: maximum tokens of the history. model: the model whose tokenizer counts.
+    versions: whether the history shows only the newest value of each resource (a named value that events set) or all.
+    idempotency_key: the same request with the same key gets the same answer.
     """
 
     input: Annotated[Any, AfterValidator(_not_blank_json)]
@@ -193,7 +193,7 @@ class Workflows:
         return WorkflowChain(tuple(logs), gap=len(ancestors) < len(log.ancestors))
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
-        """The newest value of each resource in the workflow and its ancestors; newest first."""
+        """The newest value of each resource in the workflow and its ancestors, the last set first."""
         return current_resources((log.workflow_id, log.state) for log in await self._logs(scope, workflow_id))
 
     async def history(self, scope: Scope, workflow_id: str, view: HistoryView) -> tuple[WorkflowHistory, int]:
@@ -234,7 +234,6 @@ class Workflows:
         return ResumedWorkflow(answer, appended.version, cleaned.counts)
 
     async def _clean(self, scope: Scope, value: Any) -> RedactedValue[Any]:
-        """`value` without secrets."""
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
     async def _snapshot_if_due(self, scope: Scope, workflow_id: str, version: int) -> None:

@@ -32,7 +32,7 @@ CUT_MARK = " [cut]"
 VALUES_MARK = "- [more values are left out]\n"
 EVENTS_MARK = "- [older events are left out]\n"
 MIN_EVENT_TOKENS = 24
-"""Tokens of the shortest cut piece that still says something: the time of an event takes 15, the mark 3."""
+"""Tokens of the shortest cut piece that still says something: the time of an event takes 15, the sign of a cut 3."""
 
 SHORTEST_EVENT_TOKENS = 16
 """Tokens of the shortest whole event, which limits how many events are read for a budget."""
@@ -100,7 +100,7 @@ class ChainResource:
 
 @dataclass(frozen=True, slots=True)
 class HistoryOmissions:
-    """What a history leaves out or cuts: events, values of resources, values of data.
+    """How many events, values of resources and values of data a history leaves out or cuts.
 
     older_values: how many of the omitted values of resources had been replaced by newer ones.
     """
@@ -131,7 +131,7 @@ def history(chain: Sequence[LoggedWorkflow], view: HistoryView) -> WorkflowHisto
 
 
 def current_resources(chain: Iterable[tuple[str, WorkflowState]]) -> list[ChainResource]:
-    """The newest value of each resource in the workflows of `chain`, given with their ids; newest first."""
+    """The newest value of each resource in a chain of workflows, the last set first. chain: ids and states."""
     newest: dict[str, ChainResource] = {}
     for workflow_id, state in chain:
         for name, value in state.resources.items():
@@ -186,7 +186,7 @@ class _HistoryWriter:
         return WorkflowHistory(text, tokens, self._omitted(pieces if text else []))
 
     def _values(self, room: int) -> list[_Piece]:
-        """The current values, newest first, in at most `room` tokens; with a heading, and a mark if any is left out."""
+        """The current values, newest first, in at most `room` tokens; with a heading, and a line on those left out."""
         entries = [(_Kind.RESOURCE, entry.id, entry.resource.value) for entry in self._current]
         entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
         heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
@@ -204,7 +204,7 @@ class _HistoryWriter:
         return [heading, *pieces, *([] if len(pieces) == len(entries) else [mark])]
 
     def _events(self, room: int) -> list[_Piece]:
-        """The newest events in at most `room` tokens, oldest first; a mark if older ones are left out."""
+        """The newest events in at most `room` tokens, oldest first; with a line on older ones, if any."""
         events = self._newest_events(room)
         shown = sum(piece.kind is _Kind.EVENT for piece in events)
         if shown == sum(workflow.log.version for workflow in self._chain):

@@ -173,7 +173,6 @@ def _may_be_due(request: DueRequest, now: datetime) -> Filter:
 
 
 def _is_waiting(intention: Prospective) -> bool:
-    """Whether the intention is open and has not fired."""
     return intention.fired_at is None and intention.status in OPEN
 
 

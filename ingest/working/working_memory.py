@@ -138,8 +138,7 @@ class WorkingMemorySync:
 class WorkingMemory:
     """Creates, lists, clears and pauses the live items of a session, which every scope must name.
 
-    todo_life: time after which the item of an unused to-do expires. ended: to-dos that this process has ended lately,
-    by scope and id.
+    todo_life: time after which the item of an unused to-do expires. ended: to-dos lately ended here, by scope and id.
     """
 
     items: LiveItemStore

@@ -243,7 +243,10 @@ class MemoryEditor:
 
 
 def _without_upkeep(memory: Memory) -> Memory:
-    """`memory` without upkeep's mark, but pinned or marked as no duplicate, so that upkeep does not end it again."""
+    """`memory` without the note of the upkeep job that ended it, and protected from being ended again.
+
+    If it had been merged into another memory, a link says that they are no duplicates; otherwise it is pinned.
+    """
     mark = memory.upkeep
     if mark is None or not mark.ended:
         return memory

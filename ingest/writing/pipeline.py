@@ -174,7 +174,7 @@ class Ingestor:
         return await self._stages.embed(entries)
 
     async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
-        """Apply redacted `changes` to a memory; see `MemoryEditor.revise`, whose errors it raises."""
+        """Apply `changes` to a memory, secrets in them redacted; see `MemoryEditor.revise`, whose errors it raises."""
         redactor, requested = self.redactor, changes
         if redactor is not None:
             cleaned = await offload([str(requested)], lambda: redactor.clean(scope.tenant, requested))

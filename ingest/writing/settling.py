@@ -29,10 +29,9 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A statement in a history, and the time during which it held.
+    """An entry of a memory's history: one of its texts, or another memory; and when it held.
 
-    replaced_by: id of the memory that replaced it; for an earlier text or another wording of a memory, that memory's
-    id.
+    replaced_by: id of the memory whose text took its place; of an earlier text or another wording, the memory's own id.
     """
 
     memory: Memory
@@ -113,7 +112,7 @@ async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: date
 
 
 def _near(memory: Memory) -> set[str]:
-    """Ids of the successor of a memory, of those that it may have replaced, and of those that contest it."""
+    """Ids of a memory's successor, and of the memories that it may have replaced or that contest it."""
     return contradicted(memory) | {memory.superseded_by} if memory.superseded_by else contradicted(memory)
 
 

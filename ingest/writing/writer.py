@@ -42,10 +42,10 @@ _MAX_NAMESAKES = 16
 
 
 class ScopeLocks:
-    """A lock for each namespace in use: one writer at a time within this process.
+    """A lock for each namespace in use: within this process, only one caller writes to it at a time.
 
-    Reading a memory, deciding and writing it back are several steps for the store. Writers in two processes are not
-    kept apart: at worst, one of two simultaneous repetitions adds no evidence; no memory is lost or doubled.
+    A write reads memories, decides and writes them back, which is not atomic. Two processes are not kept apart: if both
+    write the same text at the same time, one of them may add no evidence, but no memory is lost or stored twice.
     """
 
     def __init__(self) -> None:
@@ -165,8 +165,7 @@ class MemoryWriter:
     ) -> dict[str, list[Neighbour]]:
         """For each repeated fact, by its id, the facts that it should have replaced but did not.
 
-        This happens if a process died after storing a fact and before ending those that it replaces, which then have no
-        link back to it.
+        This happens if a process died after storing a fact and before ending those that it replaces.
         """
         repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
         linked = possibly_replaced([stored[memory_id] for memory_id in sorted(repeated)])

@@ -188,8 +188,8 @@ class Batcher(Generic[In, Out]):
 class BatchSettings:
     """Sizes of an embedder's batches, queues and cache.
 
-    batch_size, query_batch_size: most texts in a batch of documents or queries. waiting_queries, waiting_documents:
-    most texts that may wait in a queue; more raise Overloaded. cached_queries: how many distinct queries have their
+    batch_size, query_batch_size: maximum texts in a batch of documents or queries. waiting_queries, waiting_documents:
+    maximum texts that wait in a queue; more raise Overloaded. cached_queries: how many distinct queries have their
     embedding cached; the least recently used is dropped first.
     """
 

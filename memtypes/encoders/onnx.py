@@ -83,7 +83,7 @@ def sha256_of(path: Path) -> str:
 
 
 def prepare_command(directory: Path) -> str:
-    """Sentence for error messages: which command prepares the encoder in `directory`."""
+    """Sentence for error messages that names the command to prepare the encoder in `directory`."""
     return f"run: python -m memtypes.encoders.setup.prepare --dir {directory}"
 
 

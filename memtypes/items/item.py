@@ -23,7 +23,7 @@ from memtypes.model.scope import Scope
 from memtypes.search.vectors import DenseVector
 
 MAX_VALUE_BYTES = 1024 * 1024
-"""Most bytes of a value, as compact JSON in UTF-8."""
+"""Maximum number of bytes of a value, as compact JSON in UTF-8."""
 
 MAX_LABELS = 32
 MAX_LABEL = 256

@@ -82,9 +82,10 @@ def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: 
 
 
 def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize) -> list[Turn]:
-    """The turns to remove in a flush so that the thread is within `goal`, oldest first, without turns that must stay.
+    """The turns that a flush removes so that at most `goal` is left, sorted by index.
 
-    turns: oldest first. used: order of last use, by turn index; higher is later.
+    The strategy decides which go first; turns that must stay, such as pinned ones, are never among them. turns: oldest
+    first. used: order of last use, by turn index; higher is later.
     """
     size = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
     candidates = _candidates(flush, turns, used)

@@ -26,9 +26,9 @@ def sentences(text: str) -> list[str]:
 
 
 def most_important(lines: Sequence[str], cost: Callable[[str], int], limit: int) -> tuple[list[str], str]:
-    """The lines with the highest scores that together cost at most `limit`, in order; and the best line, at any cost.
+    """The lines with the highest scores that together cost at most `limit`, in order; and the single best line.
 
-    Of lines with equal scores, later ones are preferred. Raises ValueError without lines.
+    The best line is returned even if it costs more. Of equal scores, later lines are preferred. Raises ValueError.
     """
     frequency = Counter(word for line in lines for word in set(_words(line)))
     by_score = sorted(range(len(lines)), key=lambda place: (-_score(lines[place], frequency), -place))

@@ -17,7 +17,7 @@ from memtypes.model.scope import Name
 MAX_PATTERN = 1_000
 
 DEFAULT_TURNS = 50
-"""Most turns of a thread whose policy names no limit of turns or messages."""
+"""Maximum number of turns of a thread whose policy names no limit of turns or messages."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, None: 1}
@@ -54,9 +54,9 @@ def checked_pattern(pattern: str) -> str:
 
 
 class PolicyType(StrEnum):
-    """The type of a thread: limited by tokens, limited by messages, or a buffer, which is not flushed automatically.
+    """What a thread policy must limit: tokens (token_based), messages (message_count_based) or nothing (buffer).
 
-    All limits of a policy apply, whatever its type. A flush starts near any of them (see `Flush`), except in a buffer.
+    Further limits apply if they are set. A buffer is never flushed automatically.
     """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
@@ -65,7 +65,11 @@ class PolicyType(StrEnum):
 
 
 class FlushStrategy(StrEnum):
-    """Which turns a flush removes first: oldest; least recently used; large and long unused; oldest of the middle."""
+    """Which turns a flush removes first.
+
+    simple_fifo: the oldest. lru: the least recently used. token_aware_lru: large and long unused ones. hybrid_summary:
+    the oldest, but not the first and last few of the thread (see `Flush`).
+    """
 
     SIMPLE_FIFO = "simple_fifo"
     LRU = "lru"
@@ -100,9 +104,9 @@ class ContextAllocation(Model):
 class Flush(Model):
     """When a thread is flushed, that is, some of its turns removed and stored as memories, and how.
 
-    threshold: share of a limit at which a flush starts. target: share that it leaves. keep_first, keep_last: how many
-    turns the strategy hybrid_summary keeps at each end. oldest: the least share of the other turns that this strategy
-    removes. llm: summarise removed turns with the summariser endpoint.
+    threshold: share of a limit at which a flush starts. target: share of it that is left afterwards. keep_first,
+    keep_last: how many turns at each end the strategy hybrid_summary keeps. oldest: minimum share of the turns between
+    these that it removes. llm: summarise removed turns with the summariser endpoint.
     """
 
     strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO
@@ -155,7 +159,7 @@ class Privacy(Model):
 
 
 class ThreadPolicy(Model):
-    """Policy of the threads of one resource: limits, flushing, eviction, key, time to live, privacy.
+    """Policy of the threads that are opened with its name as `resource`: limits, flushing, eviction, key, privacy.
 
     ttl: seconds; None for the service's default.
     """
@@ -212,14 +216,14 @@ class ThreadPolicy(Model):
 
 
 class AccessMode(StrEnum):
-    """An agent's access to a resource."""
+    """Whether an agent may write to the threads of a resource (a thread policy's name), or only read them."""
 
     READ_WRITE = "read-write"
     READ_ONLY = "read-only"
 
 
 class ResourceReference(Model):
-    """A resource that an agent may use. key: template of the thread key; by default the template in the policy."""
+    """A resource (a thread policy's name) whose threads an agent may use. key: if None, the key in the policy."""
 
     id: Name
     key: Template | None = None
@@ -231,7 +235,10 @@ def _by_id(value: object) -> object:
 
 
 class Agent(Model):
-    """The resources of an agent: one id, several ids with a common key, or several ids, each with a key and mode."""
+    """The resources (names of thread policies) of an agent, in one of three forms.
+
+    One id, several ids with a common key, or several ids, each with a key and a mode.
+    """
 
     memory: Name | None = None
     memories: list[Annotated[ResourceReference, BeforeValidator(_by_id)]] | None = Field(
@@ -256,7 +263,7 @@ class Agent(Model):
 
 
 class Policies(Model):
-    """The contents of a policy file: thread policies by resource, agents by id."""
+    """The contents of a policy file: thread policies by name (called `resource` elsewhere), agents by id."""
 
     threads: dict[Name, ThreadPolicy] = Field(default_factory=dict)
     agents: dict[Name, Agent] = Field(default_factory=dict)

@@ -53,7 +53,7 @@ def paths(references: list[str | FileReference]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn of a thread. index: its number, never reused; -1 before it is appended. tokens: number in its content."""
+    """A turn of a thread. index: its number, never reused; -1 before it is appended. tokens: of its content."""
 
     role: str
     content: str

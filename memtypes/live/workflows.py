@@ -130,7 +130,7 @@ class Event:
         return replace(_EVENT.validate_json(stored), version=version)
 
     def members(self) -> dict[str, Any]:
-        """The event for an API answer, without default values."""
+        """The event as the JSON object of API answers; fields with default values are left out."""
         members: dict[str, Any] = _EVENT.dump_python(self, mode="json", exclude_defaults=True)
         return {"version": self.version, **members}
 
@@ -197,7 +197,7 @@ class Step:
     ended_at: datetime | None = None
 
     def ended(self, event: Event) -> Step:
-        """The step after `event`, which ends it; the event's agent and input replace the step's if it has any."""
+        """The step after `event`, which ends it. If the event has an agent or input, it replaces the step's."""
         return replace(
             self,
             status=_STEP_ENDS[event.type],
@@ -211,7 +211,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ResourceValue:
-    """The newest value of a resource. version, at: version and time of the event that set it.
+    """The newest value of a resource (a named value that events set). version, at: of the event that set it.
 
     values: how many times the workflow has set a value for the resource, this one included.
     """
@@ -281,7 +281,7 @@ class WorkflowState:
         return _STATE.validate_json(stored)
 
     def members(self) -> dict[str, Any]:
-        """The state for an API answer: resources as plain values, without the version."""
+        """The state as the JSON object of API answers: without the version; of each resource only its value."""
         members: dict[str, Any] = _STATE.dump_python(self, mode="json", exclude={"version", "resources"})
         return {**members, "resources": {name: resource.value for name, resource in self.resources.items()}}
 

@@ -29,7 +29,7 @@ MIN_CALLS = 3
 """Calls of an endpoint before its circuit breaker may open: few, because each call that fails delays an answer."""
 
 MAX_ANSWER = 8 * 1024 * 1024
-"""Most bytes of an endpoint's answer; some answers list every token."""
+"""Maximum number of bytes of an endpoint's answer; some answers list every token."""
 
 _CACHED = 2_000
 """Counts that are remembered, by endpoint, model and text."""

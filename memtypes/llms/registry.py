@@ -122,7 +122,10 @@ class ModelEntry(Model):
 
 
 class RegistryFile(Model):
-    """The content of a registry file. sources: descriptions of sources, by the short names that entries use."""
+    """Contents of a registry file: what is known about language models and their providers.
+
+    sources: texts that say where figures come from, by the short names that `ModelEntry.source` refers to them by.
+    """
 
     sources: dict[Word, str] = Field(default_factory=dict)
     providers: dict[Word, ProviderEntry] = Field(default_factory=dict)
@@ -249,7 +252,11 @@ class Registry:
         return [self.known(name, entry) for entry in entries for name in entry.names]
 
     def _provider_of(self, name: str) -> str:
-        """Return the provider of a model name by its prefix or its first letters, or "unknown"."""
+        """The provider of a model, or "unknown".
+
+        It is the part of `name` before the first slash if that is a provider; otherwise the provider that lists (in
+        `detect`) the longest beginning of the name.
+        """
         first, _, rest = name.lower().partition("/")
         if rest and first in self.providers:
             return first

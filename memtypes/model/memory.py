@@ -154,7 +154,7 @@ class UpkeepMark(Model):
 
 
 class TokenCount(Model):
-    """Token counts of a memory by `tokenizer`. count: of its content. line: of its entry in a context."""
+    """Token counts of a memory by `tokenizer`: count of its content, line of its entry in a context."""
 
     count: Whole = Field(ge=0)
     tokenizer: str

@@ -53,8 +53,7 @@ class Semantic(SemanticFields, Memory):
     def line(self) -> str:
         """The entry in a context: the concept (unless it is the content's first line), the content, sometimes a day.
 
-        If the fact replaced or contests another: the day since which it holds. If it was replaced: the day until which
-        it held.
+        The day is that since which the fact holds if it replaced or contests another; if it was replaced, its last day.
         """
         if self.superseded_by is not None and self.valid_to is not None and self.state_until is None:
             return f"{self.titled(': ')} (until {self.valid_to:%Y-%m-%d})"

@@ -50,7 +50,7 @@ class ClientSessionStore(ABC):
 
     @abstractmethod
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue the waiting prompt with this id, if any, then those `turns` not queued before; return their number.
+        """Queue the prompt `prompt_id`, which waits for its answer, then new ones of `turns`; return their number.
 
         Turns with equal prompt, role, agent and content are the same. They are numbered within the session.
         """

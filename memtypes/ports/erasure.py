@@ -16,4 +16,4 @@ class Erasable(ABC):
 
     @abstractmethod
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of entries about the memory or the namespace that are stored now."""
+        """Number of entries that still contain data of the memory, or of the whole namespace if `memory_id` is None."""

@@ -117,8 +117,7 @@ def issued_at(text: str) -> float | None:
 class ReceiptStore(Erasable):
     """Stores receipts, chained for each tenant, for a limited time. Raises Unavailable if it can't be reached.
 
-    Erasing a namespace erases its receipts, which contain its queries. Erasing a single memory erases no receipt: they
-    contain only its id.
+    Erasing a namespace erases its receipts, which contain queries. Erasing one memory does not: they have only its id.
     """
 
     @abstractmethod

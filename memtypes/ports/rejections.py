@@ -12,7 +12,7 @@ from memtypes.model.scope import Scope
 
 REJECTED_TTL = timedelta(days=30)
 MAX_REJECTED = 1_000
-"""Most rejected texts that are kept for a namespace: the newest ones."""
+"""Maximum number of rejected texts that are kept for a namespace: the newest ones."""
 
 
 @dataclass(frozen=True, slots=True)

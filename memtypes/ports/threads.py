@@ -12,18 +12,17 @@ from memtypes.live.turns import Turn
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
-"""Most threads in a chain of parents, the youngest included."""
+"""Maximum number of threads in a chain of parents, the youngest included."""
 
 MAX_PATHS = 200
-"""Most files in a `ThreadTail`, and most images."""
+"""Maximum number of files in a `ThreadTail`, and of images."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
     """A thread to create. resource, key: its name, in two parts. lru: whether turns are evicted by last use.
 
-    workflow_id: the workflow that it belongs to. flushes: whether its turns are queued as evicted turns when the
-    thread expires.
+    workflow_id: the workflow that it belongs to. flushes: whether its turns are queued as evicted when it expires.
     """
 
     thread_id: str
@@ -158,10 +157,10 @@ class PathMention:
 
 @dataclass(frozen=True, slots=True)
 class ThreadTail:
-    """What a context needs of a thread: its newest turns and newest system turns, oldest first, and its references.
+    """What a context needs of a thread: its newest turns and system turns, oldest first; its files and images.
 
-    files, images: the last mentions, newest first, also those by turns that have left the thread; at most MAX_PATHS of
-    each. file_count, image_count: how many files and images the thread mentions, counting the last 1,000 only.
+    files, images: those mentioned last, by turns that are or were in the thread; newest mention first, at most
+    MAX_PATHS of each. file_count, image_count: how many the thread mentions, counting the last 1,000 only.
     """
 
     thread: Thread
@@ -233,9 +232,9 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return the newest turns back to the one with which they exceed `tokens`, and newest system turns likewise.
+        """Return the newest turns and system turns, until they exceed `tokens`, and the files and images mentioned.
 
-        The cost grows with `tokens`, not with the length of the thread. Reading does not count as use.
+        The turn that exceeds them is included. The cost does not grow with the thread. Reading does not count as use.
         """
 
     @abstractmethod
@@ -278,7 +277,7 @@ class ThreadStore(ABC):
 
 @dataclass(frozen=True, slots=True)
 class EvictedTurns:
-    """Turns that were evicted or flushed together and wait to be stored as memories. token: the batch's key.
+    """A batch: turns that were evicted or flushed together and wait to be stored as memories. token: the batch's key.
 
     tries: failed attempts since it was queued. rounds: how often it was set aside (taken out of the queue). reason: why
     it is set aside, else empty. retry_at: when it is queued again.

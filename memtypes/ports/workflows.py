@@ -11,7 +11,7 @@ from memtypes.live.workflows import Event, OnEnd, WorkflowState, WorkflowStatus,
 from memtypes.model.scope import Scope
 
 MAX_CHAIN = 20
-"""Most workflows in a chain of parents, the youngest included."""
+"""Maximum number of workflows in a chain of parents, the youngest included."""
 
 MAX_EVENTS = 10_000
 """Events of one workflow; a longer one continues in a child."""
@@ -59,8 +59,8 @@ class EventAppended:
 class WorkflowLog:
     """A stored workflow. base: its state at a snapshot or the start. events: later ones, up to the requested version.
 
-    version: its newest version. ancestors: ids, oldest first. lost: its events have expired; `base` is its last state.
-    on_end: what becomes of its threads and working items when it ends.
+    version: its newest version. ancestors: ids, oldest first. lost: whether its events have expired; `base` is then its
+    last state. on_end: what becomes of its threads and working items when it ends.
     """
 
     workflow_id: str
@@ -118,11 +118,10 @@ class WorkflowPage:
 
 
 class WorkflowStore(ABC):
-    """Stores workflows. Each is kept for the TTL (a setting) after its last event, but no less than its descendants.
+    """Stores workflows, each for the TTL (a setting) after its last event, and at least as long as its descendants.
 
-    The log of an ended workflow is kept until its descendants have ended too, and then for another TTL.
-
-    An id of another scope is unknown. Every call is atomic. Raises Unavailable if the server can't be reached.
+    The log of an ended workflow is kept until its descendants have ended too, and then for another TTL. An id of
+    another scope is unknown. Every call is atomic. Raises Unavailable if the server can't be reached.
     """
 
     @abstractmethod

@@ -32,7 +32,7 @@ class LiveItem:
     revision: str = ""
 
     def is_over(self, at: datetime) -> bool:
-        """Whether the item is cleared or expired at `at`. created_at is ignored: the clock may have been set back."""
+        """Whether the item is cleared or expired at `at`. created_at plays no role, as a clock may be set back."""
         memory = self.memory
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 
@@ -58,7 +58,7 @@ class DueNamespace:
 
 
 class LiveItemStore(ABC):
-    """Stores live working items by session. Scopes must name a session; one with `agents` reaches only their items.
+    """Stores live working items by session. Scopes must name a session; with `agents`, only their items are reached.
 
     Raises Unavailable when the store can't be reached.
     """

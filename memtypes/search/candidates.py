@@ -20,10 +20,9 @@ class Candidate:
     """A memory that a search found: its id with raw scores and the fields for ranking.
 
     dense: cosine, -1..1; None if the query had no dense vector. sparse: BM25, at least 0; None if the query had no
-    sparse vector. If it had both, every candidate has both scores. payload: the COLUMN_FIELDS that the
-    memory has, as in `Memory.to_payload`, and its heaviest terms as TERMS. late: the best cosine of each query token
-    with any of the memory's tokens, shape (query tokens,); NaN for a memory without token vectors; None without late
-    interaction.
+    sparse vector. If it had both, every candidate has both scores. payload: the COLUMN_FIELDS that the memory has, as
+    in `Memory.to_payload`, and its heaviest terms as TERMS. late: the best cosine of each query token with any of the
+    memory's tokens, shape (query tokens,); NaN without token vectors; None without late interaction.
     """
 
     id: str
@@ -36,7 +35,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates(Sequence[Candidate]):
-    """Candidates of a search, as columns of equal length.
+    """Candidates of a search, as columns: arrays with a row for each candidate.
 
     ids: as ASCII bytes, which sort like the ids. kinds: the type of each, as its index in TYPES. dense, sparse, late:
     scores as in Candidate, NaN for a candidate without the score, None if no candidate has it.

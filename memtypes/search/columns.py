@@ -1,7 +1,6 @@
 """The fields that ranking needs, as columns: one array for each field instead of one dictionary for each memory.
 
-A search returns thousands of candidates, and Python takes longer to read a thousand dictionaries than an engine takes
-to search.
+A search returns thousands of candidates, and Python reads a thousand dictionaries more slowly than an engine searches.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from memtypes.search import vectors
 
 
 class ColumnKind(StrEnum):
-    """Type of the values in a column."""
+    """Type of the values in a column: an array of one payload field's values."""
 
     TIME = "time"
     WHOLE = "whole"

@@ -44,8 +44,8 @@ class Passage(NamedTuple):
     """The fields of a memory that a context shows.
 
     said: the text to show; None if it is the content alone. group: the heading above its entry; None for no heading.
-    tokens: number in its entry, by `tokenizer`. live: whether the memory is a copy of an item in the live store
-    (Redis). state, valid_to, state_until: as stored with the memory.
+    tokens: of its entry, by `tokenizer`. live: whether the memory is a copy of an item in the live store (Redis).
+    state, valid_to, state_until: as stored with the memory.
     """
 
     id: str

@@ -1,8 +1,7 @@
 """Vectors of a text, which encoders return and stores keep; and a memory's heaviest terms in 64 bytes.
 
 Ranking compares the words of a thousand candidates by their heaviest terms. A term is a number from 1 to 65,535,
-derived from its id in the sparse vector. Among the few thousand terms of a search's candidates, two may get the same
-number, which ranking tolerates.
+derived from its id in the sparse vector. A few of a search's terms may share a number.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ class Vectors:
 
 
 KEPT = 32
-"""Terms that are stored of a memory. Twice as many find no more evidence, half as many a little less."""
+"""Terms that are stored with a memory. Twice as many find no more evidence, half as many a little less."""
 
 NUMBERS = 1 << 16
 _DIGITS = 4
@@ -82,18 +81,21 @@ Numbers: TypeAlias = NDArray[np.uint16]
 
 
 def numbered(ids: NDArray[np.uint32]) -> Numbers:
-    """The short numbers, 1 to 65,535, of terms with these ids in sparse vectors; several terms may share one."""
+    """Numbers from 1 to 65,535 that stand for these term ids of sparse vectors; several ids may get the same number."""
     return (ids % (NUMBERS - 1) + 1).astype(np.uint16)
 
 
 def heaviest(vector: SparseVector) -> str:
-    """The short numbers of the KEPT terms with the highest weights, in hexadecimal; ties by term id."""
+    """The terms with the highest weights, ties by term id, as text: for each of at most KEPT, four hexadecimal digits.
+
+    The digits are the term's number, see `numbered`.
+    """
     order = np.lexsort((vector.indices, -vector.values))[:KEPT]
     return numbered(vector.indices[order]).astype(">u2").tobytes().hex()
 
 
 def term_column(texts: Sequence[str | None]) -> Numbers:
-    """The inverse of `heaviest` for several texts: short term numbers, shape (memories, KEPT), padded with 0."""
+    """The inverse of `heaviest` for several texts: the terms' numbers, shape (memories, KEPT), padded with 0."""
     padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
     return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)
 

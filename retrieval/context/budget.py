@@ -38,7 +38,7 @@ DEMAND_WINDOW = 3
 bound three of four tokens go to types without an answer; below 3, these entries may be a few long messages."""
 
 MIN_CUT = 32
-"""Least tokens of a cut entry; a shorter beginning of a memory is not worth its place."""
+"""Minimum tokens of a cut entry; a shorter beginning of a memory is not worth its place."""
 
 EXCERPT_DIVISOR = 3
 """With excerpts, an entry takes at most its type's share divided by this. A smaller part shows too little: with an
@@ -51,9 +51,9 @@ MIN_EXCERPT = 64
 class BudgetPlan:
     """Token limits of a context. total: for all parts and headings together. types: memory types that it may contain.
 
-    caps: most tokens of a type; a type without a cap is limited by `total` alone. task_like, how_to: whether the query
-    asks for tasks or how-tos. oversize: what is done with an entry that is larger than its share. due_tokens: tokens of
-    the tasks that are due, with their heading.
+    caps: maximum tokens of a type; a type without a cap is limited by `total` alone. task_like, how_to: whether the
+    query asks for tasks or how-tos. oversize: what is done with an entry that is larger than its share. due_tokens:
+    tokens of the tasks that are due, with their heading.
     """
 
     total: int
@@ -193,8 +193,7 @@ def _wanted(plan: BudgetPlan) -> set[MemoryType]:
 def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
     """Tokens of each type before any shift: its cap or, without one, its policy share of what the caps leave.
 
-    The sum is at most `spendable`. If the caps together exceed it, types get their caps in the order of plan.types
-    until it is spent.
+    The sum is at most `spendable`. If the caps together exceed it, types get theirs in the order of plan.types.
     """
     shares: TypeTokens = {}
     rest = spendable

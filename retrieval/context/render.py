@@ -86,7 +86,7 @@ class ContextLayout:
         return day_heading(passage.group) if self.has_days and passage.group is not None else None
 
     def whole(self, blocks: Sequence[str]) -> str:
-        """The text of a whole context, made of rendered `blocks`."""
+        """The text of a context: the rendered `blocks`, and the texts around them."""
         return self.frame[0] + self.first("".join(blocks)) + self.frame[1]
 
     def around_block(self, name: str) -> tuple[str, str]:
@@ -141,8 +141,8 @@ LAYOUTS: Mapping[str, ContextLayout] = {"markdown": MARKDOWN, "json": JSON, "mes
 class ShownMemory(NamedTuple):
     """A memory as a context shows it.
 
-    entry: its rendered text. rank: the rank of its hit. content: the shown part of its text. allowed: most tokens of a
-    cut entry; None if it is whole. excerpt: whether the best sentences are shown rather than the beginning.
+    entry: its rendered text. rank: the rank of its hit. content: the shown part of its text. allowed: maximum tokens of
+    a cut entry; None if it is whole. excerpt: whether the best sentences are shown rather than the beginning.
     """
 
     passage: Passage
@@ -174,7 +174,7 @@ class Renderer:
         self._frame_tokens = self.cost("".join(layout.frame))
 
     def cost(self, piece: str) -> int:
-        """The most tokens that `piece` takes, with or without its separator."""
+        """The tokens of `piece` with or without its separator, whichever are more."""
         if not piece:
             return 0
         first = self.layout.first(piece)
@@ -190,12 +190,12 @@ class Renderer:
         return sum(map(self.heading_cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
-        """The whole of `passage`. tokens: the size of its entry, if known; None: it is counted here."""
+        """`passage` shown in full, not cut. rank: of its hit. tokens: of its entry, if known; None: counted here."""
         entry = self.layout.entry(passage, passage.line)
         return ShownMemory(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
 
     def cut(self, passage: Passage, rank: int, allowed: int) -> ShownMemory | None:
-        """The beginning of `passage` in at most `allowed` tokens; None if not even the mark of a cut fits."""
+        """The beginning of `passage` in at most `allowed` tokens; None if not even the ellipsis fits."""
         line = f" {passage.line.lstrip()}"  # most words have fewer tokens after a blank, as in an entry
         room = allowed - self.cost(self.layout.entry(passage, CUT_MARK))
         while room > 0:

@@ -42,10 +42,10 @@ _HEADINGS = {
 """The parts in the order in which they are shown."""
 
 _SHARES = {"system": 0.2, "short_term": 0.4, "long_term": 0.1, "custom": 0.1, "files": 0.1, "images": 0.05}
-"""Least shares of the parts if the policy has no allocation, in the order in which they get what others leave."""
+"""Minimum shares of the parts if the policy has no allocation, in the order in which they get what others leave."""
 
 _LEAST = 24
-"""Least tokens of a part if the policy has no allocation, as far as there is room."""
+"""Minimum tokens of a part if the policy has no allocation, as far as there is room."""
 
 _UNNAMED = 0.1
 """Share of each part that a policy's allocation does not name. The named ones add up to 1; then all are scaled to 1."""
@@ -198,7 +198,7 @@ class _Parts:
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """The most tokens of each part by a policy's `limits`, and its share. The newest turn always gets some."""
+        """The maximum tokens and the share of each part by a policy's `limits`. The newest turn always gets some."""
         most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
         shares = {name: limits.get(name, _UNNAMED) if most[name] else 0.0 for name in (self.newest, *_SHARES)}
@@ -223,7 +223,6 @@ class _Parts:
         return self.headings[name] + sum(piece.tokens for piece in pieces) if pieces else 0
 
     def omitted(self, shown: Mapping[str, Sequence[Piece]]) -> OmittedParts:
-        """What `shown` leaves out."""
         pieces = [piece for part in shown.values() for piece in part]
         notes, given = (self.sources[name] for name in ("long_term", "custom"))
         summaries = len(notes.notes.notes) if isinstance(notes, EarlierPart) else 0

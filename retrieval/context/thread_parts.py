@@ -14,7 +14,7 @@ from memtypes.search.passage import bullet
 from retrieval.context.render import CUT_MARK
 
 _MIN_CUT = 12
-"""Least tokens of a turn or summary that is shown in part."""
+"""Minimum tokens of a turn or summary that is shown in part."""
 
 _Name = TypeVar("_Name")
 
@@ -139,7 +139,7 @@ class EarlierPart:
 
 @dataclass(frozen=True, slots=True)
 class ReferencesPart:
-    """The part with the files, or the images, that a chain of threads mentions, newest first."""
+    """The part with the files, or the images, that a chain of threads mentions, the last mentioned first."""
 
     pieces: Sequence[Piece]
 

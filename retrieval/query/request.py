@@ -74,13 +74,13 @@ class RankedRequest(Model):
 
 
 class SearchRequest(RankedRequest):
-    """A search for the best memories."""
+    """A search for the memories that match a query best. top_k: maximum number of hits."""
 
     top_k: Annotated[Whole, Field(ge=0, le=1_000)] = 10
 
 
 class Budget(Model):
-    """A token budget. total: tokens of the long-term part. per_type: most tokens of a type; 0 leaves the type out."""
+    """A token budget. total: tokens of the long-term part. per_type: maximum of each type; 0 leaves it out."""
 
     total: Tokens = DEFAULT_BUDGET
     per_type: dict[MemoryType, Tokens] | None = None

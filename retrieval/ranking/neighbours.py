@@ -43,21 +43,18 @@ class Neighbours:
     starts: NDArray[np.intp]
 
     def next_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger of the values of those just before and just after it; 0 if it has neither.
+        """For each candidate, the larger value of its neighbours just before and just after it; 0 without any.
 
         values: of the candidates, 0 and up.
         """
         return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger of the values of those two places before and after it; 0 if it has neither."""
+        """For each candidate, the larger value of its neighbours two places before and after it; 0 without any."""
         return _raised(np.zeros_like(values), values, self.far)
 
     def session_sums(self, values: NDArray[np.float64], best: int) -> NDArray[np.float64]:
-        """For each candidate, the sum of the `best` largest values in its session; its own value if none shares it.
-
-        values: shape (candidates,).
-        """
+        """For each candidate, the sum of the `best` largest `values` in its session; its own if none shares it."""
         sums = values.copy()
         if len(self.in_sessions):
             grouped = values[self.in_sessions]
@@ -88,7 +85,10 @@ class Neighbours:
 
 
 def neighbours_of(candidates: Candidates) -> Neighbours:
-    """The neighbours among `candidates`; of those of a session with equal `seq`, the last is the others' neighbour."""
+    """Which of `candidates` are neighbours: in one session, at most two apart in `seq`.
+
+    If several candidates have the same session and `seq`, only the last of them counts as a neighbour of others.
+    """
     columns = candidates.columns
     positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
     ordered = columns.take(positions)
@@ -129,7 +129,10 @@ def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[
 def _raised(
     least: NDArray[np.float64], values: NDArray[np.float64], sides: tuple[Pairs, Pairs], factor: float = 1.0
 ) -> NDArray[np.float64]:
-    """Raise values in `least`, in place, to `factor` times the `values` of the candidates' neighbours if larger."""
+    """`least`, each value raised in place to `factor` times that of the candidate's neighbour if that is larger.
+
+    values: of all candidates. sides: pairs of candidates and neighbours, those before and those after.
+    """
     for pairs in sides:
         if len(pairs.candidates):
             least[pairs.candidates] = np.maximum(least[pairs.candidates], factor * values[pairs.neighbours])

@@ -40,7 +40,7 @@ NEAR = timedelta(days=7)
 """Distance from a named time at which half of the signal is left: events are often told of a few days later."""
 
 SAME_EVENT = 0.6
-"""Least mean cosine between the tokens of an event's words and a memory that tells of that event.
+"""Minimum mean cosine between the tokens of an event's words and a memory that tells of that event.
 
 Nine in ten events of a conversation reach it, and one in five events of other conversations.
 """
@@ -110,10 +110,7 @@ def named_time(windows: Sequence[Window], candidates: Candidates) -> NDArray[np.
 
 
 def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
-    """How near each instant is to the nearest window, in [0, 1]: 1 inside, 1/2 at distance NEAR.
-
-    instants: in UTC, shape (memories,).
-    """
+    """How near each instant (in UTC) is to the nearest window, in [0, 1]: 1 inside, 1/2 at distance NEAR."""
     near = np.zeros(instants.shape)
     for window in windows:
         start, end = to_datetime64(window.start), to_datetime64(window.end)
@@ -123,7 +120,10 @@ def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDA
 
 
 def event_time(candidates: Candidates) -> datetime | None:
-    """Time, in UTC, of the memory that best matches a query's words for an event; None if none matches well enough."""
+    """When the event that a query names ("the move" in "after the move") happened: the best candidate's time, in UTC.
+
+    candidates: found by a search for the event's words. None if no candidate matches well enough.
+    """
     if candidates.late is None or not candidates.late.size:
         return None
     order = text_order(candidates.ids)

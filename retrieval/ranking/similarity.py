@@ -72,8 +72,8 @@ def similarity(
 def normalised(scores: NDArray[np.float64], low: float) -> NDArray[np.float64]:
     """Min-max normalised scores, in [0, 1]: 1 for the best, 0 for those that are `low` or less.
 
-    Candidates of all types are normalised together, so a type whose best match is poor gets low values. Scores that are
-    all equal are clipped to [0, 1].
+    Candidates of all types are normalised together, so a type whose best match is poor gets low values. If all are
+    equal, they are clipped to [0, 1].
     """
     high = float(scores.max(initial=-np.inf))
     if high - low <= 1e-9:

@@ -116,7 +116,10 @@ def _request(retrieval: Retrieval) -> dict[str, Any]:
 
 
 def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """The `FillTerms` of a filled budget, as JSON. listed: for each hit, best first, whether the receipt lists it."""
+    """What is needed to fill the budget again: the `FillTerms` of `part`, as JSON.
+
+    listed: for each hit, in order of rank, whether the receipt lists it.
+    """
     plan, overheads, entries = part.plan, part.overheads, part.entries
     is_listed = listed[entries.ranks - 1]
     in_window = entries.take(np.flatnonzero(is_listed[: part.window]))
@@ -204,7 +207,6 @@ _SignalRow: Any = msgspec.defstruct(
 
 
 def _hit_rows(retrieval: Retrieval, hits: _HitColumns) -> list[_CandidateRow]:
-    """Rows of the listed hits, in order of rank."""
     positions = np.flatnonzero(hits.listed)
     rows = _rows(retrieval.ranked, positions)
     asked = retrieval.request.include_due or retrieval.fills.long_term.plan.task_like

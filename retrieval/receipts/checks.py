@@ -205,7 +205,7 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
 
 
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
-    """Fill a budget again with the recorded `terms` and `candidates`."""
+    """The budget filled again, from what a receipt recorded: its terms, and its candidates in the order of filling."""
     oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
     intent = (terms.task_like, terms.how_to)
     plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *intent, oversize, terms.due_tokens)

@@ -40,7 +40,7 @@ class FillTerms(ReceiptPart):
     """How a budget was filled: its limits, the tokens of headings and wrapper, and the tokens `used` by each type.
 
     The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
-    unlisted: tokens, by type, of those that it does not list. due_tokens: tokens of the tasks that were due.
+    unlisted: tokens, by type, of the others. due_tokens: tokens of the tasks that were due.
     """
 
     total: int
@@ -62,11 +62,10 @@ class FillTerms(ReceiptPart):
 class ReceiptCandidate(ReceiptPart):
     """A candidate of the retrieval and its outcome.
 
-    rank: None if it is not a hit. tokens: size of its entry. counted: whether its entry was counted; if not, tokens
-    is the stored count. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group
-    heading. place: its place among the working items. due: whether it is a task that is overdue or due that day.
-    of: id of the hit that it duplicates. since: when it was superseded or expired. certainty: probability that it
-    helps, if a floor was set.
+    rank: None if it is not a hit. tokens: size of its entry. counted: whether its entry was counted; if not, tokens is
+    the stored count. whole: tokens of its whole entry if that was cut to at most `allowed`. group: its group heading.
+    place: its place among the working items. due: whether it is a task that is overdue or due that day. of: id of the
+    hit that it duplicates. since: when it was superseded or expired. certainty: probability that it helps.
     """
 
     id: str

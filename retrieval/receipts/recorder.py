@@ -1,8 +1,8 @@
-"""Recording of receipts after the answers are sent, so that no answer waits for a disk.
+"""Recording of receipts in the background, so that answers do not wait for a disk.
 
-An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. A reader
-waits for receipts that are not written yet. Receipts still queued when the process is killed are lost; the chain stays
-valid without them. While the store may be down, an answer does wait, so that it can report that it has no receipt.
+An answer is sent with the id of its receipt; the receipt is built and written later, in a batch with others. Only while
+the store may be down does an answer wait for the write, to report if it has no receipt. Whoever reads a receipt waits
+until it is written. Queued receipts are lost if the process is killed; the hash chain of the others stays valid.
 """
 
 from __future__ import annotations

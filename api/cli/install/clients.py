@@ -57,8 +57,7 @@ class Installation:
     """What `remembrancer install` sets up: one client, for one project or for all projects of the user.
 
     project: root folder of the project; None for all. url: address of the service. key: stored in the client's settings
-    if `stores_key`. authorised: whether calls send the key in KEY_VARIABLE. namespace: None if each project has its
-    own.
+    if `stores_key`. authorised: whether calls send the key in KEY_VARIABLE. namespace: None: one for each project.
     """
 
     client: ClientName
@@ -166,7 +165,6 @@ def _vscode(installation: Installation) -> Iterator[SettingsFile]:
 
 
 def _vscode_user() -> Path:
-    """The folder of the user's settings of Visual Studio Code."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "Code" / "User"
     if sys.platform == "win32":

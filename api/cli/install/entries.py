@@ -43,7 +43,7 @@ class JsonEntries:
     """Members and array elements to put into a JSON file, which may have comments.
 
     members: path and value of each member to set. elements: path of each array, and the value to append to it. marks:
-    for a top-level member of the file, a text that only those elements in it contain that this program added. owned:
+    for a top-level member of the file, a text in the elements that this program added to it and in no others. owned:
     paths whose values are taken to be this program's, whoever wrote them.
     """
 
@@ -87,8 +87,7 @@ class JsonEntries:
     def remove(self, text: str, prior: Prior | None) -> str:
         """`text` without this program's entries, and with the values that they had replaced.
 
-        An object or array that becomes empty is removed, too, if `prior` says that an installation created it, or if
-        there is no `prior`.
+        Objects and arrays that this empties are removed, unless `prior` is given and does not list them as created.
         """
         document = JsonText(text)
         touched: list[Steps] = []

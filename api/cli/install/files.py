@@ -25,10 +25,7 @@ PRIVATE = 0o600
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A client's settings file, and what to put into it.
-
-    private: whether the entries contain a key, so that only the file's owner may read it.
-    """
+    """A client's settings file, and what to put into it. private: has a key, so that only its owner may read it."""
 
     path: Path
     entries: Entries
@@ -55,7 +52,7 @@ class InstallRecord(BaseModel):
 
     @property
     def prior(self) -> Prior:
-        """What the file had, before the installation, where the entries were put."""
+        """What the file had at the places of the new entries before they were put there."""
         return Prior(self.members, self.created, self.values)
 
 

@@ -19,10 +19,7 @@ _TIMEOUT_S = 30.0
 
 
 def unit_file(url: str, data_dir: Path) -> SettingsFile:
-    """The systemd unit file of a service at `url` with its data in `data_dir`.
-
-    Raises BadSettings if `url` is not on this machine.
-    """
+    """The systemd unit file of a service at the local `url` with its data in `data_dir`. Raises BadSettings."""
     address = urlsplit(url)
     host = address.hostname or ""
     if address.scheme != "http" or not is_loopback(host):

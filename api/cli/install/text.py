@@ -1,7 +1,6 @@
 """Edits settings files as text, so that everything else in them stays as it is. JSON may have comments.
 
-To find positions in JSON, the standard parser reads a copy of the same length, with blanks for comments and trailing
-commas.
+To find positions in JSON, the standard parser reads a copy in which comments and trailing commas are blanks.
 """
 
 from __future__ import annotations
@@ -113,7 +112,7 @@ class JsonText(EditedText):
         self._plain = _blanked(self.text)
 
     def get(self, path: Path) -> Any:
-        """The value at `path`, or None."""
+        """The value at `path` (keys and indices, from the outermost in); None if there is none."""
         value: Any = parse_json(self.text)
         for key in path:
             present = key in value if isinstance(value, dict) else isinstance(value, list) and key in range(len(value))
@@ -181,7 +180,6 @@ class JsonText(EditedText):
         return json.JSONDecoder().raw_decode(self._plain, position)[1]
 
     def _children(self, position: int) -> Iterator[JsonChild]:
-        """The members or elements of the object or array at `position`."""
         plain, keyed = self._plain, self._plain[position] == "{"
         at, number = _space(plain, position + 1), 0
         while plain[at] not in "}]":

@@ -30,8 +30,7 @@ def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) 
     """The result of a call that needs no service; None for any other call.
 
     legacy_version: the protocol version agreed on in the handshake; None for a message of a newer version, which has no
-    handshake. Results for newer versions are marked as stale at once, so that the client asks again later, when the
-    service may run.
+    handshake. Results for newer versions are marked as stale at once, so that the client asks again later.
     """
     if legacy_version is not None:
         results: Mapping[str, Any] = _lists(tools) | {"initialize": _initialized(legacy_version), "ping": {}}

@@ -29,18 +29,18 @@ PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
 """Most tokens that the model reads of a context, by its own count: for a prompt, and at the start of a session."""
 
 MAX_CHARACTERS = 9_500
-"""Most characters of a context: of one with more than 10,000, Claude Code shows the model only a preview."""
+"""Maximum characters of a context: if it has more than 10,000, Claude Code shows the model only a preview."""
 
 QUERY_CHARACTERS = 1_000
 """Characters at each end of a long prompt that are used as the query: more would only cost time."""
 
 MAX_SHOWN = 9_000
-"""Most memories that a session is shown until it is compacted: a filter cannot exclude many more."""
+"""Maximum memories that a session is shown until it is compacted: a filter cannot exclude many more."""
 
 _MODEL_CHARACTERS = 256
 _SLACK = 0.9
 _JOINS = 8
-"""Most tokens that joining a frame and a context adds to the sum of both."""
+"""Maximum number of tokens that joining a frame and a context adds to the sum of both."""
 
 _ATTEMPTS = 5
 _NEWEST = 40
@@ -52,7 +52,7 @@ _START_WEIGHTS: dict[Signal, float] = {"recency": 0.7, "importance": 0.2, "due":
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The text around a context. limit: most tokens of text and context, less a margin for the model's own count."""
+    """The text around a context. limit: maximum tokens of both, less a margin for the model's own count."""
 
     event: InjectingEvent
     introduction: str

@@ -1,7 +1,6 @@
 """Events that the hooks of Claude Code, Codex and VS Code post, and the answers in the form that these clients read.
 
-Clients add fields and events with their releases, so what is not known here is ignored, and a field of an unexpected
-type counts as missing.
+Clients add fields and events in new releases. What is not known is ignored; a field of another type counts as missing.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _Text: TypeAlias = Annotated[str | None, BeforeValidator(_text, json_schema_inpu
 
 
 class ClientEvent(BaseModel):
-    """An event of a client's session. VS Code writes two of the names in camel case.
+    """An event of a client's session. Two field names may be in camel case, as VS Code writes them (hookEventName).
 
     cwd: the session's current folder. prompt_id, turn_id: id of the prompt; the event that reports the answer has the
     same. source: what began the session or the prompt. agent_type: kind of the subagent that stops.
@@ -81,8 +80,7 @@ class ClientEvent(BaseModel):
     def folder(self) -> str | None:
         """The folder in which the session began if the path of its transcript tells, else the current one.
 
-        Claude Code names the folder of transcripts after that folder, with "-" for each character that is no letter or
-        digit.
+        Claude Code names the folder of transcripts after that folder, with "-" for all but letters and digits.
         """
         if self.cwd is None or self.transcript_path is None:
             return self.cwd

@@ -124,7 +124,10 @@ async def _handled(services: Services, scope: Scope, event: ClientEvent, client:
 
 
 async def _started(scope: Scope, event: ClientEvent, contexts: ClientContexts) -> HookAnswer:
-    """The answer with what is pending and recent; empty for a resumed or forked session, whose history has it."""
+    """The answer to the start of a session: a context with open tasks and recent memories.
+
+    It is empty for a resumed or forked session, whose history contains that context.
+    """
     if event.source in ("resume", "fork"):
         return HookAnswer()
     if event.source in ("clear", "compact"):

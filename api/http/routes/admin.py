@@ -123,7 +123,7 @@ async def post_reembed(services: AppServices) -> ReembedAnswer:
     media_type=NDJSON,
 )
 async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[InNamespace]) -> Stream:
-    """Stream the memories, newest first, and then the items, one JSON object a line."""
+    """Stream the namespace's memories, newest first, and then its keyed items: one JSON object a line."""
     await services.store.ping()  # once the answer has begun, an error can no longer be reported
     return Stream(_lines(services, request.scope_in(data.namespace)), media_type=NDJSON)
 

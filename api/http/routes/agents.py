@@ -39,7 +39,7 @@ class ResolvePost(Model):
 
 
 class ModelAnswer(Answer):
-    """A model, or a family of models, of the registry.
+    """A language model, or a family of models, that the service knows.
 
     context_window: tokens of input and output; null for an unknown model. max_output: null if only the window limits
     it. tokenizer: counts for the model. margin: share by which the model's own count may exceed the tokenizer's.
@@ -71,7 +71,7 @@ class ModelAnswer(Answer):
 
 
 class ModelsAnswer(Answer):
-    """The models of the registry, the operator's first."""
+    """The language models that the service knows: first those of the operator's file, then its own list."""
 
     models: list[ModelAnswer]
 

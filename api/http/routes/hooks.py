@@ -1,4 +1,4 @@
-"""Hooks that an agent's host calls: before a prompt is sent, after a session, and when a to-do begins or is done."""
+"""Hooks that an agent's host calls: before a prompt is sent, after a session, and when a to-do is created or done."""
 
 from __future__ import annotations
 
@@ -67,8 +67,7 @@ def _distinct(todos: list[Todo]) -> list[Todo]:
 class SessionStop(InSession):
     """The messages of a session that has ended, oldest first. review: skip keeps every message, as for imports.
 
-    A session may be sent in parts: each part has in `before` what was said earlier, and in `ended` whether the
-    session has ended.
+    A session may be sent in parts: each has what was said earlier in `before`, and whether it was the last in `ended`.
     """
 
     messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
@@ -118,7 +117,7 @@ class PromptSubmit(InSession):
 
 
 class TodoCreated(InSession):
-    """A to-do that begins."""
+    """A to-do that was created in a session; its content becomes a working item."""
 
     todo_id: Name
     content: Text

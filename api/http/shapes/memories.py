@@ -64,7 +64,11 @@ def _shown_fields(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str
 
 
 class ItemFields(Model):
-    """Fields that say how to write a memory. review: auto or skip; without it the memory is stored as it is."""
+    """What the body of a write call has besides the memory's own fields.
+
+    review: auto: reviewers decide whether the memory is stored. If it is left out, or skip, there is no review; skip
+    differs only for the messages of a session (see `ReviewMode`).
+    """
 
     review: Literal["auto", "skip"] | None = None
 
@@ -239,8 +243,7 @@ class EraseQuery(InNamespace):
 class ItemResult(Answer):
     """The outcome of writing one memory, as read back from the store. supersedes: ids of the facts that it replaced.
 
-    contests: ids of memories that it contradicts and that stay. changed: for a merge, the fields of the stored memory
-    that it changed.
+    contests: ids of memories that it contradicts and that stay. changed: the fields that a merge changed.
     """
 
     id: str | None
@@ -313,10 +316,10 @@ class ListAnswer(Answer):
 
 
 class HistoryVersion(Answer):
-    """A version in a memory's history, and from when until when it held.
+    """An entry of a memory's history: one of its texts, or a memory that it replaced, was replaced by, or contests.
 
-    replaced_by: id of the memory that replaced it; for an earlier text or another wording of a memory, that memory's
-    id.
+    from, to: when the text held. replaced_by: id of the memory whose text took its place; of an earlier text, or of
+    another wording, the id of the memory itself.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)

@@ -49,7 +49,7 @@ class ReplacePost(Model):
 class ContextPost(Model):
     """A request for a thread's context. model: its tokenizer counts the context, unless `tokenizer` names another.
 
-    budget: most tokens of the context; by default a share of the window of the model, or of the policy's model.
+    budget: maximum tokens; by default a share of the context window of `model` or else of the model in the policy.
     """
 
     budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] | None = None
@@ -162,7 +162,7 @@ class ThreadsAnswer(Answer):
 
 
 class ReferenceAnswer(Answer):
-    """A thread that the policy file gives an agent, for one of its resources, and whether the agent may write to it."""
+    """A thread that the policy file gives an agent. resource: name of the thread's policy. mode: its access."""
 
     resource: str
     mode: AccessMode
@@ -170,7 +170,7 @@ class ReferenceAnswer(Answer):
 
 
 class ReferencesAnswer(Answer):
-    """The threads that the policy file gives an agent, one for each of its resources."""
+    """The threads that the policy file gives an agent: one for each resource (named thread policy) that it lists."""
 
     threads: list[ReferenceAnswer]
 

@@ -66,9 +66,8 @@ class BegunAnswer(Answer):
 class EventAnswer(Answer):
     """The version of an appended event. redactions: secrets removed from the event, by kind.
 
-    The other fields tell what happened if the event ended the workflow. memories: ids of the memories made of the
-    workflow, by type. threads: how many of its threads were flushed or deleted. items: how many of its working items
-    ended.
+    The other fields are set if the event ended the workflow. memories: ids of the memories made of the workflow, by
+    type. threads: how many of its threads were flushed or deleted. items: how many of its working items ended.
     """
 
     version: int
@@ -170,7 +169,7 @@ class ResourceAnswer(Answer):
 
 
 class ResourcesAnswer(Answer):
-    """The resources of a chain of workflows, latest change first."""
+    """The resources (named values) set by a workflow and those that it continues, latest change first."""
 
     resources: list[ResourceAnswer]
 

@@ -60,7 +60,7 @@ class Sample(msgspec.Struct):
 
 
 def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set of turns and, if there are any, the set of observations. limit: most conversations. Raises BadSource."""
+    """The set of turns, and, unless it is empty, that of observations. limit: of conversations. Raises BadSource."""
     turns, facts = Prepared("locomo_turns"), Prepared("locomo_observations")
     for index, sample in enumerate(read_json(path, list[Sample])[:limit]):
         _add(sample, f"{path}[{index}]", turns, facts)
@@ -159,6 +159,6 @@ def _query(question: LocomoQuestion, name: str, known: set[str], turns: Prepared
 
 
 def _turn_ids(citations: Sequence[str], name: str) -> list[str]:
-    """Corpus ids of the cited turns, without duplicates; a citation may name several turns."""
+    """Corpus ids of the turns that the texts cite, each once; a text may cite several. name: of the conversation."""
     matches = (match for text in citations for match in _CITED.finditer(text))
     return list(dict.fromkeys(f"{name}:D{int(match[1])}:{int(match[2])}" for match in matches))

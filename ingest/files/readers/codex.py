@@ -2,8 +2,7 @@
 
 Only the messages of user and assistant among the `response_item`s are read. `event_msg`s repeat them, and developer
 messages are instructions. Text that Codex itself put into a user's message (environment, instructions, context of
-hooks) is left out; it is recognised by the kind noted with it, or by its form. Messages that were rolled back are left
-out.
+hooks) is left out: it is noted with its kind, or has a known form. Rolled-back messages are left out, too.
 """
 
 from __future__ import annotations

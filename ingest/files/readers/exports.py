@@ -2,8 +2,7 @@
 
 The files are the conversations.json of ChatGPT (a tree of messages per conversation) and that of Claude (a list of
 messages). Each message becomes a row: an event with its speaker, in the session of its conversation. System, tool,
-hidden and empty messages are skipped. Of ChatGPT's tree only the branch that ends in current_node is read: what the
-user saw last.
+hidden and empty messages are skipped. Of ChatGPT's tree only the branch that ends in current_node is read.
 """
 
 from __future__ import annotations

@@ -38,7 +38,10 @@ Block: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """A message of the user or the agent. at: the time as the transcript has it. blocks: key and text of each part."""
+    """A message of the user or the agent. at: the time as the transcript has it.
+
+    blocks: the message's parts (a transcript's content blocks), each a key, the same in every copy, and a text.
+    """
 
     role: str
     at: str | None
@@ -128,8 +131,7 @@ class TranscriptLines:
 class TranscriptFile:
     """A transcript, and how far it was read. An incomplete last line is left for the next time.
 
-    lines_of: returns an empty `TranscriptLines` for a transcript with this name. opened: opens a file that is not plain
-    text.
+    lines_of: returns an empty `TranscriptLines` for a transcript with this name. opened: opens a compressed one.
     """
 
     path: Path

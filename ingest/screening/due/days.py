@@ -270,7 +270,7 @@ class Days:
         return Day(end, "nth", days[nth - (nth > 0)]) if nth <= len(days) else None
 
     def _edge(self, i: int) -> Day | None:
-        """The beginning, middle or end of a week, month, quarter or year."""
+        """The day that "end of June", "mid next week" or the like at token `i` means; None for other words."""
         words = self.words
         short = words.get("abbreviated_end", i)
         edge = next((kind for kind in ("end", "start", "mid") if words.is_a(kind, i)), None)

@@ -3,8 +3,7 @@
 A mention may be relative to another: "two hours before the show on Friday". A day without a clock time gets an hour: 9
 in the morning, 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the end of a day, week, month or
 year, and else 9. If that has passed today, it gets the next of 17:00, 20:00 and 23:59. A length of days ("in two days")
-keeps the current time of day. Midnight is the end of the day that is named with it. "Before Friday" is Friday, as
-"before 16:00" is 16:00.
+keeps the current time of day. Midnight is the end of the day that is named with it. "Before Friday" is Friday.
 """
 
 from __future__ import annotations

@@ -165,7 +165,6 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
 
 
 def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str) -> Iterator[str]:
-    """The form of the mention and its relation to the others."""
     first, clock, others = mention.first, mention.clock, [m for m in mentions if m is not mention]
     moved = words.has("moved")
     signs = {
@@ -240,7 +239,7 @@ def _ends_at(words: Words, kind: str, end: int) -> bool:
 
 
 def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
-    """The range of tokens around the mention, between marks in `ends`; marks in a word (Monday.com) do not count."""
+    """The range of tokens around the mention, up to the nearest signs `ends`, such as "." (not in Monday.com)."""
 
     def is_end(i: int) -> bool:
         inner = words.glued(i) and words.glued(i + 1)

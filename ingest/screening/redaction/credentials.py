@@ -79,8 +79,7 @@ class _Key(NamedTuple):
 class _Line:
     """A line of a text.
 
-    start: its index in the text. keys: names of secrets in the line. above: the line before. head: if the line is in a
-    table, the table's header.
+    start: its index in the text. keys: names of secrets in the line. above: the line before. head: header of its table.
     """
 
     text: str

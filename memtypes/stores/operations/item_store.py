@@ -120,7 +120,6 @@ class _Matches:
 
     @property
     def complete(self) -> bool:
-        """Whether enough items were found."""
         return len(self.hits) == self.search.limit
 
     def add(self, page: items.ItemPage) -> None:

@@ -167,9 +167,10 @@ class DeleteItem(EngineRequest[None], frozen=True, kw_only=True, tag=True):
 
 
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):
-    """Some of the items that a request asks for, in order. read: how many ids were read; 0 if no more follow.
+    """Some of the items that a request asks for, in order.
 
-    scores: one for each payload; None for an item that was not found by its vector.
+    scores: one for each payload; None for an item that was not found by its vector. read: number of ids read for the
+    page, by which the offset of the next one is larger; 0 if no items are left.
     """
 
     payloads: list[Payload]
@@ -343,7 +344,6 @@ async def _nearest(
 async def _payloads(
     engine: EngineOperations, where: Condition, ids: Sequence[str] | Mapping[str, Any], fields: tuple[str, ...] | None
 ) -> dict[str, Payload]:
-    """The payloads of those `ids` that meet `where`, by id."""
     if not ids:
         return {}
     return (await engine.scroll({ITEMS: Scroll({"must": [*where["must"], has_ids(ids)]}, len(ids), fields)}))[ITEMS]

@@ -1,8 +1,7 @@
 """Requests that read memories of a namespace: by id, in pages, counted.
 
 Pages are newest first, ties by id. An engine orders by time but not by id within one instant, so its limit may cut a
-group of equal times anywhere. That group is read again by id, so no memory is lost or repeated, however many have the
-same time.
+group of equal times anywhere. That group is read again by id, so no memory is lost or repeated.
 """
 
 from __future__ import annotations
@@ -42,13 +41,13 @@ class GetPayloads(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=T
 
 
 class GetPassages(EngineRequest[list[Passage]], frozen=True, kw_only=True, tag=True):
-    """Asks for the passages of those memories that exist. ids: the memory ids to look up in each type."""
+    """Asks for passages (the fields of a memory that a context shows). ids: the memory ids to look up in each type."""
 
     scope: Scope
     ids: dict[MemoryType, list[str]]
 
     async def run(self, engine: EngineOperations) -> list[Passage]:
-        """The passages (what contexts show) of the requested memories that exist, in no particular order."""
+        """The passages of the requested memories that exist, in no particular order."""
         return await engine.passages(self.scope, self.ids)
 
 

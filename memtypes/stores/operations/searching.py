@@ -25,7 +25,7 @@ from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.uuids import texts_of
 
 Scores: TypeAlias = NDArray[np.float64]
-"""The score of each key of a pool, in the order of the keys; NaN for an unknown score."""
+"""The score of each candidate of a pool (`_Pool`), in the order of its keys; NaN for an unknown score."""
 
 
 class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
@@ -105,7 +105,6 @@ class _Pool:
             leg.score(self.keys)
 
     def keep(self, mask: NDArray[np.bool_]) -> None:
-        """Drop the candidates for which `mask` is False."""
         if not mask.all():
             self.keys = self.keys[mask]
             for leg in self.legs:
@@ -140,7 +139,10 @@ class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True,
         return [await _candidates(engine, search, own) for search, own in zip(self.searches, pools, strict=True)]
 
     def _pools(self, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
-        """The queries of a search in each type, without hits. counts: memories of each type, if it has two queries."""
+        """A pool for each memory type of a search: its queries, without hits yet.
+
+        counts: number of memories of each type, which is needed for a search with two queries.
+        """
         pools = []
         for kind, where in search.wheres.items():
             # A leg alone never lacks a score.
@@ -187,7 +189,10 @@ async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, 
 
 
 async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]) -> Candidates:
-    """The candidates of all pools of a search, with ids, scores, columns and, for each, the best token cosines."""
+    """The candidates of a search, with ids, scores, columns and, if it has tokens, each token's best cosine.
+
+    pools: the hits of the search in each memory type.
+    """
     pools = [pool for pool in pools if len(pool.keys)]
     columns = None
     if search.columns and pools:

@@ -1,9 +1,8 @@
 """The store on a Qdrant server or cluster.
 
-Each memory type has a collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`; the items have one, too. The
-collection's metadata names the embedder's fingerprint. A write is acknowledged when the server has applied it on
-`write_consistency` replicas. The url ":memory:" selects the client's local mode, for tests: exact, in Python, without
-indexes.
+Each memory type has a collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`; keyed items have one, too.
+The collection's metadata names the embedder's fingerprint. A write is acknowledged when `write_consistency` replicas
+have it. The url ":memory:" selects the client's local mode, for tests: exact search in Python.
 """
 
 from __future__ import annotations

@@ -102,10 +102,7 @@ def to_operation(change: Change) -> models.UpdateOperation:
 
 
 def to_point(point: Point) -> models.PointStruct:
-    """The client's point. A memory without terms gets no sparse vector, so it does not count for the IDF.
-
-    An item without texts gets no vector.
-    """
+    """The client's point. Without terms it has no sparse vector, so it does not count for IDF; without texts, none."""
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)

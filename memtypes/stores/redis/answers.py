@@ -44,7 +44,7 @@ class RedisAnswers(AnswerStore):
         return await self._count(scope, "drop")
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Count the stored answers of the namespace."""
+        """Number of stored answers of the namespace, whatever `memory_id` is: no answer belongs to a single memory."""
         return await self._count(scope, "count")
 
     async def _count(self, scope: Scope, mode: str) -> int:

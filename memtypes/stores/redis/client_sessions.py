@@ -1,4 +1,4 @@
-"""Sessions of clients on Redis: each has a hash of waiting prompts and queued turns' marks, and a set of shown ids."""
+"""Sessions of clients on Redis: each has a hash (waiting prompts, hashes of queued turns) and a set of shown ids."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class RedisClientSessions(ClientSessionStore):
         await self._live.script(_FORGET, _keys(scope), arguments, idempotent=True)
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue a waiting prompt and turns; see `ClientSessionStore`."""
+        """Queue a prompt that waits for its answer, and new turns; return their number. See `ClientSessionStore`."""
         session = _session(scope)
         arguments: list[Argument] = [_TTL_MS, batch_head(scope, session)]
         arguments += [int(prompt_id is not None), prompt_id or ""]

@@ -63,8 +63,8 @@ class LiveState(Erasable):
 class LiveLog(Erasable):
     """Erases a namespace or memory from the append-only file, which keeps every command until it is rewritten.
 
-    directory: the embedded server's. Erase the `LiveState` first. The namespace's key prefix, or the memory's id, is
-    counted in the file.
+    directory: the embedded server's. Erase the `LiveState` first. What is counted are occurrences in the file: of the
+    namespace's key prefix, or of the memory's id.
     """
 
     def __init__(self, live: LiveClient, directory: Path) -> None:

@@ -154,7 +154,7 @@ class RedisThreads(ThreadStore):
         return await self._read(scope, thread_id, 0, -1)
 
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return the newest turns and references of a thread; see `ThreadStore`."""
+        """Return the newest turns of a thread, and the files and images that it mentions; see `ThreadStore`."""
         answer = await self._live.script(_TAIL, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True)
         _raise_refusal(thread_id, answer)
         _, fields, turns, (files, file_count), (images, image_count) = answer
@@ -288,7 +288,7 @@ def _appended(counts: Sequence[Any], at: datetime, *, repeated: bool = False) ->
 
 
 def _marks(turn: Turn) -> str:
-    """The references of a turn, and whether it is a system turn, as JSON for the scripts; "" without any."""
+    """The files and images in a turn, and whether it is a system turn, as JSON for the scripts; "" for neither."""
     if not turn.files and not turn.images and turn.role != "system":
         return ""
     at = round(turn.at.timestamp() * _MICROSECONDS)
@@ -296,7 +296,7 @@ def _marks(turn: Turn) -> str:
 
 
 def _mentions(fields: Sequence[str]) -> tuple[PathMention, ...]:
-    """The mentions that a script returned as a flat list of paths, times and turn indices."""
+    """The mentioned files or images, the last mentioned first. fields: for each, path, time and turn index."""
     triples = zip(fields[::3], fields[1::3], fields[2::3], strict=True)
     mentions = (PathMention(path, int(index), _instant(at)) for path, at, index in triples)
     return tuple(sorted(mentions, key=lambda mention: (mention.at, mention.turn), reverse=True))

@@ -179,7 +179,7 @@ class RedisWorkflows(WorkflowStore):
             members: list[str] = await redis.zrevrangebylex(index, start, "-", start=0, num=_CHUNK)
             async with redis.pipeline(transaction=True) as pipeline:
                 for member in members:
-                    pipeline.hmget(_key(scope, _name(member)), _SUMMARY)
+                    pipeline.hmget(_key(scope, _id_of(member)), _SUMMARY)
                 fields = await pipeline.execute() if members else []
             expired = [member for member, stored in zip(members, fields, strict=True) if stored[0] != member]
             if expired:
@@ -247,8 +247,8 @@ def _microseconds(at: datetime) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-def _name(member: str) -> str:
-    """The id of the workflow with the entry `member` in the index."""
+def _id_of(member: str) -> str:
+    """The workflow id in `member`, an entry of a namespace's index of workflows: time of creation, ":" and id."""
     return unquote(member[_PLACE + 1 :], errors="surrogatepass")
 
 
@@ -264,7 +264,7 @@ def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
     if place != member or not (status and version and on_end and created and updated):
         return None
     times = (datetime.fromisoformat(created), datetime.fromisoformat(updated))
-    return WorkflowSummary(_name(member), parent or None, WorkflowStatus(status), int(version), OnEnd(on_end), *times)
+    return WorkflowSummary(_id_of(member), parent or None, WorkflowStatus(status), int(version), OnEnd(on_end), *times)
 
 
 def _is_listed(workflow: WorkflowSummary, listing: WorkflowListing) -> bool:

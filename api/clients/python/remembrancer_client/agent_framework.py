@@ -13,7 +13,7 @@ from remembrancer_client.conversations import capture
 class RemembrancerContext(ContextProvider):
     """Adds the memories that help with an agent's input, as a user message, and remembers what was said.
 
-    budget: most tokens of the memories that are added. captures: whether input and response are remembered.
+    budget: maximum tokens of the memories that are added. captures: whether input and response are remembered.
     """
 
     def __init__(

@@ -19,8 +19,7 @@ RECALLS = 64
 class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
     """Recalls what helps the newest user message, and remembers what leaves the short-term memory.
 
-    budget: most tokens of what is recalled. If the chat has less room, memories are recalled again with a smaller
-    budget.
+    budget: maximum tokens of what is recalled. If the chat has less room, memories are recalled again in a smaller one.
     """
 
     name: str = "remembrancer"

@@ -24,7 +24,7 @@ INSTRUCTIONS = (
 class RemembrancerCapability(AbstractCapability[Any]):
     """Gives an agent the memories that help with its prompt, and tools to recall and remember; remembers what was said.
 
-    budget: most tokens of the memories, which are a user message before the prompt and not part of the history.
+    budget: maximum tokens of the memories, which are a user message before the prompt and not part of the history.
     captures: whether prompt and answer are remembered.
     """
 

@@ -60,7 +60,10 @@ async def list_threads(request: ApiRequest, threads: LiveThreads, page: LivePage
 
 @View("GET /thread")
 async def show_thread(request: ApiRequest, threads: LiveThreads, page: LivePage) -> Response[str]:
-    """A thread with its turns, also those that became memories, which are shown even if the thread has expired."""
+    """The page of a thread: its turns, including those that left it and became memories.
+
+    After the thread itself has expired, the latter are still shown.
+    """
     asked = read_address(request, ThreadAddress)
     scope = await _reading(threads, _scopes(request, asked.namespace), asked.id)
     turns = [ListedTurn.of(each) for each in await threads.turns(scope, asked.id, include_flushed=True)]

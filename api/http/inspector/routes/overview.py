@@ -17,7 +17,7 @@ NEWEST = 12
 
 @View("GET /")
 async def overview(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The overview of the namespace, or of the only one there is; without either, the namespaces to choose from."""
+    """The page of the namespace in the query, or of the only one that exists; else a list of namespaces."""
     namespace = read_address(request, MaybeNamespace).namespace
     if namespace is None:
         names = await page.names.of(request.auth.tenant, fresh=True)

@@ -65,9 +65,8 @@ class MemoryReceiptsAddress(MemoryAddress, ReceiptsAddress):
 class TypeBudget:
     """The budget of a memory type and what is in it. room: width of its bar, in proportion to the largest budget.
 
-    initial: the budget before tokens were moved to types that the question asks for, and from types that did not use
-    all of theirs. mark: position of `initial` on the bar. left_out: tokens of its candidates for which the budget had
-    no room.
+    initial: the budget before tokens were moved between types. mark: position of `initial` on the bar. left_out: tokens
+    of its candidates for which the budget had no room.
     """
 
     type: MemoryType

@@ -59,10 +59,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened in a session: a memory was stored, or a context was built.
-
-    injected: the memories in that context.
-    """
+    """Something that happened in a session: a memory was stored, or a context with memories (`injected`) was built."""
 
     at: datetime
     memory: Memory | None = None

@@ -23,7 +23,7 @@ from memtypes.model.prospective import OPEN, Prospective, Status
 from memtypes.ports.memory_store import Listing
 
 MOST = 200
-"""Most open intentions, and most to-dos, that the page lists; the newest are listed."""
+"""Maximum number of open intentions, and of to-dos, that the page lists: the newest ones."""
 
 
 class SnoozeForm(MemoryAddress):
@@ -56,7 +56,7 @@ async def due(request: ApiRequest, services: AppServices, page: LivePage) -> Res
 
 @View("POST /due/complete", role=Role.WRITER)
 async def complete(request: ApiRequest, services: AppServices) -> Redirect:
-    """Complete an intention."""
+    """Mark an intention (a task of prospective memory) as completed, and go back to the list of due tasks."""
     form = await read_form(request, MemoryAddress)
     await services.intentions.end(request.scope_in(form.namespace), known_id(form.id), Status.COMPLETED)
     return go("/due", namespace=form.namespace, done="completed")

@@ -22,7 +22,7 @@ from ingest.upkeep.planners import JobRequest, UpkeepJob
 from memtypes.model.memory import Model
 
 LISTED = 200
-"""Most decisions, or memories of a job's report, that a page lists."""
+"""Maximum number of decisions, or of memories of a job's report, that a page lists."""
 
 JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = MappingProxyType(
     {

@@ -147,10 +147,9 @@ class EdgeEngine(EngineOperations):
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
-        """Cache the columns of every memory, one step per iteration, so that the first searches are fast.
+        """Cache the columns of every memory, so that the first searches are fast. Yields after each step.
 
-        Each step takes some milliseconds, so a query hardly waits for one. Memories that searches have read meanwhile
-        are not read again.
+        Each step takes some milliseconds, so a query hardly waits for one. What searches have read is not read again.
         """
         with translated():
             for kind in MemoryType:
@@ -198,7 +197,7 @@ class EdgeEngine(EngineOperations):
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 
     def copy_shard(self, kind: Collection, path: Path) -> Generator[None, None, Shard]:
-        """Copy the shard of a collection to `path`, one batch per iteration; returns the complete and synced copy.
+        """Copy the shard of a collection to `path`. Yields after each batch; returns the complete and synced copy.
 
         Writes made meanwhile go to both shards. Raises Unavailable if such a write failed in the copy.
         """

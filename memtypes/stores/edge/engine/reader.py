@@ -125,7 +125,6 @@ def _matching(engine: edge.EdgeShard, slots: SlotFile, where: Condition, limit: 
 
 
 def _count(engine: edge.EdgeShard, slots: SlotFile, where: Condition) -> int:
-    """The number of points that meet a condition."""
     return engine.count(edge.CountRequest(exact=True, filter=Translator(slots).filter(where)))
 
 

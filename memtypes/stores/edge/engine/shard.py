@@ -52,19 +52,26 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class DeletionMarker:
-    """Whether a shard contains deleted bytes. since: time of the first deletion in ns; None if there was none."""
+    """Whether a shard contains deleted bytes. since: time in ns of the first deletion (0: unknown), or None."""
 
     path: Path
     since: int | None = None
 
     @classmethod
     def of(cls, path: Path) -> DeletionMarker:
-        """The marker of the shard at `path`; `since` is 0 if the mark file or another version of the shard exists."""
+        """The deletion state of the shard at `path`, from the disk.
+
+        self.since is 0 (unknown) if the file that `mark` writes exists, or another version of the shard, with old
+        bytes.
+        """
         other_version = any(other != path for other in path.parent.iterdir())
         return cls(path, 0 if other_version or (path / _MARK).exists() else None)
 
     def mark(self, at: int) -> None:
-        """Record, before a removal, that the shard will contain deleted bytes; the mark is a synced file."""
+        """Note, before the first removal of memories, at the time `at` in ns, that the shard will have deleted bytes.
+
+        The note is self.since and, for the next process, a file that is synced to the disk.
+        """
         if self.since is None:
             self.since = at
             handle = os.open(self.path / _MARK, os.O_WRONLY | os.O_CREAT, 0o600)

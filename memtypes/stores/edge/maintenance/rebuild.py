@@ -94,7 +94,6 @@ class _OpenedStore(MessageStore):
         self._engine = engine
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """The engine's answer to `request`."""
         return await request.run(self._engine)
 
     async def ping(self) -> None:

@@ -1,8 +1,7 @@
 """The embedded store: a client of an engine process that all programs with the same directory share.
 
-The first program that opens a directory starts the process, which ends shortly after the last one has closed it. An
-acknowledged write is in the write-ahead log, so it survives the death of any process; a power cut loses the last second
-at most.
+The first program that opens a directory starts the process, which ends shortly after the last one has closed it.
+Acknowledged writes are in the write-ahead log, so they survive the death of any process; a power cut loses one second.
 """
 
 from __future__ import annotations
@@ -236,16 +235,16 @@ class EdgeFiles(Erasable):
         self._wait_s = wait_s
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Rewrite the shards that contain deleted bytes. Returns how many were rewritten within `wait_s`."""
+        """Rewrite the shards that contain deleted bytes. Returns how many were rewritten within `self._wait_s`."""
         requested_at = time.time_ns()
         return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """The number of shards that still contain deleted bytes after at most `wait_s` of rewriting."""
+        """Wait at most `self._wait_s` for the rewrite; return how many shards (of all scopes) still have such bytes."""
         return await self._left(time.time_ns())
 
     async def _left(self, removed_by: int) -> int:
-        """Wait up to `wait_s` until no shard has bytes deleted by `removed_by`. Returns how many still have some."""
+        """Wait up to `self._wait_s` until no shard has bytes deleted by `removed_by`; return how many still do."""
         deadline = time.monotonic() + self._wait_s
         while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
             await asyncio.sleep(_POLL_S)

@@ -1,4 +1,4 @@
-"""Cache of the columns of memories: arrays, by slot (point number), of the payload fields that ranking uses.
+"""Cache of the payload fields that ranking uses: for each field one array (column), indexed by slot (point number).
 
 Reading a payload costs the engine several microseconds and a search needs thousands of them. The engine process is the
 only writer of its shards, so it knows which values have changed. A memory takes about 250 bytes.
@@ -74,7 +74,7 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """Cached columns of one type; rows are point numbers (slots). known: which are cached. used: fields in use."""
+    """Cached columns of one type, with a row for each slot (point number). known: which rows. used: fields in use."""
 
     known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
     rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _LEAST))
@@ -99,7 +99,10 @@ class _TypeColumns:
 
 
 class ColumnCache:
-    """The columns of a store's memories. read_payloads: reads the payloads of memories that are not cached."""
+    """Caches, by memory, the payload fields that ranking uses: each is an array (column) with a row for each slot.
+
+    read_payloads: reads the payloads of memories that are not cached.
+    """
 
     def __init__(self, read_payloads: ReadPayloads) -> None:
         self._read_payloads = read_payloads

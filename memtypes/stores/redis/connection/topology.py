@@ -1,7 +1,6 @@
 """Connections to single servers, Sentinel and Cluster by URL, and the calls that differ on a cluster.
 
-URLs: a server (`redis://`, `rediss://`, `unix://`), Sentinel (`redis+sentinel://host:port,host:port/name`) or a cluster
-(`redis+cluster://host:port`).
+URLs: redis://, rediss:// or unix:// for a server, redis+sentinel://host:port,host:port/name, redis+cluster://host:port.
 """
 
 from __future__ import annotations

@@ -305,10 +305,10 @@ class HistoryAnswer(Answer, frozen=True):
 
 
 class HistoryVersion(Answer, frozen=True):
-    """A version in a memory's history, and from when until when it held.
+    """An entry of a memory's history: one of its texts, or a memory that it replaced, was replaced by, or contests.
 
-    replaced_by: id of the memory that replaced it; for an earlier text or another wording of a memory, that memory's
-    id.
+    from, to: when the text held. replaced_by: id of the memory whose text took its place; of an earlier text, or of
+    another wording, the id of the memory itself.
     """
 
     memory: Memory

@@ -18,7 +18,10 @@ class AgentContextAnswer(Answer, frozen=True):
 
 
 class AgentContextParts(Answer, frozen=True):
-    """The parts of an agent's context, with their tokens by the tokenizer. memory: includes headings of due tasks."""
+    """The parts of an agent's context: what each shows, and how many tokens it takes.
+
+    working: working memory. due: tasks that are due. memory: other memories; its tokens include the headings of `due`.
+    """
 
     memory: MemoryPart
     threads: ThreadsPart
@@ -103,13 +106,13 @@ class Allocation(Answer, frozen=True):
 
 
 class ModelsAnswer(Answer, frozen=True):
-    """The models of the registry, the operator's first."""
+    """The language models that the service knows: first those of the operator's file, then its own list."""
 
     models: list[ModelAnswer]
 
 
 class ModelAnswer(Answer, frozen=True):
-    """A model, or a family of models, of the registry.
+    """A language model, or a family of models, that the service knows.
 
     context_window: tokens of input and output; None for an unknown model. max_output: None if only the window limits
     it. tokenizer: counts for the model. margin: share by which the model's own count may exceed the tokenizer's.

@@ -104,13 +104,13 @@ class ThreadAnswer(Answer, frozen=True):
 
 
 class ReferencesAnswer(Answer, frozen=True):
-    """The threads that the policy file gives an agent, one for each of its resources."""
+    """The threads that the policy file gives an agent: one for each resource (named thread policy) that it lists."""
 
     threads: list[ReferenceAnswer]
 
 
 class ReferenceAnswer(Answer, frozen=True):
-    """A thread that the policy file gives an agent, for one of its resources, and whether the agent may write to it."""
+    """A thread that the policy file gives an agent. resource: name of the thread's policy. mode: its access."""
 
     resource: str
     mode: str

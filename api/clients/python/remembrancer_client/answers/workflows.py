@@ -176,7 +176,7 @@ class WorkflowHistoryAnswer(Answer, frozen=True):
 
 
 class ResourcesAnswer(Answer, frozen=True):
-    """The resources of a chain of workflows, latest change first."""
+    """The resources (named values) set by a workflow and those that it continues, latest change first."""
 
     resources: list[ResourceAnswer]
 

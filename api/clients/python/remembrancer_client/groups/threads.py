@@ -64,7 +64,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def open_all(self, agent_id: str, **options: Unpack[ReferenceOptions]) -> Description[ReferencesAnswer]:
-        """The threads that the policy file gives an agent, one for each of its resources."""
+        """The threads that the policy file gives an agent, one for each thread policy that it lists."""
         return Request("POST", "/v1/threads", ReferencesAnswer, body=self._body(options, agent_id=agent_id))
 
     @Each

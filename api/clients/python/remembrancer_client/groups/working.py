@@ -75,7 +75,7 @@ class Hooks(Group[ConnectionT_co]):
     def todo_created(
         self, session_id: str, todo_id: str, content: str, **options: Unpack[TodoOptions]
     ) -> Description[TodoCreatedAnswer]:
-        """Put a to-do that begins into working memory."""
+        """Put a new to-do into working memory."""
         body = self._body(options, session_id=session_id, todo_id=todo_id, content=content)
         return Request("POST", "/v1/hooks/todo-created", TodoCreatedAnswer, body=body)
 

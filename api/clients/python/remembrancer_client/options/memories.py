@@ -156,7 +156,7 @@ class SearchOptions(RankOptions, total=False):
 
 
 class BudgetParts(TypedDict, total=False):
-    """A budget in tokens. per_type: most tokens for each type; 0 leaves the type out."""
+    """A budget in tokens. per_type: maximum tokens of each type; 0 leaves the type out."""
 
     total: int
     per_type: dict[MemoryType, int] | None
