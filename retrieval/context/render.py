@@ -195,7 +195,7 @@ class Renderer:
         return ShownMemory(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
 
     def cut(self, passage: Passage, rank: int, allowed: int) -> ShownMemory | None:
-        """The beginning of `passage` in at most `allowed` tokens; None if not even the ellipsis fits."""
+        """The beginning of `passage` in at most `allowed` tokens; None if not even CUT_MARK fits, which ends it."""
         line = f" {passage.line.lstrip()}"  # most words have fewer tokens after a blank, as in an entry
         room = allowed - self.cost(self.layout.entry(passage, CUT_MARK))
         while room > 0:

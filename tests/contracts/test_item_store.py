@@ -118,7 +118,7 @@ async def test_a_value_comes_back_as_it_was_put(puts: Puts, value: Any) -> None:
 
 
 async def test_a_put_replaces_the_value_and_keeps_the_first_time(puts: Puts) -> None:
-    """An item is identified by path and key: the same key at another path is another item."""
+    """A second put replaces value and vectors, but not created_at; the same key at another path is another item."""
     await puts.put("a", "key", "first", vectors(0))
     stored = await puts.put("a", "key", "second", vectors(1))
     await puts.put("a.b", "key", "third")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_search_ranks_the_matching_memory_first() -> None:
-    """The hits have their signals if the request asks for an explanation."""
+    """The best hit is the memory that matches the query; its score is the weighted sum of its signals."""
     world = World()
     await world.add("semantic", "The staging database runs on port 5433")
     wanted = await world.add("semantic", "Ana prefers tabs over spaces in Go code")
@@ -117,7 +117,7 @@ async def test_answers_are_deterministic() -> None:
 
 
 async def test_a_retrieval_notes_uses_and_a_search_does_not() -> None:
-    """Both answers report the duration of each stage."""
+    """A retrieval notes a use of each memory in its context, a search none."""
     world = World()
     await world.add("semantic", "the importer reads CSV")
     await world.search("importer")

@@ -92,8 +92,8 @@ async def test_writes_have_pauses_between_them() -> None:
     assert pauses[-1] < PAUSE_FACTOR * 0.05
 
 
-async def test_write_does_not_wait_for_a_pause() -> None:
-    """A caller that needs current counts has all noted uses written at once."""
+async def test_write_makes_no_pauses() -> None:
+    """`write` stores all noted uses without the pauses that the background task makes between its writes."""
     store = SlowStore(after=1)
     world = World(store=store)
     memory = await passage(world, await world.add("semantic", "a fact"))

@@ -86,7 +86,7 @@ async def test_a_flush_gives_up_on_a_thread_that_keeps_changing() -> None:
 
 @pytest.mark.parametrize(("resource", "calls"), [("by_model", 1), ("by_rule", 0)])
 async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls: int) -> None:
-    """The model is called if the resource's policy asks for it; otherwise the summary is by rule."""
+    """The model is called if the thread's policy asks for it; otherwise the summary is by rule."""
     model = CountingSummariser()
     result = await (await flusher(FakeThreads(), model, resource)).flush(SCOPE, "t", FlushRequest())
     assert model.calls == calls

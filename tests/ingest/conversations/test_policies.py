@@ -88,7 +88,7 @@ def test_resources_are_reserved_for_the_agents_that_refer_to_them(
     agent: str | None,
     allowed: bool,  # noqa: FBT001 - a case
 ) -> None:
-    """A listed agent may write only to its own resources; other agents may write to resources that no agent lists."""
+    """An agent in the policy file may use only its own resources; others may use resources that no agent lists."""
     lookup, scope = PolicyLookup(Registry, parse_policies(AGENTS, "p.yaml")), Scope("t", "n", agent_id=agent)
     if allowed:
         lookup.check_access(scope, resource, "k", write=True)

@@ -208,8 +208,8 @@ async def test_no_thread_is_created_if_one_of_the_keys_does_not_resolve(live: Li
     assert await everything(live, scope) == {}
 
 
-async def test_an_agent_may_not_write_to_a_read_only_resource(live: LiveClient, scope: Scope) -> None:
-    """Append, replace and open with an initial context are refused."""
+async def test_an_agent_with_read_only_access_cannot_change_a_thread(live: LiveClient, scope: Scope) -> None:
+    """Appending, replacing turns, and opening with an initial context are refused, as is a check of write access."""
     threads = threads_over(live, AGENTS)
     request = OpenRequest(resource="facts", variables={"project": {"id": "p"}})
     thread_id = (await threads.open(scope, request)).thread.id

@@ -102,7 +102,7 @@ def test_extra_fields_are_moved_to_metadata_on_request() -> None:
 
 
 def test_a_row_may_set_its_review_mode() -> None:
-    """Values that are not review modes make it an unknown field."""
+    """A row's `review` may be auto or skip; any other value makes it an unknown field."""
     assert item({"content": "x", "review": "skip"})["review"] == "skip"
     assert "review" not in item({"content": "x"})
     assert submission_from(item({"content": "x", "review": "auto"})).review is ReviewMode.AUTO

@@ -89,7 +89,7 @@ async def test_every_row_is_counted_and_bad_rows_have_their_place(tmp_path: Path
 
 
 async def test_a_clean_import_exits_with_zero(tmp_path: Path) -> None:
-    """A folder may have files of all formats; the report is plain JSON and lists skipped files."""
+    """Every row of every format in a folder is stored; a file of unknown format is only listed as skipped."""
     (tmp_path / "a.json").write_text('{"memories": [{"content": "from json"}]}')
     (tmp_path / "b.csv").write_text("content,importance\nfrom csv,7\n")
     (tmp_path / "c.md").write_text("# Title\nfrom markdown\n")

@@ -44,7 +44,7 @@ def fact(content: str) -> Memory:
     ],
 )
 def test_case_and_spacing_do_not_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """A changed word, number, name or option (`-c` for `-C`) makes another statement."""
+    """They make no other statement, but a changed word, number, name or option (`-c` for `-C`) does."""
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 

@@ -73,7 +73,7 @@ def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]
 
 
 def test_contested_memories_are_linked_both_ways() -> None:
-    """When one of them is deleted, the other is current and has no link left."""
+    """Both are contested; when one of them is deleted, the other is current and has no link left."""
     memories = facts(2)
     states, (first, second) = known(memories), [memory.id for memory in memories]
     states.contest(first, second, "perhaps another value", 0.4)
@@ -207,10 +207,10 @@ def leave(states: States, step: str, memory_id: str) -> None:
 
 
 @given(STEPS, st.integers(0, 1))
-def test_states_always_follow_from_successors_and_links(steps: list[tuple[str, int, int]], days: int) -> None:
-    """After any steps, a visible memory is contested if it and another visible one are linked as contradictory.
+def test_states_follow_from_successors_and_links_after_any_steps(steps: list[tuple[str, int, int]], days: int) -> None:
+    """A replaced memory has a visible successor, and a visible one is contested if another visible one contradicts it.
 
-    If an expiry makes a memory visible again, memories that contradict it change at the next write or round of upkeep.
+    This holds after any steps. Where an expiry makes a memory visible again, it holds after the next write.
     """
     memories = facts(5)
     states, ids = known(memories), [memory.id for memory in memories]

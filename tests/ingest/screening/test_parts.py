@@ -45,8 +45,8 @@ def test_reasons_within_a_question_are_found(sentence: str, reasons: list[str]) 
 
 
 @given(st.text(max_size=80))
-def test_reasons_are_parts_of_the_question(text: str) -> None:
-    """Each reason is a substring of the text."""
+def test_reasons_are_substrings_of_the_question(text: str) -> None:
+    """Each reason that is found in a question is a substring of the question."""
     assert all(reason in text.replace("\u2019", "'") for reason in reasons_in(unicodedata.normalize("NFC", text)))
 
 

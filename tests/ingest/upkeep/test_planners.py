@@ -49,7 +49,7 @@ _memories = st.lists(
 def test_forgetting_keeps_pinned_memories_and_intentions(
     memories: Sequence[Memory], age: int, idle: int, keep: int
 ) -> None:
-    """A request without limits removes nothing, and wider limits remove no further memory."""
+    """Pinned memories and intentions are never removed; no limits remove nothing, and wider limits nothing more."""
     request = JobRequest(max_age_days=age, inactive_days=idle, keep_top=keep)
     removed = set(forgettings(memories, request, NOW).changed)
     spared = {memory.id for memory in memories if memory.pinned or memory.type is MemoryType.PROSPECTIVE}

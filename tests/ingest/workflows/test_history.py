@@ -130,7 +130,7 @@ def test_data_is_shown_with_its_newest_values() -> None:
 
 
 def test_values_that_do_not_fit_are_passed_over_and_counted() -> None:
-    """A large value is cut; smaller and older ones are still shown, and a mark says that some are left out."""
+    """A large value is cut; smaller and older ones are still shown, and a line says that some are left out."""
     log = changes({"small": "s"}, *({f"file {number}": "word " * 12} for number in range(20)), {"huge": "word " * 900})
     result = write({"w": log}, 300)
     assert "- small = s\n" in result.text
@@ -149,8 +149,8 @@ def test_values_take_what_events_leave_free() -> None:
     assert result.omitted == HistoryOmissions()
 
 
-def test_left_out_events_are_marked() -> None:
-    """The mark comes before the oldest event that is shown; a complete history has no mark."""
+def test_a_history_says_where_events_are_left_out() -> None:
+    """A line above the oldest event that is shown says so; a complete history has no such line."""
     log = notes(*(f"event number {number}" for number in range(40)))
     assert EVENTS_MARK + "# Workflow w (pending)\n" in write({"w": log}, 200).text
     assert EVENTS_MARK not in write({"w": log}, 10_000).text
@@ -211,7 +211,7 @@ def test_parents_come_before_their_children() -> None:
 
 
 def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
-    """It ends with a mark and counts as omitted; the other half is left for other events."""
+    """It ends with " [cut]" and counts as omitted; the other half is left for other events."""
     log = notes("the beginning", "word " * 1_000)
     result = write({"w": log}, 200)
     assert CUT_MARK in result.text
@@ -221,7 +221,7 @@ def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
 
 @pytest.mark.anyio
 async def test_a_cut_event_shows_part_of_its_value(tmp_path: Path) -> None:
-    """If nothing of the value fits beside the time and the mark of a cut, the event is left out."""
+    """If nothing of the value fits beside the time and " [cut]", the event is left out."""
     tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
     events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
     texts = [write({"w": events}, budget, tokenizer).text for budget in range(150)]

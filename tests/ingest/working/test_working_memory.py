@@ -89,7 +89,7 @@ async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog:
 
 @pytest.mark.parametrize("steps", [COMPLEX_STEPS, COMPLEX_STEPS + 1])
 async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> None:
-    """Items of any completed to-do are cleared; completing it again adds no procedure."""
+    """More than COMPLEX_STEPS steps become one procedure, even if completed twice; the to-do's items are cleared."""
     store = InMemoryStore()
     working = working_over(store, [NOW])
     await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))

@@ -140,7 +140,7 @@ async def test_removal_by_filter_settles_only_what_is_linked() -> None:
 
 
 async def test_a_history_names_what_a_memory_was_merged_into() -> None:
-    """A memory merged by upkeep has no successor, but a mark with the other memory's id and the reason."""
+    """A memory merged by upkeep has no successor, but a note (`upkeep`) with the other memory's id and the reason."""
     mark = UpkeepMark(job="compact", at=NOW, reason="the same statement", into="m-2")
     ended = {"valid_to": NOW, "state": State.REPLACED, "state_reason": "the same statement"}
     memory = make_memory(MemoryType.SEMANTIC, "The tea is green.", SCOPE, upkeep=mark, **ended)

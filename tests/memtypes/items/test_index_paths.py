@@ -42,8 +42,8 @@ VALUE: dict[str, Any] = {
         ("parts[*].{text,missing}", ["first", "second"]),
     ],
 )
-def test_an_index_path_gives_the_texts_at_its_end(path: str, texts: list[str]) -> None:
-    """Paths have member names, indices from both ends, stars, and choices of members; missing members give no text."""
+def test_an_index_path_selects_texts_of_a_value(path: str, texts: list[str]) -> None:
+    """A path names members and indices from either end; stars and braces name several. Missing ones give no text."""
     assert texts_at(VALUE, [check_index_path(path)]) == texts
 
 

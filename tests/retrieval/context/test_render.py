@@ -76,8 +76,8 @@ def test_a_json_context_has_a_list_for_each_type() -> None:
     assert set(types["semantic"][0]) == {"id", "at", "content"}
 
 
-def test_a_cut_memory_ends_with_a_mark_and_fits() -> None:
-    """The cut is None if not even the mark fits."""
+def test_a_cut_memory_says_so_at_its_end_and_fits() -> None:
+    """It ends with " [cut]"; None if not even that fits."""
     long = passage(MemoryType.SEMANTIC, "word " * 100)
     part = renderer().cut(long, 1, 20)
     assert part is not None

@@ -145,7 +145,7 @@ def test_without_an_allocation_each_part_leaves_the_rest_to_the_others() -> None
 
 @pytest.mark.parametrize("allocation", [None, SHARES])
 def test_a_summary_that_is_too_large_is_shown_in_part(allocation: ContextAllocation | None) -> None:
-    """Its most important sentences and its newest are shown, then a mark. An initial context is cut the same way."""
+    """Its most important sentences and its newest are shown, then a sign of the cut; an initial context likewise."""
     lines = [f"user: We talked about topic {number}." for number in range(80)]
     lines[7] = "user: We decided to use Valkey."
     initial = "The sky is blue. " * 80 + "You must never delete anything. " + "The sea is blue. " * 20

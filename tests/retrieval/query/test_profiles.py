@@ -37,7 +37,7 @@ def test_weights_in_the_request_replace_those_of_the_profile() -> None:
 
 
 def test_a_query_for_the_latest_raises_recency() -> None:
-    """Only the default profile changes, and the sum of its weights stays 1."""
+    """A query such as "the latest plan" adds LATEST_RECENCY to recency in the default profile, whose sum stays 1."""
     _, plain = weights_for(request("the plan"))
     _, latest = weights_for(request("the latest plan"))
     assert latest["recency"] == pytest.approx(plain["recency"] + LATEST_RECENCY)
@@ -52,7 +52,7 @@ def test_an_unknown_profile_is_refused() -> None:
 
 
 def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
-    """The sum of the weights is still 1."""
+    """Asking "When is the review?" gives the signal `current` its share of the weights; "Where did we go?" does not."""
     _, weights = weights_for(request("When is the review?"))
     assert weights["current"] == CURRENT_SHARE
     assert sum(weights.values()) - weights["link"] == pytest.approx(1.0)
@@ -60,7 +60,7 @@ def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
 
 
 def test_only_a_query_that_names_a_time_is_ranked_by_time() -> None:
-    """The other weights shrink in proportion; other profiles and explicit weights stay as they are."""
+    """Naming "yesterday" gives the signal `time` its share of the default weights; explicit weights do not change."""
     request = SearchRequest.model_validate({"query": "what did we decide yesterday", "namespace": "n"})
     _, weights = weights_for(request)
     assert weights["time"] == TIME_SHARE

@@ -91,8 +91,8 @@ def test_a_total_in_the_request_is_kept() -> None:
     assert settle(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
 
 
-def test_the_model_sets_the_total_if_a_request_has_only_caps() -> None:
-    """The caps of the request are kept."""
+def test_without_a_total_a_budget_gets_the_models_share() -> None:
+    """If a budget limits types but names no total, the total is the model's share for memories; the limits stay."""
     settled = settle(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
     assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
 

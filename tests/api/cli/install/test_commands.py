@@ -225,7 +225,7 @@ def test_cursor_gets_a_rule_in_a_project(home: Path, tmp_path: Path) -> None:
 
 
 def test_vscode_gets_hooks_and_a_server(home: Path) -> None:
-    """The hooks have a file of their own, without groups; the MCP server is started with the workspace's folder."""
+    """VS Code's hooks file posts prompts to its endpoint; mcp.json starts the MCP server for the workspace's folder."""
     call("install", "vscode")
     hooks = settings(home / ".copilot" / "hooks" / "remembrancer.json")["hooks"]
     assert hooks["UserPromptSubmit"][0]["command"].endswith("/v1/hooks/vscode")

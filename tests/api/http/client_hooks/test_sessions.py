@@ -137,10 +137,10 @@ async def test_what_a_session_repeats_is_not_shown_in_it(session: ClientSession)
         {},
     ],
 )
-async def test_commands_wake_ups_and_blank_prompts_get_no_context(
+async def test_commands_wake_ups_and_blank_prompts_get_an_empty_answer(
     session: ClientSession, fields: dict[str, str]
 ) -> None:
-    """Commands, wake-ups and blank prompts are neither searched for nor stored."""
+    """Slash commands, wake-ups and blank prompts get an empty answer and are not stored."""
     await session.exchange(FACT, "Good.")
     before = {memory.content for memory in await session.memories()}
     following = session.another()

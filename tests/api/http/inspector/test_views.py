@@ -113,7 +113,7 @@ async def test_due_intentions_are_completed_cancelled_and_postponed(visit: Visit
 
 
 async def test_threads_show_their_turns_including_flushed_ones(live_visit: Visit) -> None:
-    """Threads are listed; a thread's page has its turns in order, and marks those that became memories."""
+    """Threads are listed; a thread's page has its turns in order, and tells which became memories."""
     space = {"namespace": live_visit.namespace}
     thread = (await post(live_visit, "/v1/threads", {**space, "key": "support:1"}))["id"]
     for content in ("First.", HOSTILE.replace("\u202e", ""), "Third."):
@@ -156,8 +156,8 @@ async def test_without_live_state_threads_and_workflows_are_shown_as_unavailable
             assert "live state is away" in text_of(await Visit(client).open(path, 503))
 
 
-async def test_decision_is_undone_by_its_button(visit: Visit) -> None:
-    """A forgotten memory is listed with its reason, and the button brings it back."""
+async def test_button_takes_a_decision_back(visit: Visit) -> None:
+    """A forgotten memory is listed with its reason; its button takes the decision back, and cannot be used twice."""
     await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     await visit.send("/upkeep", 200, job="forget", max_age_days="30", apply="true")
     page = await visit.open("/decisions")
@@ -172,7 +172,7 @@ async def test_decision_is_undone_by_its_button(visit: Visit) -> None:
 
 
 async def test_dry_run_changes_nothing_and_offers_to_run(visit: Visit) -> None:
-    """The report lists each memory with the reason; the button repeats the job with the same options."""
+    """The report lists the memory with the reason, and only the button, which repeats the job for real, changes it."""
     memory_id = await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     page = (await visit.send("/upkeep", 200, job="forget", max_age_days="30")).text
     assert "it would change 1 memories" in text_of(page)

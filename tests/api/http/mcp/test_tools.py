@@ -91,7 +91,7 @@ async def test_correcting_the_content_replaces_the_statement(client: Client) -> 
 
 
 async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client) -> None:
-    """Only a to-do can be done; `done: false` reopens it; pinning is reported."""
+    """A to-do that is done is recalled no more, until `done: false` reopens it; a fact cannot be done."""
     task = await remembered(client, "Write the runbook page", type="prospective")
     assert "status: completed (before: pending)" in await call(client, "memory_correct", id=task, done=True)
     assert "runbook" not in await call(client, "memory_recall", query="what is left to do?", types=["prospective"])

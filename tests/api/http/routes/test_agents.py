@@ -102,7 +102,7 @@ async def furnish(world: World) -> dict[str, str]:
 
 
 async def test_one_call_gives_an_agents_whole_context(world: World) -> None:
-    """Memory, threads by reference, working memory and due tasks, whose tokens add up and stay in the budget."""
+    """It has memories, the agent's threads, working memory and due tasks; their tokens add up to at most the budget."""
     threads = await furnish(world)
     answer = await context_of(world, "ann", query="where does the ledger run?", session_id="s1", budget=2_000, floor=0)
     parts, metadata, text = answer["parts"], answer["metadata"], answer["context"]
@@ -152,7 +152,9 @@ async def test_the_models_allocation_divides_an_agents_context(world: World) -> 
 
 
 async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> None:
-    """An agent without threads and query gets its working memory and what is due."""
+    """Memories that match the newest turn of the agent's threads are shown; without threads, only working and due
+    ones.
+    """
     await furnish(world)
     asked = await context_of(world, "ann", session_id="s1", floor=0)
     assert [item["content"] for item in asked["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]

@@ -106,8 +106,8 @@ async def test_invalid_ndjson_line_is_named(client: httpx.AsyncClient, body: byt
     assert await count(client) == 0
 
 
-async def test_namespace_is_in_the_body_for_json_and_the_query_for_ndjson(client: httpx.AsyncClient) -> None:
-    """A namespace sent in the other place is a 422."""
+async def test_namespace_in_the_wrong_place_of_a_batch_is_422(client: httpx.AsyncClient) -> None:
+    """A JSON batch that names the namespace in its query too, and NDJSON without it there, are a 422."""
     problem(await client.post(BATCH, content=lines(items(1)), headers=NDJSON), 422)
     problem(await client.post(f"{BATCH}?namespace=n", json={"namespace": "n", "items": []}), 422)
 

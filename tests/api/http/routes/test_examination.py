@@ -84,7 +84,7 @@ async def test_type_specific_fields_need_a_type(client: httpx.AsyncClient) -> No
 
 
 async def test_secrets_are_removed_from_writes_changes_and_problems(client: httpx.AsyncClient) -> None:
-    """Secrets are replaced by markers; ordinary text is unchanged."""
+    """Secrets are replaced by markers such as [redacted:email]; ordinary text is unchanged."""
     body = {"namespace": "n", "type": "semantic", "content": f"Ask {MAIL}", "metadata": {"who": MAIL}}
     answer = (await client.post("/v1/memories", json=body)).json()
     assert answer["redactions"] == {"email": 2}

@@ -62,7 +62,7 @@ async def metrics_of(client: httpx.AsyncClient) -> list[str]:
 
 
 async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Services) -> None:
-    """After ten failures, calls are refused at once; soon after the server is back, calls succeed again."""
+    """The first call to a stopped server fails soon, and later ones at once; when the server is back, calls succeed."""
     async with outage_client(tmp_path, services) as (client, live):
         thread = (await begun(client))["id"]
         await say(client, thread, "before")
@@ -117,7 +117,7 @@ async def test_metrics_count_threads_and_locks(tmp_path: Path, services: Service
 
 
 async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Services) -> None:
-    """Without the live server a prompt's context has no thread, and says so."""
+    """A prompt's context that lacks its thread says so, and the metrics count it under "threads"."""
     async with outage_client(tmp_path, services) as (client, live):
         thread = (await begun(client))["id"]
         pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])

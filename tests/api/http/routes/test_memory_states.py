@@ -229,7 +229,7 @@ async def test_erasing_a_successor_brings_back_what_it_replaced(notebook: Notebo
 
 
 async def test_editing_a_successor_to_another_subject_brings_back_what_it_replaced(notebook: Notebook) -> None:
-    """After an edit of the value alone, the older memory stays replaced, from the same time."""
+    """An edit to another subject makes both current; after an edit of the value alone the older one stays replaced."""
     old, new = await ports(notebook)
     before = await notebook.read(old)
     await notebook.patch(new, content="The port of the API is 8181.")

@@ -52,8 +52,8 @@ async def test_completed_to_dos_are_cleared_with_their_notes(world: WorkingClien
     assert [item["content"] for item in again["items"]] == ["port it", "call Ann"]
 
 
-async def test_a_to_do_with_another_text_is_replaced(world: WorkingClient) -> None:
-    """A to-do that is sent again with the same text keeps its item."""
+async def test_a_to_do_sent_with_another_text_gets_another_item(world: WorkingClient) -> None:
+    """A to-do that is sent again with another text gets another item; with the same text it keeps its item."""
     await submit(world, todos=[todo("1", "port the parser")])
     (before,) = await world.listed()
     await submit(world, todos=[todo("1", "port the parser", "in_progress")])
@@ -94,7 +94,7 @@ async def test_invalid_lists_of_to_dos_are_422(world: WorkingClient, todos: list
 
 
 async def test_the_default_budget_of_a_prompt_is_1500_tokens(world: WorkingClient) -> None:
-    """A request may set another budget and a profile."""
+    """A context for a prompt takes up to 1,500 tokens, unless the request has another budget."""
     assert PROMPT_BUDGET == 1_500
     for number in range(40):
         await world.post("/v1/memories", 201, type="semantic", content=f"fact {number} of the parser: " + "word " * 60)

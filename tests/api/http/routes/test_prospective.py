@@ -115,7 +115,7 @@ async def test_snoozed_intention_is_due_again(client: httpx.AsyncClient) -> None
     ("verb", "status", "other"), [("complete", "completed", "cancel"), ("cancel", "cancelled", "complete")]
 )
 async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, status: str, other: str) -> None:
-    """Completing or cancelling twice is accepted; doing the other one afterwards is a 409."""
+    """A completed or cancelled intention is not due. Ending it again the same way is accepted, the other way a 409."""
     created = await _write(client, "end me", due_at=NOW.isoformat())
     for _ in range(2):
         ended = await client.post(f"/v1/memories/{created['id']}/{verb}", params={"namespace": "ann"})

@@ -73,7 +73,7 @@ async def test_the_newest_turn_is_shown_whatever_share_it_has(
 
 
 async def test_a_policy_leaves_room_for_parts_that_it_does_not_name(client: httpx.AsyncClient) -> None:
-    """A given context is shown unless the policy's share for it is 0."""
+    """An initial context is shown although the policy's allocation does not name it, but not if its share is 0."""
     given = f"{'The sky is blue. ' * 60}You must never delete anything."
     for resource, is_shown in (("divided", True), ("nothing_given", False)):
         thread = (await begun(client, resource=resource, initial_context=given))["id"]
@@ -94,7 +94,7 @@ async def test_a_summary_keeps_the_newest_of_equally_important_sentences(client:
 
 
 async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(client: httpx.AsyncClient) -> None:
-    """The newest turn takes the budget; instead of the numbers of turns and files left out, a short mark is shown."""
+    """The newest turn takes the budget; a short line replaces the one with the numbers of turns and files left out."""
     thread = (await begun(client, initial_context="Given. " * 40))["id"]
     for number in range(30):
         await say(client, thread, f"turn {number}", files=[f"{number}.py"], images=[f"{number}.png"])

@@ -157,7 +157,7 @@ async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None
 
 
 async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: httpx.AsyncClient) -> None:
-    """New turns never reuse the indices of removed ones."""
+    """A backup has the turns that were cleared, and is found by its id alone, but not in another namespace."""
     thread = (await begun(client))["id"]
     await say(client, thread, "old")
     turns = [{"role": "user", "content": "new"}, {"role": "assistant", "content": "newer"}]

@@ -93,8 +93,8 @@ async def test_a_change_told_in_natural_words_replaces_or_contests_the_older_fac
     assert hits[0]["id"] == new["id"]
 
 
-async def test_a_fact_of_other_tags_or_metadata_is_left_alone(facts: httpx.AsyncClient) -> None:
-    """The same sentence about another service neither replaces nor contests."""
+async def test_a_fact_with_other_tags_or_metadata_is_not_replaced_or_contested(facts: httpx.AsyncClient) -> None:
+    """Other tags or metadata say that the same sentence is about another service, so both facts stay current."""
     text = "The service listens on port {}."
     await write(facts, text.format(8080), 9, tags=["gateway"])
     await write(facts, text.format(8081), 8, metadata={"service": "ledger"})

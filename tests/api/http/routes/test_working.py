@@ -213,7 +213,7 @@ async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None
 
 
 async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingClient) -> None:
-    """The same to-do reported again gives the same procedure."""
+    """The procedure has the to-do's text as name, and its steps; the to-do reported again gives the same procedure."""
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     steps = ["read", "list", "write", "test", "measure", "ship"]
     done = await world.post("/v1/hooks/todo-completed", todo_id="t1", steps=steps)
@@ -293,8 +293,8 @@ async def test_working_memory_without_live_state_is_503(services: Services) -> N
 
 
 @pytest.mark.parametrize("how", ["one", "session", "namespace"])
-async def test_deleting_a_memory_removes_its_live_item(world: WorkingClient, how: str) -> None:
-    """Deleting a stored item removes it from the live store, and no other item."""
+async def test_deleting_a_working_memory_removes_its_live_item(world: WorkingClient, how: str) -> None:
+    """A working item deleted as a memory, alone or with its session or namespace, is neither listed nor recalled."""
     item = await world.make("a secret")
     where: dict[str, Any] = {"namespace": item["namespace"]}
     if how == "one":

@@ -193,7 +193,7 @@ async def test_a_prospective_draft_gets_its_due_time_and_text() -> None:
     ],
 )
 async def test_drafts_that_get_no_due_time_are_unchanged(fields: Mapping[str, object]) -> None:
-    """Other types, drafts with a due time and other triggers are not changed."""
+    """No due time is read for other types, for another trigger, beside a given time, or from a text without one."""
     assert await _gated(fields) == DRAFT.validate_python(fields)
 
 

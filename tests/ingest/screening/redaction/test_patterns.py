@@ -13,7 +13,7 @@ from tests.ingest.screening.redaction.secrets import HARMLESS, SENTENCES, filler
 @pytest.mark.parametrize(("kind", "secret"), secrets())
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_a_secret_is_found_in_any_sentence(kind: str, secret: str, sentence: str) -> None:
-    """The secret is found with its kind, and redaction replaces it with a marker of that kind."""
+    """The secret is found with its kind, and redaction replaces it with a marker such as [redacted:email]."""
     text = sentence.format(secret)
     (span,) = secrets_in(text)
     assert span.kind == kind

@@ -198,7 +198,7 @@ async def test_a_token_in_an_id_is_refused(field: str) -> None:
     ["user:ann@example.com", "6f1f2c1e-5a0e-4c53-9d8e-0d0c3a7f5b11", "sess_01HVXK3N8Q2", "login-7f3a9c2b", "a" * 40],
 )
 async def test_ordinary_ids_are_accepted(name: str) -> None:
-    """Addresses, UUIDs, and names with a key word in them are no secrets in an id."""
+    """E-mail addresses, UUIDs and ids with words such as "login" are not taken for secrets."""
     assert isinstance(await screen(RedactionRules(), session_id=name), Submission)
 
 
@@ -209,7 +209,7 @@ async def test_a_tenants_own_pattern_holds_for_ids() -> None:
 
 
 async def test_related_concepts_are_redacted() -> None:
-    """Entries of `related` are texts, so a secret in one is replaced by a marker."""
+    """Entries of `related` are texts, so a secret in one is replaced by [redacted:KIND]."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "plain", "related": [MAIL, "tea"]})
     result = await RedactionGate(Redactor()).examine(SCOPE, Submission(draft))
     assert isinstance(result, Submission)

@@ -93,7 +93,7 @@ async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
 
 
 async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
-    """The old version stays complete and marked, and the next erasure rewrites it."""
+    """The old version stays complete, and the next erasure rewrites it, so that no deleted bytes are left."""
     store = await EdgeStore.open(settings_for(tmp_path))
     kept = facts("kept", 20 * BATCH)
     await store.upsert(SCOPE, kept)
