@@ -54,7 +54,8 @@ class RowOptions:
     """How rows become items.
 
     type, session_id, agent_id: for rows that have none; a row without any type is classified. mapping: from names in
-    the file to fields of memories or metadata.KEY. extra_to_metadata: put unknown fields there instead of rejecting.
+    the file to fields of memories or metadata.KEY. extra_to_metadata: whether unknown fields become metadata; if not,
+    the row is rejected.
     """
 
     type: MemoryType | None = None

@@ -77,7 +77,7 @@ WritePart: TypeAlias = Callable[[SessionPart], Awaitable[Sequence[MessageOutcome
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Decides into which namespace a session is imported. fixed: the same one for all; None: one for each project.
+    """Decides into which namespace a session goes. fixed: that of all sessions; None: each project has its own.
 
     only: import only the project with this namespace. of_project: returns the namespace of the project in a folder.
     """

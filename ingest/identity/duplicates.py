@@ -79,7 +79,7 @@ class WritePlan:
     """What to write to the store for a list of arriving memories.
 
     inserts: new memories by id. sources: for each of these ids, the index of the arriving memory. merged: changed
-    memories, by id. patches: their changed fields, by id. writes: of each arriving memory.
+    memories, by id. patches: their changed fields, by id. writes: what becomes of each arriving memory, in order.
     """
 
     inserts: dict[str, Memory] = field(default_factory=dict)

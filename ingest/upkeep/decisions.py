@@ -1,7 +1,8 @@
 """Lists what the service decided by itself about memories and texts, and takes it back.
 
 Writes decide which facts are replaced or contested, which repetitions in other words are merged, and which texts are
-rejected. Upkeep decides what is merged, promoted or forgotten, and does not repeat what was undone, within UNDO_DAYS.
+rejected. Upkeep decides what is merged, promoted or forgotten; that can be undone for UNDO_DAYS. Undone decisions are
+not repeated.
 """
 
 from __future__ import annotations

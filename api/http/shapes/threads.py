@@ -162,7 +162,7 @@ class ThreadsAnswer(Answer):
 
 
 class ReferenceAnswer(Answer):
-    """A thread that the policy file gives an agent. resource: name of the thread's policy. mode: its access."""
+    """A thread that the policy file gives an agent. resource: name of the thread's policy. mode: the agent's access."""
 
     resource: str
     mode: AccessMode

@@ -152,7 +152,7 @@ async def test_the_models_allocation_divides_an_agents_context(world: World) -> 
 
 
 async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> None:
-    """Memories that match the newest turn of an agent's threads are shown; without threads, only what is due."""
+    """Memories that match the newest turn of an agent's threads are shown; without threads, what is due is."""
     await furnish(world)
     asked = await context_of(world, "ann", session_id="s1", floor=0)
     assert [item["content"] for item in asked["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]

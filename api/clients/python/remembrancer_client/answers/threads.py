@@ -110,7 +110,7 @@ class ReferencesAnswer(Answer, frozen=True):
 
 
 class ReferenceAnswer(Answer, frozen=True):
-    """A thread that the policy file gives an agent. resource: name of the thread's policy. mode: its access."""
+    """A thread that the policy file gives an agent. resource: name of the thread's policy. mode: the agent's access."""
 
     resource: str
     mode: str
