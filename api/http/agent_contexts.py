@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from api.http.routes.retrieval import redact_query
-from api.http.routes.threads import live_threads, thread_part
+from api.http.routes.threads import thread_part
 from api.http.shapes.threads import TurnPlace
 from api.wiring.container import Services
 from ingest.conversations.references import AgentThread, threads_of_agent
@@ -202,8 +202,6 @@ class AgentContexts:
 
     async def _threads(self, scope: Scope, asked: AgentContextPost) -> tuple[list[AgentThread], list[str]]:
         """The agent's threads, and the names of parts that did not answer."""
-        if self.services.threads is None:
-            return [], []
         session = {} if asked.session_id is None else {"session": {"id": asked.session_id}}
         try:
             return await threads_of_agent(self.services.threads, scope, {**session, **asked.variables}), []
@@ -219,7 +217,7 @@ class AgentContexts:
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
             room = budget // (len(threads) - place) - counter.count(heading)
-            part = thread_part(live_threads(self.services), scope, thread.thread_id, max(0, room), counter)
+            part = thread_part(self.services.threads, scope, thread.thread_id, max(0, room), counter)
             context = await _if_still_there(part)
             if context is None:
                 continue
@@ -230,7 +228,7 @@ class AgentContexts:
 
     async def _last_words(self, scope: Scope, threads: Sequence[AgentThread]) -> str | None:
         """The beginning of the newest turn of the threads; None without turns."""
-        store = live_threads(self.services).store
+        store = self.services.threads.store
         tails = [await _if_still_there(store.tail(scope, each.thread_id, 1)) for each in threads]
         turns = [turn for tail in tails if tail for turn in tail.turns if turn.content.strip()]
         return max(turns, key=lambda turn: turn.at).content[:MAX_WORDS] if turns else None

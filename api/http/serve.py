@@ -57,8 +57,7 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
     with listen(settings.host, settings.port) as bound:
         async with AsyncExitStack() as opened:
             services = await opened.enter_async_context(open_services(settings, keys))
-            if services.jobs is not None:
-                await opened.enter_async_context(services.jobs.running())
+            await opened.enter_async_context(services.jobs.running())
             if before is not None:
                 await before(services)
             server = _server(services, settings, local_only=not keys.entries)

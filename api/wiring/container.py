@@ -41,7 +41,7 @@ Ping: TypeAlias = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a call may need. Fields are None if they need live state or a part that was not opened.
+    """Everything that a call may need.
 
     models: the registry of models. client_sessions: running sessions of clients such as Claude Code. captures: writes
     what was said in those sessions. pings: health check of each resource, by name. erasable: the stores from which data
@@ -58,6 +58,18 @@ class Services:
     recall_guard: RecallGuard
     idempotency: IdempotentCalls
     pings: Mapping[str, Ping]
+    workflows: Workflows
+    working: WorkingMemory
+    threads: Threads
+    client_sessions: ClientSessionStore
+    captures: CapturedTurnWriter
+    tokenizers: Mapping[str, Tokenizer]
+    jobs: BackgroundJobs
+    reembedding: Reembedding
+    erasable: Mapping[str, Erasable]
+    receipts: Receipts
+    items: KeyedItems
+    examiner: Examiner
     keys: KeyBook = field(default_factory=lambda: KeyBook(KeyRing()))
     rate: RateLimit = field(default_factory=RateLimit)
     metrics: Metrics = field(default_factory=Metrics)
@@ -65,18 +77,6 @@ class Services:
     models: Models = Registry
     counter: ProviderCounter | None = None
     breakers: Callable[[], Mapping[tuple[str, str], BreakerState]] = dict
-    workflows: Workflows | None = None
-    working: WorkingMemory | None = None
-    threads: Threads | None = None
-    client_sessions: ClientSessionStore | None = None
-    captures: CapturedTurnWriter | None = None
-    tokenizers: Mapping[str, Tokenizer] = field(default_factory=dict)
-    jobs: BackgroundJobs | None = None
-    reembedding: Reembedding | None = None
-    erasable: Mapping[str, Erasable] = field(default_factory=dict)
-    receipts: Receipts | None = None
-    items: KeyedItems | None = None
-    examiner: Examiner | None = None
 
 
 AppServices: TypeAlias = NamedDependency[Services]

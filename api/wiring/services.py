@@ -69,10 +69,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         resources = await open_resources(settings, opened)
         use_counts = await opened.enter_async_context(UseCounts(resources.store).running())
         services = assemble(resources, book, use_counts)
-        if services.threads is not None:
-            opened.push_async_callback(services.threads.evicted_turns.aclose)
-        if services.captures is not None:
-            opened.push_async_callback(services.captures.aclose)
+        opened.push_async_callback(services.threads.evicted_turns.aclose)
+        opened.push_async_callback(services.captures.aclose)
         yield services
 
 

@@ -72,7 +72,6 @@ def key_header(key: str) -> dict[str, str]:
 async def serving(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the service."""
     assert isinstance(services.store, InMemoryStore)
-    assert services.receipts is not None
     wired = with_live_workflows(services, live)
     parts = replace(services.receipts.parts, live=RedisWorking(live))
     wired = replace(wired, retriever=Retriever(parts), receipts=Receipts(services.receipts.queue, parts))

@@ -74,7 +74,6 @@ async def world(live: LiveClient) -> AsyncIterator[WorkingClient]:
     space = {"namespace": f"n {uuid.uuid4()}", "session_id": "s 1"}
     worlds: list[WorkingClient] = []
     services = with_live(fake_services(lambda: worlds[0].now, InMemoryStore()), live)
-    assert services.working is not None
     async with connect(services) as client:
         worlds.append(WorkingClient(client, services.working, services.retriever, NOW, space))
         yield worlds[0]

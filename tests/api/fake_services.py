@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from api.http.idempotency import IdempotentCalls
+from api.settings import Settings
 from api.wiring.container import Services
 from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableTexts
+from api.wiring.jobs import BackgroundJobs
+from api.wiring.reembedding import Reembedding
 from api.wiring.services import local_panel, screening_of
 from ingest.conversations.captured_turns import CapturedTurnWriter
 from ingest.conversations.evicted_turns import EvictedTurnWriter
@@ -26,6 +29,7 @@ from ingest.workflows.engine import Workflows
 from ingest.working.intentions import Intentions
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
+from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.llms.registry import Registry
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
@@ -104,7 +108,8 @@ def fake_services(
     ingestor = replace(ingestor, rejections=FakeRejections(clock))
     live, logs, policies = FakeThreads(), FakeWorkflows(), PolicyLookup(Registry)
     screen = TurnScreen(screened.redactor, policies, tokenizer, clock)
-    flusher = Flusher(live, policies, RuleSummariser(tokenizer), tokenizer, FakeLocks(), clock)
+    locks = FakeLocks()
+    flusher = Flusher(live, policies, RuleSummariser(tokenizer), tokenizer, locks, clock)
     threads = Threads(live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock, logs)
     working = WorkingMemory(items, ingestor, stored, clock, logs)
     ended = EndedWorkflows(logs, ingestor, threads, working)
@@ -136,4 +141,6 @@ def fake_services(
         receipts=Receipts(chain, retrieving),
         examiner=screened.examiner,
         items=KeyedItems(keyed, embedder, clock),
+        jobs=BackgroundJobs(locks, ()),
+        reembedding=Reembedding(Settings(), embedder, Bm25Encoder()),
     )

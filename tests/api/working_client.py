@@ -63,7 +63,6 @@ class WorkingClient:
 def with_live_workflows(services: Services, live: LiveClient, redactor: Redactor | None = None) -> Services:
     """Return `services` with workflows, threads and working memory on the live store `live`."""
     services, logs = with_live(services, live), RedisWorkflows(live)
-    assert services.working is not None
     threads = threads_over(live, ingestor=services.ingestor)
     ended = EndedWorkflows(logs, services.ingestor, threads, services.working)
     workflows = Workflows(logs, ended, FakeTokenizer(), services.clock, redactor or Redactor())

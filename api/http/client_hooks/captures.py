@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from api.http.client_hooks.events import ClientEvent
 from api.wiring.container import Services
-from ingest.conversations.captured_turns import SUMMARY_ROLE, CapturedTurnWriter
+from ingest.conversations.captured_turns import SUMMARY_ROLE
 from ingest.screening.redaction.redactor import SecretsRefused
 from memtypes.live.turns import Turn
 from memtypes.model.scope import MAX_NAME, Scope
 from memtypes.offload import offload
-from memtypes.ports.client_sessions import ClientSessionStore, Shown
+from memtypes.ports.client_sessions import Shown
 
 COMPACTION = timedelta(seconds=30)
 """Two events report a compaction within this time: memories shown between the two are not forgotten."""
@@ -20,16 +20,14 @@ COMPACTION = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class ClientCaptures:
-    """Queues what is said in sessions. After the event is answered, `writer` stores it as memories."""
+    """Queues what is said in sessions. After the event is answered, it is stored as memories."""
 
     services: Services
-    sessions: ClientSessionStore
-    writer: CapturedTurnWriter
 
     async def prompt(self, scope: Scope, event: ClientEvent) -> Shown:
         """Keep the event's prompt until its answer comes. Returns which memories the session was shown."""
         turn = await self._turn(scope, "user", event.said)
-        return await self.sessions.begin(scope, event.turn, turn)
+        return await self.services.client_sessions.begin(scope, event.turn, turn)
 
     async def answer(self, scope: Scope, event: ClientEvent) -> None:
         """Queue the answer that the event reports, together with its prompt."""
@@ -42,19 +40,18 @@ class ClientCaptures:
 
     async def summary(self, scope: Scope, event: ClientEvent) -> None:
         """Queue the summary of a compacted session. Memories that the session was shown before may be shown again."""
-        await self.sessions.forget_shown(scope, self.services.clock(), COMPACTION)
+        await self.services.client_sessions.forget_shown(scope, self.services.clock(), COMPACTION)
         await self._queue(scope, None, await self._turn(scope, SUMMARY_ROLE, event.compact_summary))
 
     async def end(self, scope: Scope) -> None:
         """Queue prompts whose answers the user interrupted; pause the to-dos of the session."""
-        for prompt_id in await self.sessions.waiting_prompts(scope):
+        for prompt_id in await self.services.client_sessions.waiting_prompts(scope):
             await self._queue(scope, prompt_id, None)
-        if self.services.working is not None:
-            await self.services.working.stop_session(scope)
+        await self.services.working.stop_session(scope)
 
     async def _queue(self, scope: Scope, prompt_id: str | None, turn: Turn | None) -> None:
-        if await self.sessions.queue(scope, prompt_id, [turn] if turn else []):
-            self.writer.persist_soon(scope)
+        if await self.services.client_sessions.queue(scope, prompt_id, [turn] if turn else []):
+            self.services.captures.persist_soon(scope)
 
     async def _turn(self, scope: Scope, role: str, text: str | None, agent_id: str | None = None) -> Turn | None:
         """A turn with the secrets removed from its text; None without text, or if the tenant's rules refuse it."""

@@ -19,7 +19,7 @@ from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.ports.client_sessions import ClientSessionStore, Shown
+from memtypes.ports.client_sessions import Shown
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing
 from retrieval.answer import ContextItem, RetrieveAnswer
@@ -95,7 +95,6 @@ class ClientContexts:
     """Builds the contexts of one client's sessions."""
 
     services: Services
-    sessions: ClientSessionStore
     client: HookClient
 
     async def for_prompt(self, scope: Scope, event: ClientEvent, prompt: str, shown: Shown) -> HookAnswer:
@@ -117,9 +116,9 @@ class ClientContexts:
             fitting = await self._fitting(scope, request, frame)
             if fitting is None:
                 break
-            if await self.sessions.claim(scope, fitting.ids):
+            if await self.services.client_sessions.claim(scope, fitting.ids):
                 return await self._shown(scope, frame, request, fitting.answer)
-            shown = await self.sessions.begin(scope)  # another prompt of the session was faster
+            shown = await self.services.client_sessions.begin(scope)  # another prompt of the session was faster
         return HookAnswer()
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
@@ -143,9 +142,9 @@ class ClientContexts:
             fitting = await self._fitting(scope, request, frame)
             if fitting is None:
                 break
-            if await self.sessions.claim(scope, fitting.ids):
+            if await self.services.client_sessions.claim(scope, fitting.ids):
                 return await self._shown(scope, frame, request, fitting.answer)
-            shown = await self.sessions.begin(scope)  # a prompt, or what was captured before, was faster
+            shown = await self.services.client_sessions.begin(scope)  # another prompt, or a capture, was faster
         return HookAnswer()
 
     def _frame(self, name: InjectingEvent, event: ClientEvent, introduction: str, total: int) -> _Frame:

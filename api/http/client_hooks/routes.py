@@ -102,13 +102,10 @@ async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
 
 
 async def _handled(services: Services, scope: Scope, event: ClientEvent, client: HookClient) -> HookAnswer:
-    if services.client_sessions is None or services.captures is None:
-        return HookAnswer()
-    contexts = ClientContexts(services, services.client_sessions, client)
-    captures = ClientCaptures(services, services.client_sessions, services.captures)
+    contexts, captures = ClientContexts(services, client), ClientCaptures(services)
     match event.hook_event_name:
         case "SessionStart":
-            return await _started(scope, event, contexts)
+            return await _started(services, scope, event, contexts)
         case "UserPromptSubmit" if event.said is not None:
             shown = await captures.prompt(scope, event)
             return await contexts.for_prompt(scope, event, event.said, shown)
@@ -123,7 +120,7 @@ async def _handled(services: Services, scope: Scope, event: ClientEvent, client:
     return HookAnswer()
 
 
-async def _started(scope: Scope, event: ClientEvent, contexts: ClientContexts) -> HookAnswer:
+async def _started(services: Services, scope: Scope, event: ClientEvent, contexts: ClientContexts) -> HookAnswer:
     """The answer to the start of a session: a context with open tasks and recent memories.
 
     It is empty for a resumed or forked session, whose history contains that context.
@@ -131,5 +128,5 @@ async def _started(scope: Scope, event: ClientEvent, contexts: ClientContexts) -
     if event.source in ("resume", "fork"):
         return HookAnswer()
     if event.source in ("clear", "compact"):
-        await contexts.sessions.forget_shown(scope, contexts.services.clock())
-    return await contexts.for_start(scope, event, await contexts.sessions.begin(scope))
+        await services.client_sessions.forget_shown(scope, services.clock())
+    return await contexts.for_start(scope, event, await services.client_sessions.begin(scope))

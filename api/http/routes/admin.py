@@ -12,7 +12,6 @@ from api.auth.keys import KeyRights, KnownKey, Role
 from api.http.endpoint import Endpoint, Params, PathId, RawBodies
 from api.http.problems import InvalidInput, checked
 from api.http.request import NDJSON, ApiRequest, InNamespace, parse_body
-from api.http.routes.items import keyed_items
 from api.http.routes.memories import BATCH_BYTES, read_lines
 from api.http.shapes.memories import BatchAnswer
 from api.wiring.container import AppServices, Services
@@ -22,7 +21,7 @@ from ingest.upkeep.jobs import JobReport
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.transfer import ITEM, exported, read_exported
-from memtypes.model.errors import Conflict, NotFound
+from memtypes.model.errors import NotFound
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
@@ -107,8 +106,6 @@ async def run_job(request: ApiRequest, services: AppServices, job: PathId, data:
 )
 async def post_reembed(services: AppServices) -> ReembedAnswer:
     """Embed all memories and items again; answers with their numbers once the new collections are in use."""
-    if services.reembedding is None:
-        raise Conflict("this service has no embedded store")
     counts = await services.reembedding.run(stop_engine=True)
     types = {kind: counts[kind] for kind in MemoryType}
     return ReembedAnswer(types=types, items=counts[ITEMS], total=sum(counts.values()))
@@ -148,7 +145,7 @@ async def post_import(
     memories = await parse_body(body, lambda: read_exported(scope, lines))
     items = {index: _item_in(index, line) for index, line in enumerate(lines) if line.get("type") == ITEM}
     stored = iter(await services.ingestor.restore(scope, memories))
-    ids = {index: await keyed_items(services).restore(scope, item) for index, item in items.items()}
+    ids = {index: await services.items.restore(scope, item) for index, item in items.items()}
     outcomes = (
         WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(stored) for index in range(len(lines))
     )
@@ -173,5 +170,5 @@ def _item_in(index: int, line: object) -> ExportedItem:
 async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
     async for payload in exported(services.store, scope):
         yield msgspec.json.encode(payload) + b"\n"
-    async for item in keyed_items(services).every(scope):
+    async for item in services.items.every(scope):
         yield ExportedItem.of(item).model_dump_json().encode() + b"\n"

@@ -9,10 +9,8 @@ from litestar.params import JSONBody
 
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
-from api.wiring.container import AppServices, Services
-from ingest.screening.examine import Examiner
+from api.wiring.container import AppServices
 from ingest.screening.submission import Classification
-from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Decision, Model, Text, Tier, Vote
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
@@ -86,9 +84,8 @@ class ReviewAnswer(Answer):
 @Endpoint("POST /v1/classify", "Find the type of a text", errors=(503,))
 async def post_classify(request: ApiRequest, services: AppServices, data: JSONBody[ClassifyBody]) -> ClassifyAnswer:
     """The type of the text with its reason, the alternatives, and the parts of other types."""
-    examiner = _examiner(services)
-    classified = await examiner.classify(request.auth.tenant, data.content, data.context)
-    parts = await examiner.parts(request.auth.tenant, data.content, classified.type)
+    classified = await services.examiner.classify(request.auth.tenant, data.content, data.context)
+    parts = await services.examiner.parts(request.auth.tenant, data.content, classified.type)
     return ClassifyAnswer.of(classified, parts)
 
 
@@ -96,12 +93,6 @@ async def post_classify(request: ApiRequest, services: AppServices, data: JSONBo
 async def post_review(request: ApiRequest, services: AppServices, data: JSONBody[ReviewBody]) -> ReviewAnswer:
     """The decision on the text, with each reviewer's vote."""
     scope = request.scope_in(data.namespace)
-    examined = await _examiner(services).review(scope, data.content, data.type)
+    examined = await services.examiner.review(scope, data.content, data.type)
     redactions = dict(examined.counts)
     return ReviewAnswer(**dict(examined.value), redacted=bool(redactions), redactions=redactions)
-
-
-def _examiner(services: Services) -> Examiner:
-    if services.examiner is None:
-        raise Unavailable("this service has no classifier and no reviewers")
-    return services.examiner

@@ -15,8 +15,8 @@ from api.auth.keys import Role
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
 from api.http.routes.retrieval import redact_query
-from api.http.routes.threads import live_threads, thread_part
-from api.http.routes.working import InSession, working_memory
+from api.http.routes.threads import thread_part
+from api.http.routes.working import InSession
 from api.http.shapes.memories import Redactions, StatusCounts
 from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import NOTHING_BEFORE, MessageOutcome, SaidBefore, SessionMessage, SessionWriter
@@ -209,7 +209,7 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     Text that the service itself recalled is cut from a message first, and the result says so.
     """
     scope = request.scope_in(data.namespace, data.session_id)
-    if services.working is not None and data.ended:
+    if data.ended:
         await services.working.stop_session(scope)
     writer = SessionWriter(services.ingestor, services.recall_guard)
     return SessionStopAnswer.of(await writer.write(scope, data.messages, ReviewMode(data.review), data.before))
@@ -249,8 +249,6 @@ async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
     """Store the agent's list of to-dos. If the live store does not respond, leave that to the next prompt."""
-    if services.working is None:
-        return
     try:
         await Todos(services.working).submit(scope, todos)
     except Unavailable as error:
@@ -263,7 +261,7 @@ async def _thread_part(
     """The context of the prompt's thread, and the names of parts that did not answer. Raises NotFound."""
     if data.thread_id is None:
         return None, ()
-    threads, counter = live_threads(services), services.tokenizers[DEFAULT_TOKENIZER]
+    threads, counter = services.threads, services.tokenizers[DEFAULT_TOKENIZER]
     try:
         await threads.check_access(scope, data.thread_id, write=False)
         total = data.budget.total if isinstance(data.budget, Budget) else data.budget
@@ -284,7 +282,7 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     new = NewItem(content=data.content, todo_id=data.todo_id, ttl_s=data.ttl_s)
-    created = await Todos(working_memory(services)).create(scope, new)
+    created = await Todos(services.working).create(scope, new)
     return TodoCreatedAnswer(working_id=created.value.id, redactions=created.counts)
 
 
@@ -294,5 +292,5 @@ async def todo_completed(
 ) -> TodoCompletedAnswer:
     """Clear the to-do's working items, live and stored; store its steps as a procedure if there are more than 5."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    completed = await Todos(working_memory(services)).complete(scope, data.todo_id, data.steps)
+    completed = await Todos(services.working).complete(scope, data.todo_id, data.steps)
     return TodoCompletedAnswer.model_validate(completed, from_attributes=True)

@@ -11,12 +11,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params
 from api.http.request import ApiRequest, QueryFlag
-from api.wiring.container import AppServices, Services
-from ingest.keyed_items import ItemPut, ItemQuery, KeyedItems
+from api.wiring.container import AppServices
+from ingest.keyed_items import ItemPut, ItemQuery
 from memtypes.items.filters import ItemFilter
 from memtypes.items.index_paths import MAX_PATH, MAX_PATHS, check_index_path
 from memtypes.items.item import MAX_TTL_S, Item, ItemAddress, ItemSearch, Key, Path, PathListing, PathMatch
-from memtypes.model.errors import NotFound, Unavailable
+from memtypes.model.errors import NotFound
 from memtypes.model.memory import Flag, Model, Number, Whole, not_blank
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
@@ -165,7 +165,7 @@ async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[It
     index = None if data.index is None else tuple(data.index)
     ttl = None if data.ttl_s is None else timedelta(seconds=data.ttl_s)
     address = ItemAddress(path=data.path, key=data.key)
-    item = await keyed_items(services).put(scope, ItemPut(address, data.value, index, ttl))
+    item = await services.items.put(scope, ItemPut(address, data.value, index, ttl))
     return ItemStored(created_at=item.created_at, updated_at=item.updated_at, expires_at=item.expires_at)
 
 
@@ -173,7 +173,7 @@ async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[It
 async def get_item(request: ApiRequest, services: AppServices, params: Params[ItemRead]) -> ItemAnswer:
     """The item, with its value as it was put."""
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
-    item = await keyed_items(services).get(scope, params.address, refresh=params.refresh_ttl)
+    item = await services.items.get(scope, params.address, refresh=params.refresh_ttl)
     if item is None:
         raise NotFound(f"no item {params.key!r} at {'.'.join(params.path) or 'the root'}")
     return _shown(item)
@@ -183,7 +183,7 @@ async def get_item(request: ApiRequest, services: AppServices, params: Params[It
 async def delete_item(request: ApiRequest, services: AppServices, params: Params[ItemParams]) -> None:
     """Remove the item, if there is one, so that a call can be repeated; the answer is empty."""
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
-    await keyed_items(services).delete(scope, params.address)
+    await services.items.delete(scope, params.address)
 
 
 @Endpoint("POST /v1/items/search", "Search the items under a path", errors=(429, 503), any_integer=True)
@@ -192,7 +192,7 @@ async def search_items(request: ApiRequest, services: AppServices, data: JSONBod
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     filter_ = None if data.filter is None else ItemFilter.parse(data.filter)
     search = ItemSearch(data.prefix, filter_, None, data.limit, data.offset, data.refresh_ttl)
-    items = await keyed_items(services).search(scope, ItemQuery(search, data.query))
+    items = await services.items.search(scope, ItemQuery(search, data.query))
     return ItemsFound(items=[_shown(item) for item in items])
 
 
@@ -201,14 +201,7 @@ async def list_item_paths(request: ApiRequest, services: AppServices, data: JSON
     """The paths that match, sorted."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     listing = PathListing(tuple(data.match), data.max_depth, data.limit, data.offset)
-    return PathsAnswer(paths=[list(path) for path in await keyed_items(services).paths(scope, listing)])
-
-
-def keyed_items(services: Services) -> KeyedItems:
-    """The service's keyed items. Raises Unavailable for a service that was built without them."""
-    if services.items is None:
-        raise Unavailable("this service was started without keyed items")
-    return services.items
+    return PathsAnswer(paths=[list(path) for path in await services.items.paths(scope, listing)])
 
 
 def _shown(item: Item) -> ItemAnswer:

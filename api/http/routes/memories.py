@@ -153,7 +153,7 @@ async def erase_memories(request: ApiRequest, services: AppServices, params: Par
     scope = request.scope_in(params.namespace)
     types = (params.type,) if params.type else ()
     where = Compare("session_id", Op.EQ, params.session_id) if params.session_id else None
-    if services.working is not None and params.type in (None, MemoryType.WORKING):
+    if params.type in (None, MemoryType.WORKING):
         await services.working.forget(request.scope_in(params.namespace, params.session_id))
     deleted = await services.ingestor.remove_where(scope, types, where)
     remaining = await services.store.page(scope, Listing(types, where, limit=1))
@@ -221,7 +221,7 @@ async def post_feedback(
 async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
     """Delete the memory from the store, and from the live state if it is a working item. Raises NotFound."""
     memory = (await services.store.get(scope, [memory_id])).get(memory_id)
-    if services.working is not None and isinstance(memory, Working) and memory.live:
+    if isinstance(memory, Working) and memory.live:
         await services.working.forget(replace(scope, session_id=memory.session_id), memory_id)
     if not await services.ingestor.remove(scope, [memory_id]):
         raise _unknown()

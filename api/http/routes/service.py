@@ -83,18 +83,14 @@ async def metrics(services: AppServices) -> Response[str]:
 
 def _metrics(services: Services) -> Iterator[Metric]:
     yield from services.metrics.collect()
-    if services.jobs is not None:
-        yield from services.jobs.collect()
-    if services.threads is not None:
-        departures = services.threads.evicted_turns
-        yield from turn_batch_metrics("remembrancer_thread_departures", departures.counts, departures.waiting)
-        yield from thread_metrics(services.threads.flusher.counts)
-        yield from lock_metrics(services.threads.flusher.locks.counts)
-    if services.captures is not None:
-        yield from turn_batch_metrics("remembrancer_captures", services.captures.counts, services.captures.waiting)
+    yield from services.jobs.collect()
+    departures = services.threads.evicted_turns
+    yield from turn_batch_metrics("remembrancer_thread_departures", departures.counts, departures.waiting)
+    yield from thread_metrics(services.threads.flusher.counts)
+    yield from lock_metrics(services.threads.flusher.locks.counts)
+    yield from turn_batch_metrics("remembrancer_captures", services.captures.counts, services.captures.waiting)
     yield from breaker_metrics(services.breakers())
-    if services.receipts is not None:
-        yield from receipt_metrics(services.receipts.queue.lost, services.receipts.queue.waiting)
+    yield from receipt_metrics(services.receipts.queue.lost, services.receipts.queue.waiting)
 
 
 @Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))
@@ -103,7 +99,7 @@ async def stats(request: ApiRequest, services: AppServices, params: Params[InNam
     scope = request.scope_in(params.namespace)
     types = await services.store.stats(scope)
     total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))
-    items = 0 if services.items is None else await services.items.count(scope)
+    items = await services.items.count(scope)
     return StatsAnswer(namespace=params.namespace, types=types, total=total, items=items)
 
 

@@ -55,7 +55,7 @@ from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import Threads
 from memtypes.live.thread_policy import ThreadPolicy
 from memtypes.llms.registry import KnownModel
-from memtypes.model.errors import NotFound, Unavailable
+from memtypes.model.errors import NotFound
 from memtypes.model.scope import Scope, clean_name
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import RequestKey, ThreadQuery
@@ -72,9 +72,7 @@ LiveThreads: TypeAlias = NamedDependency[Threads]
 
 
 def live_threads(services: AppServices) -> Threads:
-    """The service's threads, for handlers. Raises Unavailable for a service without live state."""
-    if services.threads is None:
-        raise Unavailable("live state is away")
+    """The service's threads, for handlers."""
     return services.threads
 
 

@@ -40,7 +40,6 @@ from api.wiring.container import AppServices, Services
 from ingest.workflows.engine import DEFAULT_BUDGET, ResumeRequest, Workflows
 from ingest.workflows.history import HistoryView, WorkflowHistory
 from memtypes.live.workflows import NewEvent
-from memtypes.model.errors import Unavailable
 from memtypes.ports.workflows import WorkflowListing
 from retrieval.context.model_count import BuiltContext, CountedContext, within_model_budget
 
@@ -52,9 +51,7 @@ LiveWorkflows: TypeAlias = NamedDependency[Workflows]
 
 
 def live_workflows(services: AppServices) -> Workflows:
-    """The service's workflows, for handlers. Raises Unavailable for a service without live state."""
-    if services.workflows is None:
-        raise Unavailable("live state is away")
+    """The service's workflows, for handlers."""
     return services.workflows
 
 

@@ -11,9 +11,8 @@ from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params
 from api.http.request import ApiRequest, QueryFlag
 from api.http.shapes.memories import Redactions
-from api.wiring.container import AppServices, Services
-from ingest.working.working_memory import NewItem, WorkingMemory
-from memtypes.model.errors import Unavailable
+from api.wiring.container import AppServices
+from ingest.working.working_memory import NewItem
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
@@ -112,7 +111,7 @@ class WorkingCleared(Answer):
 async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
     """Create a working item; answers with it and the number of secrets removed from it, by kind."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    created = await working_memory(services).create(scope, data)
+    created = await services.working.create(scope, data)
     return WorkingCreated(**dict(_shown(created.value)), redactions=created.counts)
 
 
@@ -120,7 +119,7 @@ async def post_working(request: ApiRequest, services: AppServices, data: JSONBod
 async def list_working(request: ApiRequest, services: AppServices, params: Params[WorkingQuery]) -> ItemsAnswer:
     """The items of the session that match the query, oldest first."""
     scope = request.agent_scope(params.namespace, params.session_id, params.agent_id)
-    items = await working_memory(services).list_items(scope, params.todo_id, include_cleared=params.include_cleared)
+    items = await services.working.list_items(scope, params.todo_id, include_cleared=params.include_cleared)
     return ItemsAnswer(items=[_shown(item) for item in items])
 
 
@@ -128,14 +127,7 @@ async def list_working(request: ApiRequest, services: AppServices, params: Param
 async def clear_working(request: ApiRequest, services: AppServices, data: JSONBody[ClearIn]) -> WorkingCleared:
     """Clear items of the session; answers with how many were cleared."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    return WorkingCleared(cleared=await working_memory(services).clear(scope, ItemSelection(data.todo_id, data.id)))
-
-
-def working_memory(services: Services) -> WorkingMemory:
-    """The service's working memory. Raises Unavailable for a service without live state."""
-    if services.working is None:
-        raise Unavailable("live state is away: this service was started without it")
-    return services.working
+    return WorkingCleared(cleared=await services.working.clear(scope, ItemSelection(data.todo_id, data.id)))
 
 
 def _shown(item: Working) -> WorkingItemAnswer:

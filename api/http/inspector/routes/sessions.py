@@ -18,7 +18,6 @@ from api.wiring.container import AppServices, Services
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Name, Scope
-from memtypes.model.working import Working
 from memtypes.ports.memory_store import Listing
 from retrieval.receipts.listing import ListedReceipt, ReceiptPage
 
@@ -103,6 +102,7 @@ async def show_session(request: ApiRequest, services: AppServices, page: LivePag
     )
     moments = [Moment(memory.created_at, memory=memory) for memory in stored.memories]
     moments += await _injections(services, scope, receipts)
+    session = request.scope_in(asked.namespace, asked.id)
     return await page.show(
         "session.html",
         namespace=asked.namespace,
@@ -111,7 +111,7 @@ async def show_session(request: ApiRequest, services: AppServices, page: LivePag
         total=stored.total,
         next_cursor=stored.next_cursor,
         receipts=receipts,
-        items=await _live_items(request, services, asked),
+        items=await services.working.list_items(session, None, include_cleared=True),
     )
 
 
@@ -127,11 +127,3 @@ async def _injections(services: Services, scope: Scope, page: ReceiptPage) -> li
         )
         for receipt in page.receipts
     ]
-
-
-async def _live_items(request: ApiRequest, services: Services, asked: SessionAddress) -> list[Working]:
-    """The session's working items in the live store, cleared ones too, oldest first; none without a live store."""
-    if services.working is None:
-        return []
-    scope = request.scope_in(asked.namespace, asked.id)
-    return await services.working.list_items(scope, None, include_cleared=True)

@@ -96,7 +96,6 @@ class ClientSession:
 
     async def settled(self) -> None:
         """Return when what was captured is stored."""
-        assert self.services.captures is not None
         await self.services.captures.settled()
 
     async def memories(self) -> list[Memory]:

@@ -125,7 +125,6 @@ async def test_acknowledged_turns_are_stored_when_the_store_is_back(clock: Clock
     """Turns wait in the queue; the job stores them."""
     store = BrokenStore(FakeEmbedder().dimensions)
     services = fake_services(clock, store)
-    assert services.captures is not None
     async with connect(services) as http:
         session = ClientSession(http, services, "/p/shop", "s1")
         await session.prompt(FACT)
@@ -165,7 +164,6 @@ async def test_secrets_are_neither_stored_nor_queued(session: ClientSession) -> 
     """They are removed before the turn waits in the live store."""
     secret = "ghp_" + "a1B2" * 9
     await session.prompt(f"The deploy token of the ledger is {secret} and it expires in May.")
-    assert session.services.client_sessions is not None
     assert session.live is not None
     scope = Scope("default", session.namespace, session.session_id)
     (waiting,) = await session.services.client_sessions.waiting_prompts(scope)

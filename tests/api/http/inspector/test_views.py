@@ -149,13 +149,6 @@ async def test_workflows_show_state_and_events(live_visit: Visit) -> None:
     await live_visit.open("/workflow", 404, id="unknown")
 
 
-async def test_without_live_state_threads_and_workflows_are_shown_as_unavailable(services: Services) -> None:
-    """Both lists are answered with a page and status 503; the page says that live state is away."""
-    async with connect(replace(services, threads=None, workflows=None)) as client:
-        for path in ("/threads", "/workflows"):
-            assert "live state is away" in text_of(await Visit(client).open(path, 503))
-
-
 async def test_button_takes_a_decision_back(visit: Visit) -> None:
     """A forgotten memory is listed with its reason; its button takes the decision back, and cannot be used twice."""
     await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")

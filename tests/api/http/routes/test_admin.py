@@ -124,11 +124,6 @@ async def test_namespace_calls_need_an_admin(guarded: Services, call: str, body:
         assert (await client.get("/v1/stats?namespace=a", headers=writer)).json()["total"]["count"] == 1
 
 
-async def test_reembed_without_an_embedded_store_is_409(client: httpx.AsyncClient) -> None:
-    """A re-embedding without an embedded store is a 409 that states the reason."""
-    assert (await client.post("/v1/admin/reembed")).status_code == 409
-
-
 async def test_reembed_needs_an_admin(guarded: Services) -> None:
     """A writer who asks for a re-embedding gets a 403."""
     async with connect(guarded) as client:

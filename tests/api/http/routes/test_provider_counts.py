@@ -54,7 +54,6 @@ async def counted(
     services: Services, provider: Callable[[httpx.Request], Any], own: RegistryFile = OWN
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service whose registry names a counting endpoint, with some facts stored."""
-    assert services.receipts is not None
     registry = Registry.of(default_file(), own)
     async with httpx.AsyncClient(transport=httpx.MockTransport(provider)) as transport:
         counter = ProviderCounter(transport, lambda: registry, lambda _: None)

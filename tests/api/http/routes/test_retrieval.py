@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,14 +129,6 @@ async def test_erase_removes_receipts(client: httpx.AsyncClient) -> None:
     erased = (await client.post("/v1/admin/erase", json={"namespace": "me"})).json()
     assert (erased["erased"]["receipts"], erased["remaining"]["receipts"]) == (1, 0)
     assert (await client.get(f"/v1/receipts/{receipt_id}")).status_code == 404
-
-
-async def test_receipts_without_a_live_store_are_503(services: Services) -> None:
-    """Without a live store, calls for receipts are refused with the reason."""
-    async with connect(replace(services, receipts=None)) as client:
-        answer = await client.get("/v1/receipts/any")
-        assert answer.status_code == 503
-        assert "live store" in answer.json()["detail"]
 
 
 async def test_saved_receipt_is_verified_offline(client: httpx.AsyncClient, tmp_path: Path) -> None:

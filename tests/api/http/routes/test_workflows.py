@@ -349,10 +349,3 @@ async def test_reading_a_future_version_is_refused_with_422(client: httpx.AsyncC
 async def test_workflow_id_with_a_slash_is_refused(client: httpx.AsyncClient) -> None:
     """An id with a slash could not be part of a URL path."""
     assert (await client.post("/v1/workflows", json={**IN, "workflow_id": "a/b"})).status_code == 422
-
-
-async def test_workflows_without_live_state_are_503(services: Services) -> None:
-    """Calls for workflows are refused with Retry-After if live state is unavailable."""
-    async with connect(replace(services, workflows=None)) as client:
-        answer = await client.post("/v1/workflows", json=IN)
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from api.wiring.container import Services
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveState
-from tests.api.conftest import connect
 from tests.api.working_client import WorkingClient
 
 pytestmark = pytest.mark.anyio
@@ -282,14 +279,6 @@ async def test_invalid_items_are_422(world: WorkingClient, body: dict[str, Any])
     """An invalid item is refused, and nothing is created."""
     await world.post("/v1/working", 422, **{"content": "x", **body})
     assert await world.listed() == []
-
-
-async def test_working_memory_without_live_state_is_503(services: Services) -> None:
-    """Without live state the calls are refused with the reason."""
-    async with connect(replace(services, working=None)) as client:
-        got = await client.get("/v1/working", params={"namespace": "n", "session_id": "s"})
-        assert got.status_code == 503
-        assert "live state is away" in got.json()["detail"]
 
 
 @pytest.mark.parametrize("how", ["one", "session", "namespace"])
