@@ -14,9 +14,8 @@ from api.settings import Settings
 from api.wiring import open_services
 from api.wiring.container import Services
 from ingest.conversations.sessions import MessageOutcome, SessionWriter
-from ingest.files.run import LocalSink, Sink
 from ingest.files.sessions import SessionPart
-from ingest.screening.submission import Classification, ReviewMode
+from ingest.screening.submission import Classification, ReviewMode, submission_from
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
@@ -34,35 +33,6 @@ class Place:
     url: str | None = None
     key: str | None = None
     tenant: str = DEFAULT_TENANT
-
-
-@dataclass(frozen=True, slots=True)
-class HttpSink:
-    """Sends the items of an import to a running service in batches."""
-
-    client: ApiClient
-    namespace: str
-
-    async def write(self, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-        """Post `items` as one batch. Returns the outcome of each item."""
-        answer = await self.client.post("/v1/memories/batch", {"namespace": self.namespace, "items": items})
-        return [
-            WriteOutcome(
-                WriteStatus(item["status"]),
-                item.get("id"),
-                item.get("reason"),
-                item.get("merged_into"),
-                classified=_classification(item.get("classified")),
-            )
-            for item in answer["results"]
-        ]
-
-
-def _classification(answer: dict[str, Any] | None) -> Classification | None:
-    """The classification that the service reports for an item; None if the item was sent with its type."""
-    if answer is None:
-        return None
-    return Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +54,10 @@ class LocalBackend:
         """Run the upkeep job `job`; the answer is that of POST /v1/admin/jobs/NAME."""
         return asdict(await self.services.upkeep.run_all(self.tenant, job, request))
 
-    def sink(self, namespace: str) -> Sink:
-        """A sink that writes the items of an import into `namespace` with this process's ingestor."""
-        return LocalSink(self.services.ingestor, Scope(self.tenant, namespace))
+    async def write_items(self, namespace: str, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+        """Write items of an import into `namespace`. Returns the outcome of each item."""
+        submissions = [submission_from(item) for item in items]
+        return await self.services.ingestor.write(Scope(self.tenant, namespace), submissions)
 
     async def is_empty(self, namespace: str) -> bool:
         """Whether a namespace has no memories."""
@@ -120,9 +91,19 @@ class RemoteBackend:
         """The service's answer to POST /v1/admin/jobs/NAME."""
         return await self._post(f"/v1/admin/jobs/{job}", request)
 
-    def sink(self, namespace: str) -> Sink:
-        """A sink that writes the items of an import into `namespace` in batches over HTTP."""
-        return HttpSink(self.client, namespace)
+    async def write_items(self, namespace: str, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+        """Post items of an import as one batch. Returns the outcome of each item."""
+        answer = await self.client.post("/v1/memories/batch", {"namespace": namespace, "items": items})
+        return [
+            WriteOutcome(
+                WriteStatus(item["status"]),
+                item.get("id"),
+                item.get("reason"),
+                item.get("merged_into"),
+                classified=_classification(item.get("classified")),
+            )
+            for item in answer["results"]
+        ]
 
     async def is_empty(self, namespace: str) -> bool:
         """Whether a namespace has no memories, by GET /v1/stats."""
@@ -151,6 +132,13 @@ class RemoteBackend:
     async def _post(self, path: str, request: Model) -> dict[str, Any]:
         """Post only the fields that were set in `request`, so that the service's defaults apply to the others."""
         return await self.client.post(path, request.model_dump(mode="json", exclude_unset=True))
+
+
+def _classification(answer: dict[str, Any] | None) -> Classification | None:
+    """The classification that the service reports for an item; None if the item was sent with its type."""
+    if answer is None:
+        return None
+    return Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
 
 
 def body_of(**members: Any) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from api.auth.keys import DEFAULT_TENANT
@@ -17,7 +18,7 @@ from api.cli.backend import Place, open_backend
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
 from api.cli.tables import names_table
 from ingest.files.readers.sources import EXPORTS, Format
-from ingest.files.report import ImportProgress, ImportReport, ProgressBar
+from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
 from ingest.files.run import ImportRequest, run_import
 from memtypes.model.errors import InvalidRequest
@@ -71,8 +72,7 @@ async def _imported(where: Place, request: ImportRequest, *, resumable: bool, qu
     request.sources()  # report unreadable files before opening anything, which takes seconds
     placed = replace(request, destination=destination_of(where), journal=journal)
     async with open_backend(where) as backend:
-        progress = ImportProgress() if quiet else ProgressBar(Console(stderr=True))
-        return await run_import(placed, backend.sink(request.namespace), progress)
+        return await run_import(placed, partial(backend.write_items, request.namespace), ProgressBar(quiet=quiet))
 
 
 def destination_of(where: Place) -> str:

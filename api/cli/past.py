@@ -26,7 +26,7 @@ from api.cli.past_memories import MemoriesPlan, plan_memories, reports_json, wri
 from api.cli.tables import names_table
 from ingest.files.journal import SentMessages
 from ingest.files.places import AGENTS, CHATS, PastSource, Places
-from ingest.files.report import ImportProgress, ImportReport, ProgressBar, SessionReport
+from ingest.files.report import ImportReport, ProgressBar, SessionReport
 from ingest.files.run import ImportRequest
 from ingest.files.sessions import Destination, SessionFile, SessionImport, SessionPlan, follow
 from ingest.writing.outcome import WriteStatus
@@ -221,7 +221,7 @@ async def _send(
     """Send the planned messages and, with `find`, those added to the files that it finds. SIGINT or SIGTERM ends it."""
     console = Console(stderr=True)
     importing.write = backend.write_part
-    importing.progress = ImportProgress() if quiet else ProgressBar(console, "messages")
+    importing.progress = ProgressBar("messages", quiet=quiet)
     ended = False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_at_signal, tasks.cancel_scope)

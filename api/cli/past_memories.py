@@ -6,16 +6,17 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from api.cli.backend import Backend
 from ingest.files.batches import open_readings, read_batches
 from ingest.files.places import MemoryFiles
-from ingest.files.report import ImportProgress, ImportReport, ProgressBar
+from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
 from ingest.files.run import ImportRequest, run_import
 from ingest.files.sessions import Destination
@@ -84,9 +85,10 @@ async def write_memories(plan: MemoriesPlan, backend: Backend, *, quiet: bool) -
     """Run the imports of a plan one after the other. Returns the namespace and the report of each."""
     reports: list[tuple[str, ImportReport]] = []
     for request in plan.requests:
-        progress = ImportProgress() if quiet else ProgressBar(Console(stderr=True))
-        reports.append((request.namespace, await run_import(request, backend.sink(request.namespace), progress)))
-        if reports[-1][1].stopped:
+        write = partial(backend.write_items, request.namespace)
+        report = await run_import(request, write, ProgressBar(quiet=quiet))
+        reports.append((request.namespace, report))
+        if report.stopped:
             break
     return reports
 

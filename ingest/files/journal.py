@@ -76,9 +76,13 @@ class ImportJournal:
             return cls(None)
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
         path = directory / f"import-{name}.jsonl"
+        journal = cls(path)
         with _as_invalid_request(path):
             directory.mkdir(parents=True, exist_ok=True)
-            return cls(path, _read(path))
+            for line in _whole_lines(path):
+                with suppress(msgspec.MsgspecError):  # the rows of a damaged line are imported again
+                    journal.entries.append(msgspec.json.decode(line, type=FinishedRows))
+        return journal
 
     def finished(self, file: str | None) -> list[FinishedRows]:
         """The journal's entries for the file whose `file_identity` is `file`; none if `file` is None."""
@@ -161,10 +165,6 @@ def _append(path: Path, entry: object) -> None:
             os.fsync(stream.fileno())
 
 
-def _read(path: Path) -> list[FinishedRows]:
-    return [rows for line in _whole_lines(path) if (rows := _decoded(line)) is not None]
-
-
 def _whole_lines(path: Path) -> list[bytes]:
     """The lines of a journal; a torn last one is cut off the file."""
     if not path.exists():
@@ -175,11 +175,3 @@ def _whole_lines(path: Path) -> list[bytes]:
         with path.open("r+b") as stream:
             stream.truncate(len(whole))
     return whole.splitlines()
-
-
-def _decoded(line: bytes) -> FinishedRows | None:
-    """The entry in a journal line; None for a damaged line, whose rows are then imported again."""
-    try:
-        return msgspec.json.decode(line, type=FinishedRows)
-    except msgspec.MsgspecError:
-        return None

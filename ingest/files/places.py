@@ -97,7 +97,8 @@ class Places:
             return [*_chat_files(CHATS[source], [path] if path else _downloads(self.home))]
         if source is PastSource.CLAUDE_CODE:
             return [TranscriptFile(each, ClaudeCodeLines) for each in _claude_code_files(path or self.claude_code())]
-        return [_rollout(each) for each in _codex_files(path or self.codex())]
+        rollouts = _codex_files(path or self.codex())
+        return [TranscriptFile(each, CodexLines, zstd_opened if each.suffix == ".zst" else None) for each in rollouts]
 
     def memory_files(self, source: PastSource, path: Path | None) -> list[MemoryFiles]:
         """The files with memories or notes of `source` at `path`, or in the usual places if `path` is None.
@@ -197,10 +198,6 @@ def _claude_project(folder: Path) -> str | None:
 
 def _is_hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
-
-
-def _rollout(path: Path) -> TranscriptFile:
-    return TranscriptFile(path, CodexLines, zstd_opened if path.suffix == ".zst" else None)
 
 
 def _files(root: Path, *endings: str) -> Iterator[Path]:

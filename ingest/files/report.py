@@ -74,10 +74,6 @@ class ImportReport:
             else:
                 self.omitted += 1
 
-    def add_type(self, kind: str) -> None:
-        """Count a stored memory of this type."""
-        self.types[kind] = self.types.get(kind, 0) + 1
-
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON."""
         return {"read": self.read, **asdict(self), "counts": {str(name): count for name, count in self.counts.items()}}
@@ -146,23 +142,13 @@ def _in_general(reason: str | None) -> str:
     return _FIGURES.sub("…", _DETAIL.sub("", reason)) if reason else "no reason was given"
 
 
-class ImportProgress:
-    """Interface for showing the progress of an import; this base class shows nothing."""
+class ProgressBar:
+    """The progress of an import: a bar by bytes or messages, with rows per second and time left.
 
-    def start(self, total: int | None) -> None:
-        """Called when the import begins; `total` bytes are to be read, None if unknown."""
+    It shows nothing if `quiet`, or if the console (by default stderr) is no terminal.
+    """
 
-    def advance(self, position: int, rows: int) -> None:
-        """Called after each batch: `position` bytes have been read and `rows` rows finished since the start."""
-
-    def finish(self) -> None:
-        """Called when the import has ended."""
-
-
-class ProgressBar(ImportProgress):
-    """A bar by bytes or messages, with rows per second and time left; shows nothing if `console` is no terminal."""
-
-    def __init__(self, console: Console, unit: str = "rows") -> None:
+    def __init__(self, unit: str = "rows", *, quiet: bool = False, console: Console | None = None) -> None:
         columns = (
             TextColumn("importing"),
             BarColumn(),
@@ -171,16 +157,17 @@ class ProgressBar(ImportProgress):
             TimeRemainingColumn(),
             TextColumn("left"),
         )
-        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        console = console or Console(stderr=True)
+        self._progress = Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True)
         self._task: TaskID | None = None
 
     def start(self, total: int | None) -> None:
-        """Show the empty bar."""
+        """Show the empty bar; `total` bytes are to be read, None if unknown."""
         self._task = self._progress.add_task("import", total=total, rows=0, rate=0.0)
         self._progress.start()
 
     def advance(self, position: int, rows: int) -> None:
-        """Show `position` bytes, `rows` rows and the rows per second."""
+        """Show `position` bytes read since the start, `rows` rows finished and the rows per second."""
         if self._task is None:
             return
         elapsed = self._progress.tasks[self._task].elapsed or 0.0

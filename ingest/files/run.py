@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, TypeAlias
 
 import anyio
 
 from ingest.files.batches import ItemBatch, open_readings, read_batches
 from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
 from ingest.files.readers.sources import Format, SourceFile, Sources, find_sources
-from ingest.files.report import ImportProgress, ImportReport, RowProblem
+from ingest.files.report import ImportReport, ProgressBar, RowProblem
 from ingest.files.row_to_item import RowOptions, check_mapping
-from ingest.screening.submission import submission_from
 from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
-from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
-from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, system_clock
 
 DELIVERY_ATTEMPTS = 3
@@ -28,27 +25,10 @@ _MAX_FAILED_BATCHES = 3
 """Consecutive batches without a stored row after which the import stops."""
 
 
-class Sink(Protocol):
-    """Interface of what an import writes items to: an ingestor in this process, or a running service."""
+WriteItems: TypeAlias = Callable[[list[dict[str, Any]]], Awaitable[Sequence[WriteOutcome]]]
+"""Writes valid items of POST /v1/memories/batch, in this process or over HTTP; returns an outcome for each, in order.
 
-    async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """Write valid items of POST /v1/memories/batch; return one outcome for each, in order.
-
-        Raises a RemembrancerError if none of them could be delivered.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class LocalSink:
-    """A sink that writes items to the namespace of `scope`, with an ingestor in this process."""
-
-    ingestor: Ingestor
-    scope: Scope
-
-    async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-        """Write `items`; return one outcome for each, in order."""
-        return await self.ingestor.write(self.scope, [submission_from(item) for item in items])
+Raises a RemembrancerError if none of them could be delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +63,21 @@ class ImportRequest:
 
 
 async def run_import(
-    request: ImportRequest, sink: Sink, progress: ImportProgress | None = None, clock: Clock = system_clock
+    request: ImportRequest, write: WriteItems, progress: ProgressBar | None = None, clock: Clock = system_clock
 ) -> ImportReport:
-    """Import all files of `request` into `sink`. Raises InvalidRequest for an invalid request or unusable journal."""
+    """Import all files of `request` by `write`. Raises InvalidRequest for an invalid request or unusable journal."""
     sources = request.sources()
     journal = ImportJournal.open(request.journal, request.identity())
     report = ImportReport(sources.skipped)
-    await _Import(request, sink, progress or ImportProgress(), journal, clock, report).run(sources)
+    await _Import(request, write, progress or ProgressBar(quiet=True), journal, clock, report).run(sources)
     return report
 
 
 @dataclass(slots=True)
 class _Import:
     request: ImportRequest
-    sink: Sink
-    progress: ImportProgress
+    write: WriteItems
+    progress: ProgressBar
     journal: ImportJournal
     clock: Clock
     report: ImportReport
@@ -134,15 +114,15 @@ class _Import:
         self.bytes_before += source.size or 0
 
     async def _import_batch(self, batch: ItemBatch, identity: str | None) -> None:
-        outcomes = await deliver(self.sink, batch.items)
+        outcomes = await deliver(self.write, batch.items)
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)
         problems = [*batch.problems, *_problems(batch, outcomes)]
         self.report.add(counts, problems)
         for item, outcome in zip(batch.items, outcomes, strict=True):
             if outcome.status is WriteStatus.STORED:
-                kind = outcome.classified.type if outcome.classified else item.get("type")
-                self.report.add_type(str(kind or "of unknown type"))
+                kind = str(outcome.classified.type if outcome.classified else item.get("type") or "of unknown type")
+                self.report.types[kind] = self.report.types.get(kind, 0) + 1
         if identity is not None and not counts[WriteStatus.FAILED]:
             rows = FinishedRows(identity, batch.first, batch.end, counts, tuple(problems))
             await anyio.to_thread.run_sync(self.journal.add, rows)
@@ -167,8 +147,8 @@ def _problems(batch: ItemBatch, outcomes: Sequence[WriteOutcome]) -> list[RowPro
     ]
 
 
-async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-    """Write `items` to `sink`; return one outcome per item, in order: failed, with the reason, if it was not delivered.
+async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+    """Write `items`; return one outcome per item, in order: failed, with the reason, if it was not delivered.
 
     If the store is full or unavailable, the write is retried a few times: writing the same items twice is harmless. If
     a batch is refused as invalid, none of it was stored. It is then halved until the invalid item is alone.
@@ -176,20 +156,20 @@ async def deliver(sink: Sink, items: list[dict[str, Any]]) -> list[WriteOutcome]
     if not items:
         return []
     try:
-        return [*await _write_with_retries(sink, items)]
+        return [*await _write_with_retries(write, items)]
     except InvalidRequest as error:
         if len(items) == 1:
             return [WriteOutcome(WriteStatus.REJECTED, reason=str(error))]
         half = len(items) // 2
-        return [*await deliver(sink, items[:half]), *await deliver(sink, items[half:])]
+        return [*await deliver(write, items[:half]), *await deliver(write, items[half:])]
     except RemembrancerError as error:
         return [WriteOutcome(WriteStatus.FAILED, reason=str(error))] * len(items)
 
 
-async def _write_with_retries(sink: Sink, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
+async def _write_with_retries(write: WriteItems, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
     for _ in range(DELIVERY_ATTEMPTS - 1):
         try:
-            return await sink.write(items)
+            return await write(items)
         except (Overloaded, Unavailable) as error:
             await anyio.sleep(error.retry_after_s)
-    return await sink.write(items)
+    return await write(items)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,7 +23,7 @@ from ingest.conversations.sessions import MessageOutcome, SaidBefore, SessionMes
 from ingest.files.journal import SentMessages
 from ingest.files.readers.chats import ChatFile
 from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, in_utc, spoken
-from ingest.files.report import ImportProgress, SessionReport
+from ingest.files.report import ProgressBar, SessionReport
 from ingest.screening.features import REACH
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
@@ -145,7 +146,7 @@ class SessionImport:
     sent: SentMessages
     write: WritePart | None = None
     report: SessionReport = field(default_factory=SessionReport)
-    progress: ImportProgress = field(default_factory=ImportProgress)
+    progress: ProgressBar = field(default_factory=partial(ProgressBar, quiet=True))
     patience_s: float = PATIENCE_S
 
     async def plan(self, files: Iterable[SessionFile]) -> SessionPlan:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ingest.files.run import LocalSink
+from ingest.files.run import WriteItems
 from ingest.screening.review.panel import Panel
+from ingest.screening.submission import submission_from
 from ingest.writing.outcome import WriteOutcome
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import RemembrancerError
@@ -214,9 +215,9 @@ class Bench:
         ingestor = Ingestor(self.store, self.embedder, LengthSparse(), CharTokenizer(), self.clock, self.gates)
         self.ingestor = replace(ingestor, panel=self.panel)
 
-    def sink(self, scope: Scope = SCOPE) -> LocalSink:
-        """An import sink that writes with this ingestor."""
-        return LocalSink(self.ingestor, scope)
+    def sink(self, scope: Scope = SCOPE) -> WriteItems:
+        """Writes items of an import with this ingestor."""
+        return lambda items: self.ingestor.write(scope, [submission_from(item) for item in items])
 
 
 def draft(content: str, kind: str = "semantic", **fields: Any) -> AnyDraft:
@@ -254,7 +255,7 @@ class ScriptedSink:
         self.answer = answer
         self.written: list[list[dict[str, Any]]] = []
 
-    async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
+    async def __call__(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
         """The outcomes that `answer` gives for this write."""
         self.written.append(items)
         return self.answer(len(self.written), items)

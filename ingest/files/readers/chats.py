@@ -65,7 +65,7 @@ def _add(messages: dict[str, list[PastMessage]], row: FileRow, seen: Counter[str
 def export_streams(path: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO]]]]:
     """Names and openers of the files with conversations at `path`, a file or a ZIP archive. Raises OSError."""
     if path.suffix.lower() != ".zip":
-        yield [(str(path), partial(_open, path))]
+        yield [(str(path), lambda: path.open("rb"))]
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -76,7 +76,3 @@ def export_streams(path: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO
             ]
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise OSError(f"it is a damaged or unsupported archive: {error}") from error
-
-
-def _open(path: Path) -> BinaryIO:
-    return path.open("rb")

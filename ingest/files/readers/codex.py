@@ -81,11 +81,8 @@ class CodexLines(TranscriptLines):
             self.left_out[SUBAGENTS if said else REMINDERS] += 1
             return
         text = "\n".join(_REQUEST.sub("", part) if role == "user" else part for part in said)
-        block = (
-            f"{self._file}/{number}",
-            text,
-        )  # lines have no id, but are never changed, and the name has the session
-        self._messages.append(PastMessage(role, name_or_none(line.get("timestamp")), (block,)))
+        key = f"{self._file}/{number}"  # lines have no id, but are never changed, and the name has the session
+        self._messages.append(PastMessage(role, name_or_none(line.get("timestamp")), ((key, text),)))
 
     def _roll_back(self, turns: int) -> None:
         """Remove the last `turns` messages of the user, and everything after the first of them."""

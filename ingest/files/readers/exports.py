@@ -18,31 +18,40 @@ from memtypes.model.memory import MAX_LABEL
 
 _EVENTS = {"user": "user_query", "assistant": "agent_response"}
 
-Convert: TypeAlias = Callable[[dict[str, Any], str, int], Iterator[Reading]]
-"""Takes one object of an export, the file's name and the line; returns its rows."""
+Convert: TypeAlias = Callable[[FileRow], Iterator[Reading]]
+"""Takes one object of an export, with its place; returns its rows."""
 
 
 def read_chatgpt(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One event per user or assistant message of ChatGPT's conversations.json, in order."""
-    return converted(stream, file, ("conversations",), _chatgpt_messages)
+    return exported(stream, file, ("conversations",), _chatgpt_messages)
 
 
 def read_claude(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One event per user or assistant message of Claude's conversations.json, in order."""
-    return converted(stream, file, ("conversations",), _claude_messages)
+    return exported(stream, file, ("conversations",), _claude_messages)
 
 
-def converted(stream: BinaryIO, file: str, list_names: tuple[str, ...], convert: Convert) -> Iterator[Reading]:
+def exported(stream: BinaryIO, file: str, list_names: tuple[str, ...], convert: Convert) -> Iterator[Reading]:
     """The rows that `convert` makes of each object in the file's list, which may be under one of `list_names`."""
-    for reading in read_objects(stream, file, list_names):
+    return converted(read_objects(stream, file, list_names), convert, _other_form)
+
+
+def converted(readings: Iterator[Reading], convert: Convert, problem: Callable[[Exception], str]) -> Iterator[Reading]:
+    """The rows that `convert` makes of each object; a BadLine with the `problem` of one that has another form."""
+    for reading in readings:
         if isinstance(reading, BadLine):
             yield reading
             continue
         try:
-            yield from convert(reading.fields, file, reading.line)
+            yield from convert(reading)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            problem = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
-            yield BadLine(file, reading.line, f"does not have the form of this export: {problem[:120]}")
+            yield BadLine(reading.file, reading.line, problem(error))
+
+
+def _other_form(error: Exception) -> str:
+    problem = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+    return f"does not have the form of this export: {problem[:120]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +78,11 @@ class _Conversation:
         return row(self.file, self.line, fields)
 
 
-def _chatgpt_messages(fields: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
+def _chatgpt_messages(line: FileRow) -> Iterator[Reading]:
+    fields = line.fields
     nodes = fields["mapping"]
     session = str(fields.get("conversation_id") or fields.get("id") or fields["create_time"])
-    conversation = _Conversation(file, line, session, fields.get("title"))
+    conversation = _Conversation(line.file, line.line, session, fields.get("title"))
     for turn, message in enumerate(_branch(nodes, fields.get("current_node"))):
         role = message["author"]["role"]
         text = _chatgpt_text(message.get("content") or {})
@@ -108,14 +118,15 @@ def _from_unix(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(float(seconds), UTC).isoformat()
 
 
-def _claude_messages(fields: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
+def _claude_messages(line: FileRow) -> Iterator[Reading]:
+    fields = line.fields
     session = str(fields["uuid"])
-    conversation = _Conversation(file, line, session, fields.get("name"))
+    conversation = _Conversation(line.file, line.line, session, fields.get("name"))
     for turn, message in enumerate(fields["chat_messages"]):
         role = {"human": "user"}.get(message["sender"], message["sender"])
         text = _claude_text(message)
         if role not in _EVENTS:
-            yield BadLine(file, line, f"message {turn} of conversation {session} is of {role!r:.50}")
+            yield BadLine(line.file, line.line, f"message {turn} of conversation {session} is of {role!r:.50}")
         elif text.strip():
             yield conversation.message(turn, role, text, message.get("created_at") or fields.get("created_at"))
 

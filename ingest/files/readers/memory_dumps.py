@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
-from ingest.files.readers.exports import converted
+from ingest.files.readers.exports import converted, exported
 from ingest.files.readers.json_files import read_jsonl
 from ingest.files.readers.rows import BadLine, FileRow, Reading, as_metadata, row
 from memtypes.model.memory import MAX_LABEL
@@ -23,39 +23,32 @@ _SPEAKERS = frozenset(("user", "assistant"))
 
 def read_mem0(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One fact per memory of a mem0 export; its mem0 and user ids are added to its metadata."""
-    return converted(stream, file, ("results", "memories"), _mem0_fact)
+    return exported(stream, file, ("results", "memories"), _mem0_fact)
 
 
 def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One fact per entity observation ("Ann: likes tea") and per relation of an MCP memory server's graph."""
-    for reading in read_jsonl(stream, file):
-        if isinstance(reading, BadLine):
-            yield reading
-            continue
-        try:
-            yield from _mcp_facts(reading)
-        except (KeyError, TypeError, AttributeError) as error:
-            yield BadLine(file, reading.line, f"is no entity and no relation: {type(error).__name__} {error}")
+    problem = "is no entity and no relation: {} {}"
+    return converted(read_jsonl(stream, file), _mcp_facts, lambda error: problem.format(type(error).__name__, error))
 
 
 def read_zep(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One fact per edge of a Zep export, which expires when Zep says that it ended; one event per episode."""
-    return converted(stream, file, _ZEP_LISTS, _zep_memory)
+    return exported(stream, file, _ZEP_LISTS, _zep_memory)
 
 
 def read_langgraph(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One memory per item (line) of a LangGraph store; the item's path and key are added to its metadata."""
-    for reading in read_jsonl(stream, file):
-        if isinstance(reading, BadLine):
-            yield reading
-            continue
-        try:
-            yield _langgraph_memory(reading)
-        except (KeyError, TypeError, ValueError) as error:
-            yield BadLine(file, reading.line, f"is no item of a LangGraph store: {type(error).__name__} {error}"[:160])
+    problem = "is no item of a LangGraph store: {} {}"
+    return converted(
+        read_jsonl(stream, file),
+        _langgraph_memory,
+        lambda error: problem.format(type(error).__name__, error)[:160],
+    )
 
 
-def _mem0_fact(memory: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
+def _mem0_fact(line: FileRow) -> Iterator[Reading]:
+    memory = line.fields
     ids = {f"mem0_{name}": memory[name] for name in ("id", "user_id") if memory.get(name)}
     fields = {
         "type": "semantic",
@@ -66,10 +59,11 @@ def _mem0_fact(memory: dict[str, Any], file: str, line: int) -> Iterator[Reading
         "tags": [str(category) for category in memory.get("categories") or []],
         "metadata": as_metadata(memory.get("metadata") or {}) | ids,
     }
-    yield row(file, line, fields)
+    yield row(line.file, line.line, fields)
 
 
-def _zep_memory(record: dict[str, Any], file: str, line: int) -> Iterator[Reading]:
+def _zep_memory(line: FileRow) -> Iterator[Reading]:
+    record = line.fields
     names = ("uuid", "name", "source_description", "role_name", "source")
     metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}
     created = _as_utc(record.get("created_at"))
@@ -77,7 +71,7 @@ def _zep_memory(record: dict[str, Any], file: str, line: int) -> Iterator[Readin
         ended = _as_utc(record.get("invalid_at") or record.get("expired_at"))
         began = _before(ended, _as_utc(record.get("valid_at")) or created)
         fact = {"type": "semantic", "content": record["fact"], "metadata": metadata}
-        yield row(file, line, {**fact, "created_at": began, "expires_at": ended})
+        yield row(line.file, line.line, {**fact, "created_at": began, "expires_at": ended})
         return
     role = record.get("role") if record.get("role") in _SPEAKERS else None
     fields = {
@@ -89,7 +83,7 @@ def _zep_memory(record: dict[str, Any], file: str, line: int) -> Iterator[Readin
         "metadata": metadata,
         "review": "auto",
     }
-    yield row(file, line, fields)
+    yield row(line.file, line.line, fields)
 
 
 def _before(ended: str | None, began: str | None) -> str | None:
@@ -100,7 +94,7 @@ def _before(ended: str | None, began: str | None) -> str | None:
     return began if began and datetime.fromisoformat(began) < end else (end - timedelta(seconds=1)).isoformat()
 
 
-def _langgraph_memory(line: FileRow) -> Reading:
+def _langgraph_memory(line: FileRow) -> Iterator[Reading]:
     item = line.fields
     path = [str(label) for label in item["namespace"]]
     fields = {
@@ -108,7 +102,7 @@ def _langgraph_memory(line: FileRow) -> Reading:
         "created_at": _as_utc(item.get("created_at")),
         "metadata": {"langgraph_path": path, "langgraph_key": str(item["key"])},
     }
-    return row(line.file, line.line, fields)
+    yield row(line.file, line.line, fields)
 
 
 def _text_of(value: Any) -> str:

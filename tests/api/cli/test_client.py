@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from api.cli.backend import HttpSink, RemoteBackend
+from api.cli.backend import RemoteBackend
 from api.cli.client import TIMEOUT, ApiClient, Refused, ServiceFault
 from api.wiring.container import Services
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
@@ -71,9 +71,8 @@ def test_every_call_has_a_timeout() -> None:
 async def test_remote_backend_writes_and_queries_over_http(services: Services) -> None:
     """An imported memory is found by search and retrieve."""
     async with connect(services) as http:
-        client = ApiClient(http)
-        outcomes = await HttpSink(client, "n").write([{"type": "semantic", "content": "The build runs on Friday."}])
-        backend = RemoteBackend(client)
+        backend = RemoteBackend(ApiClient(http))
+        outcomes = await backend.write_items("n", [{"type": "semantic", "content": "The build runs on Friday."}])
         hits = (await backend.search(SearchRequest(**ASK)))["hits"]
         items = (await backend.retrieve(RetrieveRequest(**ASK)))["items"]
     assert [outcomes[0].id] == [hit["id"] for hit in hits] == [item["id"] for item in items]

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from ingest.files.report import MAX_PROBLEMS, ImportProgress, ImportReport, ProgressBar, RowProblem
+from ingest.files.report import MAX_PROBLEMS, ImportReport, ProgressBar, RowProblem
 from ingest.writing.outcome import WriteStatus
 
 
@@ -22,7 +22,7 @@ def test_problems_are_listed_up_to_a_limit() -> None:
 def shown(*, terminal: bool) -> str:
     """What a progress bar prints."""
     out = io.StringIO()
-    bar: ImportProgress = ProgressBar(Console(file=out, force_terminal=terminal, width=100))
+    bar = ProgressBar(console=Console(file=out, force_terminal=terminal, width=100))
     bar.advance(1, 1)
     bar.start(100)
     bar.advance(50, 7)

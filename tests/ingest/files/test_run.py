@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.files.batches import BATCH_ROWS
-from ingest.files.report import ImportProgress, ImportReport
+from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
-from ingest.files.run import ImportRequest, Sink, run_import
+from ingest.files.run import ImportRequest, WriteItems, run_import
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
@@ -49,7 +49,7 @@ def all_stored(_: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     return [WriteOutcome(WriteStatus.STORED, id="x") for _ in items]
 
 
-class Recorder(ImportProgress):
+class Recorder(ProgressBar):
     """A progress display that records its calls."""
 
     def __init__(self) -> None:
@@ -176,7 +176,7 @@ async def test_an_unreadable_file_is_one_bad_row(tmp_path: Path) -> None:
     assert "a.txt: rejected: can't be read: " in str(report.problems[0])
 
 
-def failing_with(error: RemembrancerError, times: int) -> Sink:
+def failing_with(error: RemembrancerError, times: int) -> WriteItems:
     """A sink that raises `error` on the first `times` writes and then stores."""
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
@@ -263,17 +263,17 @@ class Killed(BaseException):
 class KilledSink:
     """A sink that raises Killed at the n-th write, before or after it takes effect."""
 
-    def __init__(self, inner: Sink, at: int, *, after: bool) -> None:
+    def __init__(self, inner: WriteItems, at: int, *, after: bool) -> None:
         self.inner = inner
         self.left = at
         self.after = after
 
-    async def write(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
+    async def __call__(self, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
         """Write the items, or raise Killed."""
         self.left -= 1
         if self.left == 0 and not self.after:
             raise Killed
-        outcomes = await self.inner.write(items)
+        outcomes = await self.inner(items)
         if self.left == 0:
             raise Killed
         return outcomes
