@@ -50,8 +50,8 @@ class RedisClientSessions(ClientSessionStore):
         """Record as shown the memories whose content the session already has; see `ClientSessionStore`."""
         key = _shown(scope)
         if ids:
-            await self._live.run(lambda redis: redis.sadd(key, *ids), idempotent=True, key=key)
-            await self._live.run(lambda redis: redis.pexpire(key, _TTL_MS), idempotent=True, key=key)
+            await self._live.command("sadd", key, *ids)
+            await self._live.command("pexpire", key, _TTL_MS)
 
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
         """Forget which memories the session was shown, at most once per `pause`; see `ClientSessionStore`."""
@@ -70,8 +70,7 @@ class RedisClientSessions(ClientSessionStore):
 
     async def waiting_prompts(self, scope: Scope) -> list[str]:
         """Return the ids of the prompts that wait for their answers; see `ClientSessionStore`."""
-        key = _state(scope)
-        names: list[str] = await self._live.run(lambda redis: redis.hkeys(key), idempotent=True, key=key)
+        names: list[str] = await self._live.command("hkeys", _state(scope))
         return sorted(name.removeprefix(_PROMPT) for name in names if name.startswith(_PROMPT))
 
 

@@ -49,8 +49,7 @@ class RedisEvictedTurns(EvictedTurnStore):
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:
         """Remove a batch from the queue once its turns are stored as memories; see `EvictedTurnStore`."""
-        key = queue_key(scope, self._queue)
-        await self._live.run(lambda redis: redis.lrem(key, 1, batch.token), idempotent=True, key=key)
+        await self._live.command("lrem", queue_key(scope, self._queue), 1, batch.token)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
         """Move a batch to the end of its queue, with its number of tries; see `EvictedTurnStore`."""
@@ -75,8 +74,7 @@ class RedisEvictedTurns(EvictedTurnStore):
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
         """The number of queued batches, and the batches of the thread that are set aside; see `EvictedTurnStore`."""
-        queue = queue_key(scope, self._queue)
-        waiting: int = await self._live.run(lambda redis: redis.llen(queue), idempotent=True, key=queue)
+        waiting: int = await self._live.command("llen", queue_key(scope, self._queue))
         aside = await self._range(live_key(scope, self._aside, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
 
@@ -87,7 +85,8 @@ class RedisEvictedTurns(EvictedTurnStore):
                 yield _scope(token)
 
     async def _range(self, key: str, last: int) -> list[str]:
-        return await self._live.run(lambda redis: redis.lrange(key, 0, last), idempotent=True, key=key)
+        tokens: list[str] = await self._live.command("lrange", key, 0, last)
+        return tokens
 
     async def _move(self, source: str, target: str, batch: EvictedTurns) -> bool:
         """Move a changed batch to the list `target`; False if it is no longer in `source`."""

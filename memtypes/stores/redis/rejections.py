@@ -36,30 +36,25 @@ class RedisRejections(RejectionStore):
         """Return the newest rejected texts, newest first; see `RejectionStore`."""
         records, times = _keys(scope)
         since = (self._clock() - REJECTED_TTL).timestamp()
-        ids: list[str] = await self._live.run(
-            lambda redis: redis.zrange(times, "+inf", since, desc=True, byscore=True, offset=0, num=limit),
-            idempotent=True,
-            key=times,
-        )
+        newest = {"desc": True, "byscore": True, "offset": 0, "num": limit}
+        ids: list[str] = await self._live.command("zrange", times, "+inf", since, **newest)
         if not ids:
             return []
-        found: list[str | None] = await self._live.run(
-            lambda redis: redis.hmget(records, ids), idempotent=True, key=records
-        )
+        found: list[str | None] = await self._live.command("hmget", records, ids)
         texts = [_text(record) for record in found if record is not None]
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))
 
     async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:
         """Return the rejected text with this id; None if there is none."""
         records, _ = _keys(scope)
-        record = await self._live.run(lambda redis: redis.hget(records, rejected_id), idempotent=True, key=records)
+        record = await self._live.command("hget", records, rejected_id)
         return None if record is None else _text(record)
 
     async def remove(self, scope: Scope, rejected_id: str) -> None:
         """Remove a rejected text, if it exists."""
         records, times = _keys(scope)
-        await self._live.run(lambda redis: redis.hdel(records, rejected_id), idempotent=True, key=records)
-        await self._live.run(lambda redis: redis.zrem(times, rejected_id), idempotent=True, key=times)
+        await self._live.command("hdel", records, rejected_id)
+        await self._live.command("zrem", times, rejected_id)
 
 
 def _keys(scope: Scope) -> tuple[str, str]:

@@ -121,13 +121,10 @@ class RedisThreads(ThreadStore):
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
         """Return the id of the thread with this resource and key; see `ThreadStore`."""
         name = _name(scope, resource, key)
-        thread_id: str | None = await self._live.run(lambda redis: redis.get(name), idempotent=True, key=name)
-        if thread_id is None:
+        thread_id: str | None = await self._live.command("get", name)
+        if thread_id is None or not await self._live.command("exists", _key(scope, thread_id)):
             return None
-        thread = _key(scope, thread_id)
-        return (
-            thread_id if await self._live.run(lambda redis: redis.exists(thread), idempotent=True, key=name) else None
-        )
+        return thread_id
 
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
         """Return threads, the last used first; see `ThreadStore`."""
@@ -142,10 +139,7 @@ class RedisThreads(ThreadStore):
             highest = "+inf" if before is None else f"({before}"
             arguments = [highest, query.limit - len(threads), _LOOKED_AT, query.key_prefix, *conditions]
             entries, before = await self._live.script(_LIST, [_key(scope, "")], arguments, idempotent=True)
-            threads += [
-                _thread(unquote(thread_id), dict(zip(fields[::2], fields[1::2], strict=True)))
-                for thread_id, fields in entries
-            ]
+            threads += [_thread(unquote(thread_id), fields) for thread_id, fields in entries]
             if not before or len(threads) >= query.limit:
                 return ThreadPage(tuple(threads), before or None)
 
@@ -159,7 +153,7 @@ class RedisThreads(ThreadStore):
         _raise_refusal(thread_id, answer)
         _, fields, turns, (files, file_count), (images, image_count) = answer
         return ThreadTail(
-            _thread(thread_id, dict(zip(fields[::2], fields[1::2], strict=True))),
+            _thread(thread_id, fields),
             tuple(sorted(map(_turn, turns), key=lambda turn: turn.index)),
             _mentions(files),
             _mentions(images),
@@ -214,7 +208,7 @@ class RedisThreads(ThreadStore):
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
         """Return the turns of a backup that `clear` made; see `ThreadStore`."""
         key = _backup_key(scope, backup_id)
-        stored: str | None = await self._live.run(lambda redis: redis.get(key), idempotent=True, key=key)
+        stored: str | None = await self._live.command("get", key)
         if stored is None:
             raise NotFound(f"there is no backup {backup_id!r} in this namespace; backups expire after 24 hours")
         return tuple(Turn.from_json(json.dumps(turn), index) for index, turn in json.loads(stored))
@@ -244,11 +238,8 @@ class RedisThreads(ThreadStore):
         answer = await self._live.script(_READ, [_key(scope, thread_id)], arguments, idempotent=True)
         _raise_refusal(thread_id, answer)
         _, fields, turns, by_use = answer
-        return ThreadContent(
-            _thread(thread_id, dict(zip(fields[::2], fields[1::2], strict=True))),
-            tuple(map(_turn, turns)),
-            {int(index): place for place, index in enumerate(by_use)},
-        )
+        places = {int(index): place for place, index in enumerate(by_use)}
+        return ThreadContent(_thread(thread_id, fields), tuple(map(_turn, turns)), places)
 
 
 def _key(scope: Scope, thread_id: str) -> str:
@@ -328,7 +319,9 @@ def _instant(microseconds: str) -> datetime:
     return datetime.fromtimestamp(float(microseconds) / _MICROSECONDS, UTC)
 
 
-def _thread(thread_id: str, fields: dict[str, Any]) -> Thread:
+def _thread(thread_id: str, stored: Sequence[Any]) -> Thread:
+    """The thread with these fields of its hash, names and values alternating."""
+    fields = dict(zip(stored[::2], stored[1::2], strict=True))
     return Thread(
         id=thread_id,
         version=int(fields["version"]),

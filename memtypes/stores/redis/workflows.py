@@ -12,7 +12,6 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from operator import methodcaller
 from typing import Any
 from urllib.parse import unquote
 
@@ -85,7 +84,7 @@ class RedisWorkflows(WorkflowStore):
             self._lifetimes.workflow,
             MAX_CHAIN,
             new.on_end,
-            f"{_microseconds(new.created_at):0{_PLACE}d}:{live_part(new.workflow_id)}",
+            f"{round(new.created_at.timestamp() * 1_000_000):0{_PLACE}d}:{live_part(new.workflow_id)}",
             max(self._lifetimes.workflow, self._lifetimes.ended_log),
         ]
         keys = [workflow, parent, live_key(scope, _INDEX)]
@@ -204,9 +203,7 @@ class RedisWorkflows(WorkflowStore):
 
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
         """Return the threads and sessions of a workflow; see `WorkflowStore`."""
-        key = _members_key(scope, workflow_id)
-        stored: set[str] = await self._live.run(methodcaller("smembers", key), idempotent=True, key=key)
-        members = sorted(stored)
+        members = sorted(await self._live.command("smembers", _members_key(scope, workflow_id)))
         threads, sessions = zip(*map(json.loads, members), strict=True) if members else ((), ())
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
@@ -233,18 +230,13 @@ class RedisWorkflows(WorkflowStore):
     async def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
         """Scope and id of every ended workflow whose memories are not written yet; see `WorkflowStore`."""
         for key in await self._live.keys_matching(f"rm:*:{_UNRECORDED}"):
-            members: set[str] = await self._live.run(methodcaller("smembers", key), idempotent=True, key=key)
-            for member in members:
+            for member in await self._live.command("smembers", key):
                 tenant, namespace, workflow_id = json.loads(member)
                 yield Scope(tenant, namespace), workflow_id
 
 
 def _key(scope: Scope, workflow_id: str) -> str:
     return live_key(scope, "workflow", workflow_id)
-
-
-def _microseconds(at: datetime) -> int:
-    return round(at.timestamp() * 1_000_000)
 
 
 def _id_of(member: str) -> str:

@@ -91,9 +91,7 @@ class RedisWorking(LiveItemStore):
     async def reschedule(self, due: DueNamespace) -> None:
         """Make the namespace due at the time of its first due session, or never if it has none; see `LiveItemStore`."""
         key = _sessions_key(due.scope)
-        first: list[tuple[str, float]] = await self._live.run(
-            lambda redis: redis.zrange(key, 0, 0, withscores=True), idempotent=True, key=key
-        )
+        first: list[tuple[str, float]] = await self._live.command("zrange", key, 0, 0, withscores=True)
         next_due = f"{first[0][1]:.0f}" if first else ""
         await self._live.script(
             _RESCHEDULE, [DUE_NAMESPACES], (_member(due.scope), due.due_at, next_due), idempotent=True
@@ -101,17 +99,12 @@ class RedisWorking(LiveItemStore):
 
     async def _due(self, key: str, at: datetime, limit: int) -> list[tuple[str, float]]:
         """Up to `limit` members of the sorted set `key` whose score, a time, is at most `at`; with their scores."""
-        until = _milliseconds(at)
-        return await self._live.run(
-            lambda redis: redis.zrangebyscore(key, "-inf", until, start=0, num=limit, withscores=True),
-            idempotent=True,
-            key=key,
-        )
+        until, page = _milliseconds(at), {"start": 0, "num": limit, "withscores": True}
+        due: list[tuple[str, float]] = await self._live.command("zrangebyscore", key, "-inf", until, **page)
+        return due
 
     async def _set_due(self, scope: Scope, at: int) -> None:
-        await self._live.run(
-            lambda redis: redis.zadd(DUE_NAMESPACES, {_member(scope): at}, lt=True), idempotent=True, key=DUE_NAMESPACES
-        )
+        await self._live.command("zadd", DUE_NAMESPACES, {_member(scope): at}, lt=True)
 
 
 def _keys(scope: Scope) -> list[str]:

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,6 +111,10 @@ class LiveClient:
         """
         async with self._bulkhead(workload, key).slot():
             return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
+
+    async def command(self, name: str, key: str, *args: Any, **options: Any) -> Any:
+        """Return the result of the idempotent command `name` on a key. Otherwise like `run`."""
+        return await self.run(methodcaller(name, key, *args, **options), idempotent=True, key=key)
 
     async def script(
         self,
