@@ -16,11 +16,7 @@ UnitFloat = Annotated[float, Field(ge=0.0, le=1.0)]
 _Value = TypeVar("_Value")
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
-OmittedIfNone = Annotated[_Value | None, Field(exclude_if=_is_none)]
+OmittedIfNone = Annotated[_Value | None, Field(exclude_if=lambda value: value is None)]
 """A member that is left out of the JSON when it is None."""
 
 

@@ -256,15 +256,7 @@ class KeyBook:
         """Create a key; returns (id, key). Only its hash is stored, so the key cannot be shown again."""
         key = f"rm_{secrets.token_urlsafe(32)}"
         digest = _sha256(key)
-        created = StoredKey(
-            id=digest[:12],
-            sha256=digest,
-            tenant=rights.tenant,
-            role=rights.role,
-            agents=rights.agents,
-            namespace=rights.namespace,
-            created_at=to_utc(clock()),
-        )
+        created = StoredKey(**dict(rights), id=digest[:12], sha256=digest, created_at=to_utc(clock()))
         async with self._exclusive():
             await self._store([*self._stored, created])
         return created.id, key

@@ -102,7 +102,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
         before_send=[_add_safe_headers],
         request_class=ApiRequest,
         request_max_body_size=BODY_BYTES,
-        type_encoders={BaseModel: _encoded},
+        type_encoders={BaseModel: lambda answer: msgspec.Raw(answer.model_dump_json().encode())},
         plugins=[PydanticSchemas()],
         openapi_config=openapi_config(),
         logging_config=None,
@@ -139,10 +139,6 @@ def _unknown_path(inspector: Router) -> ExceptionHandler[NotFoundException]:
 def _router(tag: str, module: ModuleType) -> Router:
     handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
     return Router("/", tags=[tag], route_handlers=handlers)
-
-
-def _encoded(answer: BaseModel) -> msgspec.Raw:
-    return msgspec.Raw(answer.model_dump_json().encode())
 
 
 async def _add_safe_headers(message: Message, _scope: Scope) -> None:

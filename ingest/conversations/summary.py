@@ -93,13 +93,10 @@ class EndpointSummariser(Summariser):
 
 def extract(before: str, turns: Sequence[Turn], limit: int, tokenizer: Tokenizer) -> str:
     """The highest-scoring lines of `before` and sentences of `turns` that fit into `limit` tokens, in order."""
-    lines = list(dict.fromkeys([*before.splitlines(), *(line for turn in turns for line in _lines(turn))]))
+    said = [f"{turn.role}: {sentence[:MAX_SENTENCE]}" for turn in turns for sentence in sentences(turn.content)]
+    lines = list(dict.fromkeys([*before.splitlines(), *said]))
     if not lines:
         return ""
     selected, best = most_important(lines, lambda line: tokenizer.count(line + "\n") + 1, limit)
     text = "\n".join(selected) or tokenizer.truncate(best, limit).strip()
     return text if tokenizer.count(text) <= limit else tokenizer.truncate(text, limit)
-
-
-def _lines(turn: Turn) -> list[str]:
-    return [f"{turn.role}: {sentence[:MAX_SENTENCE]}" for sentence in sentences(turn.content)]

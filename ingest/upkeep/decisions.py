@@ -80,7 +80,11 @@ class Decisions:
         rejections = self.ingestor.rejections
         if rejections is not None and kind in (None, DecisionKind.REJECTED):
             rejected = await rejections.latest(scope, limit)
-            texts += [_rejected(text) for text in rejected if _is_reachable(scope, text)]
+            texts += [
+                DecidedText(text.id, DecisionKind.REJECTED, text.at, text.reason, str(text.fields["content"]))
+                for text in rejected
+                if _is_reachable(scope, text)
+            ]
         wanted = (text for text in texts if kind in (None, text.kind))
         return sorted(wanted, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
@@ -221,7 +225,3 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
 def _by_upkeep(mark: UpkeepMark | None) -> bool:
     """Whether upkeep ended or made the memory with this note (`Memory.upkeep`), and nobody took it back."""
     return mark is not None and not mark.undone and (mark.ended or mark.job == "promote")
-
-
-def _rejected(text: RejectedText) -> DecidedText:
-    return DecidedText(text.id, DecisionKind.REJECTED, text.at, text.reason, str(text.fields["content"]))

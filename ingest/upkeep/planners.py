@@ -145,7 +145,8 @@ def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[M
 
     Every memory of a group says the same as the newest, so a chain of similar texts never joins different ones.
     """
-    left = {memory.id: memory for memory in sorted(memories, key=_newest_first)}
+    newest_first = sorted(memories, key=lambda memory: (-memory.created_at.timestamp(), memory.id))
+    left = {memory.id: memory for memory in newest_first}
     by_text: dict[str, list[str]] = defaultdict(list)
     for memory in left.values():
         by_text[normalise(memory.content)].append(memory.id)
@@ -248,7 +249,7 @@ def _same_memory(memory: Memory, other: Memory) -> bool:
 
 
 def _fact(group: Sequence[Memory]) -> Promotion:
-    newest, ids, sessions = group[0], tuple(sorted(_ids(group))), _sessions(group)
+    newest, ids, sessions = group[0], tuple(sorted(memory.id for memory in group)), _sessions(group)
     draft = SemanticDraft(
         type=MemoryType.SEMANTIC,
         content=newest.content,
@@ -284,21 +285,14 @@ def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | Non
 def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
     """The payload fields that give `memory` the evidence of those that are merged into it, and links to them."""
     links = [*memory.links, *(Link(to=other.id, type=LinkType.REINFORCES) for other in repeated)]
+    sessions = dict.fromkeys(session for each in (memory, *repeated) for session in each.source_sessions)
     return {
         "evidence_count": memory.evidence_count + sum(other.evidence_count for other in repeated),
-        "source_sessions": _all_sessions([memory, *repeated])[:MAX_SESSIONS],
+        "source_sessions": list(sessions)[:MAX_SESSIONS],
         "access_count": memory.access_count + sum(other.access_count for other in repeated),
         "links": [link.model_dump(mode="json") for link in links[:MAX_LINKS]],
         **mark("compact", now, f"{len(repeated)} memories with the same statement were merged into it"),
     }
-
-
-def _ids(memories: Iterable[Memory]) -> set[str]:
-    return {memory.id for memory in memories}
-
-
-def _all_sessions(memories: Iterable[Memory]) -> list[str]:
-    return list(dict.fromkeys(session for memory in memories for session in memory.source_sessions))
 
 
 def _sessions(memories: Iterable[Memory]) -> list[str]:
@@ -308,10 +302,6 @@ def _sessions(memories: Iterable[Memory]) -> list[str]:
         private = memory.visibility is Visibility.SESSION and memory.session_id
         said |= dict.fromkeys([memory.session_id] if private and memory.session_id else memory.source_sessions)
     return list(said)
-
-
-def _newest_first(memory: Memory) -> tuple[float, str]:
-    return (-memory.created_at.timestamp(), memory.id)
 
 
 def _is_removable(memory: Memory) -> bool:

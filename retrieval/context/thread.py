@@ -165,7 +165,10 @@ class _Parts:
             "short_term": TurnsPart([entry for entry in spoken if entry[0] == last], tokenizer),
             **{kind: ReferencesPart(_pieces(mentions, tokenizer)) for kind, mentions in kinds.items()},
         }
-        unlisted = {kind: sum(_count(tail, kind) - len(getattr(tail, kind)) for tail in shown) for kind in kinds}
+        unlisted = {
+            "files": sum(tail.file_count - len(tail.files) for tail in shown),
+            "images": sum(tail.image_count - len(tail.images) for tail in shown),
+        }
         everything = OmittedParts(
             turns=sum(tail.thread.turns for tail in chain),
             files=len(kinds["files"]) + unlisted["files"],
@@ -238,10 +241,6 @@ class _Parts:
 
 def _whole_notes(pieces: Sequence[Piece]) -> int:
     return sum(piece.place is None and not piece.cut for piece in pieces)
-
-
-def _count(tail: ThreadTail, kind: str) -> int:
-    return tail.file_count if kind == "files" else tail.image_count
 
 
 def _mentions(chain: Sequence[ThreadTail], kind: str) -> list[FileMention]:

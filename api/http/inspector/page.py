@@ -165,15 +165,14 @@ class HtmlPage:
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
         """The answer rendered from `template` with these values. It lists no namespaces unless `context` has them."""
-        visitor = visitor_of(self.request)
         request = self.request
         values = {
-            **_frame(visitor),
+            **_frame(visitor_of(request)),
             "origin": f"{request.url.scheme}://{request.url.netloc}",
             "path": request.scope["path"],
             "now": self.services.clock(),
+            "notice": NOTICES.get(request.query_params.get(NOTICE, "")),
         }
-        values["notice"] = NOTICES.get(self.request.query_params.get(NOTICE, ""))
         return html(self.templates.get_template(template).render({**values, **context}), status)
 
 
@@ -225,8 +224,7 @@ def answer_error(templates: Environment, request: Request[Any, Any, Any], error:
         return go("/", done="namespace")
     response = answer_problem(request, error)
     problem: ProblemAnswer = response.content
-    visitor: Visitor | None = getattr(request.state, "visitor", None)
-    values = {**_frame(visitor), "problem": problem, "path": request.scope["path"], "notice": None}
+    values = {**_frame(visitor_of(request)), "problem": problem, "path": request.scope["path"], "notice": None}
     values["back"] = _page_before(request)
     template = "problem.html" if part else "error.html"
     answer = html(templates.get_template(template).render(values), problem.status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -34,11 +35,7 @@ _HIDDEN = frozenset({"tenant", "earlier"})
 """Fields that answers leave out; earlier texts are in the history."""
 
 
-def _is_empty(value: object) -> bool:
-    return not value
-
-
-Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=_is_empty)]
+Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=operator.not_)]
 """Number of secrets removed from a text, by kind; not in the answer when there were none."""
 
 

@@ -152,8 +152,5 @@ class _Matches:
 def _conditions(search: ItemSearch) -> list[Condition]:
     """Conditions that every result of a search meets. Other items may meet them too, so the filter is checked again."""
     conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
-    return [*conditions, *map(_fact, search.filter.facts())] if search.filter else conditions
-
-
-def _fact(fact: str) -> Condition:
-    return {"should": [equals("facts", fact), equals("facts", MANY)]}
+    facts = search.filter.facts() if search.filter else ()
+    return [*conditions, *({"should": [equals("facts", fact), equals("facts", MANY)]} for fact in facts)]

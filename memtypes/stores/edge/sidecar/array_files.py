@@ -94,7 +94,8 @@ class RaggedFile:
         self.directory = directory
         _finish_compaction(directory)
         self._open()
-        if self._dead() > max(LEAST_DEAD, len(self._content) // 2):
+        dead = len(self._content) - int(self._places.rows[:, 1].sum())
+        if dead > max(LEAST_DEAD, len(self._content) // 2):
             self._compact()
 
     @property
@@ -143,9 +144,6 @@ class RaggedFile:
         self._places = RowFile(self.directory / "places.bin", _PLACE)
         torn = np.flatnonzero(self._places.rows.sum(axis=1) > len(self._content))  # a power cut took their rows
         self._places.put(torn, np.zeros((len(torn), 2), dtype=np.int64))
-
-    def _dead(self) -> int:
-        return len(self._content) - int(self._places.rows[:, 1].sum())
 
     def _compact(self) -> None:
         """Copy the live rows to a new directory, which then replaces this one, so that both files change at once."""
