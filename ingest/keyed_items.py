@@ -34,14 +34,6 @@ class ItemPut:
     ttl: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ItemQuery:
-    """A search as a caller asks for it; see `ItemSearch`. text: what to search for by meaning; None for the latest."""
-
-    search: ItemSearch
-    text: str | None = None
-
-
 class ExportedItem(Model):
     """An item as a line of an export."""
 
@@ -110,11 +102,10 @@ class KeyedItems:
         """Remove the item at an address, if there is one."""
         await self.store.delete(scope, address)
 
-    async def search(self, scope: Scope, query: ItemQuery) -> list[Item]:
-        """The items that a query finds, best first; without a text the latest updates first."""
-        search = query.search
-        if query.text is not None:
-            search = replace(search, vector=(await self.embedder.embed_query(query.text)).dense)
+    async def search(self, scope: Scope, search: ItemSearch, query: str | None) -> list[Item]:
+        """The items that a search finds: by meaning for a `query`, best first; without one, the latest update first."""
+        if query is not None:
+            search = replace(search, vector=(await self.embedder.embed_query(query)).dense)
         return await self.store.search(scope, search, self.clock())
 
     async def paths(self, scope: Scope, listing: PathListing) -> list[tuple[str, ...]]:

@@ -14,6 +14,9 @@ TIMEOUT = httpx.Timeout(10.0, read=120.0)
 """The read timeout is long: a batch of a thousand texts is embedded before it is answered."""
 
 
+PROBE_S = 2.0
+
+
 class Refused(RemembrancerError):
     """The service refused the call: the key is unknown, or its role is too low."""
 
@@ -67,6 +70,14 @@ class ApiClient:
         if response.is_success or (response.status_code == 503 and "checks" in members):
             return members
         raise _error(response.status_code, members)
+
+
+def is_live(url: str) -> bool:
+    """Whether a service answers at `url` within PROBE_S."""
+    try:
+        return httpx.get(f"{url}/health/live", timeout=PROBE_S).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def _members(response: httpx.Response) -> dict[str, Any]:

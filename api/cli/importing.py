@@ -16,7 +16,7 @@ from rich.text import Text
 from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import Place, open_backend
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
-from api.cli.tables import names_table
+from api.cli.tables import first_lines, names_table
 from ingest.files.readers.sources import EXPORTS, Format
 from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
@@ -108,10 +108,7 @@ def report_view(report: ImportReport) -> RenderableType:
         rows["resumed"] = f"{report.resumed} of them by an earlier run"
     if report.types:
         rows["new memories"] = ", ".join(f"{kind} {count}" for kind, count in sorted(report.types.items()))
-    listed = [Text(str(problem)) for problem in report.problems[:MAX_LISTED]]
-    more = len(report.problems) + report.omitted - len(listed)
-    if more:
-        listed.append(Text(f"... and {more} more; --json lists them"))
+    listed = first_lines(list(map(str, report.problems)), MAX_LISTED, omitted=report.omitted)
     skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]
     stopped = [Text(report.stopped)] if report.stopped else []
     return Group(names_table(rows), *listed, *skipped, *stopped)

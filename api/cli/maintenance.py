@@ -14,7 +14,7 @@ from api.auth.keys import DEFAULT_TENANT
 from api.cli.backend import body_of, open_backend
 from api.cli.doctor import Diagnosis, diagnose, diagnose_service
 from api.cli.options import FAILED, AsJson, DataDir, Key, Tenant, Url, place, present, run, settings_from
-from api.cli.tables import checks_table, names_table
+from api.cli.tables import checks_table, first_lines, names_table
 from api.http.problems import checked
 from api.wiring.reembedding import Reembedding
 from api.wiring.resources import prepared_embedder
@@ -58,9 +58,7 @@ def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its p
 def _job_view(answer: Mapping[str, Any]) -> RenderableType:
     counts = ", ".join(f"{name} {count}" for name, count in answer["counts"].items())
     note = " (dry run: nothing was changed; use --apply)" if answer["dry_run"] else ""
-    ids = answer["ids"]
-    more = [Text(f"... and {len(ids) - MAX_LISTED} more; --json lists them")] if len(ids) > MAX_LISTED else []
-    return Group(Text(f"{answer['job']}{note}: {counts}"), *map(Text, ids[:MAX_LISTED]), *more)
+    return Group(Text(f"{answer['job']}{note}: {counts}"), *first_lines(answer["ids"], MAX_LISTED))
 
 
 def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag

@@ -6,24 +6,24 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-import httpx
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from api.cli.backend import Backend, Place, open_backend
+from api.cli.client import is_live
 from api.cli.importing import destination_of
 from api.cli.importing import report_view as rows_view
 from api.cli.options import AsJson, DataDir, Key, end, present, run, settings_from
 from api.cli.past_memories import MemoriesPlan, plan_memories, reports_json, write_memories
-from api.cli.tables import names_table
+from api.cli.tables import first_lines, names_table
 from ingest.files.journal import SentMessages
 from ingest.files.places import AGENTS, CHATS, PastSource, Places
 from ingest.files.report import ImportReport, ProgressBar, SessionReport
@@ -34,7 +34,6 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.project import project_namespace
 
 MAX_LISTED = 20
-_PROBE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +102,8 @@ def _place(data_dir: Path | None, url: str | None, key: str | None) -> Place:
     settings = settings_from({"data_dir": data_dir})
     if url is None and data_dir is None:
         local = f"http://{settings.host}:{settings.port}"
-        url = local if _answers(local) else None
+        url = local if is_live(local) else None
     return Place(settings, url, key)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health/live", timeout=_PROBE_S).is_success
-    except httpx.HTTPError:
-        return False
 
 
 def _project(folder: Path) -> str:
@@ -262,7 +254,7 @@ def plan_view(plan: SessionPlan) -> RenderableType:
         numbers = (str(each.sessions), str(each.messages), str(each.new))
         table.add_row(Text(name), *numbers, each.first[:10], each.last[:10])
     files = Text(f"files: {plan.read}, new messages: {plan.new}")
-    return Group(files, table, *_reasons("left out", plan.left_out), *_problems(plan.problems))
+    return Group(files, table, *_reasons("left out", plan.left_out), *first_lines(plan.problems, MAX_LISTED))
 
 
 def report_view(report: SessionReport) -> RenderableType:
@@ -276,11 +268,10 @@ def report_view(report: SessionReport) -> RenderableType:
         rows["new memories"] = ", ".join(f"{kind} {count}" for kind, count in report.types.most_common())
     if report.namespaces:
         rows["namespaces"] = ", ".join(f"{name} {count}" for name, count in report.namespaces.most_common())
-    reasons = [line for status, counter in report.reasons.items() for line in _reasons(str(status), counter)]
+    counted = {**{str(status): counter for status, counter in report.reasons.items()}, "left out": report.left_out}
+    reasons = [line for what, counter in counted.items() for line in _reasons(what, counter)]
     stopped = [Text(report.stopped)] if report.stopped else []
-    return Group(
-        names_table(rows), *reasons, *_reasons("left out", report.left_out), *_problems(report.problems), *stopped
-    )
+    return Group(names_table(rows), *reasons, *first_lines(report.problems, MAX_LISTED), *stopped)
 
 
 def _reasons(what: str, counter: Mapping[str, int]) -> list[RenderableType]:
@@ -288,9 +279,3 @@ def _reasons(what: str, counter: Mapping[str, int]) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(f"{what}: {count} {reason}") for reason, count in ranked[:MAX_LISTED] if count]
     rest = sum(count for _, count in ranked[MAX_LISTED:])
     return [*lines, Text(f"{what}: {rest} for other reasons; --json lists them")] if rest else lines
-
-
-def _problems(problems: Sequence[str]) -> list[RenderableType]:
-    lines: list[RenderableType] = [Text(problem) for problem in problems[:MAX_LISTED]]
-    rest = len(problems) - len(lines)
-    return [*lines, Text(f"... and {rest} more; --json lists them")] if rest else lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -62,6 +62,12 @@ def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
     checks = {check["name"]: check | {"detail": check["detail"] or ""} for check in verdict["checks"]}
     heading = "The receipt is valid." if verdict["valid"] else "The receipt is not valid."
     return Group(Text(heading), checks_table(checks))
+
+
+def first_lines(lines: Sequence[str], most: int, *, omitted: int = 0) -> list[Text]:
+    """The first `most` lines and, if there are more, their number. omitted: number of those that are not in `lines`."""
+    rest = max(0, len(lines) - most) + omitted
+    return [*map(Text, lines[:most]), *([Text(f"... and {rest} more; --json lists them")] if rest else [])]
 
 
 def shortened(text: str) -> str:

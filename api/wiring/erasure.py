@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ingest.screening.prefilter import RecentTexts
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, Instant
@@ -47,24 +46,6 @@ class ErasableItems(Erasable):
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """Number of keyed items stored in the namespace, expired ones included; 0 if a memory is named."""
         return await self._items.count(scope, at=None) if memory_id is None else 0
-
-
-class ErasableTexts(Erasable):
-    """Erases the recent texts that are kept to find repetitions.
-
-    They have no ids, so all of the namespace are erased, even if only one memory is to be erased.
-    """
-
-    def __init__(self, recent: RecentTexts) -> None:
-        self._recent = recent
-
-    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Forget all recent texts of the namespace. Returns how many there were."""
-        return self._recent.forget(scope)
-
-    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Number of recent texts of the namespace that are kept, whatever `memory_id` is."""
-        return self._recent.count(scope)
 
 
 class Erased(Answer):

@@ -14,7 +14,7 @@ from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, RuleSummariser, Summariser
 from ingest.conversations.threads import Threads
-from ingest.screening.completions import CompletionClient, CompletionEndpoint
+from ingest.screening.completions import CompletionClient
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
@@ -102,5 +102,5 @@ def summariser_of(resources: Resources) -> Summariser:
     if settings.summariser_url is None:
         return RuleSummariser(resources.tokenizer)
     key = settings.summariser_key.get_secret_value() if settings.summariser_key else None
-    endpoint = CompletionEndpoint(settings.summariser_url, settings.summariser_model, key)
-    return EndpointSummariser(CompletionClient(resources.http, endpoint, TIME_LIMIT_S), resources.tokenizer)
+    model = CompletionClient(resources.http, settings.summariser_url, settings.summariser_model, key, TIME_LIMIT_S)
+    return EndpointSummariser(model, resources.tokenizer)

@@ -16,14 +16,14 @@ from api.auth.keys import DEFAULT_TENANT, KeyBook, KeyRing
 from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
-from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableTexts
+from api.wiring.erasure import ErasableItems, ErasableMemories
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
 from api.wiring.reembedding import Reembedding
 from api.wiring.resources import Resources, open_resources
 from ingest.keyed_items import KeyedItems
 from ingest.screening.classifier import ClassificationGate, Classifier
-from ingest.screening.completions import CompletionClient, CompletionEndpoint
+from ingest.screening.completions import CompletionClient
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.examine import Examiner
 from ingest.screening.judge import Judge
@@ -168,8 +168,7 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
     if settings.reviewer_url is None:
         return local_panel(store)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
-    endpoint = CompletionEndpoint(settings.reviewer_url, settings.reviewer_model, key)
-    client = CompletionClient(http, endpoint, TIME_LIMIT_S)
+    client = CompletionClient(http, settings.reviewer_url, settings.reviewer_model, key, TIME_LIMIT_S)
     local: tuple[Reviewer, ...] = (ImportanceReviewer(), RelevanceReviewer())
     remote = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
     scoring = (EndpointReviewer(client, reviewer) if reviewer.name in remote else reviewer for reviewer in local)
@@ -222,7 +221,7 @@ def erasable_stores(
         "items": ErasableItems(EngineItems(resources.store)),
         "answers": answers,
         "live": LiveState(resources.live),
-        "recent": ErasableTexts(screened.recent),
+        "recent": screened.recent,
         "receipts": resources.receipts,
     }
     if isinstance(resources.store, EdgeStore):

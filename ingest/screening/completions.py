@@ -30,15 +30,6 @@ class CompletionFailed(RemembrancerError):
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionEndpoint:
-    """Where a language model is served. url: without /chat/completions. key: sent as a bearer token, if any."""
-
-    url: str
-    model: str
-    key: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """A question to a language model. data: what the `instructions` (system message) apply to. schema: of the answer.
 
@@ -53,16 +44,21 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class CompletionClient:
-    """Sends requests to one endpoint. timeout_s: of a whole request."""
+    """Sends requests to the endpoint at `url`, which is given without /chat/completions.
+
+    key: sent as a bearer token, if any. timeout_s: of a whole request.
+    """
 
     http: httpx.AsyncClient
-    endpoint: CompletionEndpoint
+    url: str
+    model: str
+    key: str | None
     timeout_s: float
 
     async def complete(self, request: CompletionRequest, answer_type: type[AnswerT]) -> AnswerT:
         """The language model's answer to `request`, parsed as `answer_type`. Raises CompletionFailed."""
-        headers = {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
-        url = f"{self.endpoint.url.rstrip('/')}/chat/completions"
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        url = f"{self.url.rstrip('/')}/chat/completions"
         with _http_errors():
             async with asyncio.timeout(self.timeout_s):
                 async with self.http.stream("POST", url, json=self._body(request), headers=headers) as response:
@@ -73,7 +69,7 @@ class CompletionClient:
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
         schema = {"name": request.name, "strict": True, "schema": request.schema}
         return {
-            "model": self.endpoint.model,
+            "model": self.model,
             "temperature": 0,
             "messages": [
                 {"role": "system", "content": request.instructions},

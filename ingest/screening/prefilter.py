@@ -36,6 +36,7 @@ from memtypes.model.times import Clock
 from memtypes.model.types import DRAFT
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
+from memtypes.ports.erasure import Erasable
 from memtypes.search.vectors import Embedding
 
 RECENT = 100
@@ -59,8 +60,11 @@ Place: TypeAlias = tuple[str | None, tuple[int, ...]]
 
 
 @dataclass(slots=True)
-class RecentTexts:
-    """The last captured messages of each of the most recently used namespaces."""
+class RecentTexts(Erasable):
+    """The last captured messages of each of the most recently used namespaces.
+
+    They have no ids, so all of a namespace are erased, even if only one memory is to be erased.
+    """
 
     _texts: LRUCache[tuple[str, str], deque[tuple[str, date, Place]]] = field(
         default_factory=lambda: LRUCache(MAX_SCOPES)
@@ -79,13 +83,13 @@ class RecentTexts:
         if entry not in texts:
             texts.append(entry)
 
-    def count(self, scope: Scope) -> int:
-        """Number of remembered texts of the namespace of `scope`."""
-        return len(self._texts.get(_key(scope), ()))
-
-    def forget(self, scope: Scope) -> int:
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
         """Forget all texts of the namespace of `scope`; return how many there were."""
         return len(self._texts.pop(_key(scope), ()))
+
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
+        """Number of remembered texts of the namespace of `scope`, whatever `memory_id` is."""
+        return len(self._texts.get(_key(scope), ()))
 
 
 def _key(scope: Scope) -> tuple[str, str]:

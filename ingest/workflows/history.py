@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum, auto
 from typing import Any
 
 from memtypes.live.workflows import (
     STATUS_AFTER,
     Event,
-    ResourceValue,
     StepStatus,
     WorkflowEventType,
     WorkflowState,
@@ -94,7 +94,9 @@ class ChainResource:
     """The newest value of a resource in a workflow and its ancestors. workflow_id: the workflow that set it."""
 
     id: str
-    resource: ResourceValue
+    value: Any
+    version: int
+    at: datetime
     workflow_id: str
 
 
@@ -136,9 +138,9 @@ def current_resources(chain: Iterable[tuple[str, WorkflowState]]) -> list[ChainR
     for workflow_id, state in chain:
         for name, value in state.resources.items():
             older = newest.get(name)
-            if older is None or older.resource.at <= value.at:
-                newest[name] = ChainResource(name, value, workflow_id)
-    return sorted(newest.values(), key=lambda entry: (entry.resource.at, entry.resource.version), reverse=True)
+            if older is None or older.at <= value.at:
+                newest[name] = ChainResource(name, value.value, value.version, value.at, workflow_id)
+    return sorted(newest.values(), key=lambda entry: (entry.at, entry.version), reverse=True)
 
 
 class _Kind(StrEnum):
@@ -165,7 +167,7 @@ class _HistoryWriter:
         self._counts: dict[str, int] = {}
         self._budget = math.floor(view.budget / (1.0 + view.margin))
         self._current = current_resources((workflow.log.workflow_id, workflow.state) for workflow in chain)
-        self._sources = {(one.id, one.workflow_id, one.resource.version) for one in self._current}
+        self._sources = {(one.id, one.workflow_id, one.version) for one in self._current}
         self._data: dict[str, Any] = {}
         for workflow in chain:
             self._data |= workflow.state.data
@@ -187,7 +189,7 @@ class _HistoryWriter:
 
     def _values(self, room: int) -> list[_Piece]:
         """The current values, newest first, in at most `room` tokens; with a heading, and a line on those left out."""
-        entries = [(_Kind.RESOURCE, entry.id, entry.resource.value) for entry in self._current]
+        entries = [(_Kind.RESOURCE, entry.id, entry.value) for entry in self._current]
         entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
         heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
         pieces: list[_Piece] = []

@@ -7,7 +7,7 @@ from dataclasses import replace
 from api.http.idempotency import IdempotentCalls
 from api.settings import Settings
 from api.wiring.container import Services
-from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableTexts
+from api.wiring.erasure import ErasableItems, ErasableMemories
 from api.wiring.jobs import BackgroundJobs
 from api.wiring.reembedding import Reembedding
 from api.wiring.services import local_panel, screening_of
@@ -135,7 +135,7 @@ def fake_services(
             "items": ErasableItems(keyed),
             "answers": answers,
             "receipts": chain,
-            "recent": ErasableTexts(screened.recent),
+            "recent": screened.recent,
         },
         workflows=Workflows(logs, ended, tokenizer, clock, screened.redactor),
         receipts=Receipts(chain, retrieving),

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from ingest.screening.completions import CompletionEndpoint
-
 Answer = Callable[[dict[str, Any]], tuple[int, str]]
 """From the request's JSON to status and body; status 0 never answers."""
 
@@ -28,10 +26,10 @@ class ModelServer(ThreadingHTTPServer):
         self.stopping = threading.Event()
 
     @property
-    def endpoint(self) -> CompletionEndpoint:
-        """Settings with the server's URL and the key `k`."""
+    def endpoint(self) -> tuple[str, str, str]:
+        """The server's URL, a model and the key `k`."""
         host, port = self.server_address[:2]
-        return CompletionEndpoint(f"http://{host!s}:{port}/v1/", "judge", "k")
+        return f"http://{host!s}:{port}/v1/", "judge", "k"
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
+from api.cli.client import PROBE_S, is_live
 from api.cli.install.clients import KEY_VARIABLE, ClientName, Installation, files_of
 from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.install.service_unit import check_systemd, start_unit, stop_unit, unit_file
@@ -25,7 +26,6 @@ from memtypes.model.scope import clean_name
 from memtypes.project import project_namespace
 
 DEFAULT_URL = "http://127.0.0.1:8707"
-_TIMEOUT_S = 2.0
 
 _Client: TypeAlias = Annotated[ClientName, typer.Argument(help="The client.", show_default=False)]
 _Project: TypeAlias = Annotated[
@@ -69,7 +69,7 @@ def install(  # noqa: PLR0913, PLR0917 - typer reads a command's options from it
                 files.apply(change)
             _say(*_after_install(wanted))
             if service:
-                _report_systemd(start_unit(running=_answers(wanted.url)), "started at login from now on")
+                _report_systemd(start_unit(running=is_live(wanted.url)), "started at login from now on")
     except RemembrancerError as error:
         end(error)
 
@@ -208,7 +208,7 @@ def _after_install(wanted: Installation) -> list[str]:
     elif wanted.authorised:
         lines.append(f"The key is not stored: {wanted.client} reads it from {KEY_VARIABLE}; export it in your profile.")
     lines += _NOTES.get(wanted.client, [])
-    if not _answers(wanted.url):
+    if not is_live(wanted.url):
         lines.append(f"No service answers on {wanted.url} yet: start it with `make run` or `remembrancer serve`.")
     elif _refuses_key(wanted):
         fault = "does not know this key" if wanted.authorised else "needs a key"
@@ -231,21 +231,12 @@ _NOTES: dict[ClientName, list[str]] = {
 }
 
 
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health/live", timeout=_TIMEOUT_S).is_success
-    except httpx.HTTPError:
-        return False
-
-
 def _refuses_key(wanted: Installation) -> bool:
     """Whether the service refuses the client's calls: because of the key that they send, or because they send none."""
     key = wanted.key or os.environ.get(KEY_VARIABLE)
     headers = {"Authorization": f"Bearer {key}"} if wanted.authorised else {}
     try:
-        answer = httpx.get(
-            f"{wanted.url}/v1/stats", params={"namespace": "default"}, headers=headers, timeout=_TIMEOUT_S
-        )
+        answer = httpx.get(f"{wanted.url}/v1/stats", params={"namespace": "default"}, headers=headers, timeout=PROBE_S)
     except httpx.HTTPError:
         return False
     return answer.status_code == HTTPStatus.UNAUTHORIZED

@@ -12,7 +12,7 @@ from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params
 from api.http.request import ApiRequest, QueryFlag
 from api.wiring.container import AppServices
-from ingest.keyed_items import ItemPut, ItemQuery
+from ingest.keyed_items import ItemPut
 from memtypes.items.filters import ItemFilter
 from memtypes.items.index_paths import MAX_PATH, MAX_PATHS, check_index_path
 from memtypes.items.item import MAX_TTL_S, Item, ItemAddress, ItemSearch, Key, Path, PathListing, PathMatch
@@ -192,7 +192,7 @@ async def search_items(request: ApiRequest, services: AppServices, data: JSONBod
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     filter_ = None if data.filter is None else ItemFilter.parse(data.filter)
     search = ItemSearch(data.prefix, filter_, None, data.limit, data.offset, data.refresh_ttl)
-    items = await services.items.search(scope, ItemQuery(search, data.query))
+    items = await services.items.search(scope, search, data.query)
     return ItemsFound(items=[_shown(item) for item in items])
 
 

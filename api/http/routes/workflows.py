@@ -24,7 +24,6 @@ from api.http.shapes.workflows import (
     HistoryQuery,
     ListedWorkflow,
     LoggedEvent,
-    ResourceAnswer,
     ResourcesAnswer,
     StateQuery,
     WorkflowAnswer,
@@ -122,13 +121,7 @@ async def get_workflow_resources(
 ) -> ResourcesAnswer:
     """The latest value of each resource that was set by the workflow or by those that it continues."""
     resources = await workflows.resources(namespace, workflow_id)
-    answers = [
-        ResourceAnswer(
-            id=entry.id, value=entry.resource.value, version=entry.resource.version, workflow_id=entry.workflow_id
-        )
-        for entry in resources
-    ]
-    return ResourcesAnswer(resources=answers)
+    return ResourcesAnswer.model_validate({"resources": resources}, from_attributes=True)
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}/events", "A workflow's events", errors=_READ_ERRORS)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.conversations.summary import EndpointSummariser, RuleSummariser, extract
-from ingest.screening.completions import CompletionClient, CompletionEndpoint
+from ingest.screening.completions import CompletionClient
 from memtypes.live.turns import Turn
 from tests.fakes import FakeTokenizer
 from tests.ingest.conversations.builders import NOW
@@ -54,7 +54,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 def summariser(http: httpx.AsyncClient, server: ModelServer, limit_s: float = 5.0) -> EndpointSummariser:
     """A summariser that asks the fake model server."""
-    return EndpointSummariser(CompletionClient(http, server.endpoint, limit_s), FakeTokenizer())
+    return EndpointSummariser(CompletionClient(http, *server.endpoint, limit_s), FakeTokenizer())
 
 
 @pytest.mark.anyio
@@ -112,9 +112,8 @@ async def test_a_slow_or_missing_model_falls_back_to_the_rules(http: httpx.Async
     """The summary by rule is returned after the model's time limit at the latest."""
     with serving(lambda _: (0, "")) as server:
         assert await summariser(http, server, 0.2).summary("so far", TURNS, 40) == BY_RULE
-    missing = EndpointSummariser(
-        CompletionClient(http, CompletionEndpoint("http://127.0.0.1:9", "judge"), 1.0), FakeTokenizer()
-    )
+    client = CompletionClient(http, "http://127.0.0.1:9", "judge", None, 1.0)
+    missing = EndpointSummariser(client, FakeTokenizer())
     assert await missing.summary("so far", TURNS, 40) == BY_RULE
 
 

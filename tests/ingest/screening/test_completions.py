@@ -33,7 +33,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 def client_of(http: httpx.AsyncClient, server: ModelServer, timeout_s: float = 2.0) -> CompletionClient:
     """A completion client whose endpoint is `server`."""
-    return CompletionClient(http, server.endpoint, timeout_s)
+    return CompletionClient(http, *server.endpoint, timeout_s)
 
 
 @pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "```\n{}\n```", "\n {} \n"])

@@ -213,7 +213,7 @@ async def test_the_newest_value_of_a_chains_resource_wins() -> None:
     await engine.append(SCOPE, "child", event("resource_changed", resources={"file": 2}))
     await engine.append(SCOPE, "parent", event("resource_changed", resources={"port": 81}))
     resources = await engine.resources(SCOPE, "child")
-    assert [(entry.id, entry.resource.value, entry.workflow_id) for entry in resources] == [
+    assert [(entry.id, entry.value, entry.workflow_id) for entry in resources] == [
         ("port", 81, "parent"),
         ("file", 2, "child"),
     ]

@@ -139,12 +139,11 @@ def scoring(scores: Mapping[str, int]) -> Answer:
 async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service that gets scores of importance and relevance from an endpoint, which `answer` answers."""
     with serving(answer) as server:
-        settings = Settings(reviewer_url=server.endpoint.url)
+        settings = Settings(reviewer_url=server.endpoint[0])
         async with httpx.AsyncClient() as http:
             panel = panel_of(services.store, settings, http)
-            ingestor, examiner = replace(services.ingestor, panel=panel), services.examiner
-            assert examiner is not None
-            examiner = replace(examiner, panel=panel)
+            ingestor = replace(services.ingestor, panel=panel)
+            examiner = replace(services.examiner, panel=panel)
             async with connect(replace(services, ingestor=ingestor, examiner=examiner)) as client:
                 yield client
 

@@ -39,7 +39,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 def panel_with(http: httpx.AsyncClient, server: ModelServer) -> Panel:
     """A panel whose importance comes from the fake model server, relevance and novelty from local reviewers."""
-    model = EndpointReviewer(CompletionClient(http, server.endpoint, 2.0), ImportanceReviewer())
+    model = EndpointReviewer(CompletionClient(http, *server.endpoint, 2.0), ImportanceReviewer())
     return Panel((model, RelevanceReviewer(), NoveltyReviewer(InMemoryStore())))
 
 
