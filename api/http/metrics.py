@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
@@ -105,28 +106,28 @@ def breaker_metrics(states: Mapping[tuple[str, str], BreakerState]) -> Iterator[
 
 def lock_metrics(counts: LockCounts) -> Iterator[Metric]:
     """Metrics of the locks between processes: how many by outcome, and how long callers waited for them."""
-    family = CounterMetricFamily("remembrancer_locks", "Locks between processes, by outcome.", labels=("outcome",))
-    for outcome in ("acquired", "refused", "lost"):
-        family.add_metric((outcome,), getattr(counts, outcome))
-    yield family
+    outcomes = {"acquired": counts.acquired, "refused": counts.refused, "lost": counts.lost}
+    yield _counters("remembrancer_locks", "Locks between processes, by outcome.", "outcome", outcomes)
     yield CounterMetricFamily("remembrancer_lock_wait_seconds", "Time waited for locks.", value=counts.wait_seconds)
 
 
 def thread_metrics(counts: ThreadCounts) -> Iterator[Metric]:
     """Metrics of the turns and tokens that were appended to, evicted and flushed from threads."""
-    family = CounterMetricFamily("remembrancer_threads", "Turns, tokens and flushes of threads.", labels=("what",))
-    for what in ThreadCounts.__dataclass_fields__:
-        family.add_metric((what,), getattr(counts, what))
-    yield family
+    yield _counters("remembrancer_threads", "Turns, tokens and flushes of threads.", "what", asdict(counts))
 
 
 def turn_batch_metrics(name: str, counts: EvictedTurnCounts, waiting: int) -> Iterator[Metric]:
     """Metrics of the batches of turns that become memories: how many by outcome, and how many are waiting."""
     yield GaugeMetricFamily(f"{name}_waiting", "Batches not stored yet.", value=waiting)
-    family = CounterMetricFamily(name, "Batches of turns in this process, by outcome.", labels=("became",))
-    for outcome in EvictedTurnCounts.__dataclass_fields__:
-        family.add_metric((outcome,), getattr(counts, outcome))
-    yield family
+    yield _counters(name, "Batches of turns in this process, by outcome.", "became", asdict(counts))
+
+
+def _counters(name: str, description: str, label: str, counts: Mapping[str, float]) -> CounterMetricFamily:
+    """One counter for each of `counts`, by their names under `label`."""
+    family = CounterMetricFamily(name, description, labels=(label,))
+    for each, count in counts.items():
+        family.add_metric((each,), count)
+    return family
 
 
 def receipt_metrics(lost: int, waiting: int) -> Iterator[Metric]:

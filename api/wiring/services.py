@@ -55,6 +55,15 @@ from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
 
+ITEM_EXPIRY_S = 60.0
+"""Seconds between two removals of expired items from the disk; reads already do not find them."""
+
+UPKEEP_FIRST_S = 300.0
+"""Seconds before the first round of upkeep: a service that has just started is busy."""
+
+UPKEEP_LIMIT_S = 600.0
+"""Seconds after which a round of upkeep is cancelled; the next one continues its work."""
+
 
 @asynccontextmanager
 async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
@@ -97,6 +106,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     retrieving = retriever_parts(resources, live.items, use_counts, counter)
     answers = RedisAnswers(resources.live, system_clock)
     items = KeyedItems(EngineItems(store), embedder, system_clock)
+    item_expiry = BackgroundJob("item expiry", ITEM_EXPIRY_S, lambda _: items.delete_expired())
     upkeep = Upkeep(store, embedder, ingestor, system_clock)
     return Services(
         store=store,
@@ -118,9 +128,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         client_sessions=live.client_sessions,
         captures=live.captures,
         tokenizers=resources.tokenizers,
-        jobs=BackgroundJobs(
-            live.jobs.locks, (*live.jobs.jobs, item_expiry(items), *upkeep_jobs(settings, upkeep, keys))
-        ),
+        jobs=BackgroundJobs(live.jobs.locks, (*live.jobs.jobs, item_expiry, *upkeep_jobs(settings, upkeep, keys))),
         reembedding=Reembedding(settings, embedder, resources.sparse),
         idempotency=IdempotentCalls(answers),
         erasable=erasable_stores(resources, ingestor, screened, answers),
@@ -229,22 +237,6 @@ def erasable_stores(
     if resources.settings.redis_url is None:
         stores["live_log"] = LiveLog(resources.live, resources.settings.live_path)
     return stores
-
-
-ITEM_EXPIRY_S = 60.0
-"""Seconds between two removals of expired items, which reads already do not find."""
-
-
-def item_expiry(items: KeyedItems) -> BackgroundJob:
-    """The background job that removes expired items from the disk."""
-    return BackgroundJob("item expiry", ITEM_EXPIRY_S, lambda _: items.delete_expired())
-
-
-UPKEEP_FIRST_S = 300.0
-"""Seconds before the first round of upkeep: a service that has just started is busy."""
-
-UPKEEP_LIMIT_S = 600.0
-"""Seconds after which a round of upkeep is cancelled; the next one continues its work."""
 
 
 def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[BackgroundJob, ...]:

@@ -10,7 +10,7 @@ time. Changes are collected here and written together; `needed` names the memori
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -185,14 +185,7 @@ class States:
         following = memory.superseded_by
         if following is None or not self._still_replaces(following, memory):
             return None
-        passed: set[str] = set()
-        while following is not None and following in self.memories and following not in passed:
-            passed.add(following)
-            candidate = self.memories[following]
-            if following not in self.gone and self._holds_until(candidate) > self.now:
-                return following
-            following = candidate.superseded_by
-        return None
+        return next((known.id for known in self._chain(following) if self._holds_until(known) > self.now), None)
 
     def _still_replaces(self, successor: str, memory: Memory) -> bool:
         """Whether the successor still links to `memory` as contradicted; a deleted successor counts as if it did."""
@@ -200,13 +193,16 @@ class States:
 
     def _covers_until(self, memory_id: str) -> datetime:
         """The time until which `memory_id` or one of its successors holds."""
-        latest, following, passed = self.now, memory_id, set[str]()
-        while following in self.memories and following not in passed:
-            passed.add(following)
-            if following not in self.gone:
-                latest = max(latest, self._holds_until(self.memories[following]))
-            following = self.memories[following].superseded_by or ""
-        return latest
+        return max([self.now, *map(self._holds_until, self._chain(memory_id))])
+
+    def _chain(self, memory_id: str | None) -> Iterator[Memory]:
+        """The memory `memory_id` and its successors, in order, without deleted ones."""
+        passed: set[str] = set()
+        while memory_id is not None and memory_id in self.memories and memory_id not in passed:
+            passed.add(memory_id)
+            if memory_id not in self.gone:
+                yield self.memories[memory_id]
+            memory_id = self.memories[memory_id].superseded_by
 
     def _holds_until(self, memory: Memory) -> datetime:
         """When `memory` expires or ends without a successor, whichever is first; the far future if neither."""

@@ -79,7 +79,11 @@ class Todos:
             await self.working.resume_session(scope)
         contents = {item.memory.todo_id: item.memory.content for item in items if item.is_todo}
         open_todos = [todo for todo in todos if todo.status is not TodoStatus.COMPLETED]
-        changed = [NewItem(content=todo.content, todo_id=todo.id) for todo in open_todos if _differs(todo, contents)]
+        changed = [
+            NewItem(content=todo.content, todo_id=todo.id)
+            for todo in open_todos
+            if contents.get(todo.id) != todo.content
+        ]
         if changed:
             await self.working.put_todos(scope, changed)
         live = {item.memory.todo_id for item in items}
@@ -104,8 +108,3 @@ class Todos:
 def active_todo(todos: Sequence[Todo]) -> str | None:
     """Id of the first to-do in progress."""
     return next((todo.id for todo in todos if todo.status is TodoStatus.IN_PROGRESS), None)
-
-
-def _differs(todo: Todo, contents: Mapping[str | None, str]) -> bool:
-    """Whether the text of `todo` is not that of its item. contents: texts of the items, by to-do id."""
-    return contents.get(todo.id) != todo.content

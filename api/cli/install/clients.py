@@ -100,9 +100,18 @@ def hook_command(installation: Installation) -> list[str]:
 
 def mcp_command(installation: Installation, project: str | None = None) -> list[str]:
     """The command of the MCP server over stdio. project: the project's folder, if it is not the working folder."""
+    return [*program_command(), "mcp", "--url", installation.url, *(["--project", project] if project else [])]
+
+
+def program_command() -> list[str]:
+    """The command `remembrancer`: the installed program or, in a checkout without one, Python with the module."""
     program = Path(sys.executable).with_name("remembrancer")
-    command = [str(program)] if program.exists() else [sys.executable, "-m", "api"]
-    return [*command, "mcp", "--url", installation.url, *(["--project", project] if project else [])]
+    return [str(program)] if program.exists() else [sys.executable, "-m", "api"]
+
+
+def config_folder() -> Path:
+    """The folder of the user's settings on Linux."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 
 
 def _claude_code(installation: Installation) -> Iterator[SettingsFile]:
@@ -169,7 +178,7 @@ def _vscode_user() -> Path:
         return Path.home() / "Library" / "Application Support" / "Code" / "User"
     if sys.platform == "win32":
         return Path(os.environ["APPDATA"]) / "Code" / "User"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "Code" / "User"
+    return config_folder() / "Code" / "User"
 
 
 def _cursor(installation: Installation) -> Iterator[SettingsFile]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from api.auth.guards import is_loopback
+from api.cli.install.clients import config_folder, program_command
 from api.cli.install.entries import WholeFile
 from api.cli.install.files import SettingsFile
 from api.settings import BadSettings
@@ -24,10 +24,9 @@ def unit_file(url: str, data_dir: Path) -> SettingsFile:
     host = address.hostname or ""
     if address.scheme != "http" or not is_loopback(host):
         raise BadSettings(f"--service starts a service on this machine; {url} is elsewhere")
-    program = Path(sys.executable).with_name("remembrancer")
-    command = [str(program)] if program.exists() else [sys.executable, "-m", "api"]
-    command += ["serve", "--host", host, "--port", str(address.port or 80), "--data-dir", str(data_dir.absolute())]
-    return SettingsFile(_folder() / UNIT, WholeFile(_UNIT.format(command=" ".join(map(_quoted, command)))))
+    options = ["--host", host, "--port", str(address.port or 80), "--data-dir", str(data_dir.absolute())]
+    command = " ".join(map(_quoted, [*program_command(), "serve", *options]))
+    return SettingsFile(config_folder() / "systemd" / "user" / UNIT, WholeFile(_UNIT.format(command=command)))
 
 
 def check_systemd() -> None:
@@ -53,11 +52,6 @@ def _systemctl(*arguments: str) -> str | None:
     command = ["systemctl", "--user", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
     return None if done.returncode == 0 else (done.stderr.strip() or f"exit code {done.returncode}")
-
-
-def _folder() -> Path:
-    configured = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(configured) if configured else Path.home() / ".config") / "systemd" / "user"
 
 
 def _quoted(argument: str) -> str:

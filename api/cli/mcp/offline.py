@@ -33,7 +33,13 @@ def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) 
     handshake. Results for newer versions are marked as stale at once, so that the client asks again later.
     """
     if legacy_version is not None:
-        results: Mapping[str, Any] = _lists(tools) | {"initialize": _initialized(legacy_version), "ping": {}}
+        initialized = {
+            "protocolVersion": legacy_version,
+            "capabilities": _CAPABILITIES,
+            "serverInfo": _server_info(),
+            "instructions": INSTRUCTIONS,
+        }
+        results: Mapping[str, Any] = _lists(tools) | {"initialize": initialized, "ping": {}}
         return results.get(method)
     discovered = {"supportedVersions": MODERN_VERSIONS, "capabilities": _CAPABILITIES, "instructions": INSTRUCTIONS}
     result = (_lists(tools) | {"server/discover": discovered}).get(method)
@@ -48,15 +54,6 @@ def _lists(tools: str) -> dict[str, dict[str, Any]]:
         "prompts/list": {"prompts": list(PROMPTS)},
         "resources/list": {"resources": []},
         "resources/templates/list": {"resourceTemplates": list(RESOURCES)},
-    }
-
-
-def _initialized(version: str) -> dict[str, Any]:
-    return {
-        "protocolVersion": version,
-        "capabilities": _CAPABILITIES,
-        "serverInfo": _server_info(),
-        "instructions": INSTRUCTIONS,
     }
 
 

@@ -5,7 +5,7 @@ A client's history keeps what was added to earlier prompts, so a memory is shown
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,10 +100,11 @@ class ClientContexts:
     async def for_prompt(self, scope: Scope, event: ClientEvent, prompt: str, shown: Shown) -> HookAnswer:
         """The answer with memories that help the prompt and that the session was not shown yet; empty without any."""
         frame = self._frame("UserPromptSubmit", event, _FOR_PROMPT, PROMPT_TOKENS)
-        for _ in range(_ATTEMPTS):
+
+        async def request(shown: Shown) -> RetrieveRequest | None:
             if len(shown.ids) > MAX_SHOWN:
-                break
-            request = RetrieveRequest(
+                return None
+            return RetrieveRequest(
                 query=_query(prompt),
                 namespace=scope.namespace,
                 session_id=scope.session_id,
@@ -113,22 +114,18 @@ class ClientContexts:
                 tokenizer=frame.encoding,
                 oversize="excerpt",
             )
-            fitting = await self._fitting(scope, request, frame)
-            if fitting is None:
-                break
-            if await self.services.client_sessions.claim(scope, fitting.ids):
-                return await self._shown(scope, frame, request, fitting.answer)
-            shown = await self.services.client_sessions.begin(scope)  # another prompt of the session was faster
-        return HookAnswer()
+
+        return await self._answer(scope, frame, request, shown)
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
         """The answer with what is pending in the project and what is recent; empty if there is nothing to show."""
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
-        for _ in range(_ATTEMPTS):
+
+        async def request(shown: Shown) -> RetrieveRequest | None:
             ids = await self._pending_and_recent(scope, shown)
             if not ids:
-                break
-            request = RetrieveRequest(
+                return None
+            return RetrieveRequest(
                 query=_START_QUERY,
                 namespace=scope.namespace,
                 session_id=scope.session_id,
@@ -139,11 +136,20 @@ class ClientContexts:
                 tokenizer=frame.encoding,
                 oversize="excerpt",
             )
-            fitting = await self._fitting(scope, request, frame)
-            if fitting is None:
+
+        return await self._answer(scope, frame, request, shown)
+
+    async def _answer(
+        self, scope: Scope, frame: _Frame, request: Callable[[Shown], Awaitable[RetrieveRequest | None]], shown: Shown
+    ) -> HookAnswer:
+        """The answer with the context that `request` asks for, given what the session was shown; empty without one."""
+        for _ in range(_ATTEMPTS):
+            asked = await request(shown)
+            fitting = None if asked is None else await self._fitting(scope, asked, frame)
+            if asked is None or fitting is None:
                 break
             if await self.services.client_sessions.claim(scope, fitting.ids):
-                return await self._shown(scope, frame, request, fitting.answer)
+                return await self._shown(scope, frame, asked, fitting.answer)
             shown = await self.services.client_sessions.begin(scope)  # another prompt, or a capture, was faster
         return HookAnswer()
 

@@ -7,6 +7,8 @@ a part of the service is away. Wrong keys and events that name no project are re
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from datetime import timedelta
 
 import anyio
 import anyio.to_thread
@@ -14,7 +16,6 @@ from litestar import Response
 from litestar.params import RawBody
 
 from api.auth.keys import Role
-from api.http.client_hooks.captures import ClientCaptures
 from api.http.client_hooks.contexts import ClientContexts
 from api.http.client_hooks.events import (
     CLAUDE_CODE,
@@ -29,9 +30,14 @@ from api.http.endpoint import Endpoint, Params, RawBodies
 from api.http.problems import InvalidInput, checked
 from api.http.request import JSON, NAMESPACE_HEADER, ApiRequest, MaybeNamespace, header_name, parse_body
 from api.wiring.container import AppServices, Services
+from ingest.conversations.captured_turns import SUMMARY_ROLE
+from ingest.screening.redaction.redactor import SecretsRefused
+from memtypes.live.turns import Turn
 from memtypes.model.errors import Overloaded, Unavailable
-from memtypes.model.scope import Scope
+from memtypes.model.scope import MAX_NAME, Scope
 from memtypes.model.strict_json import whole_value
+from memtypes.offload import offload
+from memtypes.ports.client_sessions import Shown
 from memtypes.project import project_namespace
 
 DEGRADED_HEADER = "X-Remembrancer-Degraded"
@@ -42,6 +48,9 @@ DEADLINE_S = 1.5
 
 EVENT_BYTES = 32 * 1024 * 1024
 """Limit of an event: those of tools contain what the tool read."""
+
+COMPACTION = timedelta(seconds=30)
+"""Two events report a compaction within this time: memories shown between the two are not forgotten."""
 
 _PROJECT = f"its namespace is that of the query, of the header {NAMESPACE_HEADER}, or of the project in cwd"
 _BODIES = RawBodies(models={JSON: ClientEvent}, max_bytes=EVENT_BYTES)
@@ -130,3 +139,50 @@ async def _started(services: Services, scope: Scope, event: ClientEvent, context
     if event.source in ("clear", "compact"):
         await services.client_sessions.forget_shown(scope, services.clock())
     return await contexts.for_start(scope, event, await services.client_sessions.begin(scope))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCaptures:
+    """Queues what is said in sessions. After the event is answered, it is stored as memories."""
+
+    services: Services
+
+    async def prompt(self, scope: Scope, event: ClientEvent) -> Shown:
+        """Keep the event's prompt until its answer comes. Returns which memories the session was shown."""
+        turn = await self._turn(scope, "user", event.said)
+        return await self.services.client_sessions.begin(scope, event.turn, turn)
+
+    async def answer(self, scope: Scope, event: ClientEvent) -> None:
+        """Queue the answer that the event reports, together with its prompt."""
+        await self._queue(scope, event.turn, await self._turn(scope, "assistant", event.last_assistant_message))
+
+    async def subagent_answer(self, scope: Scope, event: ClientEvent) -> None:
+        """Queue the answer of a subagent, whose prompt another agent wrote."""
+        agent = (event.agent_type or event.agent_id or "subagent")[:MAX_NAME].strip()
+        await self._queue(scope, None, await self._turn(scope, "assistant", event.last_assistant_message, agent))
+
+    async def summary(self, scope: Scope, event: ClientEvent) -> None:
+        """Queue the summary of a compacted session. Memories that the session was shown before may be shown again."""
+        await self.services.client_sessions.forget_shown(scope, self.services.clock(), COMPACTION)
+        await self._queue(scope, None, await self._turn(scope, SUMMARY_ROLE, event.compact_summary))
+
+    async def end(self, scope: Scope) -> None:
+        """Queue prompts whose answers the user interrupted; pause the to-dos of the session."""
+        for prompt_id in await self.services.client_sessions.waiting_prompts(scope):
+            await self._queue(scope, prompt_id, None)
+        await self.services.working.stop_session(scope)
+
+    async def _queue(self, scope: Scope, prompt_id: str | None, turn: Turn | None) -> None:
+        if await self.services.client_sessions.queue(scope, prompt_id, [turn] if turn else []):
+            self.services.captures.persist_soon(scope)
+
+    async def _turn(self, scope: Scope, role: str, text: str | None, agent_id: str | None = None) -> Turn | None:
+        """A turn with the secrets removed from its text; None without text, or if the tenant's rules refuse it."""
+        if text is None:
+            return None
+        redactor = self.services.ingestor.redactor
+        try:
+            content = await offload([text], lambda: redactor.clean(scope.tenant, text).value if redactor else text)
+        except SecretsRefused:
+            return None
+        return Turn(role, content, 0, self.services.clock(), agent_id)

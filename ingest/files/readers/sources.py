@@ -14,8 +14,7 @@ from ingest.files.readers.csv_files import read_csv
 from ingest.files.readers.exports import read_chatgpt, read_claude
 from ingest.files.readers.json_files import read_json, read_jsonl
 from ingest.files.readers.memory_dumps import read_langgraph, read_mcp, read_mem0, read_zep
-from ingest.files.readers.notes import read_notes
-from ingest.files.readers.obsidian import read_obsidian
+from ingest.files.readers.notes import read_notes, read_obsidian
 from ingest.files.readers.rows import Reader
 from ingest.files.readers.text_files import read_markdown, read_text
 from memtypes.model.errors import InvalidRequest

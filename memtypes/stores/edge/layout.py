@@ -82,7 +82,8 @@ class Layout:
 
     def next_path(self, kind: Collection) -> Path:
         """The directory for the next version of a shard; files of an unfinished version there are deleted."""
-        path = self.directory / kind / _next_version(self.shard_paths()[kind].name)
+        version = int(self.shard_paths()[kind].name.removeprefix("v")) + 1
+        path = self.directory / kind / f"v{version}"
         shutil.rmtree(path, ignore_errors=True)
         return path
 
@@ -114,8 +115,3 @@ class Layout:
         elif (alias.fingerprint, alias.dimensions) != (fingerprint, dimensions):
             built, now = (alias.fingerprint, alias.dimensions), (fingerprint, dimensions)
             raise EmbedderMismatch(mismatch(f"the store in {self.directory}", built, now))
-
-
-def _next_version(version: str) -> str:
-    """The name of the version after `version`: v2 after v1."""
-    return f"v{int(version.removeprefix('v')) + 1}"

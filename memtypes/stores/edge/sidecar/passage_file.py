@@ -59,9 +59,7 @@ class PassageFile(RaggedFile):
         entries = (_Entry(each["tenant"], each["namespace"], passage_in(each)) for each in payloads.values())
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
-    def read(
-        self, scope: Scope, slots: Slots, read_payloads: Callable[[Slots], Mapping[int, Payload]]
-    ) -> list[Passage]:
+    def read(self, scope: Scope, slots: Slots, read_payloads: ReadPayloads) -> list[Passage]:
         """The passages of those memories with the point numbers `slots` that are in the scope; stores missing ones."""
         places = self.places_of(slots)
         missing = slots[places[:, 1] == 0]

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.files.readers.obsidian import read_obsidian
+from ingest.files.readers.notes import read_obsidian
 from ingest.files.readers.rows import FileRow
 from ingest.files.row_to_item import RowOptions, to_item
 from tests.ingest.doubles import NOW
