@@ -31,7 +31,7 @@ class CompletionFailed(RemembrancerError):
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A question to a language model. data: what the `instructions` (system message) apply to. schema: of the answer.
+    """A question to a language model, which answers with JSON.
 
     instructions: the system message. data: what they apply to. name, schema: JSON schema of the answer.
     """
