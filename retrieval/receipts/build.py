@@ -84,7 +84,7 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "tokenizer": {"name": retrieval.tokenizer.name, "sha256": retrieval.tokenizer.sha256},
         "weights": dict(retrieval.weights),
         "budgets": {"initial": long_term.initial, "shifted": long_term.shifted, "final": long_term.final},
-        "long_term": _terms(long_term, hits.listed),
+        "long_term": {**_terms(long_term, hits.listed), "first": _offered_first(long_term.entries.ranks)},
         "working": _terms(retrieval.fills.working, hits.listed),
         "candidates": [
             *_hit_rows(retrieval, hits),
@@ -141,6 +141,12 @@ def _terms(part: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
         "sight": len(in_window),
         "unlisted": {kind: part.demand[kind] - listed_demand[kind] for kind in plan.types},
     }
+
+
+def _offered_first(ranks: NDArray[np.int64]) -> list[int]:
+    """`ranks`, those of all hits in the order in which a budget was offered them, up to where the rest ascends."""
+    descents = np.flatnonzero(ranks[:-1] > ranks[1:])
+    return ranks[: descents[-1] + 1].tolist() if len(descents) else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)

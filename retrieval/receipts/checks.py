@@ -187,8 +187,9 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
     """Check the shares of the types and the outcome of every hit, by filling both budgets again."""
     offered = [candidate for candidate in receipt.candidates if candidate.rank is not None and candidate.counted]
-    tasks_first = receipt.long_term.task_like
-    long_term = sorted((one for one in offered if one.place is None), key=lambda one: one.offer_order(tasks_first))
+    first = {rank: place for place, rank in enumerate(receipt.long_term.first)}
+    by_rank = sorted((one for one in offered if one.place is None), key=lambda one: one.rank or 0)
+    long_term = sorted(by_rank, key=lambda one: first.get(one.rank or 0, len(first)))
     working = sorted((one for one in offered if one.place is not None), key=lambda one: one.place or 0)
     try:
         refilled = _refilled(receipt.long_term, long_term)

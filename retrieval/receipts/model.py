@@ -40,7 +40,8 @@ class FillTerms(ReceiptPart):
     """How a budget was filled: its limits, the tokens of headings and wrapper, and the tokens `used` by each type.
 
     The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
-    unlisted: tokens, by type, of the others. due_tokens: tokens of the tasks that were due.
+    unlisted: tokens, by type, of the others. due_tokens: tokens of the tasks that were due. first: ranks of the tasks
+    that were offered to the budget before better hits, in this order.
     """
 
     total: int
@@ -57,6 +58,7 @@ class FillTerms(ReceiptPart):
     used: dict[MemoryType, int]
     sight: int
     unlisted: dict[MemoryType, int]
+    first: list[int] = Field(default_factory=list)
 
 
 class ReceiptCandidate(ReceiptPart):
@@ -86,10 +88,6 @@ class ReceiptCandidate(ReceiptPart):
     counted: bool = True
     due: bool = False
     place: int | None = None
-
-    def offer_order(self, tasks_first: bool) -> tuple[bool, bool, int]:  # noqa: FBT001 - it is recorded in the receipt
-        """Sort key of a long-term hit by the order in which it was offered to the budget."""
-        return (not self.due, not (tasks_first and self.type is MemoryType.PROSPECTIVE), self.rank or 0)
 
 
 class AccessCounts(ReceiptPart):

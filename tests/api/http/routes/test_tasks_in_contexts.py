@@ -90,7 +90,7 @@ async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Pat
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:
-        await write(client, "semantic", "What is left of the budget is little.")
+        await write(client, "semantic", "What is left of the budget is little.", importance=10)
         await write(client, "prospective", "call the plumber")
         texts = ("What is left of the budget", "call the plumber")
         for query in ("what is left to do?", "is there anything I still have to take care of?"):
@@ -102,4 +102,19 @@ async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Pat
             assert budgets["shifted"]["prospective"] > budgets["initial"]["prospective"]
         fact, task = places(await ask(client, "how much is left of the budget?", **NO_FLOOR), *texts)
         assert -1 < fact < task
+    await embedder.aclose()
+
+
+async def test_a_question_for_tasks_is_not_answered_by_tasks_alone(onnx_directory: Path) -> None:
+    """Tasks come first in a part of the budget; the other tasks compete with events by score, as the receipt says."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    async with connect(services) as client:
+        for number in range(20):
+            await write(client, "episodic", f"Ann asked what is left to do on host {number}.", importance=10)
+            await write(client, "prospective", f"Look at the logs of host {number} again.", importance=1)
+        answer = await ask(client, "what is left to do?", budget=250, **NO_FLOOR)
+        types = [item["type"] for item in answer["items"]]
+        assert set(types) == {"prospective", "episodic"}
+        assert types[0] == "prospective"
     await embedder.aclose()

@@ -184,7 +184,8 @@ class FillTerms(Answer, frozen=True):
     """How a budget was filled: its limits, the tokens of headings and wrapper, and the tokens `used` by each type.
 
     The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
-    unlisted: tokens, by type, of those that it does not list. due_tokens: tokens of the tasks that were due.
+    unlisted: tokens, by type, of those that it does not list. due_tokens: tokens of the tasks that were due. first:
+    ranks of the tasks that were offered to the budget before better hits, in this order.
     """
 
     total: int
@@ -201,6 +202,7 @@ class FillTerms(Answer, frozen=True):
     sight: int
     unlisted: dict[str, int]
     due_tokens: int = 0
+    first: list[int] = []
 
 
 class ReceiptCandidate(Answer, frozen=True):
