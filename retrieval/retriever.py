@@ -28,13 +28,13 @@ from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.passage import passage_of
+from memtypes.search.passage import Passage, passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, numbered
 from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
-from retrieval.context.writer import ContextQuestion, ContextWriter
+from retrieval.context.writer import ContextQuestion, ContextWriter, Fills
 from retrieval.query.intent import Wish, asks_about_past, wish_of
 from retrieval.query.named_times import event_reference, time_windows
 from retrieval.query.profiles import weights_for
@@ -227,14 +227,11 @@ class Retriever:
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
             texts |= {memory_id: passage_of(memory) for memory_id, memory in live.memories.items()}
-        with timings.stage("budget"):
-            fills = await writer.fill(texts)
-        with timings.stage("texts"):
-            texts = await writer.chosen_texts(fills, texts)
+        writer, fills, texts = await _filled(writer, texts, timings)
         with timings.stage("render"):
             answer, shown = await writer.answer(fills, texts, degraded)
         self._report(timings)
-        embedder = self._embedder_fingerprint
+        embedder, ranked = self._embedder_fingerprint, writer.ranked
         return Retrieval(
             scope, request, as_of, weights, embedder, renderer.tokenizer, ranked, result.ended, fills, shown, answer
         )
@@ -334,6 +331,25 @@ class Retriever:
     def _report(self, timings: StageTimings) -> None:
         if self._parts.on_timings:
             self._parts.on_timings(timings.milliseconds)
+
+
+async def _filled(
+    writer: ContextWriter, texts: dict[str, Passage], timings: StageTimings
+) -> tuple[ContextWriter, Fills, dict[str, Passage]]:
+    """The filled budget, without hits that others repeat: the writer without them, the chosen hits, their texts.
+
+    More hits fit then. If one that repeats another no longer fits, all stay.
+    """
+    with timings.stage("budget"):
+        fills = await writer.fill(texts)
+    with timings.stage("texts"):
+        texts = await writer.chosen_texts(fills, texts)
+    repeats = await writer.repeats(fills, texts)
+    if repeats:
+        refilled = await _filled(writer.without(repeats), texts, timings)
+        if refilled[0].chosen_ids(refilled[1]) >= set(repeats.values()):
+            return refilled
+    return writer, fills, texts
 
 
 def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, ...], wish: Wish) -> Scoring:

@@ -5,7 +5,9 @@ The steps in order: `texts_to_count`, `fill`, `chosen_texts`, `answer`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import string
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -33,6 +35,9 @@ DEFAULT_PRIORITY = 3
 
 TASKS_SHARE = 0.3
 """Share of the budget in which tasks come first for a question about tasks; the events may tell which are done."""
+
+OF_ONE_MESSAGE = 32
+"""Maximum number of memories of the same time that may be from one message; more are from an import."""
 
 LONG_TEXT = 100_000
 """Characters that are tokenized in some 10 ms; more are tokenized in a thread."""
@@ -70,10 +75,11 @@ class ContextWriter:
     ) -> None:
         self._store = store
         self._scope = scope
+        self._question = question
         self._settled, self._as_of, self._wish = question
         self._request = question.settled.request
         self._renderer = renderer
-        self._ranked = ranked
+        self.ranked = ranked
         self._ids = ranked.hit_ids
         self._kinds = ranked.candidates.kinds[: ranked.hits]
 
@@ -85,14 +91,14 @@ class ContextWriter:
         if self._has_stored_counts():
             return {}
         budget = 2 * (self._request.allowance.total + self._request.working_budget) + 2_000
-        counts = self._ranked.candidates.columns.wholes("tokens.count", 0)[: self._ranked.hits]
+        counts = self.ranked.candidates.columns.wholes("tokens.count", 0)[: self.ranked.hits]
         needed = np.cumsum(counts) - counts < budget
         needed[self._due()] = True
         return await self._fetch({self._ids[at]: TYPES[self._kinds[at]] for at in np.flatnonzero(needed).tolist()})
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
         """Choose the hits of the context: fill the working and the long-term budget. texts: from `texts_to_count`."""
-        working = _task_first(self._ranked.candidates, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
+        working = _task_first(self.ranked.candidates, np.flatnonzero(self._kinds == _WORKING), self._request.todo_id)
         plan = self._long_term_plan()
         long_term = np.flatnonzero(self._kinds != _WORKING)
         long_term = long_term[np.lexsort((long_term, *self._later(long_term, every_task=plan.task_like)))]
@@ -110,6 +116,30 @@ class ContextWriter:
         ids = {self._ids[entry.rank - 1]: entry.type for part in fills for entry in part.chosen}
         missing = {memory_id: kind for memory_id, kind in ids.items() if memory_id not in texts}
         return {**texts, **await self._fetch(missing)}
+
+    async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[int, str]:
+        """Positions of chosen hits whose text another chosen hit contains, each with the id of that other one.
+
+        A message contains the facts taken from it, for example. So only memories of the same time are compared, and
+        only those in the current view.
+        """
+        by_time: dict[datetime, list[tuple[ChosenEntry, Passage]]] = {}
+        for entry in sorted(fills.long_term.chosen):
+            passage = texts.get(self._ids[entry.rank - 1])
+            if passage is not None and passage.state_at(self._as_of) is State.CURRENT:
+                by_time.setdefault(passage.created_at, []).append((entry, passage))
+        groups = [group for group in by_time.values() if 1 < len(group) <= OF_ONE_MESSAGE]
+        contents = (passage.content for group in groups for _, passage in group)
+        return await offload(contents, lambda: dict(pair for group in groups for pair in _repeats(group)), LONG_TEXT)
+
+    def without(self, repeats: Mapping[int, str]) -> ContextWriter:
+        """A writer of the same context without the hits that `repeats` found."""
+        ranked = self.ranked.without_repeats(repeats)
+        return ContextWriter(self._store, self._renderer, self._scope, self._question, ranked)
+
+    def chosen_ids(self, fills: Fills) -> set[str]:
+        """Ids of the memories chosen for the context."""
+        return {self._ids[entry.rank - 1] for part in fills for entry in part.chosen}
 
     async def answer(
         self, fills: Fills, texts: Mapping[str, Passage], degraded: Sequence[str]
@@ -135,13 +165,13 @@ class ContextWriter:
             working_tokens=working_block.tokens,
             working_excerpted=[memory.passage.id for memory in working if memory.cut],
             working_left_out=self._left_out(working),
-            trimmed_count=self._ranked.hits - len(shown),
-            candidates=self._ranked.hits,
+            trimmed_count=self.ranked.hits - len(shown),
+            candidates=self.ranked.hits,
             tokenizer=self._renderer.tokenizer.name,
             model=self._request.model,
             margin=self._settled.margin,
             outcome=outcome,
-            floor=FloorAnswer(**self._ranked.floor._asdict()),
+            floor=FloorAnswer(**self.ranked.floor._asdict()),
             as_of=self._as_of,
             degraded=list(degraded),
         )
@@ -160,8 +190,8 @@ class ContextWriter:
     def _has_stored_counts(self) -> bool:
         if not self._renderer.layout.has_stored_counts:
             return False
-        columns = self._ranked.candidates.columns
-        return bool(columns.where("tokens.tokenizer", self._renderer.tokenizer.name.__eq__)[: self._ranked.hits].all())
+        columns = self.ranked.candidates.columns
+        return bool(columns.where("tokens.tokenizer", self._renderer.tokenizer.name.__eq__)[: self.ranked.hits].all())
 
     def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
         """The hits at `positions` as entries for the budget, with their token counts.
@@ -169,7 +199,7 @@ class ContextWriter:
         If the memories' stored counts can't be used, tokens are counted here, and hits not in `texts` are left out.
         """
         if self._has_stored_counts():
-            return stored_entries(self._ranked.candidates, positions)
+            return stored_entries(self.ranked.candidates, positions)
         rows = []
         for position in positions.tolist():
             if (passage := texts.get(self._ids[position])) is not None:
@@ -208,7 +238,7 @@ class ContextWriter:
         """Positions of the hits that are tasks and come first: see `comes_first`."""
         tasks = np.flatnonzero(self._kinds == _PROSPECTIVE)
         asked = self._request.include_due or self._wish is Wish.TASKS
-        return tasks[comes_first(self._ranked.candidates.take(tasks), self._as_of, asked=asked)]
+        return tasks[comes_first(self.ranked.candidates.take(tasks), self._as_of, asked=asked)]
 
     def _later(self, positions: NDArray[np.intp], *, every_task: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Sort keys for `lexsort`: due tasks come first, then other tasks if `every_task`, then other hits.
@@ -216,7 +246,7 @@ class ContextWriter:
         Other tasks come early only while all tasks so far take at most TASKS_SHARE of the budget; the rest go by score.
         """
         is_task = self._kinds[positions] == _PROSPECTIVE
-        counts = self._ranked.candidates.columns.take(positions).wholes("tokens.count", 0)
+        counts = self.ranked.candidates.columns.take(positions).wholes("tokens.count", 0)
         is_first = is_task & (np.cumsum(counts * is_task) <= TASKS_SHARE * self._request.allowance.total)
         return ~(is_first & every_task), ~np.isin(positions, self._due())
 
@@ -242,14 +272,37 @@ class ContextWriter:
             id=shown.passage.id,
             type=shown.passage.type,
             rank=shown.rank,
-            score=float(self._ranked.scores[shown.rank - 1]),
+            score=float(self.ranked.scores[shown.rank - 1]),
             tokens=shown.tokens,
             content=shown.content,
-            signals=self._ranked.signals_at(shown.rank - 1) if self._request.explain else None,
+            signals=self.ranked.signals_at(shown.rank - 1) if self._request.explain else None,
             cut=shown.cut or None,
             excerpt=shown.excerpt or None,
             state=None if state is State.CURRENT else state,
         )
+
+
+def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[int, str]]:
+    """The position of each entry whose text another one contains, with the id of that one; of equal texts the first."""
+    lines = [" ".join(passage.line.split()) for _, passage in group]
+    shown: list[tuple[str, str]] = []
+    for place in sorted(range(len(group)), key=lambda place: -len(lines[place])):
+        entry, passage = group[place]
+        other = next((memory_id for memory_id, line in shown if _has_part(line, lines[place])), None)
+        if other is not None:
+            yield entry.rank - 1, other
+        elif not entry.cut:
+            shown.append((passage.id, lines[place]))
+
+
+def _has_part(whole: str, text: str) -> bool:
+    """Whether `whole` has `text` between punctuation marks or its ends. In both, words are separated by one space."""
+    words = text.rstrip(string.punctuation)
+    return (
+        bool(words)
+        and words in whole
+        and re.search(rf"(^|[^\w\s] ){re.escape(words)}([^\w\s]+ |[^\w\s]*$)", whole) is not None
+    )
 
 
 def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:

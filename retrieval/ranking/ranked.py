@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -17,9 +18,9 @@ from retrieval.ranking.sorting import ascending, text_order
 class CandidateOutcome(StrEnum):
     """Outcome of a candidate: in the context, or the reason why not.
 
-    Decided by the budget: INCLUDED and the two OVER_ values. By the ranking: BELOW_THRESHOLD, DUPLICATE_OF. By the
-    filters: SUPERSEDED, EXPIRED, NOT_DUE. REMOVED: the memory was deleted after it was chosen, before its text was
-    read.
+    Decided by the budget: INCLUDED and the two OVER_ values. By the ranking: BELOW_THRESHOLD. By the filters:
+    SUPERSEDED, EXPIRED, NOT_DUE. DUPLICATE_OF: a better hit has the same text, or a hit in the context contains
+    it. REMOVED: the memory was deleted after it was chosen, before its text was read.
     """
 
     INCLUDED = "included"
@@ -77,14 +78,25 @@ class RankedCandidates:
         """Only the candidates for which `mask` is True; the ranks stay without gaps."""
         if mask.all():
             return self
-        positions = np.flatnonzero(mask)
         duplicates = mask[self.hits : self.hits + len(self.duplicate_of)].tolist()
+        duplicate_of = tuple(hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked)
+        return self._at(np.flatnonzero(mask), int(mask[: self.hits].sum()), duplicate_of)
+
+    def without_repeats(self, repeats: Mapping[int, str]) -> RankedCandidates:
+        """The same candidates, but the hits at the positions `repeats` are duplicates of the hits with its ids."""
+        repeated = np.array(sorted(repeats), dtype=np.intp)
+        order = np.concatenate([np.delete(np.arange(self.hits), repeated), repeated, np.arange(self.hits, len(self))])
+        duplicate_of = (*(repeats[position] for position in repeated.tolist()), *self.duplicate_of)
+        return self._at(order, self.hits - len(repeated), duplicate_of)
+
+    def _at(self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]) -> RankedCandidates:
+        """The candidates at `positions`, in this order. hits: how many of them are hits."""
         return RankedCandidates(
             self.candidates.take(positions),
             self.scores[positions],
             self.signals.take(positions, axis=1),
-            int(mask[: self.hits].sum()),
-            tuple(hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked),
+            hits,
+            duplicate_of,
             self.floor,
             None if self.certainty is None else self.certainty[positions],
         )

@@ -176,8 +176,9 @@ def _reason(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, Re
         yield f"{candidate.id} is below a threshold, but the request sets none"
     elif outcome is CandidateOutcome.DUPLICATE_OF:
         hit = hits.get(candidate.of or "")
-        if candidate.of is None or (hit is not None and hit.score < candidate.score - TOLERANCE):
-            yield f"{candidate.id} duplicates a better hit that does not exist"
+        is_worse = hit is not None and hit.score < candidate.score - TOLERANCE and hit.outcome not in _CHOSEN
+        if candidate.of is None or is_worse:
+            yield f"{candidate.id} duplicates no better hit, and none in the context"
     elif outcome in (CandidateOutcome.SUPERSEDED, CandidateOutcome.EXPIRED) and (
         candidate.since is None or candidate.since > receipt.as_of
     ):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ingest.writing.pipeline import Ingestor
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.llms.registry import RegistrySource
 from memtypes.model.scope import Scope
@@ -21,7 +22,9 @@ from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_memories import InMemoryStore
-from tests.retrieval.builders import World, filled
+from tests.fakes_receipts import FakeReceipts
+from tests.retrieval.builders import SCOPE, World, filled
+from tests.retrieval.receipts.shop import receipt_of
 
 pytestmark = pytest.mark.anyio
 MODEL_SCOPE = Scope("t", "n")
@@ -210,3 +213,44 @@ async def test_the_margin_of_an_approximate_tokenizer_is_kept_free() -> None:
 async def test_a_total_of_0_has_utilization_0() -> None:
     """A request for a model with a total of 0 gets an answer instead of a division by zero."""
     assert (await facts_for("claude-sonnet-4-5", 0)).metadata.utilization == 0
+
+
+RULE = "Never migrate by hand."
+MESSAGE = f"The night shift lost a table. {RULE} Ask Ana-Lena first."
+
+
+async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
+    """A fact taken from a message is left out beside the message; the receipt says so, and is valid."""
+    world = World(receipt_store=FakeReceipts())
+    message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
+    fact = await world.add("semantic", RULE, importance=1)
+    later = await world.add("procedural", RULE, importance=1, created_at="2026-02-20T12:00:00Z")
+    answer = await world.retrieve("migrate by hand", weights={"importance": 1})
+    assert [item.id for item in answer.items] == [message, later]
+    receipt = await receipt_of(world, answer)
+    (repeated,) = (row for row in receipt["candidates"] if row["outcome"] == "duplicate_of")
+    assert (repeated["id"], repeated["of"]) == (fact, message)
+    assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
+
+
+@pytest.mark.parametrize("fact", ["Never migrate", "migrate by hand.", "Ask Ana"])
+async def test_a_text_of_which_a_better_hit_has_some_words_is_shown(fact: str) -> None:
+    """It is repeated only if it stands between punctuation marks, as "Ask Ana" is not said by "Ask Ana-Lena"."""
+    world = World()
+    ids = {await world.add("episodic", MESSAGE, importance=10), await world.add("semantic", fact, importance=1)}
+    answer = await world.retrieve("migrate by hand", weights={"importance": 1})
+    assert {item.id for item in answer.items} == ids
+
+
+async def test_a_repeated_text_stays_if_what_contains_it_would_not_fit_without_it(onnx_directory: Path) -> None:
+    """The steps reserve tokens; without the repeated one a longer one fits, and the message does not."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    world = World(embedder, writer=embedder, store=InMemoryStore(embedder.dimensions), receipt_store=FakeReceipts())
+    best = await world.add("semantic", "x", importance=10)
+    message = await world.add("episodic", f"{RULE} {'Ask Ana. ' * 20}", importance=9)
+    rule = await world.add("procedural", RULE, importance=8)
+    await world.add("procedural", "Deploy it. " * 28, importance=7)
+    answer = await world.retrieve("how do I migrate?", weights={"importance": 1}, budget=110, floor=0)
+    await embedder.aclose()
+    assert [item.id for item in answer.items] == [best, message, rule]
+    assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid

@@ -49,3 +49,10 @@ def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
     assert [hit.id for hit in hit_rows(ranked)] == ["a", "c", "y", "z"]
     assert hit_rows(ranked)[2].signals == dict.fromkeys(SIGNALS, 0.0)
     assert [one.id for one in ranked.candidates][4:] == ["b", "d"]
+
+
+def test_a_repeated_hit_becomes_a_duplicate() -> None:
+    """It leaves the hits and is the first of their duplicates."""
+    ranked = ranking().without_repeats({1: "a"})
+    assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
+    assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))
