@@ -67,6 +67,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
     def __init__(self) -> None:
         self.definitions: dict[str, dict[str, Any]] = {}
         self.document: dict[str, Any] | None = None
+        self._referenced: set[tuple[type[Any], JsonSchemaMode]] = set()
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
@@ -80,7 +81,9 @@ class PydanticSchemas(OpenAPISchemaPlugin):
 
     def reference(self, model: type[Any], mode: JsonSchemaMode) -> spec.Schema:
         """Add the schema of `model` to the document's components and return a reference to it."""
-        self._define(model.__name__, self.inline(model, mode))
+        if (model, mode) not in self._referenced:  # problems are answers of every call
+            self._define(model.__name__, self.inline(model, mode))
+            self._referenced.add((model, mode))
         return PydanticSchema(content={"$ref": _REF.format(model=model.__name__)})
 
     def inline(self, model: type[Any], mode: JsonSchemaMode) -> dict[str, Any]:
