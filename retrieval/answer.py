@@ -81,9 +81,10 @@ class ContextMetadata(Answer):
     total_tokens: size of the whole context. budget: tokens allowed for its long-term part. utilization: used share of
     that budget. trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: its
     name. working_excerpted: ids of working items that are shown in part. working_left_out: ids of working items that
-    are not shown. thread_tokens: size of the thread's context, if a thread was named; included in total_tokens and
-    budget. margin: share by which the model's own count may exceed the tokenizer's; the context fits the budget by both
-    counts. model_tokens: the count of the model's provider, where one is configured.
+    are not shown. duplicates: ids of memories left out because one in the context has the same text or contains theirs.
+    thread_tokens: size of the thread's context, if a thread was named; included in total_tokens and budget. margin:
+    share by which the model's own count may exceed the tokenizer's; the context fits the budget by both counts.
+    model_tokens: the count of the model's provider, where one is configured.
     """
 
     total_tokens: int
@@ -93,6 +94,7 @@ class ContextMetadata(Answer):
     working_tokens: int
     working_excerpted: list[str] = Field(default_factory=list)
     working_left_out: list[str] = Field(default_factory=list)
+    duplicates: list[str] = Field(default_factory=list)
     thread_tokens: OmittedIfNone[int] = None
     trimmed_count: int
     candidates: int

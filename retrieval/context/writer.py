@@ -165,6 +165,7 @@ class ContextWriter:
             working_tokens=working_block.tokens,
             working_excerpted=[memory.passage.id for memory in working if memory.cut],
             working_left_out=self._left_out(working),
+            duplicates=self._duplicates(shown),
             trimmed_count=self.ranked.hits - len(shown),
             candidates=self.ranked.hits,
             tokenizer=self._renderer.tokenizer.name,
@@ -183,6 +184,16 @@ class ContextWriter:
         ids = {memory.passage.id for memory in shown}
         working = (self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist())
         return [memory_id for memory_id in working if memory_id not in ids]
+
+    def _duplicates(self, shown: Sequence[ShownMemory]) -> list[str]:
+        """Ids of the candidates that are duplicates of memories in `shown`."""
+        ids = {memory.passage.id for memory in shown}
+        duplicates = self.ranked.candidates.ids[self.ranked.hits :].tolist()
+        return [
+            memory_id.decode()
+            for memory_id, hit in zip(duplicates, self.ranked.duplicate_of, strict=False)
+            if hit in ids
+        ]
 
     async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
         return await self._store.passages(self._scope, ids) if ids else {}

@@ -172,7 +172,7 @@ class ClientContexts:
             text = frame.framed(answer.text)
             excess = max(frame.size(text) / max(1, frame.limit), len(text) / MAX_CHARACTERS)
             if excess <= 1.0 and not again:
-                return _Fitting(answer, [*(item.id for item in answer.items), *repeated])
+                return _Fitting(answer, [*(item.id for item in answer.items), *repeated, *answer.metadata.duplicates])
             if excess > 1.0:  # long words or tables have many characters a token
                 budget = int(budget / excess * _SLACK)
         return None

@@ -227,6 +227,7 @@ async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
     later = await world.add("procedural", RULE, importance=1, created_at="2026-02-20T12:00:00Z")
     answer = await world.retrieve("migrate by hand", weights={"importance": 1})
     assert [item.id for item in answer.items] == [message, later]
+    assert answer.metadata.duplicates == [fact]
     receipt = await receipt_of(world, answer)
     (repeated,) = (row for row in receipt["candidates"] if row["outcome"] == "duplicate_of")
     assert (repeated["id"], repeated["of"]) == (fact, message)

@@ -315,9 +315,10 @@ class ContextMetadata(Answer, frozen=True):
     total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that budget.
     trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: name of the one
     used. floor: the relevance floor of the hits. working_excerpted: ids of the working items that are shown in part.
-    working_left_out: ids of those that are not shown. thread_tokens: tokens of the thread's part, if a thread was
-    named; they count towards the budget. margin: share by which the model's own count may be higher than the
-    tokenizer's without exceeding the budget. model_tokens: the count of the model's provider, where one is configured.
+    working_left_out: ids of those that are not shown. duplicates: ids of memories left out because one in the context
+    has the same text or contains theirs. thread_tokens: tokens of the thread's part, if a thread was named; they count
+    towards the budget. margin: share by which the model's own count may be higher than the tokenizer's without
+    exceeding the budget. model_tokens: the count of the model's provider, where one is configured.
     """
 
     total_tokens: int
@@ -333,6 +334,7 @@ class ContextMetadata(Answer, frozen=True):
     as_of: datetime
     working_excerpted: list[str] = []
     working_left_out: list[str] = []
+    duplicates: list[str] = []
     thread_tokens: int | None = None
     model: str | None = None
     margin: float = 0.0
