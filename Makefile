@@ -34,7 +34,7 @@ CONFORMANCE := @modelcontextprotocol/conformance@0.2.0-alpha.12
 
 # The tests start hundreds of processes and wait for as many syncs to the disk. So there is a worker more than there are
 # cores (at most four, as each takes up to 3 GB), modules are compiled once, and databases are on a RAM disk if there is
-# one with 4 GB to spare that may hold programs.
+# one with 4 GB to spare that may hold programs. A worker gets whole files, because the tests of one share services.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 BYTECODE := PYTHONDONTWRITEBYTECODE=
 RAM_DISK := $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "TMPDIR=/dev/shm"}')
@@ -81,7 +81,7 @@ layout:
 	$(PYTHON) .ci/layout.py
 
 tests: $(VENV)/.ready-dev
-	$(RAM_DISK) $(BYTECODE) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term $(ARGS)
+	$(RAM_DISK) $(BYTECODE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 browser: $(VENV)/.ready-dev
 	@command -v $${CHROMIUM:-chromium} >/dev/null \
