@@ -88,12 +88,12 @@ class Look:
         width: int = await self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         return width
 
-    async def violations(self) -> list[str]:
-        """Serious findings of axe-core, with the elements."""
+    async def violations(self, part: str = "html") -> list[str]:
+        """Serious findings of axe-core in the element that the selector `part` names, with the elements."""
         # Not a script of the page: its policy allows none from elsewhere.
         await self.page.evaluate(self.axe)
         found: list[dict[str, Any]] = await self.page.evaluate(
-            "axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)"
+            "part => axe.run(part, {resultTypes: ['violations']}).then(result => result.violations)", part
         )
         return [
             f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}"

@@ -68,10 +68,10 @@ async def store(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, 
     return answer
 
 
-async def _check(look: Look) -> None:
+async def _check(look: Look, part: str = "html") -> None:
     await look.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
     assert await look.overflow() <= 0
-    assert await look.violations() == []
+    assert await look.violations(part) == []
 
 
 async def test_pages_of_a_receipt_and_a_memory_have_no_axe_findings(look: Look) -> None:
@@ -87,9 +87,9 @@ async def test_pages_of_a_receipt_and_a_memory_have_no_axe_findings_on_a_dark_ph
 async def _check_receipt_and_memory(look: Look) -> None:
     await look.go("/receipts")
     await look.page.locator("main .rows a.text").first.click()
-    for name in ("Verify", "Replay", "Show the context"):
+    for name, changed in (("Verify", "#result"), ("Replay", "#result"), ("Show the context", "html")):
         await look.press(name)
-        await _check(look)
+        await _check(look, changed)  # axe-core takes seconds for the whole page
     await look.page.locator(".candidates a.text").first.click()
     await look.page.wait_for_load_state("networkidle")
     assert "Receipts" in await look.text()
