@@ -17,16 +17,6 @@ from tests.memtypes.encoders.texts import VARIED
 pytestmark = pytest.mark.anyio
 
 
-async def test_vectors_agree_with_sentence_transformers(onnx_directory: Path, torch_vectors: list[np.ndarray]) -> None:
-    """The int8 vectors have a cosine of .99 on average and .98 at least to those of the float32 model."""
-    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    vectors = [embedding.dense for embedding in await embedder.embed_documents(VARIED)]
-    await embedder.aclose()
-    cosines = [float(left @ right) for left, right in zip(vectors, torch_vectors, strict=True)]
-    assert np.mean(cosines) > 0.99
-    assert min(cosines) > 0.98
-
-
 async def test_a_text_always_has_the_same_vector(onnx_directory: Path) -> None:
     """The vector is equal bit for bit alone, in a batch and as a query."""
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))

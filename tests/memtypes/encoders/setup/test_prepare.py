@@ -156,23 +156,3 @@ async def test_int8_vectors_are_close_to_float32(onnx_directory: Path) -> None:
     await embedder.aclose()
     assert np.mean(cosines) > 0.99
     assert min(cosines) > 0.98
-
-
-@pytest.mark.slow
-async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors: list[np.ndarray]) -> None:
-    """Vectors agree for single texts and for a padded batch."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    model = encode_model(weights_directory() / "model.safetensors", int8=False)
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    tokenizer = Tokenizer.from_file(str(weights_directory() / "tokenizer.json"))
-    tokenizer.enable_padding()
-    tokenizer.enable_truncation(256)
-    encoded = tokenizer.encode_batch(VARIED)
-    inputs = {
-        "input_ids": np.array([one.ids for one in encoded]),
-        "attention_mask": np.array([one.attention_mask for one in encoded]),
-    }
-    sentences, tokens = session.run(["sentence", "tokens"], inputs)
-    assert min(np.sum(sentences * np.stack(torch_vectors), axis=1)) > 0.9999
-    assert np.allclose(np.linalg.norm(tokens, axis=2), 1, atol=1e-5)
