@@ -18,6 +18,7 @@ class _Session:
     asked: set[str] = field(default_factory=set)
     said: set[tuple[str | None, ...]] = field(default_factory=set)
     shown: set[str] = field(default_factory=set)
+    statements: set[str] = field(default_factory=set)
     since: datetime | None = None
     turns: int = 0
 
@@ -34,14 +35,15 @@ class FakeClientSessions(ClientSessionStore):
         session = self._of(scope)
         if prompt is not None and prompt_id not in session.asked:
             session.prompts[prompt_id] = prompt
-        return Shown(frozenset(session.shown), session.since)
+        return Shown(frozenset(session.shown), session.since, frozenset(session.statements))
 
-    async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
+    async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
         """See the port `ClientSessionStore`."""
-        shown = self._of(scope).shown
-        if not shown.isdisjoint(ids):
+        session = self._of(scope)
+        if not session.shown.isdisjoint(ids):
             return False
-        shown.update(ids)
+        session.shown.update(ids)
+        session.statements.update(statements)
         return True
 
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
@@ -54,6 +56,7 @@ class FakeClientSessions(ClientSessionStore):
         if session.since is None or at - session.since >= pause:
             session.since = at
             session.shown.clear()
+            session.statements.clear()
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
         """See the port `ClientSessionStore`."""

@@ -85,13 +85,17 @@ class Intentions:
 
     async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
         """Mark as fired those of the intentions `ids` that are due by `request` and have not fired yet; return them."""
-        shown = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
-        by_context = await self._due_by_context(shown, request.context)
-        ids = [memory.id for memory in shown if is_due(memory, request) or memory.id in by_context]
-        if not ids:
+        due = await self.due_among(scope, ids, request)
+        if not due:
             return []
         async with self.locks.of(scope), self._process_lock(scope):
-            return await self._mark(scope, ids)
+            return await self._mark(scope, due)
+
+    async def due_among(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[str]:
+        """Those of the intentions `ids` that are due by `request` and have not fired yet."""
+        waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
+        by_context = await self._due_by_context(waiting, request.context)
+        return [memory.id for memory in waiting if is_due(memory, request) or memory.id in by_context]
 
     async def end(self, scope: Scope, memory_id: str, status: Literal[Status.COMPLETED, Status.CANCELLED]) -> Memory:
         """Complete or cancel an intention.

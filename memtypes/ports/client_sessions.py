@@ -16,10 +16,14 @@ SESSION_TTL = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Ids of the memories that a session was shown. since: when these ids were last cleared; None if never."""
+    """Ids of the memories that a session was shown, and hashes of the statements in their texts.
+
+    since: when both were last cleared; None if never.
+    """
 
     ids: frozenset[str] = frozenset()
     since: datetime | None = None
+    statements: frozenset[str] = frozenset()
 
 
 class ClientSessionStore(ABC):
@@ -37,8 +41,11 @@ class ClientSessionStore(ABC):
         """
 
     @abstractmethod
-    async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
-        """Record that these memories are shown now. Returns False and records nothing if one was shown before."""
+    async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
+        """Record that these memories and statements are shown now.
+
+        Returns False and records nothing if one of the memories was shown before.
+        """
 
     @abstractmethod
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:

@@ -121,6 +121,16 @@ async def test_memories_are_claimed_all_or_none(stores: Stores) -> None:
     assert await stores.sessions.begin(replace(stores.scope, namespace="other")) == Shown()
 
 
+async def test_claimed_statements_are_forgotten_with_the_memories(stores: Stores) -> None:
+    """A claim records the statements of its memories; a refused one does not, and others may have the same ones."""
+    assert await stores.sessions.claim(stores.scope, ["a"], ["x", "y"])
+    assert not await stores.sessions.claim(stores.scope, ["a"], ["z"])
+    assert await stores.sessions.claim(stores.scope, ["b"], ["y"])
+    assert await stores.sessions.begin(stores.scope) == Shown(frozenset("ab"), None, frozenset("xy"))
+    await stores.sessions.forget_shown(stores.scope, NOW)
+    assert await stores.sessions.begin(stores.scope) == Shown(frozenset(), NOW)
+
+
 async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) -> None:
     """Claims do not overlap, however many there are at once."""
     claimed: list[int] = []

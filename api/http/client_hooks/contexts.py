@@ -5,14 +5,17 @@ A client's history keeps what was added to earlier prompts, so a memory is shown
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from api.http.client_hooks.events import ClientEvent, HookAnswer, HookClient, HookOutput, InjectingEvent
-from api.http.routes.hooks import deliver_due
+from api.http.routes.hooks import deliver_due, due_with
 from api.http.routes.retrieval import redact_query
 from api.wiring.container import Services
+from ingest.screening.parts import sentences_in
 from ingest.screening.recall_guard import INTRODUCTION
 from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view
 from memtypes.model.policy import LONG_TERM, MemoryType
@@ -42,6 +45,7 @@ _SLACK = 0.9
 _JOINS = 8
 """Maximum number of tokens that joining a frame and a context adds to the sum of both."""
 
+_WORD = re.compile(r"\w+")
 _ATTEMPTS = 5
 _NEWEST = 40
 _FOR_PROMPT = f"{INTRODUCTION} what was said or decided earlier and relates to this prompt."
@@ -84,10 +88,14 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """A context within its limit. ids: ids of its memories, and of memories whose text is part of another's."""
+    """A context within its limit. ids: ids of its memories, and of memories whose text is part of others'.
+
+    statements: hashes of the statements in it.
+    """
 
     answer: RetrieveAnswer
     ids: list[str]
+    statements: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +153,10 @@ class ClientContexts:
         """The answer with the context that `request` asks for, given what the session was shown; empty without one."""
         for _ in range(_ATTEMPTS):
             asked = await request(shown)
-            fitting = None if asked is None else await self._fitting(scope, asked, frame)
+            fitting = None if asked is None else await self._fitting(scope, asked, frame, shown)
             if asked is None or fitting is None:
                 break
-            if await self.services.client_sessions.claim(scope, fitting.ids):
+            if await self.services.client_sessions.claim(scope, fitting.ids, fitting.statements):
                 return await self._shown(scope, frame, asked, fitting.answer)
             shown = await self.services.client_sessions.begin(scope)  # another prompt, or a capture, was faster
         return HookAnswer()
@@ -157,8 +165,11 @@ class ClientContexts:
         model = (event.model or self.client.model)[:_MODEL_CHARACTERS]
         return _Frame.of(self.services, name, introduction, model, total)
 
-    async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame) -> _Fitting | None:
-        """A context that fits into `frame` and shows no text twice; None if there is nothing to show."""
+    async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame, shown: Shown) -> _Fitting | None:
+        """A context that fits into `frame` and repeats nothing but due tasks; None if there is nothing to show.
+
+        A text that contains a task does not say that it is due.
+        """
         budget, repeated, filters = frame.budget, list[str](), request.filters or {}
         for _ in range(_ATTEMPTS):
             conditions = [*filters["and"], *_none_of(repeated)]
@@ -166,15 +177,19 @@ class ClientContexts:
             query = await redact_query(self.services, scope.tenant, asked)
             answer = await self.services.retriever.retrieve(scope, query)
             if not answer.items:
-                return None
-            again = _repeated(answer.items)
+                break
+            again, statements = _repeated(answer.items, shown.statements)
+            due = await self.services.intentions.due_among(scope, again, due_with(self.services, asked))
+            again = [memory_id for memory_id in again if memory_id not in due]
             repeated += again
             text = frame.framed(answer.text)
             excess = max(frame.size(text) / max(1, frame.limit), len(text) / MAX_CHARACTERS)
             if excess <= 1.0 and not again:
-                return _Fitting(answer, [*(item.id for item in answer.items), *repeated, *answer.metadata.duplicates])
+                ids = [*(item.id for item in answer.items), *repeated, *answer.metadata.duplicates]
+                return _Fitting(answer, ids, statements)
             if excess > 1.0:  # long words or tables have many characters a token
                 budget = int(budget / excess * _SLACK)
+        await self.services.client_sessions.note_shown(scope, repeated)
         return None
 
     async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, answer: RetrieveAnswer) -> HookAnswer:
@@ -195,15 +210,27 @@ class ClientContexts:
         return [memory.id for memory in (*pending.memories, *recent.memories) if memory.id not in shown.ids]
 
 
-def _repeated(items: Sequence[ContextItem]) -> list[str]:
-    """Ids of items whose text is part of another's, such as one sentence of a message; of equal items, all but one."""
-    seen: list[str] = []
+def _repeated(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[list[str], frozenset[str]]:
+    """Ids of items that say nothing new, such as one sentence of a message; hashes of all statements.
+
+    shown: hashes of statements that the session was shown before.
+    """
     repeated: list[str] = []
+    texts: list[str] = []
+    statements = set(shown)
     for item in sorted(items, key=lambda item: (-len(item.content), item.rank)):
-        if any(item.content in text for text in seen):
+        own = _statements(item.content)
+        if own <= statements or any(item.content in text for text in texts):
             repeated.append(item.id)
-        seen.append(item.content)
-    return repeated
+        texts.append(item.content)
+        statements |= own
+    return repeated, frozenset(statements.difference(shown))
+
+
+def _statements(text: str) -> set[str]:
+    """Hashes of the sentences of `text`, each by its words alone: marks, spaces and case make no other statement."""
+    sentences = {" ".join(_WORD.findall(sentence)).lower() for sentence in sentences_in(text)} - {""}
+    return {hashlib.sha256(sentence.encode()).hexdigest()[:16] for sentence in sentences or {text}}
 
 
 def _query(prompt: str) -> str:

@@ -243,8 +243,12 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
 async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
     """Mark as fired the intentions in the answer that are due now, or whose condition is met by the query."""
     shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
-    due = DueRequest(services.clock(), context=request.query, session_id=request.session_id)
-    await services.intentions.deliver(scope, shown, due)
+    await services.intentions.deliver(scope, shown, due_with(services, request))
+
+
+def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
+    """Asks for the intentions that are due now, or whose condition is met by the query."""
+    return DueRequest(services.clock(), context=request.query, session_id=request.session_id)
 
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:

@@ -23,6 +23,8 @@ _CAPTURES, _CAPTURES_ASIDE = "client-captures", "client-captures-aside"
 _BEGIN, _CLAIM, _FORGET, _QUEUE = (Script.load(f"client_{name}") for name in ("begin", "claim", "forget", "queue"))
 _TTL_MS = int(SESSION_TTL.total_seconds() * 1_000)
 _PROMPT = "prompt:"
+_STATEMENT = "="
+"""Marks the hash of a statement among the ids of shown memories; no id begins with it."""
 
 
 def captured_turns(live: LiveClient) -> RedisEvictedTurns:
@@ -39,12 +41,17 @@ class RedisClientSessions(ClientSessionStore):
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
         """Return which memories the session was shown, and store its prompt, if given; see `ClientSessionStore`."""
         arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else "")
-        since, ids = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
-        return Shown(frozenset(ids), datetime.fromtimestamp(int(since) / 1_000, UTC) if since else None)
+        since, members = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
+        statements = frozenset(member for member in members if member.startswith(_STATEMENT))
+        at = datetime.fromtimestamp(int(since) / 1_000, UTC) if since else None
+        return Shown(
+            frozenset(members) - statements, at, frozenset(each.removeprefix(_STATEMENT) for each in statements)
+        )
 
-    async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
+    async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
         """Record that memories are shown now, all or none; see `ClientSessionStore`."""
-        return bool(await self._live.script(_CLAIM, [_shown(scope)], [_TTL_MS, *ids], idempotent=False))
+        arguments: list[Argument] = [_TTL_MS, len(ids), *ids, *(f"{_STATEMENT}{statement}" for statement in statements)]
+        return bool(await self._live.script(_CLAIM, [_shown(scope)], arguments, idempotent=False))
 
     async def note_shown(self, scope: Scope, ids: Collection[str]) -> None:
         """Record as shown the memories whose content the session already has; see `ClientSessionStore`."""

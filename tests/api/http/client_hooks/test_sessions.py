@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import timedelta
 
 import anyio
 import pytest
@@ -12,6 +13,7 @@ from memtypes.model.episodic import Episodic
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Prospective, Status
 from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
 from memtypes.stores.redis.client_sessions import RedisClientSessions
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect
@@ -228,6 +230,35 @@ async def test_a_due_task_is_shown_with_any_prompt(session: ClientSession, clock
     assert (task.status, task.fired_at) == (Status.ACTIVE, clock.now)
 
 
+async def test_a_due_task_is_shown_beside_the_message_that_gave_it(session: ClientSession, clock: Clock) -> None:
+    """The message does not say that the task is open and due."""
+    for kind, content in (("episodic", f"{FACT} {TASK}"), ("prospective", TASK)):
+        due = {"due_at": rfc3339(clock.now + timedelta(days=1))} if kind == "prospective" else {}
+        memory = {"namespace": session.namespace, "type": kind, "content": content, **due}
+        assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
+    assert "[pending]" not in await session.another().context("SessionStart")
+    clock.later(days=2)
+    following = session.another()
+    assert f"[pending] {TASK} (due" in await following.context("UserPromptSubmit", prompt=QUESTION)
+    assert TASK not in await following.context("SessionStart")
+
+
+async def test_a_sentence_is_not_shown_after_the_text_that_contains_it(session: ClientSession) -> None:
+    """Nor are sentences that were shown as parts of several texts; one with a new sentence is shown."""
+    for content in (f"{FACT} The office is in Rome.", f"{OTHER} The office is in Rome."):
+        memory = {"namespace": session.namespace, "type": "episodic", "content": content}
+        assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
+    following = session.another()
+    shown = await following.context("SessionStart")
+    assert (shown.count(FACT), shown.count(OTHER)) == (1, 1)
+    for content in (FACT, f"- {OTHER.upper()}", f"{OTHER} {FACT}", f"{FACT} The lock is called stock."):
+        memory = {"namespace": session.namespace, "type": "semantic", "content": content}
+        assert (await session.http.post("/v1/memories", json=memory)).is_success
+    shown = await following.prompt(QUESTION) + await following.prompt(OTHER_QUESTION)
+    assert (shown.upper().count(FACT.upper()), shown.upper().count(OTHER.upper())) == (1, 0)
+    assert "The lock is called stock." in shown
+
+
 async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session: ClientSession) -> None:
     """Of such memories a session is shown only one, whether at its start or with any of its prompts."""
     whole = f"{FACT} {OTHER}"
@@ -277,6 +308,6 @@ class _SessionsBesideAPrompt(RedisClientSessions):
         super().__init__(live)
         self._shown_beside = shown
 
-    async def claim(self, scope: Scope, ids: Collection[str]) -> bool:
+    async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
         await super().claim(scope, [self._shown_beside])
-        return await super().claim(scope, ids)
+        return await super().claim(scope, ids, statements)
