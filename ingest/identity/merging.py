@@ -39,8 +39,8 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
         "importance": max(known.importance, again.importance),
         "expires_at": None if None in (ends := (known.expires_at, again.expires_at)) else max(filter(None, ends)),
         "tags": list(dict.fromkeys([*known.tags, *again.tags]))[:MAX_TAGS],
-        "links": joined_links(known.links, again.links),
-        "metadata": _joined_metadata(known.metadata, again.metadata),
+        "links": [link for link in joined_links(known.links, again.links) if link.to != known.id],
+        "metadata": joined_metadata(known.metadata, again.metadata),
         "source": source,
         "sources": [other for other in sources if other is not None][:MAX_SOURCES],
         **_lacking(known, again),
@@ -96,7 +96,7 @@ def _distinct(sources: list[Source]) -> list[Source]:
     return [source for place, source in enumerate(sources) if source not in sources[:place]]
 
 
-def _joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
+def joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
     """The metadata of both; keys of `known` that do not fit beside those of `again` are left out."""
     metadata = dict(again)
     for key, value in known.items():

@@ -1,8 +1,9 @@
 """Computes the states (current, replaced, contested) of memories from the links between them. Pure.
 
 A memory counts as replaced while its successor holds, or the successor of that one, and so on; after that it is current
-again. A successor holds until it is deleted, expires, is ended without a successor of its own, or loses its link
-`contradicts` to what it replaced. Two memories of the current view that are linked `contradicts` are both contested.
+again, unless upkeep ended it. A successor holds until it is deleted, expires, is forgotten, is ended without a
+successor of its own, or loses its link `contradicts` to what it replaced. The successor of a memory that was merged
+into another is that other one. Two memories of the current view that are linked `contradicts` are both contested.
 
 A successor that will expire covers what it replaced until then (`Memory.state_until`), so no write is needed at that
 time. Changes are collected here and written together; `needed` names the memories without which they are incomplete.
@@ -18,6 +19,8 @@ from typing import Any
 from memtypes.model.memory import CURRENT_AGAIN, MAX_LABEL, MAX_LINKS, Link, LinkType, Memory, State
 from memtypes.model.times import rfc3339
 from memtypes.search.passage import piece
+
+LINKED = "a link says that they contradict each other"
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state_reason", "dated", "tokens")
@@ -137,10 +140,10 @@ class States:
 
     def _end_of_chain(self, memory_id: str) -> str | None:
         """The first unknown id after `memory_id` in its chain of successors; None if all of the chain is known."""
-        following, passed = self.memories[memory_id].superseded_by, {memory_id}
+        following, passed = _next(self.memories[memory_id]), {memory_id}
         while following in self.memories and following not in passed:
             passed.add(following)
-            following = self.memories[following].superseded_by
+            following = _next(self.memories[following])
         return None if following in passed else following
 
     def _settle(self, memory: Memory) -> bool:
@@ -151,7 +154,7 @@ class States:
         if successor is not None:
             fields |= self._replaced_by(memory, successor)
         elif memory.superseded_by is not None:
-            fields |= CURRENT_AGAIN
+            fields |= self._without_successor(memory)
         after = memory.model_copy(update=fields)
         if self._in_view(after):
             fields |= self._contested(after)
@@ -163,11 +166,19 @@ class States:
         return True
 
     def _replaced_by(self, memory: Memory, successor: str) -> dict[str, Any]:
-        fields = {"state": State.REPLACED, "state_until": _time(self._covers_until(successor))}
+        until = None if memory.ended_by_upkeep else _time(self._covers_until(successor))
+        fields = {"state": State.REPLACED, "state_until": until}
         if successor == memory.superseded_by:
             return fields
         self._link(successor, Link(to=memory.id, type=LinkType.CONTRADICTS))
-        return {**fields, "superseded_by": successor, "valid_to": self.memories[successor].valid_from}
+        ended_at = max(memory.valid_to or memory.valid_from, self.memories[successor].valid_from)
+        return {**fields, "superseded_by": successor, "valid_to": ended_at}
+
+    def _without_successor(self, memory: Memory) -> Mapping[str, Any]:
+        """The fields of a memory whose successors have all ended: it is current again, unless upkeep ended it."""
+        if memory.upkeep is None or not memory.ended_by_upkeep:
+            return CURRENT_AGAIN
+        return {"superseded_by": None, "valid_to": memory.upkeep.at} if memory.superseded_by in self.gone else {}
 
     def _contested(self, memory: Memory) -> dict[str, Any]:
         """The state fields of a memory in the current view: contested if it contradicts another there, else current."""
@@ -178,7 +189,8 @@ class States:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
         until = max(self._holds_until(self.memories[rival]) for rival in rivals)
         # Passing `state_until` makes a memory current whatever its own end, so one that will end has none.
-        return {"state": State.CONTESTED, "state_until": _time(until) if memory.valid_to is None else None}
+        state_until = _time(until) if memory.valid_to is None else None
+        return {"state": State.CONTESTED, "state_until": state_until, "state_reason": memory.state_reason or LINKED}
 
     def _successor(self, memory: Memory) -> str | None:
         """Id of the first memory after `memory` in its chain of successors that still holds; None if none does."""
@@ -202,11 +214,11 @@ class States:
             passed.add(memory_id)
             if memory_id not in self.gone:
                 yield self.memories[memory_id]
-            memory_id = self.memories[memory_id].superseded_by
+            memory_id = _next(self.memories[memory_id])
 
     def _holds_until(self, memory: Memory) -> datetime:
-        """When `memory` expires or ends without a successor, whichever is first; the far future if neither."""
-        ended = memory.valid_to if memory.superseded_by is None else None
+        """When `memory` expires, or ends by upkeep or without a successor; the far future if neither."""
+        ended = memory.valid_to if memory.superseded_by is None or memory.ended_by_upkeep else None
         return min(memory.expires_at or _NEVER, ended or _NEVER)
 
     def _in_view(self, memory: Memory | None) -> bool:
@@ -238,6 +250,11 @@ class States:
 def contradicted(memory: Memory | None) -> set[str]:
     """Ids of the memories that `memory` contradicts."""
     return {link.to for link in memory.links if link.type is LinkType.CONTRADICTS} if memory is not None else set()
+
+
+def _next(memory: Memory) -> str | None:
+    """Id of the memory that replaced `memory` or that it was merged into; None without one."""
+    return memory.superseded_by or (memory.upkeep.into if memory.upkeep is not None else None)
 
 
 def _contradict(links: Iterable[Link]) -> bool:

@@ -13,13 +13,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from ingest.identity.duplicates import has_ended
 from ingest.screening.submission import Submission, draft_of
 from ingest.upkeep.planners import UNDO_DAYS
 from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
+from ingest.writing.settling import update_states
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, AnyOf, Compare, Not, Op
-from memtypes.model.memory import Link, LinkType, Memory, State, UpkeepMark, first_line
+from memtypes.model.memory import Link, LinkType, Memory, State, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
@@ -97,10 +99,14 @@ class Decisions:
         """
         async with self.ingestor.locks.of(scope):
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)
-            if memory is not None and (_by_upkeep(memory.upkeep) or memory.at(self.clock()).state is State.CURRENT):
-                changes, restored = await self._taken_back(scope, memory.at(self.clock()))
+            now = self.clock()
+            if memory is not None and not _by_write(memory.at(now)):
+                changes, restored = await self._taken_back(scope, memory.at(now))
                 await self.store.patch(scope, changes)
-                return restored
+                now = self.clock()
+                await update_states(self.store, scope, changes, now, self.ingestor.tokenizer)
+                stored = await self.store.get(scope, restored)
+                return [each for each in restored if each in stored and not has_ended(stored[each].at(now), now)]
         if memory is not None:
             return [(await self.ingestor.part(scope, memory_id)).id]
         return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
@@ -113,7 +119,7 @@ class Decisions:
         if mark.job == "compact":
             return await self._parted(scope, memory)
         if mark.job == "forget":
-            back = {} if memory.superseded_by else _CURRENT
+            back = _CURRENT if memory.valid_to == mark.at else {}  # otherwise it had ended before
             return {memory.id: {**back, "upkeep": None, "pinned": True, "updated_at": rfc3339(now)}}, [memory.id]
         undone = {
             "upkeep": mark.model_copy(update={"undone": True}).model_dump(mode="json"),
@@ -214,14 +220,14 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
         for each in memory.rewordings
     ]
     mark = memory.upkeep
-    if mark is not None and _by_upkeep(mark):
+    if mark is not None and not mark.undone and (memory.ended_by_upkeep or mark.job == "promote"):
         decided.append(DecidedText(memory.id, _JOBS[mark.job], mark.at, mark.reason, memory.content, mark.into))
-    elif memory.state is not State.CURRENT and not (mark is not None and mark.undone):
+    if _by_write(memory):
         at, reason, kind = memory.valid_to or memory.updated_at, memory.state_reason or "", str(memory.state)
         decided.append(DecidedText(memory.id, DecisionKind(kind), at, reason, memory.content, memory.superseded_by))
     return decided
 
 
-def _by_upkeep(mark: UpkeepMark | None) -> bool:
-    """Whether upkeep ended or made the memory with this note (`Memory.upkeep`), and nobody took it back."""
-    return mark is not None and not mark.undone and (mark.ended or mark.job == "promote")
+def _by_write(memory: Memory) -> bool:
+    """Whether the last decision about `memory` is that a write replaced or contests it. A caller may end it, too."""
+    return not memory.ended_by_upkeep and (memory.state is State.CONTESTED or memory.superseded_by is not None)

@@ -25,6 +25,7 @@ from ingest.upkeep.planners import (
 )
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
+from ingest.writing.settling import update_states
 from memtypes.conversation_context import ConversationContext
 from memtypes.model.filters import Absent, AnyOf, Compare, Not, Op
 from memtypes.model.memory import Memory
@@ -128,6 +129,7 @@ class Upkeep:
         async with self.ingestor.locks.of(scope):
             if plan.changed:
                 await self.store.patch(scope, plan.changed)
+                await update_states(self.store, scope, plan.changed, self.clock(), self.ingestor.tokenizer)
         if plan.removed:
             await self.ingestor.remove(scope, list(plan.removed))
 
@@ -143,13 +145,14 @@ class Upkeep:
         await self.store.patch(scope, marks)
 
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
-        expired = Compare("expires_at", Op.LTE, expiry_limit(request, self.clock()))
+        now = self.clock()
+        expired = Compare("expires_at", Op.LTE, expiry_limit(request, now))
         where = AnyOf((expired, Not(Absent("upkeep.job")))) if job is UpkeepJob.EXPIRE else None
         memories: list[Memory] = []
         for kind in _TYPES[job]:
             if request.types is None or kind in request.types:
                 listing = Listing((kind,), where, _PAGE)
-                memories += [memory async for memory in self.store.list_all(scope, listing, most=MAX_READ)]
+                memories += [memory.at(now) async for memory in self.store.list_all(scope, listing, most=MAX_READ)]
         return memories
 
     async def _neighbours(self, scope: Scope, memories: Sequence[Memory]) -> dict[str, list[tuple[str, float]]]:

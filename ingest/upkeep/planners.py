@@ -12,11 +12,23 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field
 
 from ingest.identity.duplicates import has_ended, same_statement, told_apart
-from ingest.identity.merging import MAX_SESSIONS
+from ingest.identity.merging import MAX_SESSIONS, changed_fields, joined, joined_links, joined_metadata, with_evidence
 from ingest.identity.paraphrases import says_the_same
 from memtypes.model.episodic import Episodic
 from memtypes.model.ids import normalise
-from memtypes.model.memory import MAX_LINKS, MAX_TAGS, Flag, Link, LinkType, Memory, Model, Number, State, Whole
+from memtypes.model.memory import (
+    CURRENT_AGAIN,
+    MAX_LINKS,
+    MAX_TAGS,
+    Flag,
+    Link,
+    LinkType,
+    Memory,
+    Model,
+    Number,
+    State,
+    Whole,
+)
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.scope import Name
@@ -204,7 +216,7 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
         memory.id: EXPIRED
         for memory in sorted(memories, key=lambda memory: memory.id)
         if (memory.expires_at is not None and memory.expires_at <= limit and not _survives_expiry(memory))
-        or (memory.upkeep is not None and memory.upkeep.ended and memory.upkeep.at <= undo_limit)
+        or (memory.upkeep is not None and memory.ended_by_upkeep and memory.upkeep.at <= undo_limit)
     }
     return UpkeepPlan(removed=removed)
 
@@ -278,21 +290,26 @@ def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[
 
 def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
     """The payload fields that take `memory` out of the current view; only the job's mark if it has ended before."""
-    end = {"valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": reason}
+    end = {**CURRENT_AGAIN, "valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": reason}
     return mark(job, now, reason, into) | ({} if has_ended(memory, now) else end)
 
 
 def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
-    """The payload fields that give `memory` the evidence of those that are merged into it, and links to them."""
+    """The payload fields that give `memory` what writing `repeated` again would give it, and links to them.
+
+    Of two values of a metadata key, the newer is kept.
+    """
+    merged = memory
+    for other in sorted(repeated, key=lambda each: (each.created_at, each.id)):
+        fields = joined(merged, other) | with_evidence(merged, other)
+        if other.created_at < memory.created_at:
+            fields["metadata"] = joined_metadata(other.metadata, merged.metadata)
+        merged = merged.model_copy(update=fields | {"access_count": merged.access_count + other.access_count})
     links = [*memory.links, *(Link(to=other.id, type=LinkType.REINFORCES) for other in repeated)]
-    sessions = dict.fromkeys(session for each in (memory, *repeated) for session in each.source_sessions)
-    return {
-        "evidence_count": memory.evidence_count + sum(other.evidence_count for other in repeated),
-        "source_sessions": list(sessions)[:MAX_SESSIONS],
-        "access_count": memory.access_count + sum(other.access_count for other in repeated),
-        "links": [link.model_dump(mode="json") for link in links[:MAX_LINKS]],
-        **mark("compact", now, f"{len(repeated)} memories with the same statement were merged into it"),
-    }
+    merged = merged.model_copy(update={"links": joined_links(links, merged.links)})
+    changed = changed_fields(memory, merged)
+    reason = f"{len(repeated)} memories with the same statement were merged into it"
+    return merged.model_dump(mode="json", include=set(changed)) | mark("compact", now, reason)
 
 
 def _sessions(memories: Iterable[Memory]) -> list[str]:
@@ -306,7 +323,7 @@ def _sessions(memories: Iterable[Memory]) -> list[str]:
 
 def _is_removable(memory: Memory) -> bool:
     """Whether upkeep may end `memory`: not if it is pinned, contested, an open intention or ended by upkeep before."""
-    if memory.pinned or memory.state is State.CONTESTED or (memory.upkeep is not None and memory.upkeep.ended):
+    if memory.pinned or memory.state is State.CONTESTED or memory.ended_by_upkeep:
         return False
     return not (isinstance(memory, Prospective) and memory.status in OPEN)
 

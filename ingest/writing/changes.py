@@ -26,6 +26,8 @@ import anyio
 from pydantic import ValidationError
 
 from ingest.identity.contradictions import judge_again, takes_part
+from ingest.identity.duplicates import has_ended
+from ingest.identity.merging import joined_links
 from ingest.identity.states import States, contradicted
 from ingest.screening.submission import as_invalid
 from ingest.writing.drafts import PendingWrite, Preparer, check_expiry
@@ -112,7 +114,9 @@ class MemoryEditor:
         return await self._write(scope, stored, states)
 
     async def part(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced or contested memory current: remove the links `contradicts` between it and other memories.
+        """Make a replaced or contested memory current: unlink it from what replaced or contests it.
+
+        What it replaced itself stays replaced.
 
         Raises NotFound, and Conflict if it is neither replaced nor contested.
         """
@@ -121,7 +125,8 @@ class MemoryEditor:
         states = States(now, {known_id: stored.at(now)}, {known_id})
         await settle(self.store, scope, states, self.preparer.tokenizer)
         memory = states.memories[known_id]
-        others = contradicted(memory) | ({memory.superseded_by} if memory.superseded_by else set())
+        others = {other for other in contradicted(memory) if states.memories[other].superseded_by != known_id}
+        others |= {memory.superseded_by} if memory.superseded_by else set()
         if not others:
             raise Conflict(f"memory {known_id} was neither replaced nor is it contested: there is nothing to undo")
         states.part(known_id, others)
@@ -140,6 +145,9 @@ class MemoryEditor:
             # The new text is a statement of now, whatever the time from which the fact holds.
             others = states.release(after.id)
             await offload([after.content], lambda: judge_again(states, after.id, others))
+            asked = [link for link in after.links if link not in before.links]
+            judged = states.memories[after.id]
+            states.memories[after.id] = judged.model_copy(update={"links": joined_links(judged.links, asked)})
         return states
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
@@ -159,7 +167,6 @@ class MemoryEditor:
             states.changed.add(known_id)
             await settle(self.store, scope, states, self.preparer.tokenizer)  # knows its chain afterwards
             states.bring_back(known_id, RESTORED)
-            states.memories[known_id] = _without_upkeep(states.memories[known_id])
             return
         ended_at = parse_time(end, _END)
         if ended_at < memory.valid_from:
@@ -172,6 +179,8 @@ class MemoryEditor:
             return stored.at(states.now)
         await settle(self.store, scope, states, self.preparer.tokenizer)
         updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
+        if not has_ended(updated, states.now):
+            updated = _without_upkeep(updated)
         pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
         same_vectors = pending.memory.embedding_text() == stored.embedding_text()
         records = [] if same_vectors else [await self._embedded(scope, stored, pending)]
@@ -248,7 +257,7 @@ def _without_upkeep(memory: Memory) -> Memory:
     If it had been merged into another memory, a link says that they are no duplicates; otherwise it is pinned.
     """
     mark = memory.upkeep
-    if mark is None or not mark.ended:
+    if mark is None or not memory.ended_by_upkeep:
         return memory
     if mark.into is None:
         return memory.model_copy(update={"upkeep": None, "pinned": True})

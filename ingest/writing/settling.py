@@ -75,6 +75,19 @@ async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Token
     """Update the states of linked and replaced memories, which a crash may have left wrong; return how many changed."""
     connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
     stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
+    return await _update(store, scope, stored, now, tokenizer)
+
+
+async def update_states(
+    store: MemoryStore, scope: Scope, ids: Collection[str], now: datetime, tokenizer: Tokenizer
+) -> None:
+    """Update the states of the memories `ids`, of which fields were patched, and of those linked to them."""
+    await _update(store, scope, await store.get(scope, sorted(ids)), now, tokenizer)
+
+
+async def _update(
+    store: MemoryStore, scope: Scope, stored: Mapping[str, Memory], now: datetime, tokenizer: Tokenizer
+) -> int:
     states = States(now)
     states.know(stored, stored)
     states.touched |= stored.keys()

@@ -147,11 +147,6 @@ class UpkeepMark(Model):
     into: str | None = None
     undone: Flag = False
 
-    @property
-    def ended(self) -> bool:
-        """Whether the memory was taken out of the current view: it was forgotten, or merged into another."""
-        return self.job == "forget" or self.into is not None
-
 
 class TokenCount(Model):
     """Token counts of a memory by `tokenizer`: count of its content, line of its entry in a context."""
@@ -338,6 +333,11 @@ class Memory(Model):
     source_sessions: list[str] = Field(default_factory=list)
     reviewed: Reviewed | None = None
     upkeep: UpkeepMark | None = None
+
+    @property
+    def ended_by_upkeep(self) -> bool:
+        """Whether upkeep took it out of the current view: it was forgotten, or merged into another."""
+        return self.upkeep is not None and (self.upkeep.job == "forget" or self.upkeep.into is not None)
 
     @classmethod
     def defaults(cls, draft: Draft) -> dict[str, Any]:

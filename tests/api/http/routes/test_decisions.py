@@ -64,6 +64,33 @@ async def undo(client: httpx.AsyncClient, memory_id: str) -> list[str]:
     return restored
 
 
+async def read(client: httpx.AsyncClient, memory_id: str) -> dict[str, Any]:
+    """The memory with this id."""
+    memory: dict[str, Any] = (await client.get(f"/v1/memories/{memory_id}", params=SPACE)).json()
+    return memory
+
+
+async def patch(client: httpx.AsyncClient, memory_id: str, **changes: Any) -> dict[str, Any]:
+    """Change a memory and return it."""
+    answer = await client.patch(f"/v1/memories/{memory_id}", params=SPACE, json=changes)
+    assert answer.status_code == 200, answer.text
+    memory: dict[str, Any] = answer.json()
+    return memory
+
+
+async def limits(client: httpx.AsyncClient, *values: int) -> list[str]:
+    """Ids of facts, a month apart, each of which replaces the one before."""
+    return [
+        await write(client, f"The limit is {value} requests per minute.", created_at=f"2026-0{month}-01T00:00:00Z")
+        for month, value in enumerate(values, 1)
+    ]
+
+
+async def states(client: httpx.AsyncClient, *ids: str) -> list[str]:
+    """The states of these memories."""
+    return [(await read(client, memory_id))["state"] for memory_id in ids]
+
+
 async def contents(client: httpx.AsyncClient) -> set[str]:
     """The contents of the current view."""
     hits = (await client.post("/v1/search", json={**SPACE, "query": "tea", "top_k": 50})).json()["hits"]
@@ -220,3 +247,152 @@ async def test_undo_needs_a_decision(client: httpx.AsyncClient) -> None:
     problem(await client.post("/v1/memories/none/undo", params=SPACE), 404)
     memory_id = await write(client, "Tea is green")
     problem(await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE), 409)
+
+
+async def test_undo_of_a_replacement_keeps_what_the_fact_had_replaced(client: httpx.AsyncClient) -> None:
+    """Of three values the second comes back; that it replaced the first is another decision, undone by itself."""
+    first, second, third = await limits(client, 10, 20, 30)
+    assert await undo(client, second) == [second]
+    assert await states(client, first, second, third) == ["replaced", "current", "current"]
+    assert set(await decisions(client)) == {first}
+    assert await undo(client, first) == [first]
+    assert await states(client, first, second, third) == ["current"] * 3
+
+
+async def test_undo_of_a_promotion_brings_back_what_the_fact_replaced(client: httpx.AsyncClient) -> None:
+    """The fact that the promoted one replaced is current again, and the promoted one says why it left the view."""
+    (old,) = await limits(client, 10)
+    for session in "abc":
+        await write(client, "The limit is 20 requests per minute.", type="episodic", session_id=session)
+    await run(client, "promote")
+    (promoted,) = await decisions(client, kind="promoted")
+    assert set(await decisions(client, kind="replaced")) == {old}
+    await undo(client, promoted)
+    assert await states(client, old, promoted) == ["current", "replaced"]
+    assert (await read(client, promoted))["state_reason"] == "its promotion was undone"
+    assert await decisions(client) == {}
+
+
+async def test_a_replaced_promotion_is_undone_one_decision_after_the_other(client: httpx.AsyncClient) -> None:
+    """Both decisions are listed; the replacement, the later one, is undone first, and then the promotion."""
+    for session in "abc":
+        text = "The limit is 10 requests per minute."
+        await write(client, text, type="episodic", session_id=session, created_at="2026-01-01T00:00:00Z")
+    await run(client, "promote")
+    (promoted,) = await decisions(client)
+    await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
+    assert {*await decisions(client, kind="promoted"), *await decisions(client, kind="replaced")} == {promoted}
+    assert await undo(client, promoted) == [promoted]
+    assert set(await decisions(client)) == {promoted}
+    assert len(await undo(client, promoted)) == 1
+    assert await decisions(client) == {}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
+    client: httpx.AsyncClient, order: tuple[int, int]
+) -> None:
+    """Upkeep brings neither back. Undone in any order, each is in the view again or replaced, never hidden."""
+    ids = await limits(client, 10, 20)
+    await run(client, "forget", keep_top=0)
+    await run(client, "expire", expired_days=30)
+    assert await contents(client) == set()
+    for place in order:
+        await undo(client, ids[place])
+    assert (await read(client, ids[1]))["state"] != "replaced"
+    assert set(await decisions(client, kind="forgotten")) == set()
+    old = await read(client, ids[0])
+    assert old["state"] == "contested" or old["superseded_by"] == ids[1]
+
+
+async def test_forgetting_brings_back_a_pinned_fact_that_the_forgotten_one_replaced(client: httpx.AsyncClient) -> None:
+    """It is never forgotten, so it must not stay hidden by what is."""
+    old, new = await limits(client, 10, 20)
+    await patch(client, old, pinned=True)
+    await run(client, "forget", keep_top=0)
+    assert await states(client, old, new) == ["current", "replaced"]
+
+
+async def test_a_fact_forgotten_after_its_successor_expired_is_out_of_the_view() -> None:
+    """Though it was current again without a write."""
+    clock = Clock()
+    async with connect(fake_services(clock)) as client:
+        old = await write(client, "The limit is 10 requests per minute.")
+        clock.now += timedelta(hours=1)
+        end = (clock.now + timedelta(hours=1)).isoformat()
+        await write(client, "The limit is 20 requests per minute.", expires_at=end)
+        assert (await read(client, old))["state"] == "replaced"
+        clock.now += timedelta(hours=2)
+        assert (await read(client, old))["state"] == "current"
+        assert old in (await run(client, "forget", keep_top=0))["ids"]
+        assert (await read(client, old))["state"] == "replaced"
+
+
+async def test_what_a_caller_ended_is_no_decision_and_stays_ended() -> None:
+    """It is not listed; when it was forgotten later, the undo takes back the forgetting only."""
+    clock = Clock()
+    async with connect(fake_services(clock)) as client:
+        known = await write(client, "Tea is green")
+        clock.now += timedelta(days=1)
+        ended = await patch(client, known, valid_to=clock.now.isoformat())
+        assert await decisions(client) == {}
+        clock.now += timedelta(days=60)
+        assert (await run(client, "forget", max_age_days=30))["ids"] == [known]
+        assert await undo(client, known) == []
+        after = await read(client, known)
+        assert (after["state"], after["valid_to"]) == ("replaced", ended["valid_to"])
+        assert await decisions(client) == {}
+
+
+async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
+    """With a new end, it is pinned, no longer listed as forgotten, and not deleted after thirty days."""
+    clock = Clock()
+    async with connect(fake_services(clock)) as client:
+        known = await write(client, "Tea is green")
+        clock.now += timedelta(days=1)
+        await run(client, "forget", keep_top=0)
+        revived = await patch(client, known, valid_to=(clock.now + timedelta(days=90)).isoformat())
+        assert (revived["state"], revived["pinned"]) == ("current", True)
+        assert await decisions(client) == {}
+        clock.now += timedelta(days=40)
+        assert (await run(client, "expire"))["ids"] == []
+
+
+async def test_a_link_of_a_caller_is_the_reason_of_a_contest(client: httpx.AsyncClient) -> None:
+    """Every listed decision has a reason."""
+    first, second = await write(client, "Tea is green"), await write(client, "Coffee is black")
+    await patch(client, second, links=[{"to": first, "type": "contradicts"}])
+    reasons = {each["reason"] for each in (await decisions(client, kind="contested")).values()}
+    assert reasons == {"a link says that they contradict each other"}
+
+
+async def test_compaction_keeps_what_both_memories_asked_for(client: httpx.AsyncClient) -> None:
+    """The memory that stays has the longer life, all tags, the newer metadata, and what the merged one had replaced."""
+    (old,) = await limits(client, 10)
+    first = await write(
+        client,
+        "Tea is at four",
+        importance=9,
+        tags=["a"],
+        metadata={"k": 1, "m": 1},
+        created_at="2026-01-01T00:00:00Z",
+        expires_at="2027-01-01T00:00:00Z",
+    )
+    second = await write(
+        client,
+        "The limit is 20 requests per minute.",
+        tags=["b"],
+        metadata={"k": 2},
+        source={"file": "b.md", "line": 1},
+        created_at="2026-02-01T00:00:00Z",
+    )
+    await patch(client, first, content="The limit is 20 requests per minute")
+    assert await states(client, old, first, second) == ["replaced", "current", "current"]
+    assert set((await run(client, "compact", similarity=0.5))["ids"]) == {first, second}
+    kept = await read(client, first)
+    assert (kept["tags"], kept["metadata"], kept["expires_at"]) == (["a", "b"], {"k": 2, "m": 1}, None)
+    assert (kept["importance"], kept["source"]["file"]) == (9, "b.md")
+    await run(client, "expire", expired_days=30)
+    assert await states(client, old, first, second) == ["replaced", "current", "replaced"]
+    assert await undo(client, second) == [second]
+    assert await states(client, old, first, second) == ["replaced", "current", "current"]

@@ -347,6 +347,15 @@ async def test_a_link_contradicts_makes_both_memories_contested(notebook: Notebo
     assert (answer["contests"], answer["memory"]["state"]) == ([first], "contested")
 
 
+async def test_a_link_that_comes_with_a_new_text_is_kept(notebook: Notebook) -> None:
+    """The new text is compared anew, but what the same call links is linked."""
+    first, second = [(await notebook.write(content))["id"] for content in ("Tea is green.", "Coffee is black.")]
+    links = [{"to": first, "type": "contradicts", "strength": 0.5}]
+    changed = await notebook.patch(second, content="Coffee is brown.", links=links)
+    assert (changed["links"], changed["state"]) == (links, "contested")
+    assert await notebook.states(first) == ["contested"]
+
+
 async def test_a_history_has_the_chain_with_times_and_reasons(notebook: Notebook) -> None:
     """Asked of any of the memories, it lists all of them, oldest first."""
     ids = await ports(notebook, 3)
