@@ -54,6 +54,9 @@ DEPTH = 200
 ENDED_DEPTH = 8
 """Memories of each type, nearest to the query, that a receipt lists as superseded or expired."""
 
+MAX_FILLS = 8
+"""How many times the budget of a context is filled. A long message and its facts may need more than two."""
+
 OnTimings: TypeAlias = Callable[[Mapping[str, float]], None]
 """Receives the milliseconds of each stage of one retrieval."""
 
@@ -338,18 +341,27 @@ async def _filled(
 ) -> tuple[ContextWriter, Fills, dict[str, Passage]]:
     """The filled budget, without hits that others repeat: the writer without them, the chosen hits, their texts.
 
-    More hits fit then. If one that repeats another no longer fits, all stay.
+    More hits fit then, which may repeat others, too. A hit stays if what contains it no longer fits without it.
     """
-    with timings.stage("budget"):
-        fills = await writer.fill(texts)
-    with timings.stage("texts"):
-        texts = await writer.chosen_texts(fills, texts)
-    repeats = await writer.repeats(fills, texts)
-    if repeats:
-        refilled = await _filled(writer.without(repeats), texts, timings)
-        if refilled[0].chosen_ids(refilled[1]) >= set(repeats.values()):
-            return refilled
-    return writer, fills, texts
+    filled, repeats, lost = list[tuple[ContextWriter, Fills]](), dict[str, str](), set[str]()
+    for _ in range(MAX_FILLS):
+        current = writer.without(repeats)
+        with timings.stage("budget"):
+            fills = await current.fill(texts)
+        with timings.stage("texts"):
+            texts = await current.chosen_texts(fills, texts)
+        missing = set(repeats.values()) - current.chosen_ids(fills)
+        if missing:
+            lost |= missing
+            repeats = {memory_id: other for memory_id, other in repeats.items() if other not in lost}
+            continue
+        filled.append((current, fills))
+        found = await current.repeats(fills, texts)
+        found = {memory_id: other for memory_id, other in found.items() if other not in lost}
+        if not found:
+            break
+        repeats = {memory_id: found.get(other, other) for memory_id, other in repeats.items()} | found
+    return *filled[-1], texts
 
 
 def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, ...], wish: Wish) -> Scoring:

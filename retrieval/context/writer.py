@@ -117,8 +117,8 @@ class ContextWriter:
         missing = {memory_id: kind for memory_id, kind in ids.items() if memory_id not in texts}
         return {**texts, **await self._fetch(missing)}
 
-    async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[int, str]:
-        """Positions of chosen hits whose text another chosen hit contains, each with the id of that other one.
+    async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, str]:
+        """Ids of chosen hits whose text another chosen hit contains, each with the id of that other one.
 
         A message contains the facts taken from it, for example. So only memories of the same time are compared, and
         only those in the current view.
@@ -132,7 +132,7 @@ class ContextWriter:
         contents = (passage.content for group in groups for _, passage in group)
         return await offload(contents, lambda: dict(pair for group in groups for pair in _repeats(group)), LONG_TEXT)
 
-    def without(self, repeats: Mapping[int, str]) -> ContextWriter:
+    def without(self, repeats: Mapping[str, str]) -> ContextWriter:
         """A writer of the same context without the hits that `repeats` found."""
         ranked = self.ranked.without_repeats(repeats)
         return ContextWriter(self._store, self._renderer, self._scope, self._question, ranked)
@@ -293,15 +293,15 @@ class ContextWriter:
         )
 
 
-def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[int, str]]:
-    """The position of each entry whose text another one contains, with the id of that one; of equal texts the first."""
+def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
+    """The id of each entry whose text another one contains, with the id of that one; of equal texts the first."""
     lines = [" ".join(passage.line.split()) for _, passage in group]
     shown: list[tuple[str, str]] = []
     for place in sorted(range(len(group)), key=lambda place: -len(lines[place])):
         entry, passage = group[place]
         other = next((memory_id for memory_id, line in shown if _has_part(line, lines[place])), None)
         if other is not None:
-            yield entry.rank - 1, other
+            yield passage.id, other
         elif not entry.cut:
             shown.append((passage.id, lines[place]))
 

@@ -82,11 +82,17 @@ class RankedCandidates:
         duplicate_of = tuple(hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked)
         return self._at(np.flatnonzero(mask), int(mask[: self.hits].sum()), duplicate_of)
 
-    def without_repeats(self, repeats: Mapping[int, str]) -> RankedCandidates:
-        """The same candidates, but the hits at the positions `repeats` are duplicates of the hits with its ids."""
-        repeated = np.array(sorted(repeats), dtype=np.intp)
+    def without_repeats(self, repeats: Mapping[str, str]) -> RankedCandidates:
+        """The same candidates, but the hits with the ids `repeats` are duplicates of the hits with its values."""
+        if not repeats:
+            return self
+        ids = self.hit_ids
+        repeated = np.array([position for position, hit in enumerate(ids) if hit in repeats], dtype=np.intp)
         order = np.concatenate([np.delete(np.arange(self.hits), repeated), repeated, np.arange(self.hits, len(self))])
-        duplicate_of = (*(repeats[position] for position in repeated.tolist()), *self.duplicate_of)
+        duplicate_of = (
+            *(repeats[ids[position]] for position in repeated.tolist()),
+            *(repeats.get(hit, hit) for hit in self.duplicate_of),
+        )
         return self._at(order, self.hits - len(repeated), duplicate_of)
 
     def _at(self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]) -> RankedCandidates:

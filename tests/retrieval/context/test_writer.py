@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,14 @@ from ingest.writing.pipeline import Ingestor
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.llms.registry import RegistrySource
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
+from memtypes.search.passage import Passage
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.writer import LONG_TEXT
 from retrieval.query.request import RetrieveRequest
-from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.retriever import MAX_FILLS, Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
@@ -255,3 +258,43 @@ async def test_a_repeated_text_stays_if_what_contains_it_would_not_fit_without_i
     await embedder.aclose()
     assert [item.id for item in answer.items] == [best, message, rule]
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
+
+
+async def test_a_repeated_text_that_stays_brings_back_no_other_one(onnx_directory: Path) -> None:
+    """As above, but with a second message and a fact taken from it, which is left out."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    world = World(embedder, writer=embedder, store=InMemoryStore(embedder.dimensions), receipt_store=FakeReceipts())
+    other = await world.add("episodic", "Lunch is at noon. Tea is at four.", importance=10)
+    message = await world.add("episodic", f"{RULE} {'Ask Ana. ' * 20}", importance=9)
+    rule = await world.add("procedural", RULE, importance=8)
+    await world.add("procedural", "Deploy it. " * 28, importance=7)
+    fact = await world.add("semantic", "Tea is at four.", importance=6)
+    answer = await world.retrieve("how do I migrate?", weights={"importance": 1}, budget=127, floor=0)
+    await embedder.aclose()
+    assert [item.id for item in answer.items] == [other, message, rule]
+    assert answer.metadata.duplicates == [fact]
+    assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
+
+
+class CountingStore(InMemoryStore):
+    """A store that counts how often passages are read."""
+
+    reads = 0
+
+    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
+        """The passages of `ids`, as always."""
+        self.reads += 1
+        return await super().passages(scope, ids)
+
+
+async def test_a_message_with_many_facts_fills_the_budget_a_few_times() -> None:
+    """Where one more fact fits each time that another is left out, the last one stays."""
+    store = CountingStore()
+    world = World(store=store)
+    facts = [f"Rule {number} holds." for number in range(20)]
+    message = await world.add("episodic", " ".join(facts), importance=10)
+    for fact in facts:
+        await world.add("procedural", fact, importance=5)
+    answer = await world.retrieve("which rule holds?", weights={"importance": 1}, budget=115, floor=0)
+    assert [item.id for item in answer.items][:1] == [message]
+    assert (len(answer.items), len(answer.metadata.duplicates), store.reads) == (2, MAX_FILLS - 1, MAX_FILLS)

@@ -53,6 +53,11 @@ def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
 
 def test_a_repeated_hit_becomes_a_duplicate() -> None:
     """It leaves the hits and is the first of their duplicates."""
-    ranked = ranking().without_repeats({1: "a"})
+    ranked = ranking().without_repeats({"c": "a"})
     assert [one.id for one in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))
+
+
+def test_duplicates_of_a_repeated_hit_are_duplicates_of_what_contains_it() -> None:
+    """So they are known to be in the context, too."""
+    assert ranking().without_repeats({"a": "c"}).duplicate_of == ("c", "c")
