@@ -42,6 +42,8 @@ OF_ONE_MESSAGE = 32
 LONG_TEXT = 100_000
 """Characters that are tokenized in some 10 ms; more are tokenized in a thread."""
 
+_MARK = re.compile(r"[^\w\s] ")
+_ENDING = re.compile(r"[^\w\s]+ |[^\w\s]*$")
 _WORKING = TYPES.index(MemoryType.WORKING)
 _EPISODIC = TYPES.index(MemoryType.EPISODIC)
 _PROSPECTIVE = TYPES.index(MemoryType.PROSPECTIVE)
@@ -309,11 +311,12 @@ def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str
 def _has_part(whole: str, text: str) -> bool:
     """Whether `whole` has `text` between punctuation marks or its ends. In both, words are separated by one space."""
     words = text.rstrip(string.punctuation)
-    return (
-        bool(words)
-        and words in whole
-        and re.search(rf"(^|[^\w\s] ){re.escape(words)}([^\w\s]+ |[^\w\s]*$)", whole) is not None
-    )
+    place = whole.find(words) if words else -1
+    while place >= 0:
+        if (not place or _MARK.fullmatch(whole, place - 2, place)) and _ENDING.match(whole, place + len(words)):
+            return True
+        place = whole.find(words, place + 1)
+    return False
 
 
 def _task_first(candidates: Candidates, positions: NDArray[np.intp], todo_id: str | None) -> NDArray[np.intp]:
