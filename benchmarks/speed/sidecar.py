@@ -41,10 +41,11 @@ from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache
 from memtypes.stores.operations.engine import EngineOperations
 from memtypes.stores.operations.schema import ITEMS, Collection, indexes_of
-from memtypes.stores.operations.searching import FindCandidates, TypedSearch
+from memtypes.stores.operations.searching import TypedSearch, find_candidates
 
 WINNERS = 150
 _QUERY_TOKENS = 10
+Asked = tuple[Scope, TypedSearch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +95,15 @@ async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str
     engine.close()
     with BareEngine.open(settings.store_path, settings.candidate_depth) as shards:
 
-        async def bare(request: FindCandidates) -> None:
-            (search,) = request.searches
+        async def bare(scope: Scope, search: TypedSearch) -> None:
             if search.dense is not None and search.sparse is not None:
-                shards.query(request.scope, Vectors(search.dense, search.sparse), ())
+                shards.query(scope, Vectors(search.dense, search.sparse), ())
 
         measured["bare queries, ids and scores alone"] = await p50(requests, bare)
     return measured
 
 
-def _requests(request: SidecarRequest, depth: int) -> list[FindCandidates]:
+def _requests(request: SidecarRequest, depth: int) -> list[Asked]:
     rng, encoder = np.random.default_rng(2), Bm25Encoder()
     where = {"must": [{"key": "visibility", "match": {"value": "namespace"}}]}
     requests = []
@@ -117,18 +117,17 @@ def _requests(request: SidecarRequest, depth: int) -> list[FindCandidates]:
             depth,
             tokens,
         )
-        scope = Scope(TENANT, namespace_of(index % request.namespaces))
-        requests.append(FindCandidates(scope=scope, searches=[search]))
+        requests.append((Scope(TENANT, namespace_of(index % request.namespaces)), search))
     return requests
 
 
-async def p50(requests: list[FindCandidates], answer: Callable[[FindCandidates], Awaitable[object]]) -> float:
+async def p50(requests: list[Asked], answer: Callable[[Scope, TypedSearch], Awaitable[object]]) -> float:
     """Median milliseconds of `answer` over the requests, measured in a second pass, when caches are filled."""
     times = []
     for warm in (False, True):
         for request in requests:
             began = time.perf_counter()
-            await answer(request)
+            await answer(*request)
             if warm:
                 times.append((time.perf_counter() - began) * 1e3)
     return percentile(times, 0.5)
@@ -137,7 +136,7 @@ async def p50(requests: list[FindCandidates], answer: Callable[[FindCandidates],
 class Measured:
     """Times requests on one engine; each method returns a median in milliseconds."""
 
-    def __init__(self, engine: EdgeEngine, requests: list[FindCandidates]) -> None:
+    def __init__(self, engine: EdgeEngine, requests: list[Asked]) -> None:
         self._engine = engine
         self._requests = requests
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
@@ -145,12 +144,12 @@ class Measured:
     async def candidates(self, *, cold: bool = False) -> float:
         """Time the search for candidates. cold: without cached columns, so that each request reads every payload."""
 
-        async def find(request: FindCandidates) -> None:
+        async def find(scope: Scope, search: TypedSearch) -> None:
             if cold:
                 self._engine.forget_columns()
-            (candidates,) = await request.run(self._engine)
-            if request.scope.namespace not in self._winners:
-                winners = self._winners[request.scope.namespace] = defaultdict(list)
+            (candidates,) = await find_candidates(scope=scope, searches=[search]).run(self._engine)
+            if scope.namespace not in self._winners:
+                winners = self._winners[scope.namespace] = defaultdict(list)
                 for hit in list(candidates[:WINNERS]):
                     winners[hit.type].append(hit.id)
 
@@ -160,8 +159,8 @@ class Measured:
         """Time reading the passages of the candidates that `candidates` found. payloads: read them from payloads."""
         read = EngineOperations.passages if payloads else EdgeEngine.passages
 
-        async def show(request: FindCandidates) -> None:
-            await read(self._engine, request.scope, self._winners[request.scope.namespace])
+        async def show(scope: Scope, _: TypedSearch) -> None:
+            await read(self._engine, scope, self._winners[scope.namespace])
 
         return await p50(self._requests, show)
 

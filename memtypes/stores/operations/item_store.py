@@ -37,25 +37,25 @@ class EngineItems(ItemStore):
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
         """Store an item, replacing the one at its address. Returns the stored item."""
         payload = items.payload_of(scope, item, indexed=len(vectors) > 0)
-        request = items.PutItem(scope=scope, payload=payload, vectors=vectors, at=item.updated_at, restored=restored)
+        request = items.put_item(scope=scope, payload=payload, vectors=vectors, at=item.updated_at, restored=restored)
         return replace(item, created_at=datetime.fromisoformat(await self._store.ask(request)))
 
     async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
         """The item at an address, or None. refresh: restart its time to live."""
         item_id = address.id_in(scope, scope.agent_id)
-        payload = await self._store.ask(items.GetItem(scope=scope, id=item_id, at=at, refresh=refresh))
+        payload = await self._store.ask(items.get_item(scope=scope, item_id=item_id, at=at, refresh=refresh))
         return None if payload is None else items.item_of(payload)
 
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
         """Remove the item at an address, if there is one."""
-        await self._store.ask(items.DeleteItem(scope=scope, id=address.id_in(scope, scope.agent_id)))
+        await self._store.ask(items.delete_item(scope=scope, item_id=address.id_in(scope, scope.agent_id)))
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
         """The items that a search finds. If the search refreshes, it restarts their time to live."""
         hits = await self._hits(scope, search, at)
         if search.refresh and hits:
             ids = [item.address.id_in(scope, scope.agent_id) for item in hits]
-            await self._store.ask(items.RefreshItems(scope=scope, ids=ids, at=at))
+            await self._store.ask(items.refresh_items(scope=scope, ids=ids, at=at))
         return hits
 
     async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
@@ -65,29 +65,29 @@ class EngineItems(ItemStore):
             for condition in listing.match
             if condition.type is MatchType.PREFIX and condition.path and "*" not in condition.path
         ]
-        texts = await self._store.ask(items.ListItemPaths(scope=scope, where=where, at=at))
+        texts = await self._store.ask(items.list_item_paths(scope=scope, where=where, at=at))
         return listing.select(map(items.path_of_text, texts))
 
     async def count(self, scope: Scope, at: datetime | None) -> int:
         """The number of items of every agent in the namespace. at: leave out those that expired by then."""
-        return await self._store.ask(items.CountItems(scope=scope, at=at))
+        return await self._store.ask(items.count_items(scope=scope, at=at))
 
     async def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
         """Every item of every agent in the namespace, in the order of ids."""
         after: str | None = None
-        while payloads := await self._store.ask(items.ListItems(scope=scope, after=after, limit=_EXPORTED, at=at)):
+        while payloads := await self._store.ask(items.list_items(scope=scope, after=after, limit=_EXPORTED, at=at)):
             for payload in payloads:
                 yield items.item_of(payload)
             after = payloads[-1]["id"]
 
     async def delete_all(self, scope: Scope) -> int:
         """Remove the items of every agent in the namespace, expired ones too. Returns how many there were."""
-        return await self._store.ask(items.DeleteItems(scope=scope))
+        return await self._store.ask(items.delete_items(scope=scope))
 
     async def delete_expired(self, at: datetime) -> int:
         """Remove the items of all tenants that expired by `at`. Returns how many there were."""
         total = 0
-        while removed := await self._store.ask(items.DeleteExpiredItems(at=at)):
+        while removed := await self._store.ask(items.delete_expired_items(at=at)):
             total += removed
         return total
 
@@ -99,7 +99,7 @@ class EngineItems(ItemStore):
         start, window = (0, self._window) if search.filter else (search.offset, search.limit)
         while True:
             page = await self._store.ask(
-                items.FindItems(scope=scope, where=where, vector=search.vector, limit=window, offset=start, at=at)
+                items.find_items(scope=scope, where=where, vector=search.vector, limit=window, offset=start, at=at)
             )
             matches.add(page)
             if matches.complete or not page.read:

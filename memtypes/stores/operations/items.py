@@ -1,6 +1,6 @@
 """Requests on keyed items, and their points: the payload and vectors that an engine stores for an item.
 
-Except for `DeleteExpiredItems`, every condition is made by `_within`: it names a tenant and a namespace and, unless a
+Except for `delete_expired_items`, every condition is made by `_within`: it names a tenant and a namespace and, unless a
 request is on the items of every agent, the agent.
 """
 
@@ -34,7 +34,7 @@ from memtypes.stores.operations.engine import (
     SetFields,
     VectorQuery,
 )
-from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.messages import request
 from memtypes.stores.operations.schema import ITEMS
 from memtypes.stores.operations.uuids import strings_of
 
@@ -113,57 +113,39 @@ def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_age
     return within(scope.unbound, agent, alive, *conditions)
 
 
-class PutItem(EngineRequest[str], frozen=True, kw_only=True, tag=True):
-    """Insert or replace one item. at: the time of the put."""
-
-    scope: Scope
-    payload: Payload
-    vectors: DenseVectors
-    at: datetime
-    restored: bool
-
-    async def run(self, engine: EngineOperations) -> str:
-        """Write the item, replacing an older one. Returns the time at which an item was first put at its address."""
-        same = _within(self.scope, has_ids([self.payload["id"]]), at=self.at)
-        before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
-        first = self.payload[FIRST_PUT]
-        if before and not self.restored:
-            first = next(iter(before.values()))[FIRST_PUT]
-        payload = {**self.payload, FIRST_PUT: first}
-        point = ItemPoint(payload["id"], payload, Vectors(self.vectors, _NO_TERMS))
-        await engine.write({ITEMS: [PutPoints([point], within(self.scope.unbound))]})
-        if not (await engine.count({ITEMS: _within(self.scope, has_ids([point.id]), at=None)}))[ITEMS]:
-            raise Unavailable("the item was not found after it had been stored; put it again")
-        return str(first)
+@request()
+async def put_item(
+    engine: EngineOperations, *, scope: Scope, payload: Payload, vectors: DenseVectors, at: datetime, restored: bool
+) -> str:
+    """Insert or replace an item at the time `at`. Returns the time at which one was first put at its address."""
+    same = _within(scope, has_ids([payload["id"]]), at=at)
+    before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
+    first = payload[FIRST_PUT]
+    if before and not restored:
+        first = next(iter(before.values()))[FIRST_PUT]
+    point = ItemPoint(payload["id"], {**payload, FIRST_PUT: first}, Vectors(vectors, _NO_TERMS))
+    await engine.write({ITEMS: [PutPoints([point], within(scope.unbound))]})
+    if not (await engine.count({ITEMS: _within(scope, has_ids([point.id]), at=None)}))[ITEMS]:
+        raise Unavailable("the item was not found after it had been stored; put it again")
+    return str(first)
 
 
-class GetItem(EngineRequest[Payload | None], frozen=True, kw_only=True, tag=True):
-    """Asks for the payload of the item with an id. refresh: restart its time to live."""
-
-    scope: Scope
-    id: str
-    at: datetime
-    refresh: bool
-
-    async def run(self, engine: EngineOperations) -> Payload | None:
-        """The payload of the requested item; None if it does not exist or has expired."""
-        where = _within(self.scope, has_ids([self.id]), at=self.at)
-        found = (await engine.scroll({ITEMS: Scroll(where, 1)}))[ITEMS]
-        payload = found.get(self.id)
-        if payload is None or not self.refresh:
-            return payload
-        return (await _refreshed(engine, self.scope, [payload], self.at))[0]
+@request()
+async def get_item(
+    engine: EngineOperations, *, scope: Scope, item_id: str, at: datetime, refresh: bool
+) -> Payload | None:
+    """The payload of an item; None if it does not exist or has expired. refresh: restart its time to live."""
+    where = _within(scope, has_ids([item_id]), at=at)
+    payload = (await engine.scroll({ITEMS: Scroll(where, 1)}))[ITEMS].get(item_id)
+    if payload is None or not refresh:
+        return payload
+    return (await _refreshed(engine, scope, [payload], at))[0]
 
 
-class DeleteItem(EngineRequest[None], frozen=True, kw_only=True, tag=True):
-    """Remove the item with an id, if there is one."""
-
-    scope: Scope
-    id: str
-
-    async def run(self, engine: EngineOperations) -> None:
-        """Remove the item from its collection, even if it has expired."""
-        await engine.write({ITEMS: [RemovePoints(_within(self.scope, has_ids([self.id]), at=None))]})
+@request()
+async def delete_item(engine: EngineOperations, *, scope: Scope, item_id: str) -> None:
+    """Remove an item, if it exists, even if it has expired."""
+    await engine.write({ITEMS: [RemovePoints(_within(scope, has_ids([item_id]), at=None))]})
 
 
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):
@@ -178,126 +160,92 @@ class ItemPage(msgspec.Struct, frozen=True, array_like=True):
     read: int
 
 
-class FindItems(EngineRequest[ItemPage], frozen=True, kw_only=True, tag=True):
-    """Asks for items from `offset` on, best score first, items without texts last; without a vector, last put first."""
+@request()
+async def find_items(  # noqa: PLR0913 - all by name
+    engine: EngineOperations,
+    *,
+    scope: Scope,
+    where: list[Condition],
+    vector: DenseVector | None,
+    limit: int,
+    offset: int,
+    at: datetime,
+) -> ItemPage:
+    """Items from `offset` on: best score first, items without texts last; without a vector, the last put first.
 
-    scope: Scope
-    where: list[Condition]
-    vector: DenseVector | None
-    limit: int
-    offset: int
-    at: datetime
-
-    async def run(self, engine: EngineOperations) -> ItemPage:
-        """The items asked for, at most `limit`; fewer if their values have more than MAX_PAGE_BYTES."""
-        where = _within(self.scope, *self.where, at=self.at)
-        end = self.offset + self.limit
-        if self.vector is None:
-            ranked = await _latest(engine, where, end)
-        else:
-            ranked = await _nearest(engine, where, self.vector, end)
-        wanted = dict(ranked[self.offset : end])
-        sizes = await _payloads(engine, where, wanted, (SIZE,))
-        chosen: list[str] = []
-        total = 0
-        for item_id in wanted:
-            total += sizes.get(item_id, {}).get(SIZE, 0)
-            if chosen and total > MAX_PAGE_BYTES:
-                break
-            chosen.append(item_id)
-        payloads = await _payloads(engine, where, chosen, None)
-        present = [item_id for item_id in chosen if item_id in payloads]
-        return ItemPage([payloads[each] for each in present], [wanted[each] for each in present], len(chosen))
-
-
-class RefreshItems(EngineRequest[None], frozen=True, kw_only=True, tag=True):
-    """Restart the time to live of the items with these ids, if they have one."""
-
-    scope: Scope
-    ids: list[str]
-    at: datetime
-
-    async def run(self, engine: EngineOperations) -> None:
-        """Write the new times of expiry of those items that have a time to live."""
-        where = _within(self.scope, at=self.at)
-        payloads = await _payloads(engine, where, self.ids, ("id", "ttl_s"))
-        await _refreshed(engine, self.scope, list(payloads.values()), self.at)
+    At most `limit`; fewer if their values have more than MAX_PAGE_BYTES.
+    """
+    bounds = _within(scope, *where, at=at)
+    end = offset + limit
+    ranked = await (_latest(engine, bounds, end) if vector is None else _nearest(engine, bounds, vector, end))
+    wanted = dict(ranked[offset:end])
+    sizes = await _payloads(engine, bounds, wanted, (SIZE,))
+    chosen: list[str] = []
+    total = 0
+    for item_id in wanted:
+        total += sizes.get(item_id, {}).get(SIZE, 0)
+        if chosen and total > MAX_PAGE_BYTES:
+            break
+        chosen.append(item_id)
+    payloads = await _payloads(engine, bounds, chosen, None)
+    present = [item_id for item_id in chosen if item_id in payloads]
+    return ItemPage([payloads[each] for each in present], [wanted[each] for each in present], len(chosen))
 
 
-class ListItemPaths(EngineRequest[list[str]], frozen=True, kw_only=True, tag=True):
-    """Asks for the paths that have items, each as a text: its labels joined by dots."""
-
-    scope: Scope
-    where: list[Condition]
-    at: datetime
-
-    async def run(self, engine: EngineOperations) -> list[str]:
-        """The distinct paths that have items, in no particular order."""
-        where = _within(self.scope, *self.where, at=self.at)
-        count = (await engine.count({ITEMS: where}))[ITEMS]
-        if not count:
-            return []
-        return [str(path) for path, _ in (await engine.facet("path", {ITEMS: where}, count))[ITEMS]]
+@request()
+async def refresh_items(engine: EngineOperations, *, scope: Scope, ids: list[str], at: datetime) -> None:
+    """Restart the time to live of those of the items that have one."""
+    payloads = await _payloads(engine, _within(scope, at=at), ids, ("id", "ttl_s"))
+    await _refreshed(engine, scope, list(payloads.values()), at)
 
 
-class CountItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Asks for the number of items of every agent in a namespace. at: leave out those that expired by then."""
-
-    scope: Scope
-    at: datetime | None
-
-    async def run(self, engine: EngineOperations) -> int:
-        """The number of items in the namespace, whichever agent they belong to."""
-        return (await engine.count({ITEMS: _within(self.scope, at=self.at, every_agent=True)}))[ITEMS]
+@request()
+async def list_item_paths(engine: EngineOperations, *, scope: Scope, where: list[Condition], at: datetime) -> list[str]:
+    """The distinct paths that have items, in no particular order, each as a text: its labels joined by dots."""
+    bounds = _within(scope, *where, at=at)
+    count = (await engine.count({ITEMS: bounds}))[ITEMS]
+    return [str(path) for path, _ in (await engine.facet("path", {ITEMS: bounds}, count))[ITEMS]] if count else []
 
 
-class ListItems(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=True):
-    """Asks for items of every agent in a namespace, ordered by id. after: the last id of the page before."""
-
-    scope: Scope
-    after: str | None
-    limit: int
-    at: datetime
-
-    async def run(self, engine: EngineOperations) -> list[Payload]:
-        """The payloads of the namespace's next `limit` items after the id `after`, ordered by id."""
-        where = _within(self.scope, at=self.at, every_agent=True)
-        # One more than the limit, as the engine begins with `after` itself.
-        ordered = Scroll(where, self.limit + 1, order=ScrollOrder.BY_ID, start_id=self.after)
-        payloads = (await engine.scroll({ITEMS: ordered}))[ITEMS]
-        return [payload for item_id, payload in payloads.items() if item_id != self.after][: self.limit]
+@request()
+async def count_items(engine: EngineOperations, *, scope: Scope, at: datetime | None) -> int:
+    """The number of items of every agent in the namespace. at: leave out those that expired by then."""
+    return (await engine.count({ITEMS: _within(scope, at=at, every_agent=True)}))[ITEMS]
 
 
-class DeleteItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Remove the items of every agent in a namespace, expired ones too."""
-
-    repeatable = False
-
-    scope: Scope
-
-    async def run(self, engine: EngineOperations) -> int:
-        """Remove all items of the namespace. Returns how many there were."""
-        where = _within(self.scope, at=None, every_agent=True)
-        count = (await engine.count({ITEMS: where}))[ITEMS]
-        if count:
-            await engine.write({ITEMS: [RemovePoints(where)]})
-        return count
+@request()
+async def list_items(
+    engine: EngineOperations, *, scope: Scope, after: str | None, limit: int, at: datetime
+) -> list[Payload]:
+    """The payloads of the namespace's next items of every agent, by id. after: the last id of the page before."""
+    where = _within(scope, at=at, every_agent=True)
+    # One more than the limit, as the engine begins with `after` itself.
+    ordered = Scroll(where, limit + 1, order=ScrollOrder.BY_ID, start_id=after)
+    payloads = (await engine.scroll({ITEMS: ordered}))[ITEMS]
+    return [payload for item_id, payload in payloads.items() if item_id != after][:limit]
 
 
-class DeleteExpiredItems(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Remove items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE. Time is the only condition."""
+@request(repeatable=False)
+async def delete_items(engine: EngineOperations, *, scope: Scope) -> int:
+    """Remove the items of every agent in the namespace, expired ones too. Returns how many there were."""
+    where = _within(scope, at=None, every_agent=True)
+    count = (await engine.count({ITEMS: where}))[ITEMS]
+    if count:
+        await engine.write({ITEMS: [RemovePoints(where)]})
+    return count
 
-    repeatable = False
 
-    at: datetime
+@request(repeatable=False)
+async def delete_expired_items(engine: EngineOperations, *, at: datetime) -> int:
+    """Remove items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE. Time is the only condition.
 
-    async def run(self, engine: EngineOperations) -> int:
-        """Remove a batch of expired items. Returns how many there were; 0 once none is left."""
-        expired = in_range(EXPIRES, lte=rfc3339(self.at))
-        ids = list((await engine.scroll({ITEMS: Scroll({"must": [expired]}, EXPIRED_AT_ONCE, ())}))[ITEMS])
-        if ids:
-            await engine.write({ITEMS: [RemovePoints({"must": [has_ids(ids), expired]})]})
-        return len(ids)
+    Returns how many there were; 0 once none is left.
+    """
+    expired = in_range(EXPIRES, lte=rfc3339(at))
+    ids = list((await engine.scroll({ITEMS: Scroll({"must": [expired]}, EXPIRED_AT_ONCE, ())}))[ITEMS])
+    if ids:
+        await engine.write({ITEMS: [RemovePoints({"must": [has_ids(ids), expired]})]})
+    return len(ids)
 
 
 async def embed_items(

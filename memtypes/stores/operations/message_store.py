@@ -22,7 +22,7 @@ from memtypes.stores.operations import reads, writes
 from memtypes.stores.operations.conditions import to_condition
 from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.reads import cursor_of, parse_cursor
-from memtypes.stores.operations.searching import FindCandidates, TypedSearch
+from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from memtypes.stores.operations.uuids import valid_ids
 from memtypes.stores.operations.writes import batches, check_integers, group_changes, memory_of
 
@@ -50,14 +50,14 @@ class MessageStore(MemoryStore):
         for record in records:
             self._check_record(scope, record)
         for batch in batches({record.id: record for record in records}.values()):
-            await self.ask(writes.Upsert(scope=scope, type=batch[0].type, points=batch))
+            await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
         """The memories of `ids` that exist, in the order of `ids`. If `ids` names types, only these are searched."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
-        payloads = await self.ask(reads.GetPayloads(scope=scope, ids=by_type(wanted, ids)))
+        payloads = await self.ask(reads.get_payloads(scope=scope, ids=by_type(wanted, ids)))
         memories = {payload["id"]: memory_of(payload) for payload in payloads}
         return {memory_id: memories[memory_id] for memory_id in wanted if memory_id in memories}
 
@@ -66,7 +66,7 @@ class MessageStore(MemoryStore):
         wanted = valid_ids(ids)
         if not wanted:
             return {}
-        answer = await self.ask(reads.GetPassages(scope=scope, ids=by_type(wanted, ids)))
+        answer = await self.ask(reads.get_passages(scope=scope, ids=by_type(wanted, ids)))
         passages = {passage.id: passage for passage in answer}
         return {memory_id: passages[memory_id] for memory_id in wanted if memory_id in passages}
 
@@ -89,7 +89,7 @@ class MessageStore(MemoryStore):
         valid = valid_ids(list(changes))
         if valid:
             grouped = group_changes({memory_id: changes[memory_id] for memory_id in valid})
-            request = writes.Patch(scope=scope, changes=grouped, removed=list(removed), fence=fence)
+            request = writes.patch(scope=scope, changes=grouped, removed=list(removed), fence=fence)
             if protected := await self.ask(request):
                 raise LockLost(f"{protected} memories were patched by a later holder of the lock")
 
@@ -101,22 +101,22 @@ class MessageStore(MemoryStore):
             if use.id in valid:
                 typed.setdefault(use.type, []).append(use)
         for kind, same_type in typed.items():  # one request a type: a search in between waits for one type only
-            await self.ask(writes.NoteUses(scope=scope, type=kind, uses=same_type))
+            await self.ask(writes.note_uses(scope=scope, kind=kind, uses=same_type))
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories of `ids`. Returns how many were removed."""
         wanted = valid_ids(ids)
-        return await self.ask(writes.Delete(scope=scope, ids=wanted)) if wanted else 0
+        return await self.ask(writes.delete(scope=scope, ids=wanted)) if wanted else 0
 
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
         """Remove every memory of `types` that matches the filter `where`. Returns how many were removed."""
-        return await self.ask(writes.DeleteWhere(scope=scope, types=_types(types), where=to_condition(where)))
+        return await self.ask(writes.delete_where(scope=scope, types=_types(types), where=to_condition(where)))
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
         """One page of the memories that match the listing, newest first."""
         if not 1 <= listing.limit <= MAX_PAGE:
             raise InvalidRequest(f"must be 1 to {MAX_PAGE}", path="limit", got=listing.limit)
-        request = reads.ListPage(
+        request = reads.get_page(
             scope=scope,
             types=_types(listing.types),
             where=to_condition(listing.filter),
@@ -133,19 +133,19 @@ class MessageStore(MemoryStore):
             return []
         visible = visible_to(scope.session_id)
         typed = [self._typed(search, visible) for search in searches]
-        return await self.ask(FindCandidates(scope=scope, searches=typed))
+        return await self.ask(find_candidates(scope=scope, searches=typed))
 
     async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
         """The number of memories and tokens of every type in the scope."""
-        return await self.ask(reads.CountTokens(scope=scope))
+        return await self.ask(reads.count_tokens(scope=scope))
 
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
         """The number of memories of every type that match each filter."""
-        return await self.ask(reads.CountEach(scope=scope, wheres=[to_condition(each) for each in filters]))
+        return await self.ask(reads.count_each(scope=scope, wheres=[to_condition(each) for each in filters]))
 
     async def namespaces(self, tenant: str) -> list[str]:
         """The names of the tenant's namespaces, sorted."""
-        return await self.ask(reads.ListNamespaces(tenant=tenant))
+        return await self.ask(reads.list_namespaces(tenant=tenant))
 
     def _check_record(self, scope: Scope, record: Record) -> None:
         if (record.payload["tenant"], record.payload["namespace"]) != (scope.tenant, scope.namespace):

@@ -1,13 +1,15 @@
 """Typed requests to a store's engine, in this or in another process, and their encoding as MessagePack.
 
-A request names the type of its answer: `ask(request: Request[T]) -> T`. Arrays are encoded as their raw bytes.
+A request names the type of its answer: `ask(request: Request[T]) -> T`. Most are calls of functions on an engine, which
+`request` turns into requests. Arrays are encoded as their raw bytes.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+import types
+from collections.abc import Awaitable, Callable
 from functools import cache
-from typing import Any, ClassVar, Generic, TypeVar, get_args
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, get_args, get_type_hints
 
 import msgspec
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from memtypes.stores.operations.engine import EngineOperations
 
 Answer = TypeVar("Answer")
+Parameters = ParamSpec("Parameters")
 
 
 class Request(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True, tag_field="request"):
@@ -26,11 +29,38 @@ class Request(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True, tag_fi
 
 
 class EngineRequest(Request[Answer], frozen=True, kw_only=True):
-    """A request that an engine answers by its `EngineOperations`."""
+    """A call of a function on an engine. Its fields are the arguments, without the engine."""
 
-    @abstractmethod
+    function: ClassVar[Callable[..., Awaitable[Any]]]
+
     async def run(self, engine: EngineOperations) -> Answer:
         """Compute the answer to this request with the operations of `engine`."""
+        answer: Answer = await self.function(engine, **msgspec.structs.asdict(self))
+        return answer
+
+
+EngineFunction: TypeAlias = Callable[Concatenate[EngineOperations, Parameters], Awaitable[Answer]]
+RequestMaker: TypeAlias = Callable[Parameters, EngineRequest[Answer]]
+
+
+def request(
+    *, repeatable: bool = True
+) -> Callable[[EngineFunction[Parameters, Answer]], RequestMaker[Parameters, Answer]]:
+    """A decorator of a function on an engine: calling it returns the call as a request, instead of making the call.
+
+    The function takes the engine, and arguments by name that can be encoded. repeatable: see `Request`.
+    """
+
+    def requested(function: EngineFunction[Parameters, Answer]) -> RequestMaker[Parameters, Answer]:
+        fields = get_type_hints(function)
+        base: Any = EngineRequest[fields.pop("return")]  # type: ignore[misc]  # known at run time only
+        del fields["engine"]
+        members: dict[str, Any] = {"function": staticmethod(function), "repeatable": repeatable}
+        members |= {"__annotations__": fields, "__module__": function.__module__, "__doc__": function.__doc__}
+        options = {"frozen": True, "kw_only": True, "tag": True}
+        return types.new_class(function.__name__, (base,), options, lambda body: body.update(members))
+
+    return requested
 
 
 def answer_type(request: type[Request[Any]]) -> Any:

@@ -22,33 +22,23 @@ from memtypes.ports.memory_store import TypeStats
 from memtypes.search.passage import Passage
 from memtypes.stores.operations.conditions import Condition, in_range, of_tenant, within
 from memtypes.stores.operations.engine import EngineOperations, FacetCounts, Payload, Scroll, ScrollOrder
-from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.messages import request
 
 CREATED = "created_at"
 TOKENS = "tokens.count"
 NAMESPACE = "namespace"
 
 
-class GetPayloads(EngineRequest[list[Payload]], frozen=True, kw_only=True, tag=True):
-    """Asks for the payloads of those memories that exist. ids: the memory ids to look up in each type."""
-
-    scope: Scope
-    ids: dict[MemoryType, list[str]]
-
-    async def run(self, engine: EngineOperations) -> list[Payload]:
-        """The payloads of the requested memories that exist, in no particular order."""
-        return await engine.payloads(self.scope, self.ids)
+@request()
+async def get_payloads(engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]) -> list[Payload]:
+    """The payloads of those memories that exist, in no particular order. ids: the ids to look up in each type."""
+    return await engine.payloads(scope, ids)
 
 
-class GetPassages(EngineRequest[list[Passage]], frozen=True, kw_only=True, tag=True):
-    """Asks for passages (the fields of a memory that a context shows). ids: the memory ids to look up in each type."""
-
-    scope: Scope
-    ids: dict[MemoryType, list[str]]
-
-    async def run(self, engine: EngineOperations) -> list[Passage]:
-        """The passages of the requested memories that exist, in no particular order."""
-        return await engine.passages(self.scope, self.ids)
+@request()
+async def get_passages(engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]) -> list[Passage]:
+    """The passages (fields that a context shows) of those memories that exist. ids: the ids to look up in each type."""
+    return await engine.passages(scope, ids)
 
 
 class PayloadPage(msgspec.Struct, frozen=True, array_like=True):
@@ -59,67 +49,49 @@ class PayloadPage(msgspec.Struct, frozen=True, array_like=True):
     total: int
 
 
-class ListPage(EngineRequest[PayloadPage], frozen=True, kw_only=True, tag=True):
-    """Asks for a page of memories, newest first. after: created_at and id of the last memory of the previous page."""
-
-    scope: Scope
-    types: list[MemoryType]
-    where: Condition
-    limit: int
-    after: tuple[str, str] | None
-
-    async def run(self, engine: EngineOperations) -> PayloadPage:
-        """The requested page: payloads of memories, whether more follow, and how many there are on all pages."""
-        where = within(self.scope, self.where)
-        total = sum((await engine.count(dict.fromkeys(self.types, where))).values())
-        positions = await list_page(engine, where, self.types, self.limit + 1, self.after)  # one more: is there a next?
-        payloads = await self._payloads(engine, positions[: self.limit])
-        return PayloadPage(payloads, len(positions) > self.limit, total)
-
-    async def _payloads(self, engine: EngineOperations, positions: list[Position]) -> list[Payload]:
-        """The payloads of the memories at these positions, without memories that were removed meanwhile."""
-        ids: dict[MemoryType, list[str]] = {}
-        for position in positions:
-            ids.setdefault(position.type, []).append(position.id)
-        payloads = await engine.payloads(self.scope, ids)
-        by_id = {payload["id"]: payload for payload in payloads}
-        return [by_id[position.id] for position in positions if position.id in by_id]
+@request()
+async def get_page(
+    engine: EngineOperations,
+    *,
+    scope: Scope,
+    types: list[MemoryType],
+    where: Condition,
+    limit: int,
+    after: tuple[str, str] | None,
+) -> PayloadPage:
+    """A page of memories, newest first. after: created_at and id of the last memory of the previous page."""
+    where = within(scope, where)
+    total = sum((await engine.count(dict.fromkeys(types, where))).values())
+    positions = await list_page(engine, where, types, limit + 1, after)  # one more: is there a next?
+    ids: dict[MemoryType, list[str]] = {}
+    for position in positions[:limit]:
+        ids.setdefault(position.type, []).append(position.id)
+    by_id = {payload["id"]: payload for payload in await engine.payloads(scope, ids)}  # others were removed meanwhile
+    payloads = [by_id[position.id] for position in positions[:limit] if position.id in by_id]
+    return PayloadPage(payloads, len(positions) > limit, total)
 
 
-class CountTokens(EngineRequest[dict[MemoryType, TypeStats]], frozen=True, kw_only=True, tag=True):
-    """Asks for the number of memories and of tokens of each type in the scope."""
-
-    scope: Scope
-
-    async def run(self, engine: EngineOperations) -> dict[MemoryType, TypeStats]:
-        """Memories and tokens of each type. Tokens are summed by facets: each token count times how often it occurs."""
-        counts, facets = await _facets(engine, TOKENS, within(self.scope))
-        return {
-            kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
-            for kind, count in counts.items()
-        }
+@request()
+async def count_tokens(engine: EngineOperations, *, scope: Scope) -> dict[MemoryType, TypeStats]:
+    """Memories and tokens of each type. Tokens are summed by facets: each token count times how often it occurs."""
+    counts, facets = await _facets(engine, TOKENS, within(scope))
+    return {
+        kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
+        for kind, count in counts.items()
+    }
 
 
-class CountEach(EngineRequest[list[dict[MemoryType, int]]], frozen=True, kw_only=True, tag=True):
-    """Asks for the number of memories of each type that meet each condition."""
-
-    scope: Scope
-    wheres: list[Condition]
-
-    async def run(self, engine: EngineOperations) -> list[dict[MemoryType, int]]:
-        """For each condition, the number of memories that meet it, by type."""
-        return [await engine.count(dict.fromkeys(MemoryType, within(self.scope, where))) for where in self.wheres]
+@request()
+async def count_each(engine: EngineOperations, *, scope: Scope, wheres: list[Condition]) -> list[dict[MemoryType, int]]:
+    """For each condition, the number of memories that meet it, by type."""
+    return [await engine.count(dict.fromkeys(MemoryType, within(scope, where))) for where in wheres]
 
 
-class ListNamespaces(EngineRequest[list[str]], frozen=True, kw_only=True, tag=True):
-    """Asks for the names of the tenant's namespaces."""
-
-    tenant: str
-
-    async def run(self, engine: EngineOperations) -> list[str]:
-        """The names of the tenant's namespaces that have at least one memory, sorted."""
-        _, facets = await _facets(engine, NAMESPACE, of_tenant(self.tenant))
-        return sorted({str(name) for values in facets.values() for name, _ in values})
+@request()
+async def list_namespaces(engine: EngineOperations, *, tenant: str) -> list[str]:
+    """The names of the tenant's namespaces that have at least one memory, sorted."""
+    _, facets = await _facets(engine, NAMESPACE, of_tenant(tenant))
+    return sorted({str(name) for values in facets.values() for name, _ in values})
 
 
 async def _facets(

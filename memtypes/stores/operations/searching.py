@@ -21,7 +21,7 @@ from memtypes.search.columns import Columns
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors
 from memtypes.stores.operations.conditions import Condition, within
 from memtypes.stores.operations.engine import EngineOperations, Keys, QueryHits, VectorQuery
-from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.messages import request
 from memtypes.stores.operations.uuids import texts_of
 
 Scores: TypeAlias = NDArray[np.float64]
@@ -116,42 +116,35 @@ class _Pool:
             self.keep(~np.isnan(leg.scores))
 
 
-class FindCandidates(EngineRequest[list[Candidates]], frozen=True, kw_only=True, tag=True):
-    """Asks for the candidates of each search, all in one scope."""
+@request()
+async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]) -> list[Candidates]:
+    """The candidates of each search: the best hits of its dense and its sparse query, type after type."""
+    corpus = within(scope)
+    joined = (
+        kind for search in searches if search.dense is not None and search.sparse is not None for kind in search.wheres
+    )
+    counts = await engine.count(dict.fromkeys(joined, corpus))
+    pools = [_pools(scope, search, counts, engine.score_all_factor) for search in searches]
+    every = [pool for own in pools for pool in own]
+    await _find(engine, every, corpus)
+    await _add_missing_scores(engine, every, corpus)
+    return [await _candidates(engine, search, own) for search, own in zip(searches, pools, strict=True)]
 
-    scope: Scope
-    searches: list[TypedSearch]
 
-    async def run(self, engine: EngineOperations) -> list[Candidates]:
-        """The candidates of each search: the best hits of its dense and its sparse query, type after type."""
-        corpus = within(self.scope)
-        joined = (
-            kind
-            for search in self.searches
-            if search.dense is not None and search.sparse is not None
-            for kind in search.wheres
-        )
-        counts = await engine.count(dict.fromkeys(joined, corpus))
-        pools = [self._pools(search, counts, engine.score_all_factor) for search in self.searches]
-        every = [pool for own in pools for pool in own]
-        await _find(engine, every, corpus)
-        await _add_missing_scores(engine, every, corpus)
-        return [await _candidates(engine, search, own) for search, own in zip(self.searches, pools, strict=True)]
+def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
+    """A pool for each memory type of a search: its queries, without hits yet.
 
-    def _pools(self, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
-        """A pool for each memory type of a search: its queries, without hits yet.
-
-        counts: number of memories of each type, which is needed for a search with two queries.
-        """
-        pools = []
-        for kind, where in search.wheres.items():
-            # A leg alone never lacks a score.
-            alone = search.dense is None or search.sparse is None
-            limit = search.depth if alone or counts[kind] > factor * search.depth else max(counts[kind], search.depth)
-            dense = None if search.dense is None else _Leg(search.dense, search.depth, limit, None)
-            sparse = None if search.sparse is None else _Leg(search.sparse, search.depth, limit, 0.0)
-            pools.append(_Pool(kind, within(self.scope, where), dense, sparse))
-        return pools
+    counts: number of memories of each type, which is needed for a search with two queries.
+    """
+    pools = []
+    for kind, where in search.wheres.items():
+        # A leg alone never lacks a score.
+        alone = search.dense is None or search.sparse is None
+        limit = search.depth if alone or counts[kind] > factor * search.depth else max(counts[kind], search.depth)
+        dense = None if search.dense is None else _Leg(search.dense, search.depth, limit, None)
+        sparse = None if search.sparse is None else _Leg(search.sparse, search.depth, limit, 0.0)
+        pools.append(_Pool(kind, within(scope, where), dense, sparse))
+    return pools
 
 
 async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:

@@ -31,7 +31,7 @@ from memtypes.stores.operations.engine import (
     Scroll,
     SetFields,
 )
-from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.messages import request
 
 MAX_RECORDS = 64
 MAX_CHARACTERS = 1_000_000
@@ -42,22 +42,16 @@ FENCE = "fence"
 _INTEGERS = range(-(2**63), 2**64)
 
 
-class Upsert(EngineRequest[None], frozen=True, kw_only=True, tag=True):
-    """Insert points of one type, replacing points with the same id."""
-
-    scope: Scope
-    type: MemoryType
-    points: list[Record]
-
-    async def run(self, engine: EngineOperations) -> None:
-        """Store the points, replacing older ones. Raises Conflict if an id belongs to a memory of another namespace."""
-        ids = has_ids(point.id for point in self.points)
-        foreign = await engine.count({self.type: {"must": [ids, negated(within(self.scope))]}})
-        if foreign[self.type]:
-            raise Conflict(f"{foreign[self.type]} of the ids can't be used here")
-        # Conditional on the scope: inserts what is missing and replaces only the scope's memories, even when another
-        # writer came in between.
-        await engine.write({self.type: [PutPoints(self.points, within(self.scope))]})
+@request()
+async def upsert(engine: EngineOperations, *, scope: Scope, kind: MemoryType, points: list[Record]) -> None:
+    """Store points of one type, replacing older ones. Raises Conflict if an id belongs to another namespace."""
+    ids = has_ids(point.id for point in points)
+    foreign = await engine.count({kind: {"must": [ids, negated(within(scope))]}})
+    if foreign[kind]:
+        raise Conflict(f"{foreign[kind]} of the ids can't be used here")
+    # Conditional on the scope: inserts what is missing and replaces only the scope's memories, even when another
+    # writer came in between.
+    await engine.write({kind: [PutPoints(points, within(scope))]})
 
 
 class FieldChange(msgspec.Struct, frozen=True, array_like=True):
@@ -67,98 +61,69 @@ class FieldChange(msgspec.Struct, frozen=True, array_like=True):
     fields: Payload
 
 
-class Patch(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Set payload fields of those memories that exist, and remove the fields `removed` from all of them."""
+@request()
+async def patch(
+    engine: EngineOperations, *, scope: Scope, changes: list[FieldChange], removed: list[str], fence: int | None
+) -> int:
+    """Set payload fields of those memories that exist, and remove the fields `removed` from all of them.
 
-    scope: Scope
-    changes: list[FieldChange]
-    removed: list[str]
-    fence: int | None = None
-
-    async def run(self, engine: EngineOperations) -> int:
-        """Apply the changes. Returns how many memories stayed unchanged, as they were patched under a higher fence."""
-        existing = await _existing(engine, self.scope, (one for change in self.changes for one in change.ids))
-        changes = {kind: self._changes(ids) for kind, ids in existing.items()}
-        await engine.write({kind: changed for kind, changed in changes.items() if changed})
-        if self.fence is None:
-            return 0
-        newer = {
-            kind: within(self.scope, has_ids(sorted(ids)), above(FENCE, self.fence)) for kind, ids in existing.items()
-        }
-        return sum((await engine.count(newer)).values())
-
-    def _changes(self, existing: set[str]) -> list[Change]:
-        """The engine's changes for the `existing` ids; with a fence, not for memories patched under a higher one."""
-        changes: list[Change] = []
-        unfenced = {} if self.fence is None else negated(above(FENCE, self.fence))
-        mark = {} if self.fence is None else {FENCE: self.fence}
-        for change in self.changes:
-            ids = existing.intersection(change.ids)
-            if ids and (change.fields or mark):
-                where = within(self.scope, has_ids(sorted(ids)), unfenced)
-                changes.append(SetFields(where, {**change.fields, **mark}))
-        if self.removed:
-            where = within(self.scope, has_ids(sorted(existing)), unfenced)
-            changes.append(DropFields(where, tuple(self.removed)))
-        return changes
+    Returns how many memories stayed unchanged, as they were patched under a higher fence.
+    """
+    existing = await _existing(engine, scope, (one for change in changes for one in change.ids))
+    mark = {} if fence is None else {FENCE: fence}
+    unfenced = {} if fence is None else negated(above(FENCE, fence))
+    ordered: dict[MemoryType, list[Change]] = {}
+    for kind, ids in existing.items():
+        for change in changes:
+            if (few := ids.intersection(change.ids)) and (change.fields or mark):
+                where = within(scope, has_ids(sorted(few)), unfenced)
+                ordered.setdefault(kind, []).append(SetFields(where, {**change.fields, **mark}))
+        if removed:
+            where = within(scope, has_ids(sorted(ids)), unfenced)
+            ordered.setdefault(kind, []).append(DropFields(where, tuple(removed)))
+    await engine.write(ordered)
+    if fence is None:
+        return 0
+    newer = {kind: within(scope, has_ids(sorted(ids)), above(FENCE, fence)) for kind, ids in existing.items()}
+    return sum((await engine.count(newer)).values())
 
 
-class NoteUses(EngineRequest[None], frozen=True, kw_only=True, tag=True):
-    """Add uses to the access counts, and set the access times, of those memories of one type that exist."""
+@request(repeatable=False)
+async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType, uses: list[Use]) -> None:
+    """Add uses to the access counts, and set the access times, of those memories of one type that exist.
 
-    repeatable = False
-
-    scope: Scope
-    type: MemoryType
-    uses: list[Use]
-
-    async def run(self, engine: EngineOperations) -> None:
-        """Write the new access counts and times; memories with the same count and time are changed together."""
-        uses = {use.id: use for use in self.uses}
-        counts = Scroll(within(self.scope, has_ids(uses)), len(uses), ("access_count",))
-        payloads = (await engine.scroll({self.type: counts}))[self.type]
-        alike: dict[tuple[int, datetime], list[str]] = {}
-        for memory_id, payload in payloads.items():
-            count = payload.get("access_count", 0) + uses[memory_id].times
-            alike.setdefault((count, uses[memory_id].at), []).append(memory_id)
-        changes = [
-            SetFields(within(self.scope, has_ids(ids)), {"access_count": count, "accessed_at": rfc3339(at)})
-            for (count, at), ids in alike.items()
-        ]
-        await engine.write({self.type: changes})
+    Memories with the same new count and time are changed together.
+    """
+    by_id = {use.id: use for use in uses}
+    counts = Scroll(within(scope, has_ids(by_id)), len(by_id), ("access_count",))
+    payloads = (await engine.scroll({kind: counts}))[kind]
+    alike: dict[tuple[int, datetime], list[str]] = {}
+    for memory_id, payload in payloads.items():
+        count = payload.get("access_count", 0) + by_id[memory_id].times
+        alike.setdefault((count, by_id[memory_id].at), []).append(memory_id)
+    changes = [
+        SetFields(within(scope, has_ids(ids)), {"access_count": count, "accessed_at": rfc3339(at)})
+        for (count, at), ids in alike.items()
+    ]
+    await engine.write({kind: changes})
 
 
-class Delete(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Remove the memories with these ids from the scope."""
-
-    repeatable = False
-
-    scope: Scope
-    ids: list[str]
-
-    async def run(self, engine: EngineOperations) -> int:
-        """Remove those of the memories that exist in the scope. Returns how many there were."""
-        existing = await _existing(engine, self.scope, self.ids)
-        wheres = {kind: within(self.scope, has_ids(sorted(ids))) for kind, ids in existing.items()}
-        await engine.write({kind: [RemovePoints(where)] for kind, where in wheres.items()})
-        return sum(map(len, existing.values()))
+@request(repeatable=False)
+async def delete(engine: EngineOperations, *, scope: Scope, ids: list[str]) -> int:
+    """Remove those of the memories with these ids that exist in the scope. Returns how many there were."""
+    existing = await _existing(engine, scope, ids)
+    wheres = {kind: within(scope, has_ids(sorted(some))) for kind, some in existing.items()}
+    await engine.write({kind: [RemovePoints(where)] for kind, where in wheres.items()})
+    return sum(map(len, existing.values()))
 
 
-class DeleteWhere(EngineRequest[int], frozen=True, kw_only=True, tag=True):
-    """Remove from the scope the memories of `types` that meet a condition."""
-
-    repeatable = False
-
-    scope: Scope
-    types: list[MemoryType]
-    where: Condition
-
-    async def run(self, engine: EngineOperations) -> int:
-        """Remove the memories that meet the condition. Returns how many there were."""
-        where = within(self.scope, self.where)
-        counts = await engine.count(dict.fromkeys(self.types, where))
-        await engine.write({kind: [RemovePoints(where)] for kind, count in counts.items() if count})
-        return sum(counts.values())
+@request(repeatable=False)
+async def delete_where(engine: EngineOperations, *, scope: Scope, types: list[MemoryType], where: Condition) -> int:
+    """Remove from the scope the memories of `types` that meet a condition. Returns how many there were."""
+    where = within(scope, where)
+    counts = await engine.count(dict.fromkeys(types, where))
+    await engine.write({kind: [RemovePoints(where)] for kind, count in counts.items() if count})
+    return sum(counts.values())
 
 
 async def _existing(engine: EngineOperations, scope: Scope, ids: Iterable[str]) -> dict[MemoryType, set[str]]:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -27,8 +28,8 @@ from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Holder, Layout
 from memtypes.stores.edge.process.wire import (
+    ANY_REQUEST,
     PROTOCOL,
-    AnyRequest,
     Call,
     Failure,
     Hello,
@@ -39,7 +40,7 @@ from memtypes.stores.edge.process.wire import (
     read_message,
 )
 from memtypes.stores.files import locked, replace_file, socket_in, sync_directory
-from memtypes.stores.operations.messages import decode
+from memtypes.stores.operations.messages import EngineRequest, decode
 from memtypes.stores.operations.schema import Collection
 
 SYNC_S = 1.0
@@ -122,7 +123,7 @@ class EngineServer:
         """The `Reply` to a call, with its length in front. The answer, up to half a megabyte, is encoded only once."""
         self.requested_at = time.monotonic()
         try:
-            request: AnyRequest = decode(call.request, AnyRequest)
+            request: Hello | RewriteShards | EngineRequest[Any] = decode(call.request, ANY_REQUEST)
         except msgspec.MsgspecError as error:
             failure = Failure("Unavailable", f"the engine can't read the request: {error}")
             return framed(Reply(call.number, failure=failure))
@@ -134,7 +135,7 @@ class EngineServer:
             _log.exception("a request could not be answered")
             return framed(Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log")))
 
-    async def _answer(self, request: AnyRequest) -> object:
+    async def _answer(self, request: Hello | RewriteShards | EngineRequest[Any]) -> object:
         """The answer to a request. Engine requests never suspend, so each is atomic."""
         match request:
             case Hello():

@@ -6,16 +6,15 @@ Vectors are sent as raw bytes, so a message costs little more than a copy. Uses 
 from __future__ import annotations
 
 import asyncio
-from typing import TypeAlias
+from typing import Any, Union
 
 import msgspec
 
 from memtypes.model import errors
-from memtypes.stores.operations import items, reads, writes
-from memtypes.stores.operations.messages import Request, encode_into
-from memtypes.stores.operations.searching import FindCandidates
+from memtypes.stores.operations import items, reads, searching, writes
+from memtypes.stores.operations.messages import EngineRequest, Request, encode_into
 
-PROTOCOL = 11
+PROTOCOL = 12
 """Version of the messages: incremented on every change of their format, so that other versions are refused."""
 
 MAX_MESSAGE = 1 << 30
@@ -35,32 +34,11 @@ class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
     removed_by: int
 
 
-AnyRequest: TypeAlias = (
-    Hello
-    | RewriteShards
-    | writes.Upsert
-    | writes.Patch
-    | writes.NoteUses
-    | writes.Delete
-    | writes.DeleteWhere
-    | reads.GetPayloads
-    | reads.GetPassages
-    | reads.ListPage
-    | reads.CountTokens
-    | reads.CountEach
-    | reads.ListNamespaces
-    | FindCandidates
-    | items.PutItem
-    | items.GetItem
-    | items.DeleteItem
-    | items.FindItems
-    | items.RefreshItems
-    | items.ListItemPaths
-    | items.CountItems
-    | items.ListItems
-    | items.DeleteItems
-    | items.DeleteExpiredItems
-)
+_DEFINED = [member for module in (reads, writes, searching, items) for member in vars(module).values()]
+_ENGINE_REQUESTS = [each for each in _DEFINED if isinstance(each, type) and issubclass(each, EngineRequest)]
+
+ANY_REQUEST: Any = Union[Hello, RewriteShards, *_ENGINE_REQUESTS]
+"""The type of every request, for decoding one."""
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):

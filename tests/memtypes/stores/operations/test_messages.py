@@ -15,10 +15,10 @@ from memtypes.search.candidates import Candidate, Candidates
 from memtypes.search.vectors import Vectors
 from memtypes.stores.operations.engine import Payload
 from memtypes.stores.operations.messages import answer_type, decode, encode
-from memtypes.stores.operations.reads import CountTokens, ListPage, PayloadPage
-from memtypes.stores.operations.searching import FindCandidates
-from memtypes.stores.operations.writes import Upsert
-from tests.builders import make_sparse
+from memtypes.stores.operations.reads import PayloadPage, count_tokens, get_page
+from memtypes.stores.operations.searching import find_candidates
+from memtypes.stores.operations.writes import upsert
+from tests.builders import SCOPE, make_sparse
 
 
 @given(
@@ -63,11 +63,13 @@ def test_candidates_survive_encoding() -> None:
 
 
 def test_a_request_names_the_type_of_its_answer() -> None:
-    """It is the type parameter of the request's base class."""
-    assert answer_type(FindCandidates) == list[Candidates]
-    assert answer_type(ListPage) is PayloadPage
-    assert answer_type(CountTokens) == dict[MemoryType, TypeStats]
-    assert decode(encode(None), answer_type(Upsert)) is None
+    """It is what the function of the request returns."""
+    assert answer_type(type(find_candidates(scope=SCOPE, searches=[]))) == list[Candidates]
+    page = get_page(scope=SCOPE, types=[], where={}, limit=1, after=None)
+    assert answer_type(type(page)) is PayloadPage
+    assert answer_type(type(count_tokens(scope=SCOPE))) == dict[MemoryType, TypeStats]
+    stored = upsert(scope=SCOPE, kind=MemoryType.EPISODIC, points=[])
+    assert decode(encode(None), answer_type(type(stored))) is None
 
 
 def test_an_object_of_an_unknown_type_is_refused() -> None:

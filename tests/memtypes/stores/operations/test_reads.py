@@ -20,7 +20,7 @@ from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Vectors
 from memtypes.stores.operations.conditions import within
 from memtypes.stores.operations.engine import Payload, PutPoints, Scroll, ScrollOrder
-from memtypes.stores.operations.reads import ListPage, Position, cursor_of, in_order, parse_cursor, split_at_cut
+from memtypes.stores.operations.reads import Position, cursor_of, get_page, in_order, parse_cursor, split_at_cut
 from memtypes.stores.operations.schema import Kind
 from tests.builders import SCOPE, make_dense, make_sparse
 from tests.fakes_memories import InMemoryEngine
@@ -75,7 +75,7 @@ async def test_pages_show_everything_once_in_order(times: list[tuple[MemoryType,
         await engine.write({payload["type"]: [PutPoints([point], within(SCOPE))]})
     after, shown = None, list[Payload]()
     for _ in range(len(payloads) + 1):
-        page = await ListPage(scope=SCOPE, types=list(MemoryType), where={}, limit=limit, after=after).run(engine)
+        page = await get_page(scope=SCOPE, types=list(MemoryType), where={}, limit=limit, after=after).run(engine)
         assert page.total == len(payloads)
         shown += page.payloads
         if not page.more:

@@ -10,8 +10,8 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
 from memtypes.stores.edge.engine.engine import WARM_UP_STEP, EdgeEngine
-from memtypes.stores.operations.searching import FindCandidates, TypedSearch
-from memtypes.stores.operations.writes import FieldChange, Patch, Upsert
+from memtypes.stores.operations.searching import TypedSearch, find_candidates
+from memtypes.stores.operations.writes import FieldChange, patch, upsert
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
@@ -29,14 +29,14 @@ def opened(path: Path) -> EdgeEngine:
 async def filled(path: Path) -> EdgeEngine:
     """An engine that contains all of MEMORIES."""
     engine = opened(path)
-    await Upsert(scope=SCOPE, type=KIND, points=POINTS).run(engine)
+    await upsert(scope=SCOPE, kind=KIND, points=POINTS).run(engine)
     return engine
 
 
 async def search(engine: EdgeEngine) -> Candidates:
     """The candidates of a search that finds every memory."""
     everything = TypedSearch({KIND: {}}, POINTS[0].vectors.dense, POINTS[0].vectors.sparse, 200)
-    (candidates,) = await FindCandidates(scope=SCOPE, searches=[everything]).run(engine)
+    (candidates,) = await find_candidates(scope=SCOPE, searches=[everything]).run(engine)
     return candidates
 
 
@@ -52,7 +52,7 @@ async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -
     assert sum(1 for _ in engine.warm()) >= 2  # a slow machine takes smaller steps
     assert not list(engine.warm())  # nothing is read again
     change = FieldChange([MEMORIES[0].id], {"importance": 9})
-    await Patch(scope=SCOPE, changes=[change], removed=[]).run(engine)
+    await patch(scope=SCOPE, changes=[change], removed=[], fence=None).run(engine)
     candidates = await search(engine)
     engine.close()
     assert {one.id: one.payload["importance"] for one in candidates} == {**importance(MEMORIES), MEMORIES[0].id: 9}

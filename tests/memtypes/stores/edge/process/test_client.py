@@ -24,7 +24,7 @@ from memtypes.stores.edge.process.client import Connection, ConnectionLostError
 from memtypes.stores.edge.process.wire import Hello, Reply, framed, read_message
 from memtypes.stores.files import MAX_SOCKET_BYTES, locked
 from memtypes.stores.operations.messages import decode, encode
-from memtypes.stores.operations.searching import FindCandidates, TypedSearch
+from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import ended, has_socket, holder_in, kill_engine, settings_for, start_python, until
 
@@ -174,7 +174,7 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
             SCOPE, [msgspec.structs.replace(record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8)))]
         )
         broken = TypedSearch({MemoryType.EPISODIC: {}}, record.vectors.dense, None, 5, tokens=np.ones((1, 5), np.int8))
-        request = FindCandidates(scope=SCOPE, searches=[broken])
+        request = find_candidates(scope=SCOPE, searches=[broken])
         for message in (encode([7, request]), encode([8, {"request": "Nonsense"}]), encode("no call")):
             writer.write(framed(msgspec.Raw(message)))
         replies = [decode(await read_message(reader), Reply) for _ in range(2)]

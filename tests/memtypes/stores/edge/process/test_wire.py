@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Remembranc
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.process import wire
-from memtypes.stores.operations.messages import decode, encode
-from memtypes.stores.operations.reads import ListPage
-from memtypes.stores.operations.searching import FindCandidates, TypedSearch
-from memtypes.stores.operations.writes import Upsert
+from memtypes.stores.operations.messages import Request, decode, encode
+from memtypes.stores.operations.reads import get_page
+from memtypes.stores.operations.searching import TypedSearch, find_candidates
+from memtypes.stores.operations.writes import upsert
 from tests.builders import SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
@@ -37,29 +38,24 @@ def test_an_invalid_request_keeps_its_path() -> None:
     assert back.path == "filters.x"
 
 
-def sent(request: wire.AnyRequest) -> wire.AnyRequest:
+def sent(request: Request[Any]) -> Any:
     """The request as the engine decodes it."""
     call: wire.Call = decode(encode((3, request)), wire.Call)
     assert call.number == 3
-    received: wire.AnyRequest = decode(call.request, wire.AnyRequest)
-    return received
+    return decode(call.request, wire.ANY_REQUEST)
 
 
 def test_requests_are_decoded_as_they_were_encoded() -> None:
     """Scopes, vectors and nested conditions are equal after decoding."""
     vectors = make_record(make_memory(MemoryType.EPISODIC, "x")).vectors
     search = TypedSearch({MemoryType.WORKING: {"must": [{"has_id": ["x"]}]}}, vectors.dense, vectors.sparse, 5)
-    find = sent(FindCandidates(scope=SCOPE, searches=[search]))
-    assert isinstance(find, FindCandidates)
+    find = sent(find_candidates(scope=SCOPE, searches=[search]))
     assert find.scope == SCOPE
     assert find.searches[0].wheres == search.wheres
     assert np.array_equal(np.asarray(find.searches[0].dense), vectors.dense)
-    upsert = sent(
-        Upsert(scope=SCOPE, type=MemoryType.EPISODIC, points=[Record("i", MemoryType.EPISODIC, {"a": [1]}, vectors)])
-    )
-    assert isinstance(upsert, Upsert)
-    assert upsert.points[0].payload == {"a": [1]}
-    page = ListPage(scope=SCOPE, types=[MemoryType.SEMANTIC], where={}, limit=3, after=("a", "b"))
+    record = Record("i", MemoryType.EPISODIC, {"a": [1]}, vectors)
+    assert sent(upsert(scope=SCOPE, kind=MemoryType.EPISODIC, points=[record])).points[0].payload == {"a": [1]}
+    page = get_page(scope=SCOPE, types=[MemoryType.SEMANTIC], where={}, limit=3, after=("a", "b"))
     assert [sent(page), sent(wire.Hello())] == [page, wire.Hello()]
 
 
