@@ -159,7 +159,8 @@ class States:
         if self._in_view(after):
             fields |= self._contested(after)
         elif successor is None:
-            fields |= {"state_until": None, "state": after.model_copy(update={"state_until": None}).at(self.now).state}
+            ended = after.model_copy(update={"state": State.CURRENT, "state_until": None}).at(self.now)
+            fields |= {"state_until": None, "state": ended.state}
         if all(getattr(memory, name) == value for name, value in fields.items()):
             return False
         self._change(memory.id, **fields)

@@ -24,6 +24,9 @@ MAX_VERSIONS = 1_000
 EDITED = "edited"
 """The reason that a history states for the end of an earlier text of a memory."""
 
+ENDED = "ended by a caller"
+EXPIRED = "expired"
+
 _PAGE = 500
 
 
@@ -120,7 +123,7 @@ async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: date
         found = {known_id: known.at(now) for known_id, known in (await store.get(scope, sorted(wanted))).items()}
         waiting = {known_id for known_id, known in found.items() if _belongs(known, chain)}
         chain |= {known_id: found[known_id] for known_id in waiting}
-    versions = [version for known in chain.values() for version in _versions(known)]
+    versions = [version for known in chain.values() for version in _versions(known, now)]
     return sorted(versions, key=lambda version: (version.since, version.until is None, version.memory.id))
 
 
@@ -136,7 +139,7 @@ def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:
     return memory.state is State.CONTESTED and not contradicted(memory).isdisjoint(chain)
 
 
-def _versions(memory: Memory) -> list[Version]:
+def _versions(memory: Memory, now: datetime) -> list[Version]:
     versions: list[Version] = []
     for text in memory.earlier:
         fields = {"content": text.content, "state": State.REPLACED, "valid_to": text.until, "superseded_by": memory.id}
@@ -146,7 +149,12 @@ def _versions(memory: Memory) -> list[Version]:
         versions.append(Version(memory.model_copy(update=fields), other.at, other.at, memory.id, other.reason))
     since = memory.earlier[-1].until if memory.earlier else memory.valid_from
     replaced_by = memory.superseded_by or (memory.upkeep.into if memory.upkeep is not None else None)
-    return [*versions, Version(memory, since, memory.valid_to, replaced_by, memory.state_reason)]
+    until, reason = memory.valid_to, memory.state_reason
+    if memory.state is State.REPLACED and replaced_by is None:
+        reason = reason or ENDED
+    if memory.expires_at is not None and memory.expires_at <= min(now, until or now):
+        until, reason = memory.expires_at, EXPIRED
+    return [*versions, Version(memory, since, until, replaced_by, reason)]
 
 
 async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> AsyncIterator[Memory]:

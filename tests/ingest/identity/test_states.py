@@ -98,6 +98,16 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
     assert shown(states, [first, second]) == [State.CONTESTED] * 2
 
 
+def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
+    """The expired one is not shown as contested either, nor listed as a decision."""
+    memories = facts(2)
+    states, ids = known(memories), [memory.id for memory in memories]
+    states.contest(*ids, "perhaps")
+    leave(states, "expire", ids[0])
+    states.settle()
+    assert shown(states, ids) == [State.CURRENT, State.CURRENT]
+
+
 def test_a_restored_memory_is_contested_with_the_current_one() -> None:
     """A restored memory contests the current end of its chain, even if its direct successor was replaced."""
     states, (first, second, third) = chain(3)

@@ -367,6 +367,22 @@ async def test_a_history_has_the_chain_with_times_and_reasons(notebook: Notebook
         assert [bool(version.get("reason")) for version in versions] == [True, True, False]
 
 
+async def test_a_history_says_what_expired_or_was_ended_by_a_caller(notebook: Notebook, times: list[datetime]) -> None:
+    """Each has the time of its end and a reason, although nothing replaced it."""
+    expired, ended = [
+        (await notebook.write(content, expires_at=end))["id"]
+        for content, end in (
+            ("Ann likes tea.", (times[-1] + timedelta(hours=1)).isoformat()),
+            ("Tea is brewed at 90 C.", None),
+        )
+    ]
+    times.append(times[-1] + timedelta(hours=2))
+    await notebook.patch(ended, valid_to=times[-1].isoformat())
+    ends = [(await notebook.history(memory_id))[0] for memory_id in (expired, ended)]
+    assert [version["reason"] for version in ends] == ["expired", "ended by a caller"]
+    assert ends[0]["to"] == (await notebook.read(expired))["expires_at"]
+
+
 async def test_a_history_has_what_contests_the_memory(notebook: Notebook) -> None:
     """A restored memory and what had replaced it are both still in it, with the reason and without an end."""
     ids = await ports(notebook)
