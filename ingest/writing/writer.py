@@ -76,7 +76,7 @@ class MemoryWriter:
             new = _first_new(pending, stored, now)
             pending = await self._embed_missing(pending, new)
             neighbours = await self._find_neighbours(scope, pending, new, now)
-            pending, stored = await _use_original_ids(pending, stored, neighbours)
+            pending, stored, neighbours = await _use_original_ids(pending, stored, neighbours)
             plan = plan_writes([entry.memory for entry in pending], stored, now)
             facts = await self._place_facts(scope, plan, neighbours, stored, now)
             await self._apply(scope, plan, pending)
@@ -227,8 +227,8 @@ def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], no
 
 async def _use_original_ids(
     pending: list[PendingWrite], stored: dict[str, Memory], neighbours: Neighbours
-) -> tuple[list[PendingWrite], dict[str, Memory]]:
-    """Give rewordings the id of their original, so that they are merged into it.
+) -> tuple[list[PendingWrite], dict[str, Memory], Neighbours]:
+    """Give rewordings the id of their original, so that they are merged into it. It is a neighbour in place of them.
 
     Of entries with the same id only the first is embedded; if it is a rewording, the others take its embedding.
     """
@@ -242,7 +242,12 @@ async def _use_original_ids(
         for at, entry in enumerate(pending)
     ]
     arriving = {memory.id for memory in memories}
-    return renamed, {memory.id: memory for memory in by_index.values() if memory.id not in arriving} | stored
+    by_id = {memories[at].id: original for at, original in by_index.items()}
+    near = {
+        index: [Neighbour(by_id.get(other.memory.id, other.memory), other.cosine) for other in others]
+        for index, others in neighbours.items()
+    }
+    return renamed, {memory.id: memory for memory in by_index.values() if memory.id not in arriving} | stored, near
 
 
 def _outcome(

@@ -132,3 +132,15 @@ async def test_batch_results_name_replaced_and_contested_facts(facts: httpx.Asyn
     results = (await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()["results"]
     assert results[1]["supersedes"] == [results[0]["id"]]
     assert results[2]["contests"] == [results[1]["id"]]
+
+
+async def test_a_rewording_in_a_batch_is_compared_as_the_fact_that_it_repeats(facts: httpx.AsyncClient) -> None:
+    """A later item of the batch replaces the stored fact, and is linked to that alone, not to an id never stored."""
+    stored = (await write(facts, "The gateway listens on port 8080.", 2))["id"]
+    contents = ("the gateway listens on port 8080", "The gateway listens on port 9090.")
+    items = [{"type": "semantic", "content": content} for content in contents]
+    answer = (await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()
+    first, second = answer["results"]
+    assert (first["status"], first["merged_into"], second["supersedes"]) == ("merged", stored, [stored])
+    newer = (await facts.get(f"/v1/memories/{second['id']}", params={"namespace": "n"})).json()
+    assert [link["to"] for link in newer["links"]] == [stored]
