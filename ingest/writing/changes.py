@@ -94,7 +94,7 @@ class MemoryEditor:
         states = await self._restated(scope, before, after, now)
         if _END in changes:
             await self._set_end(scope, states, known_id, changes[_END])
-        return await self._write(scope, stored, states)
+        return await self._write(scope, stored, states, pinned="pinned" not in changes)
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:
         """Make a replaced or ended memory current again; it and the memory now in its place become contested.
@@ -173,14 +173,17 @@ class MemoryEditor:
             raise InvalidRequest(f"must not be before valid_from, {rfc3339(memory.valid_from)}", path=_END, got=end)
         states.end(known_id, ended_at)
 
-    async def _write(self, scope: Scope, stored: Memory, states: States) -> Memory:
-        """Write the changes in `states`, those of `stored` last, and return that memory as read back."""
+    async def _write(self, scope: Scope, stored: Memory, states: States, *, pinned: bool = True) -> Memory:
+        """Write the changes in `states`, those of `stored` last, and return that memory as read back.
+
+        pinned: whether a forgotten memory is pinned where a change brings it back.
+        """
         if not states.changed:
             return stored.at(states.now)
         await settle(self.store, scope, states, self.preparer.tokenizer)
         updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
         if not has_ended(updated, states.now):
-            updated = _without_upkeep(updated)
+            updated = _without_upkeep(updated, pinned=pinned)
         pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
         same_vectors = pending.memory.embedding_text() == stored.embedding_text()
         records = [] if same_vectors else [await self._embedded(scope, stored, pending)]
@@ -251,7 +254,7 @@ class MemoryEditor:
         await self.store.upsert(scope, records)
 
 
-def _without_upkeep(memory: Memory) -> Memory:
+def _without_upkeep(memory: Memory, *, pinned: bool) -> Memory:
     """`memory` without the note of the upkeep job that ended it, and protected from being ended again.
 
     If it had been merged into another memory, a link says that they are no duplicates; otherwise it is pinned.
@@ -260,7 +263,7 @@ def _without_upkeep(memory: Memory) -> Memory:
     if mark is None or not memory.ended_by_upkeep:
         return memory
     if mark.into is None:
-        return memory.model_copy(update={"upkeep": None, "pinned": True})
+        return memory.model_copy(update={"upkeep": None, "pinned": pinned or memory.pinned})
     other = Link(to=mark.into, type=LinkType.REINFORCES, strength=0.0)
     return memory.model_copy(update={"upkeep": None, "links": [*memory.links, other]})
 

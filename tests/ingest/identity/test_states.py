@@ -102,7 +102,7 @@ def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
     """The expired one is not shown as contested either, nor listed as a decision."""
     memories = facts(2)
     states, ids = known(memories), [memory.id for memory in memories]
-    states.contest(*ids, "perhaps")
+    states.contest(ids[0], ids[1], "perhaps")
     leave(states, "expire", ids[0])
     states.settle()
     assert shown(states, ids) == [State.CURRENT, State.CURRENT]

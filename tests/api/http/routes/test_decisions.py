@@ -356,6 +356,10 @@ async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
         assert await decisions(client) == {}
         clock.now += timedelta(days=40)
         assert (await run(client, "expire"))["ids"] == []
+        await patch(client, known, pinned=False)
+        await run(client, "forget", keep_top=0)
+        end = (clock.now + timedelta(days=90)).isoformat()
+        assert (await patch(client, known, valid_to=end, pinned=False))["pinned"] is False
 
 
 async def test_a_link_of_a_caller_is_the_reason_of_a_contest(client: httpx.AsyncClient) -> None:
