@@ -112,14 +112,18 @@ class Receipts:
 
 
 def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer) -> ReceiptContents:
-    """The entries of `receipt` and its context, rendered again from the memories as they are now."""
-    request = RetrieveRequest.model_validate(receipt.request)
+    """The entries of `receipt` and its context, rendered again from the memories as they are now.
+
+    A candidate that was not shown has no hash of its entry; it counts as changed if its memory was written since.
+    """
+    request, began = RetrieveRequest.model_validate(receipt.request), min(receipt.as_of, receipt.created_at)
     renderer = Renderer(LAYOUTS[request.format], tokenizer)
     shown: dict[str, ShownMemory] = {}
     for candidate in receipt.candidates:
         memory = memories.get(candidate.id)
-        entry = None if memory is None else _shown_again(renderer, candidate, memory, request)
-        if entry is not None:
+        if memory is None or (candidate.entry_sha256 is None and memory.updated_at > began):
+            continue
+        if (entry := _shown_again(renderer, candidate, memory, request)) is not None:
             shown[candidate.id] = entry
     included = sorted((one for one in receipt.candidates if one.outcome is _INCLUDED), key=_context_order)
     unchanged = {one.id for one in included} <= shown.keys()

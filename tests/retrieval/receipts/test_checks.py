@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memtypes.model.errors import InvalidRequest
+from memtypes.model.times import rfc3339
 from memtypes.ports.receipts import receipt_hash
 from retrieval.receipts.checks import ReceiptContents, counter_for, read_receipt, verify, verify_file
 from tests.fakes import FakeTokenizer
-from tests.retrieval.builders import SCOPE, World
+from tests.retrieval.builders import SCOPE, World, clock
 from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
 
 pytestmark = pytest.mark.anyio
@@ -213,6 +215,18 @@ async def test_a_receipt_stays_valid_when_its_memories_change() -> None:
     detail = {check.name: check.detail for check in verdict.checks}
     assert "2 changed or removed since" in str(detail["tokens"])
     assert detail["context"] == "not available"
+
+
+async def test_a_receipt_stays_valid_when_a_candidate_changes_that_was_not_shown() -> None:
+    """Its entry is not counted again."""
+    world = await shop()
+    answer = await world.retrieve(QUERY, budget=100)
+    (row, *_) = (row for row in (await receipt_of(world, answer))["candidates"] if row["outcome"] == "over_total")
+    now = rfc3339(clock() + timedelta(seconds=1))
+    await world.store.patch(SCOPE, {row["id"]: {"content": "something else by now", "updated_at": now}})
+    verdict = await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))
+    assert [check.name for check in verdict.checks if not check.ok] == []
+    assert "1 changed or removed since" in str({check.name: check.detail for check in verdict.checks}["tokens"])
 
 
 async def test_another_previous_receipt_fails_the_chain_check() -> None:
