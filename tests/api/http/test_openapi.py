@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -15,6 +15,7 @@ from pydantic import create_model
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.pytest.lazy import get_all_tests
+from schemathesis.python.asgi import ASGIClient
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -52,6 +53,8 @@ SERVED = sorted(
     for method in route.methods - {"OPTIONS", "HEAD"}
 )
 """Path and method of each call that the application serves, but for the inspector's pages."""
+CLIENT = ASGIClient(cast("Any", APP))
+CLIENT.trust_env = False  # else each call looks for proxies
 # A body that is too large is refused before it is read, whatever else is wrong with it.
 CONFIG = schemathesis.Config.from_dict(
     {
@@ -70,7 +73,7 @@ def schema() -> schemathesis.BaseSchema:
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def check(case: schemathesis.Case[Any]) -> None:
     """Make the call, and check the status and the body of the answer."""
-    case.call_and_validate(checks=CHECKS)
+    case.call_and_validate(session=CLIENT, checks=CHECKS)
 
 
 @pytest.mark.slow
