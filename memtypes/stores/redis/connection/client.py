@@ -242,12 +242,13 @@ class LiveClient:
 
     async def _reconnect(self, timeout_s: float) -> None:
         """Return when the connection is restored. Concurrent callers share one attempt, each with its own deadline."""
-        if self._reconnecting is None or self._reconnecting.done():
-            self._reconnecting = asyncio.create_task(self._restore())
-        done, _ = await asyncio.wait({self._reconnecting}, timeout=timeout_s)
+        reconnecting = self._reconnecting
+        if reconnecting is None or reconnecting.done():
+            reconnecting = self._reconnecting = asyncio.create_task(self._restore())
+        done, _ = await asyncio.wait({reconnecting}, timeout=timeout_s)
         if not done:
             raise Unavailable("the live store is being started again")
-        self._reconnecting.result()
+        reconnecting.result()  # not of self: meanwhile another caller may have begun the next attempt
 
     async def _restore(self) -> None:
         """Drop broken connections and start the embedded server again if it ended."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
@@ -194,6 +195,24 @@ async def test_a_slow_server_that_runs_is_waited_for(live: LiveClient) -> None:
     """A server that answers nothing for 300 ms does not count as unavailable."""
     await live.run(lambda redis: redis.client_pause(300, all=True), idempotent=False)
     assert await live.run(lambda redis: redis.get("a"), idempotent=True) is None
+
+
+async def test_calls_that_lose_the_connection_in_turn_are_all_unavailable(tmp_path: Path) -> None:
+    """Some wait for an attempt to connect again that ends just as others begin the next one."""
+
+    async def call(_: Redis) -> object:
+        raise RedisConnectionError("gone")
+
+    client = LiveClient(connect(f"unix://{tmp_path / 'missing'}"), None, time.monotonic)
+
+    async def fail_after(steps: int) -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await client.run(call, idempotent=True, workload=Workload("wide", 0.5, 30))
+
+    await asyncio.gather(*map(fail_after, range(30)))
+    await client.aclose()
 
 
 async def test_an_idempotent_call_is_tried_three_times(tmp_path: Path) -> None:
