@@ -93,6 +93,8 @@ def _members(response: httpx.Response) -> dict[str, Any]:
 
 
 def _error(status: int, members: Mapping[str, Any]) -> RemembrancerError:
+    if status == httpx.codes.UNAUTHORIZED:
+        return Refused("the service needs a key that it knows; give one with --key or as REMEMBRANCER_KEY")
     detail = str(members.get("detail", "no detail"))
     faults = [f"{fault['path']}: {fault['message']}" for fault in members.get("errors") or [] if fault.get("path")]
     text = "\n  ".join([detail, *(fault for fault in faults if fault not in detail)])

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from api.auth.keys import DEFAULT_TENANT, KeyRing, load_keys
 from api.cli.client import ApiClient
@@ -96,8 +97,21 @@ async def _diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> No
             "store", lambda: stack.enter_async_context(open_services(settings, KeyRing())), lambda _: "opened"
         )
         if services is not None:
-            await diagnosis.check("live", services.pings["live"], lambda _: "answers")
+            await diagnosis.check("live", lambda: _live(settings, services), lambda _: "answers")
             await diagnosis.check("round trip", lambda: _round_trip(services))
+
+
+async def _live(settings: Settings, services: Services) -> None:
+    """Ping the live server. Raises Unavailable, which names the address of a server of your own."""
+    try:
+        await services.pings["live"]()
+    except Unavailable as error:
+        if settings.redis_url is None:
+            raise
+        address = urlsplit(settings.redis_url).netloc.rpartition("@")[2]
+        raise Unavailable(
+            f"{error}; does a Redis or Valkey server run at {address} (REMEMBRANCER_REDIS_URL)?"
+        ) from error
 
 
 async def diagnose_service(url: str, key: str | None) -> Diagnosis:

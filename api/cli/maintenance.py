@@ -23,7 +23,6 @@ from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.stores.operations.schema import Collection
 
 MAX_LISTED = 50
-_Limit = Annotated[int | None, typer.Option(show_default=False)]
 
 
 def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
@@ -32,11 +31,11 @@ def jobs(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its p
         str | None, typer.Option("--namespace", "-n", help="Namespace; by default all of the tenant.")
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Apply the changes; by default only list them.")] = False,  # noqa: FBT002 - a flag
-    max_age_days: _Limit = None,
-    inactive_days: _Limit = None,
-    keep_top: _Limit = None,
-    min_sessions: _Limit = None,
-    min_uses: _Limit = None,
+    max_age_days: Annotated[int | None, typer.Option(help="Forget memories older than this.")] = None,
+    inactive_days: Annotated[int | None, typer.Option(help="Forget memories not used for this long.")] = None,
+    keep_top: Annotated[int | None, typer.Option(help="Forget all but the best N of each type.")] = None,
+    min_sessions: Annotated[int | None, typer.Option(help="Make a fact of what this many sessions say (3).")] = None,
+    min_uses: Annotated[int | None, typer.Option(help="Show all sessions a task that this many have (3).")] = None,
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,

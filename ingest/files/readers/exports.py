@@ -34,11 +34,11 @@ def read_claude(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 def exported(stream: BinaryIO, file: str, list_names: tuple[str, ...], convert: Convert) -> Iterator[Reading]:
     """The rows that `convert` makes of each object in the file's list, which may be under one of `list_names`."""
-    return converted(read_objects(stream, file, list_names), convert, _other_form)
+    return converted(read_objects(stream, file, list_names), convert)
 
 
-def converted(readings: Iterator[Reading], convert: Convert, problem: Callable[[Exception], str]) -> Iterator[Reading]:
-    """The rows that `convert` makes of each object; a BadLine with the `problem` of one that has another form."""
+def converted(readings: Iterator[Reading], convert: Convert) -> Iterator[Reading]:
+    """The rows that `convert` makes of each object; a BadLine that says what is wrong for one of another form."""
     for reading in readings:
         if isinstance(reading, BadLine):
             yield reading
@@ -46,7 +46,7 @@ def converted(readings: Iterator[Reading], convert: Convert, problem: Callable[[
         try:
             yield from convert(reading)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            yield BadLine(reading.file, reading.line, problem(error))
+            yield BadLine(reading.file, reading.line, _other_form(error))
 
 
 def _other_form(error: Exception) -> str:

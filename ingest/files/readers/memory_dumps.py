@@ -28,8 +28,7 @@ def read_mem0(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One fact per entity observation ("Ann: likes tea") and per relation of an MCP memory server's graph."""
-    problem = "is no entity and no relation: {} {}"
-    return converted(read_jsonl(stream, file), _mcp_facts, lambda error: problem.format(type(error).__name__, error))
+    return converted(read_jsonl(stream, file), _mcp_facts)
 
 
 def read_zep(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -39,12 +38,7 @@ def read_zep(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 def read_langgraph(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One memory per item (line) of a LangGraph store; the item's path and key are added to its metadata."""
-    problem = "is no item of a LangGraph store: {} {}"
-    return converted(
-        read_jsonl(stream, file),
-        _langgraph_memory,
-        lambda error: problem.format(type(error).__name__, error)[:160],
-    )
+    return converted(read_jsonl(stream, file), _langgraph_memory)
 
 
 def _mem0_fact(line: FileRow) -> Iterator[Reading]:

@@ -30,7 +30,7 @@ async def answered(response: httpx.Response | Exception) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (400, InvalidRequest), (401, Refused), (403, Refused), (404, NotFound), (409, Conflict), (413, InvalidRequest),
+        (400, InvalidRequest), (403, Refused), (404, NotFound), (409, Conflict), (413, InvalidRequest),
         (422, InvalidRequest), (429, Overloaded), (500, ServiceFault), (503, Unavailable),
     ],
 )  # fmt: skip
@@ -39,6 +39,12 @@ async def test_problems_become_domain_errors(status: int, kind: type[Remembrance
     errors = [{"path": "items[1].content", "message": "must not be blank"}]
     with pytest.raises(kind, match=r"no good\n  items\[1\].content: must not be blank"):
         await answered(httpx.Response(status, json={"detail": "no good", "errors": errors}))
+
+
+async def test_a_refused_key_is_explained_for_the_command_line() -> None:
+    """The error names the option, not the header."""
+    with pytest.raises(Refused, match="give one with --key or as REMEMBRANCER_KEY"):
+        await answered(httpx.Response(401, json={"detail": "send a known key as `Authorization: Bearer KEY`"}))
 
 
 @pytest.mark.parametrize(

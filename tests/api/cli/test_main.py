@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from api.cli.main import app
 from api.settings import settings_table
+from tests.servers import free_ports
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +90,17 @@ def test_doctor_reports_a_bad_keys_file(home: Path) -> None:
     done = call("doctor", "--keys", str(home / "keys.json"), "--port", "0", "--json")
     check = json.loads(done.stdout)["checks"]["keys"]
     assert (done.exit_code, check["ok"], "has no keys" in check["detail"]) == (1, False, True)
+
+
+@pytest.mark.usefixtures("home")
+def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address is shown without its password."""
+    (port,) = free_ports(1)
+    monkeypatch.setenv("REMEMBRANCER_REDIS_URL", f"redis://:secret@127.0.0.1:{port}/0")
+    done = call("doctor", "--port", "0", "--json")
+    check = json.loads(done.stdout)["checks"]["live"]
+    assert (done.exit_code, check["ok"], "secret" in done.output) == (1, False, False)
+    assert f"does a Redis or Valkey server run at 127.0.0.1:{port} (REMEMBRANCER_REDIS_URL)?" in check["detail"]
 
 
 @pytest.mark.parametrize(

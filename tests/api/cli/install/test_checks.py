@@ -81,7 +81,7 @@ def test_faults_say_what_to_do(service: Process, project: Path, monkeypatch: pyt
     assert "http://127.0.0.1:1 cannot be reached" in checks(service)["claude-code here"][1]
     call("install", "claude-code", "--project", str(project), "--url", service.url)
     monkeypatch.setenv("REMEMBRANCER_KEY", "")
-    assert "send a known key" in checks(service)["claude-code here"][1]
+    assert "give one with --key" in checks(service)["claude-code here"][1]
     (project / ".mcp.json").unlink()
     assert "run `remembrancer install claude-code --project .`" in checks(service)["claude-code here"][1]
     call("install", "claude-code", "--url", service.url)

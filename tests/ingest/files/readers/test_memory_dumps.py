@@ -53,7 +53,9 @@ def test_langgraph_items_keep_path_and_key() -> None:
     assert [item["content"] for item in items] == ["Ann likes rust.", "Ann likes tea.", '{"level": 3}']
     assert items[0]["metadata"] == {"langgraph_path": ["memories", "ann"], "langgraph_key": "k1"}
     assert datetime.fromisoformat(items[0]["created_at"]) == datetime(2026, 1, 2, tzinfo=UTC)
-    assert [line.line for line in bad] == [4]
+    assert [(line.line, line.reason) for line in bad] == [
+        (4, "does not have the form of this export: it has no 'namespace'")
+    ]
 
 
 def test_dumps_are_recognised(tmp_path: Path) -> None:
