@@ -231,7 +231,7 @@ class AgentContexts:
         store = self.services.threads.store
         tails = [await _if_still_there(store.tail(scope, each.thread_id, 1)) for each in threads]
         turns = [turn for tail in tails if tail for turn in tail.turns if turn.content.strip()]
-        return max(turns, key=lambda turn: turn.at).content[:MAX_WORDS] if turns else None
+        return max(turns, key=lambda turn: turn.at).content.strip()[:MAX_WORDS] if turns else None
 
     async def _memories(
         self, scope: Scope, asked: AgentContextPost, query: str | None, budget: WindowBudget, taken: int

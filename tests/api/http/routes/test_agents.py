@@ -13,6 +13,7 @@ import anyio
 import httpx
 import pytest
 
+from api.http.agent_contexts import MAX_WORDS
 from api.wiring.container import Services
 from memtypes.llms.registry import RegistrySource
 from memtypes.stores.redis.connection.client import LiveClient
@@ -160,6 +161,16 @@ async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> Non
     assert idle["parts"]["threads"]["items"] == []
     assert [item["content"] for item in idle["parts"]["due"]["items"]] == ["Rotate the ledger password"]
     assert idle["parts"]["memory"]["items"] == []
+
+
+async def test_a_newest_turn_that_begins_with_many_blanks_is_the_query(world: World) -> None:
+    """The query is the beginning of its words."""
+    threads = await furnish(world)
+    turn = {"role": "user", "content": f"{chr(10) * MAX_WORDS}Where is the ledger?"}
+    added = await world.on_thread("bob", "POST", f"/{threads['shared']}/turns", turn)
+    assert added.status_code == 201
+    asked = await context_of(world, "ann", session_id="s1", floor=0)
+    assert [item["content"] for item in asked["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
 
 
 async def test_a_key_that_does_not_resolve_and_an_unknown_agent_are_refused(world: World) -> None:
