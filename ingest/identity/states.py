@@ -79,7 +79,8 @@ class States:
 
     def end(self, memory_id: str, ended_at: datetime) -> None:
         """Let a memory end at `ended_at`; memories that it had replaced are current again from then on."""
-        self._change(memory_id, valid_to=ended_at, state_reason=None)
+        replaced = self.memories[memory_id].superseded_by is not None
+        self._change(memory_id, valid_to=ended_at, **({} if replaced else {"state_reason": None}))
 
     def part(self, memory_id: str, others: Iterable[str]) -> None:
         """Remove the links `contradicts` between a memory and `others`, in both directions; `settle` updates states."""

@@ -230,4 +230,6 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
 
 def _by_write(memory: Memory) -> bool:
     """Whether the last decision about `memory` is that a write replaced or contests it. A caller may end it, too."""
-    return not memory.ended_by_upkeep and (memory.state is State.CONTESTED or memory.superseded_by is not None)
+    if memory.ended_by_upkeep:
+        return False
+    return memory.state is State.CONTESTED or (memory.state is State.REPLACED and memory.superseded_by is not None)

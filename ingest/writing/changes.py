@@ -159,7 +159,10 @@ class MemoryEditor:
                 raise InvalidRequest("is no other memory of this namespace", path=f"links[{index}].to", got=link.to)
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
-        """End a memory at `end`, or bring it back with None. Raises InvalidRequest for an invalid or too early time."""
+        """End a memory at `end`, or bring it back with None or, if it is replaced, until a time still to come.
+
+        Raises InvalidRequest for an invalid or too early time.
+        """
         memory = states.memories[known_id]
         if end is None and memory.valid_to is None:
             return
@@ -171,6 +174,8 @@ class MemoryEditor:
         ended_at = parse_time(end, _END)
         if ended_at < memory.valid_from:
             raise InvalidRequest(f"must not be before valid_from, {rfc3339(memory.valid_from)}", path=_END, got=end)
+        if memory.superseded_by is not None and ended_at > states.now:
+            await self._set_end(scope, states, known_id, None)
         states.end(known_id, ended_at)
 
     async def _write(self, scope: Scope, stored: Memory, states: States, *, pinned: bool = True) -> Memory:

@@ -299,6 +299,31 @@ async def test_a_memory_with_an_end_in_the_future_is_current_until_then(notebook
     assert (await notebook.restore(memory_id))["state"] == "current"
 
 
+async def test_a_replaced_memory_with_an_end_in_the_future_is_contested_until_then(
+    notebook: Notebook, times: list[datetime]
+) -> None:
+    """The caller says that it still holds, so it is in the view beside its successor; then it has ended."""
+    old, new = await ports(notebook)
+    end = times[-1] + timedelta(days=1)
+    changed = await notebook.patch(old, valid_to=end.isoformat())
+    assert (changed["state"], changed["superseded_by"]) == ("contested", None)
+    assert await notebook.states(old, new) == ["contested", "contested"]
+    times.append(end)
+    assert await notebook.states(old, new) == ["replaced", "current"]
+
+
+async def test_another_end_of_a_replaced_memory_keeps_the_reason(notebook: Notebook, times: list[datetime]) -> None:
+    """It is still listed as a decision, with its reason, and still comes back when its successor goes."""
+    old, new = await ports(notebook)
+    before = await notebook.read(old)
+    changed = await notebook.patch(old, valid_to=times[-1].isoformat())
+    assert {name for name in before if before[name] != changed[name]} == {"valid_to"}
+    decided = (await notebook.client.get("/v1/decisions", params={"namespace": "n"})).json()["decisions"]
+    assert [(each["id"], each["reason"]) for each in decided] == [(old, before["state_reason"])]
+    await notebook.delete(new)
+    assert await notebook.states(old) == ["current"]
+
+
 async def test_a_restored_memory_is_not_forgotten_again(notebook: Notebook) -> None:
     """It is pinned, and the job that deletes what was forgotten long ago leaves it."""
     memory_id = (await notebook.write("The office is in Rome.", created_at="2020-01-01T00:00:00Z"))["id"]
