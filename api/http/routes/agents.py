@@ -12,7 +12,7 @@ from api.http.agent_contexts import AgentContextAnswer, AgentContextPost, AgentC
 from api.http.endpoint import Endpoint, Params, PathId
 from api.http.request import ApiRequest
 from api.wiring.container import AppServices
-from memtypes.llms.registry import Allocation, KnownModel, ModelCategory
+from memtypes.llms.registry import Allocation, ModelCategory
 from memtypes.model.errors import NotFound
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name
@@ -48,26 +48,12 @@ class ModelAnswer(Answer):
 
     name: str
     provider: str
-    context_window: int | None
+    context_window: int | None = Field(validation_alias="window")
     max_output: int | None
     categories: list[ModelCategory]
     tokenizer: str
     margin: float
     source: str | None
-
-    @classmethod
-    def of(cls, model: KnownModel) -> Self:
-        """The answer for `model`."""
-        return cls(
-            name=model.name,
-            provider=model.provider,
-            context_window=model.window,
-            max_output=model.max_output,
-            categories=list(model.categories),
-            tokenizer=model.tokenizer,
-            margin=model.margin,
-            source=model.source,
-        )
 
 
 class ModelsAnswer(Answer):
@@ -86,7 +72,7 @@ class ResolvedModel(Answer):
 @Endpoint("GET /v1/models", "The language models of the registry")
 async def get_models(services: AppServices, params: Params[ModelsQuery]) -> ModelsAnswer:
     """Every model, or those of a category; the registry is read again when its file changes."""
-    return ModelsAnswer(models=[ModelAnswer.of(model) for model in services.models().listed(params.category)])
+    return ModelsAnswer.model_validate({"models": services.models().listed(params.category)}, from_attributes=True)
 
 
 @Endpoint("POST /v1/models/resolve", "A model for a task or by name, and the parts of its window", errors=(404,))
@@ -103,7 +89,7 @@ async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> R
         if not models:
             raise NotFound(f"the registry has no model of the category {data.task}")
         chosen = models[0]
-    return ResolvedModel(model=ModelAnswer.of(chosen), allocation=chosen.allocation)
+    return ResolvedModel.model_validate({"model": chosen, "allocation": chosen.allocation}, from_attributes=True)
 
 
 @Endpoint("POST /v1/agents/{agent_id}/context", "An agent's whole context in one budget", errors=(503,))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from litestar.params import JSONBody
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AliasPath, BeforeValidator, Field, StringConstraints
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params
@@ -15,7 +15,7 @@ from api.wiring.container import AppServices
 from ingest.keyed_items import ItemPut
 from memtypes.items.filters import ItemFilter
 from memtypes.items.index_paths import MAX_PATH, MAX_PATHS, check_index_path
-from memtypes.items.item import MAX_TTL_S, Item, ItemAddress, ItemSearch, Key, Path, PathListing, PathMatch
+from memtypes.items.item import MAX_TTL_S, ItemAddress, ItemSearch, Key, Path, PathListing, PathMatch
 from memtypes.model.errors import NotFound
 from memtypes.model.memory import Flag, Model, Number, Whole, not_blank
 from memtypes.model.scope import Name
@@ -129,8 +129,8 @@ class ItemAnswer(Answer):
     score: cosine similarity of the query and the nearest of the value's texts; left out without a query or texts.
     """
 
-    path: list[str]
-    key: str
+    path: list[str] = Field(validation_alias=AliasPath("address", "path"))
+    key: str = Field(validation_alias=AliasPath("address", "key"))
     value: Any
     created_at: Instant
     updated_at: Instant
@@ -166,7 +166,7 @@ async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[It
     ttl = None if data.ttl_s is None else timedelta(seconds=data.ttl_s)
     address = ItemAddress(path=data.path, key=data.key)
     item = await services.items.put(scope, ItemPut(address, data.value, index, ttl))
-    return ItemStored(created_at=item.created_at, updated_at=item.updated_at, expires_at=item.expires_at)
+    return ItemStored.model_validate(item, from_attributes=True)
 
 
 @Endpoint("GET /v1/items", "The item under a path and a key", errors=(404, 503))
@@ -176,7 +176,7 @@ async def get_item(request: ApiRequest, services: AppServices, params: Params[It
     item = await services.items.get(scope, params.address, refresh=params.refresh_ttl)
     if item is None:
         raise NotFound(f"no item {params.key!r} at {'.'.join(params.path) or 'the root'}")
-    return _shown(item)
+    return ItemAnswer.model_validate(item, from_attributes=True)
 
 
 @Endpoint("DELETE /v1/items", "Remove the item under a path and a key", role=Role.WRITER, status=204, errors=(503,))
@@ -193,7 +193,7 @@ async def search_items(request: ApiRequest, services: AppServices, data: JSONBod
     filter_ = None if data.filter is None else ItemFilter.parse(data.filter)
     search = ItemSearch(data.prefix, filter_, None, data.limit, data.offset, data.refresh_ttl)
     items = await services.items.search(scope, search, data.query)
-    return ItemsFound(items=[_shown(item) for item in items])
+    return ItemsFound.model_validate({"items": items}, from_attributes=True)
 
 
 @Endpoint("POST /v1/items/paths", "List the paths that have items", errors=(503,))
@@ -202,16 +202,3 @@ async def list_item_paths(request: ApiRequest, services: AppServices, data: JSON
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     listing = PathListing(tuple(data.match), data.max_depth, data.limit, data.offset)
     return PathsAnswer(paths=[list(path) for path in await services.items.paths(scope, listing)])
-
-
-def _shown(item: Item) -> ItemAnswer:
-    return ItemAnswer(
-        path=list(item.address.path),
-        key=item.address.key,
-        value=item.value,
-        created_at=item.created_at,
-        updated_at=item.updated_at,
-        expires_at=item.expires_at,
-        agent_id=item.agent_id,
-        score=item.score,
-    )

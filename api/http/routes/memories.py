@@ -24,7 +24,6 @@ from api.http.shapes.memories import (
     EraseQuery,
     FeedbackPost,
     HistoryAnswer,
-    HistoryVersion,
     ListAnswer,
     ListQuery,
     MemoryAnswer,
@@ -187,7 +186,7 @@ async def get_history(services: AppServices, namespace: QueryScope, memory_id: P
     """The versions of the memory, oldest first, with their times and the reasons for their ends."""
     memory = await existing_memory(services.store, namespace, known_id(memory_id))
     versions = await history_of(services.store, namespace, memory, services.clock())
-    return HistoryAnswer(versions=[HistoryVersion.of(version) for version in versions])
+    return HistoryAnswer.model_validate({"versions": versions}, from_attributes=True)
 
 
 @Endpoint(

@@ -15,7 +15,6 @@ from api.http.routes.examination import ClassifyAnswer
 from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteOutcome, WriteStatus
-from ingest.writing.settling import Version
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.memory import Memory, Model, Reviewed, State
 from memtypes.model.policy import MemoryType
@@ -323,20 +322,9 @@ class HistoryVersion(Answer):
 
     memory: MemoryAnswer
     since: Instant = Field(alias="from")
-    to: OmittedIfNone[Instant] = None
+    to: OmittedIfNone[Instant] = Field(default=None, validation_alias="until")
     replaced_by: OmittedIfNone[str] = None
     reason: OmittedIfNone[str] = None
-
-    @classmethod
-    def of(cls, version: Version) -> Self:
-        """The answer for a version in ingestion's history."""
-        return cls(
-            memory=MemoryAnswer(version.memory),
-            since=version.since,
-            to=version.until,
-            replaced_by=version.replaced_by,
-            reason=version.reason,
-        )
 
 
 class HistoryAnswer(Answer):
