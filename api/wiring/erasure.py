@@ -23,8 +23,8 @@ class ErasableMemories(Erasable):
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """Erase the memory, or all of the namespace if no id is given. Returns how many were removed."""
         if memory_id is None:
-            return await self._ingestor.remove_where(scope, (), None)
-        return await self._ingestor.remove(scope, [memory_id])
+            return await self._ingestor.editor.remove_where(scope, (), None)
+        return await self._ingestor.editor.remove(scope, [memory_id])
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """Number of memories still stored: of the namespace, or of the one that is named (1 or 0)."""

@@ -108,7 +108,7 @@ class Decisions:
                 stored = await self.store.get(scope, restored)
                 return [each for each in restored if each in stored and not has_ended(stored[each].at(now), now)]
         if memory is not None:
-            return [(await self.ingestor.part(scope, memory_id)).id]
+            return [(await self.ingestor.editor.part(scope, memory_id)).id]
         return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
 
     async def _taken_back(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:

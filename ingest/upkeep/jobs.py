@@ -131,7 +131,7 @@ class Upkeep:
                 await self.store.patch(scope, plan.changed)
                 await update_states(self.store, scope, plan.changed, self.clock(), self.ingestor.tokenizer)
         if plan.removed:
-            await self.ingestor.remove(scope, list(plan.removed))
+            await self.ingestor.editor.remove(scope, list(plan.removed))
 
     async def _create(self, scope: Scope, created: Sequence[Promotion]) -> None:
         """Store the facts, and mark those that are new with the reason."""

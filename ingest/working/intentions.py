@@ -106,7 +106,7 @@ class Intentions:
         if intention.status is status:
             return intention
         completed_at = self.clock() if status is Status.COMPLETED else None
-        return await self.ingestor.revise(scope, memory_id, {"status": status, "completed_at": completed_at})
+        return await self.ingestor.editor.revise(scope, memory_id, {"status": status, "completed_at": completed_at})
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
         """Make an intention due at `until`. Raises as `end` does, and InvalidRequest for a time in the past."""
@@ -114,7 +114,7 @@ class Intentions:
         if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
         changes = {"due_at": until, "due_text": None, "status": Status.PENDING, "fired_at": None}
-        return await self.ingestor.revise(scope, memory_id, {**changes, "trigger_type": TriggerType.TIME})
+        return await self.ingestor.editor.revise(scope, memory_id, {**changes, "trigger_type": TriggerType.TIME})
 
     async def _intention(self, scope: Scope, memory_id: str, status: Status) -> Prospective:
         """The stored intention. Raises as `end` does if its status cannot become `status`."""

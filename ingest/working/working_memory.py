@@ -236,7 +236,7 @@ class WorkingMemory:
             await self.forget(scope, item_id)
         session = Compare("session_id", Op.EQ, scope.session_id)
         where = all_of(session, Compare("workflow_id", Op.EQ, workflow_id))
-        return await self.ingestor.remove_where(scope, (MemoryType.WORKING,), where)
+        return await self.ingestor.editor.remove_where(scope, (MemoryType.WORKING,), where)
 
     async def stop_session(self, scope: Scope) -> None:
         """Pause the items of the session's to-dos until its next prompt; they expire if there is none.

@@ -29,10 +29,11 @@ from ingest.identity.contradictions import judge_again, takes_part
 from ingest.identity.duplicates import has_ended
 from ingest.identity.merging import joined_links
 from ingest.identity.states import States, contradicted
+from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.submission import as_invalid
 from ingest.writing.drafts import PendingWrite, Preparer, check_expiry
 from ingest.writing.settling import linked_where, release, settle, write_states
-from ingest.writing.writer import NOT_READ_BACK
+from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.conversation_context import ConversationContext, by_position
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Filter, parse_time
@@ -71,47 +72,54 @@ _OF_PROCEDURES = frozenset({FeedbackOutcome.SUCCESS, FeedbackOutcome.FAILURE})
 
 @dataclass(frozen=True, slots=True)
 class MemoryEditor:
-    """Changes stored memories. Its caller holds the namespace's lock."""
+    """Changes stored memories, under the namespace's lock. redactor: removes secrets from changes; None for none."""
 
     store: MemoryStore
     embedder: Embedder
     preparer: Preparer
     clock: Clock
+    locks: ScopeLocks
+    redactor: Redactor | None = None
 
     async def revise(self, scope: Scope, known_id: str, changes: dict[str, Any]) -> Memory:
-        """Apply `changes` to the fields of memory `known_id`, which keeps its id; return it as read back.
+        """Apply `changes`, secrets in them redacted, to memory `known_id`, which keeps its id; return it as read back.
 
         Raises NotFound, InvalidRequest for invalid changes, and Conflict if another memory has the same statement.
         """
-        now = self.clock()
-        stored = await existing_memory(self.store, scope, known_id)
-        before = stored.at(now)
-        fields = {name: value for name, value in changes.items() if name != _END}
-        after = revised(before, fields) if fields else before
-        await self._refuse_duplicate(scope, before, after)
-        if after.content != before.content:
-            after = after.model_copy(update={"earlier": before.edited(after.content, now).earlier})
-        states = await self._restated(scope, before, after, now)
-        if _END in changes:
-            await self._set_end(scope, states, known_id, changes[_END])
-        return await self._write(scope, stored, states, pinned="pinned" not in changes)
+        redactor, requested = self.redactor, changes
+        if redactor is not None:
+            changes = (await offload([str(requested)], lambda: redactor.clean(scope.tenant, requested))).value
+        async with self.locks.of(scope):
+            now = self.clock()
+            stored = await existing_memory(self.store, scope, known_id)
+            before = stored.at(now)
+            fields = {name: value for name, value in changes.items() if name != _END}
+            after = revised(before, fields) if fields else before
+            await self._refuse_duplicate(scope, before, after)
+            if after.content != before.content:
+                after = after.model_copy(update={"earlier": before.edited(after.content, now).earlier})
+            states = await self._restated(scope, before, after, now)
+            if _END in changes:
+                await self._set_end(scope, states, known_id, changes[_END])
+            return await self._write(scope, stored, states, pinned="pinned" not in changes)
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:
         """Make a replaced or ended memory current again; it and the memory now in its place become contested.
 
         Raises NotFound, and Conflict if it is neither replaced nor expired.
         """
-        now = self.clock()
-        stored = await existing_memory(self.store, scope, known_id)
-        memory = stored.at(now)
-        expired = memory.expires_at is not None and memory.expires_at <= now
-        if memory.state is not State.REPLACED and not expired:
-            raise Conflict(f"memory {known_id} is {memory.state}: there is nothing to restore")
-        states = States(
-            now, {known_id: memory.model_copy(update={"expires_at": None}) if expired else memory}, {known_id}
-        )
-        await self._set_end(scope, states, known_id, None)
-        return await self._write(scope, stored, states)
+        async with self.locks.of(scope):
+            now = self.clock()
+            stored = await existing_memory(self.store, scope, known_id)
+            memory = stored.at(now)
+            expired = memory.expires_at is not None and memory.expires_at <= now
+            if memory.state is not State.REPLACED and not expired:
+                raise Conflict(f"memory {known_id} is {memory.state}: there is nothing to restore")
+            states = States(
+                now, {known_id: memory.model_copy(update={"expires_at": None}) if expired else memory}, {known_id}
+            )
+            await self._set_end(scope, states, known_id, None)
+            return await self._write(scope, stored, states)
 
     async def part(self, scope: Scope, known_id: str) -> Memory:
         """Make a replaced or contested memory current: unlink it from what replaced or contests it.
@@ -120,17 +128,18 @@ class MemoryEditor:
 
         Raises NotFound, and Conflict if it is neither replaced nor contested.
         """
-        now = self.clock()
-        stored = await existing_memory(self.store, scope, known_id)
-        states = States(now, {known_id: stored.at(now)}, {known_id})
-        await settle(self.store, scope, states, self.preparer.tokenizer)
-        memory = states.memories[known_id]
-        others = {other for other in contradicted(memory) if states.memories[other].superseded_by != known_id}
-        others |= {memory.superseded_by} if memory.superseded_by else set()
-        if not others:
-            raise Conflict(f"memory {known_id} was neither replaced nor is it contested: there is nothing to undo")
-        states.part(known_id, others)
-        return await self._write(scope, stored, states)
+        async with self.locks.of(scope):
+            now = self.clock()
+            stored = await existing_memory(self.store, scope, known_id)
+            states = States(now, {known_id: stored.at(now)}, {known_id})
+            await settle(self.store, scope, states, self.preparer.tokenizer)
+            memory = states.memories[known_id]
+            others = {other for other in contradicted(memory) if states.memories[other].superseded_by != known_id}
+            others |= {memory.superseded_by} if memory.superseded_by else set()
+            if not others:
+                raise Conflict(f"memory {known_id} was neither replaced nor is it contested: there is nothing to undo")
+            states.part(known_id, others)
+            return await self._write(scope, stored, states)
 
     async def _restated(self, scope: Scope, before: Memory, after: Memory, now: datetime) -> States:
         """The states of the edited memory `after` and of the memories that its new text and links affect."""
@@ -204,23 +213,30 @@ class MemoryEditor:
 
     async def rate(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
         """Apply feedback to a memory; return it as read back. Raises NotFound."""
-        memory = await existing_memory(self.store, scope, memory_id)
-        await self.store.patch(scope, {memory_id: feedback_changes(memory, outcome, self.clock())})
-        return await existing_memory(self.store, scope, memory_id)
+        async with self.locks.of(scope):
+            memory = await existing_memory(self.store, scope, memory_id)
+            await self.store.patch(scope, {memory_id: feedback_changes(memory, outcome, self.clock())})
+            return await existing_memory(self.store, scope, memory_id)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories `ids` and embed the turns after them again; return how many existed."""
-        memories = await self.store.get(scope, ids)
-        await self._embed_following(scope, list(memories.values()))
-        await release(self.store, scope, memories, self.clock(), self.preparer.tokenizer)
-        return await self.store.delete(scope, list(memories))
+        async with self.locks.of(scope):
+            memories = await self.store.get(scope, ids)
+            await self._embed_following(scope, list(memories.values()))
+            await release(self.store, scope, memories, self.clock(), self.preparer.tokenizer)
+            return await self.store.delete(scope, list(memories))
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove the memories of `types` (empty: all) that match `where`; return how many. Re-embeds no later turns."""
-        if types or where is not None:
-            linked = await linked_where(self.store, scope, types, where)
-            await release(self.store, scope, linked, self.clock(), self.preparer.tokenizer)
-        return await self.store.delete_where(scope, types, where)
+        """Remove the memories of `types` (empty: all) that match `where`; return how many.
+
+        `where` must match all turns of a conversation or none: a turn that remains keeps an embedding in which the
+        removed turns before it count.
+        """
+        async with self.locks.of(scope):
+            if types or where is not None:
+                linked = await linked_where(self.store, scope, types, where)
+                await release(self.store, scope, linked, self.clock(), self.preparer.tokenizer)
+            return await self.store.delete_where(scope, types, where)
 
     async def _refuse_duplicate(self, scope: Scope, before: Memory, after: Memory) -> None:
         if after.identity() == before.identity():

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -22,7 +22,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
-from ingest.writing.changes import FeedbackOutcome, MemoryEditor
+from ingest.writing.changes import MemoryEditor
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer, check_draft
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
 from ingest.writing.settling import mend
@@ -30,13 +30,10 @@ from ingest.writing.stages import ReviewStage, Stages, WriteCall
 from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
-from memtypes.model.filters import Filter
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Draft, Memory
-from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
-from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.rejections import RejectedText, RejectionStore
@@ -59,7 +56,7 @@ _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 
 @dataclass(eq=False)
 class Ingestor:
-    """Writes, revises, rates, removes and restores memories.
+    """Writes and restores memories; its `editor` changes and removes stored ones.
 
     gates: screening steps that drafts pass first, in order. locks: shared by everything that writes. redactor:
     for revisions and restored memories, which pass no gate. panel: for review.
@@ -83,7 +80,7 @@ class Ingestor:
         reviews = None if self.panel is None else ReviewStage(self.panel, self.store)
         self._order = ArrivalOrder()
         self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, reviews)
-        self._editor = MemoryEditor(self.store, self.embedder, preparer, self.clock)
+        self.editor = MemoryEditor(self.store, self.embedder, preparer, self.clock, self.locks, self.redactor)
         self._restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
@@ -173,48 +170,10 @@ class Ingestor:
                 await anyio.sleep(error.retry_after_s)
         return await self._stages.embed(entries)
 
-    async def revise(self, scope: Scope, memory_id: str, changes: dict[str, Any]) -> Memory:
-        """Apply `changes` to a memory, secrets in them redacted; see `MemoryEditor.revise`, whose errors it raises."""
-        redactor, requested = self.redactor, changes
-        if redactor is not None:
-            cleaned = await offload([str(requested)], lambda: redactor.clean(scope.tenant, requested))
-            changes = cleaned.value
-        async with self.locks.of(scope):
-            return await self._editor.revise(scope, memory_id, changes)
-
-    async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove the memories `ids`; return how many existed. See `MemoryEditor.remove`."""
-        async with self.locks.of(scope):
-            return await self._editor.remove(scope, ids)
-
-    async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove the memories of `types` (empty: all) that match `where`; return how many.
-
-        `where` must match all turns of a conversation or none: a turn that remains keeps an embedding in which the
-        removed turns before it count. Waits for running changes.
-        """
-        async with self.locks.of(scope):
-            return await self._editor.remove_where(scope, types, where)
-
     async def mend(self, scope: Scope) -> int:
         """Complete interrupted changes of state. Returns how many memories changed. See `settling.mend`."""
         async with self.locks.of(scope):
             return await mend(self.store, scope, self.clock(), self.tokenizer)
-
-    async def bring_back(self, scope: Scope, memory_id: str) -> Memory:
-        """Make a replaced or ended memory current again. See `MemoryEditor.bring_back`, whose errors it raises."""
-        async with self.locks.of(scope):
-            return await self._editor.bring_back(scope, memory_id)
-
-    async def part(self, scope: Scope, memory_id: str) -> Memory:
-        """Make a replaced or contested fact current, and unlink it. See `MemoryEditor.part`, whose errors it raises."""
-        async with self.locks.of(scope):
-            return await self._editor.part(scope, memory_id)
-
-    async def feedback(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
-        """Apply the feedback `outcome` to a memory; see `ingest.writing.changes`. Raises NotFound."""
-        async with self.locks.of(scope):
-            return await self._editor.rate(scope, memory_id, outcome)
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
         """Store exported memories; return one outcome for each. See `Restorer.restore`."""

@@ -137,14 +137,14 @@ async def correct(services: Services, connection: McpConnection, arguments: Corr
     if arguments.done is not None:  # first, because it is refused for what is no to-do
         after = await _set_done(services, scope, before.id, done=arguments.done)
     if changes:
-        after = await services.ingestor.revise(scope, before.id, changes)
+        after = await services.ingestor.editor.revise(scope, before.id, changes)
     return corrected_text(before, after)
 
 
 async def _set_done(services: Services, scope: Scope, memory_id: str, *, done: bool) -> Memory:
     if done:
         return await services.intentions.end(scope, memory_id, Status.COMPLETED)
-    return await services.ingestor.revise(scope, memory_id, {"status": Status.PENDING, "completed_at": None})
+    return await services.ingestor.editor.revise(scope, memory_id, {"status": Status.PENDING, "completed_at": None})
 
 
 async def forget(services: Services, connection: McpConnection, arguments: ForgetArguments) -> str:

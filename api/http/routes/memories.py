@@ -154,7 +154,7 @@ async def erase_memories(request: ApiRequest, services: AppServices, params: Par
     where = Compare("session_id", Op.EQ, params.session_id) if params.session_id else None
     if params.type in (None, MemoryType.WORKING):
         await services.working.forget(request.scope_in(params.namespace, params.session_id))
-    deleted = await services.ingestor.remove_where(scope, types, where)
+    deleted = await services.ingestor.editor.remove_where(scope, types, where)
     remaining = await services.store.page(scope, Listing(types, where, limit=1))
     return DeletedAnswer(deleted=deleted, remaining=remaining.total)
 
@@ -176,7 +176,7 @@ async def patch_memory(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[MemoryPatch]
 ) -> MemoryAnswer:
     """Change fields of the memory; answers with the memory after the change."""
-    return MemoryAnswer(await services.ingestor.revise(namespace, known_id(memory_id), data.root))
+    return MemoryAnswer(await services.ingestor.editor.revise(namespace, known_id(memory_id), data.root))
 
 
 @Endpoint(
@@ -200,7 +200,7 @@ async def restore_memory(services: AppServices, namespace: QueryScope, memory_id
 
     Answers with the memory. One that is neither replaced nor ended is a conflict.
     """
-    return MemoryAnswer(await services.ingestor.bring_back(namespace, known_id(memory_id)))
+    return MemoryAnswer(await services.ingestor.editor.bring_back(namespace, known_id(memory_id)))
 
 
 @Endpoint("DELETE /v1/memories/{memory_id}", "Delete a memory", role=Role.WRITER, status=204, errors=(404, 503))
@@ -214,7 +214,7 @@ async def post_feedback(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[FeedbackPost]
 ) -> MemoryAnswer:
     """Record the feedback in the memory; answers with the memory."""
-    return MemoryAnswer(await services.ingestor.feedback(namespace, known_id(memory_id), data.outcome))
+    return MemoryAnswer(await services.ingestor.editor.rate(namespace, known_id(memory_id), data.outcome))
 
 
 async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
@@ -222,7 +222,7 @@ async def remove_memory(services: Services, scope: Scope, memory_id: str) -> Non
     memory = (await services.store.get(scope, [memory_id])).get(memory_id)
     if isinstance(memory, Working) and memory.live:
         await services.working.forget(replace(scope, session_id=memory.session_id), memory_id)
-    if not await services.ingestor.remove(scope, [memory_id]):
+    if not await services.ingestor.editor.remove(scope, [memory_id]):
         raise _unknown()
 
 

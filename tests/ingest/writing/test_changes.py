@@ -45,7 +45,7 @@ async def test_a_new_content_is_embedded_under_the_same_id() -> None:
     """Hash, token counts, vectors and derived concept change; id and creation time do not."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
-    after = await bench.ingestor.revise(SCOPE, before.id, {"content": "Mill packs twelve pieces."})
+    after = await bench.ingestor.editor.revise(SCOPE, before.id, {"content": "Mill packs twelve pieces."})
     assert (after.id, after.created_at, after.updated_at) == (before.id, before.created_at, NOW + timedelta(minutes=1))
     assert after.content_hash != before.content_hash
     assert after.tokens.count == len("Mill packs twelve pieces.")
@@ -66,7 +66,7 @@ async def test_fields_outside_the_embedded_text_keep_the_vectors() -> None:
         "expires_at": "2027-01-01T00:00:00+01:00",
         "confidence": 0.5,
     }
-    after = await bench.ingestor.revise(SCOPE, before.id, changes)
+    after = await bench.ingestor.editor.revise(SCOPE, before.id, changes)
     assert (after.importance, after.tags, after.metadata, after.pinned) == (9, ["a", "b"], {"k": [1]}, True)
     assert after.to_payload()["expires_at"] == "2026-12-31T23:00:00Z"
     assert after.model_dump()["confidence"] == 0.5
@@ -84,7 +84,7 @@ async def test_null_clears_optional_fields() -> None:
         due_at="2026-12-01T00:00:00Z",
         expires_at="2027-01-01T00:00:00Z",
     )
-    after = await bench.ingestor.revise(SCOPE, before.id, {"expires_at": None, "due_at": None, "title": None})
+    after = await bench.ingestor.editor.revise(SCOPE, before.id, {"expires_at": None, "due_at": None, "title": None})
     payload = after.to_payload()
     assert "expires_at" not in payload
     assert "due_at" not in payload
@@ -95,7 +95,7 @@ async def test_type_fields_in_the_embedded_text_change_the_vectors() -> None:
     """New steps of a procedure are embedded; a name set by the caller stays."""
     bench = Bench()
     before = await stored(bench, "Release.", "procedural", procedure_name="How to release", steps=["build"])
-    after = await bench.ingestor.revise(SCOPE, before.id, {"steps": ["build", "ship"], "content": "Release it."})
+    after = await bench.ingestor.editor.revise(SCOPE, before.id, {"steps": ["build", "ship"], "content": "Release it."})
     assert after.model_dump()["procedure_name"] == "How to release"
     assert bench.embedder.texts[-1].endswith("build\nship")
 
@@ -104,8 +104,8 @@ async def test_a_revision_without_changes_writes_nothing() -> None:
     """The memory's `updated_at` does not change."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
-    assert await bench.ingestor.revise(SCOPE, before.id, {"importance": 5}) == before
-    assert await bench.ingestor.revise(SCOPE, before.id, {}) == before
+    assert await bench.ingestor.editor.revise(SCOPE, before.id, {"importance": 5}) == before
+    assert await bench.ingestor.editor.revise(SCOPE, before.id, {}) == before
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ async def test_invalid_changes_are_refused_with_the_field(changes: dict[str, Any
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(InvalidRequest) as refused:
-        await bench.ingestor.revise(SCOPE, before.id, changes)
+        await bench.ingestor.editor.revise(SCOPE, before.id, changes)
     assert refused.value.path == path
     assert bench.store.memories()[before.id] == before
 
@@ -143,7 +143,7 @@ async def test_a_revision_into_the_statement_of_another_memory_is_a_conflict() -
     other = await stored(bench, "Mill packs twelve.")
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(Conflict, match=other.id):
-        await bench.ingestor.revise(SCOPE, before.id, {"content": "Mill  packs twelve."})
+        await bench.ingestor.editor.revise(SCOPE, before.id, {"content": "Mill  packs twelve."})
     assert bench.store.memories()[before.id] == before
 
 
@@ -152,7 +152,7 @@ async def test_ids_of_other_namespaces_are_not_found() -> None:
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(NotFound):
-        await bench.ingestor.revise(Scope("acme", "other"), before.id, {"importance": 1})
+        await bench.ingestor.editor.revise(Scope("acme", "other"), before.id, {"importance": 1})
 
 
 class StubbornStore(ObservedStore):
@@ -167,7 +167,7 @@ async def test_a_revision_that_is_not_read_back_raises_unavailable() -> None:
     bench = Bench(store=StubbornStore())
     before = await stored(bench, "Mill packs ten.")
     with pytest.raises(Unavailable, match="was not stored"):
-        await bench.ingestor.revise(SCOPE, before.id, {"importance": 1})
+        await bench.ingestor.editor.revise(SCOPE, before.id, {"importance": 1})
 
 
 async def test_a_refusal_lists_the_fields_that_may_be_changed() -> None:
@@ -177,7 +177,7 @@ async def test_a_refusal_lists_the_fields_that_may_be_changed() -> None:
     assert before is not None
     for field, why in (("visibility", "can't be changed"), ("mood", "is no field of this type")):
         with pytest.raises(InvalidRequest, match=f"^{why}; may be changed: .*importance") as refused:
-            await bench.ingestor.revise(SCOPE, before.id, {field: "x"})
+            await bench.ingestor.editor.revise(SCOPE, before.id, {field: "x"})
         assert refused.value.path == field
 
 
@@ -202,9 +202,9 @@ async def test_removal_waits_for_a_revision_in_progress() -> None:
     bench = Bench(embedder=embedder)
     before = await stored(bench, "Mill packs ten.")
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(bench.ingestor.revise, SCOPE, before.id, {"content": "Mill packs twelve, revised."})
+        tasks.start_soon(bench.ingestor.editor.revise, SCOPE, before.id, {"content": "Mill packs twelve, revised."})
         await embedder.blocked.wait()
-        tasks.start_soon(bench.ingestor.remove_where, SCOPE, (), None)
+        tasks.start_soon(bench.ingestor.editor.remove_where, SCOPE, (), None)
         await anyio.wait_all_tasks_blocked()
         embedder.release.set()
     assert bench.store.memories() == {}
@@ -216,7 +216,7 @@ async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
     first, second, third, _, _ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.texts.clear()
     bench.embedder.before.clear()
-    changed = await bench.ingestor.revise(SCOPE, second.id, {"content": "another"})
+    changed = await bench.ingestor.editor.revise(SCOPE, second.id, {"content": "another"})
     assert bench.embedder.before[0] == context_of(first)
     assert sorted(bench.embedder.before[1:]) == sorted([context_of(first, changed), context_of(changed, third)])
 
@@ -226,7 +226,7 @@ async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
     bench = Bench()
     first, second, third, *_ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.before.clear()
-    assert await bench.ingestor.remove(SCOPE, [second.id, second.id, "0" * 36]) == 1
+    assert await bench.ingestor.editor.remove(SCOPE, [second.id, second.id, "0" * 36]) == 1
     assert sorted(bench.embedder.before) == sorted([context_of(first), context_of(third)])
     assert second.id not in bench.store.memories()
 
@@ -243,10 +243,10 @@ async def test_removal_fails_without_the_encoder_and_can_be_repeated() -> None:
     first, *_ = await write_turns(bench, "one", "two")
     away.append(True)
     with pytest.raises(Unavailable):
-        await bench.ingestor.remove(SCOPE, [first.id])
+        await bench.ingestor.editor.remove(SCOPE, [first.id])
     assert first.id in bench.store.memories()
     away.clear()
-    assert await bench.ingestor.remove(SCOPE, [first.id]) == 1
+    assert await bench.ingestor.editor.remove(SCOPE, [first.id]) == 1
 
 
 def memory(kind: str, **fields: object) -> Memory:
@@ -259,7 +259,7 @@ async def test_feedback_used_counts_an_access() -> None:
     bench = Bench()
     written = await bench.ingestor.write_one(SCOPE, draft("x"))
     for expected in (1, 2):
-        after = await bench.ingestor.feedback(SCOPE, written.id or "", FeedbackOutcome.USED)
+        after = await bench.ingestor.editor.rate(SCOPE, written.id or "", FeedbackOutcome.USED)
         assert (after.access_count, after.accessed_at) == (expected, NOW)
 
 
@@ -306,4 +306,4 @@ def test_the_success_rate_is_the_mean_of_all_uses(results: list[bool]) -> None:
 async def test_feedback_on_an_unknown_id_is_not_found() -> None:
     """The error has the id and the namespace."""
     with pytest.raises(NotFound, match="no memory nope in namespace 'shop'"):
-        await Bench().ingestor.feedback(SCOPE, "nope", FeedbackOutcome.USED)
+        await Bench().ingestor.editor.rate(SCOPE, "nope", FeedbackOutcome.USED)

@@ -82,12 +82,12 @@ async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
     old, new = await ports(ingestor, 2)
     store.fails = "delete"
     with pytest.raises(Unavailable):
-        await ingestor.remove(SCOPE, [new])
+        await ingestor.editor.remove(SCOPE, [new])
     assert (await store.get(SCOPE, [old]))[old].at(NOW).state is not State.REPLACED
     store.fails = ""
     await mend(store, SCOPE, NOW, FakeTokenizer())
     assert await states(store, old, new) == [State.CONTESTED] * 2
-    await ingestor.remove(SCOPE, [new])
+    await ingestor.editor.remove(SCOPE, [new])
     assert await states(store, old) == [State.CURRENT]
 
 
@@ -98,7 +98,7 @@ async def test_an_edit_that_can_not_be_embedded_changes_nothing() -> None:
     before = await store.get(SCOPE, [old, new])
     ingestor = Ingestor(store, AwayEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
     with pytest.raises(Unavailable):
-        await ingestor.revise(SCOPE, new, {"content": "The office is closed in August."})
+        await ingestor.editor.revise(SCOPE, new, {"content": "The office is closed in August."})
     assert await store.get(SCOPE, [old, new]) == before
 
 
@@ -135,7 +135,7 @@ async def test_removal_by_filter_settles_only_what_is_linked() -> None:
     (old,) = await ports(ingestor, 1)
     (new,) = await ingestor.write(SCOPE, [draft("The port of the API is 9000.", session_id="s")])
     assert new.supersedes == (old,)
-    assert await ingestor.remove_where(SCOPE, (), Compare("session_id", Op.EQ, "s")) == 1
+    assert await ingestor.editor.remove_where(SCOPE, (), Compare("session_id", Op.EQ, "s")) == 1
     assert await states(store, old) == [State.CURRENT]
 
 

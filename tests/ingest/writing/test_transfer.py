@@ -180,8 +180,8 @@ async def test_earlier_texts_and_further_sources_are_redacted_too() -> None:
     (outcome,) = await ingestor_of(store).write(SCOPE, [draft("Ask Ann.", source="a@b.example")])
     for source, content in (("ann@shop.example", "Ask Ann."), ("x", "ask ann.")):
         await ingestor_of(store).write(SCOPE, [draft(content, source=source)])
-    await ingestor_of(store).revise(SCOPE, str(outcome.id), {"content": "Write to bob@shop.example."})
-    await ingestor_of(store).revise(SCOPE, str(outcome.id), {"content": "Ask Bob."})
+    await ingestor_of(store).editor.revise(SCOPE, str(outcome.id), {"content": "Write to bob@shop.example."})
+    await ingestor_of(store).editor.revise(SCOPE, str(outcome.id), {"content": "Ask Bob."})
     memories = read_exported(SCOPE, await everything(store, SCOPE))
     (restored,) = await ingestor_of(InMemoryStore(), RedactionRules()).restore(SCOPE, memories)
     assert restored.memory is not None

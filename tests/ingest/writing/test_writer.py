@@ -139,7 +139,7 @@ async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
     """The revised memory keeps its id, so the old text is stored under another id."""
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("The sale is in May."))
-    await bench.ingestor.revise(SCOPE, first.id or "", {"content": "The sale is in June."})
+    await bench.ingestor.editor.revise(SCOPE, first.id or "", {"content": "The sale is in June."})
     again = [await bench.ingestor.write_one(SCOPE, draft("The sale is in May.")) for _ in range(2)]
     assert statuses(again) == [WriteStatus.STORED, WriteStatus.MERGED]
     assert again[0].id == again[1].id != first.id
@@ -154,7 +154,7 @@ async def test_a_postponed_task_and_one_for_the_old_day_are_two_memories() -> No
     bench = Bench()
     task = draft("Order labels.", "prospective", due_at="2026-12-01T08:00:00Z")
     first = await bench.ingestor.write_one(SCOPE, task)
-    await bench.ingestor.revise(SCOPE, first.id or "", {"due_at": "2026-12-08T08:00:00Z"})
+    await bench.ingestor.editor.revise(SCOPE, first.id or "", {"due_at": "2026-12-08T08:00:00Z"})
     assert statuses([await bench.ingestor.write_one(SCOPE, task) for _ in range(2)]) == [
         WriteStatus.STORED,
         WriteStatus.MERGED,

@@ -124,7 +124,7 @@ async def edit_memory(request: ApiRequest, services: AppServices) -> Redirect:
     scope, memory_id = request.scope_in(form.namespace), known_id(form.id)
     changes = form.changes(await existing_memory(services.store, scope, memory_id))
     if changes:
-        await services.ingestor.revise(scope, memory_id, changes)
+        await services.ingestor.editor.revise(scope, memory_id, changes)
     return go("/memory", namespace=form.namespace, id=memory_id, done="saved" if changes else "unchanged")
 
 
@@ -134,7 +134,7 @@ async def pin_memory(request: ApiRequest, services: AppServices) -> Redirect:
     form = await read_form(request, MemoryAddress)
     scope, memory_id = request.scope_in(form.namespace), known_id(form.id)
     pinned = (await existing_memory(services.store, scope, memory_id)).pinned
-    await services.ingestor.revise(scope, memory_id, {"pinned": not pinned})
+    await services.ingestor.editor.revise(scope, memory_id, {"pinned": not pinned})
     return go("/memory", namespace=form.namespace, id=memory_id, done="unpinned" if pinned else "pinned")
 
 
@@ -142,7 +142,7 @@ async def pin_memory(request: ApiRequest, services: AppServices) -> Redirect:
 async def restore_memory(request: ApiRequest, services: AppServices) -> Redirect:
     """Make a replaced or ended memory current again."""
     form = await read_form(request, MemoryAddress)
-    await services.ingestor.bring_back(request.scope_in(form.namespace), known_id(form.id))
+    await services.ingestor.editor.bring_back(request.scope_in(form.namespace), known_id(form.id))
     return go("/memory", namespace=form.namespace, id=form.id, done="restored")
 
 
