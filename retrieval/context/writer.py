@@ -268,13 +268,14 @@ class ContextWriter:
         return [memory for memory in shown if memory is not None]
 
     def _part(self, entry: ChosenEntry, passage: Passage | None) -> ShownMemory | None:
-        """The memory of `entry` as the context shows it; None if it was removed or does not fit."""
+        """The memory of `entry` as the context shows it; None if it does not fit, or was removed or grew meanwhile."""
         if passage is None:
             return None
         if not entry.cut:
             stored_by = self._renderer.tokenizer.name if self._renderer.layout.has_stored_counts else None
             rewritten = passage.tokenizer == stored_by and passage.tokens != entry.allowed  # since it was ranked
-            return self._renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
+            whole = self._renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
+            return whole if whole.tokens <= entry.allowed else None
         if self._request.oversize_of(entry.type) == "excerpt":
             return self._renderer.excerpt(passage, entry.rank, entry.allowed, self._request.query)
         return self._renderer.cut(passage, entry.rank, entry.allowed)

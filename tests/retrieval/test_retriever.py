@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 import pytest
 
 from memtypes.model.errors import InvalidRequest
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch
 from memtypes.search.candidates import Candidates
+from memtypes.search.passage import Passage
 from tests.fakes import AwayEmbedder
 from tests.fakes_memories import InMemoryStore
 from tests.retrieval.builders import World, filled
@@ -162,6 +165,24 @@ async def test_a_memory_removed_during_a_retrieval_is_left_out() -> None:
     await world.add("semantic", "the importer reads CSV")
     store.leaky = True
     assert (await world.retrieve("importer")).items == []
+
+
+class GrowingStore(InMemoryStore):
+    """A store whose memories are longer when they are read than when they were ranked."""
+
+    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
+        """The passages, with more text."""
+        stored = await super().passages(scope, ids)
+        longer = "the importer reads CSV, and JSON since it was rewritten"
+        return {name: passage._replace(content=longer, said=None, tokens=99) for name, passage in stored.items()}
+
+
+async def test_a_memory_that_grows_during_a_retrieval_does_not_exceed_the_budget() -> None:
+    """It is left out; the next retrieval counts its new text."""
+    world = World(store=GrowingStore())
+    await world.add("semantic", "the importer reads CSV")
+    answer = await world.retrieve("importer", budget=20)
+    assert (answer.items, answer.metadata.total_tokens) == ([], 0)
 
 
 async def test_concurrent_retrievals_are_independent() -> None:
