@@ -39,6 +39,9 @@ VERSION = 1
 LISTED = 128
 """How many of the best hits a receipt lists, besides working items and hits in the context; others are counted."""
 
+SIGNAL_DIGITS = 9
+"""Digits after the point to which a receipt rounds signals."""
+
 OTHERS_LISTED = 32
 """How many of the best candidates that are no hits a receipt lists."""
 
@@ -288,7 +291,7 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
         [memory_id.decode() for memory_id in ranked.candidates.ids[positions].tolist()],
         ranked.candidates.kinds[positions].tolist(),
         ranked.scores[positions].tolist(),
-        np.round(signals.T, 9).tolist(),
+        np.round(signals.T, SIGNAL_DIGITS).tolist(),
         columns.wholes("tokens.line", 0).tolist(),
         columns.wholes("access_count", 0).tolist(),
         [UNSET if math.isnan(value) else value for value in np.round(certainty, 9).tolist()],

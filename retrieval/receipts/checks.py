@@ -26,7 +26,7 @@ from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, Dema
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
-from retrieval.receipts.build import context_digest
+from retrieval.receipts.build import SIGNAL_DIGITS, context_digest
 from retrieval.receipts.model import FillTerms, Receipt, ReceiptCandidate, ReceiptCheck, ReceiptVerdict
 
 TOLERANCE = 1e-6
@@ -130,9 +130,10 @@ def _request(receipt: Receipt) -> Iterator[str]:
 
 
 def _scores(receipt: Receipt) -> Iterator[str]:
+    tolerance = TOLERANCE + 0.5 * 10.0**-SIGNAL_DIGITS * sum(receipt.weights.values())
     for candidate in receipt.candidates:
         total = sum(receipt.weights.get(name, math.nan) * value for name, value in candidate.signals.items())
-        if not abs(total - candidate.score) <= TOLERANCE:  # NaN, from a signal without a weight, is a fault too
+        if not abs(total - candidate.score) <= tolerance:  # NaN, from a signal without a weight, is a fault too
             yield f"{candidate.id} has score {candidate.score}, but its weighted signals sum to {total}"
         if any(not 0.0 <= value <= 1.0 for value in candidate.signals.values()):
             yield f"{candidate.id} has a signal outside of 0 to 1"

@@ -64,6 +64,7 @@ def saved() -> bytes:
         {"format": "messages", "budget": 500},
         {"min_similarity": 0.5},
         {"weights": {"recency": 1.0, "similarity": 0.5}},
+        {"weights": dict.fromkeys(("recency", "importance", "similarity", "context", "access"), 1_000.0)},
         {"include_working": False},
         {"working_budget": 12},
         {"filters": {"importance": {"gte": 5}}},
