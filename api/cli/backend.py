@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+import msgspec
+
 from api.auth.keys import DEFAULT_TENANT, KeyRing
 from api.cli.client import ApiClient
 from api.http.routes.retrieval import run_retrieve, run_search
@@ -119,15 +121,7 @@ class RemoteBackend:
             "ended": False,
         }
         answer = await self.client.post("/v1/hooks/session-stop", body)
-        return [
-            MessageOutcome(
-                WriteStatus(result["status"]),
-                result.get("reason"),
-                tuple(result.get("ids", ())),
-                tuple(MemoryType(kind) for kind in result.get("types", ())),
-            )
-            for result in answer["results"]
-        ]
+        return msgspec.convert(answer["results"], list[MessageOutcome])
 
     async def _post(self, path: str, request: Model) -> dict[str, Any]:
         """Post only the fields that were set in `request`, so that the service's defaults apply to the others."""

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from memtypes.model.errors import Unavailable
 
+PRIVATE = 0o600
+"""Permissions of a file that only its owner may read and write."""
+
 _POLL_S = 0.01
 
 MAX_SOCKET_BYTES = 100
@@ -38,14 +41,23 @@ def socket_in(directory: Path, name: str) -> Path:
     return _socket_directory() / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:24]}.sock"
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace the file at `path` atomically: a reader sees the old or the new content, also after a power cut."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+def replace_file(path: Path, content: bytes, mode: int | None = PRIVATE) -> None:
+    """Replace the file at `path` atomically: a reader sees the old or the new content, also after a power cut.
+
+    mode: its permissions; None for those that any new file gets.
+    """
+    scratch, flags = path.with_name(f"{path.name}.{os.getpid()}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    try:
+        with os.fdopen(os.open(scratch, flags, 0o666 if mode is None else PRIVATE), "wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
     _sync(path.parent)
 
 

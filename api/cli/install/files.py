@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,8 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.cli.install.entries import Entries, JsonEntries, Members, Prior
 from api.cli.install.text import JsonText, MalformedSettings, Splice, undone
-
-PRIVATE = 0o600
+from memtypes.stores.files import PRIVATE, replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +132,12 @@ class SettingsFiles:
                 raise MalformedSettings("another program is changing it; run the command again")
             if change.record is not None and change.before != change.after:
                 _make_folders(self._state)
-                _write(record_path, change.record.model_dump_json(), PRIVATE)
+                replace_file(record_path, change.record.model_dump_json().encode())
             if change.after is None:
                 path.unlink(missing_ok=True)
             elif change.before != change.after:
                 _make_folders(path.parent)
-                _write(path, change.after, change.mode)
+                replace_file(path, change.after.encode(), change.mode)
             if change.record is None:
                 self._forget(path, record_path)
 
@@ -221,22 +219,3 @@ def _missing_folders(path: Path) -> Iterator[str]:
 
 def _make_folders(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-
-
-def _write(path: Path, text: str, mode: int | None) -> None:
-    """Write the file atomically: a crash leaves the old file. mode: permissions; by default those of any new file."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is None:
-            mask = os.umask(0)
-            os.umask(mask)
-            mode = 0o666 & ~mask
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

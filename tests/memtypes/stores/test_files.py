@@ -6,6 +6,8 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
+
 from memtypes.stores.files import holder_of, locked, replace_file, sync_directory
 
 
@@ -54,6 +56,23 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
         assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_replaced_file_gets_the_permissions_asked_for_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    """The mode is exact whatever the umask; after an error there is no temporary file."""
+    path = tmp_path / "file"
+    umask = os.umask(0o077)
+    try:
+        replace_file(path, b"{}", 0o640)
+        assert path.stat().st_mode & 0o777 == 0o640
+        os.umask(0o027)
+        replace_file(path, b"{}", None)
+        assert path.stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(umask)
+    with pytest.raises(IsADirectoryError):
+        replace_file(tmp_path, b"")
+    assert [*tmp_path.iterdir(), *tmp_path.parent.glob(f"{tmp_path.name}.*")] == [path]
 
 
 def test_files_that_are_deleted_meanwhile_need_no_syncing(tmp_path: Path) -> None:
