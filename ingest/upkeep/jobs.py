@@ -104,7 +104,7 @@ class Upkeep:
         memories = await self._read(scope, job, request)
         plan = await self._plan(scope, job, request, memories)
         if not request.dry_run:
-            await self._apply(scope, plan)
+            plan = await self._apply(scope, plan, memories)
             if job is UpkeepJob.EXPIRE:
                 await self.ingestor.mend(scope)
         return JobReport(job, request.dry_run, tuple(plan.reasons), plan.counts, plan.reasons)
@@ -122,16 +122,25 @@ class Upkeep:
             case UpkeepJob.EXPIRE:
                 return expiries(memories, request, now)
 
-    async def _apply(self, scope: Scope, plan: UpkeepPlan) -> None:
-        """Carry out `plan`: create, then change, then remove, so a failure in between loses nothing."""
+    async def _apply(self, scope: Scope, plan: UpkeepPlan, memories: Sequence[Memory]) -> UpkeepPlan:
+        """Carry out `plan`: create, then change, then remove, so a failure in between loses nothing.
+
+        memories: those of which the plan was made. Returns the part of the plan that nobody forestalled.
+        """
         if plan.created:
             await self._create(scope, plan.created)
+        planned = {memory.id: memory for memory in memories}
         async with self.ingestor.locks.of(scope):
+            stored = await self.store.get(
+                scope, {known: planned[known].type for known in (*plan.removed, *plan.changed)}
+            )
+            plan = plan.still_valid(planned, stored)
             if plan.changed:
                 await self.store.patch(scope, plan.changed)
                 await update_states(self.store, scope, plan.changed, self.clock(), self.ingestor.tokenizer)
-        if plan.removed:
-            await self.ingestor.editor.remove(scope, list(plan.removed))
+            if plan.removed:
+                await self.ingestor.editor.remove_locked(scope, list(plan.removed))
+        return plan
 
     async def _create(self, scope: Scope, created: Sequence[Promotion]) -> None:
         """Store the facts, and mark those that are new with the reason."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
@@ -105,6 +105,25 @@ class UpkeepPlan:
     removed: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     created: tuple[Promotion, ...] = ()
+
+    def still_valid(self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]) -> UpkeepPlan:
+        """The plan without the memories that were changed or deleted since it was made, and the merges with them.
+
+        planned: the memories by id, as the plan knew them. stored: as they are now.
+        """
+        into = {known: str(fields["upkeep"]["into"]) for known, fields in self.changed.items()}
+        stale = {
+            known
+            for known in (*self.removed, *self.changed)
+            if known not in stored or stored[known].updated_at != planned[known].updated_at
+        }
+        stale |= {into[known] for known in stale & into.keys()}
+        stale |= {known for known, best in into.items() if best in stale}
+        return replace(
+            self,
+            removed={known: reason for known, reason in self.removed.items() if known not in stale},
+            changed={known: fields for known, fields in self.changed.items() if known not in stale},
+        )
 
     @property
     def reasons(self) -> dict[str, str]:

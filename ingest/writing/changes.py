@@ -221,10 +221,14 @@ class MemoryEditor:
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories `ids` and embed the turns after them again; return how many existed."""
         async with self.locks.of(scope):
-            memories = await self.store.get(scope, ids)
-            await self._embed_following(scope, list(memories.values()))
-            await release(self.store, scope, memories, self.clock(), self.preparer.tokenizer)
-            return await self.store.delete(scope, list(memories))
+            return await self.remove_locked(scope, ids)
+
+    async def remove_locked(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Do as `remove` for a caller that holds the namespace's lock."""
+        memories = await self.store.get(scope, ids)
+        await self._embed_following(scope, list(memories.values()))
+        await release(self.store, scope, memories, self.clock(), self.preparer.tokenizer)
+        return await self.store.delete(scope, list(memories))
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
         """Remove the memories of `types` (empty: all) that match `where`; return how many.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
 from api.wiring.container import Services
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.model.scope import Scope
+from memtypes.search.vectors import Embedding
 from tests.api.conftest import NOW, connect, problem
 from tests.api.fake_services import fake_services
-from tests.fakes import FakeSparse
+from tests.fakes import FakeEmbedder, FakeSparse
 from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +36,19 @@ class Clock:
     def __call__(self) -> Any:
         """The current time."""
         return self.now
+
+
+class HookedEmbedder(FakeEmbedder):
+    """An embedder that runs `hook` once, before its next texts."""
+
+    hook: Callable[[], Awaitable[Any]] | None = None
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """The embeddings, after the hook."""
+        hook, self.hook = self.hook, None
+        if hook is not None:
+            await hook()
+        return await super().embed_documents(texts)
 
 
 async def write(client: httpx.AsyncClient, content: str, **fields: Any) -> str:
@@ -400,3 +417,33 @@ async def test_compaction_keeps_what_both_memories_asked_for(client: httpx.Async
     assert await states(client, old, first, second) == ["replaced", "current", "replaced"]
     assert await undo(client, second) == [second]
     assert await states(client, old, first, second) == ["replaced", "current", "current"]
+
+
+async def test_what_was_edited_while_a_job_ran_is_left_alone() -> None:
+    """A memory that says something else meanwhile is not merged, and the other gets no evidence from it."""
+    clock, embedder = Clock(), HookedEmbedder()
+    async with connect(fake_services(clock, InMemoryStore(16), encoders=(embedder, FakeSparse()))) as client:
+        first, second = await write(client, "Tea is at four"), await write(client, "Milk is cold")
+        await patch(client, second, content="Tea is at four.")
+        clock.now += timedelta(hours=1)
+        embedder.hook = lambda: patch(client, second, content="Coffee is at six.")
+        assert (await run(client, "compact", similarity=0.5))["ids"] == []
+        assert await states(client, first, second) == ["current", "current"]
+        assert (await read(client, first))["evidence_count"] == 1
+
+
+async def test_what_gets_a_longer_life_while_a_job_ran_is_not_deleted() -> None:
+    """The expire job, which had seen it as expired, leaves it."""
+    clock = Clock()
+    services = fake_services(clock)
+    async with connect(services) as client:
+        end = (clock.now + timedelta(hours=1)).isoformat()
+        known = await write(client, "Tea is at four", expires_at=end)
+        clock.now += timedelta(hours=2)
+        async with anyio.create_task_group() as tasks, services.ingestor.locks.of(SCOPE):
+            tasks.start_soon(partial(run, client, "expire"))
+            await anyio.wait_all_tasks_blocked()
+            clock.now += timedelta(hours=1)
+            change = {"expires_at": None, "updated_at": clock.now.isoformat()}
+            await services.store.patch(SCOPE, {known: change})
+        assert (await read(client, known))["state"] == "current"
