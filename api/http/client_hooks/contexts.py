@@ -6,10 +6,13 @@ A client's history keeps what was added to earlier prompts, so a memory is shown
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import anyio
 
 from api.http.client_hooks.events import ClientEvent, HookAnswer, HookClient, HookOutput, InjectingEvent
 from api.http.routes.hooks import deliver_due, due_with
@@ -17,6 +20,7 @@ from api.http.routes.retrieval import redact_query
 from api.wiring.container import Services
 from ingest.screening.parts import sentences_in
 from ingest.screening.recall_guard import INTRODUCTION
+from memtypes.model.errors import Unavailable
 from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import OPEN
@@ -40,6 +44,9 @@ QUERY_CHARACTERS = 1_000
 MAX_SHOWN = 9_000
 """Maximum memories that a session is shown until it is compacted: a filter cannot exclude many more."""
 
+MARK_S = 0.5
+"""Seconds within which the due intentions in a context are marked, whether or not the event's own time is up."""
+
 _MODEL_CHARACTERS = 256
 _SLACK = 0.9
 _JOINS = 8
@@ -52,6 +59,8 @@ _FOR_PROMPT = f"{INTRODUCTION} what was said or decided earlier and relates to t
 _FOR_START = f"{INTRODUCTION} its open tasks, and what was said and decided last."
 _START_QUERY = "What is left to do, and what was decided last?"
 _START_WEIGHTS: dict[Signal, float] = {"recency": 0.7, "importance": 0.2, "due": 0.1}
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +202,15 @@ class ClientContexts:
         return None
 
     async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, answer: RetrieveAnswer) -> HookAnswer:
-        """The hook's answer, with the context of `answer`. Marks the due intentions in it as fired."""
-        await deliver_due(self.services, scope, request, answer)
+        """The hook's answer, with the context of `answer`. Marks the due intentions in it as fired.
+
+        The context is recorded as shown, so it is not held back if the mark takes too long: the intentions stay due.
+        """
+        try:
+            with anyio.fail_after(MARK_S, shield=True):
+                await deliver_due(self.services, scope, request, answer)
+        except (Unavailable, TimeoutError) as error:
+            _log.warning("due tasks in a context stay due: %s", str(error) or "marking them took too long")
         self.services.metrics.note_context("hook", answer.metadata.total_tokens, answer.metadata.degraded)
         output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
         return HookAnswer(hookSpecificOutput=output)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
 import anyio
 import pytest
 
+from ingest.working.intentions import DueRequest, Intentions
 from memtypes.model.episodic import Episodic
+from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Prospective, Status
 from memtypes.model.scope import Scope
@@ -228,6 +231,33 @@ async def test_a_due_task_is_shown_with_any_prompt(session: ClientSession, clock
     (task,) = [memory for memory in await session.memories() if memory.type is MemoryType.PROSPECTIVE]
     assert isinstance(task, Prospective)
     assert (task.status, task.fired_at) == (Status.ACTIVE, clock.now)
+
+
+@pytest.mark.parametrize("delay_s", [math.inf, 0.0])
+async def test_what_was_recorded_as_shown_is_shown(session: ClientSession, clock: Clock, delay_s: float) -> None:
+    """If a due task can't be marked as fired, or not in time, it is shown all the same, and stays due."""
+    await session.exchange(TASK, "I will.")
+    clock.later(days=4)
+    intentions = {each.name: getattr(session.services.intentions, each.name) for each in fields(Intentions)}
+    stuck = _StuckIntentions(**intentions, delay_s=delay_s)
+    services = replace(session.services, intentions=stuck)
+    async with connect(services) as http:
+        following = replace(session.another(), http=http, services=services)
+        assert "renew the certificate" in await following.prompt("What shall we have for lunch today?")
+    (task,) = [memory for memory in await session.memories() if memory.type is MemoryType.PROSPECTIVE]
+    assert isinstance(task, Prospective)
+    assert task.fired_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StuckIntentions(Intentions):
+    """Intentions that are not marked. delay_s: seconds until Unavailable is raised."""
+
+    delay_s: float
+
+    async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:  # noqa: ARG002 - see the class
+        await anyio.sleep(self.delay_s)
+        raise Unavailable("the store is away")
 
 
 async def test_a_due_task_is_shown_beside_the_message_that_gave_it(session: ClientSession, clock: Clock) -> None:
