@@ -75,7 +75,10 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
 
     The certainty is a h / (a h + 1 - a). a: probability that anything answers the question. h: probability that this
     hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit passes.
+    A question without a token, such as an invisible character, asks for nothing: then the probability is 0.
     """
+    if question.tokens is not None and not len(question.tokens):
+        return np.zeros(len(hits))
     matches = Matches.of(question, hits, similarity, context)
     if matches is None or question.tokens is None:
         return None

@@ -56,3 +56,12 @@ def test_without_vectors_the_certainty_is_none() -> None:
     assert certainty_of(Question(NO_TERMS, None), hits(0.9), one, one) is None
     assert certainty_of(Question(NO_TERMS, TOKENS), hits(0.9, dense=None), one, one) is None
     assert certainty_of(Question(NO_TERMS, TOKENS), Candidates.of([]), one[:0], one[:0]) is None
+
+
+def test_nothing_helps_to_answer_a_question_without_a_token() -> None:
+    """An encoder finds none in an invisible character; hits were compared with no token, and are below any floor."""
+    one = np.array([1.0])
+    without_late = Candidates.of([Candidate("m", MemoryType.SEMANTIC, 0.5, None, {})])
+    sure = certainty_of(Question(NO_TERMS, TOKENS[:0]), without_late, one, one)
+    assert sure is not None
+    assert sure.tolist() == [0.0]
