@@ -87,8 +87,12 @@ class TiktokenTokenizer(Tokenizer):
     """Tokenizer of the encoding cl100k_base or o200k_base."""
 
     def __init__(self, encoding: tiktoken.Encoding) -> None:
+        def counted(text: str) -> int:  # not a method: its cache would keep the encoding until a garbage collection
+            return len(encoding.encode_ordinary(text))
+
         self._encoding = encoding
-        self._cached_count = lru_cache(maxsize=CACHED_COUNTS)(self._counted)
+        self._counted = counted
+        self._cached_count = lru_cache(maxsize=CACHED_COUNTS)(counted)
         self._longest = max(len(token) for token in encoding.token_byte_values())
 
     @classmethod
@@ -117,9 +121,6 @@ class TiktokenTokenizer(Tokenizer):
     def count(self, text: str) -> int:
         """Count the tokens of `text`. Text that looks like a special token is plain text."""
         return self._cached_count(text) if len(text) <= SHORT else self._counted(text)
-
-    def _counted(self, text: str) -> int:
-        return len(self._encoding.encode_ordinary(text))
 
     def truncate(self, text: str, limit: int) -> str:
         """Return the longest prefix of `text` with at most `limit` tokens, cut between characters.

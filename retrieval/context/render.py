@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -164,22 +164,27 @@ class RenderedBlock:
     per_type: Mapping[MemoryType, int] = field(default_factory=dict)
 
 
+def _cost(layout: ContextLayout, tokenizer: Tokenizer, piece: str) -> int:
+    if not piece:
+        return 0
+    first = layout.first(piece)
+    alone = tokenizer.count(first)
+    return alone if first == piece else max(alone, tokenizer.count(piece))
+
+
 class Renderer:
-    """Renders blocks in one layout and counts them with one tokenizer. heading_cost: the same as `cost`, but cached."""
+    """Renders blocks in one layout and counts them with one tokenizer.
+
+    cost: the tokens of a piece with or without its separator, whichever are more. heading_cost: the same, but cached;
+    neither is a method, because the cache would keep the tokenizer until a full garbage collection.
+    """
 
     def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
         self.layout = layout
         self.tokenizer = tokenizer
+        self.cost = partial(_cost, layout, tokenizer)
         self.heading_cost = lru_cache(maxsize=HEADINGS_REMEMBERED)(self.cost)
         self._frame_tokens = self.cost("".join(layout.frame))
-
-    def cost(self, piece: str) -> int:
-        """The tokens of `piece` with or without its separator, whichever are more."""
-        if not piece:
-            return 0
-        first = self.layout.first(piece)
-        alone = self.tokenizer.count(first)
-        return alone if first == piece else max(alone, self.tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
         """Tokens of the pieces around a block, and of the texts around the whole context."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import weakref
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,15 @@ async def test_an_unknown_encoding_is_refused() -> None:
     """The error for an unknown encoding lists the known ones."""
     with pytest.raises(InvalidRequest, match="unknown tokenizer 'p50k'; known are cl100k_base, o200k_base"):
         await TiktokenTokenizer.open("p50k")
+
+
+def test_an_unused_tokenizer_is_freed_at_once() -> None:
+    """Its encoding of 70 MB does not wait for a garbage collection while another one is opened."""
+    tokenizer = asyncio.run(TiktokenTokenizer.open("cl100k_base"))
+    assert tokenizer.count("two words") == 2
+    opened = weakref.ref(tokenizer)
+    del tokenizer
+    assert opened() is None
 
 
 @each
