@@ -23,7 +23,7 @@ from ingest.identity.evidence import Statement
 from ingest.identity.judgement import Relation, UpdateModel, Verdict, update_model
 from ingest.identity.neighbours import Neighbour
 from ingest.identity.states import States
-from memtypes.model.memory import LinkType, Memory, first_line
+from memtypes.model.memory import CURRENT_AGAIN, LinkType, Memory, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.semantic import Semantic
 
@@ -63,7 +63,7 @@ class Timeline:
             return
         distinct = {other.memory.id: other for other in near if other.memory.id != newer.id}
         others = [Neighbour(facts.setdefault(known, other.memory), other.cosine) for known, other in distinct.items()]
-        verdicts = {other.memory.id: self._verdict(newer, other) for other in others}
+        verdicts = {other.memory.id: self.verdict(newer, other) for other in others}
         for old in others:
             if verdicts[old.memory.id].relation is Relation.REPLACES and old.memory.valid_from <= newer.valid_from:
                 self.states.replace(old.memory.id, newer.id, REPLACED)
@@ -84,7 +84,7 @@ class Timeline:
         for known in strongest:
             self.states.contest(newer.id, known, CONTESTED, round(verdicts[known].strength, 3))
 
-    def _verdict(self, arriving: Memory, near: Neighbour) -> Verdict:
+    def verdict(self, arriving: Memory, near: Neighbour) -> Verdict:
         """Whether the newer of both facts (by `valid_from`) replaces or contests the older one, and how strongly."""
         newer, older = arriving, near.memory
         if older.valid_from > newer.valid_from:
@@ -131,6 +131,12 @@ def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
         if judged.superseded_by == fact_id and judged.valid_from <= fact.valid_from:
             states.memories[old.id] = judged.model_copy(update={"valid_to": fact.valid_from})
     states.memories[fact_id] = states.memories[fact_id].model_copy(update={"valid_from": fact.valid_from})
+
+
+def still_contradicts(newer: Memory, edited: Memory, now: datetime) -> bool:
+    """Whether `newer`, which had replaced the fact `edited`, replaces or contests it with its new text, too."""
+    older = Neighbour(edited.model_copy(update={**CURRENT_AGAIN, "pinned": False}), None)
+    return Timeline(now, States(now)).verdict(newer, older).relation is not Relation.UNRELATED
 
 
 def _is_other_scope(newer: Memory, older: Memory) -> bool:

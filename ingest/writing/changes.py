@@ -25,7 +25,7 @@ from typing import Any
 import anyio
 from pydantic import ValidationError
 
-from ingest.identity.contradictions import judge_again, takes_part
+from ingest.identity.contradictions import judge_again, still_contradicts, takes_part
 from ingest.identity.duplicates import has_ended
 from ingest.identity.merging import joined_links
 from ingest.identity.states import States, contradicted
@@ -151,6 +151,7 @@ class MemoryEditor:
             await self._learn_ends(scope, states, before, after)
         states.part(after.id, contradicted(before) - contradicted(after))
         if after.content != before.content and takes_part(after):
+            await self._compare_with_successor(scope, states, after)
             # The new text is a statement of now, whatever the time from which the fact holds.
             others = states.release(after.id)
             await offload([after.content], lambda: judge_again(states, after.id, others))
@@ -158,6 +159,17 @@ class MemoryEditor:
             judged = states.memories[after.id]
             states.memories[after.id] = judged.model_copy(update={"links": joined_links(judged.links, asked)})
         return states
+
+    async def _compare_with_successor(self, scope: Scope, states: States, after: Memory) -> None:
+        """Unlink the edited fact `after` from what had replaced it, unless that contradicts the new text, too."""
+        if after.superseded_by is None:
+            return
+        states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
+        newer = states.memories.get(after.superseded_by)
+        if newer is None or not await offload(
+            [after.content, newer.content], lambda: still_contradicts(newer, after, states.now)
+        ):
+            states.part(after.id, [after.superseded_by])
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
         """Add the linked memories to `states`. Raises InvalidRequest if `after` links to itself or an unknown id."""

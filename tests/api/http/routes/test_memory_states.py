@@ -240,6 +240,19 @@ async def test_editing_a_successor_to_another_subject_brings_back_what_it_replac
     assert (await notebook.read(new))["links"] == []
 
 
+@pytest.mark.parametrize(
+    ("content", "state"),
+    [("Anna plays the cello on Sundays.", "current"), ("The port of the API is 70.", "replaced")],
+)
+async def test_a_replaced_memory_that_is_edited_to_another_subject_is_current(
+    notebook: Notebook, content: str, state: str
+) -> None:
+    """What replaced the old text says nothing about the new one. A correction of the old value stays replaced."""
+    old, new = await ports(notebook)
+    await notebook.patch(old, content=content)
+    assert await notebook.states(old, new) == [state, "current"]
+
+
 async def test_a_successor_that_loses_its_link_replaces_nothing(notebook: Notebook) -> None:
     """If its link `contradicts` is removed, both memories are current."""
     old, new = await ports(notebook)
