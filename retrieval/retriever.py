@@ -217,7 +217,7 @@ class Retriever:
         settled = settle(request, self._parts.models(), least_margin)
         request, renderer = settled.request, self._renderer(settled.request)
         _, weights = weights_for(request)
-        filters = context_filters(request, as_of)
+        filters = context_filters(request, as_of, with_copies=self._parts.live is None)
         ended = ended_filters(request, as_of) if with_ended else None
         result, live = await asyncio.gather(
             self._ranked(_Ranking(scope, request, filters, weights, as_of, self._parts.depth, timings, ended)),

@@ -61,17 +61,10 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
 
 
 def _is_no_copy(candidates: Candidates, view: LiveView) -> NDArray[np.bool_]:
-    working: NDArray[np.bool_] = candidates.kinds == TYPES.index(MemoryType.WORKING)
-    mask = np.logical_not(working)
-    if view.away or mask.all():
+    if view.away:
+        mask: NDArray[np.bool_] = candidates.kinds != TYPES.index(MemoryType.WORKING)
         return mask
-    positions = np.flatnonzero(working)
-    copies = candidates.columns.take(positions).column("live") == 1
-    if view.memories:
-        live_ids = np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_)
-        copies |= np.isin(candidates.ids[positions], live_ids)
-    mask[positions] = ~copies
-    return mask
+    return ~np.isin(candidates.ids, np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_))
 
 
 def _candidate(memory: Memory) -> Candidate:

@@ -73,6 +73,18 @@ async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items
     assert [item.id for item in (await world.retrieve("the live task")).items] == [copy.id]
 
 
+async def test_the_stored_copy_of_a_live_item_changes_no_score(world: World) -> None:
+    """A replay has not its access count, so it would score other memories differently."""
+    await world.add_all("semantic", ["a fact about ferns", "a note about mosses"])
+    before = await world.search("ferns")
+    asked = await world.retrieve("ferns", explain=True, floor=0)
+    copy = await world.add("working", "ferns, mosses and a fact about a note", importance=10)
+    await world.store.patch(SCOPE, {copy: {"live": True}})
+    assert len((await world.search("ferns")).hits) == len(before.hits) + 1
+    again = await world.retrieve("ferns", explain=True, floor=0)
+    assert [(item.id, item.signals) for item in again.items] == [(item.id, item.signals) for item in asked.items]
+
+
 async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> None:
     """Live items all score 0 and are ordered by id, so their order can be checked with the receipt alone."""
     await world.add("semantic", "a fact about ferns")
