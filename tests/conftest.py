@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from memtypes.encoders import tiktoken
 from memtypes.encoders.setup.prepare import prepare
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.live import client_of, running_server
@@ -77,6 +79,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = Counter(str(report.longrepr[-1]).removeprefix("Skipped: ") for report in reports)
     skipped = "; ".join(f"{count} ({reason})" for reason, count in reasons.most_common())
     terminalreporter.write_line(f"Skipped tests: {skipped or 'none'}.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def encodings() -> Iterator[None]:
+    """Each encoding is built once in a worker: it takes a quarter of a second in every service of a test's process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiktoken, "_encoding", functools.cache(tiktoken._encoding))
+        yield
 
 
 @pytest.fixture(scope="session")

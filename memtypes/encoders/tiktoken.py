@@ -71,12 +71,12 @@ def _read_ranks(name: str, directory: Path | None) -> bytes:
     return data
 
 
-def _load_encoding(name: str, directory: Path | None) -> tiktoken.Encoding:
-    """Return the encoding as tiktoken defines it, with ranks from a local file.
+def _encoding(name: str, file: bytes) -> tiktoken.Encoding:
+    """Return the encoding as tiktoken defines it, with the ranks in the rank file `file`.
 
     Calls tiktoken's function with another loader, because its own downloads the file.
     """
-    lines = (line.split() for line in _read_ranks(name, directory).splitlines() if line)
+    lines = (line.split() for line in file.splitlines() if line)
     ranks = {a2b_base64(token): int(rank) for token, rank in lines}
     function: types.FunctionType = openai_public.ENCODING_CONSTRUCTORS[name]
     loaded = {**function.__globals__, "load_tiktoken_bpe": lambda *_, **__: ranks}
@@ -106,7 +106,7 @@ class TiktokenTokenizer(Tokenizer):
             raise InvalidRequest(
                 f"unknown tokenizer {name!r}; known are {', '.join(SHA256)}", path="tokenizer", got=name
             )
-        return await to_thread.run_sync(lambda: cls(_load_encoding(name, directory)))
+        return await to_thread.run_sync(lambda: cls(_encoding(name, _read_ranks(name, directory))))
 
     @property
     def name(self) -> str:
