@@ -12,7 +12,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtypes.encoders.tiktoken import _SEAM, PACKAGE, SHA256, TiktokenTokenizer, _read_ranks
+from memtypes.encoders.tiktoken import _SEAM, PACKAGE, SHA256, TiktokenTokenizer, _encoding, _read_ranks
 from memtypes.model.errors import InvalidRequest, SetupRequired
 
 OFFICIAL_FILES = {
@@ -39,7 +39,7 @@ async def test_an_unknown_encoding_is_refused() -> None:
 
 def test_an_unused_tokenizer_is_freed_at_once() -> None:
     """Its encoding of 70 MB does not wait for a garbage collection while another one is opened."""
-    tokenizer = asyncio.run(TiktokenTokenizer.open("cl100k_base"))
+    tokenizer = TiktokenTokenizer(_encoding("cl100k_base", _read_ranks("cl100k_base", None)))
     assert tokenizer.count("two words") == 2
     opened = weakref.ref(tokenizer)
     del tokenizer
