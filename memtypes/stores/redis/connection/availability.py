@@ -87,6 +87,8 @@ async def with_deadline(
     is_away: called after SILENCE_S; if it returns True, the call is cancelled and ServerAwayError is raised.
     """
     task = asyncio.ensure_future(call)
+    # Its exception counts as retrieved even if the caller is cancelled first; otherwise asyncio would log it.
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         if is_away is not None and timeout_s > SILENCE_S:
             timeout_s -= SILENCE_S
@@ -97,7 +99,6 @@ async def with_deadline(
     finally:
         if not task.done():
             task.cancel()
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, or asyncio logs it
             await asyncio.wait({task}, timeout=CANCEL_S)
     return task.result()
 

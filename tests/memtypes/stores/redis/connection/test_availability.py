@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 
@@ -118,6 +119,27 @@ async def test_cancelling_the_caller_cancels_the_call() -> None:
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert ended.is_set()
+
+
+async def test_asyncio_does_not_log_a_call_that_fails_while_its_caller_is_cancelled() -> None:
+    """Its exception counts as retrieved; otherwise asyncio logs it when the call is garbage."""
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    logged: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: logged.append(context["message"]))
+
+    async def call() -> None:
+        await answer
+
+    caller = asyncio.create_task(with_deadline(call(), 60.0))
+    await asyncio.sleep(0.01)
+    answer.set_exception(ZeroDivisionError())
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    del caller, answer
+    await asyncio.sleep(0)  # the loop lets go of the call
+    gc.collect()
+    assert logged == []
 
 
 async def test_one_failure_refuses_optional_calls_until_a_ping_is_answered() -> None:
