@@ -52,7 +52,7 @@ _SLACK = 0.9
 _JOINS = 8
 """Maximum number of tokens that joining a frame and a context adds to the sum of both."""
 
-_WORD = re.compile(r"\w+")
+_EDGES = re.compile(r"^[-*\u2022] |[.!]+$")
 _ATTEMPTS = 5
 _NEWEST = 40
 _FOR_PROMPT = f"{INTRODUCTION} what was said or decided earlier and relates to this prompt."
@@ -244,8 +244,8 @@ def _repeated(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[lis
 
 
 def _statements(text: str) -> set[str]:
-    """Hashes of the sentences of `text`, each by its words alone: marks, spaces and case make no other statement."""
-    sentences = {" ".join(_WORD.findall(sentence)).lower() for sentence in sentences_in(text)} - {""}
+    """Hashes of the sentences of `text`, each without its bullet, its period and what spaces it has."""
+    sentences = {_EDGES.sub("", " ".join(sentence.split())) for sentence in sentences_in(text)}
     return {hashlib.sha256(sentence.encode()).hexdigest()[:16] for sentence in sentences or {text}}
 
 

@@ -281,12 +281,25 @@ async def test_a_sentence_is_not_shown_after_the_text_that_contains_it(session: 
     following = session.another()
     shown = await following.context("SessionStart")
     assert (shown.count(FACT), shown.count(OTHER)) == (1, 1)
-    for content in (FACT, f"- {OTHER.upper()}", f"{OTHER} {FACT}", f"{FACT} The lock is called stock."):
+    for content in (FACT, f"-  {OTHER.rstrip('.')}", f"{OTHER} {FACT}", f"{FACT} The lock is called stock."):
         memory = {"namespace": session.namespace, "type": "semantic", "content": content}
         assert (await session.http.post("/v1/memories", json=memory)).is_success
     shown = await following.prompt(QUESTION) + await following.prompt(OTHER_QUESTION)
-    assert (shown.upper().count(FACT.upper()), shown.upper().count(OTHER.upper())) == (1, 0)
+    assert (shown.count(FACT), shown.count(OTHER.rstrip("."))) == (1, 0)
     assert "The lock is called stock." in shown
+
+
+async def test_a_sentence_that_differs_in_case_or_sign_is_shown(session: ClientSession) -> None:
+    """`tar -c` and `tar -C` are not the same, nor are -5 and 5."""
+    told = ("Unpack the dump with tar -C.", "The fridge is at 5 degrees.")
+    later = ("Unpack the dump with tar -c.", "The fridge is at -5 degrees.")
+    following = session.another()
+    for contents in (told, later):
+        for content in contents:
+            memory = {"namespace": session.namespace, "type": "episodic", "content": content}
+            assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
+        shown = await following.prompt("How cold is the fridge, and how do I unpack the dump?")
+        assert all(content in shown for content in contents)
 
 
 async def test_a_sentence_is_not_shown_beside_the_text_that_contains_it(session: ClientSession) -> None:
