@@ -77,7 +77,7 @@ async def embedder(onnx_directory: Path) -> AsyncIterator[Embedder]:
         ("captured", 0.95, 0.95),
         ("captured_multilingual", 0.82, 0.8),
         ("captured_heldout", 0.85, 0.85),
-        ("captured_short", 0.93, 0.81),
+        ("captured_short", 0.93, 0.8),
     ],
 )
 async def test_trivial_texts_are_told_from_statements(
@@ -116,7 +116,7 @@ async def test_short_statements_in_unrelated_talk_are_kept(embedder: Embedder) -
             if message["keep"] is not None:
                 right[message["keep"]].append(keeps is message["keep"])
             before.add(*said[at], embedding)
-    assert sum(right[True]) / len(right[True]) >= 0.91
+    assert sum(right[True]) / len(right[True]) >= 0.9
     assert sum(right[False]) / len(right[False]) >= 0.92
 
 

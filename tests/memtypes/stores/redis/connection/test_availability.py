@@ -136,7 +136,7 @@ async def test_asyncio_does_not_log_a_call_that_fails_while_its_caller_is_cancel
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    del caller, answer
+    del caller
     await asyncio.sleep(0)  # the loop lets go of the call
     gc.collect()
     assert logged == []
