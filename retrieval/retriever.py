@@ -106,6 +106,7 @@ class _Ranking:
     """Inputs of ranking one request: where to search, and how to score.
 
     filters: by type. ended: filters for memories that are no longer valid, which receipts list; None without a receipt.
+    with_copies: whether the stored copies of live working items are ranked.
     """
 
     scope: Scope
@@ -116,6 +117,7 @@ class _Ranking:
     depth: int
     timings: StageTimings
     ended: TypeFilters | None = None
+    with_copies: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,10 +219,11 @@ class Retriever:
         settled = settle(request, self._parts.models(), least_margin)
         request, renderer = settled.request, self._renderer(settled.request)
         _, weights = weights_for(request)
-        filters = context_filters(request, as_of, with_copies=self._parts.live is None)
+        filters, depth = context_filters(request, as_of), self._parts.depth
         ended = ended_filters(request, as_of) if with_ended else None
+        with_copies = self._parts.live is None
         result, live = await asyncio.gather(
-            self._ranked(_Ranking(scope, request, filters, weights, as_of, self._parts.depth, timings, ended)),
+            self._ranked(_Ranking(scope, request, filters, weights, as_of, depth, timings, ended, with_copies)),
             read_live(self._parts.live, scope, request, as_of),
         )
         ranked = with_live(result.candidates, live)
@@ -314,6 +317,8 @@ class Retriever:
         candidates, *ended = await self._parts.store.candidates(ranking.scope, searches)
         if self._parts.adjust:
             candidates = self._parts.adjust(candidates)
+        if not ranking.with_copies:  # here, because the engine would read a field of every working memory
+            candidates = candidates.take(np.flatnonzero(candidates.columns.column("live") != 1))
         return candidates, ended[0] if ended else Candidates.of([])
 
     async def _best_memories(self, scope: Scope, ranked: RankedCandidates, top_k: int) -> dict[str, Memory]:

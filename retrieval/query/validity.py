@@ -36,12 +36,12 @@ def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
     return dict.fromkeys(request.types or MemoryType, where)
 
 
-def context_filters(request: RetrieveRequest, as_of: datetime, *, with_copies: bool) -> TypeFilters:
+def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
     """For each memory type that a context may have, a filter for its memories. Raises InvalidRequest if malformed.
 
     Completed and cancelled intentions are left out unless the request filters by status. Working memory is included,
     without cleared items, if include_working is true and working_budget above 0. For a question about a former state
-    replaced memories match, too. with_copies: whether stored copies of live items match.
+    replaced memories match, too.
     """
     callers = _callers_filter(request)
     where = _valid_and_wanted(request, as_of, with_replaced=asks_for_former(request.query))
@@ -49,8 +49,7 @@ def context_filters(request: RetrieveRequest, as_of: datetime, *, with_copies: b
     if MemoryType.PROSPECTIVE in filters and not _names(callers, "status"):
         filters[MemoryType.PROSPECTIVE] = all_of(where, Not(_CLOSED))
     if request.include_working and request.working_budget > 0:
-        copies = None if with_copies else Not(Compare("live", Op.EQ, True))
-        filters[MemoryType.WORKING] = all_of(valid_at(as_of), Absent("cleared_at"), copies)
+        filters[MemoryType.WORKING] = all_of(valid_at(as_of), Absent("cleared_at"))
     return filters
 
 

@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 def context(**fields: Any) -> dict[MemoryType, Filter]:
     """The filters for a context."""
-    return context_filters(RetrieveRequest(query="what", namespace="n", **fields), NOW, with_copies=True)
+    return context_filters(RetrieveRequest(query="what", namespace="n", **fields), NOW)
 
 
 def fields_of(where: Filter) -> list[str]:
