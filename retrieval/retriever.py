@@ -219,17 +219,15 @@ class Retriever:
         settled = settle(request, self._parts.models(), least_margin)
         request, renderer = settled.request, self._renderer(settled.request)
         _, weights = weights_for(request)
-        filters, depth = context_filters(request, as_of), self._parts.depth
+        filters, depth, with_copies = context_filters(request, as_of), self._parts.depth, self._parts.live is None
         ended = ended_filters(request, as_of) if with_ended else None
-        with_copies = self._parts.live is None
         result, live = await asyncio.gather(
             self._ranked(_Ranking(scope, request, filters, weights, as_of, depth, timings, ended, with_copies)),
             read_live(self._parts.live, scope, request, as_of),
         )
-        ranked = with_live(result.candidates, live)
         degraded = (*result.degraded, LIVE_DEGRADED) if live.away else result.degraded
         question = ContextQuestion(settled, as_of, result.wish)
-        writer = ContextWriter(self._parts.store, renderer, scope, question, ranked)
+        writer = ContextWriter(self._parts.store, renderer, scope, question, with_live(result.candidates, live))
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
             texts |= {memory_id: passage_of(memory) for memory_id, memory in live.memories.items()}
@@ -361,8 +359,8 @@ async def _filled(
             repeats = {memory_id: other for memory_id, other in repeats.items() if other not in lost}
             continue
         filled.append((current, fills))
-        found = await current.repeats(fills, texts)
-        found = {memory_id: other for memory_id, other in found.items() if other not in lost}
+        repeating = await current.repeats(fills, texts)
+        found = {each: other for each, other in repeating.items() if other not in lost}
         if not found:
             break
         repeats = {memory_id: found.get(other, other) for memory_id, other in repeats.items()} | found
@@ -388,16 +386,15 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
 
 def _search_hits(ranked: RankedCandidates, memories: Mapping[str, Memory], *, explain: bool) -> list[SearchHit]:
     """The hits that have a memory in `memories`, with consecutive ranks."""
-    ids = ranked.hit_ids
-    positions = [position for position, memory_id in enumerate(ids) if memory_id in memories]
+    found = [(place, memories[memory_id]) for place, memory_id in enumerate(ranked.hit_ids) if memory_id in memories]
     return [
         SearchHit(
             rank=rank,
-            id=ids[position],
-            type=memories[ids[position]].type,
-            score=float(ranked.scores[position]),
-            signals=ranked.signals_at(position) if explain else None,
-            memory=memories[ids[position]].model_dump(mode="json", exclude={"tenant", "earlier"}),
+            id=memory.id,
+            type=memory.type,
+            score=float(ranked.scores[place]),
+            signals=ranked.signals_at(place) if explain else None,
+            memory=memory.model_dump(mode="json", exclude={"tenant", "earlier"}),
         )
-        for rank, position in enumerate(positions, 1)
+        for rank, (place, memory) in enumerate(found, 1)
     ]
