@@ -210,7 +210,7 @@ def _needs_body(model: type[BaseModel]) -> bool:
 
 
 def page(openapi: Mapping[str, Any]) -> str:
-    """The document as an HTML page that works offline: without scripts, and without fonts or styles from elsewhere."""
+    """The OpenAPI document as one HTML page. It works offline: it has no scripts and loads no fonts or styles."""
     tags: dict[str, list[tuple[str, str, Mapping[str, Any]]]] = {}
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():

@@ -80,7 +80,7 @@ class Upkeep:
     clock: Clock
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
-        """Run `job` in the request's namespace, or in all of the tenant's, one after the other."""
+        """Run `job` in the namespace of `request`; without one, in each namespace of the tenant. Returns one report."""
         names = await self.store.namespaces(tenant) if request.namespace is None else [request.namespace]
         reports = [await self.run(Scope(tenant, name), job, request) for name in names]
         ids = tuple(memory_id for report in reports for memory_id in report.ids)

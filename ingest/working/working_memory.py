@@ -1,4 +1,4 @@
-"""Working memory: the items of a session, which every prompt in it shows until they are cleared or expire.
+"""Working memory: the items of a session. Every prompt of the session shows them until they are cleared or expire.
 
 An item of a to-do lives until the to-do ends or its session stops, at most `todo_life` without use; other items expire
 five minutes after their last use. An item with a time to live expires when it was not used for that long. See

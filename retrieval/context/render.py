@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -40,9 +39,6 @@ MAX_MISSES = 8
 
 _BOUNDARY = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w+")
-
-HEADINGS_REMEMBERED = 4_096
-"""Headings and tags whose token counts are remembered: they repeat, and a context has one for each day."""
 
 TITLES: Mapping[MemoryType, str] = MappingProxyType(
     {
@@ -164,35 +160,29 @@ class RenderedBlock:
     per_type: Mapping[MemoryType, int] = field(default_factory=dict)
 
 
-def _cost(layout: ContextLayout, tokenizer: Tokenizer, piece: str) -> int:
-    if not piece:
-        return 0
-    first = layout.first(piece)
-    alone = tokenizer.count(first)
-    return alone if first == piece else max(alone, tokenizer.count(piece))
-
-
 class Renderer:
-    """Renders blocks in one layout and counts them with one tokenizer.
-
-    cost: the tokens of a piece with or without its separator, whichever are more. heading_cost: the same, but cached;
-    neither is a method, because the cache would keep the tokenizer until a full garbage collection.
-    """
+    """Renders blocks in one layout and counts them with one tokenizer."""
 
     def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
         self.layout = layout
         self.tokenizer = tokenizer
-        self.cost = partial(_cost, layout, tokenizer)
-        self.heading_cost = lru_cache(maxsize=HEADINGS_REMEMBERED)(self.cost)
         self._frame_tokens = self.cost("".join(layout.frame))
+
+    def cost(self, piece: str) -> int:
+        """The tokens of `piece` with or without its separator, whichever are more."""
+        if not piece:
+            return 0
+        first = self.layout.first(piece)
+        alone = self.tokenizer.count(first)
+        return alone if first == piece else max(alone, self.tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
         """Tokens of the pieces around a block, and of the texts around the whole context."""
-        return self._frame_tokens + sum(map(self.heading_cost, self.layout.around_block(block)))
+        return self._frame_tokens + sum(map(self.cost, self.layout.around_block(block)))
 
     def heading_tokens(self, kind: MemoryType) -> int:
         """Tokens of the heading and footing of a type's part."""
-        return sum(map(self.heading_cost, self.layout.around_type(kind)))
+        return sum(map(self.cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
         """`passage` shown in full, not cut. rank: of its hit. tokens: of its entry, if known; None: counted here."""
@@ -257,7 +247,7 @@ class Renderer:
             day = self.layout.group(memory.passage)
             if day is not None and day != group:
                 pieces.append(day)
-                tokens += self.heading_cost(day)
+                tokens += self.cost(day)
                 group = day
             pieces.append(memory.entry)
             tokens += memory.tokens

@@ -61,10 +61,10 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
 
 
 def _is_no_copy(candidates: Candidates, view: LiveView) -> NDArray[np.bool_]:
-    if view.away:
-        mask: NDArray[np.bool_] = candidates.kinds != TYPES.index(MemoryType.WORKING)
-        return mask
-    return ~np.isin(candidates.ids, np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_))
+    """False for the copies of the items in `view`; for all working memory if Redis is down."""
+    live_ids = np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_)
+    is_copy: NDArray[np.bool_] = np.isin(candidates.ids, live_ids)
+    return ~is_copy if not view.away else candidates.kinds != TYPES.index(MemoryType.WORKING)
 
 
 def _candidate(memory: Memory) -> Candidate:

@@ -236,7 +236,7 @@ class ContextWriter:
         overheads = Overheads(
             self._renderer.wrapper_tokens(block),
             {kind: self._renderer.heading_tokens(kind) for kind in plan.types},
-            {heading: self._renderer.heading_cost(heading) for heading in entries.headings},
+            {heading: self._renderer.cost(heading) for heading in entries.headings},
         )
         return fill(plan, entries, overheads)
 

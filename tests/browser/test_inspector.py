@@ -275,7 +275,7 @@ async def test_namespace_is_chosen_in_the_picker(look: Look, service: Process) -
     assert "Elsewhere." in await look.text()
 
 
-async def test_hostile_text_is_shown_and_runs_no_script(look: Look, service: Process) -> None:
+async def test_markup_in_a_memory_is_shown_as_text_and_not_run(look: Look, service: Process) -> None:
     """A stored text with markup, and one with a script address, are shown as text on every page that has them."""
     hostile = '<script>alert(1)</script><img src=x onerror="alert(2)"><a href="javascript:alert(3)">x</a>'
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:

@@ -66,7 +66,7 @@ class ObservedStore(InMemoryStore):
 
     @property
     def vectors(self) -> dict[str, Vectors]:
-        """The stored vectors by id."""
+        """The stored vectors of each memory, by its id."""
         return {point.id: point.vectors for point in self.engine.points}
 
     def memories(self, scope: Scope = SCOPE) -> dict[str, Memory]:

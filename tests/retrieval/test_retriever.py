@@ -81,8 +81,8 @@ async def test_filters_and_types_narrow_a_search() -> None:
     assert [hit.memory["content"] for hit in found.hits] == ["red apples"]
 
 
-async def test_a_search_finds_memories_valid_at_its_time() -> None:
-    """It does not find memories that had expired or did not exist yet."""
+async def test_a_search_as_of_a_day_finds_what_was_valid_on_that_day() -> None:
+    """It finds neither a memory that had expired by then nor one that was written later."""
     world = World()
     await world.add(
         "semantic", "the code is 1234", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z"

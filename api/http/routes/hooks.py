@@ -247,7 +247,7 @@ async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest
 
 
 def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
-    """Asks for the intentions that are due now, or whose condition is met by the query."""
+    """The request for the intentions that are due now or whose condition the query meets."""
     return DueRequest(services.clock(), context=request.query, session_id=request.session_id)
 
 

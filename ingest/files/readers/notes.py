@@ -122,7 +122,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per note, or per section of a long one, as `read_notes` returns them; the title is the file's name."""
+    """The rows of `read_notes` for a note of Obsidian, whose title is its file's name."""
     for reading in read_notes(stream, file):
         if not isinstance(reading, FileRow):
             yield reading

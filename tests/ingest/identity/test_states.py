@@ -149,8 +149,8 @@ def test_nothing_is_replaced_without_room_for_the_link() -> None:
     assert not states.changed
 
 
-def test_a_state_waits_for_the_memories_that_it_depends_on() -> None:
-    """`needed()` names the memories to read; one that is not in the store counts as deleted."""
+def test_a_state_is_computed_once_the_memories_it_depends_on_are_known() -> None:
+    """`needed()` gives the ids still to read. A memory that the store does not have counts as deleted."""
     states, (first, second) = chain(2)
     alone = States(NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second})
     alone.settle()

@@ -249,7 +249,7 @@ async def test_a_long_history_has_the_newest_events() -> None:
 
 
 async def test_the_history_of_an_expired_log_comes_from_the_last_state() -> None:
-    """Versions before the last one are not found."""
+    """Once its events have expired, only the last version can be read; earlier ones are not found."""
     store = FakeWorkflows()
     engine = engine_over(store)
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))

@@ -91,8 +91,8 @@ async def test_null_clears_optional_fields() -> None:
     assert payload["title"] == "Order labels."
 
 
-async def test_type_fields_in_the_embedded_text_change_the_vectors() -> None:
-    """New steps of a procedure are embedded; a name set by the caller stays."""
+async def test_new_steps_of_a_procedure_are_embedded() -> None:
+    """The steps are part of the text that is embedded. The name that the caller had set stays."""
     bench = Bench()
     before = await stored(bench, "Release.", "procedural", procedure_name="How to release", steps=["build"])
     after = await bench.ingestor.editor.revise(SCOPE, before.id, {"steps": ["build", "ship"], "content": "Release it."})

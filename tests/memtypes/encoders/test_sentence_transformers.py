@@ -40,7 +40,7 @@ async def _embed() -> list[np.ndarray]:
 
 @pytest.mark.slow
 async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors: list[np.ndarray]) -> None:
-    """Vectors agree for single texts and for a padded batch."""
+    """Our graph gives the library's vectors, for texts one by one and for a batch padded to one length."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)

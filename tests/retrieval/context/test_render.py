@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import weakref
 from datetime import timedelta
 from typing import Any
 
@@ -21,16 +20,6 @@ FORMATS = list(LAYOUTS)
 def renderer(form: str = "markdown") -> Renderer:
     """A renderer of this context format."""
     return Renderer(LAYOUTS[form], FakeTokenizer())
-
-
-def test_an_unused_renderer_keeps_no_tokenizer() -> None:
-    """The tokenizer is freed at once, not by a garbage collection: that of a service has an encoding of 70 MB."""
-    tokenizer = FakeTokenizer()
-    renderer = Renderer(LAYOUTS["markdown"], tokenizer)
-    assert renderer.heading_cost("two words") == 2
-    counted = weakref.ref(tokenizer)
-    del renderer, tokenizer
-    assert counted() is None
 
 
 def passage(kind: MemoryType, content: str, **fields: Any) -> Passage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -213,8 +213,8 @@ async def test_the_margin_of_an_approximate_tokenizer_is_kept_free() -> None:
     assert plain.metadata.total_tokens > metadata.total_tokens
 
 
-async def test_a_total_of_0_has_utilization_0() -> None:
-    """A request for a model with a total of 0 gets an answer instead of a division by zero."""
+async def test_an_empty_budget_has_a_utilization_of_0() -> None:
+    """A budget of 0 tokens is answered, although the share that was used would be 0 / 0."""
     assert (await facts_for("claude-sonnet-4-5", 0)).metadata.utilization == 0
 
 
@@ -246,34 +246,40 @@ async def test_a_text_of_which_a_better_hit_has_some_words_is_shown(fact: str) -
     assert {item.id for item in answer.items} == ids
 
 
-async def test_a_repeated_text_stays_if_what_contains_it_would_not_fit_without_it(onnx_directory: Path) -> None:
+@pytest.fixture
+async def encoded(onnx_directory: Path) -> AsyncIterator[World]:
+    """A world with the default encoder, so that a question about steps is recognised as one."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    yield World(embedder, writer=embedder, store=InMemoryStore(embedder.dimensions), receipt_store=FakeReceipts())
+    await embedder.aclose()
+
+
+async def add_rule_and_its_message(world: World) -> tuple[str, str]:
+    """Ids of a rule and of the message that contains it; a long procedure with a lower score is added, too."""
+    message = await world.add("episodic", f"{RULE} {'Ask Ana. ' * 20}", importance=9)
+    rule = await world.add("procedural", RULE, importance=8)
+    await world.add("procedural", "Deploy it. " * 28, importance=7)
+    return rule, message
+
+
+async def test_a_repeated_text_stays_if_what_contains_it_would_not_fit_without_it(encoded: World) -> None:
     """The steps reserve tokens; without the repeated one a longer one fits, and the message does not."""
-    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    world = World(embedder, writer=embedder, store=InMemoryStore(embedder.dimensions), receipt_store=FakeReceipts())
-    best = await world.add("semantic", "x", importance=10)
-    message = await world.add("episodic", f"{RULE} {'Ask Ana. ' * 20}", importance=9)
-    rule = await world.add("procedural", RULE, importance=8)
-    await world.add("procedural", "Deploy it. " * 28, importance=7)
-    answer = await world.retrieve("how do I migrate?", weights={"importance": 1}, budget=110, floor=0)
-    await embedder.aclose()
+    best = await encoded.add("semantic", "x", importance=10)
+    rule, message = await add_rule_and_its_message(encoded)
+    answer = await encoded.retrieve("how do I migrate?", weights={"importance": 1}, budget=110, floor=0)
     assert [item.id for item in answer.items] == [best, message, rule]
-    assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
+    assert (await encoded.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
-async def test_a_repeated_text_that_stays_brings_back_no_other_one(onnx_directory: Path) -> None:
+async def test_a_repeated_text_that_stays_brings_back_no_other_one(encoded: World) -> None:
     """As above, but with a second message and a fact taken from it, which is left out."""
-    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    world = World(embedder, writer=embedder, store=InMemoryStore(embedder.dimensions), receipt_store=FakeReceipts())
-    other = await world.add("episodic", "Lunch is at noon. Tea is at four.", importance=10)
-    message = await world.add("episodic", f"{RULE} {'Ask Ana. ' * 20}", importance=9)
-    rule = await world.add("procedural", RULE, importance=8)
-    await world.add("procedural", "Deploy it. " * 28, importance=7)
-    fact = await world.add("semantic", "Tea is at four.", importance=6)
-    answer = await world.retrieve("how do I migrate?", weights={"importance": 1}, budget=127, floor=0)
-    await embedder.aclose()
+    other = await encoded.add("episodic", "Lunch is at noon. Tea is at four.", importance=10)
+    rule, message = await add_rule_and_its_message(encoded)
+    fact = await encoded.add("semantic", "Tea is at four.", importance=6)
+    answer = await encoded.retrieve("how do I migrate?", weights={"importance": 1}, budget=127, floor=0)
     assert [item.id for item in answer.items] == [other, message, rule]
     assert answer.metadata.duplicates == [fact]
-    assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
+    assert (await encoded.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
 class CountingStore(InMemoryStore):

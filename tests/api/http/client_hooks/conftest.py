@@ -63,7 +63,7 @@ class ClientSession:
         return answer
 
     async def context(self, event: str, **fields: Any) -> str:
-        """Post an event and return the text that the client would add; empty without any."""
+        """Post an event. Return the text that the answer adds to the prompt; empty if it adds none."""
         answer = await self.post(event, **fields)
         if answer == {}:
             return ""

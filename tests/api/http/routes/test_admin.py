@@ -205,7 +205,7 @@ async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> Non
 
 
 async def test_compact_merges_near_duplicates(client: httpx.AsyncClient) -> None:
-    """Facts that differ by a full stop are merged; facts with different numbers are not."""
+    """Facts that differ only in a final period are merged; facts with different numbers are not."""
     await _repeat(client)
     for content in ("Rex is 4 years old", "Rex is 5 years old"):
         await _write(client, content, type="semantic")

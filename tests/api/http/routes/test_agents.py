@@ -74,7 +74,7 @@ async def test_a_model_is_resolved_by_task_or_name(services: Services, tmp_path:
 
 @pytest.fixture
 async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
-    """A service with agents in its policy file, on a real live store."""
+    """A client of a service that stores live state in a Redis server and whose policy file defines agents."""
     async with serving(live, replace(services, models=RegistrySource())) as client:
         yield World(client, f"n {uuid.uuid4()}")
 

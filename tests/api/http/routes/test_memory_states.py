@@ -386,7 +386,7 @@ async def test_a_link_contradicts_makes_both_memories_contested(notebook: Notebo
 
 
 async def test_a_link_that_comes_with_a_new_text_is_kept(notebook: Notebook) -> None:
-    """The new text is compared anew, but what the same call links is linked."""
+    """A new text drops the links that the old text had got; a link in the same call is not dropped."""
     first, second = [(await notebook.write(content))["id"] for content in ("Tea is green.", "Coffee is black.")]
     links = [{"to": first, "type": "contradicts", "strength": 0.5}]
     changed = await notebook.patch(second, content="Coffee is brown.", links=links)
@@ -505,8 +505,8 @@ async def test_the_items_of_a_context_say_which_are_contested_or_replaced(notebo
     assert await shown("Which port has the API?") == {second: "contested", first: "contested"}
 
 
-async def test_an_export_keeps_states_and_earlier_texts(notebook: Notebook) -> None:
-    """Imported into another namespace, the history is the same but for the ids."""
+async def test_an_imported_export_has_the_same_histories(notebook: Notebook) -> None:
+    """States, times, reasons and earlier texts are the same in the new namespace; only ids differ."""
     old, new = await ports(notebook)
     await notebook.patch(new, content="The port of the API is 8181.")
     lines = (await notebook.client.post("/v1/admin/export", json={"namespace": "n"})).content

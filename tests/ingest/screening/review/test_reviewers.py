@@ -44,7 +44,7 @@ def panel_with(http: httpx.AsyncClient, server: ModelServer) -> Panel:
 
 
 async def request(text: str = FACT) -> ReviewRequest:
-    """A review request with the text's embedding."""
+    """A request to review `text` as a fact; it has the embedding of the text."""
     return ReviewRequest(SCOPE, text, MemoryType.SEMANTIC, await FakeEmbedder().embed_query(text))
 
 

@@ -31,8 +31,8 @@ def test_errors_keep_their_class_and_text(error: RemembrancerError) -> None:
     assert str(back) == str(error)
 
 
-def test_an_invalid_request_keeps_its_path() -> None:
-    """The client's error has the path of the invalid field."""
+def test_an_error_of_the_engine_names_the_invalid_field_to_the_client() -> None:
+    """The path of the field is sent with the error."""
     back = wire.error_of(wire.failure_of(InvalidRequest("bad", path="filters.x")))
     assert isinstance(back, InvalidRequest)
     assert back.path == "filters.x"

@@ -98,7 +98,7 @@ async def test_waiting_for_a_slot_does_not_count_against_the_deadline(live: Live
 
 
 async def test_a_slow_disk_delays_touch_and_no_read(live: LiveClient) -> None:
-    """touch() is written to disk and may take longer than a read."""
+    """A touch waits until it is on disk; reads meanwhile are answered at once."""
     scope = replace(fresh_scope(), session_id="s")
     item = make_memory(MemoryType.WORKING, "a", scope, session_id="s", created_at=NOW, updated_at=NOW)
     assert isinstance(item, Working)
