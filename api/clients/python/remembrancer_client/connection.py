@@ -141,9 +141,14 @@ class Connection:
     def _lines(self, description: Lines[T]) -> Iterator[T]:
         response = self._send(description.request, stream=True)
         try:
+            rest = b""
             with _translated(self._target.url):
-                for line in response.iter_lines():
-                    yield _decoded(description.request, response, line)
+                for chunk in response.iter_bytes():
+                    *lines, rest = (rest + chunk).split(b"\n")  # not at other separators, which texts may contain
+                    for line in lines:
+                        yield _decoded(description.request, response, line)
+            if rest:
+                yield _decoded(description.request, response, rest)
         finally:
             response.close()
 
@@ -226,9 +231,14 @@ class AsyncConnection:
     async def _lines(self, description: Lines[T]) -> AsyncIterator[T]:
         response = await self._send(description.request, stream=True)
         try:
+            rest = b""
             with _translated(self._target.url):
-                async for line in response.aiter_lines():
-                    yield _decoded(description.request, response, line)
+                async for chunk in response.aiter_bytes():
+                    *lines, rest = (rest + chunk).split(b"\n")  # not at other separators, which texts may contain
+                    for line in lines:
+                        yield _decoded(description.request, response, line)
+            if rest:
+                yield _decoded(description.request, response, rest)
         finally:
             await response.aclose()
 
@@ -287,7 +297,7 @@ def _accepted(request: Request[Any], response: httpx.Response) -> bool:
     return response.is_success or response.status_code in request.accepts
 
 
-def _decoded(request: Request[T], response: httpx.Response, body: bytes | str) -> T:
+def _decoded(request: Request[T], response: httpx.Response, body: bytes) -> T:
     try:
         return msgspec.json.decode(body or b"null", type=request.answer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

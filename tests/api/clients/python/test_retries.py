@@ -212,6 +212,20 @@ def test_an_upload_is_cut_into_parts_by_size(run: Run) -> None:
         assert len(server.received) == 2
 
 
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_lines_of_an_export_end_at_line_feeds_only(end: str) -> None:
+    """Texts may contain other separators, such as U+2028; both clients yield each object whole."""
+    entries = [{"content": "first\u2028second"}, {"content": "\u2029third"}, {"content": "\u0085" * 100_000}]
+    lines = "\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + end
+
+    async def exported(client: AsyncRemembrancer) -> list[dict[str, Any]]:
+        return [entry async for entry in client.admin.export()]
+
+    with scripted(Reply(200, lines)) as server:
+        assert run_sync(server.url, lambda client: list(client.admin.export())) == entries
+        assert run_async(server.url, exported) == entries
+
+
 def test_the_api_key_is_sent_and_not_shown_in_the_repr() -> None:
     """The Authorization header has the key; the client's representation does not."""
     with scripted(STATS) as server, Remembrancer(server.url, key="secret-key", namespace="n") as client:
