@@ -72,15 +72,23 @@ class StdioProxy:
         """Start to answer the message in `line`. A cancellation ends a call; other notifications are ignored."""
         try:
             message = json.loads(line)
-        except ValueError:
-            _write(target, _error(None, _PARSE_ERROR, "the line is not JSON"))
+        except (ValueError, RecursionError):
+            _write(target, _error(None, _PARSE_ERROR, "the line is not JSON, or nested too deeply"))
             return
-        if not isinstance(message, dict) or not isinstance(message.get("params", {}), dict):
+        if not isinstance(message, dict):
             _write(target, _error(None, _INVALID_REQUEST, "a line must be one JSON-RPC object"))
+            return
+        if message.get("params") is None:
+            message["params"] = {}
+        known_id = message["id"] if _is_id(message.get("id")) else None
+        if not isinstance(message["params"], dict) or ("id" in message and known_id is None):
+            text = "params must be an object, and an id a string or an integer"
+            _write(target, _error(known_id, _INVALID_REQUEST, text))
         elif message.get("method") == "notifications/cancelled":
-            if scope := self._calls.get(message.get("params", {}).get("requestId")):
+            cancelled = message["params"].get("requestId")
+            if _is_id(cancelled) and (scope := self._calls.get(cancelled)):
                 scope.cancel()
-        elif isinstance(message.get("method"), str) and isinstance(message.get("id"), str | int):
+        elif isinstance(message.get("method"), str) and "id" in message:
             tasks.start_soon(self._answer, message, http, target)
 
     async def _answer(self, message: Message, http: httpx.AsyncClient, target: BinaryIO) -> None:
@@ -89,7 +97,8 @@ class StdioProxy:
             try:
                 answer = await self._answered(message, http)
             finally:
-                del self._calls[message["id"]]
+                if self._calls.get(message["id"]) is scope:  # not if the client has used the id again
+                    del self._calls[message["id"]]
             if message["method"] == "initialize" and "result" in answer:
                 self._version = answer["result"]["protocolVersion"]
             _write(target, answer)
@@ -142,7 +151,7 @@ class StdioProxy:
 
     def _routing(self, message: Message) -> dict[str, str]:
         """The MCP headers of the HTTP call for `message`, which depend on the protocol version."""
-        params = message.get("params", {})
+        params = message["params"]
         version = _version_of(message) or self._version
         headers = {"MCP-Protocol-Version": _header_text(version)} if version else {}
         if _version_of(message):
@@ -162,12 +171,17 @@ class StdioProxy:
     def _from_catalog(self, message: Message) -> Message | None:
         from api.cli.mcp.offline import answer_from_catalog  # noqa: PLC0415 - only without a service
 
-        wanted = message.get("params", {}).get("protocolVersion")
+        wanted = message["params"].get("protocolVersion")
         return answer_from_catalog(
             message["method"],
             self._tools,
             legacy_version=None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1],
         )
+
+
+def _is_id(value: object) -> bool:
+    """Whether `value` may be the id of a request."""
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def http_origin(url: str) -> str:
@@ -177,7 +191,7 @@ def http_origin(url: str) -> str:
 
 def _version_of(message: Message) -> str | None:
     """The protocol version that `message` names; None in older versions, which name it only in the handshake."""
-    meta = message.get("params", {}).get("_meta")
+    meta = message["params"].get("_meta")
     version = meta.get(_VERSION) if isinstance(meta, dict) else None
     return version if isinstance(version, str) else None
 

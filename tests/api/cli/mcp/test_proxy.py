@@ -159,14 +159,18 @@ def test_a_service_that_comes_back_is_used_again() -> None:
 
 
 def test_lines_that_are_no_requests_do_not_stop_the_proxy() -> None:
-    """Invalid JSON, other values, notifications and responses get an error if the protocol has one, or no answer."""
+    """Malformed lines and calls get an error, with the id of the call if it has a valid one; other lines no answer."""
     with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {}, "default")
         answered = answers(
             [
                 "{",
                 "[]",
+                "[" * 100_000,
                 '{"jsonrpc": "2.0", "id": 5, "method": "ping", "params": []}',
+                '{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}',
+                '{"jsonrpc": "2.0", "id": 12, "method": "ping", "params": null}',
+                {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": [7]}},
                 {"jsonrpc": "2.0", "method": "notifications/initialized"},
                 {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 77}},
                 {"jsonrpc": "2.0", "id": 6, "result": {}},
@@ -178,12 +182,23 @@ def test_lines_that_are_no_requests_do_not_stop_the_proxy() -> None:
             ],
             proxy,
         )
-    assert answered.keys() == {None, 7, 8, 9, 10, 11}
+    assert answered.keys() == {None, 5, 7, 8, 9, 10, 11, 12}
+    assert answered[5]["error"]["code"] == -32600
+    assert answered[12]["result"] == {}
     assert answered[10]["error"]["code"] == -32700  # JSON, but no text
     assert "(413): Request Entity Too Large" in answered[11]["result"]["content"][0]["text"]
     assert answered[7]["result"] == {}
     assert answered[8]["error"]["code"] == -32601
     assert "Unknown tool" in answered[9]["error"]["message"]
+
+
+def test_calls_that_share_an_id_are_all_answered() -> None:
+    """A client that uses an id again before its answer came loses neither the answers nor the proxy."""
+    target = io.BytesIO()
+    lines = "".join(json.dumps(message) + "\n" for message in [recall(1), recall(1), request(2, "ping"), recall(1)])
+    with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
+        anyio.run(StdioProxy(f"{url}/mcp/n", {}, "default").run, io.BytesIO(lines.encode()), target)
+    assert sorted(json.loads(line)["id"] for line in target.getvalue().splitlines()) == [1, 1, 1, 2]
 
 
 def test_an_unknown_version_is_answered_with_the_newest_that_has_a_handshake() -> None:
