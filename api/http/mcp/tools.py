@@ -134,7 +134,9 @@ async def correct(services: Services, connection: McpConnection, arguments: Corr
     if not changes and arguments.done is None:
         raise InvalidRequest("say what to change: content, pinned or done")
     after = before
-    if arguments.done is not None:  # first, because it is refused for what is no to-do
+    if arguments.done is not None:
+        if before.type is not MemoryType.PROSPECTIVE:
+            raise InvalidRequest(f"only a to-do can be done or open; this memory is {before.type}", path="done")
         after = await _set_done(services, scope, before.id, done=arguments.done)
     if changes:
         after = await services.ingestor.editor.revise(scope, before.id, changes)

@@ -98,8 +98,9 @@ async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client)
     assert "status: pending (before: completed)" in await call(client, "memory_correct", id=task, done=False)
     assert "runbook" in await call(client, "memory_recall", query="what is left to do?", types=["prospective"])
     fact = await remembered(client, HOLD, type="semantic")
-    refusal = await refused(client, "memory_correct", id=fact, done=True, content="changed")
-    assert "only a prospective memory" in refusal
+    for done in (True, False):
+        refusal = await refused(client, "memory_correct", id=fact, done=done, content="changed")
+        assert refusal == "done: only a to-do can be done or open; this memory is semantic"
     assert HOLD in await call(client, "memory_search", query="hold")  # nothing was changed
     assert "pinned: it does not fade" in await call(client, "memory_correct", id=fact, pinned=True)
     assert "nothing changed" in await call(client, "memory_correct", id=fact, pinned=True)
