@@ -54,6 +54,7 @@ class BodyDeadline(ASGIMiddleware):
 class TimedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with limits on the seconds and bytes of a request's head.
 
+    Blanks at the end of a header's value, which are no part of it, are removed: uvicorn leaves them.
     If a request was answered before its body was complete, the rest of the body counts in the time of the next head.
     """
 
@@ -84,6 +85,10 @@ class TimedProtocol(HttpToolsProtocol):
         """Count the bytes of a new head from 0."""
         super().on_message_begin()
         self._head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add the header without the blanks around its value."""
+        super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Stop the timer; `BodyDeadline` limits the body."""

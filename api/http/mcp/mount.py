@@ -87,7 +87,6 @@ class McpMount:
         scope[CONNECTION] = await anyio.to_thread.run_sync(connection_of, connection)  # type: ignore[literal-required]  # a key of this server's
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
-        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]  # uvicorn leaves blanks
         manager = await self._started()
         await manager.handle_request(scope, receive, send)  # type: ignore[arg-type]  # Starlette's types of the same
 

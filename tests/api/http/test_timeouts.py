@@ -44,10 +44,17 @@ async def early() -> None:
     """A route that answers without reading its body."""
 
 
+@post("/key")
+async def received_key(request: Request) -> str | None:  # type: ignore[type-arg]  # any request will do
+    """A route that answers with the API key it received."""
+    return request.headers.get("x-api-key")
+
+
 @asynccontextmanager
 async def serving(body_s: float) -> AsyncIterator[int]:
     """Run a server with short timeouts; yields its port."""
-    app = Litestar([swallow, early], middleware=[BodyDeadline(body_s)], exception_handlers={Exception: answer_problem})
+    routes = [swallow, early, received_key]
+    app = Litestar(routes, middleware=[BodyDeadline(body_s)], exception_handlers={Exception: answer_problem})
     server = uvicorn.Server(uvicorn.Config(app, http=HastyProtocol, ws="none", log_config=None))
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -137,3 +144,10 @@ async def test_requests_share_a_connection() -> None:
     async with serving(body_s=SOON) as port:
         answer = await said(port, request + request, request)
     assert answer.count(b"HTTP/1.1 201 ") == 3
+
+
+async def test_blanks_around_a_header_value_are_no_part_of_it() -> None:
+    """A key that a script sends with a blank at its end is the same key."""
+    head = POST.replace(b"/v1/memories", b"/key") + b"x-api-key: \t a key \t \r\nconnection: close\r\n\r\n"
+    async with serving(body_s=SOON) as port:
+        assert (await said(port, head)).endswith(b"\r\n\r\na key")

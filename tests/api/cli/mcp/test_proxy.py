@@ -30,6 +30,7 @@ from api.cli.mcp.offline import answer_from_catalog
 from api.cli.mcp.proxy import StdioProxy
 from api.cli.mcp.starting import LocalService
 from api.http.app import BODY_BYTES, create_app
+from api.http.timeouts import TimedProtocol
 from api.wiring.container import Services
 from memtypes.model.errors import Unavailable
 from tests.api.conftest import KEYS, NOW
@@ -49,8 +50,8 @@ INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo":
 @contextmanager
 def serving(application: Litestar, port: int) -> Iterator[str]:
     """Serve the application on a loopback port, in a thread; yields its URL."""
-    config = uvicorn.Config(application, port=port, log_config=None, ws="none", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    options: dict[str, Any] = {"http": TimedProtocol, "ws": "none", "log_config": None, "timeout_graceful_shutdown": 1}
+    server = uvicorn.Server(uvicorn.Config(application, port=port, **options))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
