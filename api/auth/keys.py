@@ -206,6 +206,7 @@ class KnownKey:
     tenant: str
     role: Role
     agents: tuple[str, ...] = ()
+    namespace: str | None = None
     created_at: str | None = None
 
 
@@ -246,9 +247,13 @@ class KeyBook:
     def known(self) -> list[KnownKey]:
         """Every key without its secret: those of the keys file, then created ones in order of creation."""
         self._refresh()
-        fixed = [KnownKey(caller.key_id, caller.tenant, caller.role, caller.agents) for _, caller in self._ring.entries]
+        fixed = [
+            KnownKey(caller.key_id, caller.tenant, caller.role, caller.agents, caller.namespace)
+            for _, caller in self._ring.entries
+        ]
         created = [
-            KnownKey(key.id, key.tenant, key.role, tuple(key.agents), rfc3339(key.created_at)) for key in self._stored
+            KnownKey(key.id, key.tenant, key.role, tuple(key.agents), key.namespace, rfc3339(key.created_at))
+            for key in self._stored
         ]
         return [*fixed, *created]
 

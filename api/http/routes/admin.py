@@ -43,6 +43,7 @@ class NewKey(Answer):
     tenant: str
     role: Role
     agents: list[str]
+    namespace: str | None
 
 
 class KeysAnswer(Answer):
@@ -70,7 +71,7 @@ class ErasePost(Model):
 async def post_key(services: AppServices, data: JSONBody[KeyPost]) -> NewKey:
     """Create a key; the answer has the key itself."""
     key_id, key = await services.keys.create(data, services.clock)
-    return NewKey(id=key_id, key=key, tenant=data.tenant, role=data.role, agents=data.agents)
+    return NewKey(id=key_id, key=key, **dict(data))
 
 
 @Endpoint("GET /v1/admin/keys", "List keys without their secrets", role=Role.ADMIN)

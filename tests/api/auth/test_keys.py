@@ -188,23 +188,19 @@ async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> Non
 
 @pytest.mark.anyio
 async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
-    """A new key is shown once in the answer, and is refused after it is revoked."""
+    """A new key is shown once in the answer, its rights also in the list; it is refused after it is revoked."""
     admin = bearer("acme", Role.ADMIN)
+    rights = {"tenant": "new", "role": "writer", "agents": ["ann"], "namespace": "notes"}
     async with connect(guarded) as client:
-        created = (await client.post("/v1/admin/keys", json={"tenant": "new", "role": "writer"}, headers=admin)).json()
+        created = (await client.post("/v1/admin/keys", json=rights, headers=admin)).json()
         local = {"X-API-Key": created["key"]}
         body = {"namespace": "n", "type": "semantic", "content": "the tide is low"}
         assert (await client.post("/v1/memories", json=body, headers=local)).status_code == 201
         assert (await client.get("/v1/memories?namespace=n", headers=admin)).json()["total"] == 0
         listed = await client.get("/v1/admin/keys", headers=admin)
         assert created["key"] not in listed.text
-        shown = {
-            "id": created["id"],
-            "tenant": "new",
-            "role": "writer",
-            "agents": [],
-            "created_at": "2026-03-01T12:00:00Z",
-        }
+        assert created == {"id": created["id"], "key": created["key"], **rights}
+        shown = {"id": created["id"], **rights, "created_at": "2026-03-01T12:00:00Z"}
         assert listed.json()["keys"][-1] == shown
         path = f"/v1/admin/keys/{created['id']}"
         assert (await client.delete(path, headers=admin)).status_code == 204

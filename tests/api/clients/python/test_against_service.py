@@ -244,6 +244,16 @@ def test_judgement_model_and_upkeep_calls_answer_with_their_types(memory: Rememb
     assert memory.admin.keys().keys == []
 
 
+def test_keys_are_created_listed_and_revoked(memory: Remembrancer) -> None:
+    """The answer and the list have the rights that the key was created with."""
+    made = memory.admin.create_key("default", "reader", ["ann"], namespace="notes")
+    (listed,) = memory.admin.keys().keys
+    for key in (made, listed):
+        assert (key.tenant, key.role, key.agents, key.namespace) == ("default", "reader", ["ann"], "notes")
+    memory.admin.revoke_key(made.id)
+    assert memory.admin.keys().keys == []
+
+
 async def test_the_async_client_makes_the_same_calls(url: str) -> None:
     """Answers are awaited, pages and exports are iterated asynchronously, and an export restores elsewhere."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:

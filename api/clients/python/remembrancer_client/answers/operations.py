@@ -36,6 +36,7 @@ class KnownKey(Answer, frozen=True):
     tenant: str
     role: str
     agents: list[str] = []
+    namespace: str | None = None
     created_at: datetime | None = None
 
 
@@ -47,6 +48,7 @@ class NewKey(Answer, frozen=True):
     tenant: str
     role: str
     agents: list[str]
+    namespace: str | None = None
 
 
 class JobReport(Answer, frozen=True):

@@ -68,10 +68,17 @@ class Admin(Group[ConnectionT_co]):
 
     @Call
     def create_key(
-        self, tenant: str, role: Literal["reader", "writer", "admin"], agents: Sequence[str] = ()
+        self,
+        tenant: str,
+        role: Literal["reader", "writer", "admin"],
+        agents: Sequence[str] = (),
+        namespace: str | None = None,
     ) -> Description[NewKey]:
-        """Create a key, which only this answer shows. agents: the agents that the key may act as; empty for all."""
-        body = encode({"tenant": tenant, "role": role, "agents": list(agents)})
+        """Create a key, which only this answer shows. agents: the agents that the key may act as; empty for all.
+
+        namespace: used for an MCP client's calls that name none.
+        """
+        body = encode({"tenant": tenant, "role": role, "agents": list(agents), "namespace": namespace})
         return Request("POST", "/v1/admin/keys", NewKey, body=body)
 
     @Call
