@@ -2,16 +2,17 @@
 
 Vectors are not exported but made again by the current encoder, so a namespace can move between encoders. A memory keeps
 its id in its own tenant and namespace; elsewhere it gets the id that it would have there, and so do references to it.
+Each line says what the new ids of its references follow from, so an export can be imported in parts.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import anyio
+import msgspec
 from pydantic import ValidationError
 
 from ingest.screening.redaction.redactor import Redactor, SecretsRefused
@@ -30,16 +31,26 @@ from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import Listing, MemoryStore
 
 EXPORT_PAGE = 500
+IDENTITIES = "identities"
+"""Member of an exported line: type and identity of the memories that it refers to, by id."""
+
 ITEM = "item"
 """Value of `type` in the lines of an export that have keyed items."""
 
 RESTORE_PIECE = 64
 
+_Identities: TypeAlias = dict[str, Annotated[list[str | None], msgspec.Meta(min_length=1)]]
+"""Type and identity of memories, by id."""
+
 
 async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, Any]]:
     """Each memory of the namespace as plain JSON, newest first; memories written meanwhile may be missing."""
     async for memory in store.list_all(scope, Listing(limit=EXPORT_PAGE)):
-        yield memory.to_payload()
+        line = memory.to_payload()
+        if references := _references(memory):
+            named = [other for other in (await store.get(scope, references)).values() if _follows_from_identity(other)]
+            line[IDENTITIES] = {other.id: [other.type, *other.identity()] for other in named}
+        yield line
 
 
 def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memory]:
@@ -47,9 +58,16 @@ def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memo
 
     Raises InvalidRequest with the line and the field.
     """
-    memories = [_memory(index, line) for index, line in enumerate(lines) if line.get("type") != ITEM]
-    ids = _ids_in(scope, memories)
-    return [_moved(memory, scope, ids) for memory in memories]
+    identities: _Identities = {}
+    memories: list[Memory] = []
+    for index, line in enumerate(lines):
+        if line.get("type") != ITEM:
+            memory = _memory(index, {name: value for name, value in line.items() if name != IDENTITIES})
+            identities |= _identities(index, line)
+            if _follows_from_identity(memory):
+                identities[memory.id] = [memory.type, *memory.identity()]
+            memories.append(memory)
+    return [_moved(memory, scope, identities) for memory in memories]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,30 +142,38 @@ def _memory(index: int, line: Mapping[str, Any]) -> Memory:
         raise InvalidRequest(str(invalid), path=f"{path}.{invalid.path}", got=invalid.got) from error
 
 
-def _ids_in(scope: Scope, memories: Sequence[Memory]) -> dict[str, str]:
-    """The id that each memory gets in `scope`, by its exported id."""
-    ids: dict[str, str] = {}
-    taken: set[str] = set()
-    for memory in memories:
-        ids[memory.id] = next(new_id for new_id in _possible_ids(scope, memory) if new_id not in taken)
-        taken.add(ids[memory.id])
-    return ids
+def _identities(index: int, line: Mapping[str, Any]) -> _Identities:
+    try:
+        identities: _Identities = msgspec.convert(line.get(IDENTITIES, {}), type=_Identities)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(str(error), path=f"items[{index}].{IDENTITIES}") from error
+    return identities
 
 
-def _possible_ids(scope: Scope, memory: Memory) -> Iterator[str]:
-    moved = memory.model_copy(update={"tenant": scope.tenant, "namespace": scope.namespace})
-    yield memory.id if moved == memory else memory_id(scope, memory.type, moved.identity())
-    for number in itertools.count(1):
-        yield memory_id(scope, memory.type, (*moved.identity(), f"namesake {number}"))
+def _references(memory: Memory) -> list[str]:
+    """Ids of the memories that `memory` refers to."""
+    into = memory.upkeep.into if memory.upkeep is not None else None
+    return [other for other in (memory.superseded_by, into, *(link.to for link in memory.links)) if other is not None]
 
 
-def _moved(memory: Memory, scope: Scope, ids: Mapping[str, str]) -> Memory:
-    """`memory` moved to `scope`, with its id and references replaced by `ids` (new id by exported id)."""
-    changes: dict[str, Any] = {"id": ids[memory.id], "tenant": scope.tenant, "namespace": scope.namespace}
+def _follows_from_identity(memory: Memory) -> bool:
+    """Whether the memory has the id of its content; not if it was edited, or says again what had been replaced."""
+    return memory.id == memory_id(Scope(memory.tenant, memory.namespace), memory.type, memory.identity())
+
+
+def _moved(memory: Memory, scope: Scope, identities: _Identities) -> Memory:
+    """`memory` moved to `scope`, with its id and references as they are there. identities: those known, by id."""
+    if (memory.tenant, memory.namespace) == (scope.tenant, scope.namespace):
+        return memory
+
+    def moved(exported_id: str) -> str:
+        kind, *identity = identities.get(exported_id, ["moved", exported_id])
+        return memory_id(scope, str(kind), tuple(identity))
+
+    changes: dict[str, Any] = {"id": moved(memory.id), "tenant": scope.tenant, "namespace": scope.namespace}
     if memory.superseded_by is not None:
-        changes["superseded_by"] = ids.get(memory.superseded_by, memory.superseded_by)
+        changes["superseded_by"] = moved(memory.superseded_by)
     if memory.upkeep is not None and memory.upkeep.into is not None:
-        into = ids.get(memory.upkeep.into, memory.upkeep.into)
-        changes["upkeep"] = memory.upkeep.model_copy(update={"into": into})
-    changes["links"] = [link.model_copy(update={"to": ids.get(link.to, link.to)}) for link in memory.links]
+        changes["upkeep"] = memory.upkeep.model_copy(update={"into": moved(memory.upkeep.into)})
+    changes["links"] = [link.model_copy(update={"to": moved(link.to)}) for link in memory.links]
     return memory.model_copy(update=changes)

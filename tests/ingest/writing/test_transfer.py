@@ -149,6 +149,7 @@ async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
         ({"type": "dream"}, "items[0].type"),
         ({"importance": 11}, "items[0].importance"),
         ({"nonsense": 1}, "items[0].nonsense"),
+        ({"identities": {"x": []}}, "items[0].identities"),
     ],
 )
 async def test_an_invalid_line_is_refused_with_its_field(change: dict[str, Any], path: str) -> None:
@@ -189,3 +190,22 @@ async def test_earlier_texts_and_further_sources_are_redacted_too() -> None:
     assert "shop.example" not in kept
     assert restored.memory.earlier[0].content == "Ask Ann."
     assert len(restored.memory.sources) == 2
+
+
+async def test_an_export_imported_in_parts_elsewhere_keeps_all_references() -> None:
+    """A line moved alone gets the ids that it gets with all others: edited texts and facts true once more, too."""
+    source, whole, parts, other = InMemoryStore(), InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
+    await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black."), ("episodic", "x")])
+    first, second, _ = sorted(await everything(source, SCOPE), key=lambda line: str(line["content"]))
+    link = {"to": second["id"], "type": "refines", "strength": 1.0}
+    await source.patch(SCOPE, {first["id"]: {"links": [link]}, second["id"]: {"content": "The tea is white."}})
+    lines = await everything(source, SCOPE)
+    await ingestor_of(whole).restore(other, read_exported(other, lines))
+    for line in (*lines, *lines):
+        await ingestor_of(parts).restore(other, read_exported(other, [line]))
+    assert await everything(parts, other) == await everything(whole, other)
+    names = {memory["id"]: memory["content"] for memory in await everything(parts, other)}
+    black = next(memory for memory in await everything(parts, other) if memory["content"] == "The tea is black.")
+    white = next(memory for memory in await everything(parts, other) if memory["content"] == "The tea is white.")
+    assert (len(names), names[black["links"][0]["to"]]) == (3, "The tea is white.")
+    assert (names[white["superseded_by"]], names[white["upkeep"]["into"]]) == ("x", "x")
