@@ -118,6 +118,10 @@ _REFERENCE = re.compile(
     r"(?:order|invoice|ticket|case|sku|part|ref|reference|isbn|serial|tracking|id|no|version|build|#)\W*(?:number|no)?\W*$",
     re.IGNORECASE,
 )
+_DAY = r"(?:0?[1-9]|[12][0-9]|3[01])"
+_DATE = re.compile(
+    rf"(?:[12][0-9]{{3}}([.-]){_DAY}\1{_DAY}|{_DAY}([.-]){_DAY}\2(?:[0-9]{{2}}|[12][0-9]{{3}}))(?: [0-9]{{1,2}})?"
+)
 _NOT_A_DOMAIN = frozenset(
     {"png", "jpg", "jpeg", "gif", "svg", "webp", "service", "timer", "socket", "local", "py", "js"}
 )
@@ -141,10 +145,11 @@ def _iban(span: Span) -> Span | None:
 
 
 def _phone(span: Span) -> Span | None:
-    """The span if it is a phone number: 7 to 15 digits, without a word such as "order" or "ticket" before it."""
+    """The span if it is a phone number: 7 to 15 digits, no date, without a word such as "order" or "ticket" before."""
     digits = len(_DIGIT.findall(span.inside))
     continued = span.before(1) in (*"0123456789.-/_=+", "#") or span.text[span.end : span.end + 1] in ("/", "_", "=")
-    return span if 7 <= digits <= 15 and not continued and not _REFERENCE.search(span.before(24)) else None
+    other = continued or _REFERENCE.search(span.before(24)) or _DATE.fullmatch(span.inside)
+    return span if 7 <= digits <= 15 and not other else None
 
 
 def _local_phone(span: Span) -> Span | None:

@@ -67,6 +67,7 @@ SENTENCES = (
 
 HARMLESS = (
     "The release 2.14.3 went out on 2026-11-20 at 14:05 and took 45 minutes.",
+    "Please call her on 2027-03-01, or call him at 01.02.2027 12:30.",
     "Commit 9fceb02d0ae598e95dc970b74767f19372d61af8 broke the build.",
     "Trace 550e8400-e29b-41d4-a716-446655440000 shows the slow call.",
     "The gateway is 192.168.178.1 and the pool starts at 10.0.12.100.",
