@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
+import anyio.to_thread
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from memtypes.items.index_paths import check_index_path, texts_at
+from memtypes.items.index_paths import IndexPaths, texts_at
 from memtypes.items.item import MAX_TTL_S, Item, ItemAddress, ItemSearch, Key, Path, PathListing
 from memtypes.model.memory import Model, Number
 from memtypes.model.scope import Name, Scope
@@ -42,7 +43,7 @@ class ExportedItem(Model):
     path: Path
     key: Key
     value: Any
-    index: list[Annotated[str, AfterValidator(check_index_path)]] | None = None
+    index: IndexPaths | None = None
     ttl_s: Annotated[Number, Field(gt=0, le=MAX_TTL_S)] | None = None
     created_at: Instant
     updated_at: Instant
@@ -132,7 +133,7 @@ class KeyedItems:
         return await self.store.delete_expired(self.clock())
 
     async def _vectors(self, value: Any, index: tuple[str, ...] | None) -> DenseVectors:
-        texts = texts_at(value, index)
+        texts = await anyio.to_thread.run_sync(texts_at, value, index)
         if not texts:
             return np.empty((0, self.embedder.dimensions), np.float32)
         return np.vstack([embedding.dense for embedding in await self.embedder.embed_documents(texts)])

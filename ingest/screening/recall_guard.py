@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ingest.screening.parts import sentences_in
+from ingest.screening.redaction.rules import compile_re2
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM
@@ -42,13 +43,19 @@ _WORD = re.compile(r"\w+")
 
 _QUOTE = r"^[ \t>]*"
 _HEADINGS = "Events|Knowledge|Tasks|Procedures|Task at hand"
-_MARKDOWN = re.compile(
-    rf"{_QUOTE}<(memories|working_memory)>[ \t]*\r?\n{_QUOTE}## (?:{_HEADINGS})[ \t]*\r?\n"
-    rf"(?s:.*?){_QUOTE}</\1>[ \t]*\r?$\n?",
-    re.MULTILINE,
-)
+CONTEXTS = [
+    *(
+        compile_re2(
+            rf"(?m){_QUOTE}<{tag}>[ \t]*\r?\n{_QUOTE}## (?:{_HEADINGS})[ \t]*\r?\n"
+            rf"(?s:.*?){_QUOTE}</{tag}>[ \t]*\r?$\n?"
+        )
+        for tag in ("memories", "working_memory")
+    ),
+    compile_re2(r'(?m)^\{\n"(?:memories|working_memory)":\{\n(?s:.*?)^\}\n\}[ \t]*$\n?'),
+]
+"""In RE2, one for each end: a text with many beginnings that have no end takes time that is linear in its length."""
+
 _INTRODUCTION = re.compile(rf"{_QUOTE}{re.escape(INTRODUCTION)}.*$\n?", re.MULTILINE)
-_JSON = re.compile(r'^\{\n"(?:memories|working_memory)":\{\n(?s:.*?)^\}\n\}[ \t]*$\n?', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,9 @@ def _passages(memory: Memory) -> set[str]:
 
 def without_contexts(text: str) -> str:
     """`text` with recalled contexts (Markdown or JSON blocks) removed; empty if it has nothing else."""
-    rest = _JSON.sub("", _MARKDOWN.sub("", text))
+    rest = text
+    for context in CONTEXTS:
+        rest = context.sub("", rest)
     if rest != text:
         rest = _INTRODUCTION.sub("", rest)
     return text if rest == text else rest.strip()

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, Field, StringConstraints
 
 from memtypes.model.errors import InvalidRequest
 
@@ -38,15 +41,23 @@ def check_index_path(path: str) -> str:
     return path
 
 
+IndexPaths: TypeAlias = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATH), AfterValidator(check_index_path)]],
+    Field(max_length=MAX_PATHS),
+]
+"""The index paths of an item, as a client sends or imports them."""
+
+
 def texts_at(value: Any, paths: Sequence[str] | None) -> list[str]:
     """The texts of a value at `paths`, without blank or repeated ones. paths: None for the whole value.
 
     Raises InvalidRequest for more than MAX_TEXTS.
     """
     places = [WHOLE] if paths is None else paths
-    texts = [text for path in places for text in _texts(value, path) if text.strip()]
+    lazy = (text for path in places for part in _parts([value], path) if (text := text_of(part)).strip())
+    texts = list(islice(lazy, MAX_TEXTS + 1))
     if len(texts) > MAX_TEXTS:
-        raise InvalidRequest(f"gives {len(texts)} texts; at most {MAX_TEXTS} can be indexed", path="index")
+        raise InvalidRequest(f"gives more than {MAX_TEXTS} texts, the most that can be indexed", path="index")
     return list(dict.fromkeys(texts))
 
 
@@ -69,30 +80,29 @@ def tokenized(path: str) -> list[str]:
     return steps
 
 
-def _texts(value: Any, path: str) -> Iterator[str]:
-    steps = [] if path == WHOLE else tokenized(path)
-    return map(text_of, _parts(value, steps))
+def _parts(values: Iterable[Any], path: str) -> Iterable[Any]:
+    """The parts of `values` at `path`. A part that a step reaches in several ways is one: the paths do not multiply."""
+    for step in [] if path == WHOLE else tokenized(path):
+        values = {id(part): part for part in _step(values, step)}.values()
+    return values
 
 
-def _parts(value: Any, steps: Sequence[str]) -> Iterator[Any]:
-    """The values that `steps` lead to from `value`."""
-    if not steps:
-        yield value
-        return
-    for part in _step(value, steps[0]):
-        yield from _parts(part, steps[1:])
+def _step(values: Iterable[Any], step: str) -> Iterator[Any]:
+    if step.startswith("{"):
+        for field in dict.fromkeys(step[1:-1].split(",")):
+            yield from _parts(values, field.strip())
+    else:
+        for value in values:
+            yield from _members(value, step)
 
 
-def _step(value: Any, step: str) -> Iterator[Any]:
+def _members(value: Any, step: str) -> Iterator[Any]:
     if step.startswith("["):
         members = value if isinstance(value, list) else []
         if step == "[*]":
             yield from members
         elif -len(members) <= (place := int(step[1:-1])) < len(members):
             yield members[place]
-    elif step.startswith("{"):
-        for field in step[1:-1].split(","):
-            yield from _parts(value, tokenized(field.strip()))
     elif step == "*":
         yield from value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     elif isinstance(value, dict) and step in value:

@@ -14,7 +14,7 @@ from api.http.request import ApiRequest, QueryFlag
 from api.wiring.container import AppServices
 from ingest.keyed_items import ItemPut
 from memtypes.items.filters import ItemFilter
-from memtypes.items.index_paths import MAX_PATH, MAX_PATHS, check_index_path
+from memtypes.items.index_paths import IndexPaths
 from memtypes.items.item import MAX_TTL_S, ItemAddress, ItemSearch, Key, Path, PathListing, PathMatch
 from memtypes.model.errors import NotFound
 from memtypes.model.memory import Flag, Model, Number, Whole, not_blank
@@ -29,8 +29,6 @@ MAX_LISTED_PATHS = 10_000
 PUT_BYTES = 4 * 1024 * 1024
 """Largest body: it may write a value of 1 MiB with escapes, which take more bytes."""
 
-IndexPath = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATH), AfterValidator(check_index_path)]
-
 
 def _paths(index: object) -> object:
     if index is None or isinstance(index, list):
@@ -41,7 +39,7 @@ def _paths(index: object) -> object:
 
 
 Index = Annotated[
-    Annotated[list[IndexPath], Field(max_length=MAX_PATHS)] | None,
+    IndexPaths | None,
     BeforeValidator(_paths, json_schema_input_type=Literal[False] | list[str] | None),
 ]
 """Index paths of an item. False means no paths; null, or leaving them out, means the whole value."""

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.recall_guard import RecallGuard, without_contexts, without_quotes
+from ingest.screening.recall_guard import CONTEXTS, RecallGuard, without_contexts, without_quotes
+from ingest.screening.redaction.rules import compile_re2
 from memtypes.search.passage import bullet
 from tests.fakes import FakeSparse
 from tests.retrieval.builders import SCOPE, World
@@ -121,6 +122,16 @@ def test_any_text_around_a_context_stays(before: str, after: str) -> None:
     """Text before and after a recalled context is kept, whatever it is."""
     before, after = before.replace("<", "").replace("{", ""), after.replace("<", "").replace("}", "")
     assert without_contexts(f"{before}\n{MARKDOWN}{after}") == f"{before}\n{after}".strip()
+
+
+@pytest.mark.parametrize(
+    "beginning", ["<memories>\n## Knowledge\n", "<working_memory>\n## Tasks\n", '{\n"memories":{\n']
+)
+def test_beginnings_without_an_end_take_linear_time(beginning: str) -> None:
+    """Contexts are found by RE2, whose search is linear; thousands of beginnings without an end are unchanged."""
+    assert {type(pattern) for pattern in CONTEXTS} == {type(compile_re2("a"))}
+    text = beginning * 5_000
+    assert without_contexts(text) == text
 
 
 @pytest.mark.parametrize("block", ["memories", "working_memory"])

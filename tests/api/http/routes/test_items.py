@@ -184,7 +184,7 @@ async def test_item_paths_are_listed_and_filtered(items: Items) -> None:
         ({"index": True}, "index: must be false or a list of paths"),
         ({"ttl_s": 0}, "ttl_s:"),
         ({"ttl_s": 1e12}, "ttl_s:"),
-        ({"value": list(range(257)), "index": ["*"]}, "index: gives 257 texts"),
+        ({"value": list(range(257)), "index": ["*"]}, "index: gives more than 256 texts"),
         ({"extra": 1}, "extra:"),
     ],
 )
@@ -243,6 +243,17 @@ async def test_an_export_has_the_items_and_an_import_restores_them(items: Items)
     wrong = exported.splitlines()[-1].replace(b'"key"', b'"kee"')
     refused = await items.http.post("/v1/admin/import?namespace=n", content=wrong, headers=ndjson)
     assert refused.json()["errors"][0]["path"] == "items[0].key"
+
+
+@pytest.mark.parametrize("index", [["x" * 513], ["x"] * 65, [""]])
+async def test_index_paths_of_an_import_have_the_limits_of_a_put(items: Items, index: list[str]) -> None:
+    """A line of an import with a longer path, or with more paths, is refused."""
+    line = {"type": "item", "path": [], "key": "k", "value": 1, "index": index}
+    line |= {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"}
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    answer = await items.http.post("/v1/admin/import?namespace=n", content=json.dumps(line), headers=ndjson)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["path"].startswith("items[0].index")
 
 
 async def test_stats_count_the_items_of_every_agent(items: Items) -> None:
