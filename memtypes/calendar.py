@@ -68,6 +68,22 @@ def months_later(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
+def weekdays_of(first: date, weekday: int) -> list[date]:
+    """The days of the month that begins on `first` which are that weekday, from 0 for Monday."""
+    days = (first.replace(day=day) for day in range(1, monthrange(first.year, first.month)[1] + 1))
+    return [day for day in days if day.weekday() == weekday]
+
+
+def holiday(rule: str, year: int) -> date:
+    """The day in `year` that a rule of the lexicon gives: 12-25, easter+1, or 11:3:4, November's fourth Thursday."""
+    if rule.startswith("easter"):
+        return easter(year) + timedelta(days=int(rule[6:]))
+    if ":" in rule:
+        month, weekday, nth = map(int, rule.split(":"))
+        return weekdays_of(date(year, month, 1), weekday)[nth - (nth > 0)]
+    return date(year, *map(int, rule.split("-")))
+
+
 def easter(year: int) -> date:
     """Easter Sunday of the Gregorian `year` (the anonymous Gregorian algorithm, Meeus 1991)."""
     century, golden = year // 100, year % 19

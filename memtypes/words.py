@@ -144,7 +144,7 @@ class Words:
         value, end = float(found[0]), found[1]
         ones_at = end + 1 if self.plain(end) == "-" else self.after("and", end)
         ones = self.get("number", ones_at) if value in (20, 30, 40, 50) else None
-        if ones and float(ones[0]) < 10 and (ones_at > end or self.language.name == "en"):
+        if ones and float(ones[0]) < 10 and (ones_at > end or self.language.rules.get("adjacent_ones")):
             return value + float(ones[0]), ones[1]
         return value, end
 

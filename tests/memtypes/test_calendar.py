@@ -15,6 +15,7 @@ from memtypes.calendar import (
     WEEKDAYS,
     Length,
     easter,
+    holiday,
     length_at,
     month_of,
     months_later,
@@ -79,6 +80,13 @@ def test_lengths_of_time_are_read(text: str, length: Length) -> None:
 def test_a_length_of_time_needs_a_number_and_a_unit_of_time(text: str) -> None:
     """Texts that lack one of them have no length."""
     assert length_at(read_words(text), 0) is None
+
+
+def test_holidays_follow_their_rules() -> None:
+    """A date, a distance from Easter, or the n-th weekday of a month, also counted from its end."""
+    rules = ("12-25", "easter+50", "11:3:4", "5:0:-1")
+    days = (date(2026, 12, 25), date(2026, 5, 25), date(2026, 11, 26), date(2026, 5, 25))
+    assert tuple(holiday(rule, 2026) for rule in rules) == days
 
 
 def test_easter_is_a_sunday_in_spring() -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from memtypes.words import Words, lexicon, plain
 
-_MINUTES_FIRST = ("en", "de", "nl")
+_MINUTES_FIRST = ("en", "de", "nl", "pl")
 """Languages that say the minutes before the hour."""
 _AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 _SHORT_PLACES = ("eastern", "central", "pacific", "mountain", "et", "pt", "ct")
@@ -173,8 +173,9 @@ class Clocks:
 
     def _digits(self, i: int, *, led: bool) -> TimeOfDay | None:
         """A time of day in digits at token `i`: 9:00; 0800 hours; 9.30 only with am, Uhr or a preposition."""
-        words, text, unit = self.words, self.words.plain(i), self.words.get("unit", i + 1)
-        dotted = words.number(i) is not None and text[-3:-2] == "."
+        words, text, unit = self.words, self.words.plain(i).rstrip("."), self.words.get("unit", i + 1)
+        ends_sentence = words.kind(i) == "day" and words.language.name != "de"  # "alle 9.50.", which is no date
+        dotted = (words.number(i) is not None or ends_sentence) and text[-3:-2] == "."
         signed = any(words.is_a(kind, i + 1) for kind in ("am", "pm", "oclock"))
         if words.kind(i) == "clock" or (dotted and (signed or led)):
             hour, minute = (int(part) for part in text.replace(".", ":").split(":")[:2])
@@ -205,7 +206,8 @@ class Clocks:
             return replace(clock, end=self._oclock(tail[1]), hour=total // 60 % 24, minute=total % 60, bare=False)
         minutes_at = end + (words.plain(end) == "-" and words.glued(end))
         minute = words.number(minutes_at)
-        spoken = words.language.name == "en" and words.kind(i) == words.kind(minutes_at) == "word"
+        adjacent = bool(words.language.rules.get("adjacent_ones"))
+        spoken = adjacent and words.kind(i) == words.kind(minutes_at) == "word"
         counts = minute and (words.is_a("month", words.after("of", minute[1])) or words.is_a("unit", minute[1]))
         if minute and not counts and minute[0] < 60 and (end > j or (spoken and minute[0] >= 10)):
             return replace(clock, end=minute[1], minute=int(minute[0]), digital=True, bare=spoken and not led)

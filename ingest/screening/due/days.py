@@ -11,7 +11,7 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from memtypes.calendar import Length, easter, length_at, months_later, unit_at
+from memtypes.calendar import Length, holiday, length_at, months_later, unit_at, weekdays_of
 from memtypes.words import Words
 
 DASHES = ("-", "\u2013", "\u2014")
@@ -72,7 +72,8 @@ class Days:
         ahead_at, ago_at = words.after("in", i), words.after("ago_before", i)
         if ago_at > i and (length := length_at(words, ago_at)):
             return self._ahead(length[0].times(-1), length[1])
-        if ahead_at > i and (length := length_at(words, ahead_at)):
+        alone = unit_at(words, ahead_at) if words.language.rules.get("bare_unit") else None  # "za tydzień"
+        if ahead_at > i and (length := length_at(words, ahead_at) or alone):
             end = words.after("later", words.after("time_of", length[1]))
             bounded = words.is_a("before", end) or words.is_a("after", end) or words.plain(end) in ("of", "or")
             return None if bounded else self._ahead(length[0], end)
@@ -149,7 +150,9 @@ class Days:
     def _day_number(self, i: int) -> tuple[int, int, bool] | None:
         """The number of a day, the position after it, and whether it is an ordinal: 1st, 2., the first."""
         words, found = self.words, self.words.get("ordinal", i)
-        if found and 0 < int(found[0]) <= 31 and (words.is_a("det", i - 1) or words.is_a("of", found[1])):
+        leads = ("det", "on", "by") if words.language.name in ("de", "pl") else ("det",)  # "am Zwölften", "do piątego"
+        led = any(words.is_a(lead, i - 1) for lead in leads)
+        if found and 0 < int(found[0]) <= 31 and (led or words.is_a("of", found[1])):
             return int(found[0]), found[1], True
         number = words.number(i)
         if number is None or not number[0].is_integer() or not 1 <= number[0] <= 31 or "." in words.plain(i):
@@ -186,7 +189,9 @@ class Days:
         words = self.words
         k = words.after("of", j + (words.plain(j) == ","))
         k += words.plain(k) == "." and words.kind(k + 1) == "number"
-        year = words.plain(k)
+        year, period = words.plain(k), self._period(k)
+        if period and period[0] == "mo12" and period[1] > 0:
+            return Day(period[2], "date", date(self.today.year + period[1], month, day))
         if len(year) == 4 and year[:2] in ("19", "20") and year.isdecimal():
             return Day(k + 1, "date", date(int(year), month, day))
         return Day(j, "monthday", self._next_date(month, day))
@@ -200,7 +205,7 @@ class Days:
         led = any(words.is_a(kind, i - 1) for kind in ("det", "on", "by", "weekday"))
         month = self._period(words.after("of", j))
         of_month = month is not None and month[0] == "mo1" and month[1] > 0
-        closed = self.ends(j) or of_month or words.is_a("part", words.after("link", j))
+        closed = self.ends(j) or of_month or words.is_a("by", j) or words.is_a("part", words.after("link", j))
         bare = words.language.name in ("fr", "it", "es", "pt") and words.is_a("on", i - 1) and closed
         if not (bare or (marked and led) or (unit and unit[0] == "d1")):
             return None
@@ -222,24 +227,24 @@ class Days:
         found = self.words.get("holiday", i)
         if found is None:
             return None
-        if not found[0].startswith("easter"):
-            return Day(found[1], "holiday", self._next_date(*map(int, found[0].split("-"))))
-        days = [easter(self.today.year + ahead) + timedelta(days=int(found[0][6:])) for ahead in (0, 1)]
+        days = (holiday(found[0], self.today.year + ahead) for ahead in (0, 1))
         return Day(found[1], "holiday", next(day for day in days if day >= self.today))
 
     # Weeks, months and weekdays
 
     def _period(self, i: int) -> tuple[str, int, int] | None:
-        """The period at token `i`, such as "next week": its unit, how many units from now, and the position after."""
+        """The period at token `i`, such as "next week": its unit, how many units from now (-1: last week), its end."""
         words = self.words
         i = words.after("det", i)
         short = words.get("next_unit", i)
         if short:
             return short[0], 1, short[1]
-        j = words.after_any(("next", "next2", "this"), i)
+        j = words.after_any(("next", "next2", "this", "previous"), i)
         unit = words.get("unit", j)
         if unit is None:
             return None
+        if words.is_a("previous", i) or words.is_a("previous", unit[1]):
+            return unit[0], -1, words.after("previous", unit[1])
         later = words.after_any(("next", "next2"), unit[1])
         second = words.is_a("next2", i) or words.is_a("next2", unit[1])
         return unit[0], 2 if second else int(words.is_a("next", i) or later > unit[1]), later
@@ -265,8 +270,7 @@ class Days:
         if not weekday or not month:
             return None
         first, end = month
-        days = [first.replace(day=day + 1) for day in range(monthrange(first.year, first.month)[1])]
-        days = [day for day in days if day.weekday() == weekday[0]]
+        days = weekdays_of(first, weekday[0])
         return Day(end, "nth", days[nth - (nth > 0)]) if nth <= len(days) else None
 
     def _edge(self, i: int) -> Day | None:
@@ -287,7 +291,7 @@ class Days:
             return Day(end, "edge", first.replace(day=day))
         if period is None or period[0].startswith("m1") or period[0] in ("m60", "d1"):
             return None
-        return Day(period[2], "edge", self._edge_of(period[0], period[1], edge))
+        return Day(period[2], "edge", self._edge_of(period[0], period[1], edge), over=period[1] < 0)
 
     def _edge_of(self, unit: str, ahead: int, edge: str) -> date:
         if unit.startswith("d"):
@@ -316,7 +320,7 @@ class Days:
         weekday, number = words.get("weekday", j), self._day_number(j)
         if unit == "d7" and weekday and (ahead or words.after("this", words.after("det", i)) > i):
             return Day(weekday[1], "weekday", self.monday + timedelta(days=7 * ahead + weekday[0]))
-        if not ahead:
+        if ahead < 1:
             return None
         if unit == "mo1" and number and number[2]:
             return Day(number[1], "dom", months_later(self.today.replace(day=1), ahead).replace(day=number[0]))
@@ -337,7 +341,8 @@ class Days:
         """The first such day after today: "Friday", "next Friday", "lundi prochain"; "Friday of next week"."""
         words = self.words
         found = words.get("weekday", words.after_any(("next", "this", "previous"), i))
-        if found is None:
+        verb = words.is_a("past", i) and words.plain(i - 1) in words.language.stops and not words.kinds_at(i - 1)
+        if found is None or verb:  # "we sat"
             return None
         number, end = found
         dotted = words.plain(end) == "." and words.glued(end)

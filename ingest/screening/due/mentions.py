@@ -18,6 +18,8 @@ from memtypes.calendar import Length, length_at, unit_at
 from memtypes.words import Words
 
 _HOURS = {"lunch": 12, "afternoon": 15, "eod": 17, "evening": 18, "night": 20}
+_DATES = ("date", "monthday", "dom")
+"""Kinds of days that name a date."""
 _MOST = 20
 """Maximum number of times that are read from one text; bounds the work."""
 _FURTHEST_ANCHOR = 6
@@ -26,7 +28,10 @@ _FURTHEST_ANCHOR = 6
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A time that tokens `first` to `last` (exclusive) name. moved: whether it is the 4 in "moved from 3 to 4 pm"."""
+    """A time that tokens `first` to `last` (exclusive) name. moved: whether it is the 4 in "moved from 3 to 4 pm".
+
+    hours: whether it is a range of hours ("from 9 to 5"), of which the clock is the first.
+    """
 
     first: int
     last: int
@@ -35,6 +40,7 @@ class Mention:
     part: str | None = None
     zone: tzinfo | None = None
     moved: bool = False
+    hours: bool = False
 
     @property
     def kind(self) -> str:
@@ -127,9 +133,9 @@ class MentionReader:
     def _through(self, mention: Mention) -> Mention:
         """`mention` extended to the end of its range ("from 1 April through 3 April"); its day stays the first one."""
         words, j = self.words, mention.last
-        k = words.after("to", j) if not words.has("moved") and mention.kind in ("date", "monthday", "dom") else j
+        k = words.after("to", j) if not words.has("moved") and mention.kind in _DATES else j
         until = self.days.at(words.after("det", k)) if k > j else None
-        return replace(mention, last=until.end) if until and until.kind in ("date", "monthday", "dom") else mention
+        return replace(mention, last=until.end) if until and until.kind in _DATES else mention
 
     def _connected(self, i: int) -> tuple[int, bool]:
         """The position after up to four connecting words, and whether the last is a preposition of clock times."""
@@ -149,9 +155,10 @@ class MentionReader:
     def _extended(self, mention: Mention, j: int, *, led: bool) -> Mention | None:
         """`mention` with the day, clock time or part of the day at token `j`; None if nothing there adds to it."""
         known = mention.day
-        day = self.days.at(j) if known is None or known.kind in ("weekday", "offset", "near") else None
-        if day and known and day.kind not in ("date", "monthday", "dom"):
-            day = None
+        day = self.days.at(j)
+        if day and known and not (known.kind in ("weekday", "offset", "near") and day.kind in _DATES):
+            again = known.kind in _DATES and day.kind == "weekday" and day.date.weekday() == known.date.weekday()
+            day = replace(known, end=day.end) if again else None  # "2 April, Thursday"
         clock = None if mention.clock or mention.instant else self.clocks.at(j, led=led) or self._range_start(j)
         if clock and (day is None or clock.end > day.end):
             return self._with_clock(mention, clock)
@@ -190,7 +197,7 @@ class MentionReader:
             clock = replace(clock, hour=clock.hour + 12)
         moved = self.words.has("moved")
         clock = until if moved else replace(clock, sure=clock.sure or until.sure, bare=False)
-        return replace(mention, clock=clock, last=until.end, moved=moved)
+        return replace(mention, clock=clock, last=until.end, moved=moved, hours=not moved)
 
     def _zoned(self, mention: Mention, j: int) -> Mention | None:
         """`mention` with the zone at token `j` or right after it; None if there is no zone, or it cannot take one."""
@@ -228,7 +235,9 @@ class MentionReader:
             best = min(near or days[: len(days) == 1], key=lambda day: abs(day.first - clock.first), default=None)
             if best is not None:
                 part = clock.part or best.part
-                both = replace(best, clock=clock.clock, zone=clock.zone, part=part, moved=clock.moved)
+                both = replace(
+                    best, clock=clock.clock, zone=clock.zone, part=part, moved=clock.moved, hours=clock.hours
+                )
                 joined[joined.index(best)] = both
                 joined.remove(clock)
         return joined

@@ -41,7 +41,8 @@ _CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ":", "(", ")", "\u2013", "\u2014", "=")
 _QUOTES = tuple('"\u201c\u201d\u201e\u00ab\u00bb\u2018')
 _LEADS = ("by", "on", "at", "in", "from", "of", "to")
 _CLAUSE_CUES = (
-    "past", "participle", "negation", "habit", "task", "condition", "extent", "change", "future", "opening", "moved",
+    "past", "participle", "negation", "cancel", "habit", "task", "condition", "extent", "change", "future", "opening",
+    "moved",
 )  # fmt: skip
 _SENTENCE_CUES = ("past", "participle", "negation", "cancel", "habit", "task", "condition", "vague")
 _REACH = 40
@@ -119,7 +120,9 @@ def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, fl
     """Each mention that is not in the past, with its features. An hour of today that is over does not count as past."""
     today = reader.now.date()
     open_ = [m for m in reader.mentions() if m.day is None or not (m.day.over or m.day.date < today)]
-    yield from ((mention, features(reader.words, open_, mention)) for mention in open_)
+    for mention in open_:
+        elapsed = {"elapsed": 1.0} if reader.instant_of(mention) < reader.now else {}
+        yield mention, {**features(reader.words, open_, mention), **elapsed}
 
 
 def probability(present: Mapping[str, float]) -> float:
@@ -157,6 +160,7 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
         "as a subject": opens and words.is_a("copula", mention.last),
         "begins with an article": not opens and words.is_a("det", sentence[0]),
         "infinitive": _infinitive(words, *sentence),
+        "opening hours": mention.hours and "clause opening" in names,
         "question": words.plain(sentence[1]) == "?",
         "nothing else": mention.last - mention.first >= len(words.tokens) - 1,
     }
@@ -201,11 +205,12 @@ def _as_name(words: Words, mention: Mention, lead: str) -> Iterator[str]:
     """Signs that a lone day is part of a name or describes a noun: Ruby Tuesday, Monday.com, sunday roast."""
     before, after, alone = mention.first - 1, mention.last, lead in ("start", "none")
     capitals = words.language.name != "de"  # where only names have them
+    verb_second = "past_prefix" in words.language.rules  # Dutch and German: a verb follows, and nouns are joined
     signs = {
-        "after a name": capitals and lead == "none" and words.is_capital(before),
+        "after a name": capitals and lead == "none" and words.is_capital(before) and words.is_capital(mention.first),
         "before a name": capitals and words.is_capital(after),
         "joined": words.glued(after) and words.plain(after) in ("-", "'", "_", "/"),
-        "before a noun": alone and _is_noun(words, after),
+        "before a noun": alone and not verb_second and _is_noun(words, after),
         "before a copula": alone and words.is_a("copula", after),
         "after an article": words.is_a("det", before),
     }

@@ -250,9 +250,16 @@ _AUTHENTICATOR_SEED = (
     r"(?i)(?:2fa|totp|otp|mfa|authenticator|setup key|seed)[^\n]{0,40}?[ :=]"
     r"(?P<s>(?:[A-Z2-7]{4} ){2,}[A-Z2-7]{2,4}\b|[A-Z2-7]{16,64}\b)"
 )
-_WALLET_SEED = r"(?i)(?:seed|recovery|mnemonic)(?: phrase| words)?[^\na-z]{1,6}(?P<s>[a-z]{3,8}(?: [a-z]{3,8}){11,23})"
+_WALLET_SEED = (
+    r"(?i)(?:(?:wallet|backup|secret)[- ]?(?:phrase|words)|(?:seed|recovery|mnemonic)(?:[- ]?(?:phrase|words))?|"
+    r"wiederherstellungs(?:phrase|w\x{f6}rter)|phrase de (?:r\x{e9}cup\x{e9}ration|secours)|herstelzin|"
+    r"frase (?:semilla|de recuperaci\x{f3}n|de recupera\x{e7}\x{e3}o|di recupero|seed))"
+    r"(?: is| est| es| ist| \x{e8}| \x{e9})?[^\na-z]{1,6}(?P<s>[a-z]{3,8}(?:,? [a-z]{3,8}){11,23})"
+)
 _PIN = (
-    r"(?i)(?:\bpin\b(?:[- ]?code)?|\bcvv2?\b|\bcvc\b|(?:alarm|safe) code)"
+    r"(?i)(?:\bpin\b(?:[- ]?code)?|\bcvv2?\b|\bcvc\b|\b(?:alarm|safe|door|gate|t\x{fc}r|tor|deur|poort)[- ]?code|"
+    r"\b(?:code|c\x{f3}digo|codice|kod) (?:de |del |della |do |da )?(?:la |l')?"
+    r"(?:alarm[ae]?|allarme|coffre|porte|portail|puerta|porta|bramy|drzwi|alarmu)\b)"
     r"[^0-9\n]{0,24}?[ :=](?P<s>[0-9]{3,8}#?)\b"
 )
 _OFFICIAL_NUMBER = _NUMBER_NAME + r"(?P<s>(?:[A-Z]{2} ?)?[0-9][0-9 .-]{5,17}[0-9](?: ?[A-Z]\b)?|[A-Z0-9]{8,9}\b)"
@@ -263,6 +270,13 @@ _ROWS: tuple[tuple[str, str, Check], ...] = (
     ("url_password", r"""\b[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s:/@'"<>]*:(?P<s>[^\s/'"<>]+)@""", _url_password),
     ("aws_secret", r"""(?i)\baws.{0,20}?(?:secret|key).{0,12}?[:=]\s*["']?(?P<s>[A-Za-z0-9/+]{40})\b""", _token),
     ("azure_key", r"(?:AccountKey|SharedAccessKey|[?&]sig)=(?P<s>[A-Za-z0-9+/=%]{40,})", _always),
+    ("url_password", r"\b(?:localhost|[\w-]+(?:\.[\w-]+)+):[0-9]{2,5}:[\w*-]+:[\w.-]+:(?P<s>[^\s:]{6,})", _token),
+    (
+        "token",
+        r"""(?i)\b(?:echo|printf)\s[^|\n]{0,12}?["']?(?P<s>[^\s"'|]{16,})["']?\s*\|[^|\n]*\b(?:login|auth)\b""",
+        _token,
+    ),
+    ("token", r"(?i)(?:key|secret|salt)[\"']?\s?[:=]\s?[\"']?base64:(?P<s>[A-Za-z0-9+/]{20,}={0,2})", _always),
     ("jwt", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*", _always),
     ("bearer_token", r"(?i)\bbearer[ :]+(?P<s>[A-Za-z0-9._~+/-]{16,}=*)", _token),
     ("basic_credentials", r"(?i)\bbasic +(?P<s>[A-Za-z0-9+/]{8,}={0,2})", _basic_credentials),

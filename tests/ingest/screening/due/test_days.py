@@ -60,6 +60,20 @@ def _day(text: str, *, month_first: bool = False) -> date | None:
         ("Ostersonntag", "2026-04-05"),
         ("next weekend", "2026-03-14"),
         ("overmorgen", "2026-03-06"),
+        ("by the eleventh", "2026-03-11"),
+        ("on the twenty-first", "2026-03-21"),
+        ("am Zwölften", "2026-03-12"),
+        ("op de negentiende", "2026-03-19"),
+        ("zapłacić do dziesiątego", "2026-03-10"),
+        ("el 19 antes de las 12", "2026-03-19"),
+        ("12 März nächsten Jahres", "2027-03-12"),
+        ("Thanksgiving dinner", "2026-11-26"),
+        ("Pfingstmontag", "2026-05-25"),
+        ("za tydzień", "2026-03-11"),
+        ("w przyszłym tygodniu w piątek", "2026-03-13"),
+        ("koniec miesiąca", "2026-03-31"),
+        ("vorige week dinsdag", "2026-02-24"),
+        ("el martes de la semana pasada", "2026-02-24"),
     ],
 )
 def test_dates_weekdays_distances_and_holidays_are_read_as_days(text: str, day: str) -> None:
@@ -68,7 +82,17 @@ def test_dates_weekdays_distances_and_holidays_are_read_as_days(text: str, day: 
 
 
 @pytest.mark.parametrize(
-    "text", ["31 February", "the 42nd", "2026-13-01", "may be nice", "v12.31", "22.11.0", "the 5th of the seven"]
+    "text",
+    [
+        "31 February",
+        "the 42nd",
+        "2026-13-01",
+        "may be nice",
+        "v12.31",
+        "22.11.0",
+        "the 5th of the seven",
+        "we sat here",
+    ],
 )
 def test_other_words_are_not_read_as_days(text: str) -> None:
     """Impossible dates, version numbers and counts such as "the 5th of the seven" are not read as days."""

@@ -40,6 +40,8 @@ def _times(text: str) -> list[str]:
         ("before 16:00 on Friday", ["03-06 16:00"]),
         ("midnight on Friday", ["03-07 00:00"]),
         ("yesterday at 9, and Friday at noon", ["03-03 09:00", "03-06 12:00"]),
+        ("8 March, Sunday, at 10:15", ["03-08 10:15"]),
+        ("dia 8 de março, domingo, às 10h15", ["03-08 10:15"]),
         ("two hours before the meeting", []),
         ("the evening dress", []),
         ("12 eggs and 3 kg of flour", []),

@@ -134,6 +134,12 @@ def test_foreign_greetings_and_words_give_no_due_time(text: str) -> None:
         "La réunion de jeudi est annulée",
         "Ya no hace falta llamar el martes",
         "Ieri alle 9 ho pagato la multa",
+        "Heute um 8:15 kam der Monteur",
+        "This morning at 9 the lift got stuck",
+        "El mercado está abierto el domingo de 9 a 14",
+        "Op woensdag is het loket open van 9 tot 12 uur",
+        "Poczta jest czynna w sobotę do 13",
+        "W zeszły czwartek o 15 byliśmy u dentysty",
     ],
 )
 def test_times_of_other_things_give_no_due_time(text: str) -> None:
@@ -150,6 +156,11 @@ def test_times_of_other_things_give_no_due_time(text: str) -> None:
         ("The bill of 3 February is open, pay it by 2026-03-20", "2026-03-20 09:00"),
         ("call Lisbon on Friday at 9, their time", "2026-03-06 10:00"),
         ("standup is at 10:30 PST on Monday", "2026-03-09 19:30"),
+        ("Montag kommt der Glaser", "2026-03-09 09:00"),
+        ("Notes to Ines first thing Friday", "2026-03-06 09:00"),
+        ("Lunch tomorrow is at 12:15, not the usual 12:00, don't be slow", "2026-03-05 12:15"),
+        ("W piątek o wpół do dziewiątej rano badanie krwi", "2026-03-06 08:30"),
+        ("Dziś o dziewiętnastej próba chóru", "2026-03-04 19:00"),
     ],
 )
 def test_the_time_of_the_task_is_chosen(text: str, expected: str) -> None:

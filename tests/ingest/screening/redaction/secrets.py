@@ -52,6 +52,13 @@ def secrets() -> list[tuple[str, str]]:
         ("token", "kst" + "_live_" + filler(40, 9)),
         ("recovery_code", "backup codes: " + "8f3k-22mz p0q9-77ax"),
         ("pin", "PIN " + "90241"),
+        ("pin", "alarm" + "code: " + "77120"),
+        ("url_password", "db.example.net:5432:ledger:reader:" + "tulip93!lake"),
+        ("service_token", "Cookie: PHPSESSID=" + filler(26)),
+        ("token", "APP_KEY=base64:" + filler(43) + "="),
+        ("token", "echo '" + filler(40) + "' | tool login"),
+        ("password", "palavra-passe: " + "tulip93!lake"),
+        ("password", "le code wifi est " + "tulip93!lake"),
         ("national_id", "SSN 168-71" + "-4994"),
         ("slack_webhook", "https://hooks.slack.com/services/" + "T00AB12/B00CD34/" + filler(24)),
     ]
@@ -99,6 +106,10 @@ HARMLESS = (
     "We sold 4111 pieces in 1111 shops, 1111 of them new.",
     "Call him at noon, or write by 5 pm on 12 May 2026.",
     "import { Button } from '@acme/ui' and not from '@acme/old-ui'",
+    "Le code wifi est sur le frigo, la palavra-passe expira amanhã.",
+    "registry.example.net:5000:web:2.9.1 was pulled twice, see src/main.go:12:4:error:unused",
+    "echo 'hello' | tee login.log; PHPSESSID and JSESSIONID are set by the server.",
+    "The wallet phrase belongs on paper, and the door code changes in May.",
 )
 PLACES = ("", "Note from Tom: ", "In the log of 2026-11-19 08:12:44 it says: ", "As agreed, ", "Fact 12 of 40. ")
 

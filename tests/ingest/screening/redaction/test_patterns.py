@@ -44,6 +44,14 @@ def test_every_built_in_kind_has_a_sample() -> None:
     assert "aws_secret" in [secret.kind for secret in secrets_in("aws_secret_access_key = " + filler(40))]
 
 
+@pytest.mark.parametrize("name", ["seed", "wallet phrase", "My recovery phrase is", "frase de recuperaci\u00f3n"])
+def test_the_words_of_a_wallet_are_found(name: str) -> None:
+    """Twelve words after the name of a wallet's phrase are secret; thirteen are a sentence."""
+    words = ["maple", "orbit", "kitten", "velvet", "ribbon", "cactus"] * 2
+    assert [secret.kind for secret in secrets_in(f"{name}: {' '.join(words)}")] == ["recovery_code"]
+    assert secrets_in(f"{name}: {' '.join([*words, 'garden'])}") == []
+
+
 @pytest.mark.parametrize(("text", "kinds"), [("nora@example.com: hello", ["email"]), ("git@example.com:a/b.git", [])])
 def test_repository_addresses_are_not_emails(text: str, kinds: list[str]) -> None:
     """`git@host:path` is no email address; other addresses before a colon are."""
