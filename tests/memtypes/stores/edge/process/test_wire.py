@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import json
+from hashlib import sha256
+from typing import Any, get_args
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,13 +15,32 @@ from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Remembranc
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.process import wire
-from memtypes.stores.operations.messages import Request, decode, encode
+from memtypes.stores.operations.messages import Request, answer_type, decode, encode
 from memtypes.stores.operations.reads import get_page
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from memtypes.stores.operations.writes import upsert
 from tests.builders import SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
+
+FORMAT = (12, "8698db6a782bba53")
+"""The protocol, and a hash of the format of its messages."""
+
+
+def test_the_protocol_changes_with_the_format_of_the_messages() -> None:
+    """An engine of another version misreads changed messages: after a change, increment PROTOCOL and set FORMAT."""
+    requests = get_args(wire.ANY_REQUEST)
+    types = [*requests, *map(answer_type, requests)]
+    schema = msgspec.json.schema_components(types, schema_hook=lambda kind: {"type": str(kind)})
+    text = json.dumps(_without_texts(schema), sort_keys=True)
+    assert (wire.PROTOCOL, sha256(text.encode()).hexdigest()[:16]) == FORMAT
+
+
+def _without_texts(schema: Any) -> Any:
+    """A JSON schema without its descriptions, which are docstrings."""
+    if isinstance(schema, dict):
+        return {name: _without_texts(part) for name, part in schema.items() if name != "description"}
+    return [_without_texts(part) for part in schema] if isinstance(schema, list | tuple) else schema
 
 
 @pytest.mark.parametrize(
