@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from memtypes.model.errors import RemembrancerError, Unavailable
+from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.search.columns import COLUMN_FIELDS
@@ -23,7 +23,7 @@ from memtypes.search.passage import Passage
 from memtypes.search.vectors import TokenMaxima, TokenVectors
 from memtypes.stores.edge.engine.reader import SlotPayloads
 from memtypes.stores.edge.engine.shard import DeletionMarker, Shard
-from memtypes.stores.edge.engine.vendor import SharedFilters, create_indexes, open_shard, translated
+from memtypes.stores.edge.engine.vendor import SharedFilters, create_indexes, engine_call, open_shard
 from memtypes.stores.edge.maintenance.shard_rewrite import ShardCopy
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.slots import Slots
@@ -73,38 +73,32 @@ class EdgeEngine(EngineOperations):
     @classmethod
     def open(cls, paths: Mapping[Collection, Path], dimensions: int) -> EdgeEngine:
         """The engine of the shards in `paths`, created if missing. Raises StoreInUse or Unavailable."""
-        with translated():
-            shards = {
-                kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind), texts=kind is ITEMS))
-                for kind, path in paths.items()
-            }
-            return cls(shards, dimensions)
+        shards = {
+            kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind), texts=kind is ITEMS))
+            for kind, path in paths.items()
+        }
+        return cls(shards, dimensions)
 
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
         """The exact number of points that meet each condition."""
-        with translated():
-            return {kind: self._shards[kind].reader.count(where) for kind, where in wheres.items()}
+        return {kind: self._shards[kind].reader.count(where) for kind, where in wheres.items()}
 
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
         """The values of a payload field, each with the number of points that have it, at most `limit` a collection."""
-        with translated():
-            return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
+        return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
         """The payloads that each scroll selects, by id, in the order of the scroll."""
-        with translated():
-            return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
+        return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
         """The hits of each query, in the order of the queries of each collection."""
         shared: SharedFilters = {}
-        with translated():
-            return {kind: self._shards[kind].reader.search(batch, shared) for kind, batch in queries.items()}
+        return {kind: self._shards[kind].reader.search(batch, shared) for kind, batch in queries.items()}
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
         """Which of the memories exist, and their columns: the payload fields that ranking uses."""
-        with translated():
-            return self._columns.read(keys)
+        return self._columns.read(keys)
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
         """The best cosine of each query token with any token of each memory, type after type."""
@@ -117,10 +111,9 @@ class EdgeEngine(EngineOperations):
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
         """The payloads of those `ids` that exist in the scope, read by point number: 3 times as fast as by a filter."""
         payloads: list[Payload] = []
-        with translated():
-            for kind, few in ids.items():
-                shard = self._shards[kind]
-                payloads += shard.reader.payloads(shard.slots.known(few)).values()
+        for kind, few in ids.items():
+            shard = self._shards[kind]
+            payloads += shard.reader.payloads(shard.slots.known(few)).values()
         return [payload for payload in payloads if in_scope(scope, payload)]
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
@@ -128,18 +121,16 @@ class EdgeEngine(EngineOperations):
         if scope.agents and MemoryType.WORKING in ids:  # the file of passages does not have their agents
             return await super().passages(scope, ids)
         passages: list[Passage] = []
-        with translated():
-            for kind, few in ids.items():
-                shard = self._shards[kind]
-                passages += shard.passages.read(scope, shard.slots.known(few), shard.reader.payloads)
+        for kind, few in ids.items():
+            shard = self._shards[kind]
+            passages += shard.passages.read(scope, shard.slots.known(few), shard.reader.payloads)
         return passages
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
         """Apply the changes of each collection in order."""
-        with translated():
-            for kind, ordered in changes.items():
-                for change in ordered:
-                    self._write(kind, change)
+        for kind, ordered in changes.items():
+            for change in ordered:
+                self._write(kind, change)
 
     @property
     def unflushed(self) -> bool:
@@ -151,16 +142,15 @@ class EdgeEngine(EngineOperations):
 
         Each step takes some milliseconds, so a query hardly waits for one. What searches have read is not read again.
         """
-        with translated():
-            for kind in MemoryType:
-                slots, limit = self._shards[kind].slots.used(), WARM_UP_STEP
-                while len(slots := self._columns.unknown(kind, slots)):
-                    began = time.thread_time()
-                    self._columns.learn(kind, self._payloads(kind, slots[:limit], COLUMN_FIELDS).items())
-                    slow = time.thread_time() - began > LONG_STEP_S
-                    yield
-                    slots = slots[limit:]
-                    limit = max(1, limit // 2) if slow else limit
+        for kind in MemoryType:
+            slots, limit = self._shards[kind].slots.used(), WARM_UP_STEP
+            while len(slots := self._columns.unknown(kind, slots)):
+                began = time.thread_time()
+                self._columns.learn(kind, self._payloads(kind, slots[:limit], COLUMN_FIELDS).items())
+                slow = time.thread_time() - began > LONG_STEP_S
+                yield
+                slots = slots[limit:]
+                limit = max(1, limit // 2) if slow else limit
 
     def forget_columns(self) -> None:
         """Forget every cached column."""
@@ -171,8 +161,7 @@ class EdgeEngine(EngineOperations):
         """The payloads of every point of a collection, of all scopes, in batches. Only for re-embedding."""
         last = -1
         while True:
-            with translated():
-                batch = self._shards[kind].reader.after(last, EVERY_STEP, None)
+            batch = self._shards[kind].reader.after(last, EVERY_STEP, None)
             if not batch:
                 return
             yield [payload for _, payload in batch]
@@ -187,8 +176,7 @@ class EdgeEngine(EngineOperations):
     def flush_one(self) -> None:
         """Write the segments of one changed shard to disk, so that its log can be truncated."""
         kind = next(iter(self._unflushed))
-        with translated():
-            self._shards[kind].engine.flush()
+        engine_call(self._shards[kind].engine.flush)
         self._unflushed.discard(kind)
 
     def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
@@ -202,14 +190,13 @@ class EdgeEngine(EngineOperations):
         Writes made meanwhile go to both shards. Raises Unavailable if such a write failed in the copy.
         """
         self._drop_copy(kind)
-        with translated():
-            engine = open_shard(path, self._dimensions, {}, texts=kind is ITEMS)
-            yield from create_indexes(engine, indexes_of(kind))
-            copy = self._copies[kind] = ShardCopy(Shard.of(path, engine, DeletionMarker(path)))
-            while not copy.copy_batch(self._shards[kind]):
-                yield
-                if self._copies.get(kind) is not copy:
-                    raise Unavailable(f"the copy of the {kind} shard could not follow a change")
+        engine = open_shard(path, self._dimensions, {}, texts=kind is ITEMS)
+        yield from create_indexes(engine, indexes_of(kind))
+        copy = self._copies[kind] = ShardCopy(Shard.of(path, engine, DeletionMarker(path)))
+        while not copy.copy_batch(self._shards[kind]):
+            yield
+            if self._copies.get(kind) is not copy:
+                raise Unavailable(f"the copy of the {kind} shard could not follow a change")
         self._unflushed.add(kind)
         for directory in (*copy.shard.logs, path, path.parent):
             sync_directory(directory)
@@ -221,8 +208,7 @@ class EdgeEngine(EngineOperations):
         if isinstance(kind, MemoryType):
             self._columns.renumber(kind, copy.new_slots(before))
         self._shards[kind] = copy.shard
-        with translated():
-            before.close()
+        before.close()
         copy.shard.delete_other_versions()
 
     def close(self) -> None:
@@ -231,16 +217,14 @@ class EdgeEngine(EngineOperations):
             self._drop_copy(kind)
         for directory in self.take_unsynced():
             sync_directory(directory)
-        with translated():
-            for shard in self._shards.values():
-                shard.engine.flush()
-                shard.close()
+        for shard in self._shards.values():
+            engine_call(shard.engine.flush)
+            shard.close()
 
     def _drop_copy(self, kind: Collection) -> None:
         copy = self._copies.pop(kind, None)
         if copy is not None:
-            with translated():
-                copy.shard.close()
+            copy.shard.close()
 
     def _write(self, kind: Collection, change: Change) -> None:
         self._unsynced.add(kind)
@@ -262,9 +246,8 @@ class EdgeEngine(EngineOperations):
         if copy is None:
             return
         try:
-            with translated():
-                copy.follow(change, slots)
-        except RemembrancerError:
+            copy.follow(change, slots)
+        except Exception:  # noqa: BLE001 - the shard itself has been changed
             _log.exception("the copy of the %s shard is dropped", kind)
             self._drop_copy(kind)
 

@@ -11,7 +11,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from memtypes.search.vectors import SparseVector
-from memtypes.stores.edge.engine.vendor import SharedFilters, Translator
+from memtypes.stores.edge.engine.vendor import SharedFilters, Translator, engine_call
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, ShardSearch
@@ -48,7 +48,7 @@ class Reader:
     def engine_hits(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
         """The hits of each query, all found by the engine, without the inverted indexes. shared: see `Translator`."""
         requests = Translator(self.slots, shared).queries(queries)
-        return [_hits(hits) for hits in self.engine.query_batch(edge.QueryBatchRequest(requests))]
+        return [_hits(hits) for hits in engine_call(self.engine.query_batch, edge.QueryBatchRequest(requests))]
 
     def scroll(self, scroll: Scroll) -> dict[str, Payload]:
         """The payloads that a scroll selects, by memory id, in the order of the scroll."""
@@ -71,17 +71,17 @@ class Reader:
 
     def facet(self, field: str, where: Condition, limit: int) -> FacetCounts:
         """The values of a payload field, each with the number of memories that have it, at most `limit`."""
-        facets = self.engine.facet(edge.FacetRequest(field, limit, exact=True, filter=self._filter(where)))
+        facets = engine_call(self.engine.facet, edge.FacetRequest(field, limit, exact=True, filter=self._filter(where)))
         return [(hit.value, hit.count) for hit in facets.hits]
 
     def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
         """The payloads of the existing points with these numbers, by number. fields: to be read; None for all."""
-        records = self.engine.retrieve(slots.tolist(), _selected(fields), False)
+        records = engine_call(self.engine.retrieve, slots.tolist(), _selected(fields), False)
         return {_slot(record): record.payload or {} for record in records}
 
     def sparse_vectors(self, slots: Slots) -> dict[int, SparseVector]:
         """The sparse vectors of the points with these numbers, by number; empty for a point without terms."""
-        records = self.engine.retrieve(slots.tolist(), False, [SPARSE])
+        records = engine_call(self.engine.retrieve, slots.tolist(), False, [SPARSE])
         return {_slot(record): _sparse(record.vector) for record in records}
 
     def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, Payload]]:
@@ -97,7 +97,7 @@ class Reader:
         return Translator(self.slots).filter(where)
 
     def _records(self, request: edge.ScrollRequest) -> list[edge.Record]:
-        records, _ = self.engine.scroll(request)
+        records, _ = engine_call(self.engine.scroll, request)
         return records
 
     def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
@@ -121,11 +121,11 @@ def _selected(fields: Sequence[str] | None) -> bool | list[str]:
 def _matching(engine: edge.EdgeShard, slots: SlotFile, where: Condition, limit: int) -> Slots:
     """The numbers (slots) of the points that meet a condition, at most `limit`, ascending."""
     request = edge.ScrollRequest(limit=limit, filter=Translator(slots).filter(where), with_payload=False)
-    return slots_in(engine.scroll(request)[0])
+    return slots_in(engine_call(engine.scroll, request)[0])
 
 
 def _count(engine: edge.EdgeShard, slots: SlotFile, where: Condition) -> int:
-    return engine.count(edge.CountRequest(exact=True, filter=Translator(slots).filter(where)))
+    return engine_call(engine.count, edge.CountRequest(exact=True, filter=Translator(slots).filter(where)))
 
 
 def slots_in(points: Iterable[Any]) -> Slots:

@@ -19,7 +19,7 @@ import qdrant_edge as edge
 
 from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.engine.reader import Reader
-from memtypes.stores.edge.engine.vendor import Translator, to_point
+from memtypes.stores.edge.engine.vendor import Translator, engine_call, to_point
 from memtypes.stores.edge.sidecar.passage_file import PassageFile
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
@@ -120,10 +120,10 @@ class Shard:
             case SetFields(_, fields):
                 if not _USE_FIELDS.issuperset(fields):
                     self._remove_passages(change)
-                self.engine.update(edge.UpdateOperation.set_payload_by_filter(where, fields))
+                engine_call(self.engine.update, edge.UpdateOperation.set_payload_by_filter(where, fields))
             case DropFields(_, names):
                 self._remove_passages(change)
-                self.engine.update(edge.UpdateOperation.delete_payload_by_filter(where, list(names)))
+                engine_call(self.engine.update, edge.UpdateOperation.delete_payload_by_filter(where, list(names)))
         return self.named(change)
 
     def named(self, change: Change) -> Slots | None:
@@ -137,7 +137,7 @@ class Shard:
 
     def close(self) -> None:
         """Close the engine's shard and the files beside it."""
-        self.engine.close()
+        engine_call(self.engine.close)
         self.tokens.close()
         self.terms.close()
         self.passages.close()
@@ -158,7 +158,7 @@ class Shard:
         self.terms.put(slots, [point.vectors.sparse for point in points])
         self.passages.remove(slots)
         converted = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
-        self.engine.update(edge.UpdateOperation.upsert_points(converted, condition=where))
+        engine_call(self.engine.update, edge.UpdateOperation.upsert_points(converted, condition=where))
         self.tokens.remove(slots[~with_tokens])
         shown = zip(slots.tolist(), points, strict=True)
         self.passages.put({slot: point.payload for slot, point in shown if isinstance(point, Record)})
@@ -167,7 +167,7 @@ class Shard:
     def _remove(self, slots: Slots, where: edge.Filter) -> Slots:
         if len(slots):
             self.deleted.mark(time.time_ns())
-        self.engine.update(edge.UpdateOperation.delete_points_by_filter(where))
+        engine_call(self.engine.update, edge.UpdateOperation.delete_points_by_filter(where))
         self.tokens.remove(slots)
         self.terms.remove(slots)
         self.passages.remove(slots)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import qdrant_edge as edge
 
-from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse, Unavailable
+from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Point, VectorQuery
 from memtypes.stores.operations.messages import encode
 from memtypes.stores.operations.schema import DENSE, SPARSE, Index
+
+_Arguments = ParamSpec("_Arguments")
+_Answer = TypeVar("_Answer")
 
 SharedFilters: TypeAlias = dict[bytes, edge.Filter]
 """Filters by their condition as MessagePack."""
@@ -39,13 +41,15 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 )
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn the engine's errors into StoreInUse, InvalidRequest or Unavailable. Most of them are a bare Exception."""
+def engine_call(
+    operation: Callable[_Arguments, _Answer], *arguments: _Arguments.args, **named: _Arguments.kwargs
+) -> _Answer:
+    """What the engine's `operation` returns. Raises its errors, most a bare Exception, as errors of this program.
+
+    Those are StoreInUse, InvalidRequest and Unavailable.
+    """
     try:
-        yield
-    except RemembrancerError:
-        raise
+        return operation(*arguments, **named)
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"the embedded engine refused the request: {error}") from error
     except Exception as error:
@@ -68,10 +72,10 @@ def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, tex
         wal_enabled=True,
     )
     if (path / _CONFIG_FILE).exists():
-        shard = edge.EdgeShard.load(str(path), config)
+        shard = engine_call(edge.EdgeShard.load, str(path), config)
     else:
         path.mkdir(parents=True, exist_ok=True)
-        shard = edge.EdgeShard.create(str(path), config)
+        shard = engine_call(edge.EdgeShard.create, str(path), config)
     for _ in create_indexes(shard, indexes):
         pass
     return shard
@@ -79,10 +83,10 @@ def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, tex
 
 def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Iterator[None]:
     """Create the payload indexes that the shard lacks. Yields after each one: on a busy disk it takes 0.1 to 0.2 s."""
-    present = shard.info().payload_schema
+    present = engine_call(shard.info).payload_schema
     for name, index in indexes.items():
         if name not in present:
-            shard.update(edge.UpdateOperation.create_field_index(name, _INDEX_PARAMS[index]))
+            engine_call(shard.update, edge.UpdateOperation.create_field_index(name, _INDEX_PARAMS[index]))
             yield
 
 

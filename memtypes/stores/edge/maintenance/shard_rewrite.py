@@ -15,6 +15,7 @@ import qdrant_edge as edge
 
 from memtypes.stores.edge.engine.reader import slots_in
 from memtypes.stores.edge.engine.shard import Shard
+from memtypes.stores.edge.engine.vendor import engine_call
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.operations.engine import Change, PutPoints
 
@@ -35,7 +36,7 @@ class ShardCopy:
     def copy_batch(self, source: Shard) -> bool:
         """Copy the next BATCH points of `source` with all their vectors; True if the copy is now complete."""
         request = edge.ScrollRequest(offset=self.copied + 1, limit=BATCH + 1, with_payload=True, with_vector=True)
-        records, _ = source.engine.scroll(request)
+        records, _ = engine_call(source.engine.scroll, request)
         old = slots_in(records)
         if records:
             new = self.shard.slots.claim_ids(source.slots.ids(old))
@@ -44,7 +45,7 @@ class ShardCopy:
             self.shard.passages.copy(source.passages, old, new)
             pairs = zip(new.tolist(), records, strict=True)
             points = [edge.Point(slot, record.vector or {}, record.payload) for slot, record in pairs]
-            self.shard.engine.update(edge.UpdateOperation.upsert_points(points))
+            engine_call(self.shard.engine.update, edge.UpdateOperation.upsert_points(points))
         complete = len(records) <= BATCH
         self.copied = _ALL if complete else int(old[-1])
         return complete

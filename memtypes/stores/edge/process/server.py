@@ -151,7 +151,7 @@ class EngineServer:
         try:
             for _ in self.engine.warm():
                 await asyncio.sleep(WARM_PAUSE_S)
-        except RemembrancerError:
+        except Exception:  # noqa: BLE001 - nobody waits for this task, so its error is logged here
             _log.exception("the warm-up failed")
 
     async def _rewrite(self) -> None:
@@ -162,7 +162,7 @@ class EngineServer:
             try:
                 for kind in self.engine.with_deleted_bytes(time.time_ns()):
                     await self._rewrite_shard(kind)
-            except (RemembrancerError, OSError):
+            except Exception:  # noqa: BLE001 - a bug in one rewrite must not prevent later ones
                 _log.exception("a shard with deleted bytes could not be rewritten")
                 await asyncio.sleep(REWRITE_AGAIN_S)
 
@@ -234,7 +234,7 @@ def main() -> int:
     os.umask(0o077)  # files are readable by their owner alone
     try:
         run_engine(Layout(options.directory.resolve()), options.linger, lambda: _report(b"{}"))
-    except RemembrancerError as error:
+    except (RemembrancerError, OSError) as error:
         _report(msgspec.json.encode(failure_of(error)))
         return 1
     return 0

@@ -67,7 +67,7 @@ class Reply(msgspec.Struct, frozen=True, array_like=True):
 _ERRORS = (errors.NotFound, errors.Conflict, errors.Unavailable, errors.StoreInUse)
 
 
-def failure_of(error: errors.RemembrancerError) -> Failure:
+def failure_of(error: errors.RemembrancerError | OSError) -> Failure:
     """`error` as a failure that can be sent."""
     return Failure(type(error).__name__, str(error), getattr(error, "path", ""))
 

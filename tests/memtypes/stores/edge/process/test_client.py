@@ -174,18 +174,20 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
             SCOPE, [msgspec.structs.replace(record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8)))]
         )
         broken = TypedSearch({MemoryType.EPISODIC: {}}, record.vectors.dense, None, 5, tokens=np.ones((1, 5), np.int8))
-        request = find_candidates(scope=SCOPE, searches=[broken])
-        for message in (encode([7, request]), encode([8, {"request": "Nonsense"}]), encode("no call")):
+        no_id = TypedSearch({MemoryType.EPISODIC: {"has_id": ["no UUID"]}}, record.vectors.dense, None, 5)
+        bugs = [find_candidates(scope=SCOPE, searches=[search]) for search in (broken, no_id)]
+        calls = [[7, bugs[0]], [8, bugs[1]], [9, {"request": "Nonsense"}], "no call"]
+        for message in map(encode, calls):
             writer.write(framed(msgspec.Raw(message)))
-        replies = [decode(await read_message(reader), Reply) for _ in range(2)]
-        assert [reply.number for reply in replies] == [7, 8]
-        assert [reply.failure.kind for reply in replies if reply.failure] == ["Unavailable"] * 2
+        replies = [decode(await read_message(reader), Reply) for _ in range(3)]
+        assert [reply.number for reply in replies] == [7, 8, 9]
+        assert [reply.failure.kind for reply in replies if reply.failure] == ["Unavailable"] * 3
         assert await reader.read() == b"", "what is not a call ends the connection"
         writer.close()
         await writer.wait_closed()
         await store.ping()
         assert holder_in(tmp_path) == holder
-        assert "a request could not be answered" in Layout(tmp_path).log_path.read_text()
+        assert Layout(tmp_path).log_path.read_text().count("a request could not be answered") == len(bugs)
 
 
 async def test_a_closed_store_raises(tmp_path: Path) -> None:

@@ -127,6 +127,14 @@ async def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
     assert (shard / "edge_config.json").read_text() == "damaged"
 
 
+async def test_a_file_that_the_engine_cannot_open_is_named(tmp_path: Path) -> None:
+    """The error of the operating system is reported, not only that the engine did not start."""
+    Layout(tmp_path).prepare("test-embedder", 8)
+    (tmp_path / "episodic" / "v1" / "slots" / "ids.bin").mkdir(parents=True)
+    with pytest.raises(Unavailable, match=r"Is a directory.*ids\.bin"):
+        await EdgeStore.open(settings_for(tmp_path))
+
+
 async def test_an_engine_that_does_not_start_in_time_is_an_error_that_names_the_log(tmp_path: Path) -> None:
     """The error names the log; the engine continues to start and serves the next client."""
     with pytest.raises(Unavailable, match=r"did not start.*engine\.log"):
