@@ -28,13 +28,13 @@ _CANCEL_AGAIN_S = 0.5
 class BackgroundJob:
     """A job that is repeated every `every_s` seconds.
 
-    work: called with the fencing token of its lock; returns how many items it handled. limit_s: seconds after which a
-    run is cancelled, at any point, as if the process were killed. first_s: delay before the first run.
+    work: returns how many items it handled. limit_s: seconds after which a run is cancelled, at any point, as if the
+    process were killed. first_s: delay before the first run.
     """
 
     name: str
     every_s: float
-    work: Callable[[int], Awaitable[int]]
+    work: Callable[[], Awaitable[int]]
     limit_s: float = 60.0
     first_s: float = 0.0
 
@@ -85,8 +85,8 @@ class BackgroundJobs(Collector):
         started = time.monotonic()
         try:
             with anyio.fail_after(job.limit_s):
-                async with self.locks.held(LockRequest(f"job {job.name}", wait_s=0.0)) as lease:
-                    done = await job.work(lease.fence)
+                async with self.locks.held(LockRequest(f"job {job.name}", wait_s=0.0)):
+                    done = await job.work()
                     tally.done, tally.runs = tally.done + done, tally.runs + 1
             tally.ended = time.time()
             tally.failing = ""

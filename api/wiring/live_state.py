@@ -61,7 +61,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
     """
     locks, items, logs = RedisLocks(resources.live), RedisWorking(resources.live), workflow_logs(resources)
     todo_life = timedelta(hours=resources.settings.todo_hours)
-    working = WorkingMemory(items, ingestor, resources.store, system_clock, logs, todo_life)
+    working = WorkingMemory(items, ingestor, resources.store, system_clock, logs, locks, todo_life)
     threads = threads_of(resources, ingestor, locks, redactor, logs)
     ended = EndedWorkflows(logs, ingestor, threads, working)
     snapshot_events = resources.settings.workflow_snapshot_events
@@ -69,10 +69,10 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
     sessions = RedisClientSessions(resources.live)
     captures = CapturedTurnWriter(captured_turns(resources.live), sessions, ingestor, guard, system_clock)
     jobs = (
-        BackgroundJob("captured turns", CAPTURING_S, lambda _: captures.persist_all()),
+        BackgroundJob("captured turns", CAPTURING_S, captures.persist_all),
         BackgroundJob("working", SWEEP_S, working.sync.sweep),
-        BackgroundJob("workflow records", RECORDING_S, lambda _: workflows.ended.record_all()),
-        BackgroundJob("thread departures", RECORDING_S, lambda _: threads.expire()),
+        BackgroundJob("workflow records", RECORDING_S, workflows.ended.record_all),
+        BackgroundJob("thread departures", RECORDING_S, threads.expire),
     )
     return LiveServices(items, working, threads, workflows, sessions, captures, BackgroundJobs(locks, jobs))
 

@@ -106,7 +106,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     retrieving = retriever_parts(resources, live.items, use_counts, counter)
     answers = RedisAnswers(resources.live, system_clock)
     items = KeyedItems(EngineItems(store), embedder, system_clock)
-    item_expiry = BackgroundJob("item expiry", ITEM_EXPIRY_S, lambda _: items.delete_expired())
+    item_expiry = BackgroundJob("item expiry", ITEM_EXPIRY_S, items.delete_expired)
     upkeep = Upkeep(store, embedder, ingestor, system_clock)
     return Services(
         store=store,
@@ -251,7 +251,7 @@ def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[Back
         compact=settings.compact,
     )
 
-    async def run_round(_fence: int) -> int:
+    async def run_round() -> int:
         return await upkeep.run_round({DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)
 
     return (BackgroundJob("upkeep", every_s, run_round, UPKEEP_LIMIT_S, min(every_s, UPKEEP_FIRST_S)),)

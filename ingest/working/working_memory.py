@@ -22,14 +22,15 @@ from pydantic import Field
 from ingest.screening.redaction.redactor import RedactedValue
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
-from memtypes.live.workflows import WorkflowId
-from memtypes.model.errors import InvalidRequest, RemembrancerError, Unavailable
+from memtypes.live.workflows import OnEnd, WorkflowId
+from memtypes.model.errors import Conflict, InvalidRequest, RemembrancerError, Unavailable
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, ends_after
 from memtypes.model.memory import Model, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.model.working import ContextType, LiveDraft, Working, WorkingScope
+from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.ports.workflows import WorkflowStore
 from memtypes.ports.working import ItemSelection, LiveItem, LiveItemStore
@@ -46,6 +47,15 @@ MAX_CLEARED = 500
 
 MAX_ENDED = 10_000
 """To-dos that are remembered as ended, so that a list that still has them does not search for their items again."""
+
+LOCK_S = 5.0
+"""TTL of a session's lock: shorter than callers wait for it, so that a killed process fails nobody."""
+
+_DRAFTED = ("context_type", "scope", "priority", "expires_at", "agent_id", "workflow_id")
+"""Fields that an item takes from the draft that renews it."""
+
+_COPIED = {*_DRAFTED, "live", "accessed_at", "cleared_at"} - {"agent_id"}
+"""Fields that the copy in the memory store takes over from the live item. Its agent is a part of its id."""
 
 _SWEEP_NAMESPACES = 100
 _SWEEP_SESSIONS = 100
@@ -98,39 +108,46 @@ class WorkingMemorySync:
     """Writes changes of live items to their copies in the memory store, and deletes cleared and expired live items.
 
     The live store marks an item as unsynced in the transaction that changes it; the mark stays until the copy is
-    updated, so a crash in between is repaired by the next sweep. Sweeps run under a lock, and their updates carry its
-    fencing number, so a sweep that was paused cannot overwrite what a later one wrote.
+    updated, so a crash in between is repaired by the next sweep. A session is synced under its lock, and the updates
+    carry the lock's fencing number, so a sync that is late cannot overwrite what a later one wrote.
     """
 
     items: LiveItemStore
     store: MemoryStore
     clock: Clock
+    locks: Locks
 
-    async def sweep(self, fence: int) -> int:
-        """Copy due changes of live items, in all namespaces; return how many. Raises LockLost and Unavailable."""
+    async def sweep(self) -> int:
+        """Copy due changes of live items, in all namespaces; return how many. Raises as `sync_session` does."""
         now = self.clock()
         done = 0
         for due in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):
             for session in await self.items.due_sessions(due.scope, now, _SWEEP_SESSIONS):
-                done += await self.sync_session(replace(due.scope, session_id=session), fence)
+                done += await self.sync_session(replace(due.scope, session_id=session))
             await self.items.reschedule(due)
         return done
 
-    async def sync_session(self, scope: Scope, fence: int | None = None) -> int:
-        """Copy a session's changed live items to the memory store and delete ended ones; return how many of both."""
+    async def sync_session(self, scope: Scope) -> int:
+        """Copy a session's changed live items to the memory store and delete ended ones; return how many of both.
+
+        Raises Overloaded, LockLost and Unavailable.
+        """
         scope = scope.unbound
-        now = self.clock()
-        items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
-        cleared = [item for item in items if item.memory.cleared_at is not None]
-        current = [item for item in items if item.memory.cleared_at is None]
-        await self._patch(scope, cleared, fence, ())
-        await self._patch(scope, current, fence, ("cleared_at",))
-        await self.items.mark_synced(scope, items, now)
+        async with self.locks.held(LockRequest(f"working {scope.session_id}", scope, ttl_s=LOCK_S)) as lease:
+            now = self.clock()
+            items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
+            await self._patch(scope, items, lease.fence)
+            await self.items.mark_synced(scope, items, now)
         return len(items)
 
-    async def _patch(self, scope: Scope, items: Sequence[LiveItem], fence: int | None, removed: Sequence[str]) -> None:
-        if items:
-            changes = {item.memory.id: _copied_fields(item.memory) for item in items}
+    async def _patch(self, scope: Scope, items: Sequence[LiveItem], fence: int) -> None:
+        by_removed: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+        for item in items:
+            fields = item.memory.model_dump(mode="json", include=_COPIED)
+            removed = tuple(name for name, value in fields.items() if value is None)
+            present = {name: value for name, value in fields.items() if value is not None}
+            by_removed.setdefault(removed, {})[item.memory.id] = present
+        for removed, changes in by_removed.items():
             await self.store.patch(scope, changes, removed=removed, fence=fence)
 
 
@@ -146,13 +163,14 @@ class WorkingMemory:
     store: MemoryStore
     clock: Clock
     workflows: WorkflowStore
+    locks: Locks
     todo_life: timedelta = TODO_LIFE
     ended: dict[tuple[Scope, str], None] = field(default_factory=dict)
 
     @property
     def sync(self) -> WorkingMemorySync:
         """Writes changes of live items to their copies in the memory store."""
-        return WorkingMemorySync(self.items, self.store, self.clock)
+        return WorkingMemorySync(self.items, self.store, self.clock, self.locks)
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
         """Create a live item, or renew the session's item with the same content.
@@ -164,7 +182,20 @@ class WorkingMemory:
             await self.workflows.join(scope, new.workflow_id, session=scope.session_id)
         draft = new.draft(scope, now, ttl)
         outcome = await self.ingestor.write_one(scope, draft)
-        return await self._put(scope, LiveItem(_item_of(outcome, draft, now), ttl), outcome)
+        created = await self._put(scope, LiveItem(_item_of(outcome, draft, now), ttl), outcome)
+        if new.workflow_id is not None:
+            await self._check_open(scope, new.workflow_id, created.value.id)
+        return created
+
+    async def _check_open(self, scope: Scope, workflow_id: str, item_id: str) -> None:
+        """Raise Conflict if the workflow has ended while its item `item_id` was written; the item ends too."""
+        try:
+            await self.workflows.join(scope, workflow_id, session=scope.session_id)
+        except Conflict:
+            if (await self.workflows.load(scope, workflow_id)).on_end is OnEnd.DELETE:
+                await self.end_workflow(scope, workflow_id, delete=True)
+            await self._clear_live(scope, [ItemSelection(id=item_id)])
+            raise
 
     async def put_todos(self, scope: Scope, todos: Sequence[NewItem]) -> list[RedactedValue[Working]]:
         """Create the items that stand for to-dos; each replaces the session's earlier item of its to-do.
@@ -309,16 +340,9 @@ def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
         raise Unavailable(f"the item was not stored: {outcome.reason}")
     if outcome.status is WriteStatus.REJECTED or not isinstance(outcome.memory, Working):
         raise InvalidRequest(f"not stored: {outcome.reason}", path="content")
-    names = ("context_type", "scope", "priority", "expires_at", "agent_id", "workflow_id")
-    fields = {name: getattr(draft, name) for name in names}
+    fields = {name: getattr(draft, name) for name in _DRAFTED}
     fields |= {"updated_at": now, "accessed_at": None, "cleared_at": None, "live": True, "fence": 0}
     return outcome.memory.model_copy(update=fields)
-
-
-def _copied_fields(memory: Working) -> dict[str, Any]:
-    """Payload fields that the copy in the memory store takes over from the live item."""
-    times = {name: getattr(memory, name) for name in ("accessed_at", "expires_at", "cleared_at")}
-    return {"live": True} | {name: rfc3339(at) for name, at in times.items() if at is not None}
 
 
 def _whole_ms(instant: datetime) -> datetime:

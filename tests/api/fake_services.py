@@ -111,7 +111,7 @@ def fake_services(
     locks = FakeLocks()
     flusher = Flusher(live, policies, RuleSummariser(tokenizer), tokenizer, locks, clock)
     threads = Threads(live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock, logs)
-    working = WorkingMemory(items, ingestor, stored, clock, logs)
+    working = WorkingMemory(items, ingestor, stored, clock, logs, locks)
     ended = EndedWorkflows(logs, ingestor, threads, working)
     sessions, guard = FakeClientSessions(), RecallGuard(stored, sparse, use_counts.write)
     return Services(

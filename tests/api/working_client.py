@@ -14,6 +14,7 @@ from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.engine import Workflows
 from ingest.working.working_memory import WorkingMemory
 from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 from retrieval.retriever import Retriever, RetrieverParts
@@ -72,7 +73,8 @@ def with_live_workflows(services: Services, live: LiveClient, redactor: Redactor
 def with_live(services: Services, live: LiveClient) -> Services:
     """Return `services` with working memory on the live store `live`."""
     items = RedisWorking(live)
-    working = WorkingMemory(items, services.ingestor, services.store, services.clock, RedisWorkflows(live))
+    logs, locks = RedisWorkflows(live), RedisLocks(live)
+    working = WorkingMemory(items, services.ingestor, services.store, services.clock, logs, locks)
     tokenizers = {"cl100k_base": FakeTokenizer()}
     parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, services.clock, live=items)
     return replace(services, working=working, retriever=Retriever(parts))

@@ -62,5 +62,5 @@ def ended_over(workflows: WorkflowStore, memories: InMemoryStore) -> EndedWorkfl
     flusher = Flusher(threads, lookup, RuleSummariser(tokenizer), tokenizer, FakeLocks(), lambda: NOW)
     evicted_turns = EvictedTurnWriter(threads, ingestor, lambda: NOW)
     conversations = Threads(threads, lookup, screen, flusher, evicted_turns, lambda: NOW, workflows)
-    working = WorkingMemory(FakeItems(), ingestor, memories, lambda: NOW, workflows)
+    working = WorkingMemory(FakeItems(), ingestor, memories, lambda: NOW, workflows, FakeLocks())
     return EndedWorkflows(workflows, ingestor, conversations, working)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import anyio
 import pytest
 
 from ingest.working.todos import COMPLEX_STEPS, Todos
@@ -15,6 +16,7 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.procedural import Procedural
 from memtypes.model.scope import Scope
 from memtypes.ports.working import ItemSelection
+from tests.fakes_locks import FakeLocks
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_workflows import FakeWorkflows
 from tests.fakes_working import FakeItems
@@ -43,9 +45,31 @@ class UnpatchableStore(InMemoryStore):
         await super().patch(scope, changes, removed=removed, fence=fence)
 
 
+class PausingStore(InMemoryStore):
+    """A memory store whose first update waits until `resumed` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paused, self.resumed = anyio.Event(), anyio.Event()
+
+    async def patch(
+        self,
+        scope: Scope,
+        changes: Mapping[str, Mapping[str, Any]],
+        *,
+        removed: Sequence[str] = (),
+        fence: int | None = None,
+    ) -> None:
+        """Wait if it is the first call, then update the memories."""
+        if not self.paused.is_set():
+            self.paused.set()
+            await self.resumed.wait()
+        await super().patch(scope, changes, removed=removed, fence=fence)
+
+
 def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:
     """Working memory with a clock that shows `now[0]`."""
-    return WorkingMemory(FakeItems(), ingestor_over(store), store, lambda: now[0], FakeWorkflows())
+    return WorkingMemory(FakeItems(), ingestor_over(store), store, lambda: now[0], FakeWorkflows(), FakeLocks())
 
 
 async def test_an_item_has_an_embedded_copy_with_the_same_expiry() -> None:
@@ -85,6 +109,25 @@ async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog:
     store.fails = False
     assert await working.sync.sync_session(SCOPE) == 1
     assert (await store.get(SCOPE, [item.id]))[item.id].cleared_at == NOW  # type: ignore[attr-defined]
+
+
+async def test_items_cleared_at_once_are_all_kept_as_cleared() -> None:
+    """A slow update of the copies, which saw an item alive, does not undo a later one, which saw it cleared."""
+    store = PausingStore()
+    working = working_over(store, [NOW])
+    ids = [(await working.create(SCOPE, NewItem(content=text))).value.id for text in ("port the parser", "write tests")]
+
+    async def clear(item_id: str) -> None:
+        assert await working.clear(SCOPE, ItemSelection(id=item_id)) == 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(clear, ids[0])
+        await store.paused.wait()
+        group.start_soon(clear, ids[1])
+        await anyio.wait_all_tasks_blocked()
+        store.resumed.set()
+    listed = await working.list_items(SCOPE, None, include_cleared=True)
+    assert {item.id for item in listed if item.cleared_at} == set(ids)
 
 
 @pytest.mark.parametrize("steps", [COMPLEX_STEPS, COMPLEX_STEPS + 1])

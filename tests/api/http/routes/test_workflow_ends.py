@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -11,7 +11,9 @@ import pytest
 from redis.asyncio import Redis
 
 from api.wiring.container import Services
+from ingest.screening.submission import ScreeningGate, Submission
 from memtypes.live.workflows import NewEvent, WorkflowEventType
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent
 from memtypes.stores.redis.connection.client import LiveClient
@@ -197,6 +199,51 @@ async def test_nothing_joins_a_workflow_that_is_unknown_or_has_ended(client: htt
         assert (await client.post("/v1/working", json=item)).status_code == status
     assert await items(client, scope) == await memories(client, scope, "working") == []
     assert (await client.post("/v1/threads", json=space)).json()["workflow_id"] is None
+
+
+@dataclass
+class EndOfWorkflow(ScreeningGate):
+    """Ends the workflow `w` while a working item is being written."""
+
+    scope: Scope
+    client: httpx.AsyncClient | None = None
+
+    async def examine(self, _scope: Scope, submission: Submission) -> Submission:
+        """The submission, unchanged."""
+        if self.client is not None and submission.draft.type is MemoryType.WORKING:
+            client, self.client = self.client, None
+            assert (await post(client, self.scope, "w/events", {"type": "completed"})).status_code == 201
+        return submission
+
+
+@pytest.mark.parametrize(("on_end", "stored"), [("flush", 1), ("delete", 0), ("keep", 1)])
+async def test_an_item_does_not_outlive_a_workflow_that_ends_while_it_is_written(
+    live: LiveClient, services: Services, scope: Scope, on_end: str, stored: int
+) -> None:
+    """The call is refused, and the item is cleared or deleted like the workflow's other items."""
+    gate = EndOfWorkflow(scope)
+    ingestor = replace(services.ingestor, gates=(gate,))
+    async with connect(with_live_workflows(replace(services, ingestor=ingestor), live)) as client:
+        await begin(client, scope, on_end=on_end)
+        gate.client = client
+        item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z", "workflow_id": "w"}
+        refused = await client.post("/v1/working", json=item)
+        assert (refused.status_code, "completed" in refused.json()["detail"]) == (409, True)
+        assert await items(client, scope) == []
+        copies = await memories(client, scope, "working")
+        assert len(copies) == stored
+        assert all(copy["cleared_at"] for copy in copies)
+
+
+async def test_an_item_that_left_its_workflow_outlives_it(client: httpx.AsyncClient, scope: Scope) -> None:
+    """An item that is created again without the workflow stays, and so does its stored copy."""
+    await begin(client, scope, on_end="delete")
+    item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z"}
+    for belongs in ({"workflow_id": "w"}, {}):
+        assert (await client.post("/v1/working", json={**item, **belongs})).status_code == 201
+    await post(client, scope, "w/events", {"type": "completed"})
+    assert [live["workflow_id"] for live in await items(client, scope)] == [None]
+    assert len(await memories(client, scope, "working")) == 1
 
 
 async def test_thread_of_one_workflow_is_not_opened_for_another(client: httpx.AsyncClient, scope: Scope) -> None:
