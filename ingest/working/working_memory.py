@@ -107,9 +107,10 @@ class NewItem(Model):
 class WorkingMemorySync:
     """Writes changes of live items to their copies in the memory store, and deletes cleared and expired live items.
 
-    The live store marks an item as unsynced in the transaction that changes it; the mark stays until the copy is
-    updated, so a crash in between is repaired by the next sweep. A session is synced under its lock, and the updates
-    carry the lock's fencing number, so a sync that is late cannot overwrite what a later one wrote.
+    An item's copy is written before the item, with an expiry, in case the process dies in between. The live store marks
+    an item as unsynced in the transaction that changes it; the mark stays until the copy is updated, so a crash in
+    between is repaired by the next sweep. A session is synced under its lock, and the updates carry the lock's fencing
+    number, so a sync that is late cannot overwrite what a later one wrote.
     """
 
     items: LiveItemStore
