@@ -7,7 +7,7 @@ from typing import Any
 from agent_framework import AgentSession, ContextProvider, Message, SessionContext, SupportsAgentRun
 
 from remembrancer_client.client import AsyncRemembrancer
-from remembrancer_client.conversations import capture
+from remembrancer_client.conversations import capture, recalled
 
 
 class RemembrancerContext(ContextProvider):
@@ -34,10 +34,9 @@ class RemembrancerContext(ContextProvider):
     ) -> None:
         """Add the memories that help with the input."""
         query = "\n".join(text for role, text in _said(context.input_messages) if role == "user")
-        if query:
-            recalled = (await self._memory.recall(query, budget=self._budget)).context
-            if recalled:
-                context.extend_messages(self, [Message(role="user", contents=[recalled])])
+        known = await recalled(self._memory, query, self._budget)
+        if known:
+            context.extend_messages(self, [Message(role="user", contents=[known])])
 
     async def after_run(
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]

@@ -16,6 +16,7 @@ from google.genai import types
 
 from remembrancer_client.answers.memories import Memory
 from remembrancer_client.client import AsyncRemembrancer
+from remembrancer_client.conversations import contents_of, query_of
 from remembrancer_client.options.memories import NewMemory
 
 
@@ -46,8 +47,8 @@ class RemembrancerMemoryService(BaseMemoryService):
     ) -> None:
         """Remember events, as they were said."""
         own: NewMemory = {"metadata": dict(custom_metadata or {}), "session_id": session_id}
-        said = [event for event in events if not event.partial and _text(event.content).strip()]
-        await self._of(app_name, user_id).remember_all({**own, **_memory(event)} for event in said)
+        said = [(event, text) for event in events if not event.partial for text in contents_of(_text(event.content))]
+        await self._of(app_name, user_id).remember_all({**own, **_memory(event, text)} for event, text in said)
 
     async def add_memory(
         self,
@@ -61,17 +62,19 @@ class RemembrancerMemoryService(BaseMemoryService):
         items: list[NewMemory] = [
             {
                 "type": "semantic",
-                "content": _text(entry.content),
+                "content": text,
                 "metadata": {**entry.custom_metadata, **(custom_metadata or {})},
             }
             for entry in memories
+            for text in contents_of(_text(entry.content))
         ]
         await self._of(app_name, user_id).remember_all(items)
 
     async def search_memory(self, *, app_name: str, user_id: str, query: str) -> SearchMemoryResponse:
         """The memories that answer a query best."""
-        answer = await self._of(app_name, user_id).search(query, top_k=self._top_k)
-        return SearchMemoryResponse(memories=[_entry(hit.memory) for hit in answer.hits])
+        wanted = query_of(query)
+        hits = (await self._of(app_name, user_id).search(wanted, top_k=self._top_k)).hits if wanted else []
+        return SearchMemoryResponse(memories=[_entry(hit.memory) for hit in hits])
 
     async def delete_memory(self, *, app_name: str, user_id: str, memory_id: str | None = None) -> None:
         """Delete a memory that a search has returned; do nothing without an id."""
@@ -82,12 +85,12 @@ class RemembrancerMemoryService(BaseMemoryService):
         return self._memory.within(f"{quote(app_name, safe=' @')}/{quote(user_id, safe=' @')}")
 
 
-def _memory(event: Event) -> NewMemory:
+def _memory(event: Event, text: str) -> NewMemory:
     user = event.author == "user"
     return {
         "type": "episodic",
         "event_type": "user_query" if user else "agent_response",
-        "content": _text(event.content),
+        "content": text,
         "speaker": event.author,
         "created_at": datetime.fromtimestamp(event.timestamp, timezone.utc),
         "visibility": "namespace",

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from remembrancer_client.answers.retrieval import SearchAnswer
 from remembrancer_client.client import AsyncRemembrancer, Remembrancer
+from remembrancer_client.conversations import query_of
 
 
 class RemembrancerRetriever(BaseRetriever):
@@ -29,13 +30,16 @@ class RemembrancerRetriever(BaseRetriever):
     ) -> list[Document]:
         if not isinstance(self.memory, Remembrancer):
             raise TypeError("the sync methods of the retriever need a Remembrancer")
-        return _documents(self.memory.search(query, **{"top_k": k or self.k, **self.options}))
+        wanted = query_of(query)
+        return _documents(self.memory.search(wanted, **{"top_k": k or self.k, **self.options})) if wanted else []
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
     ) -> list[Document]:
         if isinstance(self.memory, AsyncRemembrancer):
-            return _documents(await self.memory.search(query, **{"top_k": k or self.k, **self.options}))
+            wanted = query_of(query)
+            found = self.memory.search(wanted, **{"top_k": k or self.k, **self.options}) if wanted else None
+            return _documents(await found) if found else []
         options = {} if k is None else {"k": k}
         return await super()._aget_relevant_documents(query, run_manager=run_manager, **options)
 

@@ -23,6 +23,7 @@ from langgraph.store.base import (
 from remembrancer_client.answers.operations import ItemAnswer, ItemsFound, PathsAnswer
 from remembrancer_client.calls import Description
 from remembrancer_client.client import AsyncRemembrancer, Remembrancer
+from remembrancer_client.conversations import query_of
 from remembrancer_client.groups.items import Items
 from remembrancer_client.options.workflows import ItemSearchOptions, PathMatch
 
@@ -81,7 +82,11 @@ class RemembrancerStore(BaseStore):
         if isinstance(op, GetOp):
             return Items.get.describe(items, op.namespace, op.key, refresh_ttl=op.refresh_ttl)
         if isinstance(op, SearchOp):
-            wanted: ItemSearchOptions = {"query": op.query or None, "filter": op.filter, "refresh_ttl": op.refresh_ttl}
+            wanted: ItemSearchOptions = {
+                "query": query_of(op.query or "") or None,
+                "filter": op.filter,
+                "refresh_ttl": op.refresh_ttl,
+            }
             wanted |= {"limit": op.limit, "offset": op.offset}
             return Items.search.describe(items, op.namespace_prefix, **wanted)
         if isinstance(op, ListNamespacesOp):

@@ -10,7 +10,7 @@ from llama_index.core.memory import BaseMemoryBlock
 from pydantic import Field, PrivateAttr
 
 from remembrancer_client.client import AsyncRemembrancer
-from remembrancer_client.conversations import capture
+from remembrancer_client.conversations import capture, query_of
 
 RECALLS = 64
 """How many recalled contexts are kept with their query, so that LlamaIndex can ask for a shorter one."""
@@ -31,7 +31,8 @@ class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
     async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:
         """The context for the newest user message."""
         asked = [message.content for message in messages or () if message.role == MessageRole.USER and message.content]
-        return await self._recall(asked[-1], self.budget) if asked else ""
+        query = query_of(asked[-1]) if asked else ""
+        return await self._recall(query, self.budget) if query else ""
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
         """Remember what user and assistant said, each message in the session that it names."""

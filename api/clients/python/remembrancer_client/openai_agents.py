@@ -13,7 +13,7 @@ from agents.memory.session_settings import resolve_session_limit
 
 from remembrancer_client.answers.operations import ItemAnswer
 from remembrancer_client.client import AsyncRemembrancer
-from remembrancer_client.conversations import capture
+from remembrancer_client.conversations import capture, recalled
 from remembrancer_client.groups.items import PAGE
 
 
@@ -85,7 +85,7 @@ def recall_tool(memory: AsyncRemembrancer, *, budget: int = 1000) -> FunctionToo
     @function_tool
     async def recall(query: str) -> str:
         """Recall what is known from earlier conversations. query: what to look for, in a sentence."""
-        return (await memory.recall(query, budget=budget)).context or "Nothing is known about it."
+        return await recalled(memory, query, budget) or "Nothing is known about it."
 
     return recall
 
