@@ -81,7 +81,7 @@ class RetrieverParts:
     live: LiveItemStore | None = None
     use_counts: UseCounts | None = None
     receipts: ReceiptRecorder | None = None
-    on_timings: OnTimings | None = None
+    on_timings: OnTimings = lambda _: None
     adjust: Callable[[Candidates], Candidates] | None = None
 
 
@@ -169,7 +169,7 @@ class Retriever:
             now = self._parts.clock()
             shown = {memory_id: memory.at(now) for memory_id, memory in memories.items()}
             hits = _search_hits(ranked.candidates, shown, explain=request.explain)
-        self._report(timings)
+        self._parts.on_timings(timings.milliseconds)
         return SearchAnswer(
             hits=hits,
             profile=profile,
@@ -181,8 +181,11 @@ class Retriever:
 
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
         """Return a context within its token budget; queue the use counts of its memories, and its receipt."""
-        records = self._parts.receipts is not None and request.receipt
-        retrieval = await self._counted(scope, request, with_ended=records)
+        return await self.record(await self.context(scope, request))
+
+    async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
+        """Queue the use counts and the receipt of a context that is shown. Returns its answer."""
+        scope, request = retrieval.scope, retrieval.request
         passages, now = [memory.passage for memory in retrieval.shown], self._parts.clock()
         if request.as_of is None:
             self.live_uses.note(scope, passages, now)
@@ -192,8 +195,9 @@ class Retriever:
             return retrieval.answer
         return await self._parts.receipts.record(retrieval)
 
-    async def _counted(self, scope: Scope, request: RetrieveRequest, *, with_ended: bool) -> Retrieval:
-        """Retrieve a context. If the model's provider counts tokens, it is within its budgets by that count, too."""
+    async def context(self, scope: Scope, request: RetrieveRequest) -> Retrieval:
+        """Retrieve a context without effects, within its budgets also by the count of the model's provider, if any."""
+        with_ended = self._parts.receipts is not None and request.receipt
 
         async def build(margin: float) -> BuiltContext[Retrieval]:
             retrieval = await self.run(scope, request, with_ended=with_ended, least_margin=margin)
@@ -234,7 +238,7 @@ class Retriever:
         writer, fills, texts = await _filled(writer, texts, timings)
         with timings.stage("render"):
             answer, shown = await writer.answer(fills, texts, degraded)
-        self._report(timings)
+        self._parts.on_timings(timings.milliseconds)
         embedder, ranked = self._embedder_fingerprint, writer.ranked
         return Retrieval(
             scope, request, as_of, weights, embedder, renderer.tokenizer, ranked, result.ended, fills, shown, answer
@@ -333,10 +337,6 @@ class Retriever:
             known = ", ".join(sorted(self._parts.tokenizers))
             raise InvalidRequest(f"unknown tokenizer; known are {known}", path="tokenizer", got=request.tokenizer)
         return self._renderers[request.format, request.tokenizer]
-
-    def _report(self, timings: StageTimings) -> None:
-        if self._parts.on_timings:
-            self._parts.on_timings(timings.milliseconds)
 
 
 async def _filled(

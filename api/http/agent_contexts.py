@@ -40,6 +40,7 @@ from retrieval.query.request import (
     RetrieveRequest,
     Tokens,
 )
+from retrieval.receipts.build import Retrieval
 
 MAX_WORDS = 2_000
 """Characters of the newest turn that serve as the query if none is given."""
@@ -143,6 +144,27 @@ class _ShownThread:
 
 
 @dataclass(frozen=True, slots=True)
+class _AgentContext:
+    """A context that was built and may be shown. due: ids of intentions that are due."""
+
+    retrieval: Retrieval
+    due: set[str]
+    threads: list[_ShownThread]
+    budget: WindowBudget
+    degraded: list[str]
+
+    @property
+    def tokens(self) -> int:
+        """Size of the whole context by its tokenizer."""
+        return self.retrieval.answer.metadata.total_tokens + sum(each.tokens for each in self.threads)
+
+    @property
+    def text(self) -> str:
+        """The text of the whole context."""
+        return "".join([str(self.retrieval.answer.context), *(each.text for each in self.threads)])
+
+
+@dataclass(frozen=True, slots=True)
 class AgentContexts:
     """Builds the contexts of agents."""
 
@@ -152,53 +174,49 @@ class AgentContexts:
         """The requested context. Intentions in it are not marked as fired. Raises InvalidRequest and Unavailable."""
         model = None if asked.model is None else self.services.models().find(asked.model)
 
-        async def build(margin: float) -> BuiltContext[AgentContextAnswer]:
-            answer = await self._answer(scope, asked, WindowBudget.of(asked.budget, model, margin))
-            tokens = sum(part.tokens for part in (answer.parts.memory, answer.parts.working, answer.parts.due))
-            return BuiltContext(answer, answer.context, tokens + answer.parts.threads.tokens, answer.metadata.budget)
+        async def build(margin: float) -> BuiltContext[_AgentContext]:
+            built = await self._built(scope, asked, WindowBudget.of(asked.budget, model, margin))
+            return BuiltContext(built, built.text, built.tokens, built.budget.total)
 
         margin = model.margin if model else 0.0
         counted = await within_model_budget(self.services.counter, asked.model, margin, build)
-        metadata = counted.value.metadata
-        changes = {"model_tokens": counted.model_tokens, "degraded": [*metadata.degraded, *counted.degraded]}
-        whole = counted.value.model_copy(update={"metadata": metadata.model_copy(update=changes)})
-        self.services.metrics.note_context("agent", metadata.total_tokens, whole.metadata.degraded)
-        return whole
+        built, budget = counted.value, counted.value.budget
+        memories = await self.services.retriever.record(built.retrieval)
+        metadata = AgentContextMetadata(
+            total_tokens=math.ceil(built.tokens * (1.0 + budget.margin) - 1e-9),
+            budget=budget.total,
+            tokenizer=budget.tokenizer,
+            model=asked.model,
+            margin=budget.margin,
+            model_tokens=counted.model_tokens,
+            allocation=budget.parts,
+            as_of=memories.metadata.as_of,
+            receipt_id=memories.receipt_id,
+            degraded=[*built.degraded, *memories.metadata.degraded, *counted.degraded],
+        )
+        self.services.metrics.note_context("agent", metadata.total_tokens, metadata.degraded)
+        parts = _parts(memories, built.due, built.threads)
+        return AgentContextAnswer(context=built.text, parts=parts, metadata=metadata)
 
-    async def _answer(self, scope: Scope, asked: AgentContextPost, budget: WindowBudget) -> AgentContextAnswer:
+    async def _built(self, scope: Scope, asked: AgentContextPost, budget: WindowBudget) -> _AgentContext:
         counter = self.services.tokenizers[budget.tokenizer]
         threads, degraded = await self._threads(scope, asked)
         try:
             shown = await self._shown(scope, threads, budget.parts.history + budget.parts.files, counter)
             query = asked.query or await self._last_words(scope, threads)
             taken = sum(each.tokens for each in shown)
-            memories = await self._memories(scope, asked, query, budget, taken)
-            free = budget.allowed - memories.metadata.total_tokens
+            retrieval = await self._memories(scope, asked, query, budget, taken)
+            free = budget.allowed - retrieval.answer.metadata.total_tokens
             if free > taken and any(each.context.omitted != OmittedParts() for each in shown):
                 shown = await self._shown(scope, threads, free, counter)
         except Unavailable:
             if not threads:
                 raise
             shown, degraded = [], ["threads"]
-            memories = await self._memories(scope, asked, asked.query, budget, 0)
+            retrieval = await self._memories(scope, asked, asked.query, budget, 0)
         now = DueRequest(self.services.clock(), context=asked.query, session_id=scope.session_id)
         due = {memory.id for memory in await self.services.intentions.due(scope, now)}
-        parts = _parts(memories, due, shown)
-        metadata = AgentContextMetadata(
-            total_tokens=math.ceil(
-                (memories.metadata.total_tokens + parts.threads.tokens) * (1.0 + budget.margin) - 1e-9
-            ),
-            budget=budget.total,
-            tokenizer=budget.tokenizer,
-            model=asked.model,
-            margin=budget.margin,
-            allocation=budget.parts,
-            as_of=memories.metadata.as_of,
-            receipt_id=memories.receipt_id,
-            degraded=[*degraded, *memories.metadata.degraded],
-        )
-        text = "".join([str(memories.context), *(each.text for each in shown)])
-        return AgentContextAnswer(context=text, parts=parts, metadata=metadata)
+        return _AgentContext(retrieval, due, shown, budget, degraded)
 
     async def _threads(self, scope: Scope, asked: AgentContextPost) -> tuple[list[AgentThread], list[str]]:
         """The agent's threads, and the names of parts that did not answer."""
@@ -235,7 +253,7 @@ class AgentContexts:
 
     async def _memories(
         self, scope: Scope, asked: AgentContextPost, query: str | None, budget: WindowBudget, taken: int
-    ) -> RetrieveAnswer:
+    ) -> Retrieval:
         """Working, due and long-term memories, within the budget less `taken` tokens.
 
         Without a query, only working and due memories.
@@ -252,7 +270,7 @@ class AgentContexts:
             floor=asked.floor if query else 1.0,
             include_due=True,
         )
-        return await self.services.retriever.retrieve(scope, await redact_query(self.services, scope.tenant, request))
+        return await self.services.retriever.context(scope, await redact_query(self.services, scope.tenant, request))
 
 
 async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:

@@ -75,7 +75,7 @@ class Receipts:
         request = RetrieveRequest.model_validate(before.request)
         agents = (request.agent_id,) if bound and request.agent_id else ()
         scope = Scope(tenant, request.namespace, request.session_id, request.agent_id, agents)
-        retriever = Retriever(replace(self.parts, adjust=with_recorded_access(before), on_timings=None))
+        retriever = Retriever(replace(self.parts, adjust=with_recorded_access(before)))
         retrieval = await retriever.run(scope, request.model_copy(update={"as_of": before.as_of}), with_ended=True)
         body = receipt_body(retrieval, before.id, rfc3339(before.created_at))
         after = Receipt.model_validate_json(seal(UnsealedReceipt.of(request.namespace, body), ChainHead()).text)

@@ -29,8 +29,9 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.client_sessions import Shown
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing
-from retrieval.answer import ContextItem, RetrieveAnswer
+from retrieval.answer import ContextItem
 from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, reduced
+from retrieval.receipts.build import Retrieval
 
 PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
 """Most tokens that the model reads of a context, by its own count: for a prompt, and at the start of a session."""
@@ -45,7 +46,7 @@ MAX_SHOWN = 9_000
 """Maximum memories that a session is shown until it is compacted: a filter cannot exclude many more."""
 
 MARK_S = 0.5
-"""Seconds within which the due intentions in a context are marked, whether or not the event's own time is up."""
+"""Seconds within which a context is recorded and its due intentions marked, even if the event's own time is up."""
 
 _MODEL_CHARACTERS = 256
 _SLACK = 0.9
@@ -102,7 +103,7 @@ class _Fitting:
     statements: hashes of the statements in it.
     """
 
-    answer: RetrieveAnswer
+    retrieval: Retrieval
     ids: list[str]
     statements: frozenset[str]
 
@@ -166,7 +167,7 @@ class ClientContexts:
             if asked is None or fitting is None:
                 break
             if await self.services.client_sessions.claim(scope, fitting.ids, fitting.statements):
-                return await self._shown(scope, frame, asked, fitting.answer)
+                return await self._shown(scope, frame, asked, fitting.retrieval)
             shown = await self.services.client_sessions.begin(scope)  # another prompt, or a capture, was faster
         return HookAnswer()
 
@@ -184,7 +185,8 @@ class ClientContexts:
             conditions = [*filters["and"], *_none_of(repeated)]
             asked = request.model_copy(update={"budget": Budget(total=budget), "filters": {"and": conditions}})
             query = await redact_query(self.services, scope.tenant, asked)
-            answer = await self.services.retriever.retrieve(scope, query)
+            retrieval = await self.services.retriever.context(scope, query)
+            answer = retrieval.answer
             if not answer.items:
                 break
             again, statements = _repeated(answer.items, shown.statements)
@@ -195,19 +197,21 @@ class ClientContexts:
             excess = max(frame.size(text) / max(1, frame.limit), len(text) / MAX_CHARACTERS)
             if excess <= 1.0 and not again:
                 ids = [*(item.id for item in answer.items), *repeated, *answer.metadata.duplicates]
-                return _Fitting(answer, ids, statements)
+                return _Fitting(retrieval, ids, statements)
             if excess > 1.0:  # long words or tables have many characters a token
                 budget = int(budget / excess * _SLACK)
         await self.services.client_sessions.note_shown(scope, repeated)
         return None
 
-    async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, answer: RetrieveAnswer) -> HookAnswer:
-        """The hook's answer, with the context of `answer`. Marks the due intentions in it as fired.
+    async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval) -> HookAnswer:
+        """The hook's answer, with the context of `retrieval`. Marks the due intentions in it as fired.
 
-        The context is recorded as shown, so it is not held back if the mark takes too long: the intentions stay due.
+        The session was told that it is shown, so it is not held back if this takes too long: the intentions stay due.
         """
+        answer = retrieval.answer
         try:
             with anyio.fail_after(MARK_S, shield=True):
+                answer = await self.services.retriever.record(retrieval)
                 await deliver_due(self.services, scope, request, answer)
         except (Unavailable, TimeoutError) as error:
             _log.warning("due tasks in a context stay due: %s", str(error) or "marking them took too long")

@@ -19,8 +19,9 @@ from ingest.screening.redaction.redactor import RedactionRules, RuleBook, Treatm
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.llms.registry import RegistrySource
 from memtypes.model.errors import Unavailable
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import CandidateSearch
+from memtypes.ports.memory_store import CandidateSearch, Listing
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding
 from retrieval.retriever import Retriever, RetrieverParts
@@ -72,6 +73,24 @@ async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
             assert text
             assert len(text) <= MAX_CHARACTERS < 10_000
             assert tokenizer.count(shown) * margin <= limit
+
+
+async def test_only_what_is_shown_counts_as_used(clock: Clock) -> None:
+    """A context with too many characters is built again; only the last one has a receipt and counts as a use."""
+    services = fake_services(clock)
+    async with connect(services) as http:
+        session = ClientSession(http, services, "", "s1", headers={"X-Remembrancer-Namespace": "n"})
+        items = [{"type": "semantic", "content": f"{TOPIC} {n}. {chr(97 + n) * 700}"} for n in range(20)]
+        await http.post("/v1/memories/batch", json={"namespace": "n", "items": items})
+        text = await session.prompt(QUESTION)
+    scope = Scope("default", "n")
+    assert len(await services.receipts.queue.latest(scope, 10)) == 1
+    uses = services.receipts.parts.use_counts
+    assert uses is not None
+    await uses.write()
+    memories = (await services.store.page(scope, Listing((MemoryType.SEMANTIC,), limit=10))).memories
+    assert [memory.access_count for memory in memories] == [int(memory.content[-600:] in text) for memory in memories]
+    assert 0 < sum(memory.access_count for memory in memories) < len(items)
 
 
 class BrokenStore(InMemoryStore):

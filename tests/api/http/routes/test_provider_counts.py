@@ -17,6 +17,7 @@ import pytest
 from api.wiring.container import Services
 from memtypes.llms.counting import COUNT_S, ProviderCounter
 from memtypes.llms.registry import Registry, RegistryFile, default_file, parse_registry
+from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
 from retrieval.retriever import Retriever
 from tests.api.conftest import connect
@@ -165,6 +166,7 @@ async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(se
     for answer in (shown, agent):
         assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= 200
         assert answer["metadata"]["degraded"] == []
+    assert len(await services.receipts.queue.latest(Scope("default", "n"), 10)) == 1, "of the last attempt"
 
 
 @pytest.mark.parametrize(
