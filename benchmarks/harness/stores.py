@@ -22,9 +22,11 @@ import numpy as np
 from api.http.serve import freeze_loaded_objects
 from api.settings import Settings, read_settings
 from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
+from api.wiring.services import local_panel
 from benchmarks.harness.service import wait_until_closed
 from benchmarks.harness.synthetic import Turn, turns
 from benchmarks.sets.data import CorpusEntry, to_draft
+from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.pipeline import Ingestor
 from memtypes.encoders.bm25 import Bm25Encoder
@@ -122,6 +124,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
             stages.update(timings)
 
         tokenizers = await open_tokenizers(settings)
+        counter = tokenizers[TOKENIZERS[0]]
         store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
         stack.push_async_callback(store.aclose)
         freeze_loaded_objects()
@@ -130,7 +133,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
             embedder=embedder,
             sparse=sparse,
             tokenizers=tokenizers,
-            ingestor=Ingestor(store, embedder, sparse, tokenizers[TOKENIZERS[0]], system_clock),
+            ingestor=Ingestor(store, embedder, sparse, counter, system_clock, (), Redactor(), local_panel(store), None),
             parts=RetrieverParts(
                 store, embedder, sparse, tokenizers, system_clock, settings.candidate_depth, on_timings=record
             ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from api.wiring.resources import open_embedder
@@ -80,16 +80,7 @@ async def measure_ingest(request: IngestRequest) -> Report:
 def _screened(opened: Opened) -> Ingestor:
     """An ingestor like `opened.ingestor`, with redaction, pre-filter and the local reviewers added."""
     screening = screening_of(RuleBook(), local_panel(opened.store), opened.embedder)
-    return Ingestor(
-        opened.store,
-        opened.embedder,
-        opened.sparse,
-        opened.tokenizer,
-        system_clock,
-        gates=screening.gates,
-        redactor=screening.redactor,
-        panel=screening.panel,
-    )
+    return replace(opened.ingestor, gates=screening.gates)
 
 
 async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Rates, *, pipeline_first: bool) -> None:

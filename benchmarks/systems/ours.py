@@ -16,8 +16,7 @@ from benchmarks.sets.data import EvaluationSet, to_draft
 from benchmarks.sets.loading import load, scope_of
 from benchmarks.systems.driver import TIMED_DEPTH, Item
 from benchmarks.systems.running import Job
-from ingest.writing.pipeline import PIECE, Ingestor
-from memtypes.model.times import system_clock
+from ingest.writing.pipeline import PIECE
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import Embedding
 from retrieval.retriever import Retriever
@@ -86,8 +85,7 @@ def job_of(items: Sequence[Item], whole: EvaluationSet, known: Mapping[str, Embe
 async def measure_ours(opened: Opened, whole: EvaluationSet, known: Mapping[str, Embedding]) -> SystemScore:
     """Load the set through ingestion, search and retrieve for each question, return the score. Raises NotLoaded."""
     embedder = PrecomputedEmbedder(opened.embedder, known)
-    ingestor = Ingestor(opened.store, embedder, opened.sparse, opened.tokenizer, system_clock)
-    loaded = await load(ingestor, opened.store, whole)
+    loaded = await load(replace(opened.ingestor, embedder=embedder), opened.store, whole)
     retriever = Retriever(replace(opened.parts, embedder=embedder))
     ms = []
     for question in whole.questions:

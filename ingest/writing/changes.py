@@ -72,23 +72,22 @@ _OF_PROCEDURES = frozenset({FeedbackOutcome.SUCCESS, FeedbackOutcome.FAILURE})
 
 @dataclass(frozen=True, slots=True)
 class MemoryEditor:
-    """Changes stored memories, under the namespace's lock. redactor: removes secrets from changes; None for none."""
+    """Changes stored memories, under the namespace's lock. redactor: removes secrets from changes."""
 
     store: MemoryStore
     embedder: Embedder
     preparer: Preparer
     clock: Clock
     locks: ScopeLocks
-    redactor: Redactor | None = None
+    redactor: Redactor
 
     async def revise(self, scope: Scope, known_id: str, changes: dict[str, Any]) -> Memory:
         """Apply `changes`, secrets in them redacted, to memory `known_id`, which keeps its id; return it as read back.
 
         Raises NotFound, InvalidRequest for invalid changes, and Conflict if another memory has the same statement.
         """
-        redactor, requested = self.redactor, changes
-        if redactor is not None:
-            changes = (await offload([str(requested)], lambda: redactor.clean(scope.tenant, requested))).value
+        redacted = await offload([str(changes)], lambda: self.redactor.clean(scope.tenant, changes))
+        changes = redacted.value
         async with self.locks.of(scope):
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)

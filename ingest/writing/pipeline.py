@@ -58,9 +58,9 @@ _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 class Ingestor:
     """Writes and restores memories; its `editor` changes and removes stored ones.
 
-    gates: screening steps that drafts pass first, in order. locks: shared by everything that writes. redactor:
-    for revisions and restored memories, which pass no gate. panel: for review.
-    rejections: where rejected texts are kept; None where there is no live store.
+    gates: screening steps that drafts pass first, in order. redactor: for revisions and restored memories, which pass
+    no gate. panel: for review. rejections: where rejected texts are kept; None where there is no live store. locks:
+    shared by everything that writes.
     """
 
     store: MemoryStore
@@ -68,16 +68,16 @@ class Ingestor:
     sparse: SparseEncoder
     tokenizer: Tokenizer
     clock: Clock
-    gates: tuple[ScreeningGate, ...] = ()
+    gates: tuple[ScreeningGate, ...]
+    redactor: Redactor
+    panel: Panel
+    rejections: RejectionStore | None
     locks: ScopeLocks = field(default_factory=ScopeLocks)
-    redactor: Redactor | None = None
-    panel: Panel | None = None
-    rejections: RejectionStore | None = None
 
     def __post_init__(self) -> None:
         preparer = Preparer(self.sparse, self.tokenizer)
         writer = MemoryWriter(self.store, self.embedder, self.tokenizer, self.clock, self.locks)
-        reviews = None if self.panel is None else ReviewStage(self.panel, self.store)
+        reviews = ReviewStage(self.panel, self.store)
         self._order = ArrivalOrder()
         self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, reviews)
         self.editor = MemoryEditor(self.store, self.embedder, preparer, self.clock, self.locks, self.redactor)

@@ -41,14 +41,14 @@ class WriteCall:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages of a write, one method each, in order. reviews: None without a panel."""
+    """The stages of a write, one method each, in order."""
 
     gates: tuple[ScreeningGate, ...]
     preparer: Preparer
     store: MemoryStore
     embedder: Embedder
     writer: MemoryWriter
-    reviews: ReviewStage | None = None
+    reviews: ReviewStage
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
         """Redact, pre-filter and classify a draft: the submission as changed by the gates, or its rejection."""
@@ -99,8 +99,6 @@ class Stages:
 
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
         """Review entries that ask for it. Turns whose context was rejected get a new one and lose their embedding."""
-        if self.reviews is None:
-            return entries
         reviewed = await self.reviews.review(call.scope, entries)
         pairs = zip(entries, reviewed, strict=True)
         call.turns.drop(

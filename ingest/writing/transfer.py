@@ -78,7 +78,7 @@ class Restorer:
     embedder: Embedder
     preparer: Preparer
     locks: ScopeLocks
-    redactor: Redactor | None = None
+    redactor: Redactor
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
         """Store `memories`; return one outcome each, after reading back. Raises Conflict if another scope has an id."""
@@ -104,24 +104,22 @@ class Restorer:
 
     def _prepare(self, scope: Scope, memory: Memory) -> Entry:
         """The memory without secrets, or its rejection."""
-        if self.redactor is None:
-            return self.preparer.prepare_memory(memory)
         objection = self.redactor.rules(scope.tenant).objection(memory)
         if objection:
             return WriteOutcome(WriteStatus.REJECTED, reason=objection)
         try:
-            return self.preparer.prepare_memory(self._cleaned(self.redactor, memory))
+            return self.preparer.prepare_memory(self._cleaned(memory))
         except SecretsRefused as error:
             reason = f"{error.path}: {error}" if error.path else str(error)
             return WriteOutcome(WriteStatus.REJECTED, reason=reason)
 
-    def _cleaned(self, redactor: Redactor, memory: Memory) -> Memory:
+    def _cleaned(self, memory: Memory) -> Memory:
         """`memory` without secrets in its fields, its other texts and its further sources. Raises SecretsRefused."""
-        cleaned: Memory = redactor.clean_draft(memory.tenant, memory).value
+        cleaned: Memory = self.redactor.clean_draft(memory.tenant, memory).value
         members = memory.model_dump(include={"earlier", "rewordings", "sources"})
         if not any(members.values()):
             return cleaned
-        return cleaned.replace(**redactor.clean(memory.tenant, members).value)
+        return cleaned.replace(**self.redactor.clean(memory.tenant, members).value)
 
 
 def _outcome(memory: Memory, stored: Mapping[str, Memory]) -> WriteOutcome:

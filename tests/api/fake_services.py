@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from api.http.idempotency import IdempotentCalls
 from api.settings import Settings
 from api.wiring.container import Services
@@ -103,9 +101,10 @@ def fake_services(
     )
     screened = screening_of(book or RuleBook(), local_panel(stored), embedder, clock)
     gates = (*screened.gates, DueTimes(clock))
-    ingestor = Ingestor(stored, embedder, sparse, tokenizer, clock, gates)
-    ingestor = replace(ingestor, redactor=screened.redactor, panel=screened.panel)
-    ingestor = replace(ingestor, rejections=FakeRejections(clock))
+    rejections = FakeRejections(clock)
+    ingestor = Ingestor(
+        stored, embedder, sparse, tokenizer, clock, gates, screened.redactor, screened.panel, rejections
+    )
     live, logs, policies = FakeThreads(), FakeWorkflows(), PolicyLookup(Registry)
     screen = TurnScreen(screened.redactor, policies, tokenizer, clock)
     locks = FakeLocks()

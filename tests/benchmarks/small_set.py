@@ -13,6 +13,7 @@ from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
 from retrieval.retriever import Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 
 CORPUS: tuple[dict[str, Any], ...] = (
@@ -99,7 +100,7 @@ class FakeParts:
     @property
     def ingestor(self) -> Ingestor:
         """An ingestor that writes to the store."""
-        return Ingestor(self.store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), system_clock)
+        return plain_ingestor(self.store, system_clock)
 
     @property
     def evaluation(self) -> Evaluation:

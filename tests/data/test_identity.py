@@ -12,13 +12,12 @@ from api.settings import read_settings
 from api.wiring.resources import open_embedder
 from ingest.identity.duplicates import wording
 from ingest.identity.paraphrases import says_the_same
-from ingest.writing.pipeline import Ingestor
 from memtypes.model.memory import Memory, State
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.ports.encoders import Embedder
 from tests.data.labelled import count, rows
-from tests.fakes import FakeSparse, FakeTokenizer
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 
 TOLD = datetime(2026, 3, 1, tzinfo=UTC)
@@ -96,7 +95,7 @@ async def test_updates_replace_or_contest_earlier_facts(onnx_directory: Path) ->
 async def _stored_before(embedder: Embedder, old: str, new: str) -> Memory:
     """The memory of `old` after `new` was written a day later."""
     store, scope = InMemoryStore(embedder.dimensions), Scope("acme", "updates")
-    ingestor = Ingestor(store, embedder, FakeSparse(), FakeTokenizer(), lambda: TOLD + timedelta(days=9))
+    ingestor = plain_ingestor(store, lambda: TOLD + timedelta(days=9), embedder)
     ids = []
     for days, text in enumerate((old, new)):
         fields = {"type": "semantic", "content": text, "created_at": TOLD + timedelta(days=days)}

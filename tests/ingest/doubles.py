@@ -14,7 +14,6 @@ from ingest.files.run import WriteItems
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import submission_from
 from ingest.writing.outcome import WriteOutcome
-from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
@@ -25,6 +24,7 @@ from memtypes.ports.memory_store import CandidateSearch, Listing, Page, Record
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
 from memtypes.stores.operations.writes import memory_of
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 
 SCOPE = Scope("acme", "shop")
@@ -212,8 +212,10 @@ class Bench:
     panel: Panel | None = None
 
     def __post_init__(self) -> None:
-        ingestor = Ingestor(self.store, self.embedder, LengthSparse(), CharTokenizer(), self.clock, self.gates)
-        self.ingestor = replace(ingestor, panel=self.panel)
+        plain = plain_ingestor(self.store, self.clock, self.embedder, gates=self.gates)
+        self.ingestor = replace(
+            plain, sparse=LengthSparse(), tokenizer=CharTokenizer(), panel=self.panel or plain.panel
+        )
 
     def sink(self, scope: Scope = SCOPE) -> WriteItems:
         """Writes items of an import with this ingestor."""

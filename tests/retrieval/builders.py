@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.model.types import DRAFT
@@ -23,6 +22,7 @@ from retrieval.receipts.service import Receipts
 from retrieval.retriever import DEPTH, Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
 
@@ -81,7 +81,7 @@ class World:
     depth: int = DEPTH
 
     def __post_init__(self) -> None:
-        self.ingestor = Ingestor(self.store, self.writer, FakeSparse(), self.tokenizer, clock)
+        self.ingestor = plain_ingestor(self.store, clock, self.writer, tokenizer=self.tokenizer)
         parts = RetrieverParts(
             self.store,
             self.embedder,

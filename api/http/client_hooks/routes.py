@@ -182,7 +182,7 @@ class ClientCaptures:
             return None
         redactor = self.services.ingestor.redactor
         try:
-            content = await offload([text], lambda: redactor.clean(scope.tenant, text).value if redactor else text)
+            content = await offload([text], lambda: redactor.clean(scope.tenant, text).value)
         except SecretsRefused:
             return None
         return Turn(role, content, 0, self.services.clock(), agent_id)

@@ -22,12 +22,12 @@ from benchmarks.quality.variants import (
 )
 from benchmarks.sets.data import read_set
 from benchmarks.sets.loading import load
-from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
 from memtypes.search.vectors import Embedding
 from retrieval.retriever import RetrieverParts
 from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +50,7 @@ def opened() -> Opened:
         embedder=embedder,
         sparse=sparse,
         tokenizers={tokenizer.name: tokenizer},
-        ingestor=Ingestor(store, embedder, sparse, tokenizer, system_clock),
+        ingestor=plain_ingestor(store, system_clock, embedder, sparse=sparse, tokenizer=tokenizer),
         parts=RetrieverParts(store, embedder, sparse, {tokenizer.name: tokenizer}, system_clock),
         stages={},
     )

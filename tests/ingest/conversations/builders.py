@@ -23,7 +23,8 @@ from memtypes.stores.redis.evicted_turns import RedisEvictedTurns
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.workflows import RedisWorkflows
-from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes import FakeTokenizer
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_locks import FakeLocks
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_threads import FakeThreads
@@ -34,7 +35,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def ingestor_over(store: InMemoryStore, *gates: ScreeningGate) -> Ingestor:
     """An ingestor that screens drafts by `gates` and writes those that pass to `store`."""
-    return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, gates)
+    return plain_ingestor(store, lambda: NOW, gates=gates)
 
 
 def threads_over(

@@ -13,10 +13,10 @@ from ingest.conversations.sessions import EMPTY, MessageOutcome, SaidBefore, Ses
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
 from ingest.screening.submission import ReviewMode
-from ingest.writing.pipeline import Ingestor
 from memtypes.model.memory import MAX_CONTENT, Memory
 from memtypes.model.scope import Scope
-from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeSparse
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -34,8 +34,7 @@ def writer() -> SessionWriter:
     """A writer with full screening over a store in memory."""
     store = InMemoryStore()
     screened = screening_of(RuleBook(), local_panel(store), FakeEmbedder(), lambda: NOW)
-    ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, screened.gates)
-    ingestor = replace(ingestor, panel=screened.panel)
+    ingestor = plain_ingestor(store, lambda: NOW, gates=screened.gates, panel=screened.panel)
     return SessionWriter(ingestor, RecallGuard(store, FakeSparse(), _flush))
 
 

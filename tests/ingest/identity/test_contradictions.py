@@ -23,7 +23,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.ports.memory_store import Listing
 from tests.builders import NOW, make_memory
-from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -179,7 +179,7 @@ async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutc
 async def test_the_old_fact_ends_when_the_new_one_begins() -> None:
     """The outcome has the id of the replaced fact, which keeps its text and points to its successor."""
     store = InMemoryStore()
-    ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
+    ingestor = plain_ingestor(store, lambda: NOW)
     old = await _write(ingestor, "The deadline of the sprint is April 5", "2026-01-01T00:00:00Z")
     new = await _write(ingestor, "The deadline of the sprint is April 12", "2026-02-01T00:00:00Z")
     assert new.status is WriteStatus.STORED
@@ -192,7 +192,7 @@ async def test_the_old_fact_ends_when_the_new_one_begins() -> None:
 
 
 def _ingestor(store: InMemoryStore) -> Ingestor:
-    return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
+    return plain_ingestor(store, lambda: NOW)
 
 
 async def _current(store: InMemoryStore, at: datetime = NOW) -> list[str]:
@@ -245,7 +245,7 @@ async def test_repeating_a_batch_of_contradictions_changes_nothing() -> None:
     first = await _ingestor(store).write(SCOPE, drafts)
     assert [outcome.supersedes for outcome in first] == [(), (first[0].id,), (first[1].id,)]
     later = NOW + timedelta(hours=1)
-    ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: later)
+    ingestor = plain_ingestor(store, lambda: later)
     again = await ingestor.write(SCOPE, drafts)
     assert [(outcome.status, outcome.id) for outcome in again] == [
         (WriteStatus.MERGED, outcome.id) for outcome in first

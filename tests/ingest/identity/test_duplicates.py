@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from ingest.identity.duplicates import same_statement
 from ingest.writing.outcome import WriteOutcome, WriteStatus
-from ingest.writing.pipeline import Ingestor
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.search.vectors import Embedding, InContext
 from tests.builders import NOW, make_memory
-from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes import FakeEmbedder
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +110,7 @@ class ContextEmbedder(FakeEmbedder):
 
 async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
     """The outcomes of writing these contents in one call."""
-    ingestor = Ingestor(store, ContextEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
+    ingestor = plain_ingestor(store, lambda: NOW, ContextEmbedder())
     drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
     return await ingestor.write(SCOPE, drafts)
 
@@ -166,7 +166,7 @@ async def test_an_event_that_is_sent_again_on_another_day_is_the_same(session: d
     """It is recognised by the file and line in its source; the same words from another line are another event."""
     times = [NOW]
     store = InMemoryStore()
-    ingestor = Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: times[-1])
+    ingestor = plain_ingestor(store, lambda: times[-1])
 
     async def send(*lines: int) -> list[WriteOutcome]:
         item = {"type": "episodic", "content": "The tea is green.", **session}

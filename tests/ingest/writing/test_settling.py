@@ -18,7 +18,8 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import Embedding, InContext
 from tests.builders import NOW, make_memory
-from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes import FakeEmbedder, FakeTokenizer
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 from tests.ingest.doubles import draft
 
@@ -57,7 +58,7 @@ class AwayEmbedder(FakeEmbedder):
 
 def ingestor_of(store: InMemoryStore) -> Ingestor:
     """An ingestor that writes to `store`."""
-    return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
+    return plain_ingestor(store, lambda: NOW)
 
 
 async def ports(ingestor: Ingestor, count: int) -> list[str]:
@@ -96,7 +97,7 @@ async def test_an_edit_that_can_not_be_embedded_changes_nothing() -> None:
     store = InMemoryStore()
     old, new = await ports(ingestor_of(store), 2)
     before = await store.get(SCOPE, [old, new])
-    ingestor = Ingestor(store, AwayEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW)
+    ingestor = plain_ingestor(store, lambda: NOW, AwayEmbedder())
     with pytest.raises(Unavailable):
         await ingestor.editor.revise(SCOPE, new, {"content": "The office is closed in August."})
     assert await store.get(SCOPE, [old, new]) == before

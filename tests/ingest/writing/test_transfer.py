@@ -19,7 +19,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
 from memtypes.ports.memory_store import MemoryStore
 from tests.builders import NOW
-from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 from tests.ingest.doubles import Bench, draft
 
@@ -31,8 +31,7 @@ SCOPE = Scope("acme", "shop")
 
 def ingestor_of(store: MemoryStore, rules: RedactionRules | None = None) -> Ingestor:
     """An ingestor that writes to `store`."""
-    redactor = None if rules is None else Redactor(RuleBook(default=rules))
-    return Ingestor(store, FakeEmbedder(), FakeSparse(), FakeTokenizer(), lambda: NOW, redactor=redactor)
+    return plain_ingestor(store, lambda: NOW, redactor=Redactor(RuleBook(default=rules or RedactionRules())))
 
 
 async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:

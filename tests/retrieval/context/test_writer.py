@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ingest.writing.pipeline import Ingestor
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.llms.registry import RegistrySource
@@ -24,6 +23,7 @@ from retrieval.context.writer import LONG_TEXT
 from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import MAX_FILLS, Retriever, RetrieverParts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
 from tests.retrieval.builders import SCOPE, World, filled
@@ -192,7 +192,7 @@ async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
     """The answer of a retrieval for `model` over forty facts."""
     store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
-    ingestor = Ingestor(store, embedder, sparse, tokenizer, clock)
+    ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, tokenizer=tokenizer)
     facts = [SemanticDraft(type="semantic", content=f"the tide table of harbour {number}") for number in range(40)]
     await ingestor.write(MODEL_SCOPE, facts)
     parts = RetrieverParts(store, embedder, sparse, {"cl100k_base": tokenizer}, clock, models=RegistrySource())

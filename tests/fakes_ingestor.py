@@ -1,0 +1,21 @@
+"""An ingestor for tests of what comes after screening."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ingest.screening.redaction.redactor import Redactor
+from ingest.screening.review.panel import Panel
+from ingest.writing.pipeline import Ingestor
+from memtypes.model.times import Clock
+from memtypes.ports.encoders import Embedder
+from memtypes.ports.memory_store import MemoryStore
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+
+
+def plain_ingestor(store: MemoryStore, clock: Clock, embedder: Embedder | None = None, **changes: Any) -> Ingestor:
+    """An ingestor without gates and reviewers, with fake encoders. changes: other fields."""
+    encoder = embedder or FakeEmbedder()
+    plain = Ingestor(store, encoder, FakeSparse(), FakeTokenizer(), clock, (), Redactor(), Panel(()), None)
+    return replace(plain, **changes)
