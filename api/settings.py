@@ -6,9 +6,9 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest.screening.redaction.redactor import Treatment
@@ -28,6 +28,11 @@ def default_data_dir() -> Path:
     return Path(base) / "remembrancer" if base else Path.home() / ".remembrancer"
 
 
+_HttpUrl: TypeAlias = Annotated[str, StringConstraints(pattern=r"^https?://")]
+_Place: TypeAlias = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111 - Path's raises for `~nobody`
+"""A file or folder; `~` is the home folder."""
+
+
 class Settings(BaseSettings):
     """Every setting. The environment variable of a setting is REMEMBRANCER_ followed by its name in capitals."""
 
@@ -35,17 +40,17 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. Without keys: loopback only.")
     port: int = Field(8707, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
-    data_dir: Path = Field(
+    data_dir: _Place = Field(
         default_factory=default_data_dir,
         description="Folder of memories, the encoder and import journals; in XDG_DATA_HOME if that is set.",
         json_schema_extra={"shown": "~/.remembrancer"},
     )
-    keys: Path | None = Field(
+    keys: _Place | None = Field(
         None,
         description='JSON list of {"key", "tenant", "role", "agents"?, "namespace"?}. Without it no key is needed.',
     )
-    models: Path | None = Field(None, description="YAML registry of models, in addition to the built-in one.")
-    policies: Path | None = Field(None, description="YAML file of thread policies and agents.")
+    models: _Place | None = Field(None, description="YAML registry of models, in addition to the built-in one.")
+    policies: _Place | None = Field(None, description="YAML file of thread policies and agents.")
     calls_per_minute: int = Field(0, ge=0, le=1_000_000, description="Calls per minute and key; 0 sets no limit.")
     shutdown_s: int = Field(30, ge=1, le=600, description="Seconds for running calls to finish after SIGTERM.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
@@ -57,7 +62,7 @@ class Settings(BaseSettings):
         min_length=1,
         description="Model name or folder, for sentence-transformers.",
     )
-    encoder_dir: Path | None = Field(
+    encoder_dir: _Place | None = Field(
         None, description="Folder of the encoder; by default `encoder` in the data folder."
     )
     candidate_depth: int = Field(
@@ -69,25 +74,16 @@ class Settings(BaseSettings):
         24, ge=1, le=720, description="Hours without use after which working items of an unfinished to-do expire."
     )
     thread_ttl_hours: float = Field(
-        3,
-        gt=0,
-        le=8_760,
-        description="Hours without use after which a thread expires, unless its policy has a ttl.",
+        3, gt=0, le=8_760, description="Hours without use after which a thread expires, unless its policy has a ttl."
     )
     workflow_ttl_hours: float = Field(
-        24,
-        gt=0,
-        le=8_760,
-        description="Hours after the last event of it or of a descendant until a workflow expires.",
+        24, gt=0, le=8_760, description="Hours after the last event of it or of a descendant until a workflow expires."
     )
     workflow_snapshot_events: int = Field(
         50, ge=1, le=1_000, description="Events between two snapshots of a workflow; a read folds at most as many."
     )
     ended_log_hours: float = Field(
-        24,
-        gt=0,
-        le=8_760,
-        description="Hours to keep the events of an ended workflow that no live child needs.",
+        24, gt=0, le=8_760, description="Hours to keep the events of an ended workflow that no live child needs."
     )
     expired_days: int = Field(
         30, ge=0, le=36_500, description="Days to keep expired memories for `as_of` before upkeep deletes them."
@@ -107,10 +103,10 @@ class Settings(BaseSettings):
         description="Secrets in texts: `redact` them, `refuse` the text, or `allow` them.",
         json_schema_extra={"shown": "redact"},
     )
-    redaction_rules: Path | None = Field(
+    redaction_rules: _Place | None = Field(
         None, description="YAML with redaction rules by kind and tenant, custom patterns, and texts never to store."
     )
-    reviewer_url: str | None = Field(
+    reviewer_url: _HttpUrl | None = Field(
         None, description="OpenAI-compatible endpoint for reviews; by default local models review."
     )
     reviewer_model: str = Field("default", min_length=1, description="Model for reviews.")
@@ -118,12 +114,12 @@ class Settings(BaseSettings):
     reviewer_seats: Literal["both", "importance", "relevance"] = Field(
         "both", description="Scores that the endpoint gives: importance, relevance or both; the others are local."
     )
-    summariser_url: str | None = Field(
+    summariser_url: _HttpUrl | None = Field(
         None, description="OpenAI-compatible endpoint for thread summaries; by default they are made by rule."
     )
     summariser_model: str = Field("default", min_length=1, description="Model for summaries.")
     summariser_key: SecretStr | None = Field(None, description="API key of the summary endpoint.")
-    qdrant_url: str | None = Field(None, description="URL of a Qdrant server instead of the embedded store.")
+    qdrant_url: _HttpUrl | None = Field(None, description="URL of a Qdrant server instead of the embedded store.")
     qdrant_api_key: SecretStr | None = Field(None, description="API key of the Qdrant server.")
     qdrant_shards: int = Field(1, ge=1, le=1_024, description="Shards of each new collection.")
     qdrant_replicas: int = Field(1, ge=1, le=64, description="Replicas of each new collection.")
@@ -165,7 +161,8 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
-        raise BadSettings(f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}: {message_of(first)}") from None
+        flag = f"--{name.replace('_', '-')} or " if name in (flags or {}) else ""
+        raise BadSettings(f"{flag}{PREFIX}{name.upper()}: {message_of(first)}") from None
 
 
 def secret(name: str) -> str | None:

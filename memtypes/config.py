@@ -14,6 +14,9 @@ from memtypes.model.errors import RemembrancerError
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
+YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What PyYAML raises for a text that it can't read; for values such as the date 2026-99-99, errors of Python."""
+
 
 class InvalidConfigFile(RemembrancerError):
     """A configuration file can't be used; the message names the file, the key, its value and the values allowed."""
@@ -41,8 +44,6 @@ def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
     """Parse YAML as a `shape`; `name` is what errors call the file. Raises InvalidConfigFile for the first mistake."""
     try:
         return shape.model_validate(yaml.load(text, _StrictLoader) or {})  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise InvalidConfigFile(f"{name}: not YAML: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or "the file"
@@ -50,6 +51,8 @@ def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
         scalar = isinstance(value, str | int | float | bool | None)
         got = repr(value) if scalar else "a list" if isinstance(value, list) else "an object"
         raise InvalidConfigFile(f"{name}: {key}: {message_of(first)} (got {got})") from error
+    except YAML_ERRORS as error:
+        raise InvalidConfigFile(f"{name}: not YAML: {error}") from error
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -5,6 +5,7 @@ Only hashes of keys are kept; those of created keys are stored in the data folde
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import hmac
 import logging
@@ -161,7 +162,7 @@ def load_keys(path: Path | None) -> KeyRing:
     if path is None:
         return KeyRing()
     try:
-        entries = strict_json(path.read_bytes())
+        entries = strict_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise BadKeys(f"keys file {path}: cannot be read ({error.strerror})") from error
     except RemembrancerError as error:

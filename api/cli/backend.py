@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
@@ -65,6 +65,10 @@ class LocalBackend:
         """Whether a namespace has no memories."""
         return not any(size.count for size in (await self.services.store.stats(Scope(self.tenant, namespace))).values())
 
+    async def delete_all(self, namespace: str) -> None:
+        """Delete all memories of a namespace."""
+        await self.services.store.delete_where(Scope(self.tenant, namespace), (), None)
+
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
         """Store the messages of a part of a past session. Returns the outcome of each message."""
         writer = SessionWriter(self.services.ingestor, self.services.recall_guard)
@@ -96,20 +100,15 @@ class RemoteBackend:
     async def write_items(self, namespace: str, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         """Post items of an import as one batch. Returns the outcome of each item."""
         answer = await self.client.post("/v1/memories/batch", {"namespace": namespace, "items": items})
-        return [
-            WriteOutcome(
-                WriteStatus(item["status"]),
-                item.get("id"),
-                item.get("reason"),
-                item.get("merged_into"),
-                classified=_classification(item.get("classified")),
-            )
-            for item in answer["results"]
-        ]
+        return [_outcome(item) for item in answer["results"]]
 
     async def is_empty(self, namespace: str) -> bool:
         """Whether a namespace has no memories, by GET /v1/stats."""
         return not (await self.client.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
+
+    async def delete_all(self, namespace: str) -> None:
+        """Delete all memories of a namespace."""
+        await self.client.delete("/v1/memories", {"namespace": namespace, "confirm": "true"})
 
     async def write_part(self, part: SessionPart) -> list[MessageOutcome]:
         """Post a part of a past session to the service; no to-dos are paused. Returns each message's outcome."""
@@ -128,11 +127,13 @@ class RemoteBackend:
         return await self.client.post(path, request.model_dump(mode="json", exclude_unset=True))
 
 
-def _classification(answer: dict[str, Any] | None) -> Classification | None:
-    """The classification that the service reports for an item; None if the item was sent with its type."""
-    if answer is None:
-        return None
-    return Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
+def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
+    """The outcome of an item as the service reports it. classified: only of an item that was sent without a type."""
+    named = (WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
+    if (answer := item.get("classified")) is None:
+        return WriteOutcome(*named)
+    found = Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
+    return WriteOutcome(*named, classified=found)
 
 
 def body_of(**members: Any) -> dict[str, Any]:

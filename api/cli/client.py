@@ -43,7 +43,8 @@ class ApiClient:
     async def open(
         cls, url: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None
     ) -> AsyncIterator[ApiClient]:
-        """A client of the service at `url` that sends `key`; closed at the end."""
+        """A client of the service at `url` that sends `key`; closed at the end. Raises InvalidRequest for a bad key."""
+        check_key(key)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         with _translated(url):
             http = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, transport=transport)
@@ -72,11 +73,17 @@ class ApiClient:
         raise _error(response.status_code, members)
 
 
+def check_key(key: str | None) -> None:
+    """Raise InvalidRequest for an API key that no header can have. The message does not show it."""
+    if key is not None and (not key.isascii() or not key.isprintable() or not key.strip()):
+        raise InvalidRequest("--key or REMEMBRANCER_KEY must have printable ASCII characters only", path="key")
+
+
 def is_live(url: str) -> bool:
     """Whether a service answers at `url` within PROBE_S."""
     try:
         return httpx.get(f"{url}/health/live", timeout=PROBE_S).is_success
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         return False
 
 

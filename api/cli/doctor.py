@@ -14,8 +14,10 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from api.auth.keys import DEFAULT_TENANT, KeyRing, load_keys
+from api.cli.backend import Backend, LocalBackend, RemoteBackend
 from api.cli.client import ApiClient
 from api.cli.install.checks import client_checks
+from api.cli.mcp.starting import local_url
 from api.http.routes.service import HealthCheck
 from api.http.serve import check_exposure, listen
 from api.settings import BadSettings, Settings
@@ -23,10 +25,8 @@ from api.wiring import open_services
 from api.wiring.container import Services
 from api.wiring.resources import open_embedder, open_tokenizers
 from ingest.writing.outcome import WriteStatus
-from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType
-from memtypes.model.scope import Scope
 from retrieval.query.request import SearchRequest
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
@@ -73,13 +73,9 @@ async def diagnose(settings: Settings) -> Diagnosis:
     """
     diagnosis = Diagnosis()
     await _diagnose_installation(settings, diagnosis)
-    await _diagnose_clients(diagnosis, None)
-    return diagnosis
-
-
-async def _diagnose_clients(diagnosis: Diagnosis, key: str | None) -> None:
-    for name, check in client_checks(Path.cwd(), key):
+    for name, check in client_checks(Path.cwd(), None):
         await diagnosis.check(name, check)
+    return diagnosis
 
 
 async def _diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> None:
@@ -98,7 +94,7 @@ async def _diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> No
         )
         if services is not None:
             await diagnosis.check("live", lambda: _live(settings, services), lambda _: "answers")
-            await diagnosis.check("round trip", lambda: _round_trip(services))
+            await diagnosis.check("round trip", lambda: _round_trip(LocalBackend(services, DEFAULT_TENANT)))
 
 
 async def _live(settings: Settings, services: Services) -> None:
@@ -124,20 +120,23 @@ async def diagnose_service(url: str, key: str | None) -> Diagnosis:
         for name, check in (answer or {}).get("checks", {}).items():
             diagnosis.checks[name] = HealthCheck.model_validate(check)
         if answer is not None:
-            await diagnosis.check("round trip", lambda: _remote_round_trip(client))
-    await _diagnose_clients(diagnosis, key)
+            await diagnosis.check("round trip", lambda: _round_trip(RemoteBackend(client)))
+    for name, check in client_checks(Path.cwd(), key):
+        await diagnosis.check(name, check)
     return diagnosis
 
 
-async def _remote_round_trip(client: ApiClient) -> str:
-    """Write, find and delete a memory over HTTP, in a temporary namespace."""
+async def _round_trip(backend: Backend) -> str:
+    """Write, find and delete a memory, in a temporary namespace."""
     namespace = f"doctor-{uuid.uuid4()}"
-    await client.post("/v1/memories", {"type": "episodic", "namespace": namespace, "content": _PROBE})
     try:
-        answer = await client.post("/v1/search", {"query": _PROBE, "namespace": namespace})
+        (outcome,) = await backend.write_items(namespace, [{"type": MemoryType.EPISODIC, "content": _PROBE}])
+        if outcome.status is not WriteStatus.STORED:
+            raise Unavailable(f"a memory could not be written: {outcome.reason}")
+        answer = await backend.search(SearchRequest(query=_PROBE, namespace=namespace))
     finally:
-        removed = await client.delete("/v1/memories", {"namespace": namespace, "confirm": "true"})
-    if len(answer["hits"]) != 1 or removed["remaining"]:
+        await backend.delete_all(namespace)
+    if [hit["id"] for hit in answer["hits"]] != [outcome.id] or not await backend.is_empty(namespace):
         raise Unavailable("a memory that was written is not found, or not deleted; see the service's log")
     return "written, found and deleted"
 
@@ -176,28 +175,10 @@ async def _port(settings: Settings) -> str:
 
 
 async def _running_service(settings: Settings, taken: BadSettings) -> str:
-    url = f"http://{settings.host}:{settings.port}"
+    url = local_url(settings.host, settings.port)
     try:
         async with ApiClient.open(url, None) as client:
             await client.get("/health/live")
     except RemembrancerError:
         raise taken from None
     return f"a running service answers on {url}"
-
-
-async def _round_trip(services: Services) -> str:
-    """Write, find and delete a memory, in a temporary namespace."""
-    scope = Scope(DEFAULT_TENANT, f"doctor-{uuid.uuid4()}")
-    try:
-        outcome = await services.ingestor.write_one(scope, EpisodicDraft(type=MemoryType.EPISODIC, content=_PROBE))
-        if outcome.status is not WriteStatus.STORED or outcome.id is None:
-            raise Unavailable(f"a memory could not be written: {outcome.reason}")
-        answer = await services.retriever.search(scope, SearchRequest(query=_PROBE, namespace=scope.namespace))
-        if [hit.id for hit in answer.hits] != [outcome.id]:
-            raise Unavailable("a memory that was written is not found; see the log of the store")
-    finally:
-        await services.store.delete_where(scope, (), None)
-    remaining = sum(size.count for size in (await services.store.stats(scope)).values())
-    if remaining:
-        raise Unavailable("a memory that was deleted is still there; see the log of the store")
-    return "written, found and deleted"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -38,9 +37,7 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     agent: Annotated[str | None, typer.Option(help="Agent of rows without one.")] = None,
     mapping: Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; can be repeated.")] = None,
     form: Annotated[Format | None, typer.Option("--format", help="Format, where the file name does not tell.")] = None,
-    origin: Annotated[
-        str | None, typer.Option("--from", help="chatgpt, claude, mem0, mcp, notes, or auto to detect it.")
-    ] = None,
+    origin: Annotated[str | None, typer.Option("--from", help=f"{', '.join(EXPORTS)}, or auto to detect it.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,  # noqa: FBT002 - a flag
     extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,  # noqa: FBT002 - a flag
     journal: Annotated[Path | None, typer.Option(help="Folder of the journal; by default in the data folder.")] = None,
@@ -54,25 +51,21 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     """Import files into a namespace. Exit code 1 when a row was rejected or failed."""
 
     async def work() -> ImportReport:
+        where = place(data_dir, url, key, tenant)
+        rows = RowOptions(kind, session, agent, _mapping(mapping or []), extra)
         request = ImportRequest(
-            tuple(paths), namespace, rows=RowOptions(kind, session, agent, _mapping(mapping or []), extra),
-            format=form or _origin(origin), by_content=origin == AUTO, strict=strict, journal=journal,
-            stdin=sys.stdin.buffer,
+            tuple(paths), namespace, destination_of(where), rows,
+            format=form or _origin(origin), by_content=origin == AUTO, strict=strict, stdin=sys.stdin.buffer,
+            journal=None if no_resume else journal or where.settings.data_dir / "journal",
         )  # fmt: skip
-        return await _imported(place(data_dir, url, key, tenant), request, resumable=not no_resume, quiet=as_json)
+        request.sources()  # report unreadable files before opening anything, which takes seconds
+        async with open_backend(where) as backend:
+            await backend.is_empty(namespace)  # an unknown key, namespace or service ends the command here
+            return await run_import(request, partial(backend.write_items, namespace), ProgressBar(quiet=as_json))
 
     report = run(work)
     present(report.to_json(), lambda _: report_view(report), as_json=as_json)
     raise typer.Exit(report.exit_code)
-
-
-async def _imported(where: Place, request: ImportRequest, *, resumable: bool, quiet: bool) -> ImportReport:
-    """Run the import and return its report. resumable: keep a journal, by default in the data folder."""
-    journal = (request.journal or where.settings.data_dir / "journal") if resumable else None
-    request.sources()  # report unreadable files before opening anything, which takes seconds
-    placed = replace(request, destination=destination_of(where), journal=journal)
-    async with open_backend(where) as backend:
-        return await run_import(placed, partial(backend.write_items, request.namespace), ProgressBar(quiet=quiet))
 
 
 def destination_of(where: Place) -> str:

@@ -43,7 +43,9 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the answe
 
 
 def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Place:
-    """Where the command runs, from its options. Raises BadSettings for a key without a url."""
+    """Where the command runs, from its options. Raises BadSettings for a key without a url, and for an empty url."""
+    if url is not None and not url.strip():
+        raise BadSettings("--url is empty; name a service, or leave it out to use the store in the data folder")
     if key is not None and url is None and _KEY_VARIABLE not in os.environ:
         raise BadSettings("--key goes with --url; the embedded store takes --tenant")
     return Place(settings_from({"data_dir": data_dir}), url, key, tenant)
@@ -62,15 +64,10 @@ def run(work: Callable[[], Coroutine[Any, Any, _Value]]) -> _Value:
     try:
         return anyio.run(work)
     except* RemembrancerError as group:
-        end(_first(group))
-
-
-def _first(group: BaseExceptionGroup[Any]) -> RemembrancerError:
-    first: Any = group
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    assert isinstance(first, RemembrancerError)  # noqa: S101 - except* catches nothing else
-    return first
+        first: Any = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        end(first)
 
 
 def end(error: RemembrancerError) -> NoReturn:

@@ -21,11 +21,12 @@ from api.cli.backend import Backend, Place, open_backend
 from api.cli.client import is_live
 from api.cli.importing import destination_of
 from api.cli.importing import report_view as rows_view
+from api.cli.mcp.starting import local_url
 from api.cli.options import AsJson, DataDir, Key, end, present, run, settings_from
 from api.cli.past_memories import MemoriesPlan, plan_memories, reports_json, write_memories
 from api.cli.tables import first_lines, names_table
 from ingest.files.journal import SentMessages
-from ingest.files.places import AGENTS, CHATS, PastSource, Places
+from ingest.files.places import AGENTS, CHATS, DUMPS, PastSource, Places
 from ingest.files.report import ImportReport, ProgressBar, SessionReport
 from ingest.files.run import ImportRequest
 from ingest.files.sessions import Destination, SessionFile, SessionImport, SessionPlan, follow
@@ -101,7 +102,7 @@ def _place(data_dir: Path | None, url: str | None, key: str | None) -> Place:
     """Where to import to: the service at `url`, or else the one on this machine, or else the store."""
     settings = settings_from({"data_dir": data_dir})
     if url is None and data_dir is None:
-        local = f"http://{settings.host}:{settings.port}"
+        local = local_url(settings.host, settings.port)
         url = local if is_live(local) else None
     return Place(settings, url, key)
 
@@ -144,11 +145,9 @@ def _nothing_found(asked: _Asked, places: Places) -> str:
     if asked.path is None:
         looked = places.looked_in(asked.source)
         return f"there is nothing of {asked.source} to import in {looked}; name a file or folder"
-    expected = (
-        "the conversations.json or ZIP file of an export" if asked.source in CHATS else "sessions, as .jsonl files"
-    )
-    if asked.source not in (*AGENTS, *CHATS):
-        expected = "notes, as .md files"
+    kinds = {**dict.fromkeys(AGENTS, "sessions, as .jsonl files"), **dict.fromkeys(DUMPS, "an export, as a JSON file")}
+    kinds |= dict.fromkeys(CHATS, "the conversations.json or ZIP file of an export")
+    expected = kinds.get(asked.source, "notes, as .md files")
     return f"{asked.path} has nothing of {asked.source} to import; expected {expected}"
 
 
@@ -178,6 +177,8 @@ def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
         if not groups:
             raise InvalidRequest(_nothing_found(asked, places))
         plan = await anyio.to_thread.run_sync(plan_memories, groups, asked.destination, template)
+        if not (plan.files or plan.left_out):
+            raise InvalidRequest(_nothing_found(asked, places))
         if dry_run or not plan.requests:
             return plan, []
         if ask:

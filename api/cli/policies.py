@@ -16,7 +16,8 @@ import typer
 import yaml
 
 from api.cli.options import end
-from memtypes.config import InvalidConfigFile, parse_policies, read_text
+from api.settings import BadSettings
+from memtypes.config import YAML_ERRORS, InvalidConfigFile, parse_policies, read_text
 
 policies = typer.Typer(help="Thread policies.", no_args_is_help=True)
 
@@ -66,19 +67,24 @@ def convert(
         parse_policies(text, "that would be written")
     except InvalidConfigFile as error:
         end(error)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        end(InvalidConfigFile(f"the resources do not have the expected form: {type(error).__name__}: {error}"))
     for path in left_out:
         print(f"not converted: {path}", file=sys.stderr)  # noqa: T201 - a message to the user
     if output is None:
         print(text, end="")  # noqa: T201 - the command's output
-    else:
+        return
+    try:
         output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        end(BadSettings(f"--output {output}: {error.strerror}"))
 
 
 def _documents(file: Path) -> list[Mapping[str, Any]]:
     """The documents of a YAML file, which lines of three dashes separate."""
     try:
         documents = [part for part in yaml.safe_load_all(read_text(file, "resource file")) if part is not None]
-    except yaml.YAMLError as error:
+    except YAML_ERRORS as error:
         raise InvalidConfigFile(f"resource file {file}: not YAML: {error}") from error
     if not documents or not all(isinstance(part, Mapping) for part in documents):
         raise InvalidConfigFile(f"resource file {file}: must be an object")

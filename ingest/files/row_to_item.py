@@ -26,6 +26,7 @@ from memtypes.model.strict_json import MalformedJson, whole_value
 from memtypes.model.types import MEMORY_CLASSES, AnyDraft
 
 _METADATA = "metadata."
+_ADVICE = "; rename fields with --map, or keep unknown ones with --extra-to-metadata"
 _REVIEWS = (ReviewMode.AUTO, ReviewMode.SKIP)
 
 
@@ -97,7 +98,9 @@ def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
     try:
         draft = draft_of(draft_fields)
     except ValidationError as error:
-        raise as_invalid(error) from error
+        invalid = as_invalid(error)
+        advice = any(each["type"] == "extra_forbidden" for each in error.errors())
+        raise InvalidRequest(f"{invalid}{_ADVICE if advice else ''}", path=invalid.path) from error
     check_draft(draft, now)
     return fields
 
@@ -155,7 +158,8 @@ def _set_heading(fields: dict[str, Any], heading: str) -> None:
     """Make the heading the title of the row's type; put it before the content if the type has no title."""
     title_field = _class_of(fields).title_field
     if title_field is None:
-        fields["content"] = f"{heading}: {fields['content']}"
+        if "content" in fields:  # else validation reports that it is missing
+            fields["content"] = f"{heading}: {fields['content']}"
         return
     for name in _TITLE_FIELDS & fields.keys():
         del fields[name]

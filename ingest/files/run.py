@@ -117,7 +117,11 @@ class _Import:
         outcomes = await deliver(self.write, batch.items)
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)
-        problems = [*batch.problems, *_problems(batch, outcomes)]
+        problems = batch.problems + [
+            RowProblem(file, line, outcome.status, outcome.reason or "no reason was given")
+            for (file, line), outcome in zip(batch.places, outcomes, strict=True)
+            if outcome.status in (WriteStatus.REJECTED, WriteStatus.FAILED)
+        ]
         self.report.add(counts, problems)
         for item, outcome in zip(batch.items, outcomes, strict=True):
             if outcome.status is WriteStatus.STORED:
@@ -137,14 +141,6 @@ class _Import:
         elif self.failed_batches >= _MAX_FAILED_BATCHES:
             reason = problems[-1].reason
             self.report.stopped = f"stopped after {_MAX_FAILED_BATCHES} batches in which every row failed: {reason}"
-
-
-def _problems(batch: ItemBatch, outcomes: Sequence[WriteOutcome]) -> list[RowProblem]:
-    return [
-        RowProblem(file, line, outcome.status, outcome.reason or "no reason was given")
-        for (file, line), outcome in zip(batch.places, outcomes, strict=True)
-        if outcome.status in (WriteStatus.REJECTED, WriteStatus.FAILED)
-    ]
 
 
 async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteOutcome]:

@@ -51,10 +51,28 @@ def test_data_folder_follows_xdg_data_home(monkeypatch: pytest.MonkeyPatch, tmp_
     [("PORT", "http"), ("PORT", "70000"), ("EMBEDDER", "magic"), ("CANDIDATE_DEPTH", "1"), ("LOG_LEVEL", "loud")],
 )
 def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """The error names the setting by its flag and its variable."""
+    """The error names the setting by its variable, and by its flag if the command has one."""
     monkeypatch.setenv(f"REMEMBRANCER_{name}", value)
-    with pytest.raises(BadSettings, match=f"REMEMBRANCER_{name}"):
+    with pytest.raises(BadSettings, match=f"^REMEMBRANCER_{name}"):
         read_settings()
+    with pytest.raises(BadSettings, match=f"^--{name.lower().replace('_', '-')} or REMEMBRANCER_{name}"):
+        read_settings({name.lower(): None})
+
+
+@pytest.mark.parametrize("name", ["REVIEWER_URL", "SUMMARISER_URL", "QDRANT_URL"])
+def test_addresses_of_servers_are_urls(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A host alone is refused at start, not at the first call."""
+    monkeypatch.setenv(f"REMEMBRANCER_{name}", "localhost:6333")
+    with pytest.raises(BadSettings, match=f"REMEMBRANCER_{name}: String should match pattern '.https"):
+        read_settings()
+
+
+def test_a_tilde_stands_for_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Shells leave it in `--data-dir=~/x`, and files of variables always do."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("REMEMBRANCER_KEYS", "~/keys.json")
+    settings = read_settings({"data_dir": Path("~/x")})
+    assert (settings.data_dir, settings.keys) == (tmp_path / "x", tmp_path / "keys.json")
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ def test_a_valid_file_is_parsed() -> None:
     ("text", "message"),
     [
         ("name: [", "file a: not YAML: "),
+        ("name: 2026-99-99", "file a: not YAML: month must be in"),
+        ("name: !!bool maybe", "file a: not YAML: "),
         ("name: a\nname: b", "the key 'name' is repeated"),
         ("{{ a }}: 1", 'a key must be a string; write "{{ ... }}" in quotes'),
         ("", r"file a: name: is required \(got an object\)"),

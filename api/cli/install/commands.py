@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import typer
 
-from api.cli.client import PROBE_S, is_live
+from api.cli.client import PROBE_S, check_key, is_live
 from api.cli.install.clients import KEY_VARIABLE, ClientName, Installation, files_of
 from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.install.service_unit import check_systemd, start_unit, stop_unit, unit_file
@@ -119,8 +119,7 @@ def _installation(
         raise BadSettings(f"--project {project}: there is no such folder")
     if root is not None and root.resolve() == Path.home().resolve():
         raise BadSettings("--project is your home folder: leave it out to set up the client for all of your projects")
-    if key is not None and (not key.isascii() or not key.isprintable() or not key.strip()):
-        raise BadSettings("--key must have printable ASCII characters only")
+    check_key(key)
     try:
         space = None if namespace is None else clean_name(namespace)
     except ValueError as error:

@@ -31,12 +31,12 @@ _MAX_REASON = 500
 _PROGRAM = "from api.cli.entry import main; main()"
 
 
-def local_url() -> str:
-    """The address of this machine's service, by the same environment variables as the service."""
-    host = os.environ.get("REMEMBRANCER_HOST") or "127.0.0.1"
+def local_url(host: str | None = None, port: int | None = None) -> str:
+    """The address of this machine's service; by default by the same environment variables as the service."""
+    host = (host or os.environ.get("REMEMBRANCER_HOST") or "127.0.0.1").strip("[]")
     host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - it listens on loopback, too
-    port = os.environ.get("REMEMBRANCER_PORT") or "8707"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    port_text = port or os.environ.get("REMEMBRANCER_PORT") or "8707"
+    return f"http://[{host}]:{port_text}" if ":" in host else f"http://{host}:{port_text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _data_dir() -> Path:
     from api.settings import default_data_dir  # noqa: PLC0415 - the settings import half of the service
 
     configured = os.environ.get("REMEMBRANCER_DATA_DIR")
-    return private_directory(Path(configured) if configured else default_data_dir())
+    return private_directory(Path(configured).expanduser() if configured else default_data_dir())
 
 
 def _spawn(data_dir: Path) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ingest.files.readers.rows import BadLine, FileRow, Reader
-from ingest.files.readers.transcripts import PastMessage, PastSession, spoken
+from ingest.files.readers.transcripts import PastMessage, PastSession, in_utc, spoken
 
 CONVERSATIONS = "conversations"
 """Names of an export's files with conversations begin with this."""
@@ -51,14 +51,15 @@ class ChatFile:
 def _add(messages: dict[str, list[PastMessage]], row: FileRow, seen: Counter[str]) -> None:
     """Add a row's message to its session. Its key is a hash of its contents: positions in an export are not stable."""
     fields = row.fields
-    session, text = str(fields["session_id"]), spoken(fields["content"])
+    session, text = spoken(fields["session_id"]), spoken(fields["content"])
     if not text:
         return
+    at = in_utc(fields.get("created_at"))
     said = "\0".join((session, fields["speaker"], str(fields.get("created_at")), text))
-    digest = hashlib.sha256(said.encode()).hexdigest()[:24]
+    digest = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:24]
     seen[digest] += 1
     key = f"{session}/{digest}.{seen[digest]}"
-    messages.setdefault(session, []).append(PastMessage(fields["speaker"], fields.get("created_at"), ((key, text),)))
+    messages.setdefault(session, []).append(PastMessage(fields["speaker"], at, ((key, text),)))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ compaction begins a new chain, which continues the one before. Lines with contex
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -96,7 +95,8 @@ class ClaudeCodeLines(TranscriptLines):
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
         texts = [spoken(block["text"]) for block in blocks if block["type"] == "text"] if reason is None else []
-        said = [text for text in texts if text not in ("", _NO_CONTENT) and not _is_of_the_program(line, text)]
+        programs = _OF_THE_PROGRAM.match if line["type"] == "user" else lambda _: None
+        said = [text for text in texts if text not in ("", _NO_CONTENT) and not programs(text)]
         if not said:
             self.left_out[reason or (REMINDERS if texts else TOOLS)] += 1
         return "\n".join(said)
@@ -136,7 +136,10 @@ class ClaudeCodeLines(TranscriptLines):
             if line.parent in self._lines:
                 at = line.parent
             else:
-                at = None if line.begins else _speaker_before(order, self._lines, at)
+                before = (
+                    other for other in reversed(order[: order.index(at)]) if self._lines[other].speaker in _SPEAKERS
+                )
+                at = None if line.begins else next(before, None)  # a compaction continues the message before it
         return chain
 
     def _continues(self, line: _TreeLine, chain: set[str]) -> bool:
@@ -147,12 +150,6 @@ class ClaudeCodeLines(TranscriptLines):
                 return True
             at = self._lines[at].parent
         return False
-
-
-def _speaker_before(order: list[str], lines: dict[str, _TreeLine], uuid: str) -> str | None:
-    """Uuid of the last message in the file before the line `uuid`; None if there is none."""
-    earlier: Iterator[str] = reversed(order[: order.index(uuid)])
-    return next((other for other in earlier if lines[other].speaker in _SPEAKERS), None)
 
 
 def _other_than_said(line: dict[str, Any], message: dict[str, Any]) -> str | None:
@@ -166,7 +163,3 @@ def _other_than_said(line: dict[str, Any], message: dict[str, Any]) -> str | Non
     if line.get("isApiErrorMessage") or message.get("model") == "<synthetic>":
         return ERRORS
     return None
-
-
-def _is_of_the_program(line: dict[str, Any], text: str) -> bool:
-    return line["type"] == "user" and _OF_THE_PROGRAM.match(text) is not None

@@ -6,6 +6,7 @@ The separator is whichever of comma, semicolon and tab the header has most of.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -19,14 +20,14 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
     numbers: list[int] = []
     unreadable: list[BadLine] = []
     lines = _text_lines(stream, file, numbers, unreadable)
-    first = next(lines, None)
+    first = next((line for line in lines if line.strip()), None)
     if first is None:
         yield from unreadable
         return
     separator = max(_SEPARATORS, key=first.count)
-    header = [name.strip() for name in next(csv.reader([first], delimiter=separator))]
-    if "" in header or len(set(header)) != len(header):
-        yield BadLine(file, 1, "the header must name every column, each once")
+    header = _header(first, separator)
+    if isinstance(header, str):
+        yield BadLine(file, numbers[-1], header)
         return
     # The csv module's own limit is 131,072 characters a cell for the whole process; a content may have 500,000.
     csv.field_size_limit(MAX_LINE)
@@ -46,6 +47,17 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
             return
         if reading is not None:
             yield reading
+
+
+def _header(line: str, separator: str) -> list[str] | str:
+    """The names of the columns; or what is wrong with the header."""
+    if "\r" in line:
+        return "the lines end with a carriage return alone; save the file with line feeds"
+    names = [name.strip() for name in next(csv.reader([line], delimiter=separator))]
+    if "" in names:
+        return f"the header must name every column; column {names.index('') + 1} of {len(names)} has no name"
+    name, count = Counter(names).most_common(1)[0]
+    return names if count == 1 else f"the header must name every column once; {name:.50} stands there {count} times"
 
 
 def _text_lines(stream: BinaryIO, file: str, numbers: list[int], unreadable: list[BadLine]) -> Iterator[str]:

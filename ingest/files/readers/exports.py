@@ -45,7 +45,7 @@ def converted(readings: Iterator[Reading], convert: Convert) -> Iterator[Reading
             continue
         try:
             yield from convert(reading)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             yield BadLine(reading.file, reading.line, _other_form(error))
 
 
@@ -120,6 +120,8 @@ def _from_unix(seconds: float | None) -> str | None:
 
 def _claude_messages(line: FileRow) -> Iterator[Reading]:
     fields = line.fields
+    if not fields["uuid"]:
+        raise KeyError("uuid")
     session = str(fields["uuid"])
     conversation = _Conversation(line.file, line.line, session, fields.get("name"))
     for turn, message in enumerate(fields["chat_messages"]):

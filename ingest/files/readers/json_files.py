@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from ingest.files.readers.rows import BadLine, FileRow, Reading, TextLine, read_lines, read_utf8
+from ingest.files.readers.rows import BadLine, FileRow, Reading, read_lines, read_utf8
 from memtypes.model.strict_json import MalformedJson, skip_blank, value_at, whole_value
 
 MAX_FILE = 256 * 1024 * 1024
@@ -27,7 +27,10 @@ def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
         if isinstance(line, BadLine):
             yield line
         elif line.text.strip():
-            yield _jsonl_row(line, file)
+            try:
+                yield _row(whole_value(line.text), file, line.number)
+            except MalformedJson as error:
+                yield BadLine(file, line.number, str(error))
 
 
 def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -42,13 +45,6 @@ def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> It
         yield text
     else:
         yield from _JsonWalk(text, file, list_names).rows()
-
-
-def _jsonl_row(line: TextLine, file: str) -> Reading:
-    try:
-        return _row(whole_value(line.text), file, line.number)
-    except MalformedJson as error:
-        return BadLine(file, line.number, str(error))
 
 
 def _row(value: Any, file: str, line: int) -> Reading:

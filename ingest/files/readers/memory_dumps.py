@@ -109,10 +109,10 @@ def _text_of(value: Any) -> str:
 
 
 def _as_utc(time: str | None) -> str | None:
-    """ISO time `time` as RFC 3339; a time without an offset is UTC."""
-    if time is None:
+    """ISO time `time` as RFC 3339; a time without an offset is UTC. None for one in the year 1, which means no time."""
+    parsed = None if time is None else datetime.fromisoformat(time)
+    if parsed is None or parsed.year == 1:
         return None
-    parsed = datetime.fromisoformat(time)
     return parsed.isoformat() if parsed.tzinfo else f"{parsed.isoformat()}Z"
 
 

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import yaml
 
 from ingest.files.readers.rows import BadLine, FileRow, Reading, as_metadata, read_utf8, row
+from memtypes.config import YAML_ERRORS
 from memtypes.model.memory import MAX_LABEL, MAX_TAG, MAX_TAGS
 
 MAX_NOTE = 8 * 1024 * 1024
@@ -50,7 +51,7 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
     start, front = 0, dict[str, Any]()
     try:
         start, front = _front_matter(lines)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except YAML_ERRORS as error:
         yield BadLine(file, 1, f"the front matter is not YAML: {' '.join(str(error).split())[:200]}")
     for first, content in _parts(lines, start):
         yield row(file, first, {**_fields(front), "content": content})

@@ -13,6 +13,7 @@ MAX_LINE = 8 * 1024 * 1024
 """Maximum bytes of a line: three times the longest content with every character escaped."""
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF16 = "is UTF-16 text; convert it to UTF-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
     while chunk := stream.readline(MAX_LINE + 1):
         number += 1
         if number == 1 and chunk.startswith(_UTF16_MARKS):
-            yield BadLine(file, None, "is UTF-16 text; convert it to UTF-8")
+            yield BadLine(file, None, _UTF16)
             return
         if len(chunk) > MAX_LINE and not chunk.endswith(b"\n"):
             _skip_to_end_of_line(stream)
@@ -86,17 +87,19 @@ def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str = "") -> str 
     data = stream.read(limit + 1)
     if len(data) > limit:
         return BadLine(file, None, f"is larger than {limit} bytes{advice}")
+    if data.startswith(_UTF16_MARKS):
+        return BadLine(file, None, _UTF16)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return BadLine(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8")
+        return BadLine(file, data.count(b"\n", 0, error.start) + 1, "is not UTF-8; convert the file")
 
 
 def _decoded(chunk: bytes, file: str, number: int) -> TextLine | BadLine:
     try:
         text = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        return BadLine(file, number, f"is not UTF-8 (byte {error.start + 1} of the line)")
+        return BadLine(file, number, f"is not UTF-8 (byte {error.start + 1} of the line); convert the file")
     return TextLine(number, text.rstrip("\r\n"))
 
 

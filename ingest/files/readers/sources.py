@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 
 from ingest.files.readers.csv_files import read_csv
 from ingest.files.readers.exports import read_chatgpt, read_claude
@@ -40,28 +39,22 @@ class Format(StrEnum):
     OBSIDIAN = "obsidian"
 
 
-READERS: Mapping[Format, Reader] = MappingProxyType(
-    {
-        Format.JSON: read_json, Format.JSONL: read_jsonl, Format.CSV: read_csv,
-        Format.MARKDOWN: read_markdown, Format.TEXT: read_text, Format.NOTES: read_notes,
-        Format.CHATGPT: read_chatgpt, Format.CLAUDE: read_claude, Format.MEM0: read_mem0, Format.MCP: read_mcp,
-        Format.ZEP: read_zep, Format.LANGGRAPH: read_langgraph, Format.OBSIDIAN: read_obsidian,
-    }
-)  # fmt: skip
+READERS: Mapping[Format, Reader] = {
+    Format.JSON: read_json, Format.JSONL: read_jsonl, Format.CSV: read_csv,
+    Format.MARKDOWN: read_markdown, Format.TEXT: read_text, Format.NOTES: read_notes,
+    Format.CHATGPT: read_chatgpt, Format.CLAUDE: read_claude, Format.MEM0: read_mem0, Format.MCP: read_mcp,
+    Format.ZEP: read_zep, Format.LANGGRAPH: read_langgraph, Format.OBSIDIAN: read_obsidian,
+}  # fmt: skip
 
-EXPORTS = (
-    Format.CHATGPT, Format.CLAUDE, Format.MEM0, Format.ZEP, Format.LANGGRAPH, Format.MCP, Format.NOTES, Format.OBSIDIAN,
-)  # fmt: skip
+SUFFIXES: Mapping[str, Format] = {
+    ".json": Format.JSON, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL,
+    ".csv": Format.CSV, ".tsv": Format.CSV,
+    ".md": Format.MARKDOWN, ".markdown": Format.MARKDOWN,
+    ".txt": Format.TEXT, ".text": Format.TEXT,
+}  # fmt: skip
+
+EXPORTS = tuple(form for form in Format if form not in SUFFIXES.values())
 """The formats of other programs' exports; all but Obsidian's notes are recognised by their contents."""
-
-SUFFIXES: Mapping[str, Format] = MappingProxyType(
-    {
-        ".json": Format.JSON, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL,
-        ".csv": Format.CSV, ".tsv": Format.CSV,
-        ".md": Format.MARKDOWN, ".markdown": Format.MARKDOWN,
-        ".txt": Format.TEXT, ".text": Format.TEXT,
-    }
-)  # fmt: skip
 
 _BEGINNING = 64 * 1024
 _MCP_RECORD = re.compile(rb'^\s*\{[^\n]*"type"\s*:\s*"(?:entity|relation)"')
@@ -108,23 +101,26 @@ def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: b
     chosen: the format of every file. If it is None, the format is detected by name, or with `by_content` first by the
     file's beginning and then by name.
 
-    Raises InvalidRequest for a path that does not exist and for a named file of unknown format.
+    Raises InvalidRequest for a path that does not exist or can't be read and for a named file of unknown format.
     """
-    if not paths:
+    if not paths or "" in paths:
         raise InvalidRequest("at least one file or folder, or - for standard input, is needed", path="paths")
     detect = format_by_content if by_content else format_of
     files: list[SourceFile] = []
     skipped: list[str] = []
     for name in dict.fromkeys(paths):
         path = Path(name)
-        if name == STDIN:
-            files.append(SourceFile(None, STDIN, chosen or Format.JSONL, None))
-        elif not path.is_dir():
-            files.append(_named_file(path, chosen or detect(path)))
-        else:
-            formats = {entry: chosen or detect(entry) for entry in _walk(path)}
-            files += [_file(entry, form) for entry, form in formats.items() if form is not None]
-            skipped += [_name(entry) for entry, form in formats.items() if form is None]
+        try:
+            if name == STDIN:
+                files.append(SourceFile(None, STDIN, chosen or Format.JSONL, None))
+            elif not path.is_dir():
+                files.append(_named_file(path, chosen or detect(path)))
+            else:
+                formats = {entry: chosen or detect(entry) for entry in _walk(path)}
+                files += [_file(entry, form) for entry, form in formats.items() if form is not None]
+                skipped += [_name(entry) for entry, form in formats.items() if form is None]
+        except OSError as error:
+            raise InvalidRequest(f"{_name(path):.200} can't be read: {error}", path="paths") from error
     return Sources(tuple(files), tuple(skipped))
 
 

@@ -76,12 +76,12 @@ class PastSession:
         return [moment for message in self.messages if (moment := in_utc(message.at)) is not None]
 
 
-def in_utc(time: str | None) -> str | None:
+def in_utc(time: Any) -> str | None:
     """`time` as RFC 3339 in UTC; an ISO time without an offset is taken as UTC. None if it is no time."""
     try:
-        parsed = datetime.fromisoformat(time or "")
+        parsed = datetime.fromisoformat(time)
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -212,9 +212,10 @@ def _parsed(chunk: bytes) -> dict[str, Any] | None:
 
 
 def _half_characters(chunk: bytes) -> Any:
-    """The JSON value of a line in which JavaScript escaped one half of a surrogate pair; None if it is no such JSON."""
+    """The JSON value of a line in which JavaScript escaped half of a surrogate pair, without it; None if it is none."""
     try:
-        return json.loads(chunk) if b"\\u" in chunk else None
+        text = json.dumps(json.loads(chunk), ensure_ascii=False) if b"\\u" in chunk else "null"
+        return json.loads(text.encode(errors="ignore"))
     except (ValueError, RecursionError):
         return None
 

@@ -95,7 +95,7 @@ def test_a_missing_keys_file_is_refused(tmp_path: Path) -> None:
 def test_keys_file_is_loaded(tmp_path: Path) -> None:
     """The key ring accepts the keys in the keys file."""
     path = tmp_path / "keys.json"
-    path.write_text('[{"key": "abcdefgh", "tenant": "acme", "role": "admin"}]')
+    path.write_text('\ufeff[{"key": "abcdefgh", "tenant": "acme", "role": "admin"}]')  # as Windows' editor saves it
     caller = load_keys(path).caller("abcdefgh")
     assert caller is not None
     assert (caller.tenant, caller.role) == ("acme", Role.ADMIN)

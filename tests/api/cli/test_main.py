@@ -112,6 +112,11 @@ def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.
         (["search", "x", "-n", "work", "--key", "abc"], "--key goes with --url"),
         (["search", "x", "-n", "work", "--url", "http://127.0.0.1:1", "--tenant", "t"], "leave out --tenant"),
         (["ingest", "nowhere.jsonl", "-n", "work"], "nowhere.jsonl"),
+        (["ingest", "", "-n", "work"], "at least one file or folder"),
+        (["ingest", "a" * 300, "-n", "work"], "File name too long"),
+        (["search", "x", "-n", "work", "--url", ""], "--url is empty"),
+        (["search", "x", "-n", "work", "--url", "http://127.0.0.1:1", "--key", "a\r"], "printable ASCII"),
+        (["import", "mem0", ".ruff_cache_of_nobody", "-n", "work"], "there is no file or folder"),
         (["ingest", "-", "-n", "work", "--map", "text"], "FOREIGN=OURS"),
         (["serve", "--host", "0.0.0.0"], "loopback only"),  # noqa: S104 - it must refuse
         (["serve", "--keys", "/nowhere.json"], "cannot be read"),
@@ -148,3 +153,19 @@ def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
 def test_settings_command_prints_the_table_of_the_readme() -> None:
     """`settings` prints the same table as the README."""
     assert call("settings").stdout.strip() == settings_table()
+
+
+def test_an_import_to_an_impossible_place_reads_no_rows(home: Path) -> None:
+    """A bad namespace or URL is said once, not for each row."""
+    rows = home / "rows.jsonl"
+    rows.write_text("\n".join(json.dumps(row) for row in ROWS))
+    for options, why in ((["-n", " x"], "namespace"), (["-n", "work", "--url", "localhost:1"], "--url localhost:1")):
+        done = call("ingest", str(rows), *options)
+        assert (done.exit_code, why in done.stderr, "rejected" in done.stdout) == (2, True, False)
+
+
+def test_an_import_of_an_empty_folder_says_what_was_expected(home: Path) -> None:
+    """It is no success."""
+    (home / "empty").mkdir()
+    done = call("import", "mem0", str(home / "empty"), "-n", "work", "--data-dir", str(home / "data"))
+    assert (done.exit_code, "expected an export, as a JSON file" in done.stderr) == (2, True)

@@ -120,6 +120,8 @@ def test_the_policy_file_is_printed_without_an_output_file(project: Path) -> Non
         ("name: nothing", "no memory resource"),
         ("[1]", "must be an object"),
         ("{", "not YAML"),
+        ("resource: memory\nid: 2026-99-99", "not YAML"),
+        ("resource: memory\nid: a\nflushing: {threshold: abc}", "do not have the expected form"),
     ],
 )
 def test_what_cannot_be_converted_is_refused_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
@@ -152,3 +154,9 @@ def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
     assert policies.threads["chat"].key == "chat-{{ workflow.id }}"
     assert [(each.id, each.mode) for each in policies.agents["helper"].references()] == [("chat", AccessMode.READ_ONLY)]
     assert "not converted" not in result.output
+
+
+def test_an_output_file_that_cannot_be_written_is_named(project: Path) -> None:
+    """The command ends with exit code 2 and the reason."""
+    answer = CliRunner().invoke(app, ["policies", "convert", str(project), "-o", str(project / "x.yaml")])
+    assert (answer.exit_code, f"--output {project}/x.yaml: " in answer.stderr) == (2, True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.files.readers.rows import FileRow
-from ingest.files.row_to_item import RowOptions, check_mapping, to_item
+from ingest.files.row_to_item import _ADVICE, RowOptions, check_mapping, to_item
 from ingest.screening.submission import ReviewMode, submission_from
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
@@ -74,12 +74,12 @@ def test_invalid_mappings_are_refused() -> None:
 
 def test_unknown_fields_are_rejected_by_name() -> None:
     """The error names the first five unknown fields and counts the others. Invalid values are refused too."""
-    assert refusal({"content": "x", "mood": 1, "colour": 2}) == "mood: unknown field; colour: unknown field"
-    assert refusal({"content": "x", "steps": ["y"]}, RowOptions()) == "steps: unknown field"
+    assert refusal({"content": "x", "mood": 1, "colour": 2}) == f"mood: unknown field; colour: unknown field{_ADVICE}"
+    assert refusal({"content": "x", "steps": ["y"]}, RowOptions()) == f"steps: unknown field{_ADVICE}"
     assert refusal({"content": "x", "importance": 11, "type": "working"}) == (
         "importance: Input should be less than or equal to 10"
     )
-    assert refusal({f"x{n}": n for n in range(7)} | {"content": "x"}).endswith("; and 2 more")
+    assert refusal({f"x{n}": n for n in range(7)} | {"content": "x"}).endswith(f"; and 2 more{_ADVICE}")
     assert refusal({"content": "x", "created_at": "2027-01-01T00:00:00Z"}).startswith(
         "must not be more than a day ahead"
     )
@@ -107,7 +107,7 @@ def test_a_row_may_set_its_review_mode() -> None:
     assert "review" not in item({"content": "x"})
     assert submission_from(item({"content": "x", "review": "auto"})).review is ReviewMode.AUTO
     assert submission_from(item({"content": "x"})).review is ReviewMode.GIVEN
-    assert refusal({"content": "x", "review": "never"}) == "review: unknown field"
+    assert refusal({"content": "x", "review": "never"}) == f"review: unknown field{_ADVICE}"
 
 
 @pytest.mark.parametrize(
@@ -158,3 +158,9 @@ def test_cells_are_parsed_by_the_shape_of_their_field() -> None:
     assert item({"content": "x", "tags": "[a, b]"}, textual=True)["tags"] == ["a", "b"]
     assert refusal({"content": "x", "importance": "high"}, textual=True).startswith("importance: ")
     assert refusal({"content": "x", "importance": "7"}).startswith("importance: ")
+
+
+def test_a_heading_without_content_is_reported_as_missing_content() -> None:
+    """A mapping may take the content away; a type without title puts the heading before the content."""
+    options = RowOptions(type=MemoryType.WORKING, mapping={"content": "metadata.text"})
+    assert refusal({"content": "x"}, options, heading="Title") == "content: is required"

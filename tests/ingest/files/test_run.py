@@ -79,7 +79,7 @@ async def test_every_row_is_counted_and_bad_rows_have_their_place(tmp_path: Path
     assert [str(problem).removeprefix(f"{path}:") for problem in report.problems] == [
         "4: rejected: content: String should have at least 1 character",
         "5: rejected: is not JSON: Expecting property name enclosed in double quotes at character 2",
-        "6: rejected: mood: unknown field",
+        "6: rejected: mood: unknown field; rename fields with --map, or keep unknown ones with --extra-to-metadata",
     ]
     size = path.stat().st_size
     assert progress.calls == [("start", size), ("advance", size, 6), ("finish",)]

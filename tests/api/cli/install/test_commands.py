@@ -183,7 +183,7 @@ def test_namespaces_of_any_script_are_percent_encoded_in_urls(home: Path) -> Non
         (["--url", "localhost:8707"], "must be like http://127.0.0.1:8707"),
         (["--url", "http://me:pw@host"], "a key goes into --key"),
         (["--url", "http://host?x=1"], "no user, query or fragment"),
-        (["--key", "schlüssel"], "--key must have printable ASCII"),
+        (["--key", "schlüssel"], "--key or REMEMBRANCER_KEY must have printable ASCII"),
         (["--namespace", " "], "--namespace must not begin or end with a blank"),
         (["--project", "/nowhere"], "--project /nowhere: there is no such folder"),
         (["--service", "--url", "http://example.org"], "is elsewhere"),

@@ -99,3 +99,12 @@ def test_conversations_of_another_form_are_counted(tmp_path: Path) -> None:
     file = ChatFile(path, read_claude)
     assert len(file.sessions(quiet=True)) == 1
     assert file.left_out.total() == 2
+
+
+def test_odd_times_and_ids_of_messages_do_not_stop_the_reading(tmp_path: Path) -> None:
+    """A time that is a number counts as none; half a character is left out of an id."""
+    path = tmp_path / "conversations.json"
+    message = {"sender": "human", "text": "We moved to Postgres.", "created_at": 1_700_000_000}
+    path.write_text(json.dumps([{"uuid": "k\ud800", "chat_messages": [message]}]))
+    (session,) = ChatFile(path, read_claude).sessions(quiet=True)
+    assert (session.id, session.times(), session.messages[0].text) == ("k", [], "We moved to Postgres.")

@@ -36,16 +36,22 @@ def test_bad_records_are_reported_and_the_rest_is_read() -> None:
     reasons = [reading.reason for reading in readings if isinstance(reading, BadLine)]
     assert reasons[0] == "has 3 cells, the header has 2"
     assert reasons[1].startswith("is not CSV: ")
-    assert reasons[2] == "is not UTF-8 (byte 1 of the line)"
+    assert reasons[2] == "is not UTF-8 (byte 1 of the line); convert the file"
 
 
 def test_headers_must_name_each_column_once() -> None:
     """An empty or repeated column name and UTF-16 are errors; an empty file has no rows."""
-    message = "the header must name every column, each once"
-    assert bad(read_csv, "a,\nx,y\n") == [(1, message)]
-    assert bad(read_csv, "a,a\nx,y\n") == [(1, message)]
+    assert bad(read_csv, "a,\nx,y\n") == [(1, "the header must name every column; column 2 of 2 has no name")]
+    assert bad(read_csv, "\na,b,a\nx,y,z\n") == [(2, "the header must name every column once; a stands there 2 times")]
     assert read(read_csv, "") == []
     assert bad(read_csv, "a,b".encode("utf-16")) == [(None, "is UTF-16 text; convert it to UTF-8")]
+
+
+def test_the_header_may_follow_blank_lines() -> None:
+    """Spreadsheets write blank lines. Lines that end with a carriage return alone are explained."""
+    assert rows(read_csv, "\n \ncontent,type\nx,semantic\n") == [(4, {"content": "x", "type": "semantic"})]
+    reason = "the lines end with a carriage return alone; save the file with line feeds"
+    assert bad(read_csv, "content,type\rx,semantic\r") == [(1, reason)]
 
 
 def test_cells_may_be_as_long_as_a_content() -> None:

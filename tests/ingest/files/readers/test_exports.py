@@ -110,3 +110,16 @@ def test_an_mcp_graph_becomes_facts() -> None:
     ]  # fmt: skip
     assert items[0]["concept"] == "Ann"
     assert [item.line for item in bad] == [4]
+
+
+def test_conversations_with_impossible_values_are_bad_lines() -> None:
+    """A time beyond all clocks and a missing id concern their conversation only."""
+    late = CHATGPT[0] | {"mapping": {"b": CHATGPT[0]["mapping"]["b"] | {"parent": None}}, "current_node": "b"}
+    late["mapping"]["b"]["message"] = late["mapping"]["b"]["message"] | {"create_time": 1e300}
+    items, bad = read_items(read_chatgpt, [late, CHATGPT[0]])
+    assert (len(items), len(bad)) == (2, 1)
+    items, bad = read_items(read_claude, [CLAUDE[0] | {"uuid": ""}, *CLAUDE])
+    assert (len(items), [line.reason for line in bad]) == (
+        2,
+        ["does not have the form of this export: it has no 'uuid'"],
+    )

@@ -44,7 +44,9 @@ def test_a_bad_json_line_is_reported_and_the_rest_is_read(line: str, reason: str
 
 def test_invalid_utf8_affects_its_line_only() -> None:
     """The position of the invalid byte is reported, and the other lines are read."""
-    assert bad(read_jsonl, b'{"a": 1}\n{"a": "\xff"}\n{"a": 3}') == [(2, "is not UTF-8 (byte 8 of the line)")]
+    assert bad(read_jsonl, b'{"a": 1}\n{"a": "\xff"}\n{"a": 3}') == [
+        (2, "is not UTF-8 (byte 8 of the line); convert the file")
+    ]
     assert bad(read_jsonl, '{"a": 1}'.encode("utf-16")) == [(None, "is UTF-16 text; convert it to UTF-8")]
 
 
@@ -98,7 +100,7 @@ def test_json_without_objects_is_reported() -> None:
     """A scalar, an empty file and invalid UTF-8 are errors; a list member that is no object affects only itself."""
     assert bad(read_json, "5") == [(1, 'must be a list, or an object with "memories" or "items"')]
     assert bad(read_json, "") == [(1, 'must be a list, or an object with "memories" or "items"')]
-    assert bad(read_json, b"[\n\xff]") == [(2, "is not UTF-8")]
+    assert bad(read_json, b"[\n\xff]") == [(2, "is not UTF-8; convert the file")]
     assert read(read_json, '["x", {"a": 1}]')[0] == BadLine("f", 1, "must be a JSON object, is a text")
 
 

@@ -64,3 +64,10 @@ def test_dumps_are_recognised(tmp_path: Path) -> None:
     zep.write_text('[{"fact": "Ann drinks tea.", "valid_at": null}]')
     graph.write_text('{"namespace": ["a"], "key": "k", "value": {}}\n')
     assert (format_by_content(zep), format_by_content(graph)) == (Format.ZEP, Format.LANGGRAPH)
+
+
+def test_the_year_1_stands_for_no_time() -> None:
+    """Programs in Go write it for a fact that has not ended."""
+    edge = {"fact": "Ann drinks tea.", "invalid_at": "0001-01-01T00:00:00Z", "valid_at": "2026-01-02T03:04:05Z"}
+    ((item,), bad) = read_items(read_zep, {"edges": [edge]})
+    assert (item["created_at"], item.get("expires_at"), bad) == ("2026-01-02T03:04:05+00:00", None, [])

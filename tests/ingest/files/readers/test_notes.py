@@ -33,7 +33,7 @@ def test_front_matter_becomes_fields() -> None:
 
 def test_broken_front_matter_is_reported_and_the_text_read() -> None:
     """Invalid YAML, a list and aliases are errors; the note itself is read."""
-    for head in ("a: [", "- x", "a: &x [1]\nb: *x"):
+    for head in ("a: [", "- x", "a: &x [1]\nb: *x", "a: !!bool maybe", "a: !!int ''", "a: !!timestamp x"):
         items, bad = read_items(read_notes, f"---\n{head}\n---\nText.\n")
         assert len(bad) == 1
         assert items[0]["content"].endswith("Text.")

@@ -33,10 +33,16 @@ def test_utf16_is_recognised() -> None:
     [
         (b"\xef\xbb\xbfabc", "abc"),
         (b"abcde", BadLine("f", None, "is larger than 4 bytes; split it")),
-        (b"a\n\xff", BadLine("f", 2, "is not UTF-8")),
+        (b"a\n\xff", BadLine("f", 2, "is not UTF-8; convert the file")),
     ],
 )
 def test_a_whole_file_is_read_up_to_a_limit(data: bytes, expected: str | BadLine) -> None:
     """A file above the limit, or with invalid UTF-8, is a bad line."""
     limit = 6 if data.startswith(b"\xef") else 4
     assert read_utf8(io.BytesIO(data), "f", limit, "; split it") == expected
+
+
+def test_utf16_is_named_for_whole_files_too() -> None:
+    """A JSON file in UTF-16 gets the same explanation as a file that is read by lines."""
+    reason = "is UTF-16 text; convert it to UTF-8"
+    assert read_utf8(io.BytesIO("[]".encode("utf-16")), "f", 100) == BadLine("f", None, reason)

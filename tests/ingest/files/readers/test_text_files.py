@@ -57,14 +57,14 @@ def test_incomplete_front_matter_and_headings_are_text(text: str) -> None:
 
 def test_markdown_reports_invalid_utf8() -> None:
     """A line with invalid UTF-8 is reported and skipped."""
-    assert bad(read_markdown, b"# A\n\xff\ntext\n") == [(2, "is not UTF-8 (byte 1 of the line)")]
-    assert bad(read_markdown, b"\xff\ntext\n") == [(1, "is not UTF-8 (byte 1 of the line)")]
+    assert bad(read_markdown, b"# A\n\xff\ntext\n") == [(2, "is not UTF-8 (byte 1 of the line); convert the file")]
+    assert bad(read_markdown, b"\xff\ntext\n") == [(1, "is not UTF-8 (byte 1 of the line); convert the file")]
 
 
 def test_text_has_one_row_per_paragraph() -> None:
     """Any number of blank lines separates paragraphs; single line breaks are part of the text."""
     assert rows(read_text, "\na\nb\n\n \n\nc") == [(2, {"content": "a\nb"}), (7, {"content": "c"})]
-    assert bad(read_text, b"a\n\xff\n") == [(2, "is not UTF-8 (byte 1 of the line)")]
+    assert bad(read_text, b"a\n\xff\n") == [(2, "is not UTF-8 (byte 1 of the line); convert the file")]
 
 
 def test_a_too_long_paragraph_is_skipped() -> None:
