@@ -20,7 +20,10 @@ WORKING_BUDGET = 2_000
 DEFAULT_FLOOR = 0.1
 """Relevance floor of a context; benchmarks/decisions/relevance-floor.md has the measurements."""
 
-Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=20_000), AfterValidator(readable)]
+MAX_QUERY = 20_000
+"""Maximum characters of a query."""
+
+Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY), AfterValidator(readable)]
 Share: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1.0)]
 Weight: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1_000.0)]
 Tokens: TypeAlias = Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
@@ -37,6 +40,19 @@ OversizeChoice: TypeAlias = Annotated[
     Literal["skip", "cut", "excerpt"] | None,
     Field(description="For what is too large; by default long-term memories are skipped and working items excerpted."),
 ]
+
+
+def both_ends(text: str, most: int) -> str:
+    """`text` as a query of at most `most` characters: of a longer text, the whole words at its beginning and its end.
+
+    Half a word could be half a secret, which redaction does not recognise.
+    """
+    text = text if len(text) <= most else text.strip()
+    if len(text) <= most:
+        return text
+    half = (most - 1) // 2
+    beginning, end = text[:half], text[-half:]
+    return f"{beginning.rpartition(' ')[0] or beginning}\n{end.partition(' ')[2] or end}"
 
 
 class RankedRequest(Model):

@@ -30,7 +30,7 @@ from memtypes.ports.client_sessions import Shown
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing
 from retrieval.answer import ContextItem
-from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, reduced
+from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, both_ends, reduced
 from retrieval.receipts.build import Retrieval
 
 PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
@@ -39,8 +39,8 @@ PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
 MAX_CHARACTERS = 9_500
 """Maximum characters of a context: if it has more than 10,000, Claude Code shows the model only a preview."""
 
-QUERY_CHARACTERS = 1_000
-"""Characters at each end of a long prompt that are used as the query: more would only cost time."""
+QUERY_CHARACTERS = 2_000
+"""Maximum characters of a query: more of a long prompt than its two ends would only cost time."""
 
 MAX_SHOWN = 9_000
 """Maximum memories that a session is shown until it is compacted: a filter cannot exclude many more."""
@@ -123,7 +123,7 @@ class ClientContexts:
             if len(shown.ids) > MAX_SHOWN:
                 return None
             return RetrieveRequest(
-                query=_query(prompt),
+                query=both_ends(prompt, QUERY_CHARACTERS),
                 namespace=scope.namespace,
                 session_id=scope.session_id,
                 filters={"and": [_not_said_in(scope, shown), *_none_of(sorted(shown.ids))]},
@@ -251,13 +251,6 @@ def _statements(text: str) -> set[str]:
     """Hashes of the sentences of `text`, each without its bullet, its period and what spaces it has."""
     sentences = {_EDGES.sub("", " ".join(sentence.split())) for sentence in sentences_in(text)}
     return {hashlib.sha256(sentence.encode()).hexdigest()[:16] for sentence in sentences or {text}}
-
-
-def _query(prompt: str) -> str:
-    """`prompt`, or its beginning and its end if it is long."""
-    if len(prompt) <= 2 * QUERY_CHARACTERS:
-        return prompt
-    return f"{prompt[:QUERY_CHARACTERS]}\n{prompt[-QUERY_CHARACTERS:]}"
 
 
 def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:

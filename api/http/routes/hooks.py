@@ -34,14 +34,15 @@ from retrieval.context.thread import ThreadContext
 from retrieval.query.request import (
     DEFAULT_FLOOR,
     DEFAULT_TOKENIZER,
+    MAX_QUERY,
     WORKING_BUDGET,
     AnyBudget,
     Budget,
     Floor,
     OversizeChoice,
-    Query,
     RetrieveRequest,
     Tokens,
+    both_ends,
 )
 
 MAX_MESSAGES = 10_000
@@ -85,7 +86,7 @@ class PromptSubmit(InSession):
     todos: the list of to-dos as the agent keeps it. todo_id: the current to-do; by default the one in progress.
     """
 
-    prompt: Query
+    prompt: Text
     todo_id: Name | None = None
     todos: Annotated[list[Todo], Field(max_length=MAX_TODOS), AfterValidator(_distinct)] = Field(default_factory=list)
     agent_id: Name | None = None
@@ -102,7 +103,7 @@ class PromptSubmit(InSession):
         """The request that retrieves the context for the prompt. thread_tokens: tokens that the thread has used."""
         budget = self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
         return RetrieveRequest(
-            query=self.prompt,
+            query=both_ends(self.prompt, MAX_QUERY),
             namespace=self.namespace,
             session_id=self.session_id,
             agent_id=self.agent_id,

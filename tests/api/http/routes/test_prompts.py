@@ -107,6 +107,14 @@ async def test_the_default_budget_of_a_prompt_is_1500_tokens(world: WorkingClien
     await world.post("/v1/hooks/prompt-submit", 422, prompt="go on", profile="unknown")
 
 
+async def test_of_a_long_prompt_both_ends_are_the_query(world: WorkingClient) -> None:
+    """A prompt with a pasted document gets a context."""
+    await world.post("/v1/memories", 201, type="semantic", content="The parser is in src/parse.py")
+    prompt = "Where is the parser? " + "pasted-word " * 30_000 + "Tell me the file of the parser."
+    assert "src/parse.py" in (await submit(world, prompt, floor=0))["context"]
+    await world.post("/v1/hooks/prompt-submit", 422, prompt="x" * 500_001)
+
+
 async def test_the_context_of_a_thread_counts_towards_the_budget_of_a_prompt(world: WorkingClient) -> None:
     """The thread's own context takes at most half of the budget and is counted; memories get the rest."""
     where = {"namespace": world.space["namespace"]}
