@@ -46,7 +46,6 @@ _SCOPE_WORD = 40
 class Timeline:
     """Facts by time, each valid until a newer one replaces it. states: the facts and the changes to be written."""
 
-    now: datetime
     states: States
     model: UpdateModel = field(default_factory=update_model)
     _parsed: dict[str, Statement] = field(default_factory=dict)
@@ -90,7 +89,7 @@ class Timeline:
         if older.valid_from > newer.valid_from:
             newer, older = older, newer
         unrelated = Verdict(Relation.UNRELATED, 0.0)
-        if not may_be_replaced(older, newer, self.now) or _concept(older) != _concept(newer):
+        if not may_be_replaced(older, newer, self.states.now) or _concept(older) != _concept(newer):
             return unrelated
         if (
             told_apart(newer, older)
@@ -110,9 +109,12 @@ class Timeline:
         return self._parsed[fact.id]
 
 
-def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], now: datetime) -> Timeline:
-    """A timeline with the facts `arriving`. near: for the id of each of them, the stored facts to compare it with."""
-    timeline = Timeline(now, States(now))
+def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], states: States) -> Timeline:
+    """A timeline with the facts `arriving`. near: for the id of each of them, the stored facts to compare it with.
+
+    states: the changes made so far; those of the timeline are added to them.
+    """
+    timeline = Timeline(states)
     for fact in arriving:
         timeline.add(fact, near.get(fact.id, ()))
     return timeline
@@ -125,7 +127,7 @@ def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
     """
     fact = states.memories[fact_id]
     near = [Neighbour(other, None) for other in others]
-    Timeline(states.now, states).add(fact.model_copy(update={"valid_from": states.now}), near)
+    Timeline(states).add(fact.model_copy(update={"valid_from": states.now}), near)
     for old in others:
         judged = states.memories[old.id]
         if judged.superseded_by == fact_id and judged.valid_from <= fact.valid_from:
@@ -136,7 +138,7 @@ def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
 def still_contradicts(newer: Memory, edited: Memory, now: datetime) -> bool:
     """Whether `newer`, which had replaced the fact `edited`, replaces or contests it with its new text, too."""
     older = Neighbour(edited.model_copy(update={**CURRENT_AGAIN, "pinned": False}), None)
-    return Timeline(now, States(now)).verdict(newer, older).relation is not Relation.UNRELATED
+    return Timeline(States(now)).verdict(newer, older).relation is not Relation.UNRELATED
 
 
 def _is_other_scope(newer: Memory, older: Memory) -> bool:

@@ -11,7 +11,7 @@ time. Changes are collected here and written together; `needed` names the memori
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -74,7 +74,7 @@ class States:
         self.part(memory_id, others)
         for other in others:
             if self.memories[other].superseded_by == memory_id:
-                self._change(other, **CURRENT_AGAIN)
+                self._change(other, **self._without_successor(self.memories[other]))
         return [self.memories[other] for other in others]
 
     def end(self, memory_id: str, ended_at: datetime) -> None:
@@ -148,7 +148,7 @@ class States:
         return None if following in passed else following
 
     def _settle(self, memory: Memory) -> bool:
-        """Bring links, successor and state of `memory` up to date. Returns whether anything changed."""
+        """Bring links, successor and state of `memory` up to date. Returns whether it or a link to it changed."""
         links = [link for link in memory.links if link.to not in self.gone]
         fields: dict[str, Any] = {"links": links, "dated": _contradict(links)}
         successor = self._successor(memory)
@@ -157,19 +157,22 @@ class States:
         elif memory.superseded_by is not None:
             fields |= self._without_successor(memory)
         after = memory.model_copy(update=fields)
+        linked = False
         if self._in_view(after):
-            fields |= self._contested(after)
+            rivals = [end for end in sorted(contradicted(after)) if self._in_view(self.memories.get(end))]
+            linked = self._link_back(memory.id, rivals)
+            fields |= self._contested(after, rivals)
         elif successor is None:
             ended = after.model_copy(update={"state": State.CURRENT, "state_until": None}).at(self.now)
             fields |= {"state_until": None, "state": ended.state}
         if all(getattr(memory, name) == value for name, value in fields.items()):
-            return False
+            return linked
         self._change(memory.id, **fields)
         return True
 
     def _replaced_by(self, memory: Memory, successor: str) -> dict[str, Any]:
-        until = None if memory.ended_by_upkeep else _time(self._covers_until(successor))
-        fields = {"state": State.REPLACED, "state_until": until}
+        until = max([self.now, *map(self._holds_until, self._chain(successor))])
+        fields = {"state": State.REPLACED, "state_until": None if memory.ended_by_upkeep else _time(until)}
         if successor == memory.superseded_by:
             return fields
         self._link(successor, Link(to=memory.id, type=LinkType.CONTRADICTS))
@@ -180,13 +183,16 @@ class States:
         """The fields of a memory whose successors have all ended: it is current again, unless upkeep ended it."""
         if memory.upkeep is None or not memory.ended_by_upkeep:
             return CURRENT_AGAIN
-        return {"superseded_by": None, "valid_to": memory.upkeep.at} if memory.superseded_by in self.gone else {}
+        may_return = memory.superseded_by not in self.gone and self._still_replaces(memory)
+        return {} if may_return else {"superseded_by": None, "valid_to": memory.upkeep.at}
 
-    def _contested(self, memory: Memory) -> dict[str, Any]:
-        """The state fields of a memory in the current view: contested if it contradicts another there, else current."""
-        rivals = [end for end in sorted(contradicted(memory)) if self._in_view(self.memories.get(end))]
-        for rival in rivals:
-            self._link(rival, Link(to=memory.id, type=LinkType.CONTRADICTS))
+    def _link_back(self, memory_id: str, rivals: Sequence[str]) -> bool:
+        """Link those of `rivals` that do not yet contradict the memory to it. Returns whether a link was added."""
+        one_way = [rival for rival in rivals if memory_id not in contradicted(self.memories[rival])]
+        return True in {self._link(rival, Link(to=memory_id, type=LinkType.CONTRADICTS)) for rival in one_way}
+
+    def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
+        """The state fields of a memory in the current view. rivals: the memories there that it contradicts."""
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
         until = max(self._holds_until(self.memories[rival]) for rival in rivals)
@@ -195,19 +201,20 @@ class States:
         return {"state": State.CONTESTED, "state_until": state_until, "state_reason": memory.state_reason or LINKED}
 
     def _successor(self, memory: Memory) -> str | None:
-        """Id of the first memory after `memory` in its chain of successors that still holds; None if none does."""
-        following = memory.superseded_by
-        if following is None or not self._still_replaces(following, memory):
+        """Id of the first memory after `memory` in its chain of successors that still holds; None if none does.
+
+        None, too, if the chain leads back to `memory`: all its members would be hidden.
+        """
+        if memory.superseded_by is None or not self._still_replaces(memory):
             return None
-        return next((known.id for known in self._chain(following) if self._holds_until(known) > self.now), None)
+        chain = {known.id: known for known in self._chain(memory.superseded_by)}
+        holding = (known for known in chain if self._holds_until(chain[known]) > self.now)
+        return None if memory.id in chain else next(holding, None)
 
-    def _still_replaces(self, successor: str, memory: Memory) -> bool:
-        """Whether the successor still links to `memory` as contradicted; a deleted successor counts as if it did."""
+    def _still_replaces(self, memory: Memory) -> bool:
+        """Whether its successor still links to `memory` as contradicted; a deleted successor counts as if it did."""
+        successor = memory.superseded_by or ""
         return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
-
-    def _covers_until(self, memory_id: str) -> datetime:
-        """The time until which `memory_id` or one of its successors holds."""
-        return max([self.now, *map(self._holds_until, self._chain(memory_id))])
 
     def _chain(self, memory_id: str | None) -> Iterator[Memory]:
         """The memory `memory_id` and its successors, in order, without deleted ones."""

@@ -21,7 +21,7 @@ from ingest.writing.pipeline import Ingestor
 from ingest.writing.settling import update_states
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, AnyOf, Compare, Not, Op
-from memtypes.model.memory import Link, LinkType, Memory, State, first_line
+from memtypes.model.memory import CURRENT_AGAIN, Link, LinkType, Memory, State, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
@@ -35,8 +35,6 @@ MAX_READ = 10_000
 _PAGE = 500
 _MARKS = ("valid_to", "links.to", "upkeep.job", "rewordings.id")
 """Indexed fields: every memory that something was decided about has at least one of them."""
-
-_CURRENT: dict[str, Any] = {"valid_to": None, "state": str(State.CURRENT), "state_reason": None}
 
 
 class DecisionKind(StrEnum):
@@ -104,7 +102,8 @@ class Decisions:
                 changes, restored = await self._taken_back(scope, memory.at(now))
                 await self.store.patch(scope, changes)
                 now = self.clock()
-                await update_states(self.store, scope, changes, now, self.ingestor.tokenizer)
+                changed = await self.store.get(scope, list(changes))
+                await update_states(self.store, scope, changed, now, self.ingestor.tokenizer)
                 stored = await self.store.get(scope, restored)
                 return [each for each in restored if each in stored and not has_ended(stored[each].at(now), now)]
         if memory is not None:
@@ -119,7 +118,7 @@ class Decisions:
         if mark.job == "compact":
             return await self._parted(scope, memory)
         if mark.job == "forget":
-            back = _CURRENT if memory.valid_to == mark.at else {}  # otherwise it had ended before
+            back = CURRENT_AGAIN if memory.valid_to == mark.at else {}  # otherwise it had ended before
             return {memory.id: {**back, "upkeep": None, "pinned": True, "updated_at": rfc3339(now)}}, [memory.id]
         undone = {
             "upkeep": mark.model_copy(update={"undone": True}).model_dump(mode="json"),
@@ -145,7 +144,7 @@ class Decisions:
         if not merged:
             raise Conflict(f"no memory is merged into {memory.id} any more")
         at = rfc3339(self.clock())
-        changes = {each.id: {**_CURRENT, "upkeep": None, "updated_at": at} for each in merged}
+        changes = {each.id: {**CURRENT_AGAIN, "upkeep": None, "updated_at": at} for each in merged}
         if best_id in known:
             changes[best_id] = {**_without_evidence(known[best_id], merged), "updated_at": at}
         return changes, [each.id for each in merged]

@@ -25,7 +25,7 @@ from ingest.upkeep.planners import (
 )
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.settling import update_states
+from ingest.writing.settling import mend, update_states
 from memtypes.conversation_context import ConversationContext
 from memtypes.model.filters import Absent, AnyOf, Compare, Not, Op
 from memtypes.model.memory import Memory
@@ -106,7 +106,8 @@ class Upkeep:
         if not request.dry_run:
             plan = await self._apply(scope, plan, memories)
             if job is UpkeepJob.EXPIRE:
-                await self.ingestor.mend(scope)
+                async with self.ingestor.locks.of(scope):
+                    await mend(self.store, scope, self.clock(), self.ingestor.tokenizer)
         return JobReport(job, request.dry_run, tuple(plan.reasons), plan.counts, plan.reasons)
 
     async def _plan(self, scope: Scope, job: UpkeepJob, request: JobRequest, memories: Sequence[Memory]) -> UpkeepPlan:
@@ -137,7 +138,8 @@ class Upkeep:
             plan = plan.still_valid(planned, stored)
             if plan.changed:
                 await self.store.patch(scope, plan.changed)
-                await update_states(self.store, scope, plan.changed, self.clock(), self.ingestor.tokenizer)
+                changed = await self.store.get(scope, list(plan.changed))
+                await update_states(self.store, scope, changed, self.clock(), self.ingestor.tokenizer)
             if plan.removed:
                 await self.ingestor.editor.remove_locked(scope, list(plan.removed))
         return plan

@@ -25,13 +25,12 @@ from ingest.screening.submission import ScreeningGate, Submission, Submitted, su
 from ingest.writing.changes import MemoryEditor
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer, check_draft
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
-from ingest.writing.settling import mend
 from ingest.writing.stages import ReviewStage, Stages, WriteCall
 from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.ids import memory_id
-from memtypes.model.memory import Draft, Memory
+from memtypes.model.memory import Draft
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
@@ -56,7 +55,7 @@ _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 
 @dataclass(eq=False)
 class Ingestor:
-    """Writes and restores memories; its `editor` changes and removes stored ones.
+    """Writes memories; its `restorer` stores exported ones, and its `editor` changes and removes stored ones.
 
     gates: screening steps that drafts pass first, in order. redactor: for revisions and restored memories, which pass
     no gate. panel: for review. rejections: where rejected texts are kept; None where there is no live store. locks:
@@ -81,7 +80,7 @@ class Ingestor:
         self._order = ArrivalOrder()
         self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, reviews)
         self.editor = MemoryEditor(self.store, self.embedder, preparer, self.clock, self.locks, self.redactor)
-        self._restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
+        self.restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
         """Write a single draft: stored, merged or rejected.
@@ -120,7 +119,9 @@ class Ingestor:
         outcomes: list[WriteOutcome] = []
         async with anyio.create_task_group() as tasks, reviewed:
             tasks.start_soon(self._prepare_pieces, call, pieces, prepared_in)
-            tasks.start_soon(_pump, prepared, self._embed_piece, embedded_in)
+            tasks.start_soon(
+                _pump, prepared, lambda piece: _or_failed(self._embed_patiently(piece), piece), embedded_in
+            )
             tasks.start_soon(_pump, embedded, partial(self._review_piece, call), reviewed_in)
             async for piece in reviewed:
                 outcomes += await _or_failed(self._stages.write(call, piece), piece)
@@ -154,9 +155,6 @@ class Ingestor:
         except RemembrancerError as error:
             return _failed(error)
 
-    async def _embed_piece(self, piece: list[Entry]) -> list[Entry]:
-        return await _or_failed(self._embed_patiently(piece), piece)
-
     async def _review_piece(self, call: WriteCall, piece: list[Entry]) -> list[Entry]:
         """Have the panel review the piece, then embed turns again whose context was rejected."""
         reviewed = await _or_failed(self._stages.review(call, piece), piece)
@@ -169,15 +167,6 @@ class Ingestor:
             except Overloaded as error:
                 await anyio.sleep(error.retry_after_s)
         return await self._stages.embed(entries)
-
-    async def mend(self, scope: Scope) -> int:
-        """Complete interrupted changes of state. Returns how many memories changed. See `settling.mend`."""
-        async with self.locks.of(scope):
-            return await mend(self.store, scope, self.clock(), self.tokenizer)
-
-    async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
-        """Store exported memories; return one outcome for each. See `Restorer.restore`."""
-        return await self._restorer.restore(scope, memories)
 
     def _numbered(
         self, call: WriteCall, screened: Iterable[Submission | WriteOutcome]

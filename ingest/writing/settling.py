@@ -78,19 +78,13 @@ async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Token
     """Update the states of linked and replaced memories, which a crash may have left wrong; return how many changed."""
     connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
     stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
-    return await _update(store, scope, stored, now, tokenizer)
+    return await update_states(store, scope, stored, now, tokenizer)
 
 
 async def update_states(
-    store: MemoryStore, scope: Scope, ids: Collection[str], now: datetime, tokenizer: Tokenizer
-) -> None:
-    """Update the states of the memories `ids`, of which fields were patched, and of those linked to them."""
-    await _update(store, scope, await store.get(scope, sorted(ids)), now, tokenizer)
-
-
-async def _update(
     store: MemoryStore, scope: Scope, stored: Mapping[str, Memory], now: datetime, tokenizer: Tokenizer
 ) -> int:
+    """Update the states of the memories `stored`, and of those linked to them; return how many changed."""
     states = States(now)
     states.know(stored, stored)
     states.touched |= stored.keys()
@@ -119,17 +113,13 @@ async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: date
     chain = {memory.id: memory.at(now)}
     waiting = {memory.id}
     while waiting and len(chain) < MAX_VERSIONS:
-        wanted = {near for memory_id in waiting for near in _near(chain[memory_id])} - chain.keys()
+        near = [{*contradicted(chain[memory_id]), chain[memory_id].superseded_by or memory_id} for memory_id in waiting]
+        wanted = set().union(*near) - chain.keys()
         found = {known_id: known.at(now) for known_id, known in (await store.get(scope, sorted(wanted))).items()}
         waiting = {known_id for known_id, known in found.items() if _belongs(known, chain)}
         chain |= {known_id: found[known_id] for known_id in waiting}
     versions = [version for known in chain.values() for version in _versions(known, now)]
     return sorted(versions, key=lambda version: (version.since, version.until is None, version.memory.id))
-
-
-def _near(memory: Memory) -> set[str]:
-    """Ids of a memory's successor, and of the memories that it may have replaced or that contest it."""
-    return contradicted(memory) | {memory.superseded_by} if memory.superseded_by else contradicted(memory)
 
 
 def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:

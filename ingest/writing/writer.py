@@ -23,7 +23,7 @@ from ingest.identity.duplicates import (
     same_place,
 )
 from ingest.identity.neighbours import Neighbour, Neighbours, find_neighbours
-from ingest.identity.states import contradicted
+from ingest.identity.states import States, contradicted
 from ingest.writing.drafts import PendingWrite
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.settling import settle
@@ -106,7 +106,9 @@ class MemoryWriter:
             if not any(suffixes):
                 return resolved, stored
             resolved = [
-                entry if suffix is None else _with_id(entry, _suffixed_id(scope, entry.memory, suffix))
+                entry
+                if suffix is None
+                else _with_id(entry, memory_id(scope, entry.memory.type, (*entry.memory.identity(), suffix)))
                 for entry, suffix in zip(resolved, suffixes, strict=True)
             ]
         raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
@@ -136,22 +138,18 @@ class MemoryWriter:
         self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
     ) -> Timeline:
         """Decide which facts replace or contest each other, and add the changes to `plan`."""
-        near = {
-            new_id: [
-                Neighbour(plan.merged.get(other.memory.id, other.memory), other.cosine)
-                for other in neighbours.get(index, ())
-            ]
-            for new_id, index in plan.sources.items()
-        }
+        states, near = await self._release_renewed(scope, plan, stored, now)
+        for new_id, index in plan.sources.items():
+            others = neighbours.get(index, ())
+            known = [Neighbour(states.memories.get(each.memory.id, each.memory), each.cosine) for each in others]
+            near[new_id] = [*near.get(new_id, ()), *known]
         unfinished = await self._unfinished(scope, plan, stored, now)
         arriving = [*plan.inserts.values(), *(plan.merged.get(known, stored[known]) for known in unfinished)]
         near |= unfinished
-        timeline = await offload((fact.content for fact in arriving), lambda: place_facts(arriving, near, now))
-        states = timeline.states
-        for written in (*plan.merged.values(), *plan.inserts.values()):
-            if contradicted(written):  # a caller's own links, or a life that a merge made longer
-                states.memories.setdefault(written.id, written)
-                states.changed.add(written.id)
+        timeline = await offload((fact.content for fact in arriving), lambda: place_facts(arriving, near, states))
+        # Those with links of a caller, or with a life that a merge made longer, are settled, too.
+        written = (*plan.merged.values(), *plan.inserts.values())
+        states.changed |= {memory.id for memory in written if contradicted(memory)}
         await settle(self.store, scope, states, self.tokenizer)
         for changed_id in states.changed - states.gone:
             if changed_id in plan.inserts:
@@ -159,6 +157,20 @@ class MemoryWriter:
             else:
                 plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **states.patch(changed_id)}
         return timeline
+
+    async def _release_renewed(
+        self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
+    ) -> tuple[States, dict[str, list[Neighbour]]]:
+        """End what ended memories of `stored` that are stored anew had replaced or contested.
+
+        Returns the states without it and, by the id of each such memory, the others, to be compared with its new life.
+        """
+        renewed = {known: stored[known] for known in plan.inserts if known in stored}
+        states = States(now, {**plan.merged, **renewed})
+        linked = {end for known in renewed.values() for end in contradicted(known)}
+        if linked:
+            states.know(linked, await self.store.get(scope, sorted(linked)))
+        return states, {known: [Neighbour(other, None) for other in states.release(known)] for known in renewed}
 
     async def _unfinished(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
@@ -175,7 +187,9 @@ class MemoryWriter:
         facts = {fact.id: fact.at(now) for fact in (await self.store.get(scope, types)).values()}
         return {
             known: [
-                Neighbour(facts[fact], None) for fact in ids if fact in facts and known not in contradicted(facts[fact])
+                Neighbour(facts[fact], None)
+                for fact in ids
+                if fact in facts and facts[fact].superseded_by != known and known not in contradicted(facts[fact])
             ]
             for known, ids in linked.items()
         }
@@ -205,10 +219,6 @@ def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container
     if other.identity() != memory.identity() and not same_place(other, memory):
         return f"namesake {attempt}"
     return f"since {rfc3339(memory.valid_from)}" if is_reasserted(other, memory, arriving) else None
-
-
-def _suffixed_id(scope: Scope, memory: Memory, suffix: str) -> str:
-    return memory_id(scope, memory.type, (*memory.identity(), suffix))
 
 
 def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:

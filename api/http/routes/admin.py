@@ -145,7 +145,7 @@ async def post_import(
             raise InvalidInput.at(f"items[{index}]", "must be an object")
     memories = await parse_body(body, lambda: read_exported(scope, lines))
     items = {index: _item_in(index, line) for index, line in enumerate(lines) if line.get("type") == ITEM}
-    stored = iter(await services.ingestor.restore(scope, memories))
+    stored = iter(await services.ingestor.restorer.restore(scope, memories))
     ids = {index: await services.items.restore(scope, item) for index, item in items.items()}
     outcomes = (
         WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(stored) for index in range(len(lines))

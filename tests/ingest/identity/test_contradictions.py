@@ -14,6 +14,7 @@ from ingest.identity.contradictions import MAX_CHARACTERS, place_facts
 from ingest.identity.evidence import Statement
 from ingest.identity.judgement import Relation, update_model
 from ingest.identity.neighbours import Neighbour
+from ingest.identity.states import States
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import Unavailable
@@ -102,7 +103,7 @@ def test_long_texts_are_not_compared() -> None:
     """They replace nothing and are not replaced."""
     page = fact("The port is 8080 " + "and so on " * (MAX_CHARACTERS // 10), 1)
     newer = fact("The port is 9090", 2)
-    assert not place_facts([newer], {newer.id: near(page)}, NOW).states.changed
+    assert not place_facts([newer], {newer.id: near(page)}, States(NOW)).states.changed
 
 
 SCOPE = Scope("acme", "shop")
@@ -122,7 +123,7 @@ def near(*facts: Memory) -> list[Neighbour]:
 def test_each_value_replaces_the_one_before() -> None:
     """Of three successive values the newest is current; each fact links to the one that it replaced."""
     facts = [fact(f"The gateway listens on port 808{number}", number) for number in (1, 2, 3)]
-    timeline = place_facts(facts[1:], {facts[1].id: near(*facts[:1]), facts[2].id: near(*facts[:2])}, NOW)
+    timeline = place_facts(facts[1:], {facts[1].id: near(*facts[:1]), facts[2].id: near(*facts[:2])}, States(NOW))
     assert [timeline.states.memories[fact.id].superseded_by for fact in facts] == [facts[1].id, facts[2].id, None]
     second = timeline.states.memories[facts[1].id]
     assert (second.superseded_by, second.valid_to) == (facts[2].id, facts[2].valid_from)
@@ -139,7 +140,7 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
     pieces = [arriving] if together else [[new] for new in arriving]
     for piece in pieces:
         others = {new.id: near(*known.values(), *piece[:place]) for place, new in enumerate(piece)}
-        known |= place_facts(piece, others, NOW).states.memories
+        known |= place_facts(piece, others, States(NOW)).states.memories
     facts = sorted(known.values(), key=lambda known_fact: known_fact.valid_from)
     for earlier, following in pairwise(facts):
         assert (earlier.valid_to, earlier.superseded_by) == (following.valid_from, following.id)
@@ -149,7 +150,7 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], 
 def test_of_two_values_with_the_same_time_the_last_to_arrive_is_current() -> None:
     """It replaces the value that arrived first."""
     first, last = fact("The gateway listens on port 8081", 5), fact("The gateway listens on port 8082", 5)
-    timeline = place_facts([first, last], {last.id: near(first)}, NOW)
+    timeline = place_facts([first, last], {last.id: near(first)}, States(NOW))
     assert timeline.states.memories[first.id].superseded_by == last.id
     assert timeline.states.memories[last.id].superseded_by is None
 
@@ -168,7 +169,7 @@ def test_of_two_values_with_the_same_time_the_last_to_arrive_is_current() -> Non
 def test_newer_pinned_ended_and_unrelated_facts_are_not_replaced(old: Memory) -> None:
     """Newer facts, pinned facts, facts about other concepts, ended facts and events stay current."""
     newer = fact("The gateway listens on port 8082", 5, pinned=True)
-    assert not place_facts([newer], {newer.id: near(old)}, NOW).states.changed
+    assert not place_facts([newer], {newer.id: near(old)}, States(NOW)).states.changed
 
 
 async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutcome:

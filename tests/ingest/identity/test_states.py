@@ -139,6 +139,27 @@ def test_a_successor_that_lost_its_link_replaces_nothing() -> None:
     assert shown(states, [old, new]) == [State.CURRENT] * 2
 
 
+def test_memories_that_replace_each_other_are_not_all_hidden() -> None:
+    """If a chain of successors leads back to its first memory, one of its memories is current again."""
+    states, ids = chain(3)
+    states.replace(ids[2], ids[0], "another value")
+    states.settle()
+    assert shown(states, ids).count(State.REPLACED) == 2
+
+
+def test_a_link_that_is_added_while_settling_makes_both_memories_contested() -> None:
+    """The other memory is settled again, in any order of ids."""
+    for linking in (0, 1):
+        memories = facts(2)
+        link = Link(to=memories[1 - linking].id, type=LinkType.CONTRADICTS)
+        contested = {"links": [link], "dated": True, "state": State.CONTESTED, "state_reason": "said so"}
+        memories[linking] = memories[linking].replace(**contested)
+        states = known(memories)
+        states.changed |= {memory.id for memory in memories}
+        states.settle()
+        assert shown(states, [memory.id for memory in memories]) == [State.CONTESTED] * 2
+
+
 def test_nothing_is_replaced_without_room_for_the_link() -> None:
     """A replacement is refused if the newer memory has no room for another link, as it could not be undone."""
     links = [Link(to=f"m{number}", type=LinkType.EXTENDS) for number in range(MAX_LINKS)]

@@ -79,7 +79,7 @@ async def test_restored_memories_are_redacted() -> None:
     )
     for number, (rules, statuses, content) in enumerate(cases):
         there = Scope("acme", f"moved {number}")
-        outcomes = await ingestor_of(store, rules).restore(there, read_exported(there, lines))
+        outcomes = await ingestor_of(store, rules).restorer.restore(there, read_exported(there, lines))
         assert sorted(outcome.status for outcome in outcomes) == statuses
         contents = [memory["content"] for memory in await everything(store, there)]
         assert (content in contents) is (content is not None)
@@ -102,7 +102,7 @@ async def test_export_and_restore_preserve_everything(contents: list[tuple[str, 
     source, target = InMemoryStore(), InMemoryStore()
     await fill(source, contents)
     lines = await everything(source, SCOPE)
-    outcomes = await ingestor_of(target).restore(SCOPE, read_exported(SCOPE, lines))
+    outcomes = await ingestor_of(target).restorer.restore(SCOPE, read_exported(SCOPE, lines))
     assert {outcome.status for outcome in outcomes} == {WriteStatus.STORED}
     assert await everything(target, SCOPE) == lines
 
@@ -112,7 +112,7 @@ async def test_ids_and_references_change_with_the_namespace() -> None:
     source, target, other = InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
     await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black.")])
     lines = await everything(source, SCOPE)
-    await ingestor_of(target).restore(other, read_exported(other, lines))
+    await ingestor_of(target).restorer.restore(other, read_exported(other, lines))
     again = await ingestor_of(target).write_one(
         other, DRAFT.validate_python({"type": "semantic", "content": "The tea is black.", "session_id": "s"})
     )
@@ -138,7 +138,7 @@ async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     memories = read_exported(SCOPE, await everything(source, SCOPE))
-    (outcome,) = await ingestor_of(ForgetfulStore()).restore(SCOPE, memories)
+    (outcome,) = await ingestor_of(ForgetfulStore()).restorer.restore(SCOPE, memories)
     assert outcome.status is WriteStatus.FAILED
 
 
@@ -168,7 +168,7 @@ async def test_restored_turns_are_embedded_in_order_of_arrival() -> None:
     for content in contents:
         await bench.ingestor.write_one(SCOPE, draft(content, "episodic", session_id="s1"))
     lines = [line async for line in exported(bench.store, SCOPE)]
-    outcomes = await other.ingestor.restore(SCOPE, read_exported(SCOPE, lines))
+    outcomes = await other.ingestor.restorer.restore(SCOPE, read_exported(SCOPE, lines))
     assert {outcome.status for outcome in outcomes} == {WriteStatus.STORED}
     assert other.embedder.texts == bench.embedder.texts
     assert other.embedder.before == bench.embedder.before
@@ -183,7 +183,7 @@ async def test_earlier_texts_and_further_sources_are_redacted_too() -> None:
     await ingestor_of(store).editor.revise(SCOPE, str(outcome.id), {"content": "Write to bob@shop.example."})
     await ingestor_of(store).editor.revise(SCOPE, str(outcome.id), {"content": "Ask Bob."})
     memories = read_exported(SCOPE, await everything(store, SCOPE))
-    (restored,) = await ingestor_of(InMemoryStore(), RedactionRules()).restore(SCOPE, memories)
+    (restored,) = await ingestor_of(InMemoryStore(), RedactionRules()).restorer.restore(SCOPE, memories)
     assert restored.memory is not None
     kept = restored.memory.model_dump_json()
     assert "shop.example" not in kept
@@ -199,9 +199,9 @@ async def test_an_export_imported_in_parts_elsewhere_keeps_all_references() -> N
     link = {"to": second["id"], "type": "refines", "strength": 1.0}
     await source.patch(SCOPE, {first["id"]: {"links": [link]}, second["id"]: {"content": "The tea is white."}})
     lines = await everything(source, SCOPE)
-    await ingestor_of(whole).restore(other, read_exported(other, lines))
+    await ingestor_of(whole).restorer.restore(other, read_exported(other, lines))
     for line in (*lines, *lines):
-        await ingestor_of(parts).restore(other, read_exported(other, [line]))
+        await ingestor_of(parts).restorer.restore(other, read_exported(other, [line]))
     assert await everything(parts, other) == await everything(whole, other)
     names = {memory["id"]: memory["content"] for memory in await everything(parts, other)}
     black = next(memory for memory in await everything(parts, other) if memory["content"] == "The tea is black.")

@@ -330,6 +330,29 @@ async def test_forgetting_brings_back_a_pinned_fact_that_the_forgotten_one_repla
     assert await states(client, old, new) == ["current", "replaced"]
 
 
+async def test_a_forgotten_fact_that_is_written_again_with_an_earlier_date_is_current(
+    client: httpx.AsyncClient,
+) -> None:
+    """The fact that it had replaced was forgotten with it, so that one replaces nothing, and is not replaced."""
+    old, new = await limits(client, 10, 20)
+    await run(client, "forget", keep_top=0)
+    content = (await read(client, new))["content"]
+    assert await write(client, content, created_at="2025-01-01T00:00:00Z") == new
+    assert (await read(client, new))["superseded_by"] is None
+    assert await states(client, old, new) == ["replaced", "current"]
+    assert (await client.delete(f"/v1/memories/{new}", params=SPACE)).status_code == 204
+    assert (await read(client, old))["superseded_by"] is None
+
+
+async def test_a_forgotten_fact_stays_forgotten_when_its_successor_is_edited(client: httpx.AsyncClient) -> None:
+    """An edit brings back what the old text had replaced, but not what upkeep has ended since."""
+    old, new = await limits(client, 10, 20)
+    assert (await run(client, "forget", max_age_days=40))["ids"] == [old]
+    await patch(client, new, content="Tea is green")
+    assert await states(client, old, new) == ["replaced", "current"]
+    assert set(await decisions(client)) == {old}
+
+
 async def test_a_fact_forgotten_after_its_successor_expired_is_out_of_the_view() -> None:
     """Though it was current again without a write."""
     clock = Clock()

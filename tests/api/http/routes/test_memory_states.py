@@ -394,6 +394,30 @@ async def test_a_link_that_comes_with_a_new_text_is_kept(notebook: Notebook) -> 
     assert await notebook.states(first) == ["contested"]
 
 
+async def test_a_fact_stated_again_brings_back_what_it_had_replaced_when_it_goes(notebook: Notebook) -> None:
+    """It was replaced at once, by a fact of its own batch, so it is stored in its own place."""
+    first = (await notebook.write(PORTS[0], created_at="2026-01-01T00:00:00Z"))["id"]
+    items = [{"type": "semantic", "content": content} for content in PORTS[1:]]
+    answer = await notebook.client.post("/v1/memories/batch", json={"namespace": "n", "items": items})
+    second, third = (result["id"] for result in answer.json()["results"])
+    assert await notebook.states(first, second, third) == ["replaced", "replaced", "current"]
+    assert (await notebook.write(PORTS[1]))["id"] == second
+    assert await notebook.states(first, second, third) == ["replaced", "current", "replaced"]
+    assert await notebook.delete(second) == 204
+    assert "replaced" not in await notebook.states(first, third)
+
+
+async def test_facts_that_replace_each_other_are_not_both_hidden(notebook: Notebook) -> None:
+    """An edited fact replaces a later one, and does so when it is stated again."""
+    edited = (await notebook.write("Tea is green.", created_at="2026-01-01T00:00:00Z"))["id"]
+    later = (await notebook.write(PORTS[0], created_at="2026-02-01T00:00:00Z"))["id"]
+    await notebook.patch(edited, links=[{"to": later, "type": "contradicts"}])
+    await notebook.patch(edited, content=PORTS[1])
+    assert await notebook.states(edited, later) == ["current", "replaced"]
+    assert (await notebook.write(PORTS[1]))["id"] == edited
+    assert await notebook.states(edited, later) == ["current", "replaced"]
+
+
 async def test_a_history_has_the_chain_with_times_and_reasons(notebook: Notebook) -> None:
     """Asked of any of the memories, it lists all of them, oldest first."""
     ids = await ports(notebook, 3)
