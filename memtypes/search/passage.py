@@ -8,18 +8,11 @@ test checks this). A memory is stored with the token count of its piece, so budg
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple
 
-from pydantic import AwareDatetime
-
-from memtypes.model.memory import Memory, State, TokenCount, state_at
+from memtypes.model.memory import Memory, State, state_at
 from memtypes.model.policy import MemoryType
-from memtypes.model.times import to_utc
-from memtypes.model.types import MEMORY_CLASSES
 from memtypes.model.working import Working
 
 _FENCE_TAG = re.compile(r"<(?=/?(?:working_)?memor)", re.IGNORECASE)
@@ -90,62 +83,3 @@ def passage_of(memory: Memory) -> Passage:
         memory.valid_to,
         memory.state_until,
     )
-
-
-def passage_in(payload: Mapping[str, Any]) -> Passage:
-    """The passage (the fields that a context shows) of the memory that `Memory.to_payload` wrote as `payload`.
-
-    The payload was validated when it was written; validating it again would take ten times as long.
-    """
-    kind = MemoryType(payload["type"])
-    return passage_of(_FORMS[kind].memory(payload, kind))
-
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """Builds memories of one type without validation. defaults: of optional fields. times: names of fields with times.
-
-    pydantic's `model_construct` takes 24 microseconds, longer than validation; this takes 2.
-    """
-
-    memory_class: type[Memory]
-    defaults: Mapping[str, Any]
-    times: tuple[str, ...]
-
-    @classmethod
-    def of(cls, memory_class: type[Memory]) -> _Form:
-        """A builder of memories of the class `memory_class`."""
-        fields = memory_class.model_fields
-        defaults = {
-            name: field.get_default(call_default_factory=True)
-            for name, field in fields.items()
-            if not field.is_required()
-        }
-        times = (name for name, field in fields.items() if _is_time(field.annotation))
-        return cls(memory_class, MappingProxyType(defaults), tuple(times))
-
-    def memory(self, payload: Mapping[str, Any], kind: MemoryType) -> Memory:
-        """The memory in `payload`, for making its passage only: fields other than texts and times stay plain JSON."""
-        fields = {**self.defaults, **payload, "type": kind, "tokens": TokenCount.model_validate(payload["tokens"])}
-        for name in self.times:
-            if fields[name] is not None:
-                fields[name] = to_utc(datetime.fromisoformat(fields[name]))
-        memory = self.memory_class.__new__(self.memory_class)
-        memory.__setstate__(
-            {
-                "__dict__": fields,
-                "__pydantic_fields_set__": set(fields),
-                "__pydantic_extra__": None,
-                "__pydantic_private__": None,
-            }
-        )
-        return memory
-
-
-def _is_time(annotation: Any) -> bool:
-    return annotation is AwareDatetime or any(map(_is_time, get_args(annotation)))
-
-
-_FORMS: Mapping[MemoryType, _Form] = MappingProxyType(
-    {kind: _Form.of(memory_class) for kind, memory_class in MEMORY_CLASSES.items()}
-)

@@ -23,7 +23,7 @@ from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import CandidateSearch, Listing, Page, Record
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
-from memtypes.stores.operations.writes import memory_of
+from memtypes.stores.operations.engine import memory_of
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 

@@ -15,10 +15,12 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.search.columns import Columns
-from memtypes.search.passage import Passage, passage_in
+from memtypes.model.types import from_payload
+from memtypes.search.columns import TERMS, Columns
+from memtypes.search.passage import Passage, passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors, Vectors
 from memtypes.stores.operations.conditions import Condition, has_ids, within
 from memtypes.stores.operations.schema import Kind
@@ -191,4 +193,9 @@ class EngineOperations(ABC):
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
         """The passages of those `ids` that exist in the namespace, in no particular order."""
-        return [passage_in(payload) for payload in await self.payloads(scope, ids)]
+        return [passage_of(memory_of(payload)) for payload in await self.payloads(scope, ids)]
+
+
+def memory_of(payload: Payload) -> Memory:
+    """The memory in a point's payload."""
+    return from_payload({name: value for name, value in payload.items() if name != TERMS})

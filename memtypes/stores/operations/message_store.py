@@ -20,11 +20,12 @@ from memtypes.search.passage import Passage
 from memtypes.search.vectors import DenseVector
 from memtypes.stores.operations import reads, writes
 from memtypes.stores.operations.conditions import to_condition
+from memtypes.stores.operations.engine import memory_of
 from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.reads import cursor_of, parse_cursor
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from memtypes.stores.operations.uuids import valid_ids
-from memtypes.stores.operations.writes import batches, check_integers, group_changes, memory_of
+from memtypes.stores.operations.writes import batches, check_integers, group_changes
 
 MAX_PAGE = 500
 IDENTITY = frozenset({"id", "type", "tenant", "namespace"})

@@ -8,10 +8,9 @@ from typing import TypeAlias
 from memtypes.conversation_context import in_context_everywhere
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.operations.engine import Payload, Point
+from memtypes.stores.operations.engine import Payload, Point, memory_of
 from memtypes.stores.operations.items import embed_items
 from memtypes.stores.operations.schema import ITEMS, Collection
-from memtypes.stores.operations.writes import memory_of
 
 EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]]
 """Computes the vectors of texts in context (see `memtypes.conversation_context`)."""

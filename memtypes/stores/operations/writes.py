@@ -13,13 +13,10 @@ from typing import Any
 import msgspec
 
 from memtypes.model.errors import Conflict, InvalidRequest
-from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.model.types import from_payload
 from memtypes.ports.memory_store import Record, Use
-from memtypes.search.columns import TERMS
 from memtypes.stores.operations.conditions import Condition, above, has_ids, negated, within
 from memtypes.stores.operations.engine import (
     Change,
@@ -147,11 +144,6 @@ def batches(records: Collection[Record]) -> Iterator[list[Record]]:
             size += length
         if batch:
             yield batch
-
-
-def memory_of(payload: Payload) -> Memory:
-    """The memory in a point's payload."""
-    return from_payload({name: value for name, value in payload.items() if name != TERMS})
 
 
 def check_integers(value: object, path: str) -> None:

@@ -1,18 +1,17 @@
-"""Passages built from payloads equal those built from the decoded memories."""
+"""Passages of decoded payloads equal those of the memories."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
-from memtypes.model.types import from_payload
 from memtypes.search.columns import TERMS
-from memtypes.search.passage import passage_in, passage_of
+from memtypes.search.passage import passage_of
+from memtypes.stores.operations.engine import memory_of
 from tests.builders import make_memory
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20).filter(
@@ -36,14 +35,4 @@ def test_the_passage_of_a_payload_is_that_of_its_memory(data: st.DataObject) -> 
     common = {"created_at": TIMES, "seq": st.integers(0, 2**53 - 1), "expires_at": TIMES}
     fields: dict[str, Any] = data.draw(st.fixed_dictionaries({}, optional=common))
     memory = make_memory(kind, data.draw(TEXTS), **fields, **own)
-    assert passage_in({**memory.to_payload(), TERMS: "00ff"}) == passage_of(memory)
-
-
-@pytest.mark.parametrize("kind", list(MemoryType))
-def test_missing_payload_fields_have_their_defaults(kind: MemoryType) -> None:
-    """A payload without optional fields gives a passage with defaults."""
-    whole = make_memory(kind, "Grace owns the pump.").to_payload()
-    names = ("id", "type", "tenant", "namespace", "content", "visibility", "updated_at", "valid_from", "content_hash")
-    few = {name: whole[name] for name in names}
-    few |= {"created_at": "2026-03-01T01:30:00.123456+02:00", "tokens": {"count": 4, "tokenizer": "words"}}
-    assert passage_in(few) == passage_of(from_payload(few))
+    assert passage_of(memory_of({**memory.to_payload(), TERMS: "00ff"})) == passage_of(memory)

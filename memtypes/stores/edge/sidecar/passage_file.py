@@ -15,11 +15,11 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 import numpy as np
 
 from memtypes.model.scope import Scope
-from memtypes.search.passage import Passage, passage_in
+from memtypes.search.passage import Passage, passage_of
 from memtypes.stores.edge.sidecar.array_files import RaggedFile
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.files import sync_directory
-from memtypes.stores.operations.engine import Payload
+from memtypes.stores.operations.engine import Payload, memory_of
 from memtypes.stores.operations.messages import decode, encode
 
 _CLOSED = "closed-2"
@@ -56,7 +56,7 @@ class PassageFile(RaggedFile):
 
     def put(self, payloads: Mapping[int, Payload]) -> None:
         """Store the passages (what contexts show) of the memories in `payloads`, which are by slot (point number)."""
-        entries = (_Entry(each["tenant"], each["namespace"], passage_in(each)) for each in payloads.values())
+        entries = (_Entry(each["tenant"], each["namespace"], passage_of(memory_of(each))) for each in payloads.values())
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
     def read(self, scope: Scope, slots: Slots, read_payloads: ReadPayloads) -> list[Passage]:
