@@ -18,6 +18,7 @@ import msgspec
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import TypeStats
 from memtypes.search.passage import Passage
 from memtypes.stores.operations.conditions import Condition, in_range, of_tenant, within
@@ -120,8 +121,8 @@ def parse_cursor(cursor: str) -> tuple[str, str]:
     """created_at and id of the last memory of a page. Raises InvalidRequest for anything but a cursor."""
     try:
         created, last = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
-        valid = datetime.fromisoformat(created).tzinfo is not None and str(uuid.UUID(last)) == last
-    except (ValueError, TypeError, AttributeError, RecursionError):
+        valid = rfc3339(datetime.fromisoformat(created)) == created and str(uuid.UUID(last)) == last
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         valid = False
     if not valid:
         raise InvalidRequest("is not a cursor of this store", path="cursor", got=cursor)

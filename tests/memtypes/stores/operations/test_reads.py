@@ -94,6 +94,14 @@ def test_a_cursor_round_trips(at: datetime, memory_id: uuid.UUID) -> None:
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=")
 
 
+@pytest.mark.parametrize("time", ["2026-11-23T16:37:59,5Z", "2026-W48-1T00:00:00Z", "2026-11-23T16:37:59+00:00:30"])
+def test_a_cursor_with_a_time_in_another_form_is_refused(time: str) -> None:
+    """The engines could not read these forms of ISO 8601."""
+    cursor = base64.urlsafe_b64encode(json.dumps([time, str(uuid.uuid4())]).encode()).decode()
+    with pytest.raises(InvalidRequest, match="is not a cursor of this store"):
+        parse_cursor(cursor)
+
+
 @given(st.one_of(st.text(), st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)))
 def test_other_texts_are_refused_as_cursors(text: str) -> None:
     """Every other text raises InvalidRequest that names the field."""
