@@ -79,7 +79,7 @@ def doctor(
     data_dir: DataDir = None,
     keys: Annotated[Path | None, typer.Option(help="Keys file to check.", show_default=False)] = None,
     port: Annotated[int | None, typer.Option(help="Port to check.", show_default=False)] = None,
-    url: Url = None,
+    url: Annotated[str | None, typer.Option(help="Check the service at this URL, not the installation.")] = None,
     key: Key = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:

@@ -16,8 +16,9 @@ from rich.console import Console, RenderableType
 
 from api.auth.keys import DEFAULT_TENANT, BadKeys
 from api.cli.backend import Place
-from api.cli.client import Refused
+from api.cli.client import Refused, is_live
 from api.cli.install.text import MalformedSettings
+from api.cli.mcp.starting import local_url
 from api.http.problems import InvalidInput
 from api.settings import BadSettings, Settings, read_settings
 from memtypes.config import InvalidConfigFile
@@ -33,22 +34,38 @@ _USAGE_ERRORS = (
 
 _Value = TypeVar("_Value")
 _KEY_VARIABLE = "REMEMBRANCER_KEY"
+_URL_VARIABLE = "REMEMBRANCER_URL"
+_FOLDER_VARIABLE = "REMEMBRANCER_DATA_DIR"
 
 DataDir: TypeAlias = Annotated[Path | None, typer.Option(help="Data folder.", show_default=False)]
-Url: TypeAlias = Annotated[str | None, typer.Option(help="Use a running service instead of the embedded store.")]
-Key: TypeAlias = Annotated[str | None, typer.Option(help="API key, with --url.", envvar=_KEY_VARIABLE)]
+Url: TypeAlias = Annotated[
+    str | None, typer.Option(help="URL of a service; by default this machine's, if it runs.", envvar=_URL_VARIABLE)
+]
+Key: TypeAlias = Annotated[str | None, typer.Option(help="API key, with a service.", envvar=_KEY_VARIABLE)]
 Tenant: TypeAlias = Annotated[str, typer.Option(help="Tenant, on the embedded store.")]
 Namespace: TypeAlias = Annotated[str, typer.Option("--namespace", "-n", help="Namespace: a user, a project ...")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
 
 def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Place:
-    """Where the command runs, from its options. Raises BadSettings for a key without a url, and for an empty url."""
+    """Where the command runs, from its options: on the service at `url`, or on the store in `data_dir`.
+
+    If neither is named, nor a tenant: on this machine's service if it runs, else on the store of the settings; which of
+    them is printed on stderr. Raises BadSettings for a key without a service, and for an empty url.
+    """
     if url is not None and not url.strip():
         raise BadSettings("--url is empty; name a service, or leave it out to use the store in the data folder")
+    if data_dir is not None and url == os.environ.get(_URL_VARIABLE):
+        url = None  # the flag is meant, not the variable
+    settings = settings_from({"data_dir": data_dir})
+    if url is None and data_dir is None and tenant == DEFAULT_TENANT and _FOLDER_VARIABLE not in os.environ:
+        local = local_url(settings.host, settings.port)
+        url = local if is_live(local) else None
+        used = f"the service at {local}" if url else f"the store in {settings.data_dir}, as no service runs at {local}"
+        print(f"remembrancer: using {used}", file=sys.stderr)  # noqa: T201 - a message to the user
     if key is not None and url is None and _KEY_VARIABLE not in os.environ:
-        raise BadSettings("--key goes with --url; the embedded store takes --tenant")
-    return Place(settings_from({"data_dir": data_dir}), url, key, tenant)
+        raise BadSettings("--key goes with a service, which --url names; the embedded store takes --tenant")
+    return Place(settings, url, key, tenant)
 
 
 def settings_from(flags: Mapping[str, Any]) -> Settings:

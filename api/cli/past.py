@@ -18,11 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.backend import Backend, Place, open_backend
-from api.cli.client import is_live
 from api.cli.importing import destination_of
 from api.cli.importing import report_view as rows_view
-from api.cli.mcp.starting import local_url
-from api.cli.options import AsJson, DataDir, Key, end, present, run, settings_from
+from api.cli.options import AsJson, DataDir, Key, Url, end, place, present, run
 from api.cli.past_memories import MemoriesPlan, plan_memories, reports_json, write_memories
 from api.cli.tables import first_lines, names_table
 from ingest.files.journal import SentMessages
@@ -31,7 +29,7 @@ from ingest.files.report import ImportReport, ProgressBar, SessionReport
 from ingest.files.run import ImportRequest
 from ingest.files.sessions import Destination, SessionFile, SessionImport, SessionPlan, follow
 from ingest.writing.outcome import WriteStatus
-from memtypes.model.errors import InvalidRequest
+from memtypes.model.errors import InvalidRequest, RemembrancerError
 from memtypes.project import project_namespace
 
 MAX_LISTED = 20
@@ -71,19 +69,19 @@ def import_past(  # noqa: PLR0913, PLR0917 - typer reads a command's options fro
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002 - a flag
     no_resume: Annotated[bool, typer.Option("--no-resume", help="Send again what was sent before.")] = False,  # noqa: FBT002 - a flag
     data_dir: DataDir = None,
-    url: Annotated[
-        str | None,
-        typer.Option(help="URL of the service; by default the local one, if it runs.", envvar="REMEMBRANCER_URL"),
-    ] = None,
+    url: Url = None,
     key: Key = None,
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Import the past of another program. Exit code 1 if something could not be imported.
 
     Messages that were imported before are left out, so the command can be run again at any time, also after it was
-    stopped. Without --url it uses the service on this machine if it runs, else the store in the data folder.
+    stopped.
     """
-    where = _place(data_dir, url, key)
+    try:
+        where = place(data_dir, url, key)
+    except RemembrancerError as error:
+        end(error)
     only = None if project is None else _project(project)
     if source in (*AGENTS, PastSource.MARKDOWN):
         destination = Destination(project_namespace, namespace, only)
@@ -96,15 +94,6 @@ def import_past(  # noqa: PLR0913, PLR0917 - typer reads a command's options fro
         _import_sessions(asked, dry_run=dry_run, watch=watch, ask=not (yes or as_json))
     else:
         _import_memories(asked, dry_run=dry_run, ask=not (yes or as_json))
-
-
-def _place(data_dir: Path | None, url: str | None, key: str | None) -> Place:
-    """Where to import to: the service at `url`, or else the one on this machine, or else the store."""
-    settings = settings_from({"data_dir": data_dir})
-    if url is None and data_dir is None:
-        local = local_url(settings.host, settings.port)
-        url = local if is_live(local) else None
-    return Place(settings, url, key)
 
 
 def _project(folder: Path) -> str:

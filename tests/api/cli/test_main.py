@@ -109,7 +109,7 @@ def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.
         (["search", " ", "-n", "work"], "query: must not be blank"),
         (["search", "x", "-n", "work", "--type", "luck"], "types[0]"),
         (["search", "x", "-n", "work", "--filters", "{"], "--filters is not JSON"),
-        (["search", "x", "-n", "work", "--key", "abc"], "--key goes with --url"),
+        (["search", "x", "-n", "work", "--key", "abc"], "--key goes with a service"),
         (["search", "x", "-n", "work", "--url", "http://127.0.0.1:1", "--tenant", "t"], "leave out --tenant"),
         (["ingest", "nowhere.jsonl", "-n", "work"], "nowhere.jsonl"),
         (["ingest", "", "-n", "work"], "at least one file or folder"),
@@ -117,6 +117,7 @@ def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.
         (["search", "x", "-n", "work", "--url", ""], "--url is empty"),
         (["search", "x", "-n", "work", "--url", "http://127.0.0.1:1", "--key", "a\r"], "printable ASCII"),
         (["import", "mem0", ".ruff_cache_of_nobody", "-n", "work"], "there is no file or folder"),
+        (["import", "mem0", "-n", "work", "--url", ""], "--url is empty"),
         (["ingest", "-", "-n", "work", "--map", "text"], "FOREIGN=OURS"),
         (["serve", "--host", "0.0.0.0"], "loopback only"),  # noqa: S104 - it must refuse
         (["serve", "--keys", "/nowhere.json"], "cannot be read"),

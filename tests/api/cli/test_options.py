@@ -1,0 +1,84 @@
+"""Where a command runs: on a service or on the embedded store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from api.cli.options import place
+from api.settings import BadSettings
+from tests.processes import free_port
+
+
+class _Live(BaseHTTPRequestHandler):
+    """Answers every GET with 200, as a live service does."""
+
+    def do_GET(self) -> None:
+        """Answer with an empty JSON object."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_arguments: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder, whose settings name a port without a service."""
+    for name in ("REMEMBRANCER_URL", "REMEMBRANCER_DATA_DIR", "REMEMBRANCER_KEY", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("REMEMBRANCER_PORT", str(free_port()))
+    return tmp_path
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a server at the port of the settings."""
+    with HTTPServer(("127.0.0.1", 0), _Live) as server:
+        monkeypatch.setenv("REMEMBRANCER_PORT", str(server.server_port))
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_command_without_a_place_uses_the_service_of_this_machine(
+    service: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is found by the port of the settings, and the command says that it uses it."""
+    assert place(None, None, "key").url == service
+    assert f"using the service at {service}" in capsys.readouterr().err
+
+
+def test_a_command_without_a_place_uses_the_store_while_no_service_runs(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command says which folder it uses, so that nobody takes an empty store for their own."""
+    found = place(None, None, None)
+    assert (found.url, found.settings.data_dir.is_relative_to(home)) == (None, True)
+    assert f"using the store in {found.settings.data_dir}, as no service runs at" in capsys.readouterr().err
+
+
+def test_a_named_folder_or_tenant_is_used_although_a_service_runs(
+    service: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder by flag or variable and a tenant mean the embedded store; the flag comes before REMEMBRANCER_URL."""
+    assert place(None, None, None, "acme").url is None
+    monkeypatch.setenv("REMEMBRANCER_URL", service)
+    assert place(home / "data", service, None).url is None
+    assert place(home / "data", "http://127.0.0.1:1", None).url == "http://127.0.0.1:1"
+    monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(home / "data"))
+    assert place(None, None, None).url is None
+
+
+def test_a_key_without_a_service_is_refused() -> None:
+    """The embedded store has no keys."""
+    with pytest.raises(BadSettings, match="--key goes with a service"):
+        place(None, None, "key")
