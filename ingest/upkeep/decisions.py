@@ -20,7 +20,7 @@ from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.settling import update_states
 from memtypes.model.errors import Conflict, NotFound
-from memtypes.model.filters import Absent, AnyOf, Compare, Not, Op
+from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
 from memtypes.model.memory import CURRENT_AGAIN, Link, LinkType, Memory, State, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import Prospective
@@ -33,8 +33,8 @@ MAX_READ = 10_000
 """Number of memories, the newest, in which decisions are looked for."""
 
 _PAGE = 500
-_MARKS = ("valid_to", "links.to", "upkeep.job", "rewordings.id")
-"""Indexed fields: every memory that something was decided about has at least one of them."""
+_DAYS = (1, 30, 700_000)
+"""Decisions of so many days are read; those of more days only if these are fewer than the caller wants."""
 
 
 class DecisionKind(StrEnum):
@@ -49,6 +49,14 @@ class DecisionKind(StrEnum):
 
 
 _JOBS = {"promote": DecisionKind.PROMOTED, "forget": DecisionKind.FORGOTTEN, "compact": DecisionKind.MERGED}
+_MARKS: dict[DecisionKind, Filter] = {
+    DecisionKind.REPLACED: All((Not(Absent("valid_to")), Not(Absent("superseded_by")))),
+    DecisionKind.CONTESTED: All((Not(Absent("links.to")), Compare("state", Op.EQ, str(State.CONTESTED)))),
+    DecisionKind.MERGED: AnyOf((Compare("upkeep.job", Op.EQ, "compact"), Not(Absent("rewordings.id")))),
+    DecisionKind.PROMOTED: Compare("upkeep.job", Op.EQ, "promote"),
+    DecisionKind.FORGOTTEN: Compare("upkeep.job", Op.EQ, "forget"),
+}
+"""Conditions on the memories that something was decided about. Each has an indexed field, which is checked first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +81,7 @@ class Decisions:
 
     async def latest(self, scope: Scope, kind: DecisionKind | None, limit: int) -> list[DecidedText]:
         """The newest decisions of a kind (None: all), at most `limit`, newest first."""
-        now = self.clock()
-        listing = Listing(filter=AnyOf(tuple(Not(Absent(name)) for name in _MARKS)), limit=_PAGE)
-        listed = self.store.list_all(scope, listing, most=MAX_READ)
-        texts = [text async for memory in listed for text in _decisions_about(memory.at(now))]
+        texts = await self._decided(scope, [kind] if kind else list(DecisionKind), limit)
         rejections = self.ingestor.rejections
         if rejections is not None and kind in (None, DecisionKind.REJECTED):
             rejected = await rejections.latest(scope, limit)
@@ -85,8 +90,21 @@ class Decisions:
                 for text in rejected
                 if _is_reachable(scope, text)
             ]
-        wanted = (text for text in texts if kind in (None, text.kind))
-        return sorted(wanted, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
+        return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
+
+    async def _decided(self, scope: Scope, kinds: Sequence[DecisionKind], limit: int) -> list[DecidedText]:
+        """Decisions of these kinds about memories: all those of the last days, or all, until there are `limit`."""
+        now, texts = self.clock(), list[DecidedText]()
+        marks = AnyOf(tuple(_MARKS[kind] for kind in kinds if kind in _MARKS))
+        for days in _DAYS:
+            since, times = now - timedelta(days=days), ("updated_at", "valid_to", "upkeep.at", "rewordings.at")
+            recent = AnyOf(tuple(Compare(field, Op.GTE, since) for field in times))
+            listed = self.store.list_all(scope, Listing(filter=All((marks, recent)), limit=_PAGE), most=MAX_READ)
+            decided = [text async for memory in listed for text in _decisions_about(memory.at(now))]
+            texts = [text for text in decided if text.kind in kinds and text.at >= since]
+            if len(texts) >= limit:
+                break
+        return texts
 
     async def undo(self, scope: Scope, memory_id: str) -> list[str]:
         """Take back a decision; return the ids of the memories that are in the current view again.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
 
-import anyio
+import anyio.to_thread
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.identity.paraphrases import SAME_MEANING
 from ingest.upkeep.planners import (
+    MAX_DAYS,
     JobRequest,
     Nearest,
     Promotion,
@@ -27,7 +30,7 @@ from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.settling import mend, update_states
 from memtypes.conversation_context import ConversationContext
-from memtypes.model.filters import Absent, AnyOf, Compare, Not, Op
+from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
@@ -115,13 +118,14 @@ class Upkeep:
         match job:
             case UpkeepJob.PROMOTE:
                 newest = [memory for memory in memories if memory.type is not MemoryType.SEMANTIC][:MAX_COMPARED]
-                return promotions(memories, await self._by_meaning(newest), request, now)
+                plan = partial(promotions, memories, await self._by_meaning(newest), request, now)
             case UpkeepJob.COMPACT:
-                return compactions(memories, await self._neighbours(scope, memories), request, now)
+                plan = partial(compactions, memories, await self._neighbours(scope, memories), request, now)
             case UpkeepJob.FORGET:
-                return forgettings(memories, request, now)
+                plan = partial(forgettings, memories, request, now)
             case UpkeepJob.EXPIRE:
-                return expiries(memories, request, now)
+                plan = partial(expiries, memories, request, now)
+        return await anyio.to_thread.run_sync(plan)
 
     async def _apply(self, scope: Scope, plan: UpkeepPlan, memories: Sequence[Memory]) -> UpkeepPlan:
         """Carry out `plan`: create, then change, then remove, so a failure in between loses nothing.
@@ -132,9 +136,8 @@ class Upkeep:
             await self._create(scope, plan.created)
         planned = {memory.id: memory for memory in memories}
         async with self.ingestor.locks.of(scope):
-            stored = await self.store.get(
-                scope, {known: planned[known].type for known in (*plan.removed, *plan.changed)}
-            )
+            types = {known: planned[known].type for known in (*plan.removed, *plan.changed)}
+            stored = await self.store.get(scope, types)
             plan = plan.still_valid(planned, stored)
             if plan.changed:
                 await self.store.patch(scope, plan.changed)
@@ -157,12 +160,10 @@ class Upkeep:
 
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
         now = self.clock()
-        expired = Compare("expires_at", Op.LTE, expiry_limit(request, now))
-        where = AnyOf((expired, Not(Absent("upkeep.job")))) if job is UpkeepJob.EXPIRE else None
         memories: list[Memory] = []
         for kind in _TYPES[job]:
             if request.types is None or kind in request.types:
-                listing = Listing((kind,), where, _PAGE)
+                listing = Listing((kind,), _relevant(job, kind, request, now), _PAGE)
                 memories += [memory.at(now) async for memory in self.store.list_all(scope, listing, most=MAX_READ)]
         return memories
 
@@ -183,17 +184,30 @@ class Upkeep:
 
     async def _by_meaning(self, memories: Sequence[Memory]) -> Nearest:
         """For each memory the ids of the memories with similar contents, with their cosines."""
+        contents = [memory.content for memory in memories]
         embeddings = [
             embedding
-            for start in range(0, len(memories), _PAGE)
-            for embedding in await self.embedder.embed_documents(
-                [memory.content for memory in memories[start : start + _PAGE]]
-            )
+            for start in range(0, len(contents), _PAGE)
+            for embedding in await self.embedder.embed_documents(contents[start : start + _PAGE])
         ]
         if not embeddings:
             return {}
         matrix = np.vstack([embedding.dense for embedding in embeddings])
         return await anyio.to_thread.run_sync(lambda: near_in(matrix, [memory.id for memory in memories]))
+
+
+def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: datetime) -> Filter | None:
+    """The condition on the memories of a type that a plan of `job` depends on; None for all."""
+    match job:
+        case UpkeepJob.EXPIRE:
+            return AnyOf((Compare("expires_at", Op.LTE, expiry_limit(request, now)), Not(Absent("upkeep.job"))))
+        case UpkeepJob.FORGET if request.keep_top is None:
+            days = min(request.max_age_days or MAX_DAYS, request.inactive_days or MAX_DAYS)
+            return AnyOf((Compare("created_at", Op.LT, now - timedelta(days=days)), Not(Absent("superseded_by"))))
+        case UpkeepJob.PROMOTE if kind is MemoryType.SEMANTIC:
+            return Not(Absent("links.to"))  # the events that were promoted before
+        case _:
+            return None
 
 
 def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from typing import Any, ClassVar
 
 import pytest
 
 from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from memtypes.model.scope import Scope
-from tests.ingest.doubles import SCOPE, Bench, draft
+from memtypes.ports.memory_store import Listing, Page
+from tests.ingest.doubles import SCOPE, Bench, ObservedStore, draft
 
 pytestmark = pytest.mark.anyio
 
@@ -74,3 +77,64 @@ def test_an_upkeep_round_runs_only_the_expire_job_by_default() -> None:
     """By default a round only removes expired memories; other jobs are opt-in."""
     assert set(round_requests(expired_days=30)) == {UpkeepJob.EXPIRE}
     assert set(round_requests(expired_days=30, forget_days=90, promote=True, compact=True)) == set(UpkeepJob)
+
+
+class Watched(JobRequest):
+    """A request that notes the threads in which a planner reads it."""
+
+    threads: ClassVar[set[threading.Thread]] = set()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "min_sessions":
+            Watched.threads.add(threading.current_thread())
+        return super().__getattribute__(name)
+
+
+async def test_plans_are_made_in_a_worker_thread() -> None:
+    """The event loop serves requests while a plan over all memories of a namespace is made."""
+    bench = Bench()
+    await bench.ingestor.write_one(SCOPE, draft("Ann prefers tea.", "episodic", session_id="s1"))
+    Watched.threads.clear()
+    await upkeep_of(bench).run(SCOPE, UpkeepJob.PROMOTE, Watched())
+    assert Watched.threads
+    assert threading.current_thread() not in Watched.threads
+
+
+class ReadCounter(ObservedStore):
+    """A store that counts the memories in its pages."""
+
+    read = 0
+
+    async def page(self, scope: Scope, listing: Listing) -> Page:
+        """One page of memories."""
+        page = await super().page(scope, listing)
+        self.read += len(page.memories)
+        return page
+
+
+@pytest.mark.parametrize(
+    ("options", "read"), [({}, 0), ({"max_age_days": 10}, 2), ({"inactive_days": 2}, 3), ({"keep_top": 0}, 4)]
+)
+async def test_forgetting_reads_only_memories_that_its_rules_may_meet(options: dict[str, int], read: int) -> None:
+    """Memories that are too new are not read, except to find the best of a type; old ones in use are, and stay."""
+    store = ReadCounter()
+    bench = Bench(store=store)
+    for day in (20, 15, 5, 0):
+        created = (bench.clock() - timedelta(days=day)).isoformat()
+        outcome = await bench.ingestor.write_one(SCOPE, draft(f"Tea number {day} is green.", created_at=created))
+        if day == 15:
+            await store.patch(SCOPE, {outcome.id or "": {"accessed_at": bench.clock().isoformat()}})
+    store.read = 0
+    report = await upkeep_of(bench).run(SCOPE, UpkeepJob.FORGET, JobRequest.model_validate(options))
+    assert (store.read, len(report.ids)) == (read, read - ("inactive_days" in options))
+
+
+async def test_promotion_reads_only_facts_with_links() -> None:
+    """Facts matter for a promotion only by the events that they were derived from."""
+    store = ReadCounter()
+    bench = Bench(store=store)
+    await bench.ingestor.write_one(SCOPE, draft("The shop opens at nine."))
+    await bench.ingestor.write_one(SCOPE, draft("Ann prefers tea.", "episodic", session_id="s1"))
+    store.read = 0
+    await upkeep_of(bench).run(SCOPE, UpkeepJob.PROMOTE, JobRequest())
+    assert store.read == 1
