@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from cachetools import LRUCache
 
 from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
-from memtypes.model.errors import Conflict, InvalidRequest, Unavailable
+from memtypes.model.errors import Conflict, InvalidRequest, LockLost, Unavailable
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of, in_view
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
@@ -26,6 +28,7 @@ from memtypes.model.times import Clock, rfc3339
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.memory_store import Listing, MemoryStore
+from memtypes.search.vectors import DenseVector
 
 MIN_CONTEXT_SIMILARITY = 0.4
 """Cosine from which a context meets a condition.
@@ -67,6 +70,7 @@ class Intentions:
     locks: ScopeLocks
     clock: Clock
     process_locks: Locks | None = None
+    _vectors: LRUCache[str, DenseVector] = field(default_factory=lambda: LRUCache(4 * MAX_OPEN), init=False)
 
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
         """The intentions that are due by `request` and have not fired, the longest overdue first."""
@@ -80,16 +84,11 @@ class Intentions:
 
     async def fire(self, scope: Scope, request: DueRequest) -> list[Prospective]:
         """Mark the due intentions as fired and return them; no other caller gets them."""
-        async with self.locks.of(scope), self._process_lock(scope):
-            return await self._mark(scope, [memory.id for memory in await self.due(scope, request)])
+        return await self._fire(scope, [memory.id for memory in await self.due(scope, request)], request)
 
     async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
         """Mark as fired those of the intentions `ids` that are due by `request` and have not fired yet; return them."""
-        due = await self.due_among(scope, ids, request)
-        if not due:
-            return []
-        async with self.locks.of(scope), self._process_lock(scope):
-            return await self._mark(scope, due)
+        return await self._fire(scope, await self.due_among(scope, ids, request), request)
 
     async def due_among(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[str]:
         """Those of the intentions `ids` that are due by `request` and have not fired yet."""
@@ -125,15 +124,18 @@ class Intentions:
             raise Conflict(f"this intention is {memory.status} already")
         return memory
 
-    async def _mark(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
-        now = rfc3339(self.clock())
-        stored = await self._get(scope, ids)
-        unfired = [memory for memory in stored if _is_waiting(memory)]
-        if not unfired:
+    async def _fire(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
+        """Mark as fired those of `ids`, due a moment ago, that nobody has fired or changed since; return them."""
+        if not ids:
             return []
-        change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
-        await self.store.patch(scope, {memory.id: change for memory in unfired})
-        return await self._get(scope, [memory.id for memory in unfired])
+        async with self.locks.of(scope), self._process_lock(scope):
+            waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
+            due = [each.id for each in waiting if is_due(each, request) or each.trigger_type is TriggerType.CONTEXT]
+            if due:
+                now = rfc3339(self.clock())
+                change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
+                await self.store.patch(scope, dict.fromkeys(due, change))
+            return await self._get(scope, due)
 
     async def _get(self, scope: Scope, ids: Sequence[str]) -> list[Prospective]:
         stored = await self.store.get(scope, ids)
@@ -143,28 +145,28 @@ class Intentions:
     @asynccontextmanager
     async def _process_lock(self, scope: Scope) -> AsyncIterator[None]:
         """Keep other processes from firing. Without the locks it goes on all the same: an intention may fire twice."""
-        locks, lease = self.process_locks, None
-        if locks is not None:
-            try:
-                lease = await locks.acquire(LockRequest("due", scope, ttl_s=LOCK_S, optional=True))
-            except Unavailable as error:
-                _log.warning("intentions may fire twice, in several processes: %s", error)
-        try:
+        request = LockRequest("due", scope, ttl_s=LOCK_S, optional=True)
+        async with AsyncExitStack() as stack:
+            if self.process_locks is not None:
+                stack.enter_context(suppress(LockLost))  # counted; an error would keep what is marked from the caller
+                try:
+                    await stack.enter_async_context(self.process_locks.held(request))
+                except Unavailable as error:
+                    _log.warning("intentions may fire twice, in several processes: %s", error)
             yield
-        finally:
-            if locks is not None and lease is not None:
-                with suppress(Unavailable):  # the lock expires by itself
-                    await locks.release(lease)
 
     async def _due_by_context(self, memories: Sequence[Prospective], context: str | None) -> set[str]:
         """Ids of the context-triggered intentions whose condition is similar to `context`."""
         waiting = {memory.id: _condition(memory) for memory in memories if memory.trigger_type is TriggerType.CONTEXT}
         if not waiting or not context:
             return set()
-        embed = self.embedder.embed_query
-        vector = (await embed(context)).dense
-        similarity = {memory_id: (await embed(text)).dense @ vector for memory_id, text in waiting.items()}
-        return {memory_id for memory_id, cosine in similarity.items() if cosine >= MIN_CONTEXT_SIMILARITY}
+        vector = (await self.embedder.embed_query(context)).dense
+        new = [text for text in dict.fromkeys(waiting.values()) if text not in self._vectors]
+        # A text without context has the same embedding as a document and as a query.
+        embedded = dict(zip(new, await self.embedder.embed_documents(new), strict=True)) if new else {}
+        vectors = {text: embedded[text].dense if text in embedded else self._vectors[text] for text in waiting.values()}
+        self._vectors.update(vectors)
+        return {memory_id for memory_id, text in waiting.items() if vectors[text] @ vector >= MIN_CONTEXT_SIMILARITY}
 
 
 def _may_be_due(request: DueRequest, now: datetime) -> Filter:

@@ -16,11 +16,12 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import ProspectiveDraft, Status, TriggerType
 from memtypes.model.scope import Scope
-from memtypes.ports.locks import Locks
+from memtypes.ports.locks import Lease, LockRequest, Locks
+from memtypes.search.vectors import Embedding
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from tests.fakes import FakeEmbedder
-from tests.fakes_locks import UnavailableLocks
+from tests.fakes_locks import FakeLocks, UnavailableLocks
 from tests.fakes_memories import InMemoryStore
 from tests.ingest.conversations.builders import NOW, ingestor_over
 
@@ -131,3 +132,91 @@ async def test_an_intention_fires_in_one_of_two_processes(live: LiveClient) -> N
 async def test_intentions_fire_while_the_locks_are_unavailable() -> None:
     """The intention then fires in both processes."""
     assert await times_fired(UnavailableLocks()) == 2
+
+
+class Observed(FakeEmbedder):
+    """An embedder that records the batches of documents, and whether `locks` are held meanwhile."""
+
+    def __init__(self, locks: Observing) -> None:
+        self.locks = locks
+        self.batches: list[list[str]] = []
+        self.under_lock = False
+
+    async def embed_query(self, text: str) -> Embedding:
+        """The embedding of `text`."""
+        self.under_lock |= self.locks.is_held
+        return await super().embed_query(text)
+
+    async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
+        """The embeddings of `texts`."""
+        self.batches.append(list(texts))
+        self.under_lock |= self.locks.is_held
+        return await super().embed_documents(texts)
+
+
+class Observing(FakeLocks):
+    """Locks that know whether they are held. lost: releases find that another has the lock."""
+
+    def __init__(self, *, lost: bool = False) -> None:
+        super().__init__()
+        self.is_held = False
+        self.is_lost = lost
+
+    async def acquire(self, request: LockRequest) -> Lease:
+        """Acquire the lock."""
+        lease = await super().acquire(request)
+        self.is_held = True
+        return lease
+
+    async def release(self, lease: Lease) -> bool:
+        """Release the lock."""
+        self.is_held = False
+        return await super().release(lease) and not self.is_lost
+
+
+CONTEXT = "cooking dinner"
+
+
+async def test_conditions_are_embedded_in_one_batch_before_the_lock_is_taken() -> None:
+    """Conditions that were embedded before are not embedded again; without due intentions no lock is needed."""
+    store = InMemoryStore()
+    ingestor = ingestor_over(store)
+    conditions = [CONTEXT, "sailing at night", "repairing the roof"]
+    for number, condition in enumerate(conditions):
+        await write(ingestor, f"note {number}", trigger_type=TriggerType.CONTEXT, trigger_condition=condition)
+    locks = Observing()
+    embedder = Observed(locks)
+    intentions = Intentions(store, embedder, ingestor, ScopeLocks(), lambda: NOW, locks)
+    assert await intentions.fire(SCOPE, DueRequest(NOW, context="sculpture")) == []
+    assert locks.counts.acquired == 0
+    assert [memory.content for memory in await intentions.fire(SCOPE, DueRequest(NOW, context=CONTEXT))] == ["note 0"]
+    assert [sorted(batch) for batch in embedder.batches] == [sorted(conditions)]
+    assert not embedder.under_lock
+    assert locks.counts.acquired == 1, "the lock is held by `held`, which renews it"
+
+
+async def test_an_intention_whose_lock_is_lost_after_it_was_marked_is_delivered() -> None:
+    """Another caller may get it too, but it is not lost."""
+    store = InMemoryStore()
+    ingestor = ingestor_over(store)
+    await write(ingestor, "call Ann", due_at=PAST)
+    fired = await intentions_over(store, ingestor, Observing(lost=True)).fire(SCOPE, DueRequest(NOW))
+    assert [memory.content for memory in fired] == ["call Ann"]
+
+
+async def test_an_intention_that_is_snoozed_meanwhile_does_not_fire() -> None:
+    """Whether it is due is checked again under the lock."""
+    store = InMemoryStore()
+    ingestor = ingestor_over(store)
+    memory_id = await write(ingestor, "call Ann", due_at=PAST)
+    intentions = intentions_over(store, ingestor)
+    async with anyio.create_task_group() as tasks, intentions.locks.of(SCOPE):
+        fired: list[int] = []
+
+        async def fire() -> None:
+            fired.append(len(await intentions.fire(SCOPE, DueRequest(NOW))))
+
+        tasks.start_soon(fire)
+        await anyio.wait_all_tasks_blocked()
+        await intentions.snooze(SCOPE, memory_id, FUTURE)
+    assert fired == [0]

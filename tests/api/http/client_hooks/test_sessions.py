@@ -238,7 +238,9 @@ async def test_what_was_recorded_as_shown_is_shown(session: ClientSession, clock
     """If a due task can't be marked as fired, or not in time, it is shown all the same, and stays due."""
     await session.exchange(TASK, "I will.")
     clock.later(days=4)
-    intentions = {each.name: getattr(session.services.intentions, each.name) for each in fields(Intentions)}
+    intentions = {
+        each.name: getattr(session.services.intentions, each.name) for each in fields(Intentions) if each.init
+    }
     stuck = _StuckIntentions(**intentions, delay_s=delay_s)
     services = replace(session.services, intentions=stuck)
     async with connect(services) as http:
