@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -62,8 +62,7 @@ class UseCounts:
             yield self
         finally:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(task, return_exceptions=True)
             await self.write()
 
     async def write(self) -> None:
@@ -79,10 +78,10 @@ class UseCounts:
         self._room += len(uses)
         try:
             await self.store.note_uses(Scope(tenant, namespace), uses)
-        except RemembrancerError as error:
-            count = sum(use.times for use in uses)
-            self.lost += count
-            _log.warning("%d use counts could not be written: %s", count, error)
+        except Exception as error:  # noqa: BLE001 - a bug in one write must not end the counting
+            self.lost += (count := sum(use.times for use in uses))
+            bug = not isinstance(error, RemembrancerError)
+            _log.warning("%d use counts could not be written: %s", count, error, exc_info=bug)
 
     async def _write_for_ever(self) -> None:
         """Write queued uses every `period_s`, with pauses, so that retrievals need not wait behind many writes."""

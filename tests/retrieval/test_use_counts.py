@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
 
+import anyio
 import pytest
 
 from memtypes.model.errors import Unavailable
@@ -133,6 +134,39 @@ async def test_a_failed_write_is_counted() -> None:
     use_counts = UseCounts(world.store)
     use_counts.note(SCOPE, [await passage(world, used)], NOW)
     await use_counts.write()
+    assert use_counts.lost == 1
+
+
+class FaultyStore(InMemoryStore):
+    """A memory store with a bug in its first write of uses. written: set after a write that worked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed, self.written = asyncio.Event(), asyncio.Event()
+
+    async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
+        """Raise for the first write; store the uses of later ones."""
+        if not self.failed.is_set():
+            self.failed.set()
+            raise RuntimeError(scope.namespace)
+        await super().note_uses(scope, uses)
+        self.written.set()
+
+
+async def test_counting_goes_on_after_an_unexpected_error() -> None:
+    """It is counted and logged; later uses are written in the background and when the service stops."""
+    store = FaultyStore()
+    world = World(store=store)
+    used = await world.add("semantic", "a fact")
+    shown = [await passage(world, used)]
+    async with UseCounts(store, period_s=0.01).running() as use_counts:
+        use_counts.note(SCOPE, shown, NOW)
+        await store.failed.wait()
+        use_counts.note(SCOPE, shown, NOW)
+        with anyio.fail_after(5):
+            await store.written.wait()
+        use_counts.note(SCOPE, shown, NOW)
+    assert (await stored(world, used)).access_count == 2
     assert use_counts.lost == 1
 
 
