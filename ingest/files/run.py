@@ -15,7 +15,7 @@ from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spa
 from ingest.files.readers.sources import Format, SourceFile, Sources, find_sources
 from ingest.files.report import ImportReport, ProgressBar, RowProblem
 from ingest.files.row_to_item import RowOptions, check_mapping
-from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
+from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses, retried
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.times import Clock, system_clock
 
@@ -152,7 +152,7 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
     if not items:
         return []
     try:
-        return [*await _write_with_retries(write, items)]
+        return [*await retried(DELIVERY_ATTEMPTS, lambda: write(items), Overloaded, Unavailable)]
     except InvalidRequest as error:
         if len(items) == 1:
             return [WriteOutcome(WriteStatus.REJECTED, reason=str(error))]
@@ -160,12 +160,3 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
         return [*await deliver(write, items[:half]), *await deliver(write, items[half:])]
     except RemembrancerError as error:
         return [WriteOutcome(WriteStatus.FAILED, reason=str(error))] * len(items)
-
-
-async def _write_with_retries(write: WriteItems, items: list[dict[str, Any]]) -> Sequence[WriteOutcome]:
-    for _ in range(DELIVERY_ATTEMPTS - 1):
-        try:
-            return await write(items)
-        except (Overloaded, Unavailable) as error:
-            await anyio.sleep(error.retry_after_s)
-    return await write(items)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from cachetools import LRUCache
 from pydantic import Field
 
 from ingest.screening.redaction.redactor import RedactedValue
@@ -166,7 +167,7 @@ class WorkingMemory:
     workflows: WorkflowStore
     locks: Locks
     todo_life: timedelta = TODO_LIFE
-    ended: dict[tuple[Scope, str], None] = field(default_factory=dict)
+    ended: LRUCache[tuple[Scope, str], None] = field(default_factory=lambda: LRUCache(MAX_ENDED))
 
     @property
     def sync(self) -> WorkingMemorySync:
@@ -252,8 +253,6 @@ class WorkingMemory:
         cleared = await self._clear_live(scope, [ItemSelection(todo_id) for todo_id in todo_ids if todo_id in live])
         cleared += await self._clear_stored(scope, Compare("todo_id", Op.ANY, tuple(todo_ids)))
         self.ended.update(dict.fromkeys((scope, todo_id) for todo_id in todo_ids))
-        for oldest in list(self.ended)[: max(0, len(self.ended) - MAX_ENDED)]:
-            del self.ended[oldest]
         return cleared
 
     async def end_workflow(self, scope: Scope, workflow_id: str, *, delete: bool) -> int:

@@ -1,15 +1,18 @@
-"""How a write ended (status and outcome), and helpers for lists in which only some writes have ended."""
+"""How a write ended (status and outcome), helpers for lists in which only some writes have ended, and retries."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
+import anyio
+
 from ingest.screening.submission import Classification, UntypedDraft
 from ingest.writing.drafts import PendingWrite
+from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.memory import Memory, Reviewed
 from memtypes.model.types import AnyDraft
 
@@ -71,3 +74,13 @@ def count_statuses(outcomes: Iterable[WriteOutcome]) -> dict[WriteStatus, int]:
     """Number of outcomes by status; every status is a key."""
     counts = Counter(outcome.status for outcome in outcomes)
     return {status: counts[status] for status in WriteStatus}
+
+
+async def retried(attempts: int, work: Callable[[], Awaitable[_T]], *errors: type[Overloaded | Unavailable]) -> _T:
+    """What `work` returns, which is called up to `attempts` times while it raises one of `errors`."""
+    for _ in range(attempts - 1):
+        try:
+            return await work()
+        except errors as error:
+            await anyio.sleep(error.retry_after_s)
+    return await work()

@@ -24,7 +24,7 @@ from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
 from ingest.writing.changes import MemoryEditor
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer, check_draft
-from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus
+from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, retried
 from ingest.writing.stages import ReviewStage, Stages, WriteCall
 from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks
@@ -119,9 +119,7 @@ class Ingestor:
         outcomes: list[WriteOutcome] = []
         async with anyio.create_task_group() as tasks, reviewed:
             tasks.start_soon(self._prepare_pieces, call, pieces, prepared_in)
-            tasks.start_soon(
-                _pump, prepared, lambda piece: _or_failed(self._embed_patiently(piece), piece), embedded_in
-            )
+            tasks.start_soon(_pump, prepared, lambda piece: _or_failed(self._embedded(piece), piece), embedded_in)
             tasks.start_soon(_pump, embedded, partial(self._review_piece, call), reviewed_in)
             async for piece in reviewed:
                 outcomes += await _or_failed(self._stages.write(call, piece), piece)
@@ -158,15 +156,10 @@ class Ingestor:
     async def _review_piece(self, call: WriteCall, piece: list[Entry]) -> list[Entry]:
         """Have the panel review the piece, then embed turns again whose context was rejected."""
         reviewed = await _or_failed(self._stages.review(call, piece), piece)
-        return await _or_failed(self._embed_patiently(reviewed), reviewed)
+        return await _or_failed(self._embedded(reviewed), reviewed)
 
-    async def _embed_patiently(self, entries: list[Entry]) -> list[Entry]:
-        for _ in range(_EMBED_ATTEMPTS - 1):
-            try:
-                return await self._stages.embed(entries)
-            except Overloaded as error:
-                await anyio.sleep(error.retry_after_s)
-        return await self._stages.embed(entries)
+    async def _embedded(self, entries: list[Entry]) -> list[Entry]:
+        return await retried(_EMBED_ATTEMPTS, lambda: self._stages.embed(entries), Overloaded)
 
     def _numbered(
         self, call: WriteCall, screened: Iterable[Submission | WriteOutcome]

@@ -104,7 +104,8 @@ def _parts(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object with these members; MalformedJson if a key occurs twice."""
     members = dict(pairs)
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
@@ -139,9 +140,9 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 _STRICT = json.JSONDecoder(
-    object_pairs_hook=_unique_keys, parse_int=_int64, parse_float=_finite, parse_constant=_refuse_constant
+    object_pairs_hook=unique_keys, parse_int=_int64, parse_float=_finite, parse_constant=_refuse_constant
 )
 _STRICT_ANY_INTEGER = json.JSONDecoder(
-    object_pairs_hook=_unique_keys, parse_int=_integer, parse_float=_finite, parse_constant=_refuse_constant
+    object_pairs_hook=unique_keys, parse_int=_integer, parse_float=_finite, parse_constant=_refuse_constant
 )
 _LENIENT = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
+from memtypes.model.strict_json import MalformedJson, unique_keys
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import GENESIS, canonical, digest, receipt_hash
@@ -297,9 +298,9 @@ def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
     if _CAPITAL_ESCAPE.search(raw):
         raise InvalidRequest("an escape has capital digits: the file was changed")
     try:
-        value = json.loads(raw.decode(), parse_float=_number, parse_constant=_number, object_pairs_hook=_unique)
+        value = json.loads(raw.decode(), parse_float=_number, parse_constant=_number, object_pairs_hook=unique_keys)
         canonical(value)  # raises for half a surrogate pair, which cannot be hashed
-    except (ValueError, RecursionError) as error:
+    except (MalformedJson, ValueError, RecursionError) as error:
         raise InvalidRequest(f"the file is not the JSON of a receipt: {error}") from error
     if not isinstance(value, dict):
         raise InvalidRequest("the file does not contain a receipt")
@@ -316,13 +317,6 @@ def _number(text: str) -> float:
     if text not in (repr(value), canonical(value).decode()):  # Python and msgspec spell small numbers differently
         raise ValueError(f"the number {text[:40]} is not spelt as in a receipt")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("an object has a duplicate key")
-    return members
 
 
 def _contents(members: Any) -> ReceiptContents:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from memtypes.model.errors import RemembrancerError
+from memtypes.model.strict_json import MalformedJson, unique_keys
 
 Path: TypeAlias = Sequence[str | int]
 
@@ -45,23 +46,16 @@ def parse_json(text: str) -> dict[str, Any]:
     if not plain.strip():
         return {}
     try:
-        value = json.loads(plain, object_pairs_hook=_unique)
+        value = json.loads(plain, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         raise MalformedSettings(f"it is not valid JSON: {error.msg}, line {error.lineno}") from error
+    except MalformedJson as error:
+        raise MalformedSettings(str(error)) from error
     except RecursionError as error:
         raise MalformedSettings("its JSON is nested too deeply") from error
     if not isinstance(value, dict):
         raise MalformedSettings("it must hold a JSON object")
     return value
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise MalformedSettings(f"the member {json.dumps(twice)} occurs twice in one object")
-    return members
 
 
 def _blanked(text: str) -> str:

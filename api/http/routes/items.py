@@ -38,10 +38,7 @@ def _paths(index: object) -> object:
     raise ValueError("must be false or a list of paths")
 
 
-Index = Annotated[
-    IndexPaths | None,
-    BeforeValidator(_paths, json_schema_input_type=Literal[False] | list[str] | None),
-]
+Index = Annotated[IndexPaths | None, BeforeValidator(_paths, json_schema_input_type=Literal[False] | list[str] | None)]
 """Index paths of an item. False means no paths; null, or leaving them out, means the whole value."""
 
 

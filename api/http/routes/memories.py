@@ -35,7 +35,7 @@ from api.wiring.container import AppServices, Services
 from ingest.writing.changes import existing_memory
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.settling import history_of
-from memtypes.model.errors import InvalidRequest, NotFound, Unavailable
+from memtypes.model.errors import InvalidRequest, NotFound
 from memtypes.model.filters import Compare, Filter, Op, all_of, in_view, with_states
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -60,10 +60,7 @@ async def write_memory(services: Services, caller: Caller, post: MemoryPost) -> 
     """Write the memory as `caller`: stored, merged or rejected. Raises what ingestion raises, and AccessDenied."""
     posted = post.root
     scope = caller.scope(posted.namespace, posted.session_id, caller.required_agent(posted.agent_id))
-    outcome = await services.ingestor.write_one(scope, posted.submission())
-    if outcome.status is WriteStatus.FAILED:
-        raise Unavailable(outcome.reason or "the memory was not found after it was written; try again")
-    return outcome
+    return await services.ingestor.write_one(scope, posted.submission())
 
 
 @Endpoint(

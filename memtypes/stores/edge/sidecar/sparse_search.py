@@ -6,12 +6,12 @@ query lists them, or a dense query with the same filter asks for so many hits th
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from cachetools import LRUCache
 
 from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.slots import Slots
@@ -62,10 +62,9 @@ class NamespaceCache:
         self._matching = matching
         self._counting = counting
         self._small = small
-        self._cached = cached
-        self._most_terms = terms
-        self._slots: OrderedDict[ScopeKey, Slots | int] = OrderedDict()
-        self._corpora: OrderedDict[ScopeKey, SparseCorpus] = OrderedDict()
+        self._slots: LRUCache[ScopeKey, Slots | int] = LRUCache(cached)
+        # An index that alone has more terms than the cache takes counts as a full cache, which then holds only it.
+        self._corpora: LRUCache[ScopeKey, SparseCorpus] = LRUCache(terms, lambda each: min(len(each.terms), terms))
 
     def members(self, where: Condition) -> Slots | None:
         """The point numbers of a small namespace, ascending; None if it is large, or `where` is not a scope alone."""
@@ -85,9 +84,6 @@ class NamespaceCache:
         if scope not in self._slots:
             slots = self._matching(where, self._small + 1)
             self._slots[scope] = np.sort(slots) if len(slots) <= self._small else self._counting(where)
-            if len(self._slots) > self._cached:
-                self._slots.popitem(last=False)
-        self._slots.move_to_end(scope)
         return self._slots[scope]
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
@@ -98,9 +94,6 @@ class NamespaceCache:
             return None
         if scope not in self._corpora:
             self._corpora[scope] = terms.corpus(slots)
-            while len(self._corpora) > 1 and sum(len(each.terms) for each in self._corpora.values()) > self._most_terms:
-                self._corpora.popitem(last=False)
-        self._corpora.move_to_end(scope)
         return self._corpora[scope]
 
     def forget(self, change: Change) -> None:
@@ -151,8 +144,6 @@ def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQu
         return None
     if query.among is not None:
         return query.among
-    for place, other in enumerate(queries):
-        whole = other.among is None and other.limit >= len(members)
-        if whole and other.where is query.where and not isinstance(other.vector, SparseVector):
-            return place
-    return None
+    whole = ((place, each) for place, each in enumerate(queries) if each.among is None and each.limit >= len(members))
+    dense = (place for place, each in whole if not isinstance(each.vector, SparseVector) and each.where is query.where)
+    return next(dense, None)

@@ -75,7 +75,7 @@ def test_an_element_is_appended_and_removed(array: list[Any], indent: Any, value
     [
         ('{"a": 1', "not valid JSON"),
         ("[]", "must hold a JSON object"),
-        ('{"a": 1, "a": 2}', 'the member "a" occurs twice'),
+        ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
         ('{"a": ' + "[" * 100_000, "not valid JSON|nested too deeply"),
     ],
 )
