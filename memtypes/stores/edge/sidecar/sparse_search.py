@@ -145,5 +145,5 @@ def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQu
     if query.among is not None:
         return query.among
     whole = ((place, each) for place, each in enumerate(queries) if each.among is None and each.limit >= len(members))
-    dense = (place for place, each in whole if not isinstance(each.vector, SparseVector) and each.where is query.where)
+    dense = (place for place, each in whole if not isinstance(each.vector, SparseVector) and each.where == query.where)
     return next(dense, None)

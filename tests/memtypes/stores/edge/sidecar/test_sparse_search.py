@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
-from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache
+from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, ShardSearch
 from memtypes.stores.operations.conditions import Condition, has_ids, of_tenant, scope_in, to_condition, within
 from memtypes.stores.operations.engine import (
     Change,
@@ -96,6 +96,21 @@ def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
             few = shard.reader.search(both(where, len(members) or 1, corpus), {})[1]
             assert len(few.keys) <= len(members)
             agree(shard, *both(where, 3, corpus))
+
+
+def test_equal_conditions_that_were_built_apart_are_the_same(shard: Shard) -> None:
+    """A keyword query needs no engine if a dense query finds all memories that meet an equal condition."""
+    asked: list[int] = []
+
+    def engine_hits(queries: Sequence[VectorQuery]) -> list[QueryHits]:
+        asked.append(len(queries))
+        return shard.reader.engine_hits(queries, {})
+
+    some = to_condition(parse_filter({"importance": {"gte": 4}}))
+    dense, _ = both(within(SCOPE, some), 50, within(SCOPE))
+    _, sparse = both(within(SCOPE, dict(some)), 50, within(SCOPE))
+    ShardSearch(shard.reader.namespaces, shard.terms, engine_hits).hits([dense, sparse])
+    assert asked == [1]
 
 
 def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
