@@ -192,18 +192,18 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         stored = self._get(scope, thread_id)
         stored.use([turn.index for turn in stored.turns if turn.index in indices])
 
-    async def remove(self, scope: Scope, removal: Removal) -> bool:
+    async def remove(self, scope: Scope, removal: Removal) -> int:
         """See the port `ThreadStore`."""
         stored = self._get(scope, removal.thread_id)
         evicted = [turn for turn in stored.turns if turn.index in removal.indices]
         if len(evicted) < len(removal.indices):
-            return False
+            return 0
         self.evict(scope, removal.thread_id, evicted)
         stored.thread = replace(stored.thread, last_flush_at=rfc3339(removal.at))
         if removal.summary is not None:
             stored.thread = replace(stored.thread, summary=removal.summary, summary_tokens=removal.summary_tokens)
         self._set(stored, [turn for turn in stored.turns if turn not in evicted])
-        return True
+        return stored.thread.version
 
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None

@@ -40,13 +40,17 @@ class FlushRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What a flush did to a thread. flushed: number of turns removed. memory_ids: of the memories made of them."""
+    """What a flush did to a thread. flushed: number of turns removed. memory_ids: of the memories made of them.
+
+    version: of the thread, right after turns were removed; 0 if none were.
+    """
 
     flushed: int
     tokens_before: int
     tokens_after: int
     summary: str | None = None
     memory_ids: tuple[str, ...] = ()
+    version: int = 0
 
 
 @dataclass(slots=True)
@@ -121,19 +125,19 @@ class Flusher:
             return await self._flush(scope, thread_id, request)
         return await self._flush_locked(scope, thread_id, request, wait_s=10.0)
 
-    async def try_flush(self, scope: Scope, thread_id: str) -> int:
-        """Flush the thread if it is above the threshold; return the number of turns removed.
+    async def try_flush(self, scope: Scope, thread_id: str) -> FlushResult:
+        """Flush the thread if it is above the threshold.
 
-        Returns 0 if another caller is flushing the thread. Errors are logged, not raised, and also give 0: the append
-        that called this has succeeded.
+        Does nothing if another caller is flushing the thread. Errors are logged, not raised: the append that called
+        this has succeeded.
         """
         try:
-            return (await self._flush_locked(scope, thread_id, FlushRequest(), wait_s=0.0)).flushed
+            return await self._flush_locked(scope, thread_id, FlushRequest(), wait_s=0.0)
         except Overloaded:
             _log.debug("another caller is flushing this thread")
         except RemembrancerError as error:
             _log.warning("a thread could not be flushed: %s", type(error).__name__)
-        return 0
+        return FlushResult(0, 0, 0)
 
     async def _flush_locked(self, scope: Scope, thread_id: str, request: FlushRequest, wait_s: float) -> FlushResult:
         lock_s = self.policies.of((await self.store.get(scope, thread_id)).resource).locks.flush
@@ -158,8 +162,10 @@ class Flusher:
             use_model = plan.settings.llm and attempt == 0
             summariser = self.summariser if use_model else RuleSummariser(self.tokenizer)
             removal = await self._removal(plan, content, turns, summariser)
-            if request.dry_run or await self.store.remove(scope, removal):
-                return FlushResult(len(turns), before, _tokens_after(content, turns, removal), removal.summary)
+            version = 0 if request.dry_run else await self.store.remove(scope, removal)
+            if request.dry_run or version:
+                after = _tokens_after(content, turns, removal)
+                return FlushResult(len(turns), before, after, removal.summary, version=version)
         raise Overloaded("the thread changes faster than it can be flushed")
 
     def _plan(self, thread: Thread, request: FlushRequest) -> FlushPlan:

@@ -177,16 +177,18 @@ class Threads:
             append = replace(self._append(policy, thread_id, turn, expected), request=request)
             appended = await self._append_once(scope, append)
         self._count(turn, appended)
-        flushed = 0
+        flush, version = FlushResult(0, 0, 0), appended.version
         # The turn is stored: what is not done in time is done after the next one.
         with anyio.CancelScope(deadline=deadline):
             due = flush_due(appended.tokens, appended.turns, self.policies.limits(policy), policy.flush.threshold)
             if due and policy.type is not PolicyType.BUFFER:
-                flushed = await self.flusher.try_flush(scope, thread_id)
-        if appended.evicted or flushed:
+                flush = await self.flusher.try_flush(scope, thread_id)
+        if appended.evicted or flush.flushed:
             self.evicted_turns.persist_soon(scope)
+        if flush.version == version + 1:  # else another caller has changed the thread too, and this one must notice
+            version = flush.version
         turn = replace(turn, index=appended.index, at=appended.at)
-        return TurnResult(turn, appended.version, flushed, appended.evicted, screened.counts)
+        return TurnResult(turn, version, flush.flushed, appended.evicted, screened.counts)
 
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None

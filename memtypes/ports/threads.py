@@ -246,8 +246,8 @@ class ThreadStore(ABC):
         """Mark the turns with these indices as used now."""
 
     @abstractmethod
-    async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Remove turns from the thread; return False, without a change, if one of them is missing."""
+    async def remove(self, scope: Scope, removal: Removal) -> int:
+        """Remove turns from the thread; return its new version, or 0, without a change, if one of them is missing."""
 
     @abstractmethod
     async def replace(

@@ -286,8 +286,8 @@ async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
     await stores.create()
     for content in "abcd":
         await stores.append(content)
-    assert await stores.threads.remove(stores.scope, Removal("t", (0, 2), NOW, "sum", 3))
-    assert not await stores.threads.remove(stores.scope, Removal("t", (1, 2), NOW))
+    assert await stores.threads.remove(stores.scope, Removal("t", (0, 2), NOW, "sum", 3)) == 5
+    assert await stores.threads.remove(stores.scope, Removal("t", (1, 2), NOW)) == 0
     thread = await stores.threads.get(stores.scope, "t")
     assert (thread.summary, thread.summary_tokens, thread.tokens, thread.turns) == ("sum", 3, 23, 2)
     assert thread.last_flush_at == "2026-03-01T12:00:00Z"

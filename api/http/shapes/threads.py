@@ -218,7 +218,8 @@ class TurnsAnswer(Answer):
 class SaidAnswer(Answer):
     """An appended turn. flushed, evicted: how many other turns left the thread because of it.
 
-    redactions: secrets removed from the turn, by kind.
+    version: of the thread afterwards, which the next call may send as expected_version. redactions: secrets removed
+    from the turn, by kind.
     """
 
     turn: Turn

@@ -170,8 +170,8 @@ class RedisThreads(ThreadStore):
         if indices:
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
-    async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """Evict turns and set the summary. Changes nothing and returns False if a turn is gone; see `ThreadStore`."""
+    async def remove(self, scope: Scope, removal: Removal) -> int:
+        """Evict turns and set the summary; return the new version, or 0 if a turn is gone; see `ThreadStore`."""
         arguments: list[Argument] = [
             json.dumps(removal.indices),
             batch_head(scope, removal.thread_id),
@@ -183,7 +183,7 @@ class RedisThreads(ThreadStore):
         keys = [_key(scope, removal.thread_id), queue_key(scope)]
         answer = await self._live.script(_REMOVE, keys, arguments, idempotent=False)
         _raise_refusal(removal.thread_id, answer)
-        return bool(answer[0] == "ok")
+        return int(answer[1]) if answer[0] == "ok" else 0
 
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ingest.conversations.flushing import Flusher, FlushRequest
+from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
 from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import Summariser, extract
 from memtypes.config import parse_policies
@@ -37,10 +37,10 @@ class ContestedThreads(FakeThreads):
         super().__init__()
         self.times = times
 
-    async def remove(self, scope: Scope, removal: Removal) -> bool:
-        """False for the first `times` calls, as if another caller had removed a turn."""
+    async def remove(self, scope: Scope, removal: Removal) -> int:
+        """0 for the first `times` calls, as if another caller had removed a turn."""
         self.times -= 1
-        return self.times < 0 and await super().remove(scope, removal)
+        return await super().remove(scope, removal) if self.times < 0 else 0
 
 
 class CountingSummariser(Summariser):
@@ -103,8 +103,8 @@ async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() ->
 
 
 async def test_a_failed_flush_does_not_fail_the_append_that_caused_it() -> None:
-    """`try_flush`, which an append calls, returns 0; a flush that was requested raises the error."""
+    """`try_flush`, which an append calls, removes nothing; a flush that was requested raises the error."""
     away = await flusher(FakeThreads(), CountingSummariser(), locks=UnavailableLocks())
-    assert await away.try_flush(SCOPE, "t") == 0
+    assert await away.try_flush(SCOPE, "t") == FlushResult(0, 0, 0)
     with pytest.raises(Unavailable):
         await away.flush(SCOPE, "t", FlushRequest())

@@ -143,7 +143,7 @@ class SlowThreads(FakeThreads):
         await self._wait()
         return await super().clear(scope, thread_id, backup_id)
 
-    async def remove(self, scope: Scope, removal: Removal) -> bool:
+    async def remove(self, scope: Scope, removal: Removal) -> int:
         """Make the change after a delay."""
         await self._wait()
         return await super().remove(scope, removal)

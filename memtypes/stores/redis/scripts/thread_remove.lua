@@ -20,4 +20,4 @@ if ARGV[4] == '1' then
 end
 if #batch > 0 then redis.call('RPUSH', KEYS[2], ARGV[2] .. table.concat(batch, ',') .. ']}') end
 redis.call('HSET', base, 'tokens', tokens, 'version', thread[1] + 1, 'last_flush_at', ARGV[3])
-return {'ok'}
+return {'ok', thread[1] + 1}

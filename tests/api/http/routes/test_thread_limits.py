@@ -62,6 +62,17 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
     assert await kept_turns(client) == list(range(6))
 
 
+async def test_a_flush_by_the_callers_own_turn_is_no_conflict_for_its_next_one(client: httpx.AsyncClient) -> None:
+    """A caller that sends the version of the last answer is not refused because its turn started a flush."""
+    thread = (await begun(client, resource="flushing"))["id"]
+    version = flushed = 0
+    for _ in range(12):
+        answer = await say(client, thread, words(10), expected_version=version)
+        version, flushed = answer["version"], flushed + answer["flushed"]
+        assert version == (await client.get(f"/v1/threads/{thread}")).json()["thread"]["version"]
+    assert flushed
+
+
 async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.AsyncClient) -> None:
     """Short turns reach the limit of messages long before that of tokens."""
     thread = (await begun(client, resource="support"))["id"]

@@ -290,7 +290,8 @@ class VersionAnswer(Answer, frozen=True):
 class SaidAnswer(Answer, frozen=True):
     """An appended turn. flushed, evicted: how many other turns left the thread because of it.
 
-    redactions: secrets removed from the turn, by kind.
+    version: of the thread afterwards, which the next call may send as expected_version. redactions: secrets removed
+    from the turn, by kind.
     """
 
     turn: Turn
