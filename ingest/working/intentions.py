@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from cachetools import LRUCache
@@ -101,28 +102,21 @@ class Intentions:
 
         Raises NotFound, InvalidRequest if the memory is no intention, and Conflict if the intention ended otherwise.
         """
-        intention = await self._intention(scope, memory_id, status)
+        check = partial(_changeable, status=status)
+        intention = check(await existing_memory(self.store, scope, memory_id))
         if intention.status is status:
             return intention
-        completed_at = self.clock() if status is Status.COMPLETED else None
-        return await self.ingestor.editor.revise(scope, memory_id, {"status": status, "completed_at": completed_at})
+        changes = {"status": status, "completed_at": self.clock() if status is Status.COMPLETED else None}
+        return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
         """Make an intention due at `until`. Raises as `end` does, and InvalidRequest for a time in the past."""
-        await self._intention(scope, memory_id, Status.PENDING)
         if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
-        changes = {"due_at": until, "due_text": None, "status": Status.PENDING, "fired_at": None}
-        return await self.ingestor.editor.revise(scope, memory_id, {**changes, "trigger_type": TriggerType.TIME})
-
-    async def _intention(self, scope: Scope, memory_id: str, status: Status) -> Prospective:
-        """The stored intention. Raises as `end` does if its status cannot become `status`."""
-        memory = await existing_memory(self.store, scope, memory_id)
-        if not isinstance(memory, Prospective):
-            raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
-        if memory.status not in OPEN and memory.status is not status:
-            raise Conflict(f"this intention is {memory.status} already")
-        return memory
+        due = {"due_at": until, "due_text": None, "trigger_type": TriggerType.TIME}
+        changes = {**due, "status": Status.PENDING, "fired_at": None}
+        check = partial(_changeable, status=Status.PENDING)
+        return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def _fire(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
         """Mark as fired those of `ids`, due a moment ago, that nobody has fired or changed since; return them."""
@@ -167,6 +161,15 @@ class Intentions:
         vectors = {text: embedded[text].dense if text in embedded else self._vectors[text] for text in waiting.values()}
         self._vectors.update(vectors)
         return {memory_id for memory_id, text in waiting.items() if vectors[text] @ vector >= MIN_CONTEXT_SIMILARITY}
+
+
+def _changeable(memory: Memory, status: Status) -> Prospective:
+    """`memory` itself. Raises as `Intentions.end` does if it is no intention whose status can become `status`."""
+    if not isinstance(memory, Prospective):
+        raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
+    if memory.status not in OPEN and memory.status is not status:
+        raise Conflict(f"this intention is {memory.status} already")
+    return memory
 
 
 def _may_be_due(request: DueRequest, now: datetime) -> Filter:

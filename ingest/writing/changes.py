@@ -16,7 +16,7 @@ success, failure     a procedure: usage_count + 1, success_rate (the mean over i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -81,16 +81,21 @@ class MemoryEditor:
     locks: ScopeLocks
     redactor: Redactor
 
-    async def revise(self, scope: Scope, known_id: str, changes: dict[str, Any]) -> Memory:
+    async def revise(
+        self, scope: Scope, known_id: str, changes: dict[str, Any], check: Callable[[Memory], object] | None = None
+    ) -> Memory:
         """Apply `changes`, secrets in them redacted, to memory `known_id`, which keeps its id; return it as read back.
 
-        Raises NotFound, InvalidRequest for invalid changes, and Conflict if another memory has the same statement.
+        Raises NotFound, InvalidRequest for invalid changes, Conflict if another memory has the same statement, and
+        what `check` raises of the memory as it is before.
         """
         redacted = await offload([str(changes)], lambda: self.redactor.clean(scope.tenant, changes))
         changes = redacted.value
         async with self.locks.of(scope):
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
+            if check is not None:
+                check(stored)
             before = stored.at(now)
             fields = {name: value for name, value in changes.items() if name != _END}
             after = revised(before, fields) if fields else before

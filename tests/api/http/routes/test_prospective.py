@@ -125,6 +125,24 @@ async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, 
     assert (await client.post(f"/v1/memories/{created['id']}/{other}", params={"namespace": "ann"})).status_code == 409
 
 
+async def test_an_intention_ends_in_one_way_only(client: httpx.AsyncClient) -> None:
+    """Of calls at once that complete, cancel and snooze it, those that come after its end are a 409."""
+    created = await _write(client, "end me", due_at=NOW.isoformat())
+    answers: dict[str, int] = {}
+
+    async def call(verb: str, body: dict[str, str] | None = None) -> None:
+        url = f"/v1/memories/{created['id']}/{verb}"
+        answers[verb] = (await client.post(url, params={"namespace": "ann"}, json=body)).status_code
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call, "complete")
+        group.start_soon(call, "cancel")
+        group.start_soon(call, "snooze", {"until": LATER})
+    assert sorted([answers["complete"], answers["cancel"]]) == [200, 409]
+    ended = (await client.get(f"/v1/memories/{created['id']}", params={"namespace": "ann"})).json()
+    assert ended["status"] == ("completed" if answers["complete"] == 200 else "cancelled")
+
+
 async def test_only_intentions_can_be_completed(client: httpx.AsyncClient) -> None:
     """Completing a memory of another type is a 409, an unknown id a 404."""
     fact = await client.post("/v1/memories", json={"type": "semantic", "namespace": "ann", "content": "a fact"})
