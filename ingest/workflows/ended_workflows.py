@@ -6,6 +6,7 @@ The record is an episode, and a procedure if a complex task succeeded.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +28,11 @@ COMPLEX = 5
 
 MAX_SHOWN = 400
 """Maximum characters of an input, output or error in the memories of a workflow."""
+
+MAX_STEPS = 200
+"""Maximum number of steps, the first ones, in the memories of a workflow."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _NAMES = ("name", "title", "goal", "task")
 """Members of a workflow's data that may name it."""
@@ -122,7 +128,7 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
         results["reason"] = reason
     lines = [
         f"Workflow {workflow_id}{f' ({name})' if name else ''} {state.status}: {counts}",
-        *(f"{step_id}: {step.status}{_details(step)}" for step_id, step in list(state.steps.items())[:200]),
+        *(f"{step_id}: {step.status}{_details(step)}" for step_id, step in list(state.steps.items())[:MAX_STEPS]),
         *(f"{label}: {value}" for label, value in results.items()),
     ]
     return EpisodicDraft(
@@ -140,11 +146,12 @@ def procedure(workflow_id: str, state: WorkflowState) -> ProceduralDraft:
     """Draft of how a workflow was done: its completed steps in order."""
     completed, failed = _steps(state, StepStatus.COMPLETED), _steps(state, StepStatus.FAILED)
     name = _one_line(_name(state) or f"{next(iter(completed))} to {list(completed)[-1]}")[:MAX_LABEL].strip()
+    names = [*list(completed)[:MAX_STEPS], *(["..."] if len(completed) > MAX_STEPS else [])]
     return ProceduralDraft(
         type=MemoryType.PROCEDURAL,
-        content=f"{name}\n" + _one_line(f"Done in {len(completed)} steps: {', '.join(completed)}"),
+        content=f"{name}\n" + _one_line(f"Done in {len(completed)} steps: {', '.join(names)}"),
         procedure_name=name,
-        steps=[_one_line(f"{step_id}{_details(step)}") for step_id, step in list(completed.items())[:200]],
+        steps=[_one_line(f"{step_id}{_details(step)}") for step_id, step in list(completed.items())[:MAX_STEPS]],
         failure_patterns=[_one_line(f"{step_id}{_details(step)}") for step_id, step in list(failed.items())[:100]],
         tags=["workflow"],
         source=_source(workflow_id, state),
@@ -177,7 +184,7 @@ def _short(value: object) -> str:
 
 def _one_line(text: str) -> str:
     """`text` on one line, without the control characters that a memory refuses."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _source(workflow_id: str, state: WorkflowState) -> Source:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.workflows.ended_workflows import COMPLEX, MAX_SHOWN, drafts, episode, procedure
+from ingest.workflows.ended_workflows import COMPLEX, MAX_SHOWN, MAX_STEPS, drafts, episode, procedure
 from memtypes.live.workflows import NewEvent, WorkflowEventType, WorkflowState, fold
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
@@ -84,6 +84,16 @@ def test_control_characters_and_large_outputs_are_recorded() -> None:
     record = drafts("w" * 256, fold(WorkflowState(data={"name": " \x07 "}), log))
     assert len(record) == 2
     assert len(record[0].content) < 300 * (MAX_SHOWN + 100)
+
+
+def test_a_procedure_of_very_many_steps_shows_the_first() -> None:
+    """As many as its list of steps; all of them would not fit into a memory."""
+    names = [f"{number:04} {'x' * 250}" for number in range(2_000)]
+    events = [NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id=name) for name in names]
+    events.append(NewEvent(type=WorkflowEventType.COMPLETED))
+    draft = procedure("w", fold(WorkflowState(data={"name": "Sort all"}), logged(events)))
+    assert draft.steps == names[:MAX_STEPS]
+    assert draft.content == f"Sort all\nDone in 2000 steps: {', '.join(names[:MAX_STEPS])}, ..."
 
 
 @pytest.mark.anyio

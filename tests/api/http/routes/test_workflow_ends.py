@@ -201,6 +201,18 @@ async def test_nothing_joins_a_workflow_that_is_unknown_or_has_ended(client: htt
     assert (await client.post("/v1/threads", json=space)).json()["workflow_id"] is None
 
 
+async def test_steps_are_recorded_under_their_own_names(client: httpx.AsyncClient, scope: Scope) -> None:
+    """Characters without width stay: alone they may be a name, and they join emoji and letters."""
+    await begin(client, scope)
+    names = ["\u200b", "wash", "👩\u200d🍳 cook", "می\u200cپزد", "serve", "clear"]
+    for name in names:
+        assert (await post(client, scope, "w/events", {"type": "step_completed", "step_id": name})).status_code == 201
+    ended = await post(client, scope, "w/events", {"type": "completed"})
+    assert ended.status_code == 201, ended.text
+    (procedure,) = await memories(client, scope, "procedural")
+    assert (procedure["id"], procedure["steps"]) == (ended.json()["memories"]["procedural"], names)
+
+
 @dataclass
 class EndOfWorkflow(ScreeningGate):
     """Ends the workflow `w` while a working item is being written."""
