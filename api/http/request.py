@@ -69,7 +69,7 @@ class ApiRequest(Request[Any, Caller, State]):
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
 
     async def body(self) -> bytes:
-        """The raw body; `{}` for a request that has neither a body nor a Content-Type. Raises MalformedJson."""
+        """The raw body; `{}` without body and Content-Type, or Litestar would not call `json`. Raises MalformedJson."""
         raw = await super().body()
         if raw:
             return raw

@@ -13,10 +13,10 @@ from pydantic_core import CoreSchema
 from api.http.request import InNamespace, QueryFlag, QueryWhole
 from api.http.routes.examination import ClassifyAnswer
 from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
-from ingest.writing.changes import FeedbackOutcome
+from ingest.writing.changes import CHANGEABLE, FeedbackOutcome
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
-from memtypes.model.memory import Memory, Model, Reviewed, State
+from memtypes.model.memory import Draft, Memory, Model, Reviewed, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.prospective import ProspectiveDraft
@@ -29,7 +29,6 @@ from retrieval.answer import Answer, OmittedIfNone
 
 MAX_BATCH = 1_000
 
-_CHANGEABLE = ("content", "importance", "tags", "metadata", "links", "pinned", "expires_at")
 _HIDDEN = frozenset({"tenant", "earlier"})
 """Fields that answers leave out; earlier texts are in the history."""
 
@@ -74,9 +73,11 @@ class ItemFields(Model):
 
     def draft(self) -> AnyDraft | UntypedDraft:
         """The memory without the fields of ItemFields and PostFields; not validated a second time."""
-        kind: type[AnyDraft | UntypedDraft] = type(self).__bases__[1]  # the first is ItemFields or PostFields
+        bases = type(self).__mro__
+        kind: type[Any] = next(base for base in bases if issubclass(base, Draft) and not issubclass(base, ItemFields))
         fields = {name: getattr(self, name) for name in kind.model_fields}
-        return kind.model_construct(self.model_fields_set & fields.keys(), **fields)
+        draft: AnyDraft | UntypedDraft = kind.model_construct(self.model_fields_set & fields.keys(), **fields)
+        return draft
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -190,8 +191,8 @@ class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
         """The schema: an object of all fields that can change, each with the schemas that memory types give it."""
         choices = handler(DRAFT.core_schema)["oneOf"]
         drafts = [handler.resolve_ref_schema(choice)["properties"] for choice in choices]
-        own = {name for kind in MEMORY_CLASSES.values() for name in kind.own_fields}
-        properties = {name: _any_of([draft.get(name) for draft in drafts]) for name in (*_CHANGEABLE, *sorted(own))}
+        names = CHANGEABLE.union(*(kind.own_fields for kind in MEMORY_CLASSES.values()))
+        properties = {name: _any_of([draft.get(name) for draft in drafts]) for name in sorted(names)}
         properties["valid_to"] = {
             "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
             "description": "When the memory ends; null brings back one that was replaced or ended.",
