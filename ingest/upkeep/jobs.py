@@ -16,7 +16,6 @@ from ingest.upkeep.planners import (
     MAX_DAYS,
     JobRequest,
     Nearest,
-    Promotion,
     UpkeepJob,
     UpkeepPlan,
     compactions,
@@ -130,33 +129,40 @@ class Upkeep:
     async def _apply(self, scope: Scope, plan: UpkeepPlan, memories: Sequence[Memory]) -> UpkeepPlan:
         """Carry out `plan`: create, then change, then remove, so a failure in between loses nothing.
 
-        memories: those of which the plan was made. Returns the part of the plan that nobody forestalled.
+        memories: those of which the plan was made. Returns the part of the plan that nobody forestalled. A new fact is
+        withdrawn if one of its events was changed or deleted meanwhile.
         """
-        if plan.created:
-            await self._create(scope, plan.created)
+        outcomes = await self.ingestor.write(scope, [promotion.draft for promotion in plan.created])
+        made = [
+            (promotion, outcome.memory)
+            for promotion, outcome in zip(plan.created, outcomes, strict=True)
+            if outcome.status is WriteStatus.STORED and outcome.memory is not None
+        ]
         planned = {memory.id: memory for memory in memories}
         async with self.ingestor.locks.of(scope):
-            types = {known: planned[known].type for known in (*plan.removed, *plan.changed)}
-            stored = await self.store.get(scope, types)
-            plan = plan.still_valid(planned, stored)
-            if plan.changed:
-                await self.store.patch(scope, plan.changed)
-                changed = await self.store.get(scope, list(plan.changed))
-                await update_states(self.store, scope, changed, self.clock(), self.ingestor.tokenizer)
-            if plan.removed:
-                await self.ingestor.editor.remove_locked(scope, list(plan.removed))
+            facts = {fact.id: fact.type for _, fact in made}
+            stored = await self.store.get(scope, {known: planned[known].type for known in plan.reasons} | facts)
+            plan, now = plan.still_valid(planned, stored), self.clock()
+            changed = {
+                fact.id: mark("promote", now, promotion.reason)
+                for promotion, fact in made
+                if promotion in plan.created and fact.id in stored and stored[fact.id].upkeep is None
+            } | dict(plan.changed)
+            if changed:
+                await self.store.patch(scope, changed)
+                patched = await self.store.get(scope, list(changed))
+                await update_states(self.store, scope, patched, now, self.ingestor.tokenizer)
+            withdrawn = [
+                fact.id
+                for promotion, fact in made
+                if promotion not in plan.created and fact.id in stored
+                # Otherwise somebody else has said it, too, since or before.
+                if stored[fact.id].updated_at == fact.updated_at
+                if promotion.draft.evidence_count == fact.evidence_count
+            ]
+            if plan.removed or withdrawn:
+                await self.ingestor.editor.remove_locked(scope, [*plan.removed, *withdrawn])
         return plan
-
-    async def _create(self, scope: Scope, created: Sequence[Promotion]) -> None:
-        """Store the facts, and mark those that are new with the reason."""
-        outcomes = await self.ingestor.write(scope, [promotion.draft for promotion in created])
-        now = self.clock()
-        marks = {
-            outcome.id: mark("promote", now, promotion.reason)
-            for outcome, promotion in zip(outcomes, created, strict=True)
-            if outcome.status is WriteStatus.STORED and outcome.id is not None
-        }
-        await self.store.patch(scope, marks)
 
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
         now = self.clock()

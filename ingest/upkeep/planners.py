@@ -34,7 +34,6 @@ from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.scope import Name
 from memtypes.model.semantic import Category, SemanticDraft
 from memtypes.model.times import rfc3339
-from memtypes.model.types import AnyDraft
 from memtypes.model.working import Working
 
 MAX_DAYS = 36_500
@@ -89,7 +88,7 @@ class JobRequest(Model):
 class Promotion:
     """A new fact, the ids of the events that it is derived from, and why they became a fact."""
 
-    draft: AnyDraft
+    draft: SemanticDraft
     sources: tuple[str, ...]
     reason: str
 
@@ -107,14 +106,14 @@ class UpkeepPlan:
     created: tuple[Promotion, ...] = ()
 
     def still_valid(self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]) -> UpkeepPlan:
-        """The plan without the memories that were changed or deleted since it was made, and the merges with them.
+        """The plan without the memories that were changed or deleted since it was made, and what is made of them.
 
         planned: the memories by id, as the plan knew them. stored: as they are now.
         """
         into = {known: str(fields["upkeep"]["into"]) for known, fields in self.changed.items()}
         stale = {
             known
-            for known in (*self.removed, *self.changed)
+            for known in self.reasons
             if known not in stored or stored[known].updated_at != planned[known].updated_at
         }
         stale |= {into[known] for known in stale & into.keys()}
@@ -123,6 +122,7 @@ class UpkeepPlan:
             self,
             removed={known: reason for known, reason in self.removed.items() if known not in stale},
             changed={known: fields for known, fields in self.changed.items() if known not in stale},
+            created=tuple(promotion for promotion in self.created if stale.isdisjoint(promotion.sources)),
         )
 
     @property

@@ -455,6 +455,26 @@ async def test_what_was_edited_while_a_job_ran_is_left_alone() -> None:
         assert (await read(client, first))["evidence_count"] == 1
 
 
+@pytest.mark.parametrize("embedding", ["plan", "write"])
+async def test_no_fact_is_left_of_events_that_were_erased_while_a_job_ran(embedding: str) -> None:
+    """Erasure is complete, whether the job had planned the promotion by then or had begun to store the fact."""
+    embedder = HookedEmbedder()
+    services = fake_services(Clock(), InMemoryStore(16), encoders=(embedder, FakeSparse()))
+    async with connect(services) as client:
+        for session in ("a", "b", "c"):
+            await write(client, "Ann prefers tea.", type="episodic", session_id=session)
+
+        async def erase() -> None:
+            await client.post("/v1/admin/erase", json=SPACE)
+
+        async def erase_later() -> None:
+            embedder.hook = erase
+
+        embedder.hook = erase if embedding == "plan" else erase_later
+        assert (await run(client, "promote"))["counts"]["made"] == 0
+        assert await services.store.namespaces(SCOPE.tenant) == []
+
+
 async def test_what_gets_a_longer_life_while_a_job_ran_is_not_deleted() -> None:
     """The expire job, which had seen it as expired, leaves it."""
     clock = Clock()
