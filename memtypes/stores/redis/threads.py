@@ -133,7 +133,7 @@ class RedisThreads(ThreadStore):
             part for name, stored in names.items() if (value := getattr(query, name)) for part in (stored, value)
         ]
         before, threads = query.cursor, list[Thread]()
-        if before is not None and not before.isdecimal():
+        if before is not None and not (before.isascii() and before.isdecimal()):
             raise InvalidRequest("is not the cursor of a page", path="cursor", got=before)
         while True:
             highest = "+inf" if before is None else f"({before}"

@@ -61,7 +61,8 @@ async def test_threads_are_listed_by_last_use(client: httpx.AsyncClient) -> None
     assert before["threads"][0]["used_at"].endswith("Z")
     await client.delete(f"/v1/threads/{facts[0]}")
     assert facts[0] not in await listed(client)
-    assert (await client.get("/v1/threads", params={**client.params, "cursor": "x"})).status_code == 422
+    for cursor in ("x", "-1", "٣"):
+        assert (await client.get("/v1/threads", params={**client.params, "cursor": cursor})).status_code == 422
 
 
 async def test_ids_of_any_form_give_each_user_and_session_a_thread_of_its_own(client: httpx.AsyncClient) -> None:
