@@ -22,7 +22,14 @@ from api.cli.mcp.starting import local_url
 from api.http.problems import InvalidInput
 from api.settings import BadSettings, Settings, read_settings
 from memtypes.config import InvalidConfigFile
-from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, SetupRequired, StoreInUse
+from memtypes.model.errors import (
+    EmbedderMismatch,
+    InvalidRequest,
+    RemembrancerError,
+    SetupRequired,
+    StoreInUse,
+    Unavailable,
+)
 
 USAGE = 2
 FAILED = 1
@@ -77,13 +84,16 @@ def settings_from(flags: Mapping[str, Any]) -> Settings:
 
 
 def run(work: Callable[[], Coroutine[Any, Any, _Value]]) -> _Value:
-    """Run `work` and return its result. A domain error ends the program with one line and an exit code."""
+    """Run `work` and return its result. A domain or system error ends the program with one line and an exit code."""
     try:
         return anyio.run(work)
-    except* RemembrancerError as group:
+    except* (RemembrancerError, OSError) as group:
         first: Any = group
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
+        if isinstance(first, OSError):
+            logging.getLogger(__name__).debug("refused by the system", exc_info=first)
+            first = Unavailable(f"the operating system refused a step: {first}")
         end(first)
 
 

@@ -170,3 +170,11 @@ def test_an_import_of_an_empty_folder_says_what_was_expected(home: Path) -> None
     (home / "empty").mkdir()
     done = call("import", "mem0", str(home / "empty"), "-n", "work", "--data-dir", str(home / "data"))
     assert (done.exit_code, "expected an export, as a JSON file" in done.stderr) == (2, True)
+
+
+def test_a_refusal_of_the_system_is_one_line_with_exit_code_1(home: Path) -> None:
+    """A full disk, a read-only one or, as here, a folder in the place of a file needs no traceback."""
+    (home / "data" / "memories" / "opening.lock").mkdir(parents=True)
+    done = call("reembed")
+    assert (done.exit_code, "refused a step: [Errno 21] Is a directory" in done.stderr) == (1, True)
+    assert "Traceback" not in done.output
