@@ -22,7 +22,7 @@ from ingest.conversations.references import AgentThread, threads_of_agent
 from ingest.working.intentions import DueRequest
 from memtypes.live.thread_policy import AccessMode
 from memtypes.live.workflows import JsonObject
-from memtypes.llms.registry import Allocation
+from memtypes.llms.registry import Allocation, Tokens
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType
@@ -33,13 +33,7 @@ from memtypes.search.passage import bullet
 from retrieval.answer import Answer, ContextItem, OmittedIfNone, RetrieveAnswer
 from retrieval.context.model_count import BuiltContext, WindowBudget, within_model_budget
 from retrieval.context.thread import OmittedParts, ThreadContext
-from retrieval.query.request import (
-    DEFAULT_FLOOR,
-    Floor,
-    Query,
-    RetrieveRequest,
-    Tokens,
-)
+from retrieval.query.request import DEFAULT_FLOOR, Floor, Query, RetrieveRequest
 from retrieval.receipts.build import Retrieval
 
 MAX_WORDS = 2_000

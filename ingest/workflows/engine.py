@@ -44,8 +44,9 @@ from memtypes.live.workflows import (
     WorkflowStatus,
     small_json,
 )
+from memtypes.llms.registry import Tokens
 from memtypes.model.errors import AccessDenied, NotFound, RemembrancerError, VersionConflict
-from memtypes.model.memory import Model, Whole
+from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.offload import offload
@@ -55,7 +56,6 @@ from memtypes.ports.workflows import AppendEvent, IdempotentAnswer, NewWorkflow,
 _ATTEMPTS = 8
 """Attempts of `resume` while other callers append events."""
 
-MAX_BUDGET = 1_000_000
 DEFAULT_BUDGET = 8_000
 
 _HISTORY = TypeAdapter(WorkflowHistory)
@@ -93,7 +93,7 @@ class ResumeRequest(Model):
 
     input: Annotated[Any, AfterValidator(_not_blank_json)]
     agent: Name | None = None
-    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] | None = None
+    budget: Tokens | None = None
     model: Name | None = None
     versions: Versions = Versions.NEWEST
     idempotency_key: Name | None = None

@@ -28,7 +28,6 @@ from memtypes.search.passage import bullet
 OPENING = "<memories>\n"
 CLOSING = "</memories>\n"
 VALUES_HEADING = "# Current values\n"
-CUT_MARK = " [cut]"
 VALUES_MARK = "- [more values are left out]\n"
 EVENTS_MARK = "- [older events are left out]\n"
 MIN_EVENT_TOKENS = 24
@@ -258,13 +257,8 @@ class _HistoryWriter:
             return _Piece(kind, piece, tokens, older=older)
         if tokens <= limit or allowed < MIN_EVENT_TOKENS:
             return None
-        while allowed > 0:
-            piece = bullet(self._tokenizer.truncate(text, allowed) + CUT_MARK)
-            tokens = self._tokenizer.count(piece)
-            if tokens <= min(room, limit):
-                return _Piece(kind, piece, tokens, whole=False)
-            allowed -= tokens - min(room, limit)
-        return None
+        piece, tokens = self._tokenizer.cut_bullet(text, allowed)
+        return _Piece(kind, piece, tokens, whole=False) if piece else None
 
     def _heading(self, text: str) -> _Piece:
         return _Piece(_Kind.HEADING, text, self._count(text))

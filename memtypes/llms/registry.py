@@ -51,6 +51,10 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"
 Margin = Annotated[Number, Field(ge=0.0, le=4.0)]
 Window = Annotated[Whole, Field(ge=256, le=100_000_000)]
 
+MAX_BUDGET = 1_000_000
+Tokens: TypeAlias = Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
+"""Tokens of a context that a caller asks for."""
+
 
 class ModelCategory(StrEnum):
     """What a model is chosen for: quick answers, long contexts, or code."""

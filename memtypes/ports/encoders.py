@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from memtypes.search.passage import CUT_MARK, bullet
 from memtypes.search.vectors import Embedding, InContext, SparseVector
 
 
@@ -77,3 +78,14 @@ class Tokenizer(ABC):
     @abstractmethod
     def truncate(self, text: str, limit: int) -> str:
         """Return the longest prefix of `text` with at most `limit` tokens, cut between characters."""
+
+    def cut_bullet(self, text: str, room: int) -> tuple[str, int]:
+        """The beginning of `text` as a list entry of at most `room` tokens, marked as cut, and its tokens."""
+        limit = room
+        while limit > 0:
+            entry = bullet(self.truncate(text, limit) + CUT_MARK)
+            tokens = self.count(entry)
+            if tokens <= room:
+                return entry, tokens
+            limit -= tokens - room
+        return "", 0

@@ -28,6 +28,10 @@ def bullet(text: str) -> str:
     return "- " + "\n".join([lines[0].strip(), *(f"  {line.rstrip()}" for line in lines[1:] if line.strip())]) + "\n"
 
 
+CUT_MARK = " [cut]"
+"""Ends a text of which only the beginning is shown."""
+
+
 def piece(memory: Memory) -> str:
     """The entry of `memory` in a Markdown context."""
     return bullet(memory.line())

@@ -13,8 +13,8 @@ from typing import Generic, Self, TypeVar
 import anyio
 
 from memtypes.llms.counting import COUNT_S, ProviderCounter
-from memtypes.llms.registry import Allocation, KnownModel
-from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, MAX_BUDGET, reduced
+from memtypes.llms.registry import MAX_BUDGET, Allocation, KnownModel
+from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, reduced
 
 DEFAULT_WINDOW = 128_000
 """Context window, in tokens, whose division gives the proportions of a budget if the model's window is unknown."""

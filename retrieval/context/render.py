@@ -17,13 +17,11 @@ from typing import NamedTuple
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
-from memtypes.search.passage import Passage, bullet
+from memtypes.search.passage import CUT_MARK, Passage, bullet
 from retrieval.answer import ContextMessage
 
 BLOCK = "memories"
 WORKING_BLOCK = "working_memory"
-
-CUT_MARK = " [cut]"
 
 GAP = " … "
 """Marks sentences that were left out."""

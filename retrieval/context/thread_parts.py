@@ -10,8 +10,7 @@ from typing import TypeVar
 from memtypes.live.sentences import most_important, sentences
 from memtypes.live.turns import Turn
 from memtypes.ports.encoders import Tokenizer
-from memtypes.search.passage import bullet
-from retrieval.context.render import CUT_MARK
+from memtypes.search.passage import CUT_MARK, bullet
 
 _MIN_CUT = 12
 """Minimum tokens of a turn or summary that is shown in part."""
@@ -68,7 +67,7 @@ class TurnsPart:
             room -= piece.tokens
         if not pieces and self.turns and room >= _MIN_CUT:
             position, thread_id, turn = self.turns[0]
-            text, tokens = _cut(_line(turn), room, self.tokenizer)
+            text, tokens = self.tokenizer.cut_bullet(_line(turn), room)
             pieces.append(Piece(text, tokens, (position, turn.index), (thread_id, turn.index), cut=True))
         return pieces
 
@@ -114,7 +113,7 @@ class NotesPart:
             shown = bullet("\n".join(selected) + CUT_MARK)
             tokens = count(shown)
             if not selected:
-                return Piece(*_cut(best, room, self.tokenizer), order, cut=True)
+                return Piece(*self.tokenizer.cut_bullet(best, room), order, cut=True)
             if tokens <= room:
                 return Piece(shown, tokens, order, cut=True)
             limit -= tokens - room
@@ -171,15 +170,3 @@ def allot(room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float],
 def _line(turn: Turn) -> str:
     speaker = f"{turn.role} ({turn.tool})" if turn.tool else turn.role
     return f"{speaker}: {turn.content}"
-
-
-def _cut(line: str, room: int, tokenizer: Tokenizer) -> tuple[str, int]:
-    """The beginning of `line` as a piece of at most `room` tokens, marked as cut, and its tokens."""
-    limit = room
-    while limit > 0:
-        text = bullet(tokenizer.truncate(line, limit) + CUT_MARK)
-        tokens = tokenizer.count(text)
-        if tokens <= room:
-            return text, tokens
-        limit -= tokens - room
-    return "", 0

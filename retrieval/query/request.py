@@ -7,13 +7,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, AllowInfNan, Discriminator, Field, Strict, StringConstraints, Tag, field_validator
 
-from memtypes.llms.registry import KnownModel, Registry
+from memtypes.llms.registry import MAX_BUDGET, KnownModel, Registry, Tokens
 from memtypes.model.memory import Flag, Model, Whole, readable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 
-MAX_BUDGET = 1_000_000
 DEFAULT_BUDGET = 8_000
 WORKING_BUDGET = 2_000
 
@@ -26,7 +25,6 @@ MAX_QUERY = 20_000
 Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY), AfterValidator(readable)]
 Share: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1.0)]
 Weight: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1_000.0)]
-Tokens: TypeAlias = Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
 Signal: TypeAlias = Literal[
     "similarity", "context", "mention", "time", "recency", "importance", "access", "due", "expansion", "current", "link"
 ]

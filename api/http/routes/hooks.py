@@ -25,6 +25,7 @@ from ingest.working.intentions import DueRequest
 from ingest.working.todos import Todo, Todos, active_todo
 from ingest.working.working_memory import MAX_TTL_S, NewItem
 from ingest.writing.outcome import WriteStatus
+from memtypes.llms.registry import Tokens
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Flag, Line, Text, Whole
 from memtypes.model.policy import MemoryType
@@ -41,7 +42,6 @@ from retrieval.query.request import (
     Floor,
     OversizeChoice,
     RetrieveRequest,
-    Tokens,
     both_ends,
 )
 

@@ -54,14 +54,14 @@ from api.wiring.container import AppServices, Services
 from ingest.conversations.flushing import FlushRequest
 from ingest.conversations.threads import Threads
 from memtypes.live.thread_policy import ThreadPolicy
-from memtypes.llms.registry import KnownModel
+from memtypes.llms.registry import MAX_BUDGET, KnownModel
 from memtypes.model.errors import NotFound
 from memtypes.model.scope import Scope, clean_name
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import RequestKey, ThreadQuery
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.thread import ThreadContext, thread_context
-from retrieval.query.request import MAX_BUDGET, reduced
+from retrieval.query.request import reduced
 
 _READ_ERRORS = (403, 404, 503)
 _WRITE_ERRORS = (403, 404, 409, 429, 503)

@@ -15,7 +15,8 @@ from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
 from ingest.conversations.transcript import LeftTurn
 from memtypes.live.thread_policy import AccessMode, PolicyType
 from memtypes.live.turns import NewTurn, Turn, Version
-from memtypes.model.memory import Flag, Model, Whole
+from memtypes.llms.registry import Tokens
+from memtypes.model.memory import Flag, Model
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant, rfc3339
 from memtypes.ports.threads import EvictedBacklog, EvictedTurns, Thread, ThreadContent
@@ -23,7 +24,6 @@ from retrieval.answer import Answer, OmittedIfNone
 from retrieval.context.thread import OmittedParts
 from retrieval.context.thread_parts import FileMention
 
-MAX_BUDGET = 1_000_000
 MAX_TURNS = 1_000
 
 
@@ -52,7 +52,7 @@ class ContextPost(Model):
     budget: maximum tokens; by default a share of the context window of `model` or else of the model in the policy.
     """
 
-    budget: Annotated[Whole, Field(ge=0, le=MAX_BUDGET)] | None = None
+    budget: Tokens | None = None
     tokenizer: Literal["cl100k_base", "o200k_base"] | None = None
     model: Name | None = None
     include_files: Flag = True

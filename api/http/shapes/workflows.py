@@ -9,9 +9,10 @@ from pydantic import ConfigDict, Field
 
 from api.http.request import InNamespace, QueryWhole
 from api.http.shapes.memories import Redactions
-from ingest.workflows.engine import MAX_BUDGET, WorkflowRequest
+from ingest.workflows.engine import WorkflowRequest
 from ingest.workflows.history import HistoryView, Versions, WorkflowHistory
 from memtypes.live.workflows import OnEnd, WorkflowEventType, WorkflowStatus
+from memtypes.llms.registry import MAX_BUDGET
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 from memtypes.ports.workflows import WorkflowLog

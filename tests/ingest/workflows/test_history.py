@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.workflows.history import (
-    CUT_MARK,
     EVENTS_MARK,
     VALUES_MARK,
     HistoryOmissions,
@@ -30,6 +29,7 @@ from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.workflows import Event, NewEvent, WorkflowEventType, WorkflowState, fold
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.workflows import WorkflowLog
+from memtypes.search.passage import CUT_MARK
 from tests.fakes import FakeTokenizer
 from tests.memtypes.live.logs import LOGS, START, logged
 

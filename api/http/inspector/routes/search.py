@@ -17,11 +17,12 @@ from api.http.problems import FieldError, InvalidInput
 from api.http.request import ApiRequest, InNamespace, QueryWhole
 from api.http.routes.retrieval import run_retrieve, run_search
 from api.wiring.container import AppServices
+from memtypes.llms.registry import MAX_BUDGET
 from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from retrieval.answer import SearchHit
-from retrieval.query.request import MAX_BUDGET, Query, RetrieveRequest, SearchRequest
+from retrieval.query.request import Query, RetrieveRequest, SearchRequest
 
 DEFAULT_BUDGET = 1_500
 
