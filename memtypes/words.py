@@ -73,6 +73,10 @@ class Language:
         """Whether the lexicon lists the word with a meaning of one of the kinds."""
         return any(kind in kinds for kind, _, _ in self.phrases.get((plain,), ()))
 
+    def flag(self, name: str) -> bool:
+        """Whether the language's section sets the flag `name`; the lexicon's first lines say what each means."""
+        return bool(self.rules.get(name))
+
     def listed(self, rule: str) -> tuple[str, ...]:
         """The words or endings listed in the row `rule`; empty if the language has no such row."""
         return tuple(word.strip() for word in self.rules[rule].split(",")) if rule in self.rules else ()
@@ -144,7 +148,7 @@ class Words:
         value, end = float(found[0]), found[1]
         ones_at = end + 1 if self.plain(end) == "-" else self.after("and", end)
         ones = self.get("number", ones_at) if value in (20, 30, 40, 50) else None
-        if ones and float(ones[0]) < 10 and (ones_at > end or self.language.rules.get("adjacent_ones")):
+        if ones and float(ones[0]) < 10 and (ones_at > end or self.language.flag("adjacent_ones")):
             return value + float(ones[0]), ones[1]
         return value, end
 
@@ -167,7 +171,8 @@ def read_words(text: str) -> Words:
     text = unicodedata.normalize("NFC", text.replace("\u2019", "'"))
     tokens = _tokens(text)
     japanese = _JAPANESE.search(text) is not None
-    language = languages()["ja"] if japanese else max(languages().values(), key=lambda each: _score(tokens, each))
+    in_script = [each for each in languages().values() if each.flag("hour_signs") or not japanese]
+    language = max(in_script, key=lambda each: _score(tokens, each))
     tokens = [part for token in tokens for part in _parts(token, language)]
     return Words(text, tokens, language, [_meanings(tokens, start, language) for start in range(len(tokens))])
 
@@ -188,7 +193,7 @@ def _tokens(text: str) -> list[Token]:
 def _score(tokens: Sequence[Token], language: Language) -> float:
     telling = (len(token.plain) > 1 and language.means(token.plain, _TELLING) for token in tokens)
     compounds = sum(bool(_cut(token, language)) for token in tokens) if "ones_first" in language.rules else 0
-    accents = language.name != "en"
+    accents = not language.flag("no_accents")
     stops = (t.plain in language.stops and (accents or t.plain == t.text.casefold()) for t in tokens)
     return sum(telling) + compounds + _STOP_WEIGHT * sum(stops)
 
@@ -251,7 +256,8 @@ def _language(name: str, rows: Mapping[str, Any]) -> Language:
     for kind, value, phrase in _entries(rows):
         spelled = phrase.removeprefix("=")
         exact = spelled.casefold().split(" ")[0] if phrase.startswith("=") else ""
-        for spelling in {spelled, spelled.translate({0xE4: "ae", 0xF6: "oe", 0xFC: "ue"}) if name == "de" else spelled}:
+        without = spelled.translate({0xE4: "ae", 0xF6: "oe", 0xFC: "ue"}) if rows.get("umlauts") else spelled
+        for spelling in {spelled, without}:
             key = tuple(part for token in _tokens(spelling) for part in _keys(token))
             phrases.setdefault(key, []).append((kind, value, exact))
     return Language(name, phrases, frozenset(plain(word.strip()) for word in rows.get("stop", "").split(",")), rows)

@@ -11,8 +11,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from memtypes.words import Words, lexicon, plain
 
-_MINUTES_FIRST = ("en", "de", "nl", "pl")
-"""Languages that say the minutes before the hour."""
 _AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 _SHORT_PLACES = ("eastern", "central", "pacific", "mountain", "et", "pt", "ct")
 _OTHER_WORDS = (*_SHORT_PLACES, "reunion", "male", "nome", "center", "easter", "troll")
@@ -37,8 +35,11 @@ class TimeOfDay:
     digital: bool = False
     bare: bool = False
 
-    def hour_of_day(self, part: str | None, *, english: bool, now: int) -> int:
-        """The hour, 0 to 24, in `part` of the day; without a part, "at four" is 16. now: the current hour."""
+    def hour_of_day(self, part: str | None, *, to_seven: bool, now: int) -> int:
+        """The hour, 0 to 24, in `part` of the day; without a part, "at four" is 16. now: the current hour.
+
+        to_seven: whether hours up to 7, and not only to 5, are in the afternoon, unless they are past.
+        """
         hour = self.hour
         if self.sure:
             return hour
@@ -48,7 +49,7 @@ class TimeOfDay:
             return hour + 12 if hour < 12 else hour
         if part in ("morning", "dawn"):
             return hour % 12
-        if english:
+        if to_seven:
             early = hour in (6, 7) and now >= hour + 12
             return hour + 12 if 1 <= hour < 8 and not early else hour
         return hour + 12 if 1 <= hour < 6 and not self.digital else hour
@@ -101,7 +102,7 @@ class Clocks:
     def _japanese(self, i: int) -> TimeOfDay | None:
         """A Japanese time of day, such as 午後3時半."""
         words = self.words
-        if words.language.name != "ja":
+        if not words.language.flag("hour_signs"):
             return None
         late = words.is_a("pm_before", i)
         number = words.number(words.after_any(("am_before", "pm_before"), i))
@@ -116,8 +117,8 @@ class Clocks:
 
     def _minutes_first(self, i: int) -> TimeOfDay | None:
         """A time of day at token `i` that begins with minutes: "half past four"; "halb drei" is 2:30; or None."""
-        words, half_to = self.words, bool(self.words.language.rules.get("half_to"))
-        if words.language.name not in _MINUTES_FIRST:
+        words, half_to = self.words, self.words.language.flag("half_to")
+        if not words.language.flag("minutes_first"):
             number = words.number(i)
             hour = (
                 self._hour(words.after("minutes_to", number[1]))
@@ -160,7 +161,7 @@ class Clocks:
         """Minutes said after an hour ("et demie", "y cuarto", "meno dieci"; negative for minus), and where they end."""
         words = self.words
         sign = words.is_a("plus", i) - (words.is_a("minus", i) and not words.is_a("plus", i))
-        if not sign or words.language.name in _MINUTES_FIRST:
+        if not sign or words.language.flag("minutes_first"):
             return None
         j = words.after("plus" if sign > 0 else "minus", i)
         for kind, minutes in (("three_quarters", 45), ("quarter", 15), ("half", 30)):
@@ -174,7 +175,7 @@ class Clocks:
     def _digits(self, i: int, *, led: bool) -> TimeOfDay | None:
         """A time of day in digits at token `i`: 9:00; 0800 hours; 9.30 only with am, Uhr or a preposition."""
         words, text, unit = self.words, self.words.plain(i).rstrip("."), self.words.get("unit", i + 1)
-        ends_sentence = words.kind(i) == "day" and words.language.name != "de"  # "alle 9.50.", which is no date
+        ends_sentence = words.kind(i) == "day" and not words.language.flag("dotted_days")  # "alle 9.50."
         dotted = (words.number(i) is not None or ends_sentence) and text[-3:-2] == "."
         signed = any(words.is_a(kind, i + 1) for kind in ("am", "pm", "oclock"))
         if words.kind(i) == "clock" or (dotted and (signed or led)):
@@ -185,7 +186,7 @@ class Clocks:
             len(text) == 4
             and text.isdecimal()
             and words.number(i)
-            and (hours or (led and words.language.name in _MINUTES_FIRST))
+            and (hours or (led and words.language.flag("minutes_first")))
         ):
             return TimeOfDay(unit[1] if unit and hours else i + 1, int(text[:2]), int(text[2:]), True, True)
         return None
@@ -199,14 +200,14 @@ class Clocks:
             return None
         value, j = hour
         end = self._oclock(j)
-        digital = end > j and (words.plain(j) == "h" or words.language.name == "fr")
+        digital = end > j and (words.plain(j) == "h" or words.language.flag("exact_hours"))
         clock = TimeOfDay(end, value, 0, value > 12 or words.plain(i)[0] == "0", digital, bare=end == j)
         if tail := None if words.is_a("from", i - 1) else self._tail(end):
             total = value * 60 + tail[0]
             return replace(clock, end=self._oclock(tail[1]), hour=total // 60 % 24, minute=total % 60, bare=False)
         minutes_at = end + (words.plain(end) == "-" and words.glued(end))
         minute = words.number(minutes_at)
-        adjacent = bool(words.language.rules.get("adjacent_ones"))
+        adjacent = words.language.flag("adjacent_ones")
         spoken = adjacent and words.kind(i) == words.kind(minutes_at) == "word"
         counts = minute and (words.is_a("month", words.after("of", minute[1])) or words.is_a("unit", minute[1]))
         if minute and not counts and minute[0] < 60 and (end > j or (spoken and minute[0] >= 10)):
@@ -231,7 +232,7 @@ class Clocks:
         label_at = place[1] + (words.plain(place[1]) == "-") if place else i
         if place and words.is_a("zone_time", label_at):
             return place[0], words.after("zone_time", label_at)
-        after_of = words.language.name == "pt" and words.is_a("of", i - 1) and words.is_capital(i)  # às 9h de Lisboa
+        after_of = words.language.flag("clock_of_place") and words.is_a("of", i - 1) and words.is_capital(i)
         return place if place and (words.plain(i) in _SHORT_PLACES or after_of) else None
 
     def _written(self, i: int) -> tuple[tzinfo, int] | None:

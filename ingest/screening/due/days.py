@@ -72,7 +72,7 @@ class Days:
         ahead_at, ago_at = words.after("in", i), words.after("ago_before", i)
         if ago_at > i and (length := length_at(words, ago_at)):
             return self._ahead(length[0].times(-1), length[1])
-        alone = unit_at(words, ahead_at) if words.language.rules.get("bare_unit") else None  # "za tydzień"
+        alone = unit_at(words, ahead_at) if words.language.flag("bare_unit") else None  # "za tydzień"
         if ahead_at > i and (length := length_at(words, ahead_at) or alone):
             end = words.after("later", words.after("time_of", length[1]))
             bounded = words.is_a("before", end) or words.is_a("after", end) or words.plain(end) in ("of", "or")
@@ -106,7 +106,8 @@ class Days:
             return self._full_date(i)
         led = any(words.is_a(each, i - 1) for each in ("on", "by", "weekday", "before", "det"))
         led = led or words.plain(i - 1) == ":"
-        dotted = kind == "number" and "." in text and words.language.name != "en" and words.is_a("on", i - 1)
+        decimal = kind != "number" or "." not in text or words.language.flag("decimal_point")
+        dotted = not decimal and words.is_a("on", i - 1)
         if (kind == "day" and led) or dotted:
             day, month = text.strip(".").split(".")
             return Day(i + 1, "monthday", self._next_date(int(month), int(day)))
@@ -150,7 +151,7 @@ class Days:
     def _day_number(self, i: int) -> tuple[int, int, bool] | None:
         """The number of a day, the position after it, and whether it is an ordinal: 1st, 2., the first."""
         words, found = self.words, self.words.get("ordinal", i)
-        leads = ("det", "on", "by") if words.language.name in ("de", "pl") else ("det",)  # "am Zwölften", "do piątego"
+        leads = ("det", "on", "by") if words.language.flag("ordinal_after_on") else ("det",)
         led = any(words.is_a(lead, i - 1) for lead in leads)
         if found and 0 < int(found[0]) <= 31 and (led or words.is_a("of", found[1])):
             return int(found[0]), found[1], True
@@ -158,7 +159,7 @@ class Days:
         if number is None or not number[0].is_integer() or not 1 <= number[0] <= 31 or "." in words.plain(i):
             return None
         digits = words.kind(i) == "number"
-        dotted = digits and words.language.name == "de" and words.plain(number[1]) == "."
+        dotted = digits and words.language.flag("dotted_days") and words.plain(number[1]) == "."
         marked = (words.plain(number[1]) in _ORDINAL_MARKS or dotted) and words.glued(number[1])
         return int(number[0]), number[1] + marked, marked
 
@@ -206,7 +207,7 @@ class Days:
         month = self._period(words.after("of", j))
         of_month = month is not None and month[0] == "mo1" and month[1] > 0
         closed = self.ends(j) or of_month or words.is_a("by", j) or words.is_a("part", words.after("link", j))
-        bare = words.language.name in ("fr", "it", "es", "pt") and words.is_a("on", i - 1) and closed
+        bare = words.language.flag("bare_day_number") and words.is_a("on", i - 1) and closed
         if not (bare or (marked and led) or (unit and unit[0] == "d1")):
             return None
         if month and month[0] == "mo1":

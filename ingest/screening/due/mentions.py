@@ -90,7 +90,9 @@ class MentionReader:
         zone, clock = mention.zone or self.now.tzinfo, mention.clock
         if clock is None:
             return self._usual_time(mention)
-        hour = clock.hour_of_day(mention.part, english=self.words.language.name == "en", now=self.now.hour)
+        hour = clock.hour_of_day(
+            mention.part, to_seven=self.words.language.flag("afternoon_to_seven"), now=self.now.hour
+        )
         if mention.day:
             day = mention.day.date + timedelta(days=hour // 24)
             return datetime.combine(day, time(hour % 24, clock.minute), zone).astimezone(UTC)

@@ -148,7 +148,7 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
     names |= {f"sentence {cue}" for cue in _SENTENCE_CUES if _has(words, cue, *sentence, mention)}
     names |= {f"text {cue}" for cue in ("task", "heed") if words.has(cue)}
     names |= {f"{cue} before" for cue in ("past", "negation") if _has(words, cue, clause[0], mention.first, mention)}
-    article_habit = words.language.rules.get("article_is_habit") and words.is_a("det", mention.first - 1)
+    article_habit = words.language.flag("article_is_habit") and words.is_a("det", mention.first - 1)
     if (mention.day and mention.day.spread) or (article_habit and mention.kind == "weekday"):
         names |= {"clause habit", "sentence habit"}
     if "sentence cancel" in names:
@@ -204,7 +204,7 @@ def _lone_clock(words: Words, mention: Mention, lead: str) -> Iterator[str]:
 def _as_name(words: Words, mention: Mention, lead: str) -> Iterator[str]:
     """Signs that a lone day is part of a name or describes a noun: Ruby Tuesday, Monday.com, sunday roast."""
     before, after, alone = mention.first - 1, mention.last, lead in ("start", "none")
-    capitals = words.language.name != "de"  # where only names have them
+    capitals = not words.language.flag("capital_nouns")  # where only names have them
     verb_second = "past_prefix" in words.language.rules  # Dutch and German: a verb follows, and nouns are joined
     signs = {
         "after a name": capitals and lead == "none" and words.is_capital(before) and words.is_capital(mention.first),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -51,6 +52,28 @@ def _times(text: str) -> list[str]:
 def test_day_time_of_day_and_zone_make_one_time_wherever_they_stand(text: str, times: list[str]) -> None:
     """Day, time of day and zone make one time, wherever they stand; words such as "two hours before" move that time."""
     assert _times(text) == times
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("call Ann tomorrow at seven", "03-05 19:00"),
+        ("call Ann tomorrow at half past four", "03-05 16:30"),
+        ("ruf Anna am 9.5. an, bitte", "05-09 09:00"),
+        ("ruf Anna bitte am Zwölften an", "03-12 09:00"),
+        ("appelle Anne demain à 5 heures", "03-05 05:00"),
+        ("appelle Anne le 15", "03-15 09:00"),
+        ("liga para a Ana amanhã às 9h de Lisboa", "03-05 10:00"),
+        ("明日の午後3時半に電話する", "03-05 15:30"),
+    ],
+)
+def test_the_grammar_of_a_language_is_in_its_section_of_the_lexicon(text: str, time: str) -> None:
+    """No rule depends on the name of the language, so that a new one needs only a section."""
+    words = read_words(text)
+    renamed = replace(words, language=replace(words.language, name="new"))
+    reader = MentionReader.of(renamed, NOW, BERLIN, month_first=False)
+    times = [reader.instant_of(each).astimezone(BERLIN).strftime("%m-%d %H:%M") for each in reader.mentions()]
+    assert _times(text) == times == [time]
 
 
 @given(st.text(max_size=80))
