@@ -204,9 +204,10 @@ class MemoryEditor:
         states.end(known_id, ended_at)
 
     async def _write(self, scope: Scope, stored: Memory, states: States, *, pinned: bool = True) -> Memory:
-        """Write the changes in `states`, those of `stored` last, and return that memory as read back.
+        """Write the changes in `states`, and return the memory `stored` as read back.
 
-        pinned: whether a forgotten memory is pinned where a change brings it back.
+        Its successor and the memories that it replaces come after it, all others before it, so a failure in between
+        hides nothing. pinned: whether a forgotten memory is pinned where a change brings it back.
         """
         if not states.changed:
             return stored.at(states.now)
@@ -217,11 +218,15 @@ class MemoryEditor:
         pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
         same_vectors = pending.memory.embedding_text() == stored.embedding_text()
         records = [] if same_vectors else [await self._embedded(scope, stored, pending)]
-        await write_states(self.store, scope, states, but=[stored.id])
+        following = {stored.superseded_by} | {
+            known for known, memory in states.memories.items() if memory.superseded_by == stored.id
+        }
+        await write_states(self.store, scope, states, but=[stored.id, *following])
         if same_vectors:
             await self._patch(scope, stored, pending.memory)
         else:
             await self.store.upsert(scope, records)
+        await write_states(self.store, scope, states, but=states.changed - following)
         written = await existing_memory(self.store, scope, stored.id)
         if (written.content_hash, written.updated_at) != (pending.memory.content_hash, pending.memory.updated_at):
             raise Unavailable(f"the change was not stored: {NOT_READ_BACK}")

@@ -56,7 +56,7 @@ async def settle(store: MemoryStore, scope: Scope, states: States, tokenizer: To
     states.count_lines(tokenizer.count)
 
 
-async def write_states(store: MemoryStore, scope: Scope, states: States, but: Collection[str] = ()) -> None:
+async def write_states(store: MemoryStore, scope: Scope, states: States, but: Collection[str | None] = ()) -> None:
     """Write the changes in `states`, except those of deleted memories and of memories whose ids are in `but`."""
     written = states.changed - states.gone - set(but)
     if written:

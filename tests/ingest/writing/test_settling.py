@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from ingest.identity.states import contradicted
 from ingest.writing import settling
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.settling import history_of, mend
@@ -16,6 +18,7 @@ from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import State, UpkeepMark
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, InContext
 from tests.builders import NOW, make_memory
 from tests.fakes import FakeEmbedder, FakeTokenizer
@@ -90,6 +93,50 @@ async def test_a_deletion_that_is_interrupted_hides_nothing() -> None:
     assert await states(store, old, new) == [State.CONTESTED] * 2
     await ingestor.editor.remove(SCOPE, [new])
     assert await states(store, old) == [State.CURRENT]
+
+
+class CountdownStore(InMemoryStore):
+    """An in-memory store that accepts `left` more writes and is then unavailable."""
+
+    left = 1_000
+
+    async def patch(self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
+        """Patch, or raise Unavailable."""
+        self._count()
+        await super().patch(scope, changes, **options)
+
+    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+        """Store the records, or raise Unavailable."""
+        self._count()
+        await super().upsert(scope, records)
+
+    def _count(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Unavailable("the store is away")
+
+
+@pytest.mark.parametrize("left", [0, 1])
+@pytest.mark.parametrize("change", ["edit", "undo"])
+async def test_a_change_that_is_interrupted_hides_nothing(change: str, left: int) -> None:
+    """A memory is hidden only by one whose text and link say so, after any number of the change's writes."""
+    store = CountdownStore()
+    ingestor = ingestor_of(store)
+    old, new = await ports(ingestor, 2)
+    call = partial(ingestor.editor.part, SCOPE, old)
+    if change == "edit":
+        link = {"to": old, "type": "contradicts"}
+        await ingestor.editor.revise(SCOPE, new, {"content": "Tea is green."})
+        await ingestor.editor.revise(SCOPE, new, {"links": [link]})
+        assert await states(store, old, new) == [State.CONTESTED] * 2
+        call = partial(ingestor.editor.revise, SCOPE, new, {"content": "The port of the API is 9000."})
+    store.left = left
+    with pytest.raises(Unavailable):
+        await call()
+    memories = await store.get(SCOPE, [old, new])
+    if memories[old].state is State.REPLACED:
+        assert memories[new].content.startswith("The port")
+        assert old in contradicted(memories[new])
 
 
 async def test_an_edit_that_can_not_be_embedded_changes_nothing() -> None:
