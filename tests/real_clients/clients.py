@@ -133,11 +133,12 @@ class Codex(RealClient):
     name = "codex"
 
     def configure(self) -> None:
-        """Point it at the stub model."""
+        """Point it at the stub model. It waits longer than a second for MCP servers, as other tests run beside it."""
         self.environment = {"STUB_KEY": "stub"}
         folder = self.home / ".codex"
         folder.mkdir()
         (folder / "config.toml").write_text(
+            "mcp_optional_startup_grace_ms = 10000\n"
             f'model = "stub"\nmodel_provider = "stub"\n\n[model_providers.stub]\nname = "stub"\n'
             f'base_url = "{self.model.url}/v1"\nwire_api = "responses"\nenv_key = "STUB_KEY"\n'
         )
