@@ -189,7 +189,8 @@ class States:
     def _link_back(self, memory_id: str, rivals: Sequence[str]) -> bool:
         """Link those of `rivals` that do not yet contradict the memory to it. Returns whether a link was added."""
         one_way = [rival for rival in rivals if memory_id not in contradicted(self.memories[rival])]
-        return True in {self._link(rival, Link(to=memory_id, type=LinkType.CONTRADICTS)) for rival in one_way}
+        added = [self._link(rival, Link(to=memory_id, type=LinkType.CONTRADICTS)) for rival in one_way]
+        return any(added)
 
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
         """The state fields of a memory in the current view. rivals: the memories there that it contradicts."""
