@@ -248,15 +248,9 @@ class KeyBook:
     def known(self) -> list[KnownKey]:
         """Every key without its secret: those of the keys file, then created ones in order of creation."""
         self._refresh()
-        fixed = [
-            KnownKey(caller.key_id, caller.tenant, caller.role, caller.agents, caller.namespace)
-            for _, caller in self._ring.entries
-        ]
-        created = [
-            KnownKey(key.id, key.tenant, key.role, tuple(key.agents), key.namespace, rfc3339(key.created_at))
-            for key in self._stored
-        ]
-        return [*fixed, *created]
+        dated: list[tuple[Caller, str | None]] = [(caller, None) for _, caller in self._ring.entries]
+        dated += [(_caller(key, key.id), rfc3339(key.created_at)) for key in self._stored]
+        return [KnownKey(key.key_id, key.tenant, key.role, key.agents, key.namespace, at) for key, at in dated]
 
     async def create(self, rights: KeyRights, clock: Clock) -> tuple[str, str]:
         """Create a key; returns (id, key). Only its hash is stored, so the key cannot be shown again."""

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from memtypes.model.filters import Filter, in_view
 from memtypes.model.memory import Memory
 from memtypes.model.policy import POLICIES, MemoryType, Visibility
 from memtypes.model.scope import Scope
@@ -52,31 +53,44 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, 
     searched = {index: (memory, vectors) for index, (memory, vectors) in arriving.items() if is_public(memory)}
     if not searched:
         return {}
-    candidates = await store.candidates(scope, [_search(*each) for each in searched.values()])
+    neighbours = await _nearest(store, scope, searched, now)
+    full = [index for index, near in neighbours.items() if len(near) >= DEPTH]
+    crowded = {index: searched[index] for index in full if any(each.memory.superseded_by for each in neighbours[index])}
+    if crowded:  # earlier values of a fact may have taken the place of its current one
+        for index, in_view_now in (await _nearest(store, scope, crowded, now, in_view(now))).items():
+            known = {other.memory.id for other in neighbours[index]}
+            neighbours[index] += [other for other in in_view_now if other.memory.id not in known]
+    for index, earlier in _earlier_facts(searched).items():
+        neighbours[index] += earlier
+    return {index: [other for other in near if is_public(other.memory)] for index, near in neighbours.items()}
+
+
+async def _nearest(
+    store: MemoryStore, scope: Scope, searched: Arriving, now: datetime, where: Filter | None = None
+) -> dict[int, list[Neighbour]]:
+    """The stored memories nearest to each of `searched`, by index, that meet the condition `where`."""
+    candidates = await store.candidates(scope, [_search(*each, where) for each in searched.values()])
     cosines = {
         index: _cosines(memory.type, hits)
         for (index, (memory, _)), hits in zip(searched.items(), candidates, strict=True)
     }
     types = {near_id: searched[index][0].type for index, near in cosines.items() for near_id in near}
     stored = await store.get(scope, types)
-    neighbours = {
+    return {
         index: [Neighbour(stored[near_id].at(now), cosine) for near_id, cosine in near.items() if near_id in stored]
         for index, near in cosines.items()
     }
-    for index, earlier in _earlier_facts(searched).items():
-        neighbours[index] += earlier
-    return {index: [other for other in near if is_public(other.memory)] for index, near in neighbours.items()}
 
 
-def _search(memory: Memory, vectors: Vectors) -> CandidateSearch:
+def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> CandidateSearch:
     """The search for the neighbours of a memory with these vectors.
 
     Events are searched by their words: the vector of an event depends on its day, and that of a turn on the turns
     before it, and both may differ when it is said again.
     """
     if memory.type is MemoryType.EPISODIC:
-        return CandidateSearch({memory.type: None}, None, vectors.sparse, DEPTH, columns=False)
-    return CandidateSearch({memory.type: None}, vectors.dense, None, DEPTH, columns=False)
+        return CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH, columns=False)
+    return CandidateSearch({memory.type: where}, vectors.dense, None, DEPTH, columns=False)
 
 
 def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:

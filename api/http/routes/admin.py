@@ -31,10 +31,6 @@ from retrieval.answer import Answer
 MAX_LINES = 50_000
 
 
-class KeyPost(KeyRights):
-    """A key to create."""
-
-
 class NewKey(Answer):
     """A new key. Only this answer shows the key itself."""
 
@@ -68,7 +64,7 @@ class ErasePost(Model):
 
 
 @Endpoint("POST /v1/admin/keys", "Create a key; it is shown once", role=Role.ADMIN, status=201, errors=(503,))
-async def post_key(services: AppServices, data: JSONBody[KeyPost]) -> NewKey:
+async def post_key(services: AppServices, data: JSONBody[KeyRights]) -> NewKey:
     """Create a key; the answer has the key itself."""
     key_id, key = await services.keys.create(data, services.clock)
     return NewKey(id=key_id, key=key, **dict(data))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TypeAlias
 
 import pytest
 
-from ingest.identity.neighbours import find_neighbours
+from ingest.identity.neighbours import DEPTH, find_neighbours
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.ports.memory_store import Record
@@ -55,6 +56,20 @@ async def test_facts_that_arrive_earlier_in_a_call_are_neighbours() -> None:
     """Earlier facts of the same call are neighbours before they are stored; later ones are not."""
     first, second = embedded("The port is 1"), embedded("The port is 2")
     assert await near(InMemoryStore(DIMENSIONS), first, second) == [[], [first[0]]]
+
+
+async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None:
+    """If replaced memories are among the nearest, the nearest of those in view are neighbours, too."""
+    store = InMemoryStore(DIMENSIONS)
+    current = embedded("The port is 0", seed=8)
+    replaced = [
+        embedded(f"The port is {number}", valid_to=NOW - timedelta(days=1), superseded_by=current[0].id)
+        for number in range(1, DEPTH + 2)
+    ]
+    await store.upsert(SCOPE, [Record.of(*each) for each in (current, *replaced)])
+    (found,) = await near(store, embedded("The port is 99"))
+    assert len(found) == DEPTH + 1
+    assert found[-1].id == current[0].id
 
 
 async def test_distant_memories_are_neighbours_of_facts_only() -> None:

@@ -548,3 +548,12 @@ async def test_an_imported_export_has_the_same_histories(notebook: Notebook) -> 
         for field in ("from", "to", "reason"):
             assert moved.get(field) == version.get(field)
         assert moved["memory"]["content"] == version["memory"]["content"]
+
+
+async def test_a_fact_that_changes_often_has_one_current_value(notebook: Notebook) -> None:
+    """Each value replaces the one before it, however many there were."""
+    for number in range(40):
+        notebook.set_time(NOW + timedelta(hours=number))
+        written = await notebook.write(f"The port of the API is {8000 + 37 * number}.")
+        assert len(written.get("supersedes", [])) == min(number, 1)
+    assert await notebook.listed() == ["The port of the API is 9443."]
