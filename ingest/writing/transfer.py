@@ -130,7 +130,7 @@ def _outcome(memory: Memory, stored: Mapping[str, Memory]) -> WriteOutcome:
 
 def _memory(index: int, line: Mapping[str, Any]) -> Memory:
     path = f"items[{index}]"
-    if line.get("type") not in set(MemoryType):
+    if str(line.get("type")) not in set(MemoryType):
         known = ", ".join([*MemoryType, ITEM])
         raise InvalidRequest(f"must be one of {known}", path=f"{path}.type", got=line.get("type"))
     try:

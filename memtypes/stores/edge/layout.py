@@ -67,7 +67,9 @@ class Layout:
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
-            raise Unavailable(f"{self.alias_path} can't be read: {error}") from error
+            raise Unavailable(
+                f"{self.alias_path} can't be read: {error}; restore it from a copy of the data folder"
+            ) from error
 
     def existing_alias(self) -> Alias:
         """Contents of store.json, which must exist. Raises Unavailable if the file is missing or unreadable."""
