@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ingest.screening.parts import sentences_in
 from ingest.screening.redaction.rules import compile_re2
@@ -43,14 +44,9 @@ _WORD = re.compile(r"\w+")
 
 _QUOTE = r"^[ \t>]*"
 _HEADINGS = "Events|Knowledge|Tasks|Procedures|Task at hand"
+_BLOCK = rf"(?m){_QUOTE}<TAG>[ \t]*\r?\n{_QUOTE}## (?:{_HEADINGS})[ \t]*\r?\n(?s:.*?){_QUOTE}</TAG>[ \t]*\r?$\n?"
 CONTEXTS = [
-    *(
-        compile_re2(
-            rf"(?m){_QUOTE}<{tag}>[ \t]*\r?\n{_QUOTE}## (?:{_HEADINGS})[ \t]*\r?\n"
-            rf"(?s:.*?){_QUOTE}</{tag}>[ \t]*\r?$\n?"
-        )
-        for tag in ("memories", "working_memory")
-    ),
+    *(compile_re2(_BLOCK.replace("TAG", tag)) for tag in ("memories", "working_memory")),
     compile_re2(r'(?m)^\{\n"(?:memories|working_memory)":\{\n(?s:.*?)^\}\n\}[ \t]*$\n?'),
 ]
 """In RE2, one for each end: a text with many beginnings that have no end takes time that is linear in its length."""
@@ -117,12 +113,18 @@ def without_contexts(text: str) -> str:
 
 def without_quotes(text: str, quotable: Sequence[str]) -> str:
     """`text` with every word-for-word quote of one of `quotable` removed; empty if no word is left. Pure."""
-    rest, spoken = text, _spoken(_WORD.findall(text))
-    for quote in sorted(quotable, key=len, reverse=True):
-        words = _WORD.findall(quote)
-        if words and _spoken(words) in spoken:  # a hundred times faster than the pattern
-            pattern = r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)[.!?]*"
-            rest = re.sub(pattern, "", rest, flags=re.IGNORECASE)
+    words = list(_WORD.finditer(text))
+    spoken, cuts = _spoken([word[0] for word in words]), list[tuple[int, int]]()
+    for quoted in filter(None, map(_WORD.findall, quotable)):
+        part, first, counted = _spoken(quoted), 0, 0
+        at = spoken.find(part)
+        while at >= 0:
+            first, counted = first + spoken.count(" ", counted, at), at
+            cuts.append((words[first].start(), words[first + len(quoted) - 1].end()))
+            at = spoken.find(part, at + len(part) - 1)
+    starts = [*(start for start, _ in sorted(cuts)), None]
+    ends = accumulate((end for _, end in sorted(cuts)), max, initial=0)
+    rest = "".join(text[end:start].lstrip(".!?" if end else "") for end, start in zip(ends, starts, strict=True))
     if rest == text:
         return text
     return rest.strip() if _WORD.search(rest) else ""

@@ -182,12 +182,8 @@ class Clocks:
             hour, minute = (int(part) for part in text.replace(".", ":").split(":")[:2])
             return TimeOfDay(self._oclock(i + 1), hour, minute, text[0] == "0" or hour > 12, digital=True)
         hours = unit is not None and unit[0] == "m60"
-        if (
-            len(text) == 4
-            and text.isdecimal()
-            and words.number(i)
-            and (hours or (led and words.language.flag("minutes_first")))
-        ):
+        is_time = hours or (led and words.language.flag("minutes_first"))
+        if is_time and len(text) == 4 and text.isdecimal() and words.number(i):
             return TimeOfDay(unit[1] if unit and hours else i + 1, int(text[:2]), int(text[2:]), True, True)
         return None
 

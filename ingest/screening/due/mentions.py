@@ -90,9 +90,8 @@ class MentionReader:
         zone, clock = mention.zone or self.now.tzinfo, mention.clock
         if clock is None:
             return self._usual_time(mention)
-        hour = clock.hour_of_day(
-            mention.part, to_seven=self.words.language.flag("afternoon_to_seven"), now=self.now.hour
-        )
+        to_seven = self.words.language.flag("afternoon_to_seven")
+        hour = clock.hour_of_day(mention.part, to_seven=to_seven, now=self.now.hour)
         if mention.day:
             day = mention.day.date + timedelta(days=hour // 24)
             return datetime.combine(day, time(hour % 24, clock.minute), zone).astimezone(UTC)

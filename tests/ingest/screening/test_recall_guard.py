@@ -40,6 +40,19 @@ def test_whole_quotes_are_removed(text: str, rest: str) -> None:
     assert without_quotes(text, [FACT]) == rest
 
 
+def test_quotes_are_looked_for_among_the_words_that_were_said() -> None:
+    """Words on both sides of a removed quote are no quote; quotes that overlap are all removed."""
+    said = f"The tea {FACT} is green. The tea is green!"
+    assert without_quotes(said, [FACT, "The tea is green."]) == "The tea  is green."
+    assert without_quotes("one two three four", ["two three", "one two"]) == "four"
+
+
+def test_a_quote_of_the_same_word_many_times_is_found() -> None:
+    """Of a text that repeats most of a quote, only the quote is removed; no part is compared again and again."""
+    quote = "no " * 500 + "way"
+    assert without_quotes("no " * 2_000 + "way.", [quote]) == ("no " * 1_500).strip()
+
+
 @given(st.text(), st.lists(st.text(), max_size=4))
 def test_only_quotes_are_removed(text: str, quotable: list[str]) -> None:
     """The result is never longer than the text; without quotable memories it is the text itself."""
