@@ -223,10 +223,7 @@ class KeyBook:
         self._ring = ring
         self._path = path
         self._changing = anyio.Lock()
-        self._seen: tuple[int, int] | None = None
-        self._stored: tuple[StoredKey, ...] = ()
-        if path is not None and path.exists():
-            self._stored = tuple(_read_created(path))
+        self._stored = tuple(_read_created(path)) if path is not None and path.exists() else ()
         self._seen = self._stamp()
 
     def caller(self, key: str | None) -> Caller | None:

@@ -54,7 +54,7 @@ class Timeline:
         """Add the fact `newer`, and end the facts in `near` that it replaces.
 
         A fact in `near` that begins later may replace `newer`, which is then ended. If none does, `newer` and the facts
-        in `near` that it contests are marked as contested.
+        in `near` that it contests are marked as contested. With a replaced fact, its last successor counts as near.
         """
         facts = self.states.memories
         facts[newer.id] = newer
@@ -62,6 +62,8 @@ class Timeline:
             return
         distinct = {other.memory.id: other for other in near if other.memory.id != newer.id}
         others = [Neighbour(facts.setdefault(known, other.memory), other.cosine) for known, other in distinct.items()]
+        ends = {end.id: end for known in distinct for end in [*self.states.chain(known)][-1:]}
+        others += [Neighbour(end, None) for known, end in ends.items() if known not in {*distinct, newer.id}]
         verdicts = {other.memory.id: self.verdict(newer, other) for other in others}
         for old in others:
             if verdicts[old.memory.id].relation is Relation.REPLACES and old.memory.valid_from <= newer.valid_from:

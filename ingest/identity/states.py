@@ -171,7 +171,7 @@ class States:
         return True
 
     def _replaced_by(self, memory: Memory, successor: str) -> dict[str, Any]:
-        until = max([self.now, *map(self._holds_until, self._chain(successor))])
+        until = max([self.now, *map(self._holds_until, self.chain(successor))])
         fields = {"state": State.REPLACED, "state_until": None if memory.ended_by_upkeep else _time(until)}
         if successor == memory.superseded_by:
             return fields
@@ -208,7 +208,7 @@ class States:
         """
         if memory.superseded_by is None or not self._still_replaces(memory):
             return None
-        chain = {known.id: known for known in self._chain(memory.superseded_by)}
+        chain = {known.id: known for known in self.chain(memory.superseded_by)}
         holding = (known for known in chain if self._holds_until(chain[known]) > self.now)
         return None if memory.id in chain else next(holding, None)
 
@@ -217,7 +217,7 @@ class States:
         successor = memory.superseded_by or ""
         return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
 
-    def _chain(self, memory_id: str | None) -> Iterator[Memory]:
+    def chain(self, memory_id: str | None) -> Iterator[Memory]:
         """The memory `memory_id` and its successors, in order, without deleted ones."""
         passed: set[str] = set()
         while memory_id is not None and memory_id in self.memories and memory_id not in passed:

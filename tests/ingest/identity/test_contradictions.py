@@ -132,6 +132,14 @@ def test_each_value_replaces_the_one_before() -> None:
     ]
 
 
+def test_a_value_replaces_the_current_one_even_if_only_an_earlier_one_is_near() -> None:
+    """The values before the current one may be nearer to the new one and take all places among the neighbours."""
+    facts = [fact(f"The gateway listens on port 808{number}", number) for number in (1, 2, 3)]
+    first = near(facts[0])
+    timeline = place_facts(facts, {facts[1].id: first, facts[2].id: first}, States(NOW))
+    assert [timeline.states.memories[fact.id].superseded_by for fact in facts] == [facts[1].id, facts[2].id, None]
+
+
 @given(st.permutations([1, 2, 3, 4]), st.booleans())
 def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], together: bool) -> None:  # noqa: FBT001
     """Each fact ends when the next one begins; the latest is current."""
