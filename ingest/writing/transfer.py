@@ -23,7 +23,7 @@ from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.conversation_context import ConversationContext
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import memory_id
-from memtypes.model.memory import Memory
+from memtypes.model.memory import Memory, readable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import from_payload
@@ -134,10 +134,14 @@ def _memory(index: int, line: Mapping[str, Any]) -> Memory:
         known = ", ".join([*MemoryType, ITEM])
         raise InvalidRequest(f"must be one of {known}", path=f"{path}.type", got=line.get("type"))
     try:
-        return from_payload(line)
+        memory = from_payload(line)
+        readable(memory.content)  # stores are read without this check
     except ValidationError as error:
         invalid = as_invalid(error)
         raise InvalidRequest(str(invalid), path=f"{path}.{invalid.path}", got=invalid.got) from error
+    except ValueError as error:
+        raise InvalidRequest(str(error), path=f"{path}.content", got=line["content"]) from error
+    return memory
 
 
 def _identities(index: int, line: Mapping[str, Any]) -> _Identities:

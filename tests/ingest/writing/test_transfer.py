@@ -147,6 +147,8 @@ async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
     [
         ({"type": "dream"}, "items[0].type"),
         ({"type": ["semantic"]}, "items[0].type"),
+        ({"content": " "}, "items[0].content"),
+        ({"content": "a\x00b"}, "items[0].content"),
         ({"importance": 11}, "items[0].importance"),
         ({"nonsense": 1}, "items[0].nonsense"),
         ({"identities": {"x": []}}, "items[0].identities"),
