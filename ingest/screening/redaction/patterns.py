@@ -257,9 +257,9 @@ _WALLET_SEED = (
     r"(?: is| est| es| ist| \x{e8}| \x{e9})?[^\na-z]{1,6}(?P<s>[a-z]{3,8}(?:,? [a-z]{3,8}){11,23})"
 )
 _PIN = (
-    r"(?i)(?:\bpin\b(?:[- ]?code)?|\bcvv2?\b|\bcvc\b|\b(?:alarm|safe|door|gate|t\x{fc}r|tor|deur|poort)[- ]?code|"
+    r"(?i)(?:\bpin\b(?:[- ]?code)?|\bcvv2?\b|\bcvc\b|\b(?:alarm|safe)[- ]?code|"
     r"\b(?:code|c\x{f3}digo|codice|kod) (?:de |del |della |do |da )?(?:la |l')?"
-    r"(?:alarm[ae]?|allarme|coffre|porte|portail|puerta|porta|bramy|drzwi|alarmu)\b)"
+    r"(?:alarm[aeu]?|allarme|coffre)\b)"
     r"[^0-9\n]{0,24}?[ :=](?P<s>[0-9]{3,8}#?)\b"
 )
 _OFFICIAL_NUMBER = _NUMBER_NAME + r"(?P<s>(?:[A-Z]{2} ?)?[0-9][0-9 .-]{5,17}[0-9](?: ?[A-Z]\b)?|[A-Z0-9]{8,9}\b)"

@@ -109,7 +109,7 @@ HARMLESS = (
     "Le code wifi est sur le frigo, la palavra-passe expira amanhã.",
     "registry.example.net:5000:web:2.9.1 was pulled twice, see src/main.go:12:4:error:unused",
     "echo 'hello' | tee login.log; PHPSESSID and JSESSIONID are set by the server.",
-    "The wallet phrase belongs on paper, and the door code changes in May.",
+    "The wallet phrase belongs on paper, and the door code 4471 changes in May.",
 )
 PLACES = ("", "Note from Tom: ", "In the log of 2026-11-19 08:12:44 it says: ", "As agreed, ", "Fact 12 of 40. ")
 
