@@ -155,10 +155,10 @@ class Upkeep:
             withdrawn = [
                 fact.id
                 for promotion, fact in made
-                if promotion not in plan.created and fact.id in stored
-                # Otherwise somebody else has said it, too, since or before.
-                if stored[fact.id].updated_at == fact.updated_at
-                if promotion.draft.evidence_count == fact.evidence_count
+                if promotion not in plan.created
+                and fact.id in stored
+                and stored[fact.id].updated_at == fact.updated_at  # nobody has stated the fact since
+                and promotion.draft.evidence_count == fact.evidence_count  # nor before
             ]
             if plan.removed or withdrawn:
                 await self.ingestor.editor.remove_locked(scope, [*plan.removed, *withdrawn])

@@ -65,7 +65,7 @@ class ModelCategory(StrEnum):
 
 
 class CountKind(StrEnum):
-    """The API of an endpoint that counts tokens. openai: the tokenizer route of a server with OpenAI's API."""
+    """Which API a token-counting endpoint has. openai: OpenAI's own, or the tokenizer route of a compatible server."""
 
     ANTHROPIC = "anthropic"
     GOOGLE = "google"

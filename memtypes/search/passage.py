@@ -61,7 +61,7 @@ class Passage(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The text to show, without a bullet, possibly of several lines."""
+        """The memory's text as a context shows it, without a bullet. It may have several lines."""
         return self.content if self.said is None else self.said
 
     def state_at(self, moment: datetime) -> State:

@@ -294,8 +294,8 @@ async def test_markup_in_a_memory_is_shown_as_text_and_not_run(look: Look, servi
         assert await look.page.locator("main img, main script, main a[href^=javascript]").count() == 0
 
 
-async def test_buttons_work_without_scripts(browser: Browser, service: Process) -> None:
-    """A browser that runs no scripts gets whole pages."""
+async def test_buttons_work_in_a_browser_without_javascript(browser: Browser, service: Process) -> None:
+    """Pressing a button loads a whole page with the result."""
     look = await Look.open(browser, service.url, "", scripts=False)
     await look.go("/receipts")
     await look.page.locator("main .rows a.text").first.click()

@@ -315,7 +315,7 @@ async def test_an_index_is_never_reused(stores: Stores) -> None:
 
 
 async def test_evicted_turns_wait_until_they_are_acknowledged(stores: Stores) -> None:
-    """Batches wait in order, even if the thread is deleted; their scope is listed meanwhile."""
+    """Evicted turns stay in order, and their scope is listed, until acknowledged, even if the thread is deleted."""
     await stores.create()
     for content in "abc":
         await stores.append(content, ThreadLimits(None, 1, 10))

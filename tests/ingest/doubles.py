@@ -88,17 +88,10 @@ class ObservedStore(InMemoryStore):
         self._call("get")
         return await super().get(scope, ids)
 
-    async def patch(
-        self,
-        scope: Scope,
-        changes: Mapping[str, Mapping[str, Any]],
-        *,
-        removed: Sequence[str] = (),
-        fence: int | None = None,
-    ) -> None:
+    async def patch(self, *arguments: Any, **options: Any) -> None:
         """Set and drop fields of stored memories."""
         self._call("patch")
-        await super().patch(scope, changes, removed=removed, fence=fence)
+        await super().patch(*arguments, **options)
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
         """One page of memories, newest first."""

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def passage(world: World, memory_id: str) -> Passage:
-    """The passage by which a context shows the memory."""
+    """The stored memory as a context shows it."""
     return passage_of(await stored(world, memory_id))
 
 

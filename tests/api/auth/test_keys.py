@@ -1,4 +1,4 @@
-"""API keys: the keys file, and keys that admins create while the service runs."""
+"""API keys: those of the keys file, and those that admins create while the service runs."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 
 class TokenEmbedder(FakeEmbedder):
-    """An encoder whose queries have token vectors."""
+    """A fake encoder that also gives each query a token vector."""
 
     async def embed_query(self, text: str) -> Embedding:
         """The query's vector, with one token vector."""

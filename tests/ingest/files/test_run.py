@@ -205,8 +205,8 @@ async def test_an_import_stops_after_three_failed_batches(tmp_path: Path) -> Non
     assert report.stopped == "stopped after 3 batches in which every row failed: broken"
 
 
-async def test_one_invalid_item_is_isolated_from_its_batch(tmp_path: Path) -> None:
-    """A batch refused as invalid is halved until the invalid item is alone."""
+async def test_an_invalid_item_does_not_keep_its_batch_from_being_stored(tmp_path: Path) -> None:
+    """A batch that is refused as invalid is sent again in halves, until only the invalid item is left."""
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if any(item["content"] == "bad" for item in items):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,18 +30,11 @@ class UnpatchableStore(InMemoryStore):
 
     fails = False
 
-    async def patch(
-        self,
-        scope: Scope,
-        changes: Mapping[str, Mapping[str, Any]],
-        *,
-        removed: Sequence[str] = (),
-        fence: int | None = None,
-    ) -> None:
+    async def patch(self, *arguments: Any, **options: Any) -> None:
         """Update the memories, or raise."""
         if self.fails:
             raise Unavailable("away")
-        await super().patch(scope, changes, removed=removed, fence=fence)
+        await super().patch(*arguments, **options)
 
 
 class PausingStore(InMemoryStore):
@@ -52,19 +44,12 @@ class PausingStore(InMemoryStore):
         super().__init__()
         self.paused, self.resumed = anyio.Event(), anyio.Event()
 
-    async def patch(
-        self,
-        scope: Scope,
-        changes: Mapping[str, Mapping[str, Any]],
-        *,
-        removed: Sequence[str] = (),
-        fence: int | None = None,
-    ) -> None:
+    async def patch(self, *arguments: Any, **options: Any) -> None:
         """Wait if it is the first call, then update the memories."""
         if not self.paused.is_set():
             self.paused.set()
             await self.resumed.wait()
-        await super().patch(scope, changes, removed=removed, fence=fence)
+        await super().patch(*arguments, **options)
 
 
 def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:

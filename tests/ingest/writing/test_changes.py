@@ -42,7 +42,7 @@ async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: A
 
 
 async def test_a_new_content_is_embedded_under_the_same_id() -> None:
-    """Hash, token counts, vectors and derived concept change; id and creation time do not."""
+    """The memory gets a new hash, token count, vectors and concept; its id and creation time stay."""
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
     after = await bench.ingestor.editor.revise(SCOPE, before.id, {"content": "Mill packs twelve pieces."})

@@ -37,7 +37,7 @@ def test_a_long_text_is_cut_to_whole_words_at_both_ends(text: str, most: int) ->
     assert both_ends("one", 3) == "one"
 
 
-def test_a_budget_is_a_total_or_a_total_with_caps() -> None:
+def test_a_budget_is_a_number_or_has_caps_by_type() -> None:
     """The default total applies if only caps are set."""
     assert RetrieveRequest.model_validate({**BASE, "budget": 300}).allowance == Budget(total=300)
     capped = RetrieveRequest.model_validate({**BASE, "budget": {"per_type": {"semantic": 50}}})

@@ -99,7 +99,7 @@ class Connection:
         return answer
 
     def find(self, description: Description[T]) -> T | None:
-        """The answer to a call; None if it is a read of something that does not exist."""
+        """The answer to a call. For what does not exist, a read returns None and a write raises NotFound."""
         try:
             return self.run(description)
         except NotFound:
@@ -187,7 +187,7 @@ class AsyncConnection:
         return answer
 
     async def find(self, description: Description[T]) -> T | None:
-        """The answer to a call; None if it is a read of something that does not exist."""
+        """The answer to a call. For what does not exist, a read returns None and a write raises NotFound."""
         try:
             return await self.run(description)
         except NotFound:

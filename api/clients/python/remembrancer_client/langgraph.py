@@ -53,7 +53,7 @@ class RemembrancerStore(BaseStore):
         self.ttl_config = ttl
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """The results of the operations, in their order."""
+        """Run the operations, reads before writes. Returns their results in the order of `ops`."""
         if not isinstance(self._memory, Remembrancer):
             raise TypeError("the sync methods of the store need a Remembrancer")
         known, connection = _checked(ops), self._memory.connection
@@ -63,7 +63,7 @@ class RemembrancerStore(BaseStore):
         return _results(known, answers)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """The results of the operations, in their order."""
+        """Run the operations, reads before writes. Returns their results in the order of `ops`."""
         known = _checked(ops)
         if not isinstance(self._memory, AsyncRemembrancer):
             return await asyncio.to_thread(self.batch, known)

@@ -69,7 +69,7 @@ def test_dry_run_changes_nothing(home: Path) -> None:
 
 
 def test_claude_code_gets_http_hooks_and_a_command_at_the_start(home: Path) -> None:
-    """SessionStart runs a command, because it allows no HTTP hook; other events are posted, with a short timeout."""
+    """SessionStart runs a command, as Claude Code posts no such event; others are posted. All time out after 3 s."""
     call("install", "claude-code", "--url", "http://localhost:9999/")
     hooks = settings(home / ".claude" / "settings.json")["hooks"]
     assert tuple(hooks) == EVENTS
@@ -110,7 +110,7 @@ def test_given_key_is_stored_in_the_users_settings_of_claude_code_alone(home: Pa
 
 
 def test_key_that_goes_into_a_linked_file_is_pointed_out(home: Path) -> None:
-    """Settings are often links into a repository of dotfiles, which may be published."""
+    """Installing a key warns if the settings file is a link: its target may be in a published repository."""
     (home / "dotfiles").mkdir()
     (home / ".claude").mkdir()
     target, link = home / "dotfiles" / "settings.json", home / ".claude" / "settings.json"

@@ -257,7 +257,7 @@ async def test_unknown_pages_are_not_found(visit: Visit) -> None:
         assert got.status_code in (404, 405)
 
 
-async def test_key_of_agents_sees_no_thread_that_none_of_them_may_read(live: LiveClient, guarded: Services) -> None:
+async def test_a_key_does_not_see_threads_that_its_agents_may_not_read(live: LiveClient, guarded: Services) -> None:
     """The list of threads is empty, and opening a thread is a 403."""
     services = replace(with_live_workflows(guarded, live), keys=guarded.keys)
     async with connect(services) as client:

@@ -322,8 +322,8 @@ async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
     assert old["state"] == "contested" or old["superseded_by"] == ids[1]
 
 
-async def test_forgetting_brings_back_a_pinned_fact_that_the_forgotten_one_replaced(client: httpx.AsyncClient) -> None:
-    """It is never forgotten, so it must not stay hidden by what is."""
+async def test_a_pinned_fact_comes_back_when_the_fact_that_replaced_it_is_forgotten(client: httpx.AsyncClient) -> None:
+    """A pinned fact is never forgotten, so a forgotten fact must not keep it hidden."""
     old, new = await limits(client, 10, 20)
     await patch(client, old, pinned=True)
     await run(client, "forget", keep_top=0)

@@ -362,7 +362,7 @@ async def test_an_end_of_a_memory_that_is_invalid_or_too_early_is_refused(notebo
     assert response.json()["errors"][0]["path"] == "valid_to"
 
 
-async def test_links_are_set_by_patch_and_removed_with_the_linked_memory(notebook: Notebook) -> None:
+async def test_patch_sets_links_and_deleting_a_linked_memory_removes_them(notebook: Notebook) -> None:
     """A link has a type and a strength. A link to the memory itself or to an unknown one is refused."""
     first, second = [(await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea is brewed at 90 C.")]
     link = {"to": second, "type": "extends", "strength": 0.5}
@@ -494,7 +494,7 @@ async def test_history_and_restore_of_an_unknown_memory_are_404(notebook: Notebo
     assert (await notebook.client.request(method, url, params={"namespace": "n"})).status_code == 404
 
 
-async def test_a_context_says_since_when_a_changed_fact_holds(notebook: Notebook) -> None:
+async def test_a_context_shows_the_date_from_which_a_changed_fact_holds(notebook: Notebook) -> None:
     """The line of a changed fact says since when it holds, that of a replaced fact until when; others have no date."""
     old, new = await ports(notebook)
     await notebook.write("The API is written in Go.")

@@ -15,7 +15,7 @@ from tests.ingest.files.readers.reading import bad, read, rows
 
 
 def test_csv_has_one_row_per_record() -> None:
-    """Quoted cells may have separators and line breaks; a row has the number of its first line, and no empty cells."""
+    """Quoted cells may have separators and line breaks. Empty cells are left out; a row has its first line's number."""
     text = 'content,tags\n"a, b\nc",x\n,\nlast,\n'
     assert rows(read_csv, text) == [(2, {"content": "a, b\nc", "tags": "x"}), (5, {"content": "last"})]
 

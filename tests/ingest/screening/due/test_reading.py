@@ -186,8 +186,8 @@ def test_in_n_minutes_is_exact_across_a_change_to_summer_time(minutes: int, now:
     assert due.at - aware == timedelta(minutes=minutes)
 
 
-async def test_a_prospective_draft_gets_its_due_time_and_text() -> None:
-    """The gate reads the content in the time zone of the metadata and sets due_at and due_text."""
+async def test_the_due_time_of_a_task_is_read_from_its_text() -> None:
+    """Times are in the time zone of the metadata. due_at is the time, due_text the words that state it."""
     fields = {"content": "Call Ann tomorrow at 3pm", "metadata": {"timezone": "Europe/Berlin"}}
     draft = await _gated({"type": "prospective", **fields})
     assert isinstance(draft, ProspectiveDraft)

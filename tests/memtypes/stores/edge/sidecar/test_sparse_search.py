@@ -79,7 +79,7 @@ def agree(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
 
 
 def both(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, VectorQuery]:
-    """A dense and a sparse query with the same condition and limit."""
+    """A dense and a keyword query for the `limit` best memories that meet `where`. corpus: for word statistics."""
     return VectorQuery(make_dense(999), limit, where, corpus), VectorQuery(QUERY, limit, where, corpus)
 
 
