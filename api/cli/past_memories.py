@@ -14,11 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from api.cli.backend import Backend
-from ingest.files.batches import open_readings, read_batches
 from ingest.files.places import MemoryFiles
 from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
-from ingest.files.run import ImportRequest, run_import
+from ingest.files.run import ImportRequest, open_readings, read_batches, run_import
 from ingest.files.sessions import Destination
 from memtypes.model.times import system_clock
 

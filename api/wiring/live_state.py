@@ -70,7 +70,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
     captures = CapturedTurnWriter(captured_turns(resources.live), sessions, ingestor, guard, system_clock)
     jobs = (
         BackgroundJob("captured turns", CAPTURING_S, captures.persist_all),
-        BackgroundJob("working", SWEEP_S, working.sync.sweep),
+        BackgroundJob("working", SWEEP_S, working.sweep),
         BackgroundJob("workflow records", RECORDING_S, workflows.ended.record_all),
         BackgroundJob("thread departures", RECORDING_S, threads.expire),
     )

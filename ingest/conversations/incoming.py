@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import re2
 
@@ -27,10 +27,6 @@ _REDACTED_FIELDS = ("content", "tool", "model", "metadata", "files", "images")
 """Fields of a turn whose secrets are redacted; one in its agent id is refused."""
 
 
-ScreenedTurns: TypeAlias = RedactedValue[list[Turn]]
-"""Turns without secrets, with the number of secrets removed by kind."""
-
-
 @dataclass(frozen=True, slots=True)
 class TurnScreen:
     """Redacts callers' turns and counts their tokens, by the rules of the tenant and of the thread's policy.
@@ -43,7 +39,7 @@ class TurnScreen:
     tokenizer: Tokenizer
     clock: Clock
 
-    async def turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> ScreenedTurns:
+    async def turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> RedactedValue[list[Turn]]:
         """`new` without secrets, with token counts. Raises InvalidRequest if a turn is refused, and Unavailable."""
         return await offload((turn.content for turn in new), lambda: self._turns(tenant, policy, new))
 
@@ -53,7 +49,7 @@ class TurnScreen:
         matched = redacted(cleaned.value, privacy.redact)
         return RedactedValue(matched.value, dict(Counter(cleaned.counts) + Counter(matched.counts)))
 
-    def _turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> ScreenedTurns:
+    def _turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> RedactedValue[list[Turn]]:
         privacy, tokenizer = policy.privacy, self.policies.tokenizer(policy, self.tokenizer)
         redactions: Counter[str] = Counter()
         turns = []

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -29,6 +30,8 @@ from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest
 
 _HEAD = 64 * 1024
+
+_Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,13 @@ class ImportJournal:
             return cls(None)
         name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
         path = directory / f"import-{name}.jsonl"
-        journal = cls(path)
         with _as_invalid_request(path):
             directory.mkdir(parents=True, exist_ok=True)
-            for line in _whole_lines(path):
-                with suppress(msgspec.MsgspecError):  # the rows of a damaged line are imported again
-                    journal.entries.append(msgspec.json.decode(line, type=FinishedRows))
-        return journal
+        return cls(path, _entries(path, FinishedRows))
 
     def finished(self, file: str | None) -> list[FinishedRows]:
         """The journal's entries for the file whose `file_identity` is `file`; none if `file` is None."""
-        return [] if file is None else [rows for rows in self.entries if rows.file == file]
+        return [rows for rows in self.entries if rows.file == file]
 
     def add(self, rows: FinishedRows) -> None:
         """Append `rows` to the journal; they are on disk when this returns."""
@@ -121,11 +120,8 @@ class SentMessages:
             return cls(None)
         path = directory / f"sessions-{hashlib.sha256(destination.encode()).hexdigest()[:24]}.jsonl"
         sent = cls(path)
-        with _as_invalid_request(path):
-            for line in _whole_lines(path):
-                with suppress(msgspec.MsgspecError):  # the messages of a damaged line are sent again
-                    part = msgspec.json.decode(line, type=_SentPart)
-                    sent.keys[part.namespace].update(part.keys)
+        for part in _entries(path, _SentPart):
+            sent.keys[part.namespace].update(part.keys)
         return sent
 
     def add(self, namespace: str, keys: Iterable[str]) -> None:
@@ -165,13 +161,17 @@ def _append(path: Path, entry: object) -> None:
             os.fsync(stream.fileno())
 
 
-def _whole_lines(path: Path) -> list[bytes]:
-    """The lines of a journal; a torn last one is cut off the file."""
+def _entries(path: Path, kind: type[_Entry]) -> list[_Entry]:
+    """The entries of a journal. A torn last line is cut off the file; what a damaged line lists is imported again."""
     if not path.exists():
         return []
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) != len(data):
-        with path.open("r+b") as stream:
-            stream.truncate(len(whole))
-    return whole.splitlines()
+    with _as_invalid_request(path):
+        data = path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end != len(data):
+            os.truncate(path, end)
+    entries: list[_Entry] = []
+    for line in data[:end].splitlines():
+        with suppress(msgspec.MsgspecError):
+            entries.append(msgspec.json.decode(line, type=kind))
+    return entries

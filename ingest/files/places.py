@@ -13,9 +13,8 @@ from pathlib import Path
 from ingest.files.readers.chats import CONVERSATIONS, ChatFile, export_streams
 from ingest.files.readers.claude_code import ClaudeCodeLines
 from ingest.files.readers.codex import CodexLines
-from ingest.files.readers.exports import read_chatgpt, read_claude
-from ingest.files.readers.sources import Format, export_format
-from ingest.files.readers.transcripts import TranscriptFile, zstd_opened
+from ingest.files.readers.sources import READERS, Format, export_format
+from ingest.files.readers.transcripts import TranscriptFile
 from ingest.files.sessions import SessionFile
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
@@ -40,14 +39,11 @@ class PastSource(StrEnum):
 AGENTS = (PastSource.CLAUDE_CODE, PastSource.CODEX)
 """Agents, whose transcripts grow while a session runs."""
 
-CHATS: Mapping[PastSource, Format] = {PastSource.CHATGPT: Format.CHATGPT, PastSource.CLAUDE: Format.CLAUDE}
-"""Chat programs, whose conversations the user downloads."""
+CHATS = (PastSource.CHATGPT, PastSource.CLAUDE)
+"""Chat programs, whose conversations the user downloads. Their format has the same name."""
 
-
-DUMPS: Mapping[PastSource, Format] = {
-    PastSource.MEM0: Format.MEM0, PastSource.ZEP: Format.ZEP, PastSource.LANGGRAPH: Format.LANGGRAPH,
-}  # fmt: skip
-"""Memory services and stores, whose memories the user has exported to a file."""
+DUMPS = (PastSource.MEM0, PastSource.ZEP, PastSource.LANGGRAPH)
+"""Memory services and stores, whose memories the user has exported to a file. Its format has the same name."""
 
 _INSTRUCTIONS = frozenset(("claude.md", "claude.local.md", "agents.md"))
 """Names of files that tell agents how to work in a project."""
@@ -94,11 +90,10 @@ class Places:
         if path is not None and not path.exists():
             raise InvalidRequest(f"there is no file or folder {path}", path="path", got=str(path))
         if source in CHATS:
-            return [*_chat_files(CHATS[source], [path] if path else _downloads(self.home))]
+            return [*_chat_files(Format(source), [path] if path else _downloads(self.home))]
         if source is PastSource.CLAUDE_CODE:
             return [TranscriptFile(each, ClaudeCodeLines) for each in _claude_code_files(path or self.claude_code())]
-        rollouts = _codex_files(path or self.codex())
-        return [TranscriptFile(each, CodexLines, zstd_opened if each.suffix == ".zst" else None) for each in rollouts]
+        return [TranscriptFile(each, CodexLines) for each in _codex_files(path or self.codex())]
 
     def memory_files(self, source: PastSource, path: Path | None) -> list[MemoryFiles]:
         """The files with memories or notes of `source` at `path`, or in the usual places if `path` is None.
@@ -110,7 +105,7 @@ class Places:
         if source in DUMPS:
             if path is None:
                 raise InvalidRequest(f"{source} has no usual place; name the file that it was exported to", path="path")
-            return [MemoryFiles(None, (str(path),), DUMPS[source])]
+            return [MemoryFiles(None, (str(path),), Format(source))]
         if source is PastSource.OBSIDIAN:
             vaults = [path] if path is not None else [*self._vaults()]
             return [MemoryFiles(str(vault.absolute()), (str(vault),), Format.OBSIDIAN) for vault in vaults]
@@ -128,7 +123,7 @@ class Places:
 
     def _notes(self, path: Path) -> list[MemoryFiles]:
         folder = path if path.is_dir() else path.parent
-        files = [each for each in _files(path, ".md") if not _is_hidden(each, path)] if path.is_dir() else [path]
+        files = [each for each in _files(path, ".md") if not _is_hidden(each, path)]
         project = _claude_project(folder.parent) if folder.name == "memory" else None
         return _by_kind(project or str(folder.absolute()), files)
 
@@ -138,39 +133,33 @@ class Places:
         of_user = [self.claude_code() / "CLAUDE.md", self.codex() / "AGENTS.md"]
         here = [file for name in names if (file := self.working / name) not in of_user]  # the home folder is no project
         groups = _by_kind(str(self.working), here) + _by_kind(None, of_user)
-        for memory in sorted((self.claude_code() / "projects").glob("*/memory")):
+        for memory in sorted((self.claude_code() / "projects").glob("*/memory/")):
             groups += _by_kind(_claude_project(memory.parent), [*_files(memory, ".md")])
         return groups
 
     def looked_in(self, source: PastSource) -> str:
         """The usual places of `source` in words, for messages to the user."""
-        if source is PastSource.OBSIDIAN:
-            return "the vaults that Obsidian knows"
-        if source is PastSource.MARKDOWN:
-            return f"{self.working} and {self.claude_code()}"
-        if source in AGENTS:
-            return str(
-                self.claude_code() / "projects" if source is PastSource.CLAUDE_CODE else self.codex() / "sessions"
-            )
-        return str(self.home / "Downloads")
+        places = {
+            PastSource.CLAUDE_CODE: self.claude_code() / "projects",
+            PastSource.CODEX: self.codex() / "sessions",
+            PastSource.OBSIDIAN: "the vaults that Obsidian knows",
+            PastSource.MARKDOWN: f"{self.working} and {self.claude_code()}",
+        }
+        return str(places.get(source, self.home / "Downloads"))
 
 
 def _claude_code_files(path: Path) -> Iterator[Path]:
     """The transcripts at `path` (a file, a project's folder, or Claude Code's folder), except those of subagents."""
-    if path.is_file():
-        yield path
-        return
     root = path / "projects" if (path / "projects").is_dir() else path
-    yield from (each for each in _files(root, ".jsonl") if "subagents" not in each.relative_to(root).parts)
+    return (each for each in _files(root, ".jsonl") if "subagents" not in each.relative_to(root).parts)
 
 
 def _codex_files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
+    """The rollouts at `path`: a file, a folder of sessions, or Codex's folder."""
     inner = [path / name for name in ("sessions", "archived_sessions") if (path / name).is_dir()]
     for root in inner or [path]:
-        yield from (each for each in _files(root, ".jsonl", ".jsonl.zst") if each.name.startswith("rollout-"))
+        rollouts = _files(root, ".jsonl", ".jsonl.zst")
+        yield from (each for each in rollouts if each == path or each.name.startswith("rollout-"))
 
 
 def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
@@ -201,7 +190,9 @@ def _is_hidden(path: Path, root: Path) -> bool:
 
 
 def _files(root: Path, *endings: str) -> Iterator[Path]:
-    """The files below `root` whose names have one of `endings`, sorted; none if `root` is no folder."""
+    """`root` if it is a file; else the files below it whose names have one of `endings`, sorted."""
+    if root.is_file():
+        return iter([root])
     return (path for path in sorted(root.rglob("*")) if path.name.endswith(endings) and path.is_file())
 
 
@@ -214,19 +205,15 @@ def _downloads(home: Path) -> Iterator[Path]:
 
 def _chat_files(form: Format, paths: Iterable[Path]) -> Iterator[ChatFile]:
     """The exports of one program among `paths`; a folder stands for the files with conversations in it."""
-    reader = read_chatgpt if form is Format.CHATGPT else read_claude
     for path in paths:
         files = [path] if path.is_file() else sorted(path.glob(f"{CONVERSATIONS}*.json"))
-        yield from (ChatFile(file, reader) for file in files if _chat_format(file) is form)
+        yield from (ChatFile(file, READERS[form]) for file in files if _chat_format(file) is form)
 
 
 def _chat_format(path: Path) -> Format | None:
     """The chat program that wrote the export at `path`; None if it is no such export or can't be read."""
-    try:
-        with export_streams(path) as streams:
-            for name, opened in streams:
-                with opened() as stream:
-                    return export_format(name, stream.read(_BEGINNING))
-    except OSError:
-        return None
+    with suppress(OSError), export_streams(path) as streams:
+        for name, opened in streams[:1]:
+            with opened() as stream:
+                return export_format(name, stream.read(_BEGINNING))
     return None

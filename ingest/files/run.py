@@ -1,29 +1,36 @@
-"""Import files: read them in batches, deliver these to a sink, and report. Knows no command line and no store."""
+"""Import files: read them in batches of items, write these, and report. Knows no command line and no store."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import io
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import anyio
 
-from ingest.files.batches import ItemBatch, open_readings, read_batches
 from ingest.files.journal import FinishedRows, ImportJournal, file_identity, spans
-from ingest.files.readers.sources import Format, SourceFile, Sources, find_sources
+from ingest.files.readers.rows import BadLine, Reading
+from ingest.files.readers.sources import READERS, Format, SourceFile, Sources, find_sources
 from ingest.files.report import ImportReport, ProgressBar, RowProblem
-from ingest.files.row_to_item import RowOptions, check_mapping
+from ingest.files.row_to_item import RowOptions, check_mapping, to_item
+from ingest.screening.redaction.scan import redact
 from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses, retried
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.times import Clock, system_clock
 
-DELIVERY_ATTEMPTS = 3
+BATCH_ROWS = 256
+BATCH_CHARS = 4 * 1024 * 1024
+"""Content characters after which a batch is full; as JSON it stays below the limit of a request body."""
+
+_DELIVERY_ATTEMPTS = 3
 
 _MAX_FAILED_BATCHES = 3
 """Consecutive batches without a stored row after which the import stops."""
-
 
 WriteItems: TypeAlias = Callable[[list[dict[str, Any]]], Awaitable[Sequence[WriteOutcome]]]
 """Writes valid items of POST /v1/memories/batch, in this process or over HTTP; returns an outcome for each, in order.
@@ -152,7 +159,7 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
     if not items:
         return []
     try:
-        return [*await retried(DELIVERY_ATTEMPTS, lambda: write(items), Overloaded, Unavailable)]
+        return [*await retried(_DELIVERY_ATTEMPTS, lambda: write(items), Overloaded, Unavailable)]
     except InvalidRequest as error:
         if len(items) == 1:
             return [WriteOutcome(WriteStatus.REJECTED, reason=str(error))]
@@ -160,3 +167,93 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
         return [*await deliver(write, items[:half]), *await deliver(write, items[half:])]
     except RemembrancerError as error:
         return [WriteOutcome(WriteStatus.FAILED, reason=str(error))] * len(items)
+
+
+@dataclass(slots=True)
+class ItemBatch:
+    """Rows `first` to `end` (exclusive) of a file.
+
+    items: one per valid row. places: file and line of each item. problems: invalid rows. size: characters of content.
+    """
+
+    first: int
+    end: int
+    items: list[dict[str, Any]] = field(default_factory=list)
+    places: list[tuple[str, int]] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, reading: Reading, options: RowOptions, now: datetime) -> None:
+        """Add the next row of the file: as an item if it is valid, else as a problem."""
+        self.end += 1
+        if isinstance(reading, BadLine):
+            self._reject(reading, reading.reason)
+            return
+        try:
+            item = to_item(reading, options, now)
+        except InvalidRequest as error:
+            self._reject(reading, str(error))
+            return
+        self.items.append(item)
+        self.places.append((reading.file, reading.line))
+        self.size += len(item["content"])
+
+    def _reject(self, reading: Reading, reason: str) -> None:
+        # The reason may quote the row, so secrets are removed from it.
+        self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, redact(reason)))
+
+    def is_full(self) -> bool:
+        """Whether the batch is full, so that the next row starts another one."""
+        return len(self.items) + len(self.problems) >= BATCH_ROWS or self.size >= BATCH_CHARS
+
+
+def read_batches(
+    readings: Iterator[Reading],
+    options: RowOptions,
+    clock: Clock,
+    finished: Sequence[tuple[int, int]] = (),
+    *,
+    strict: bool = False,
+) -> Iterator[ItemBatch]:
+    """Yield `readings` in batches.
+
+    finished: spans of row numbers to leave out, as (first, end) with `end` exclusive. strict: a bad row ends its batch.
+    """
+    batch: ItemBatch | None = None
+    for row, reading in enumerate(readings):
+        is_finished = any(first <= row < end for first, end in finished)
+        if not is_finished:
+            batch = batch or ItemBatch(row, row)
+            batch.add(reading, options, clock())
+        if batch is not None and (is_finished or batch.is_full() or (strict and batch.problems)):
+            yield batch
+            batch = None
+    if batch is not None:
+        yield batch
+
+
+@contextmanager
+def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
+    """The rows of `source`, and the stream that they are read from. A file that can't be read is a single BadLine."""
+    if source.path is None:
+        stream: BinaryIO = stdin or io.BytesIO()
+        yield READERS[source.format](stream, source.name), stream
+        return
+    try:
+        stream = source.path.open("rb")
+    except OSError as error:
+        yield iter([_unreadable(source, error)]), io.BytesIO()
+        return
+    with stream:
+        yield _until_error(READERS[source.format](stream, source.name), source), stream
+
+
+def _until_error(readings: Iterator[Reading], source: SourceFile) -> Iterator[Reading]:
+    try:
+        yield from readings
+    except OSError as error:
+        yield _unreadable(source, error)
+
+
+def _unreadable(source: SourceFile, error: OSError) -> BadLine:
+    return BadLine(source.name, None, f"can't be read: {error.strerror or error}")

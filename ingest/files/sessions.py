@@ -152,8 +152,8 @@ class SessionImport:
     async def plan(self, files: Iterable[SessionFile]) -> SessionPlan:
         """Read all files and count what there is to send. Sends nothing."""
         plan = SessionPlan()
-        order: list[tuple[str, int, SessionFile]] = []
-        for number, file in enumerate(files):
+        order: list[tuple[str, SessionFile]] = []
+        for file in files:
             if (state := file_state(file.path)) is not None:
                 plan.states[file.path] = state
             sessions = await self._read(file, plan.problems)
@@ -161,9 +161,9 @@ class SessionImport:
             plan.left_out.update(file.left_out)
             times, new = self._add_to_plan(plan, sessions)
             if new:
-                order.append((min(times, default=""), number, file))
+                order.append((min(times, default=""), file))
             file.forget()
-        plan.files = [file for _, _, file in sorted(order, key=lambda entry: entry[:2])]
+        plan.files = [file for _, file in sorted(order, key=lambda entry: entry[0])]
         return plan
 
     def _add_to_plan(self, plan: SessionPlan, sessions: Sequence[PastSession]) -> tuple[list[str], int]:

@@ -11,14 +11,14 @@ import json
 import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 from anyio import to_thread
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
-from ingest.workflows.ended_workflows import EndedWorkflows
+from ingest.workflows.ended_workflows import EndedWorkflows, EndRecord
 from ingest.workflows.history import (
     SHORTEST_EVENT_TOKENS,
     ChainResource,
@@ -99,27 +99,12 @@ class ResumeRequest(Model):
     idempotency_key: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EventResult:
-    """Result of an append. redactions: secrets removed, by kind.
-
-    The other fields are set if the event ended the workflow. memories: ids by type. threads: how many were flushed or
-    deleted. items: how many working items ended.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventResult(EndRecord):
+    """Result of an append, with what was done if it ended the workflow. redactions: secrets removed, by kind."""
 
     version: int
-    memories: Mapping[str, str] = field(default_factory=dict)
-    threads: int = 0
-    items: int = 0
     redactions: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowChain:
-    """A workflow and its ancestors that still exist, oldest first. gap: whether an ancestor has expired."""
-
-    logs: tuple[WorkflowLog, ...]
-    gap: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +157,8 @@ class Workflows:
         event = new.model_copy(update={**cleaned.value, "agent": agent}).at(to_utc(self.clock()))
         appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
         await self._snapshot_if_due(scope, workflow_id, appended.version)
-        if not ends:
-            return EventResult(appended.version, redactions=cleaned.counts)
-        record = await self.ended.record(scope, workflow_id)
-        return EventResult(appended.version, record.memories, record.threads, record.items, cleaned.counts)
+        done = await self.ended.record(scope, workflow_id) if ends else EndRecord()
+        return EventResult(version=appended.version, redactions=cleaned.counts, **asdict(done))
 
     async def _check_began(self, scope: Scope, workflow_id: str) -> None:
         """Raise AccessDenied unless the scope's agent began the workflow: ending it also ends its threads and items."""
@@ -187,18 +170,29 @@ class Workflows:
                 "the agent that began it may, and a key that is bound to no agent"
             )
 
-    async def chain(self, scope: Scope, workflow_id: str) -> WorkflowChain:
-        """The workflow and its ancestors. There are no cycles: a parent is fixed when its child is created."""
-        *ancestors, log = logs = await self._logs(scope, workflow_id)
-        return WorkflowChain(tuple(logs), gap=len(ancestors) < len(log.ancestors))
+    async def chain(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
+        """The workflow preceded by its ancestors that have not expired, oldest first.
+
+        There are no cycles: a parent is fixed when its child is created.
+        """
+
+        async def ancestor(ancestor_id: str) -> WorkflowLog | None:
+            try:
+                return await self.store.load(scope, ancestor_id)
+            except NotFound:
+                return None
+
+        log = await self.store.load(scope, workflow_id)
+        ancestors = await asyncio.gather(*map(ancestor, log.ancestors))
+        return [*(each for each in ancestors if each is not None), log]
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
         """The newest value of each resource in the workflow and its ancestors, the last set first."""
-        return current_resources((log.workflow_id, log.state) for log in await self._logs(scope, workflow_id))
+        return current_resources((log.workflow_id, log.state) for log in await self.chain(scope, workflow_id))
 
     async def history(self, scope: Scope, workflow_id: str, view: HistoryView) -> tuple[WorkflowHistory, int]:
         """The history of the workflow and its ancestors, and the version up to which it goes. Changes nothing."""
-        logs = await self._logs(scope, workflow_id)
+        logs = await self.chain(scope, workflow_id)
         return await self._history(scope, logs, view), logs[-1].version
 
     async def resume(
@@ -215,7 +209,7 @@ class Workflows:
         attempt = 0
         while True:
             attempt += 1
-            logs = await self._logs(scope, workflow_id)
+            logs = await self.chain(scope, workflow_id)
             version = logs[-1].version
             answer = await self._history(scope, logs, view)
             kind = WorkflowEventType.NOTE if version else WorkflowEventType.STARTED
@@ -245,19 +239,6 @@ class Workflows:
             await self.store.snapshot(scope, workflow_id, log.state)
         except RemembrancerError as error:
             _log.warning("no snapshot of a workflow at version %s: %s", version, type(error).__name__)
-
-    async def _logs(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
-        """Logs of the chain's workflows that still exist, oldest first."""
-        log = await self.store.load(scope, workflow_id)
-        ancestors = await asyncio.gather(*(self._ancestor(scope, ancestor) for ancestor in log.ancestors))
-        return [*(ancestor for ancestor in ancestors if ancestor is not None), log]
-
-    async def _ancestor(self, scope: Scope, workflow_id: str) -> WorkflowLog | None:
-        """The log of an ancestor; None if it has expired."""
-        try:
-            return await self.store.load(scope, workflow_id)
-        except NotFound:
-            return None
 
     async def _history(self, scope: Scope, logs: list[WorkflowLog], view: HistoryView) -> WorkflowHistory:
         limit = view.budget // SHORTEST_EVENT_TOKENS

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ingest.screening.redaction.redactor import RedactedValue
 from ingest.working.working_memory import NewItem, WorkingMemory
 from ingest.writing.outcome import WriteOutcome
 from memtypes.model.filters import Compare, Op
@@ -17,7 +16,6 @@ from memtypes.model.memory import Line, Model, Text
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.scope import Name, Scope
-from memtypes.model.working import Working
 
 COMPLEX_STEPS = 5
 """A to-do that took more steps than this is also stored as a procedure."""
@@ -48,61 +46,51 @@ class CompletedTodo:
     redactions: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Todos:
-    """Begins and ends to-dos of a session. Scopes must name the session."""
+async def complete_todo(working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]) -> CompletedTodo:
+    """Clear the items of a to-do; store a procedure if it took many steps.
 
-    working: WorkingMemory
+    The procedure is written first, so that a call that is repeated after a failure adds nothing.
+    """
+    written = await _write_procedure(working, scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
+    cleared = await working.end_todos(scope, [todo_id])
+    return CompletedTodo(cleared) if written is None else CompletedTodo(cleared, written.id, written.redactions)
 
-    async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
-        """Create the item of the to-do `new.todo_id`; it replaces the earlier item of that to-do."""
-        (created,) = await self.working.put_todos(scope, [new])
-        return created
 
-    async def complete(self, scope: Scope, todo_id: str, steps: Sequence[Line]) -> CompletedTodo:
-        """Clear the items of a to-do; store a procedure if it took many steps.
+async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Todo]) -> None:
+    """Update the session's items from the list of to-dos that an agent sends with a prompt; resume paused items.
 
-        The procedure is written first, so that a call that is repeated after a failure adds nothing.
-        """
-        written = await self._write_procedure(scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
-        cleared = await self.working.end_todos(scope, [todo_id])
-        return CompletedTodo(cleared) if written is None else CompletedTodo(cleared, written.id, written.redactions)
+    Items are created for new entries, replaced for entries with another text, and cleared for completed ones. A
+    to-do that is missing from the list stays, because agents also send a part of their list.
+    """
+    items = await working.live_items(scope, optional=True)
+    if any(item.paused for item in items):
+        await working.resume_session(scope)
+    contents = {item.memory.todo_id: item.memory.content for item in items if item.is_todo}
+    changed = [
+        NewItem(content=todo.content, todo_id=todo.id)
+        for todo in todos
+        if todo.status is not TodoStatus.COMPLETED and contents.get(todo.id) != todo.content
+    ]
+    if changed:
+        await working.put_todos(scope, changed)
+    live = {item.memory.todo_id for item in items}
+    completed = (todo.id for todo in todos if todo.status is TodoStatus.COMPLETED)
+    ending = [todo_id for todo_id in completed if todo_id in live or (scope, todo_id) not in working.ended]
+    if ending:
+        await working.end_todos(scope, ending)
 
-    async def submit(self, scope: Scope, todos: Sequence[Todo]) -> None:
-        """Update the session's items from the list of to-dos that an agent sends with a prompt; resume paused items.
 
-        Items are created for new entries, replaced for entries with another text, and cleared for completed ones. A
-        to-do that is missing from the list stays, because agents also send a part of their list.
-        """
-        items = await self.working.live_items(scope, optional=True)
-        if any(item.paused for item in items):
-            await self.working.resume_session(scope)
-        contents = {item.memory.todo_id: item.memory.content for item in items if item.is_todo}
-        open_todos = [todo for todo in todos if todo.status is not TodoStatus.COMPLETED]
-        changed = [
-            NewItem(content=todo.content, todo_id=todo.id)
-            for todo in open_todos
-            if contents.get(todo.id) != todo.content
-        ]
-        if changed:
-            await self.working.put_todos(scope, changed)
-        live = {item.memory.todo_id for item in items}
-        completed = (todo.id for todo in todos if todo.status is TodoStatus.COMPLETED)
-        ending = [one for one in completed if one in live or (scope, one) not in self.working.ended]
-        if ending:
-            await self.working.end_todos(scope, ending)
-
-    async def _write_procedure(self, scope: Scope, todo_id: str, steps: Sequence[Line]) -> WriteOutcome:
-        live = await self.working.list_items(scope, todo_id, include_cleared=False)
-        items = live or await self.working.copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
-        draft = ProceduralDraft(
-            type=MemoryType.PROCEDURAL,
-            content=items[0].content if items else todo_id,
-            session_id=scope.session_id,
-            agent_id=scope.agent_id,
-            steps=list(steps),
-        )
-        return await self.working.ingestor.write_one(scope, draft)
+async def _write_procedure(working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]) -> WriteOutcome:
+    live = await working.list_items(scope, todo_id, include_cleared=False)
+    items = live or await working.copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
+    draft = ProceduralDraft(
+        type=MemoryType.PROCEDURAL,
+        content=items[0].content if items else todo_id,
+        session_id=scope.session_id,
+        agent_id=scope.agent_id,
+        steps=list(steps),
+    )
+    return await working.ingestor.write_one(scope, draft)
 
 
 def active_todo(todos: Sequence[Todo]) -> str | None:

@@ -6,7 +6,9 @@ five minutes after their last use. An item with a time to live expires when it w
 
 An item is stored twice: in the live store, which the next prompts read, and as an embedded copy in the memory store.
 The copy is written first, with the item's expiry, so a crash in between leaves a copy that expires. Later changes are
-made in the live store and reach the copy by `WorkingMemorySync`.
+made in the live store, which marks the item as unsynced in the same transaction; the mark stays until the copy is
+updated, so a crash in between is repaired by the next sweep. A session is synced under its lock, and the updates carry
+the lock's fencing number, so a sync that is late cannot overwrite what a later one wrote.
 """
 
 from __future__ import annotations
@@ -105,19 +107,20 @@ class NewItem(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class WorkingMemorySync:
-    """Writes changes of live items to their copies in the memory store, and deletes cleared and expired live items.
+class WorkingMemory:
+    """Creates, lists, clears and pauses the live items of a session, which every scope must name, and their copies.
 
-    An item's copy is written before the item, with an expiry, in case the process dies in between. The live store marks
-    an item as unsynced in the transaction that changes it; the mark stays until the copy is updated, so a crash in
-    between is repaired by the next sweep. A session is synced under its lock, and the updates carry the lock's fencing
-    number, so a sync that is late cannot overwrite what a later one wrote.
+    todo_life: time after which the item of an unused to-do expires. ended: to-dos lately ended here, by scope and id.
     """
 
     items: LiveItemStore
+    ingestor: Ingestor
     store: MemoryStore
     clock: Clock
+    workflows: WorkflowStore
     locks: Locks
+    todo_life: timedelta = TODO_LIFE
+    ended: LRUCache[tuple[Scope, str], None] = field(default_factory=lambda: LRUCache(MAX_ENDED))
 
     async def sweep(self) -> int:
         """Copy due changes of live items, in all namespaces; return how many. Raises as `sync_session` does."""
@@ -138,11 +141,11 @@ class WorkingMemorySync:
         async with self.locks.held(LockRequest(f"working {scope.session_id}", scope, ttl_s=LOCK_S)) as lease:
             now = self.clock()
             items = [item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)]
-            await self._patch(scope, items, lease.fence)
+            await self._update_copies(scope, items, lease.fence)
             await self.items.mark_synced(scope, items, now)
         return len(items)
 
-    async def _patch(self, scope: Scope, items: Sequence[LiveItem], fence: int) -> None:
+    async def _update_copies(self, scope: Scope, items: Sequence[LiveItem], fence: int) -> None:
         by_removed: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
         for item in items:
             fields = item.memory.model_dump(mode="json", include=_COPIED)
@@ -151,28 +154,6 @@ class WorkingMemorySync:
             by_removed.setdefault(removed, {})[item.memory.id] = present
         for removed, changes in by_removed.items():
             await self.store.patch(scope, changes, removed=removed, fence=fence)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkingMemory:
-    """Creates, lists, clears and pauses the live items of a session, which every scope must name.
-
-    todo_life: time after which the item of an unused to-do expires. ended: to-dos lately ended here, by scope and id.
-    """
-
-    items: LiveItemStore
-    ingestor: Ingestor
-    store: MemoryStore
-    clock: Clock
-    workflows: WorkflowStore
-    locks: Locks
-    todo_life: timedelta = TODO_LIFE
-    ended: LRUCache[tuple[Scope, str], None] = field(default_factory=lambda: LRUCache(MAX_ENDED))
-
-    @property
-    def sync(self) -> WorkingMemorySync:
-        """Writes changes of live items to their copies in the memory store."""
-        return WorkingMemorySync(self.items, self.store, self.clock, self.locks)
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
         """Create a live item, or renew the session's item with the same content.
@@ -294,7 +275,7 @@ class WorkingMemory:
         for session in [scope.session_id] if scope.session_id else sessions:
             session_scope = replace(scope, session_id=session)
             await self.items.clear(session_scope, ItemSelection(id=memory_id), now)
-            await self.sync.sync_session(session_scope)
+            await self.sync_session(session_scope)
 
     async def _clear_live(self, scope: Scope, selections: Sequence[ItemSelection]) -> int:
         now = self.clock()
@@ -326,7 +307,7 @@ class WorkingMemory:
     async def _try_sync(self, scope: Scope) -> None:
         """Copy the session's changed items to the memory store; if that fails, the next sweep does it."""
         try:
-            await self.sync.sync_session(scope)
+            await self.sync_session(scope)
         except RemembrancerError as error:
             _log.warning("copies of working memory are updated with the next sweep: %s", error)
 

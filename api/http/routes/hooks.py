@@ -22,7 +22,7 @@ from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import NOTHING_BEFORE, MessageOutcome, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
 from ingest.working.intentions import DueRequest
-from ingest.working.todos import Todo, Todos, active_todo
+from ingest.working.todos import Todo, active_todo, complete_todo, submit_todos
 from ingest.working.working_memory import MAX_TTL_S, NewItem
 from ingest.writing.outcome import WriteStatus
 from memtypes.llms.registry import Tokens
@@ -255,7 +255,7 @@ def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
     """Store the agent's list of to-dos. If the live store does not respond, leave that to the next prompt."""
     try:
-        await Todos(services.working).submit(scope, todos)
+        await submit_todos(services.working, scope, todos)
     except Unavailable as error:
         _log.warning("the list of to-dos is taken over with the next prompt: %s", error)
 
@@ -287,7 +287,7 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     new = NewItem(content=data.content, todo_id=data.todo_id, ttl_s=data.ttl_s)
-    created = await Todos(services.working).create(scope, new)
+    (created,) = await services.working.put_todos(scope, [new])
     return TodoCreatedAnswer(working_id=created.value.id, redactions=created.counts)
 
 
@@ -297,5 +297,5 @@ async def todo_completed(
 ) -> TodoCompletedAnswer:
     """Clear the to-do's working items, live and stored; store its steps as a procedure if there are more than 5."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    completed = await Todos(services.working).complete(scope, data.todo_id, data.steps)
+    completed = await complete_todo(services.working, scope, data.todo_id, data.steps)
     return TodoCompletedAnswer.model_validate(completed, from_attributes=True)

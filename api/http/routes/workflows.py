@@ -111,8 +111,9 @@ async def get_workflow_chain(
     workflows: LiveWorkflows, namespace: QueryScope, workflow_id: PathId
 ) -> WorkflowChainAnswer:
     """The workflows that this one continues and the workflow itself, oldest first, each with every status it had."""
-    chain = await workflows.chain(namespace, workflow_id)
-    return WorkflowChainAnswer(workflows=[WorkflowLink.of(log) for log in chain.logs], gap=chain.gap, cycle=False)
+    logs = await workflows.chain(namespace, workflow_id)
+    gap = len(logs) <= len(logs[-1].ancestors)
+    return WorkflowChainAnswer(workflows=[WorkflowLink.of(log) for log in logs], gap=gap, cycle=False)
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}/resources", "The resources of its chain", errors=_READ_ERRORS)

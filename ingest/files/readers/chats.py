@@ -1,4 +1,9 @@
-"""Conversations in the exports of ChatGPT and Claude, as files or in the ZIP archive that the user downloads."""
+"""Read the conversations that chat programs export, as files or in the ZIP archive that the user downloads.
+
+The files are the conversations.json of ChatGPT (a tree of messages per conversation) and that of Claude (a list of
+messages). Each message becomes a row: an event with its speaker, in the session of its conversation. System, tool,
+hidden and empty messages are skipped. Of ChatGPT's tree only the branch that ends in current_node is read.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +14,105 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from ingest.files.readers.json_files import Exported, export_reader
 from ingest.files.readers.rows import BadLine, FileRow, Reader
 from ingest.files.readers.transcripts import PastMessage, PastSession, in_utc, spoken
+from memtypes.model.memory import MAX_LABEL
 
 CONVERSATIONS = "conversations"
-"""Names of an export's files with conversations begin with this."""
+"""The names of an export's files with conversations begin with this; a list in such a file may have this name."""
+
+_EVENTS = {"user": "user_query", "assistant": "agent_response"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversation:
+    """What all messages of one exported conversation share: session id and title."""
+
+    session: str
+    title: object
+
+    def event(self, turn: int, role: str, text: str, at: str | None) -> dict[str, Any]:
+        """The fields of message number `turn`, said by `role` (user or assistant) at `at`."""
+        return {
+            "type": "episodic",
+            "content": text,
+            "session_id": self.session,
+            "speaker": role,
+            "event_type": _EVENTS[role],
+            "created_at": at,
+            "context": " ".join(str(self.title or "").split())[:MAX_LABEL],
+            "source": {"thread_id": self.session, "turns": [turn], "line": None},
+        }
+
+
+@export_reader(CONVERSATIONS)
+def read_chatgpt(line: FileRow) -> Iterator[Exported]:
+    """One event per user or assistant message of ChatGPT's conversations.json, in order."""
+    fields = line.fields
+    nodes = fields["mapping"]
+    session = str(fields.get("conversation_id") or fields.get("id") or fields["create_time"])
+    conversation = _Conversation(session, fields.get("title"))
+    for turn, message in enumerate(_branch(nodes, fields.get("current_node"))):
+        role = message["author"]["role"]
+        text = _chatgpt_text(message.get("content") or {})
+        hidden = (message.get("metadata") or {}).get("is_visually_hidden_from_conversation")
+        to_tool = message.get("recipient") not in (None, "all")
+        if role in _EVENTS and text.strip() and not hidden and not to_tool:
+            seconds = message.get("create_time") or fields.get("create_time")
+            at = None if seconds is None else datetime.fromtimestamp(float(seconds), UTC).isoformat()
+            yield conversation.event(turn, role, text, at)
+
+
+def _branch(nodes: dict[str, Any], last: str | None) -> list[dict[str, Any]]:
+    """The messages from the root to node `last`, or to the last leaf if `last` is unknown. Stops at a cycle."""
+    parents = {node.get("parent") for node in nodes.values()}
+    leaves = [name for name in nodes if name not in parents]
+    at: str | None = last if last in nodes else leaves[-1] if leaves else None
+    messages: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    while at is not None and at in nodes and at not in seen:
+        seen.add(at)
+        if nodes[at].get("message"):
+            messages.append(nodes[at]["message"])
+        at = nodes[at].get("parent")
+    return messages[::-1]
+
+
+def _chatgpt_text(content: dict[str, Any]) -> str:
+    parts = content.get("parts") or [content.get("text") or ""]
+    texts = [part if isinstance(part, str) else part.get("text") or "" for part in parts]
+    return "\n".join(text for text in texts if text)
+
+
+@export_reader(CONVERSATIONS)
+def read_claude(line: FileRow) -> Iterator[Exported]:
+    """One event per user or assistant message of Claude's conversations.json, in order."""
+    fields = line.fields
+    if not fields["uuid"]:
+        raise KeyError("uuid")
+    session = str(fields["uuid"])
+    conversation = _Conversation(session, fields.get("name"))
+    for turn, message in enumerate(fields["chat_messages"]):
+        role = {"human": "user"}.get(message["sender"], message["sender"])
+        text = _claude_text(message)
+        if role not in _EVENTS:
+            yield BadLine(line.file, line.line, f"message {turn} of conversation {session} is of {role!r:.50}")
+        elif text.strip():
+            yield conversation.event(turn, role, text, message.get("created_at") or fields.get("created_at"))
+
+
+def _claude_text(message: dict[str, Any]) -> str:
+    """The `text` of a Claude message; if it is empty, the texts of its content blocks."""
+    if message.get("text"):
+        return str(message["text"])
+    blocks = message.get("content") or []
+    return "\n".join(str(block["text"]) for block in blocks if block.get("type") == "text" and block.get("text"))
 
 
 @dataclass(slots=True)
@@ -41,25 +136,24 @@ class ChatFile:
                         if isinstance(reading, BadLine):
                             self.left_out[reading.reason] += 1
                         else:
-                            _add(messages, reading, seen)
+                            _add(messages, reading.fields, seen)
         return [PastSession(session, None, tuple(said)) for session, said in messages.items() if said]
 
     def forget(self) -> None:
         """Do nothing: an export is read in full each time."""
 
 
-def _add(messages: dict[str, list[PastMessage]], row: FileRow, seen: Counter[str]) -> None:
-    """Add a row's message to its session. Its key is a hash of its contents: positions in an export are not stable."""
-    fields = row.fields
-    session, text = spoken(fields["session_id"]), spoken(fields["content"])
+def _add(messages: dict[str, list[PastMessage]], event: dict[str, Any], seen: Counter[str]) -> None:
+    """Add a message to its session. Its key is a hash of its contents: positions in an export are not stable."""
+    session, text = spoken(event["session_id"]), spoken(event["content"])
     if not text:
         return
-    at = in_utc(fields.get("created_at"))
-    said = "\0".join((session, fields["speaker"], str(fields.get("created_at")), text))
+    said = "\0".join((session, event["speaker"], str(event.get("created_at")), text))
     digest = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:24]
     seen[digest] += 1
     key = f"{session}/{digest}.{seen[digest]}"
-    messages.setdefault(session, []).append(PastMessage(fields["speaker"], at, ((key, text),)))
+    message = PastMessage(event["speaker"], in_utc(event.get("created_at")), ((key, text),))
+    messages.setdefault(session, []).append(message)
 
 
 @contextmanager

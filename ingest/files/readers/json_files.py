@@ -1,4 +1,4 @@
-"""Read JSON Lines, and JSON.
+"""Read JSON Lines, JSON, and other programs' exports in these forms.
 
 JSON Lines: one object per line; blank lines are skipped.
 
@@ -8,10 +8,11 @@ value by value, so each row has its line, and rows before a syntax error are sti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, BinaryIO, TypeAlias
 
-from ingest.files.readers.rows import BadLine, FileRow, Reading, read_lines, read_utf8
+from ingest.files.readers.rows import BadLine, FileRow, Reader, Reading, read_lines, read_utf8, row
 from memtypes.model.strict_json import MalformedJson, skip_blank, value_at, whole_value
 
 MAX_FILE = 256 * 1024 * 1024
@@ -19,6 +20,9 @@ MAX_FILE = 256 * 1024 * 1024
 
 _LIST_NAMES = ("memories", "items")
 _TYPE_NAMES = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+
+Exported: TypeAlias = dict[str, Any] | BadLine
+"""The fields of a row that an object of an export stands for; or what is wrong with a part of the object."""
 
 
 def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -45,6 +49,36 @@ def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> It
         yield text
     else:
         yield from _JsonWalk(text, file, list_names).rows()
+
+
+def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Exported]]], Reader]:
+    """Decorator for a function that takes one object of an export and returns its rows; makes a reader of it.
+
+    list_names: names under which a JSON file may have the list of objects; without names, the file is JSON Lines. An
+    object of another form, for which the function raises an error, becomes a BadLine.
+    """
+
+    def decorate(convert: Callable[[FileRow], Iterator[Exported]]) -> Reader:
+        @wraps(convert)
+        def read(stream: BinaryIO, file: str) -> Iterator[Reading]:
+            for reading in read_objects(stream, file, list_names) if list_names else read_jsonl(stream, file):
+                if isinstance(reading, BadLine):
+                    yield reading
+                    continue
+                try:
+                    for exported in convert(reading):
+                        yield exported if isinstance(exported, BadLine) else row(file, reading.line, exported)
+                except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+                    yield BadLine(file, reading.line, _other_form(error))
+
+        return read
+
+    return decorate
+
+
+def _other_form(error: Exception) -> str:
+    problem = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+    return f"does not have the form of this export: {problem[:120]}"
 
 
 def _row(value: Any, file: str, line: int) -> Reading:

@@ -9,42 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Any
 
-from ingest.files.readers.exports import converted, exported
-from ingest.files.readers.json_files import read_jsonl
-from ingest.files.readers.rows import BadLine, FileRow, Reading, as_metadata, row
+from ingest.files.readers.json_files import Exported, export_reader
+from ingest.files.readers.rows import BadLine, FileRow, as_metadata
 from memtypes.model.memory import MAX_LABEL
 
-_ZEP_LISTS = ("edges", "facts", "episodes", "results")
 _TEXT_NAMES = ("content", "text", "memory", "fact", "data", "value")
 _SPEAKERS = frozenset(("user", "assistant"))
 
 
-def read_mem0(stream: BinaryIO, file: str) -> Iterator[Reading]:
+@export_reader("results", "memories")
+def read_mem0(line: FileRow) -> Iterator[Exported]:
     """One fact per memory of a mem0 export; its mem0 and user ids are added to its metadata."""
-    return exported(stream, file, ("results", "memories"), _mem0_fact)
-
-
-def read_mcp(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One fact per entity observation ("Ann: likes tea") and per relation of an MCP memory server's graph."""
-    return converted(read_jsonl(stream, file), _mcp_facts)
-
-
-def read_zep(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One fact per edge of a Zep export, which expires when Zep says that it ended; one event per episode."""
-    return exported(stream, file, _ZEP_LISTS, _zep_memory)
-
-
-def read_langgraph(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One memory per item (line) of a LangGraph store; the item's path and key are added to its metadata."""
-    return converted(read_jsonl(stream, file), _langgraph_memory)
-
-
-def _mem0_fact(line: FileRow) -> Iterator[Reading]:
     memory = line.fields
     ids = {f"mem0_{name}": memory[name] for name in ("id", "user_id") if memory.get(name)}
-    fields = {
+    yield {
         "type": "semantic",
         "content": memory["memory"] if "memory" in memory else memory["data"]["memory"],
         "created_at": _as_utc(memory.get("created_at") or memory.get("updated_at")),
@@ -53,10 +33,11 @@ def _mem0_fact(line: FileRow) -> Iterator[Reading]:
         "tags": [str(category) for category in memory.get("categories") or []],
         "metadata": as_metadata(memory.get("metadata") or {}) | ids,
     }
-    yield row(line.file, line.line, fields)
 
 
-def _zep_memory(line: FileRow) -> Iterator[Reading]:
+@export_reader("edges", "facts", "episodes", "results")
+def read_zep(line: FileRow) -> Iterator[Exported]:
+    """One fact per edge of a Zep export, which expires when Zep says that it ended; one event per episode."""
     record = line.fields
     names = ("uuid", "name", "source_description", "role_name", "source")
     metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}
@@ -65,10 +46,10 @@ def _zep_memory(line: FileRow) -> Iterator[Reading]:
         ended = _as_utc(record.get("invalid_at") or record.get("expired_at"))
         began = _before(ended, _as_utc(record.get("valid_at")) or created)
         fact = {"type": "semantic", "content": record["fact"], "metadata": metadata}
-        yield row(line.file, line.line, {**fact, "created_at": began, "expires_at": ended})
+        yield {**fact, "created_at": began, "expires_at": ended}
         return
     role = record.get("role") if record.get("role") in _SPEAKERS else None
-    fields = {
+    yield {
         "type": "episodic",
         "content": record["content"],
         "session_id": record.get("thread_uuid") or record.get("session_id"),
@@ -77,7 +58,6 @@ def _zep_memory(line: FileRow) -> Iterator[Reading]:
         "metadata": metadata,
         "review": "auto",
     }
-    yield row(line.file, line.line, fields)
 
 
 def _before(ended: str | None, began: str | None) -> str | None:
@@ -88,15 +68,16 @@ def _before(ended: str | None, began: str | None) -> str | None:
     return began if began and datetime.fromisoformat(began) < end else (end - timedelta(seconds=1)).isoformat()
 
 
-def _langgraph_memory(line: FileRow) -> Iterator[Reading]:
+@export_reader()
+def read_langgraph(line: FileRow) -> Iterator[Exported]:
+    """One memory per item (line) of a LangGraph store; the item's path and key are added to its metadata."""
     item = line.fields
     path = [str(label) for label in item["namespace"]]
-    fields = {
+    yield {
         "content": _text_of(item["value"]),
         "created_at": _as_utc(item.get("created_at")),
         "metadata": {"langgraph_path": path, "langgraph_key": str(item["key"])},
     }
-    yield row(line.file, line.line, fields)
 
 
 def _text_of(value: Any) -> str:
@@ -116,7 +97,9 @@ def _as_utc(time: str | None) -> str | None:
     return parsed.isoformat() if parsed.tzinfo else f"{parsed.isoformat()}Z"
 
 
-def _mcp_facts(line: FileRow) -> Iterator[Reading]:
+@export_reader()
+def read_mcp(line: FileRow) -> Iterator[Exported]:
+    """One fact per entity observation ("Ann: likes tea") and per relation of an MCP memory server's graph."""
     record = line.fields
     if record["type"] == "entity":
         name, kind = str(record["name"]), str(record.get("entityType") or "")
@@ -130,15 +113,13 @@ def _mcp_facts(line: FileRow) -> Iterator[Reading]:
         yield BadLine(line.file, line.line, f"is of type {record['type']!r:.50}; known are entity and relation")
 
 
-def _mcp_fact(line: FileRow, text: str, concept: str, metadata: dict[str, Any]) -> Reading:
-    metadata = {name: value for name, value in metadata.items() if value != ""}
+def _mcp_fact(line: FileRow, text: str, concept: str, metadata: dict[str, Any]) -> dict[str, Any]:
     # Several facts come from one line, so the line alone does not identify the source.
     source = {"thread_id": f"{line.file}:{line.line}"[-256:], "turns": [metadata.get("observation", 0)], "line": None}
-    fields = {
+    return {
         "type": "semantic",
         "content": text,
         "concept": concept[:MAX_LABEL],
-        "metadata": metadata,
+        "metadata": {name: value for name, value in metadata.items() if value != ""},
         "source": source,
     }
-    return row(line.file, line.line, fields)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ingest.files.readers.chats import read_chatgpt, read_claude
 from ingest.files.readers.csv_files import read_csv
-from ingest.files.readers.exports import read_chatgpt, read_claude
 from ingest.files.readers.json_files import read_json, read_jsonl
 from ingest.files.readers.memory_dumps import read_langgraph, read_mcp, read_mem0, read_zep
 from ingest.files.readers.notes import read_notes, read_obsidian

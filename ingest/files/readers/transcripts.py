@@ -12,13 +12,14 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
+import re2
 
 from ingest.files.readers.rows import MAX_LINE
 from memtypes.model.errors import InvalidRequest
@@ -28,7 +29,9 @@ OTHER_FORM = "lines of another form than expected"
 TOO_LONG = f"lines of more than {MAX_LINE:,} bytes"
 REMINDERS = "texts of the program, such as commands and reminders"
 
-_REMINDERS = ("system-reminder", "user-prompt-submit-hook")
+_REMINDER = re2.compile(
+    r"(?s)<system-reminder>.*?</system-reminder>|<user-prompt-submit-hook>.*?</user-prompt-submit-hook>"
+)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 """Escape sequences of terminals, and the characters that no memory may have."""
 
@@ -89,18 +92,8 @@ def spoken(text: Any) -> str:
     """`text` without control characters and without reminders that a program put into it; empty if it is no text."""
     if not isinstance(text, str):
         return ""
-    for tag in _REMINDERS:
-        text = _without(text, f"<{tag}>", f"</{tag}>")
-    return _CONTROL.sub("", text).strip()
-
-
-def _without(text: str, start: str, end: str) -> str:
-    """`text` without the passages that begin with `start` and end with `end`."""
-    kept, at = list[str](), 0
-    while (first := text.find(start, at)) >= 0 and (last := text.find(end, first)) >= 0:
-        kept.append(text[at:first])
-        at = last + len(end)
-    return "".join([*kept, text[at:]])
+    without: str = _REMINDER.sub("", _CONTROL.sub("", text))
+    return without.strip()
 
 
 def name_or_none(value: Any) -> str | None:
@@ -131,19 +124,18 @@ class TranscriptLines:
 class TranscriptFile:
     """A transcript, and how far it was read. An incomplete last line is left for the next time.
 
-    lines_of: returns an empty `TranscriptLines` for a transcript with this name. opened: opens a compressed one.
+    lines_of: returns an empty `TranscriptLines` for a transcript with this name.
     """
 
     path: Path
     lines_of: Callable[[str], TranscriptLines]
-    opened: Callable[[Path], AbstractContextManager[BinaryIO]] | None = None
     offset: int = 0
     number: int = 0
     junk: Counter[str] = field(default_factory=Counter)
     lines: TranscriptLines = field(init=False)
 
     def __post_init__(self) -> None:
-        self._start_over()
+        self.forget()
 
     @property
     def left_out(self) -> Counter[str]:
@@ -156,11 +148,11 @@ class TranscriptFile:
         quiet: whether nothing was written for a while. If not, an answer at the end may be incomplete, so it is left
         out. Raises OSError and InvalidRequest.
         """
-        if self.opened is not None or self.path.stat().st_size < self.offset:
-            self._start_over()
-        with self.opened(self.path) if self.opened else self.path.open("rb") as stream:
-            if self.opened is None:
-                stream.seek(self.offset)
+        compressed = self.path.suffix == ".zst"
+        if compressed or self.path.stat().st_size < self.offset:
+            self.forget()
+        with _zstd_opened(self.path) if compressed else self.path.open("rb") as stream:
+            stream.seek(self.offset)
             while self._take_line(stream):
                 self.number += 1
         sessions = [session for session in self.lines.sessions() if session.messages]
@@ -170,9 +162,6 @@ class TranscriptFile:
 
     def forget(self) -> None:
         """Forget what was read, so that the next call reads the file from its beginning."""
-        self._start_over()
-
-    def _start_over(self) -> None:
         self.offset = self.number = 0
         self.junk = Counter()
         self.lines = self.lines_of(self.path.name)
@@ -221,7 +210,7 @@ def _half_characters(chunk: bytes) -> Any:
 
 
 @contextmanager
-def zstd_opened(path: Path) -> Iterator[BinaryIO]:
+def _zstd_opened(path: Path) -> Iterator[BinaryIO]:
     """The text of a file in Zstandard's format. Raises InvalidRequest without the library, OSError if it is damaged."""
     try:
         zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ingest.files.batches import BATCH_ROWS, open_readings, read_batches
 from ingest.files.readers.rows import BadLine, FileRow, Reading
 from ingest.files.readers.sources import Format, SourceFile
 from ingest.files.row_to_item import RowOptions
+from ingest.files.run import BATCH_ROWS, open_readings, read_batches
 from memtypes.model.policy import MemoryType
 from tests.ingest.doubles import NOW
 

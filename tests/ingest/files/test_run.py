@@ -15,10 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.files.batches import BATCH_ROWS
 from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
-from ingest.files.run import ImportRequest, WriteItems, run_import
+from ingest.files.run import BATCH_ROWS, ImportRequest, WriteItems, run_import
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.policy import MemoryType

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ingest.working.todos import COMPLEX_STEPS, Todos
+from ingest.working.todos import COMPLEX_STEPS, complete_todo
 from ingest.working.working_memory import TODO_LIFE, NewItem, WorkingMemory
 from memtypes.model.errors import Unavailable
 from memtypes.model.procedural import Procedural
@@ -92,7 +92,7 @@ async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog:
     assert "updated with the next sweep" in caplog.text
     assert (await store.get(SCOPE, [item.id]))[item.id].cleared_at is None  # type: ignore[attr-defined]
     store.fails = False
-    assert await working.sync.sync_session(SCOPE) == 1
+    assert await working.sync_session(SCOPE) == 1
     assert (await store.get(SCOPE, [item.id]))[item.id].cleared_at == NOW  # type: ignore[attr-defined]
 
 
@@ -122,14 +122,14 @@ async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> Non
     working = working_over(store, [NOW])
     await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
     names = [f"step {number}" for number in range(steps)]
-    completed = await Todos(working).complete(SCOPE, "t1", names)
+    completed = await complete_todo(working, SCOPE, "t1", names)
     assert completed.cleared == 1
     assert (completed.procedural_id is not None) == (steps > COMPLEX_STEPS)
     if completed.procedural_id is not None:
         procedure = (await store.get(SCOPE, [completed.procedural_id]))[completed.procedural_id]
         assert isinstance(procedure, Procedural)
         assert (procedure.content, procedure.steps) == ("port the parser", names)
-        again = await Todos(working).complete(SCOPE, "t1", names)
+        again = await complete_todo(working, SCOPE, "t1", names)
         assert (again.cleared, again.procedural_id) == (0, completed.procedural_id)
 
 

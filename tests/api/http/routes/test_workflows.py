@@ -11,8 +11,10 @@ import pytest
 from api.auth.keys import Role
 from api.wiring.container import Services
 from memtypes.llms.registry import Registry, default_file
+from memtypes.model.scope import Scope
 from tests.api.conftest import bearer, connect
 from tests.fakes import FakeTokenizer
+from tests.fakes_workflows import FakeWorkflows
 
 pytestmark = pytest.mark.anyio
 IN = {"namespace": "n"}
@@ -270,6 +272,17 @@ async def test_default_budget_of_a_history_is_its_share_of_the_models_window(ser
         metadata = (await look(client, workflow_id, "/history", model="gpt-4o")).json()["metadata"]
         assert metadata["budget"] == allocation["history"] > 0
         assert (await look(client, workflow_id, "/history")).json()["metadata"]["budget"] == 8_000
+
+
+async def test_an_expired_ancestor_is_reported_as_a_gap(services: Services) -> None:
+    """The other workflows of the chain are still listed."""
+    async with connect(services) as client:
+        for name, parent in (("a", None), ("b", "a"), ("c", "b")):
+            await begun(client, workflow_id=name, parent_id=parent)
+        assert isinstance(services.workflows.store, FakeWorkflows)
+        services.workflows.store.expire(Scope("default", "n"), "b")
+        chain = (await look(client, "c", "/chain")).json()
+    assert ([link["workflow_id"] for link in chain["workflows"]], chain["gap"]) == (["a", "c"], True)
 
 
 async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClient) -> None:

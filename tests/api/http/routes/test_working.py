@@ -250,7 +250,7 @@ async def test_a_cleared_item_is_listed_as_it_was_created_last(world: WorkingCli
     await world.make("port the parser", context_type="state", priority=4)
     again = await world.make("port the parser", priority=5, scope="session")
     await world.post("/v1/working/clear")
-    await world.working.sync.sweep()
+    await world.working.sweep()
     (cleared,) = await world.listed(include_cleared="true")
     names = ("priority", "context_type", "scope")
     assert [cleared[name] for name in names] == [again[name] for name in names] == [5, "task_context", "session"]
@@ -261,12 +261,12 @@ async def test_sweep_updates_stored_items_and_removes_expired_ones(world: Workin
     item = await world.make("port the parser")
     world.later(100)
     await world.recall()
-    await world.working.sync.sweep()
+    await world.working.sweep()
     path, where = f"/v1/memories/{item['id']}", {"namespace": item["namespace"]}
     copy = (await world.client.get(path, params=where)).json()
     assert (copy["accessed_at"], copy["expires_at"]) == ("2026-03-01T12:01:40Z", "2026-03-01T12:06:40Z")
     world.later(1_000)
-    await world.working.sync.sweep()
+    await world.working.sweep()
     due = await world.working.items.due_namespaces(world.now, 1_000)
     assert item["namespace"] not in [entry.scope.namespace for entry in due]
     assert (await world.client.get(path, params=where)).json()["fence"] > copy["fence"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ingest.files.readers.codex import DEVELOPER, ROLLED_BACK, SUBAGENTS, CodexLines
-from ingest.files.readers.transcripts import PastSession, TranscriptFile, zstd_opened
+from ingest.files.readers.transcripts import PastSession, TranscriptFile
 from memtypes.model.errors import InvalidRequest
 from tests.ingest.files.past.transcripts import NOISE, Rollout
 
@@ -93,7 +93,7 @@ def test_compressed_rollouts_are_read(tmp_path: Path) -> None:
     path = thread().write(tmp_path)
     packed = path.with_name(path.name + ".zst")
     packed.write_bytes(zstd.compress(path.read_bytes()))
-    file = TranscriptFile(packed, CodexLines, zstd_opened)
+    file = TranscriptFile(packed, CodexLines)
     assert file.sessions(quiet=True) == read(path)
     assert file.sessions(quiet=True) == read(path)
     packed.write_bytes(packed.read_bytes()[:-9] + b"damaged")
@@ -110,7 +110,7 @@ def test_without_the_library_a_compressed_rollout_says_what_to_install(
     packed = tmp_path / "rollout-1.jsonl.zst"
     packed.write_bytes(b"x")
     with pytest.raises(InvalidRequest, match=r"remembrancer\[zstd\]"):
-        TranscriptFile(packed, CodexLines, zstd_opened).sessions(quiet=True)
+        TranscriptFile(packed, CodexLines).sessions(quiet=True)
 
 
 def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:

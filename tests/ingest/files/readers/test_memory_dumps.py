@@ -1,14 +1,34 @@
-"""The readers of exports from Zep and LangGraph stores."""
+"""The readers of exports from mem0, Zep, LangGraph stores and MCP memory servers."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from ingest.files.readers.memory_dumps import read_langgraph, read_zep
+import pytest
+
+from ingest.files.readers.memory_dumps import read_langgraph, read_mcp, read_mem0, read_zep
 from ingest.files.readers.sources import Format, format_by_content
 from tests.ingest.files.readers.reading import read_items
+
+MEM0 = {
+    "results": [
+        {"id": "x", "memory": "Likes tea", "hash": "h", "metadata": {"city": "Bonn", "id": 3}, "user_id": "ann",
+         "created_at": "2026-01-02T10:00:00.5-08:00", "categories": ["food"]},
+        {"id": "y", "hash": "h"},
+    ]
+}  # fmt: skip
+MCP = "\n".join(
+    json.dumps(record)
+    for record in (
+        {"type": "entity", "name": "Ann", "entityType": "person", "observations": ["likes tea", "lives in Bonn"]},
+        {"type": "entity", "name": "Bonn", "entityType": "city", "observations": []},
+        {"type": "relation", "from": "Ann", "to": "Lee", "relationType": "works_with"},
+        {"type": "other"},
+    )
+)
 
 
 def test_zep_facts_keep_when_they_held() -> None:
@@ -71,3 +91,24 @@ def test_the_year_1_stands_for_no_time() -> None:
     edge = {"fact": "Ann drinks tea.", "invalid_at": "0001-01-01T00:00:00Z", "valid_at": "2026-01-02T03:04:05Z"}
     ((item,), bad) = read_items(read_zep, {"edges": [edge]})
     assert (item["created_at"], item.get("expires_at"), bad) == ("2026-01-02T03:04:05+00:00", None, [])
+
+
+@pytest.mark.parametrize("data", [MEM0, MEM0["results"]])
+def test_mem0_memories_become_facts(data: Any) -> None:
+    """Facts have the memory's time, tags and metadata; a memory without text is reported."""
+    items, bad = read_items(read_mem0, data)
+    assert [(item["content"], item["tags"], item["created_at"]) for item in items] == [
+        ("Likes tea", ["food"], "2026-01-02T10:00:00.500000-08:00")
+    ]
+    assert items[0]["metadata"] == {"city": "Bonn", "original_id": 3, "mem0_id": "x", "mem0_user_id": "ann"}
+    assert len(bad) == 1
+
+
+def test_an_mcp_graph_becomes_facts() -> None:
+    """Each observation, relation and entity without observations is a fact; unknown records are reported with lines."""
+    items, bad = read_items(read_mcp, MCP)
+    assert [item["content"] for item in items] == [
+        "Ann: likes tea", "Ann: lives in Bonn", "Bonn is a city", "Ann works with Lee",
+    ]  # fmt: skip
+    assert items[0]["concept"] == "Ann"
+    assert [item.line for item in bad] == [4]
