@@ -25,6 +25,7 @@ from memtypes.stores.operations.engine import (
     EngineOperations,
     ExistingColumns,
     FacetCounts,
+    ItemPoint,
     Keys,
     Payload,
     Point,
@@ -36,7 +37,6 @@ from memtypes.stores.operations.engine import (
     SetFields,
     VectorQuery,
 )
-from memtypes.stores.operations.items import ItemPoint
 from memtypes.stores.operations.message_store import Answer, MessageStore
 from memtypes.stores.operations.messages import EngineRequest
 from memtypes.stores.operations.schema import COLLECTIONS, Collection, Kind

@@ -11,7 +11,7 @@ from memtypes.model.errors import Conflict
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeSettings
-from memtypes.stores.edge.maintenance.rebuild import rebuild
+from memtypes.stores.edge.rebuild import rebuild
 from memtypes.stores.operations.schema import Collection
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Reembedding:
         """Embed every memory and item again. Returns how many each collection had.
 
         stop_engine: stop the embedded engine of a running service meanwhile. Raises Conflict if that service's store is
-        a Qdrant server, and what `memtypes.stores.edge.maintenance.rebuild` raises.
+        a Qdrant server, and what `memtypes.stores.edge.rebuild` raises.
         """
         fingerprint = store_fingerprint(self._embedder, self._sparse)
         if self._settings.qdrant_url is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -168,5 +168,5 @@ class Measured:
 def without_keyword_search(kind: Collection, path: Path) -> Shard:
     """The shard in `path`, opened so that every keyword search is run by the engine, not by the index beside it."""
     shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
-    namespaces = NamespaceCache(lambda _where, limit: np.arange(limit), shard.reader.count, small=0)
-    return replace(shard, reader=replace(shard.reader, namespaces=namespaces))
+    shard.reader.namespaces = NamespaceCache(lambda _where, limit: np.arange(limit), shard.reader.count, small=0)
+    return shard

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,42 +19,23 @@ from memtypes.model.times import rfc3339
 from memtypes.search import vectors
 
 
-class ColumnKind(StrEnum):
-    """Type of the values in a column: an array of one payload field's values."""
+class ColumnKind(Enum):
+    """Type of the values in a column: the array's dtype, and the value that stands for none."""
 
-    TIME = "time"
-    WHOLE = "whole"
-    NUMBER = "number"
-    FLAG = "flag"
-    DIGEST = "digest"
-    TEXT = "text"
-    TERMS = "terms"
+    TIME = np.dtype("datetime64[us]"), np.datetime64("NaT")  # in UTC
+    WHOLE = np.dtype(np.int64), np.iinfo(np.int64).min
+    NUMBER = np.dtype(np.float32), np.nan
+    FLAG = np.dtype(np.int8), -1  # of a list, whether it has members
+    DIGEST = np.dtype("S64"), b""
+    TEXT = np.dtype(np.int32), -1  # a position in the table of texts
+    TERMS = np.dtype((np.uint16, (vectors.KEPT,))), 0  # numbers, see `memtypes.search.vectors`
+
+    def __init__(self, dtype: np.dtype[Any], none: Any) -> None:
+        self.dtype = dtype
+        self.none = none
 
 
-Column = NDArray[Any]
-
-DTYPES: Mapping[ColumnKind, np.dtype[Any]] = MappingProxyType(
-    {
-        ColumnKind.TIME: np.dtype("datetime64[us]"),  # in UTC; NaT for none
-        ColumnKind.WHOLE: np.dtype(np.int64),  # the least number for none
-        ColumnKind.NUMBER: np.dtype(np.float32),  # NaN for none
-        ColumnKind.FLAG: np.dtype(np.int8),  # of a list, whether it has members; -1 for none
-        ColumnKind.DIGEST: np.dtype("S64"),  # empty for none
-        ColumnKind.TEXT: np.dtype(np.int32),  # a position in the table of texts; -1 for none
-        ColumnKind.TERMS: np.dtype((np.uint16, (vectors.KEPT,))),  # numbers, see `memtypes.search.vectors`; 0 for none
-    }
-)
-NONE: Mapping[ColumnKind, Any] = MappingProxyType(
-    {
-        ColumnKind.TIME: np.datetime64("NaT"),
-        ColumnKind.WHOLE: np.iinfo(np.int64).min,
-        ColumnKind.NUMBER: np.nan,
-        ColumnKind.FLAG: -1,
-        ColumnKind.DIGEST: b"",
-        ColumnKind.TEXT: -1,
-        ColumnKind.TERMS: 0,
-    }
-)
+Column: TypeAlias = NDArray[Any]
 
 TERMS = "terms"
 """The payload field that a store adds to a memory: the heaviest terms of its sparse vector."""
@@ -120,7 +101,7 @@ class Columns:
             if kind is ColumnKind.TEXT:
                 places = {text: place for place, text in enumerate(dict.fromkeys(v for v in values if v is not None))}
                 tables[path] = tuple(places)
-                columns[path] = np.array([-1 if v is None else places[v] for v in values], dtype=DTYPES[kind])
+                columns[path] = np.array([-1 if v is None else places[v] for v in values], dtype=kind.dtype)
             else:
                 columns[path] = column_of(kind, values)
         return cls(len(payloads), columns, tables)
@@ -139,16 +120,16 @@ class Columns:
         return cls(sum(part.count for part in parts), columns, tables)
 
     def column(self, path: str) -> Column:
-        """The values of a field, shape (count,). A missing value is the NONE of this kind of column."""
+        """The values of a field, shape (count,). A missing value is `none` of its ColumnKind."""
         known = self.columns.get(path)
         if known is None:
-            return np.full(self.count, NONE[KINDS[path]], dtype=DTYPES[KINDS[path]])
+            return np.full(self.count, KINDS[path].none, dtype=KINDS[path].dtype)
         return known if self.places is None else known.take(self.places, axis=0)  # faster than an index
 
     def wholes(self, path: str, default: int) -> NDArray[np.int64]:
         """The whole numbers of the field at `path`, `default` where a memory has none."""
         numbers: NDArray[np.int64] = self.column(path)
-        return np.where(numbers == NONE[ColumnKind.WHOLE], default, numbers)
+        return np.where(numbers == ColumnKind.WHOLE.none, default, numbers)
 
     def numbers(self, path: str, default: float) -> NDArray[np.float64]:
         """The numbers of the field at `path`, `default` where a memory has none."""
@@ -159,7 +140,7 @@ class Columns:
         kind, values = KINDS[path], self.column(path)
         if kind is ColumnKind.TIME:
             return ~np.isnat(values)
-        known: NDArray[np.bool_] = ~np.isnan(values) if kind is ColumnKind.NUMBER else values != NONE[kind]
+        known: NDArray[np.bool_] = ~np.isnan(values) if kind is ColumnKind.NUMBER else values != kind.none
         return known
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
@@ -202,14 +183,14 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
     """JSON `values` as a column of `kind`: any but TEXT, whose columns need a table of texts (see `Columns`)."""
     if kind is ColumnKind.TIME:
         # numpy parses a thousand times in the time that datetime takes for a hundred.
-        return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=DTYPES[kind])
+        return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=kind.dtype)
     if kind is ColumnKind.DIGEST:
-        return np.array([b"" if value is None else value.encode() for value in values], dtype=DTYPES[kind])
+        return np.array([b"" if value is None else value.encode() for value in values], dtype=kind.dtype)
     if kind is ColumnKind.TERMS:
         return vectors.term_column(values)
     if kind is ColumnKind.FLAG:
-        return np.array([NONE[kind] if value is None else bool(value) for value in values], dtype=DTYPES[kind])
-    return np.array([NONE[kind] if value is None else value for value in values], dtype=DTYPES[kind])
+        return np.array([kind.none if value is None else bool(value) for value in values], dtype=kind.dtype)
+    return np.array([kind.none if value is None else value for value in values], dtype=kind.dtype)
 
 
 def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
@@ -218,7 +199,7 @@ def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
         return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
     if kind is ColumnKind.TERMS:
         return vectors.term_text(value)
-    if np.isnan(value) if kind is ColumnKind.NUMBER else value == NONE[kind]:
+    if np.isnan(value) if kind is ColumnKind.NUMBER else value == kind.none:
         return None
     if kind is ColumnKind.TEXT:
         return table[value]
@@ -236,6 +217,6 @@ def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tupl
     moved: list[Column] = []
     for own, table in zip(codes, tables, strict=True):
         # The code -1, for no text, selects the last.
-        new = np.array([*(places.setdefault(text, len(places)) for text in table), -1], dtype=DTYPES[ColumnKind.TEXT])
+        new = np.array([*(places.setdefault(text, len(places)) for text in table), -1], dtype=ColumnKind.TEXT.dtype)
         moved.append(new[own])
     return moved, tuple(places)

@@ -17,7 +17,7 @@ from memtypes.model.memory import LinkType, Memory
 from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import NONE, TERMS, ColumnKind, Columns
+from memtypes.search.columns import TERMS, ColumnKind, Columns
 from memtypes.search.vectors import KEPT, NUMBERS, Numbers
 from retrieval.query.windows import Window
 from retrieval.ranking.neighbours import Neighbours
@@ -261,7 +261,7 @@ def update_boosts(
     for later_place, later in enumerate(by_time):
         for earlier in by_time[:later_place] if short[later] else ():
             both_turns = in_session[later] and in_session[earlier]
-            named = {int(speakers[earlier]), int(speakers[later])} - {NONE[ColumnKind.TEXT]}
+            named = {int(speakers[earlier]), int(speakers[later])} - {ColumnKind.TEXT.none}
             follows = len(named) < 2 and (gives_value[later] if both_turns else times[later] > times[earlier])
             ratio = UPDATE_MIN_RATIO if both_turns else UPDATE_MIN_RATIO_ALONE
             if follows and scores[positions[later]] >= ratio * scores[positions[earlier]]:

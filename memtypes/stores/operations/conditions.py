@@ -82,13 +82,8 @@ def negated(condition: Condition) -> Condition:
     return {"must_not": [condition]}
 
 
-def above(field: str, number: int) -> Condition:
-    """Memories whose number in `field` is higher than `number`; memories without the field do not match."""
-    return in_range(field, gt=number)
-
-
 def in_range(field: str, **ends: Any) -> Condition:
-    """Memories whose number or time in `field` is in a range. ends: any of gt, gte, lt and lte."""
+    """Memories whose number or time in `field` is in a range, which has any of the ends gt, gte, lt and lte."""
     return {"key": field, "range": ends}
 
 

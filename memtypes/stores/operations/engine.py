@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import from_payload
+from memtypes.ports.memory_store import Record
 from memtypes.search.columns import TERMS, Columns
 from memtypes.search.passage import Passage, passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors, Vectors
@@ -90,20 +91,20 @@ class ExistingColumns:
     columns: Columns
 
 
-class Point(Protocol):
-    """What a collection stores under an id: a memory's record, or an item."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemPoint:
+    """An item as a point. Its `created_at` is the time of the last put, as engines order by it; see `items.item_of`.
 
-    @property
-    def id(self) -> str:
-        """The point's id: a UUID in lower case with hyphens."""
+    vectors: the dense one is a matrix, a row for each of the item's texts.
+    """
 
-    @property
-    def payload(self) -> Payload:
-        """The point's payload: a JSON object."""
+    id: str
+    payload: Payload
+    vectors: Vectors
 
-    @property
-    def vectors(self) -> Vectors:
-        """The vectors. The dense one of an item is a matrix, a row for each of its texts."""
+
+Point: TypeAlias = Record | ItemPoint
+"""What a collection stores under an id, a UUID in lower case with hyphens."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +25,7 @@ from memtypes.stores.operations.conditions import Condition, equals, has_ids, in
 from memtypes.stores.operations.engine import (
     Change,
     EngineOperations,
+    ItemPoint,
     Payload,
     PutPoints,
     RemovePoints,
@@ -49,15 +49,6 @@ FIRST_PUT = "first_put_at"
 SIZE = "size"
 
 _NO_TERMS = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ItemPoint:
-    """An item as a point. Its `created_at` is the time of the last put, as engines order by it; see `item_of`."""
-
-    id: str
-    payload: Payload
-    vectors: Vectors
 
 
 def payload_of(scope: Scope, item: Item, *, indexed: bool) -> Payload:

@@ -51,7 +51,7 @@ class _Leg:
     depth: int
     limit: int
     unmatched: float | None
-    hits: QueryHits | None = None
+    hits: QueryHits = field(default_factory=lambda: QueryHits(np.empty(0), np.empty(0)))
     scores: Scores = field(default_factory=lambda: np.empty(0))
 
     @property
@@ -59,18 +59,13 @@ class _Leg:
         """Whether this query can't find anything, because its sparse vector has no terms."""
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
-    @property
-    def best(self) -> Keys | None:
-        """The keys (the engine's ids) of the `depth` best hits; None if the query was not made yet."""
-        return None if self.hits is None else self.hits.keys[: self.depth]
-
     def score(self, keys: Keys) -> None:
         """Set `scores` to the scores of the candidates `keys` among the hits; NaN for those that are no hits.
 
         A sparse query with fewer hits than its limit found all memories that share a term with it; others then get 0.
         """
-        self.scores = np.full(len(keys), np.nan) if self.hits is None else scores_of(keys, self.hits)
-        if self.unmatched is not None and (self.hits is None or len(self.hits.keys) < self.limit):
+        self.scores = scores_of(keys, self.hits)
+        if self.unmatched is not None and len(self.hits.keys) < self.limit:
             self.scores[np.isnan(self.scores)] = self.unmatched
 
     def add(self, keys: Keys, hits: QueryHits) -> None:
@@ -98,7 +93,7 @@ class _Pool:
 
     def unite(self) -> None:
         """Make the best hits of the dense and the sparse query the candidates, and set their scores as far as known."""
-        best = [leg.best for leg in self.legs if leg.best is not None]
+        best = [leg.hits.keys[: leg.depth] for leg in self.legs if len(leg.hits.keys)]
         if best:
             self.keys = union(best)
         for leg in self.legs:

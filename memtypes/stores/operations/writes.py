@@ -17,7 +17,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import Record, Use
-from memtypes.stores.operations.conditions import Condition, above, has_ids, negated, within
+from memtypes.stores.operations.conditions import Condition, has_ids, in_range, negated, within
 from memtypes.stores.operations.engine import (
     Change,
     DropFields,
@@ -68,7 +68,7 @@ async def patch(
     """
     existing = await _existing(engine, scope, (one for change in changes for one in change.ids))
     mark = {} if fence is None else {FENCE: fence}
-    unfenced = {} if fence is None else negated(above(FENCE, fence))
+    unfenced = {} if fence is None else negated(in_range(FENCE, gt=fence))
     ordered: dict[MemoryType, list[Change]] = {}
     for kind, ids in existing.items():
         for change in changes:
@@ -81,7 +81,7 @@ async def patch(
     await engine.write(ordered)
     if fence is None:
         return 0
-    newer = {kind: within(scope, has_ids(sorted(ids)), above(FENCE, fence)) for kind, ids in existing.items()}
+    newer = {kind: within(scope, has_ids(sorted(ids)), in_range(FENCE, gt=fence)) for kind, ids in existing.items()}
     return sum((await engine.count(newer)).values())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,9 +22,8 @@ from memtypes.search.columns import COLUMN_FIELDS
 from memtypes.search.passage import Passage
 from memtypes.search.vectors import TokenMaxima, TokenVectors
 from memtypes.stores.edge.engine.reader import SlotPayloads
-from memtypes.stores.edge.engine.shard import DeletionMarker, Shard
+from memtypes.stores.edge.engine.shard import DeletionMarker, Shard, ShardCopy
 from memtypes.stores.edge.engine.vendor import SharedFilters, create_indexes, engine_call, open_shard
-from memtypes.stores.edge.maintenance.shard_rewrite import ShardCopy
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.edge.sidecar.token_vectors import Matcher
@@ -63,7 +62,7 @@ class EdgeEngine(EngineOperations):
 
     def __init__(self, shards: Mapping[Collection, Shard], dimensions: int) -> None:
         self._shards = dict(shards)
-        self._columns = ColumnCache(self._payloads)
+        self._columns = ColumnCache(self._ranking_fields)
         self._copies: dict[Collection, ShardCopy] = {}
         self._dimensions = dimensions
         self._matcher = Matcher()
@@ -146,7 +145,7 @@ class EdgeEngine(EngineOperations):
             slots, limit = self._shards[kind].slots.used(), WARM_UP_STEP
             while len(slots := self._columns.unknown(kind, slots)):
                 began = time.thread_time()
-                self._columns.learn(kind, self._payloads(kind, slots[:limit], COLUMN_FIELDS).items())
+                self._columns.learn(kind, self._ranking_fields(kind, slots[:limit]).items())
                 slow = time.thread_time() - began > LONG_STEP_S
                 yield
                 slots = slots[limit:]
@@ -184,8 +183,8 @@ class EdgeEngine(EngineOperations):
         since = {kind: shard.deleted.since for kind, shard in self._shards.items()}
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 
-    def copy_shard(self, kind: Collection, path: Path) -> Generator[None, None, Shard]:
-        """Copy the shard of a collection to `path`. Yields after each batch; returns the complete and synced copy.
+    def copy_shard(self, kind: Collection, path: Path) -> Iterator[None]:
+        """Copy the shard of a collection to `path`, to be used by `use_copy` at the end. Yields after each batch.
 
         Writes made meanwhile go to both shards. Raises Unavailable if such a write failed in the copy.
         """
@@ -200,7 +199,6 @@ class EdgeEngine(EngineOperations):
         self._unflushed.add(kind)
         for directory in (*copy.shard.logs, path, path.parent):
             sync_directory(directory)
-        return copy.shard
 
     def use_copy(self, kind: Collection) -> None:
         """Replace the shard of a collection by its complete copy, and delete all other versions of the shard."""
@@ -222,34 +220,27 @@ class EdgeEngine(EngineOperations):
             shard.close()
 
     def _drop_copy(self, kind: Collection) -> None:
-        copy = self._copies.pop(kind, None)
-        if copy is not None:
+        if copy := self._copies.pop(kind, None):
             copy.shard.close()
 
     def _write(self, kind: Collection, change: Change) -> None:
         self._unsynced.add(kind)
         self._unflushed.add(kind)
-        shard, completed = self._shards[kind], False
+        shard = self._shards[kind]
         try:
             slots = shard.write(change)
-            completed = True
-        finally:
-            if not completed and isinstance(kind, MemoryType):  # it may have been made in part
+        except BaseException:
+            if isinstance(kind, MemoryType):  # the change may have been made in part
                 self._columns.forget(kind, shard.named(change))
+            raise
         if isinstance(kind, MemoryType):  # only memories are ranked
             self._columns.follow(kind, change, slots)
-        self._follow(kind, change, slots)
+        if copy := self._copies.get(kind):
+            try:
+                copy.follow(change, slots)
+            except Exception:  # noqa: BLE001 - the shard itself has been changed
+                _log.exception("the copy of the %s shard is dropped", kind)
+                self._drop_copy(kind)
 
-    def _follow(self, kind: Collection, change: Change, slots: Slots | None) -> None:
-        """Apply a change to the shard's unfinished copy, if any. If that fails, the copy is dropped."""
-        copy = self._copies.get(kind)
-        if copy is None:
-            return
-        try:
-            copy.follow(change, slots)
-        except Exception:  # noqa: BLE001 - the shard itself has been changed
-            _log.exception("the copy of the %s shard is dropped", kind)
-            self._drop_copy(kind)
-
-    def _payloads(self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
-        return self._shards[kind].reader.payloads(slots, fields)
+    def _ranking_fields(self, kind: MemoryType, slots: Slots) -> SlotPayloads:
+        return self._shards[kind].reader.payloads(slots, COLUMN_FIELDS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -14,7 +13,7 @@ from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.engine.vendor import SharedFilters, Translator, engine_call
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
-from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, ShardSearch
+from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, shard_hits
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import FacetCounts, Payload, QueryHits, Scroll, ScrollOrder, VectorQuery
 from memtypes.stores.operations.schema import SPARSE
@@ -26,29 +25,24 @@ SlotPayloads: TypeAlias = dict[int, Payload]
 _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Reader:
     """Reads one shard. namespaces: cache of namespaces' sizes, and of the inverted indexes of small namespaces."""
 
-    engine: edge.EdgeShard
-    slots: SlotFile
-    terms: TermFile
-    namespaces: NamespaceCache
-
-    @classmethod
-    def of(cls, engine: edge.EdgeShard, slots: SlotFile, terms: TermFile) -> Reader:
-        """The reader of the shard that consists of `engine`, `slots` and `terms`, with empty caches."""
-        namespaces = NamespaceCache(partial(_matching, engine, slots), partial(_count, engine, slots))
-        return cls(engine, slots, terms, namespaces)
+    def __init__(self, engine: edge.EdgeShard, slots: SlotFile, terms: TermFile) -> None:
+        self._engine = engine
+        self._slots = slots
+        self._terms = terms
+        self.namespaces = NamespaceCache(self.matching, self._count)
 
     def search(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
         """The hits of each query; keyword queries in small namespaces are answered by inverted indexes."""
-        return ShardSearch(self.namespaces, self.terms, partial(self.engine_hits, shared=shared)).hits(queries)
+        return shard_hits(queries, self.namespaces, self._terms, partial(self.engine_hits, shared=shared))
 
     def engine_hits(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
         """The hits of each query, all found by the engine, without the inverted indexes. shared: see `Translator`."""
-        requests = Translator(self.slots, shared).queries(queries)
-        return [_hits(hits) for hits in engine_call(self.engine.query_batch, edge.QueryBatchRequest(requests))]
+        translator = Translator(self._slots, shared)
+        requests = [translator.query(query) for query in queries]
+        return [_hits(hits) for hits in engine_call(self._engine.query_batch, edge.QueryBatchRequest(requests))]
 
     def scroll(self, scroll: Scroll) -> dict[str, Payload]:
         """The payloads that a scroll selects, by memory id, in the order of the scroll."""
@@ -61,27 +55,29 @@ class Reader:
             order_by=_NEWEST_FIRST if scroll.order is ScrollOrder.NEWEST_FIRST else None,
         )
         records = self._records(request)
-        ids = strings_of(self.slots.ids(slots_in(records)))
+        ids = strings_of(self._slots.ids(slots_in(records)))
         return {memory_id: record.payload or {} for memory_id, record in zip(ids, records, strict=True)}
 
     def count(self, where: Condition) -> int:
         """The number of points that meet a condition."""
         known = self.namespaces.count(where)
-        return _count(self.engine, self.slots, where) if known is None else known
+        return self._count(where) if known is None else known
 
     def facet(self, field: str, where: Condition, limit: int) -> FacetCounts:
         """The values of a payload field, each with the number of memories that have it, at most `limit`."""
-        facets = engine_call(self.engine.facet, edge.FacetRequest(field, limit, exact=True, filter=self._filter(where)))
+        facets = engine_call(
+            self._engine.facet, edge.FacetRequest(field, limit, exact=True, filter=self._filter(where))
+        )
         return [(hit.value, hit.count) for hit in facets.hits]
 
     def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
         """The payloads of the existing points with these numbers, by number. fields: to be read; None for all."""
-        records = engine_call(self.engine.retrieve, slots.tolist(), _selected(fields), False)
+        records = engine_call(self._engine.retrieve, slots.tolist(), _selected(fields), False)
         return {_slot(record): record.payload or {} for record in records}
 
     def sparse_vectors(self, slots: Slots) -> dict[int, SparseVector]:
         """The sparse vectors of the points with these numbers, by number; empty for a point without terms."""
-        records = engine_call(self.engine.retrieve, slots.tolist(), False, [SPARSE])
+        records = engine_call(self._engine.retrieve, slots.tolist(), False, [SPARSE])
         return {_slot(record): _sparse(record.vector) for record in records}
 
     def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, Payload]]:
@@ -89,43 +85,37 @@ class Reader:
         request = edge.ScrollRequest(offset=slot + 1, limit=limit, with_payload=_selected(fields))
         return [(_slot(record), record.payload or {}) for record in self._records(request)]
 
-    def matching(self, where: Condition) -> Slots:
-        """The numbers (slots) of all points that meet a condition."""
-        return _matching(self.engine, self.slots, where, max(1, len(self.slots)))
+    def matching(self, where: Condition, limit: int | None = None) -> Slots:
+        """The numbers (slots) of the points that meet a condition, ascending. limit: how many at most; None for all."""
+        most = max(1, len(self._slots)) if limit is None else limit
+        return slots_in(self._records(edge.ScrollRequest(limit=most, filter=self._filter(where), with_payload=False)))
+
+    def _count(self, where: Condition) -> int:
+        return engine_call(self._engine.count, edge.CountRequest(exact=True, filter=self._filter(where)))
 
     def _filter(self, where: Condition) -> edge.Filter:
-        return Translator(self.slots).filter(where)
+        return Translator(self._slots).filter(where)
 
     def _records(self, request: edge.ScrollRequest) -> list[edge.Record]:
-        records, _ = engine_call(self.engine.scroll, request)
+        records, _ = engine_call(self._engine.scroll, request)
         return records
 
     def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
         """Payloads in the order of their ids. The engine orders by point number, so all matching points are sorted."""
         slots = self.matching(scroll.where)
-        ids = self.slots.ids(slots)
+        ids = self._slots.ids(slots)
         order = np.argsort(ids)
         if scroll.start_id is not None:
             order = order[ids[order] >= ids_of([scroll.start_id])]
         first = slots[order[: scroll.limit]]
         payloads = self.payloads(first, scroll.fields)
-        ids_in_order = strings_of(self.slots.ids(first))
+        ids_in_order = strings_of(self._slots.ids(first))
         return {memory_id: payloads[slot] for slot, memory_id in zip(first.tolist(), ids_in_order, strict=True)}
 
 
 def _selected(fields: Sequence[str] | None) -> bool | list[str]:
     """The engine's `with_payload` argument. fields: those to read; None for all."""
     return True if fields is None else list(fields) or False
-
-
-def _matching(engine: edge.EdgeShard, slots: SlotFile, where: Condition, limit: int) -> Slots:
-    """The numbers (slots) of the points that meet a condition, at most `limit`, ascending."""
-    request = edge.ScrollRequest(limit=limit, filter=Translator(slots).filter(where), with_payload=False)
-    return slots_in(engine_call(engine.scroll, request)[0])
-
-
-def _count(engine: edge.EdgeShard, slots: SlotFile, where: Condition) -> int:
-    return engine_call(engine.count, edge.CountRequest(exact=True, filter=Translator(slots).filter(where)))
 
 
 def slots_in(points: Iterable[Any]) -> Slots:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from memtypes.ports.memory_store import Record
-from memtypes.stores.edge.engine.reader import Reader
+from memtypes.stores.edge.engine.reader import Reader, slots_in
 from memtypes.stores.edge.engine.vendor import Translator, engine_call, to_point
 from memtypes.stores.edge.sidecar.passage_file import PassageFile
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
@@ -33,6 +34,7 @@ from memtypes.stores.operations.engine import (
     RemovePoints,
     SetFields,
 )
+from memtypes.stores.operations.uuids import ids_of
 
 _ID = "id"
 """The payload field with the memory's id."""
@@ -44,6 +46,9 @@ _MARK = "removed"
 """A file in a shard's directory, present when something was removed from the shard."""
 
 _REPAIRED_AT_ONCE = 1_000
+COPIED_AT_ONCE = 32
+"""Points of a shard copied at once: this takes a few milliseconds, in which no request is answered."""
+
 _LOGGED = 10_000
 """If the terms of more memories than this must be repaired, the log says so, as it takes seconds."""
 
@@ -97,7 +102,7 @@ class Shard:
         """The shard in `path`, opened as `engine`; the files beside it are created if missing, and repaired."""
         slots, terms = SlotFile(path), TermFile.beside(path)
         tokens, passages = TokenFile.beside(path), PassageFile.beside(path)
-        reader = Reader.of(engine, slots, terms)
+        reader = Reader(engine, slots, terms)
         shard = cls(path, engine, slots, tokens, terms, passages, deleted or DeletionMarker.of(path), reader)
         shard._repair_slots()
         shard._repair_terms()
@@ -151,7 +156,7 @@ class Shard:
 
     def _put(self, points: Sequence[Point], where: edge.Filter) -> Slots:
         # The request has made sure that no point belongs to another scope, so earlier token vectors may go first.
-        slots = self.slots.claim([point.id for point in points])
+        slots = self.slots.claim(ids_of(point.id for point in points))
         tokens = [point.vectors.tokens for point in points]
         with_tokens = np.array([vectors is not None and len(vectors) > 0 for vectors in tokens], dtype=np.bool_)
         self.tokens.put(slots[with_tokens], [vectors for vectors in tokens if vectors is not None and len(vectors)])
@@ -201,3 +206,48 @@ class Shard:
             self.terms.put(slots_of(vectors), list(vectors.values()))
         if len(lacking):
             sync_directory(self.terms.directory)
+
+
+@dataclass(slots=True)
+class ShardCopy:
+    """A copy of a shard without the deleted bytes that the engine keeps in its segments and its log.
+
+    It is filled a batch at a time while its source is still written to. It always has the source's points up to and
+    including `copied`, the number (slot) of the last one copied, as every change of the source is applied to it too.
+    Its points have new numbers, without the gaps of removed memories.
+    """
+
+    shard: Shard
+    copied: int = -1
+
+    def copy_batch(self, source: Shard) -> bool:
+        """Copy the next points of `source` with all their vectors; True if the copy is now complete."""
+        request = edge.ScrollRequest(
+            offset=self.copied + 1, limit=COPIED_AT_ONCE + 1, with_payload=True, with_vector=True
+        )
+        records, _ = engine_call(source.engine.scroll, request)
+        old = slots_in(records)
+        if records:
+            new = self.shard.slots.claim(source.slots.ids(old))
+            self.shard.tokens.copy(source.tokens, old, new)
+            self.shard.terms.copy(source.terms, old, new)
+            self.shard.passages.copy(source.passages, old, new)
+            pairs = zip(new.tolist(), records, strict=True)
+            points = [edge.Point(slot, record.vector or {}, record.payload) for slot, record in pairs]
+            engine_call(self.shard.engine.update, edge.UpdateOperation.upsert_points(points))
+        complete = len(records) <= COPIED_AT_ONCE
+        self.copied = sys.maxsize if complete else int(old[-1])
+        return complete
+
+    def follow(self, change: Change, slots: Slots | None) -> None:
+        """Apply a change of the source to the points already copied. slots: numbers of the changed source points."""
+        if isinstance(change, PutPoints) and slots is not None:
+            copied = np.flatnonzero(slots <= self.copied).tolist()
+            change = PutPoints(tuple(change.points[place] for place in copied), change.where)
+            if not change.points:
+                return
+        self.shard.write(change)
+
+    def new_slots(self, source: Shard) -> Slots:
+        """For each point number (slot) of `source`, the number in the copy; -1 where the memory was removed."""
+        return self.shard.slots.places(source.slots.ids(np.arange(len(source.slots))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -110,12 +110,16 @@ class Translator:
             must_not=[*map(self._condition, clauses.get("must_not", ()))],
         )
 
-    def queries(self, queries: Sequence[VectorQuery]) -> list[edge.QueryRequest]:
-        """The engine's query for each of `queries`. A condition object shared by several is converted once."""
-        sparse = (query for query in queries if isinstance(query.vector, SparseVector))
-        wheres = [*(query.where for query in queries if query.among is None), *(query.corpus for query in sparse)]
-        filters = {key: self._shared(where) for key, where in {id(where): where for where in wheres}.items()}
-        return [self._query(query, filters) for query in queries]
+    def query(self, query: VectorQuery) -> edge.QueryRequest:
+        """The engine's query for `query`, for hits without payloads."""
+        where = self._shared(query.where) if query.among is None else self.filter(query.where, query.among)
+        if isinstance(query.vector, SparseVector):
+            params = edge.SearchParams(idf=edge.IdfParams(self._shared(query.corpus)))
+            nearest = edge.Query.Nearest(_sparse(query.vector), SPARSE)
+        else:
+            params = edge.SearchParams(exact=query.among is not None)
+            nearest = edge.Query.Nearest(query.vector.tolist(), DENSE)
+        return edge.QueryRequest(query.limit, query=nearest, filter=where, params=params, with_payload=False)
 
     def _shared(self, where: Condition) -> edge.Filter:
         key = encode(where)
@@ -124,16 +128,6 @@ class Translator:
         if key not in self.shared:
             self.shared[key] = self.filter(where)
         return self.shared[key]
-
-    def _query(self, query: VectorQuery, filters: Mapping[int, edge.Filter]) -> edge.QueryRequest:
-        where = filters[id(query.where)] if query.among is None else self.filter(query.where, query.among)
-        if isinstance(query.vector, SparseVector):
-            params = edge.SearchParams(idf=edge.IdfParams(filters[id(query.corpus)]))
-            nearest = edge.Query.Nearest(_sparse(query.vector), SPARSE)
-        else:
-            params = edge.SearchParams(exact=query.among is not None)
-            nearest = edge.Query.Nearest(query.vector.tolist(), DENSE)
-        return edge.QueryRequest(query.limit, query=nearest, filter=where, params=params, with_payload=False)
 
     def _condition(self, where: Condition) -> Any:
         # Not by `match`: mapping patterns take five times as long, and a search has a hundred conditions.

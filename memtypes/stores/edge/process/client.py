@@ -48,13 +48,16 @@ class ConnectionLostError(Exception):
 
 
 class Connection:
-    """A connection to the engine process: sends numbered requests, and matches the replies by these numbers."""
+    """A connection to the engine process: sends numbered requests, and matches the replies by these numbers.
+
+    lost: whether the connection has broken, so that no more requests can be sent on it.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.lost = False
         self._writer = writer
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._lost = False
         self._listening = asyncio.create_task(self._listen(reader))
 
     @classmethod
@@ -62,14 +65,9 @@ class Connection:
         """A connection to the engine that listens on `socket`. Raises OSError."""
         return cls(*await asyncio.open_unix_connection(socket, limit=_BUFFER))
 
-    @property
-    def lost(self) -> bool:
-        """Whether the connection has broken, so that no more requests can be sent on it."""
-        return self._lost
-
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
         """The answer to a request. Raises the engine's error, Unavailable after `timeout_s`, or ConnectionLostError."""
-        if self._lost:
+        if self.lost:
             raise ConnectionLostError
         number = next(self._numbers)
         message = framed((number, request))
@@ -99,7 +97,7 @@ class Connection:
             self._writer.write(message)
             await self._writer.drain()
         except ConnectionError as error:
-            self._lost = True  # the listener may not have noticed yet
+            self.lost = True  # the listener may not have noticed yet
             raise ConnectionLostError from error
         return await future
 
@@ -113,7 +111,7 @@ class Connection:
         except (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError) as error:
             _log.debug("the connection to the embedded engine ended: %r", error)  # pending requests fail below
         finally:
-            self._lost = True
+            self.lost = True
             for waiting in self._waiting.values():
                 if not waiting.done():
                     waiting.set_exception(ConnectionLostError())
@@ -186,7 +184,7 @@ class EdgeStore(MessageStore):
         """A new connection to the engine process, which is started if none runs."""
         deadline = time.monotonic() + self._settings.start_timeout_s
         while True:
-            started = await asyncio.to_thread(ensure_engine, self._layout, self._settings, deadline)
+            started = await ensure_engine(self._layout, self._settings, deadline)
             if started is not None:
                 self._started.append(started)
             connection = await self._welcomed(deadline)

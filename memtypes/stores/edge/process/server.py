@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from memtypes.model.errors import InvalidRequest, RemembrancerError, StoreInUse
+from memtypes.model.errors import RemembrancerError, StoreInUse
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Holder, Layout
 from memtypes.stores.edge.process.wire import (
@@ -201,26 +201,21 @@ def _listening(layout: Layout) -> Iterator[socket.socket]:
             path.unlink(missing_ok=True)
 
 
-async def _serve(layout: Layout, engine: EdgeEngine, linger_s: float, ready: Callable[[], None]) -> None:
-    with _listening(layout) as listener:
-        ready()
-        await EngineServer(engine, layout, linger_s).serve(listener)
+def run_engine(layout: Layout, linger_s: float) -> None:
+    """Serve the store of `layout` until the server stops. Raises StoreInUse or Unavailable."""
 
+    async def serve() -> None:
+        with _listening(layout) as listener:
+            _report(b"{}")
+            await EngineServer(engine, layout, linger_s).serve(listener)
 
-def run_engine(layout: Layout, linger_s: float, ready: Callable[[], None]) -> None:
-    """Serve the store of `layout` until the server stops; `ready` is called once it listens.
-
-    Raises StoreInUse, Unavailable or InvalidRequest.
-    """
-    alias = layout.read_alias()
-    if alias is None:
-        raise InvalidRequest(f"{layout.directory} is not a store")
+    dimensions = layout.existing_alias().dimensions
     with locked(layout.engine_lock) as held:
         if not held:
             raise StoreInUse(f"another engine serves {layout.directory}")
-        engine = EdgeEngine.open(layout.shard_paths(), alias.dimensions)
+        engine = EdgeEngine.open(layout.shard_paths(), dimensions)
         try:
-            asyncio.run(_serve(layout, engine, linger_s, ready))
+            asyncio.run(serve())
         finally:
             engine.close()
 
@@ -233,7 +228,7 @@ def main() -> int:
     options = parser.parse_args()
     os.umask(0o077)  # files are readable by their owner alone
     try:
-        run_engine(Layout(options.directory.resolve()), options.linger, lambda: _report(b"{}"))
+        run_engine(Layout(options.directory.resolve()), options.linger)
     except (RemembrancerError, OSError) as error:
         _report(msgspec.json.encode(failure_of(error)))
         return 1

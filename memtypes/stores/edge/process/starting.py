@@ -1,14 +1,14 @@
-"""Finds or starts the engine process of an embedded store. Every function here blocks: call it in a thread."""
+"""Finds or starts the engine process of an embedded store."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,9 +19,8 @@ import memtypes
 from memtypes.model.errors import RemembrancerError, StoreInUse, Unavailable
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.process.wire import Failure, error_of
-from memtypes.stores.files import holder_of, locked
+from memtypes.stores.files import holder_of, locked, locked_by
 
-_POLL_S = 0.02
 _ENVIRONMENT: Mapping[str, str] = MappingProxyType(
     {
         "OPENBLAS_NUM_THREADS": "1",  # its matrices are small
@@ -48,26 +47,28 @@ class EdgeSettings:
     linger_s: float = 2.0
 
 
-def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> int | None:
+async def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> int | None:
     """Start the engine process of a store, unless one runs. Returns its process id, or None if one runs already.
 
     A lock keeps programs that open a store at the same time from starting two engines. Raises EmbedderMismatch,
     StoreInUse or Unavailable.
     """
-    with _locked_in_time(layout.opening_lock, deadline):
-        layout.prepare(settings.fingerprint, settings.dimensions)
-        with locked(layout.engine_lock) as free:
-            pass
-        if not free:
+    async with locked_by(layout.opening_lock, deadline) as opening:
+        if not opening:
+            raise StoreInUse(
+                f"process {holder_of(layout.opening_lock)} has been opening the store in {layout.directory} for too "
+                "long. Stop it, or use a running service with --url"
+            )
+        await asyncio.to_thread(layout.prepare, settings.fingerprint, settings.dimensions)
+        if _is_running(layout):
             return None
         try:
-            return _start(layout, settings, deadline)
+            return await asyncio.to_thread(_start, layout, settings, deadline)
         except StoreInUse:
             # The engine of an opener that has given up waiting may have come first: use that one.
-            with locked(layout.engine_lock) as nobody_else:
-                if nobody_else:
-                    raise
-            return None
+            if _is_running(layout):
+                return None
+            raise
 
 
 def in_use(layout: Layout) -> StoreInUse:
@@ -86,33 +87,18 @@ def reap(pid: int) -> None:
         return  # another thread has waited for it
 
 
-@contextmanager
-def _locked_in_time(path: Path, deadline: float) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for it until `deadline`. Raises StoreInUse."""
-    while True:
-        with locked(path) as held:
-            if held:
-                yield
-                return
-        if time.monotonic() > deadline:
-            raise StoreInUse(
-                f"process {holder_of(path)} has been opening the store in {path.parent} for too long. Stop it, or use "
-                "a running service with --url"
-            )
-        time.sleep(_POLL_S)
+def _is_running(layout: Layout) -> bool:
+    with locked(layout.engine_lock) as free:
+        return not free
 
 
 def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
     """Start an engine process; return its id when it listens. Raises the error that it reports, or Unavailable."""
     reader, writer = os.pipe()
-    try:
-        try:
+    with os.fdopen(reader, "rb"):
+        with os.fdopen(writer, "wb"):  # closed here, so that the pipe ends with the engine
             pid = _spawn(layout, settings, writer)
-        finally:
-            os.close(writer)
         report = _read_line(reader, deadline)
-    finally:
-        os.close(reader)
     if report == b"{}\n":
         return pid
     reap(pid)

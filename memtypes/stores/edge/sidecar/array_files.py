@@ -87,8 +87,16 @@ class RaggedFile:
     opening, files with more removed rows than live ones are compacted.
     """
 
+    name: ClassVar[str]
+    """The name of the files' directory in a shard's directory."""
+
     row: ClassVar[np.dtype[Any]]
     """The dtype of a row."""
+
+    @classmethod
+    def beside(cls, shard: Path) -> Self:
+        """The files in the directory of a shard; created if missing."""
+        return cls(shard / cls.name)
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -170,3 +178,10 @@ def _finish_compaction(directory: Path) -> None:
         new.rename(directory)
     for other in (new, old):
         shutil.rmtree(other, ignore_errors=True)
+
+
+def row_numbers(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers of all rows of runs, one run after the other; a run has `length` rows from row `start`."""
+    rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    rows += np.arange(len(rows))
+    return rows

@@ -6,19 +6,16 @@ only writer of its shards, so it knows which values have changed. A memory takes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
 from memtypes.search.columns import (
-    COLUMN_FIELDS,
-    DTYPES,
     KINDS,
-    NONE,
     Column,
     ColumnKind,
     Columns,
@@ -32,18 +29,14 @@ from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, 
 _LEAST = 1_024
 """Rows of a new table."""
 
-_ROW = np.dtype([(path, DTYPES[kind]) for path, kind in KINDS.items()])
+_ROW = np.dtype([(path, kind.dtype) for path, kind in KINDS.items()])
 """One memory's fields, side by side: copying a thousand rows is many times faster than copying twenty columns."""
 
-_EMPTY_ROW = np.array([tuple(np.full(DTYPES[kind].shape, NONE[kind]) for kind in KINDS.values())], _ROW)
+_EMPTY_ROW = np.array([tuple(np.full(kind.dtype.shape, kind.none) for kind in KINDS.values())], _ROW)
 
 
-class ReadPayloads(Protocol):
-    """A function that reads payloads of one memory type by slot (point number)."""
-
-    def __call__(self, kind: MemoryType, slots: Slots, fields: Sequence[str] | None = None) -> Mapping[int, Payload]:
-        """The payloads of those `slots` (point numbers) that have a memory, by slot. fields: to read; None for all."""
-        ...
+ReadPayloads: TypeAlias = Callable[[MemoryType, Slots], Mapping[int, Payload]]
+"""Reads the COLUMN_FIELDS of those memories of a type that have one of the slots (point numbers), by slot."""
 
 
 class _Texts:
@@ -63,7 +56,7 @@ class _Texts:
         positions = np.searchsorted(used, codes)
         absent = int(len(used) > 0 and used[0] == -1)
         table = [self._texts[code] for code in used[absent:].tolist()]
-        return (positions - absent).astype(DTYPES[ColumnKind.TEXT]), table
+        return (positions - absent).astype(ColumnKind.TEXT.dtype), table
 
     def _code(self, text: str) -> int:
         code = self._codes.setdefault(text, len(self._texts))
@@ -109,13 +102,13 @@ class ColumnCache:
         self._types = {kind: _TypeColumns() for kind in MemoryType}
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
-    def count(self, kind: MemoryType) -> int:
-        """The number of memories of a type whose columns are cached."""
-        return int(np.count_nonzero(self._types[kind].known))
-
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
         """A mask of which slots (point numbers) have a memory, and these memories' columns, read if not cached."""
-        masks = {kind: self._read(kind, wanted) for kind, wanted in slots.items()}
+        for kind, wanted in slots.items():
+            missing = self.unknown(kind, wanted)
+            if len(missing):
+                self.learn(kind, self._read_payloads(kind, missing).items())
+        masks = {kind: self._types[kind].has(wanted) for kind, wanted in slots.items()}
         exists = np.concatenate(list(masks.values()))
         if not exists.all():
             slots = {kind: wanted[masks[kind]] for kind, wanted in slots.items()}
@@ -164,14 +157,6 @@ class ColumnCache:
         after.known[moved[old]], after.used = True, before.used
         self._types[kind] = after
 
-    def _read(self, kind: MemoryType, slots: Slots) -> NDArray[np.bool_]:
-        """Read and cache the columns of the memories with these point numbers. Returns a mask: which exist."""
-        known = self._types[kind].has(slots)
-        if not known.all():
-            self.learn(kind, self._read_payloads(kind, slots[~known], COLUMN_FIELDS).items())
-            known = self._types[kind].has(slots)
-        return known
-
     def _gather(self, slots: Mapping[MemoryType, Slots]) -> Columns:
         """The columns of cached memories, type after type; without columns that no memory of these types has."""
         rows = np.concatenate([self._types[kind].take(wanted) for kind, wanted in slots.items()]).view(_ROW)[:, 0]
@@ -190,10 +175,8 @@ class ColumnCache:
             if path not in types.used and all(value is None for value in values):
                 continue
             types.used.add(path)
-            value_kind = KINDS[path]
-            written = (
-                self._texts[path].codes(values) if value_kind is ColumnKind.TEXT else column_of(value_kind, values)
-            )
+            is_text = KINDS[path] is ColumnKind.TEXT
+            written = self._texts[path].codes(values) if is_text else column_of(KINDS[path], values)
             types.rows[path][slots] = written
 
 

@@ -41,15 +41,16 @@ class _Entry(NamedTuple):
 class PassageFile(RaggedFile):
     """The files with the passages (what contexts show) of one shard, by slot (point number), as MessagePack."""
 
+    name = "passages"
     row: ClassVar[np.dtype[Any]] = np.dtype(np.uint8)
 
     @classmethod
     def beside(cls, shard: Path) -> Self:
         """The passage files in the directory of a shard; new ones if they are missing or were not closed."""
-        directory = shard / "passages"
+        directory = shard / cls.name
         if not (directory / _CLOSED).exists():
             shutil.rmtree(directory, ignore_errors=True)
-        passages = cls(directory)
+        passages = super().beside(shard)
         (directory / _CLOSED).unlink(missing_ok=True)
         sync_directory(directory)
         return passages

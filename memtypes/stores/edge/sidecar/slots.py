@@ -38,13 +38,13 @@ class SlotFile:
     def __len__(self) -> int:
         return len(self._file)
 
-    def find(self, texts: Sequence[str]) -> Slots:
-        """The slot (point number) of each memory id; -1 for an id without one."""
-        return self.places(ids_of(texts))
-
     def places(self, ids: Ids) -> Slots:
-        """The slot (point number) of each memory id of 16 bytes; -1 for an id without one."""
-        slots = self._looked_up(ids)
+        """The slot (point number) of each memory id; -1 for an id without one."""
+        slots = np.full(len(ids), -1, dtype=np.int64)
+        if len(self._sorted):
+            last = np.searchsorted(self._sorted, ids, side="right") - 1
+            indexed = self._order[np.maximum(last, 0)]
+            slots = np.where(self._file.rows[indexed] == ids, indexed, slots)  # it may have been removed since
         if self._recent:
             for place, memory_id in enumerate(ids.tolist()):
                 slots[place] = self._recent.get(memory_id, slots[place])
@@ -52,15 +52,11 @@ class SlotFile:
 
     def known(self, texts: Sequence[str]) -> Slots:
         """The slots (point numbers) of those memory ids that have one."""
-        slots = self.find(texts)
+        slots = self.places(ids_of(texts))
         return slots[slots >= 0]
 
-    def claim(self, texts: Sequence[str]) -> Slots:
+    def claim(self, ids: Ids) -> Slots:
         """The slot (point number) of each memory id; an id without one gets a new one."""
-        return self.claim_ids(ids_of(texts))
-
-    def claim_ids(self, ids: Ids) -> Slots:
-        """The slot (point number) of each memory id of 16 bytes; an id without one gets a new one."""
         slots = self.places(ids)
         missing = ids[slots < 0]
         if not len(missing):
@@ -111,14 +107,6 @@ class SlotFile:
         self._order = used[np.argsort(rows[used], kind="stable")]
         self._sorted = rows[self._order]
         self._recent: dict[bytes, int] = {}
-
-    def _looked_up(self, ids: Ids) -> Slots:
-        """The slot (point number) of each id by the sorted index; -1 if the id is not there or was removed since."""
-        if not len(self._sorted):
-            return np.full(len(ids), -1, dtype=np.int64)
-        last = np.searchsorted(self._sorted, ids, side="right") - 1
-        slots = self._order[np.maximum(last, 0)]
-        return np.where(self._file.rows[slots] == ids, slots, -1)
 
 
 def slots_of(numbers: Iterable[int]) -> Slots:

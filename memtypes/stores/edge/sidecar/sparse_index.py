@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.search.vectors import SparseVector
-from memtypes.stores.edge.sidecar.array_files import RaggedFile
+from memtypes.stores.edge.sidecar.array_files import RaggedFile, row_numbers
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.operations.engine import QueryHits
 
@@ -68,8 +67,7 @@ class SparseCorpus:
         frequency = counts.astype(np.float32)
         ratio = _ONE + (np.float32(self.size) - frequency + _HALF) / (frequency + _HALF)
         idf = np.log(ratio, dtype=np.float64).astype(np.float32)
-        rows = np.repeat(starts - (np.cumsum(counts) - counts), counts)
-        rows += np.arange(len(rows))
+        rows = row_numbers(starts, counts)
         owners = self.owners[rows]
         scores = np.zeros(len(self.slots), dtype=np.float32)
         # Added one after the other and rounded each time, as in the engine: so 19 of 20 scores are equal to its own.
@@ -80,12 +78,8 @@ class SparseCorpus:
 class TermFile(RaggedFile):
     """The files with the sparse vectors of one shard, by slot (point number)."""
 
+    name = "terms"
     row: ClassVar[np.dtype[Any]] = _ENTRY
-
-    @classmethod
-    def beside(cls, shard: Path) -> TermFile:
-        """The term files in the directory of a shard; created if missing."""
-        return cls(shard / "terms")
 
     def put(self, slots: Slots, vectors: Sequence[SparseVector]) -> None:
         """Store the sparse vector of each slot (point number), in place of earlier ones."""
@@ -99,9 +93,7 @@ class TermFile(RaggedFile):
     def corpus(self, slots: Slots) -> SparseCorpus:
         """An inverted index of the memories with the point numbers `slots`, which must be ascending."""
         starts, lengths = self.places_of(slots).T
-        rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-        rows += np.arange(len(rows))
-        entries = self.content.take(rows, mode="clip")
+        entries = self.content.take(row_numbers(starts, lengths), mode="clip")
         owners = np.repeat(np.arange(len(slots)), lengths)
         filled = np.flatnonzero(entries[_WEIGHT])  # the entry of a vector without terms has no weight
         order = filled[np.argsort(entries[_TERM][filled], kind="stable")]

@@ -7,7 +7,6 @@ query lists them, or a dense query with the same filter asks for so many hits th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -88,8 +87,7 @@ class NamespaceCache:
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
         """The inverted index of a small namespace; None if it is large or empty, or `where` is not a scope alone."""
-        slots = self.members(where)
-        scope, _ = scope_in(where)
+        slots, (scope, _) = self.members(where), scope_in(where)
         if slots is None or not len(slots) or scope is None:
             return None
         if scope not in self._corpora:
@@ -108,34 +106,28 @@ class NamespaceCache:
                 self._corpora.pop(scope, None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ShardSearch:
-    """Searches of one shard: by inverted indexes where possible, else by `engine_hits`."""
-
-    namespaces: NamespaceCache
-    terms: TermFile
-    engine_hits: EngineHits
-
-    def hits(self, queries: Sequence[VectorQuery]) -> list[QueryHits]:
-        """The hits of each query, in order."""
-        members = [self.namespaces.members(query.corpus) for query in queries]
-        empty = {place for place, slots in enumerate(members) if slots is not None and not len(slots)}
-        passes = {
-            place: among
-            for place, query in enumerate(queries)
-            if place not in empty and (among := _among(query, members[place], queries)) is not None
-        }
-        asked = [place for place in range(len(queries)) if place not in passes and place not in empty]
-        hits = dict.fromkeys(empty, _NO_HITS)
-        if asked:
-            hits |= zip(asked, self.engine_hits([queries[place] for place in asked]), strict=True)
-        for place, among in passes.items():
-            query = queries[place]
-            corpus = self.namespaces.corpus(query.corpus, self.terms)
-            if isinstance(query.vector, SparseVector) and corpus is not None:
-                limited = hits[among].keys if isinstance(among, int) else among
-                hits[place] = corpus.search(query.vector, limited, query.limit)
-        return [hits[place] for place in range(len(queries))]
+def shard_hits(
+    queries: Sequence[VectorQuery], namespaces: NamespaceCache, terms: TermFile, engine_hits: EngineHits
+) -> list[QueryHits]:
+    """The hits of each query in one shard, in order: by inverted indexes where possible, else by the engine."""
+    hits: dict[int, QueryHits] = {}
+    passes: dict[int, Slots | int] = {}
+    for place, query in enumerate(queries):
+        members = namespaces.members(query.corpus)
+        if members is not None and not len(members):
+            hits[place] = _NO_HITS
+        elif (among := _among(query, members, queries)) is not None:
+            passes[place] = among
+    asked = [place for place in range(len(queries)) if place not in hits and place not in passes]
+    if asked:
+        hits |= zip(asked, engine_hits([queries[place] for place in asked]), strict=True)
+    for place, among in passes.items():
+        query = queries[place]
+        corpus = namespaces.corpus(query.corpus, terms)
+        if isinstance(query.vector, SparseVector) and corpus is not None:
+            limited = hits[among].keys if isinstance(among, int) else among
+            hits[place] = corpus.search(query.vector, limited, query.limit)
+    return [hits[place] for place in range(len(queries))]
 
 
 def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -18,7 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from memtypes.search.vectors import TOKEN_DIMENSIONS, TokenMaxima, TokenVectors
-from memtypes.stores.edge.sidecar.array_files import RaggedFile
+from memtypes.stores.edge.sidecar.array_files import RaggedFile, row_numbers
 from memtypes.stores.edge.sidecar.slots import Slots
 
 _MODEL: Final = (
@@ -60,21 +59,15 @@ class TokenRows:
 
     def read(self, memories: NDArray[np.int64], target: NDArray[np.uint8]) -> None:
         """Copy the vectors of these memories, one memory after the other, to the rows of `target`."""
-        starts, lengths = self.starts[memories], self.lengths[memories]
-        rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-        rows += np.arange(len(rows))
+        rows = row_numbers(self.starts[memories], self.lengths[memories])
         self.content.take(rows, axis=0, out=target, mode="clip")  # unlike an index it checks nothing, which is faster
 
 
 class TokenFile(RaggedFile):
     """The files with the token vectors of one shard, by slot (point number)."""
 
+    name = "tokens"
     row: ClassVar[np.dtype[Any]] = np.dtype((np.uint8, TOKEN_DIMENSIONS))
-
-    @classmethod
-    def beside(cls, shard: Path) -> TokenFile:
-        """The token-vector files in the directory of a shard; created if missing."""
-        return cls(shard / "tokens")
 
     def put(self, slots: Slots, tokens: Sequence[TokenVectors]) -> None:
         """Store the token vectors of each slot (point number), in place of earlier ones."""

@@ -15,7 +15,7 @@ from memtypes.items.item import Item, ItemAddress, ItemSearch, PathListing
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.maintenance.rebuild import rebuild
+from memtypes.stores.edge.rebuild import rebuild
 from memtypes.stores.operations.item_store import EngineItems
 from memtypes.stores.operations.schema import ITEMS
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_sparse

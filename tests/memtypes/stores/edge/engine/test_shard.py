@@ -12,6 +12,7 @@ from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.slots import slots_of
 from memtypes.stores.operations.conditions import EVERYTHING
 from memtypes.stores.operations.engine import PutPoints, RemovePoints, Scroll, ScrollOrder, SetFields
+from memtypes.stores.operations.uuids import ids_of
 from tests.builders import DIMENSIONS, make_memory, make_record
 
 POINTS = tuple(make_record(make_memory(MemoryType.SEMANTIC, f"fact {number}")) for number in range(6))
@@ -50,10 +51,10 @@ def test_slots_are_repaired_after_a_power_cut(written: Path, damage: str) -> Non
     }
     path.write_bytes(b"".join(damaged[damage]))
     shard = opened(written)
-    assert shard.slots.find(IDS[:5]).tolist() == [0, 1, 2, 3, 4]
+    assert shard.slots.places(ids_of(IDS[:5])).tolist() == [0, 1, 2, 3, 4]
     assert list(shard.reader.scroll(Scroll(EVERYTHING, 9, ("id",), ScrollOrder.BY_ID))) == sorted(IDS[:5])
     assert list(shard.reader.payloads(shard.slots.known(IDS))) == [0, 1, 2, 3, 4]
-    new = shard.slots.claim(IDS[5:])
+    new = shard.slots.claim(ids_of(IDS[5:]))
     assert shard.reader.payloads(new) == {}
     shard.close()
 

@@ -34,7 +34,7 @@ def test_a_slot_is_never_assigned_twice(
     for what, places in changes:
         ids = [IDS[place] for place in places]
         if what == "claim":
-            slots = file.claim(ids).tolist()
+            slots = file.claim(ids_of(ids)).tolist()
             new = [slot for one, slot in zip(ids, slots, strict=True) if one not in wanted]
             assert not set(new).intersection(given)
             given += new
@@ -45,7 +45,7 @@ def test_a_slot_is_never_assigned_twice(
             wanted = {one: slot for one, slot in wanted.items() if one not in ids}
         else:
             file = reopened(file)
-        assert file.find(IDS).tolist() == [wanted.get(one, -1) for one in IDS]
+        assert file.places(ids_of(IDS)).tolist() == [wanted.get(one, -1) for one in IDS]
         assert strings_of(file.ids(slots_of(wanted.values()))) == list(wanted)
     file.close()
 
@@ -53,7 +53,7 @@ def test_a_slot_is_never_assigned_twice(
 def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
     """The slot file no longer contains the removed ids."""
     file = SlotFile(tmp_path)
-    file.remove(file.claim(IDS[:3])[1:2])
+    file.remove(file.claim(ids_of(IDS[:3]))[1:2])
     content = (file.directory / "ids.bin").read_bytes()
     assert [uuid.UUID(one).bytes in content for one in IDS[:3]] == [True, False, True]
 
@@ -61,9 +61,9 @@ def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
 def test_a_repeated_id_gets_one_slot(tmp_path: Path) -> None:
     """An id that occurs twice, in one write or in two, has one slot."""
     file = SlotFile(tmp_path)
-    first, other, again = file.claim([IDS[3], IDS[0], IDS[3]]).tolist()
+    first, other, again = file.claim(ids_of([IDS[3], IDS[0], IDS[3]])).tolist()
     assert first == again != other
-    assert file.claim([IDS[3]]).tolist() == [first]
+    assert file.claim(ids_of([IDS[3]])).tolist() == [first]
     assert len(file) == 2
 
 
@@ -71,28 +71,28 @@ def test_slots_are_found_before_and_after_the_index_is_rebuilt(tmp_path: Path) -
     """They are found too if the index is sorted while the file is open."""
     file = SlotFile(tmp_path)
     ids = [str(uuid.UUID(int=n * 7919)) for n in range(1, RECENT + 3)]
-    assert file.claim(ids[:-1]).tolist() != file.claim(ids[-1:]).tolist()
-    assert strings_of(file.ids(file.find(ids))) == ids
-    assert sorted(file.find(ids).tolist()) == list(range(len(ids)))
+    assert file.claim(ids_of(ids[:-1])).tolist() != file.claim(ids_of(ids[-1:])).tolist()
+    assert strings_of(file.ids(file.places(ids_of(ids)))) == ids
+    assert sorted(file.places(ids_of(ids)).tolist()) == list(range(len(ids)))
 
 
 def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
     """A partly written row is ignored, and the next id is written in its place."""
     file = SlotFile(tmp_path)
-    file.claim(IDS[:1])
-    file.claim(IDS[1:2])
+    file.claim(ids_of(IDS[:1]))
+    file.claim(ids_of(IDS[1:2]))
     file.close()
     path = file.directory / "ids.bin"
     path.write_bytes(path.read_bytes()[:-5])
     file = SlotFile(tmp_path)
-    assert file.find(IDS[:2]).tolist() == [0, -1]
-    assert file.claim(IDS[2:3]).tolist() == [1]
+    assert file.places(ids_of(IDS[:2])).tolist() == [0, -1]
+    assert file.claim(ids_of(IDS[2:3])).tolist() == [1]
 
 
 def test_slots_without_an_id_or_with_a_shared_one_are_repaired(tmp_path: Path) -> None:
     """Such a slot gets its id if that is known; otherwise it is cleared."""
     file = SlotFile(tmp_path)
-    file.claim(IDS[:2])
+    file.claim(ids_of(IDS[:2]))
     file.close()
     path = file.directory / "ids.bin"
     first = path.read_bytes()[:16]
@@ -102,7 +102,7 @@ def test_slots_without_an_id_or_with_a_shared_one_are_repaired(tmp_path: Path) -
     twice = strings_of(file.ids(slots_of([0])))
     file.settle(file.doubtful(), {0: twice[0], 2: IDS[4], 4: IDS[5]})
     for _ in range(2):
-        assert file.find([*twice, IDS[4], IDS[5]]).tolist() == [0, 2, 4]
+        assert file.places(ids_of([*twice, IDS[4], IDS[5]])).tolist() == [0, 2, 4]
         assert file.doubtful().tolist() == [3]
         file = reopened(file)
 
@@ -110,5 +110,5 @@ def test_slots_without_an_id_or_with_a_shared_one_are_repaired(tmp_path: Path) -
 def test_an_empty_file_has_no_ids(tmp_path: Path) -> None:
     """Looking up an empty list of ids returns no slots, in an empty file too."""
     file = SlotFile(tmp_path)
-    assert file.claim([]).tolist() == file.find([]).tolist() == []
+    assert file.claim(ids_of([])).tolist() == file.places(ids_of([])).tolist() == []
     assert ids_of([]).tolist() == []

@@ -20,7 +20,7 @@ from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_index import TermFile
-from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, ShardSearch
+from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, shard_hits
 from memtypes.stores.operations.conditions import Condition, has_ids, of_tenant, scope_in, to_condition, within
 from memtypes.stores.operations.engine import (
     Change,
@@ -109,7 +109,7 @@ def test_equal_conditions_that_were_built_apart_are_the_same(shard: Shard) -> No
     some = to_condition(parse_filter({"importance": {"gte": 4}}))
     dense, _ = both(within(SCOPE, some), 50, within(SCOPE))
     _, sparse = both(within(SCOPE, dict(some)), 50, within(SCOPE))
-    ShardSearch(shard.reader.namespaces, shard.terms, engine_hits).hits([dense, sparse])
+    shard_hits([dense, sparse], shard.reader.namespaces, shard.terms, engine_hits)
     assert asked == [1]
 
 
@@ -233,7 +233,7 @@ def test_the_least_recent_namespace_is_evicted() -> None:
 
 def test_inverted_indexes_are_bounded_by_their_terms(shard: Shard) -> None:
     """The least recent index is evicted; when it is built again, it gives the same hits."""
-    cache = NamespaceCache(shard.reader.namespaces._matching, shard.reader.count, terms=1)
+    cache = NamespaceCache(shard.reader.matching, shard.reader.count, terms=1)
     first = cache.corpus(within(SCOPE), shard.terms)
     assert first is not None
     assert cache.corpus(within(SCOPE), shard.terms) is first

@@ -16,7 +16,7 @@ from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Alias, Layout
 from memtypes.stores.edge.process.starting import EdgeSettings
-from memtypes.stores.files import holder_of, locked, sync_directory
+from memtypes.stores.files import holder_of, locked, locked_by, sync_directory
 from memtypes.stores.operations.conditions import EVERYTHING
 from memtypes.stores.operations.engine import PutPoints
 from memtypes.stores.operations.message_store import Answer, MessageStore
@@ -26,8 +26,6 @@ from memtypes.stores.operations.schema import COLLECTIONS, Collection
 
 STOP_S = 60.0
 """Seconds that an engine gets to flush and end."""
-
-_POLL_S = 0.05
 
 
 async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[Collection, int]:
@@ -52,19 +50,13 @@ async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: boo
 
 async def _stop(layout: Layout) -> None:
     """Send SIGTERM to the store's engine process, if one runs, and wait for its end. Raises StoreInUse after STOP_S."""
-    deadline = time.monotonic() + STOP_S
-    asked = False
-    while True:
-        with locked(layout.engine_lock) as gone:
-            if gone:
-                return
-        holder = layout.read_holder()
-        if holder is not None and not asked:
-            os.kill(holder.pid, signal.SIGTERM)
-            asked = True
-        if time.monotonic() > deadline:
+    with locked(layout.engine_lock) as gone:
+        holder = None if gone else layout.read_holder()
+    if holder is not None:  # else no engine runs, or one is ending
+        os.kill(holder.pid, signal.SIGTERM)
+    async with locked_by(layout.engine_lock, time.monotonic() + STOP_S) as gone:
+        if not gone:
             raise StoreInUse(f"the engine in {layout.directory} did not end in time")
-        await asyncio.sleep(_POLL_S)
 
 
 async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) -> dict[Collection, int]:

@@ -13,9 +13,9 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Record
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeFiles, EdgeStore
+from memtypes.stores.edge.engine.shard import COPIED_AT_ONCE
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.maintenance.rebuild import rebuild
-from memtypes.stores.edge.maintenance.shard_rewrite import BATCH
+from memtypes.stores.edge.rebuild import rebuild
 from memtypes.stores.operations.schema import COLLECTIONS
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import kill_engine, settings_for, until
@@ -43,7 +43,7 @@ async def same(texts: Sequence[InContext]) -> list[Vectors]:
 async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
     """No file contains a removed text; other memories keep their texts and vectors."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    theirs = facts("kept", BATCH + 5, OTHER)
+    theirs = facts("kept", COPIED_AT_ONCE + 5, OTHER)
     await store.upsert(SCOPE, facts("wiped", 3))
     await store.upsert(OTHER, theirs)
     search = CandidateSearch({MemoryType.SEMANTIC: None}, theirs[0].vectors.dense, theirs[0].vectors.sparse, depth=500)
@@ -73,7 +73,7 @@ async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) ->
 async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
     """The new version has the memories written, changed or removed during the rewrite."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    old = facts("kept", 6 * BATCH)
+    old = facts("kept", 6 * COPIED_AT_ONCE)
     await store.upsert(SCOPE, old)
     await store.upsert(OTHER, facts("wiped", 2, OTHER))
     await store.delete_where(OTHER, (), None)
@@ -95,7 +95,7 @@ async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
 async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
     """The old version stays complete, and the next erasure rewrites it, so that no deleted bytes are left."""
     store = await EdgeStore.open(settings_for(tmp_path))
-    kept = facts("kept", 20 * BATCH)
+    kept = facts("kept", 20 * COPIED_AT_ONCE)
     await store.upsert(SCOPE, kept)
     await store.upsert(OTHER, facts("wiped", 2, OTHER))
     await store.delete_where(OTHER, (), None)

@@ -18,7 +18,7 @@ from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.engine.engine import EVERY_STEP
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.maintenance.rebuild import rebuild
+from memtypes.stores.edge.rebuild import rebuild
 from tests.builders import SCOPE, make_dense, make_memory, make_record, make_sparse
 from tests.memtypes.stores.engines import ended, holder_in, settings_for, until
 
