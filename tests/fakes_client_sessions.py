@@ -78,5 +78,11 @@ class FakeClientSessions(ClientSessionStore):
         """See the port `ClientSessionStore`."""
         return sorted(self._of(scope).prompts)
 
+    async def discard_prompts(self, scope: Scope) -> None:
+        """See the port `ClientSessionStore`."""
+        for (*place, session_id), session in self._sessions.items():
+            if place == [scope.tenant, scope.namespace] and scope.session_id in (None, session_id):
+                session.prompts.clear()
+
     def _of(self, scope: Scope) -> _Session:
         return self._sessions.setdefault((scope.tenant, scope.namespace, scope.session_id), _Session())

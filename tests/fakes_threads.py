@@ -277,6 +277,12 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         batches = self._set_aside.get((scope.tenant, scope.namespace, thread_id or ""), ())
         return EvictedBacklog(len(self._evicted.get((scope.tenant, scope.namespace), ())), tuple(batches))
 
+    async def discard(self, scope: Scope, thread_id: str | None) -> None:
+        """See the port `EvictedTurnStore`."""
+        for key, queue in [*self._evicted.items(), *self._set_aside.items()]:
+            if key[:2] == (scope.tenant, scope.namespace):
+                queue[:] = [batch for batch in queue if thread_id not in (None, batch.thread_id)]
+
     async def scopes(self) -> AsyncIterator[Scope]:
         """See the port `EvictedTurnStore`."""
         for (tenant, namespace), queue in list(self._evicted.items()):

@@ -64,6 +64,11 @@ class CapturedTurnWriter(EvictedTurnWriter):
         await self._sessions.note_shown(session, ids)
         return ids
 
+    async def discard(self, scope: Scope) -> None:
+        """Discard the turns and prompts of a session (if `scope` has none: of all) that are not written yet."""
+        await self.store.discard(scope, scope.session_id)
+        await self._sessions.discard_prompts(scope)
+
     async def _said(self, session: Scope, turns: Sequence[Turn]) -> list[str]:
         if not turns:
             return []

@@ -32,8 +32,6 @@ FIRST_PAUSE = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(days=1)
 """Shortest and longest pause before a batch that was set aside is retried."""
 
-_PAGE = 32
-
 _log = logging.getLogger(__name__)
 
 
@@ -50,8 +48,9 @@ class EvictedTurnCounts:
 class EvictedTurnWriter:
     """Writes turns that were removed from threads as memories, in the background of the appends that remove them.
 
-    In one process, one `persist` runs at a time for each namespace. Several processes may run it at once: a memory's id
-    is derived from its turns, so a batch that is written twice makes one memory.
+    In one process, one batch of a namespace is written at a time, under the lock in `locks`; whoever holds it can erase
+    turns, and none of them becomes a memory afterwards. Several processes may run `persist` at once: a memory's id is
+    derived from its turns, so a batch that is written twice makes one memory.
     """
 
     name: ClassVar[str] = "evicted turns"
@@ -62,7 +61,7 @@ class EvictedTurnWriter:
         self.store = store
         self.ingestor = ingestor
         self._clock = clock
-        self._locks = ScopeLocks()
+        self.locks = ScopeLocks()
         self._started = False
         self._due: set[Scope] = set()
         self._waiting: dict[tuple[str, str], int] = {}
@@ -97,18 +96,17 @@ class EvictedTurnWriter:
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
         """Try to write each waiting batch of `scope` once; return memory ids by thread id. Failures stay queued."""
         memory_ids: dict[str, list[str]] = {}
-        async with self._locks.of(scope):
-            try:
-                left = self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
-                while left > 0 and (batches := await self.store.pending(scope, min(left, _PAGE))):
-                    left -= len(batches)
-                    for batch in batches:
-                        if self._closing:
-                            return memory_ids
+        try:
+            left = self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
+            for _ in range(left):
+                if self._closing:
+                    return memory_ids
+                async with self.locks.of(scope):
+                    for batch in await self.store.pending(scope, 1):
                         memory_ids.setdefault(batch.thread_id, []).extend(await self._persist(scope, batch))
-                self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
-            except RemembrancerError as error:
-                _log.warning("%s are not stored yet: %s", self.name, type(error).__name__)
+            self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
+        except RemembrancerError as error:
+            _log.warning("%s are not stored yet: %s", self.name, type(error).__name__)
         if not self._waiting.get((scope.tenant, scope.namespace)):
             self._waiting.pop((scope.tenant, scope.namespace), None)
         return memory_ids

@@ -65,3 +65,7 @@ class ClientSessionStore(ABC):
     @abstractmethod
     async def waiting_prompts(self, scope: Scope) -> list[str]:
         """Return the ids of the prompts that wait for their answers."""
+
+    @abstractmethod
+    async def discard_prompts(self, scope: Scope) -> None:
+        """Remove the prompts that wait for their answers: of the session or, if `scope` has none, of all sessions."""

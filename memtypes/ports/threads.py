@@ -340,5 +340,9 @@ class EvictedTurnStore(ABC):
         """Number of batches queued in the namespace, and the batches of this thread that are set aside."""
 
     @abstractmethod
+    async def discard(self, scope: Scope, thread_id: str | None) -> None:
+        """Remove the batches of a thread, or of all threads of the namespace, queued and set aside."""
+
+    @abstractmethod
     def scopes(self) -> AsyncIterator[Scope]:
         """Yield every scope that has queued batches."""

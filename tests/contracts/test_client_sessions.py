@@ -99,6 +99,19 @@ async def test_a_subagent_s_answer_takes_no_prompt(stores: Stores) -> None:
     assert await stores.sessions.waiting_prompts(stores.scope) == [""]
 
 
+async def test_prompts_without_an_answer_can_be_discarded(stores: Stores) -> None:
+    """Those of the session or, without one, of every session of the namespace; their answers are still queued."""
+    other = replace(stores.scope, session_id="other")
+    for scope in (stores.scope, other):
+        await stores.sessions.begin(scope, "p1", prompt())
+    await stores.sessions.discard_prompts(stores.scope)
+    assert await stores.sessions.waiting_prompts(stores.scope) == []
+    assert await stores.sessions.waiting_prompts(other) == ["p1"]
+    await stores.sessions.discard_prompts(replace(other, session_id=None))
+    assert await stores.sessions.waiting_prompts(other) == []
+    assert await stores.sessions.queue(stores.scope, "p1", [answer()]) == 1
+
+
 async def test_a_prompt_without_an_id_waits_until_the_next_one(stores: Stores) -> None:
     """Only the latest prompt is queued, and the same prompt may be sent again."""
     await stores.sessions.begin(stores.scope, "", prompt("first"))

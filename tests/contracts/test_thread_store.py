@@ -359,6 +359,25 @@ async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -
     assert not (await stores.evicted.backlog(stores.scope, "t")).set_aside
 
 
+@pytest.mark.parametrize(("thread_id", "queued", "aside"), [("u", [[1]], 1), ("t", [], 0), (None, [], 0)])
+async def test_discarded_batches_are_gone(
+    stores: Stores, thread_id: str | None, queued: list[list[int]], aside: int
+) -> None:
+    """Batches of the thread, or of all, leave the queue and the list of those set aside, in this namespace only."""
+    other = replace(stores, scope=replace(stores.scope, namespace=f"{stores.scope.namespace} other"))
+    for each in (stores, other):
+        await each.create()
+        for content in "abc":
+            await each.append(content, ThreadLimits(None, 1, 10))
+        first, _ = await each.evicted.pending(each.scope, 10)
+        await each.evicted.set_aside(each.scope, first, "refused", NOW)
+    await stores.evicted.discard(stores.scope, thread_id)
+    assert await stores.evicted_indices() == queued
+    assert len((await stores.evicted.backlog(stores.scope, "t")).set_aside) == aside
+    assert await other.evicted_indices() == [[1]]
+    assert len((await other.evicted.backlog(other.scope, "t")).set_aside) == 1
+
+
 async def test_concurrent_appends_lose_no_turn(stores: Stores) -> None:
     """Each of a hundred turns is either in the thread or evicted, and the limit is never exceeded."""
     await stores.create()

@@ -153,7 +153,8 @@ async def post_import(
 async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[ErasePost]) -> Erased:
     """Erase the data; answers with how many entries each store erased, and how many a count still finds."""
     scope = request.scope_in(data.namespace)
-    return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)
+    async with services.captures.locks.of(scope), services.threads.evicted_turns.locks.of(scope):
+        return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)
 
 
 def _item_in(index: int, line: object) -> ExportedItem:

@@ -145,13 +145,21 @@ async def list_memories(request: ApiRequest, services: AppServices, params: Para
 
 @Endpoint("DELETE /v1/memories", "Delete memories of a namespace", role=Role.WRITER, errors=(503,))
 async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
-    """Delete the matching memories. Returns how many were deleted, and how many a count afterwards still finds."""
-    scope = request.scope_in(params.namespace)
+    """Delete the matching memories. Returns how many were deleted, and how many a count afterwards still finds.
+
+    Without a type it also discards the turns that were to become such memories.
+    """
+    scope, session = request.scope_in(params.namespace), request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()
     where = Compare("session_id", Op.EQ, params.session_id) if params.session_id else None
     if params.type in (None, MemoryType.WORKING):
-        await services.working.forget(request.scope_in(params.namespace, params.session_id))
-    deleted = await services.ingestor.editor.remove_where(scope, types, where)
+        await services.working.forget(session)
+    async with services.captures.locks.of(scope), services.threads.evicted_turns.locks.of(scope):
+        if params.type is None:
+            await services.captures.discard(session)
+        if params.session_id is None and params.type in (None, MemoryType.EPISODIC):
+            await services.threads.evicted_turns.store.discard(scope, None)
+        deleted = await services.ingestor.editor.remove_where(scope, types, where)
     remaining = await services.store.page(scope, Listing(types, where, limit=1))
     return DeletedAnswer(deleted=deleted, remaining=remaining.total)
 

@@ -19,7 +19,7 @@ from memtypes.stores.redis.scripts import Argument, Script
 SHOWN = "client-shown"
 """The kind (see `live_key`) of the keys for ids of shown memories: one key for each session."""
 
-_CAPTURES, _CAPTURES_ASIDE = "client-captures", "client-captures-aside"
+_STATE, _CAPTURES, _CAPTURES_ASIDE = "client-session", "client-captures", "client-captures-aside"
 _BEGIN, _CLAIM, _FORGET, _QUEUE = (Script.load(f"client_{name}") for name in ("begin", "claim", "forget", "queue"))
 _TTL_MS = int(SESSION_TTL.total_seconds() * 1_000)
 _PROMPT = "prompt:"
@@ -80,6 +80,15 @@ class RedisClientSessions(ClientSessionStore):
         names: list[str] = await self._live.command("hkeys", _state(scope))
         return sorted(name.removeprefix(_PROMPT) for name in names if name.startswith(_PROMPT))
 
+    async def discard_prompts(self, scope: Scope) -> None:
+        """Remove the waiting prompts of the session, or of all sessions of the namespace; see `ClientSessionStore`."""
+        state = live_key(scope, _STATE, scope.session_id or "")
+        keys = [key async for key in self._live.keys_of(scope) if key.startswith(state)]
+        for key in [state] if scope.session_id else keys:
+            for name in await self._live.command("hkeys", key):
+                if name.startswith(_PROMPT):
+                    await self._live.command("hdel", key, name)
+
 
 def _session(scope: Scope) -> str:
     if scope.session_id is None:
@@ -88,7 +97,7 @@ def _session(scope: Scope) -> str:
 
 
 def _state(scope: Scope) -> str:
-    return live_key(scope, "client-session", _session(scope))
+    return live_key(scope, _STATE, _session(scope))
 
 
 def _shown(scope: Scope) -> str:

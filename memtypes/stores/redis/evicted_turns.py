@@ -78,6 +78,18 @@ class RedisEvictedTurns(EvictedTurnStore):
         aside = await self._range(live_key(scope, self._aside, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
 
+    async def discard(self, scope: Scope, thread_id: str | None) -> None:
+        """Remove the batches of a thread or of the whole namespace; see `EvictedTurnStore`."""
+        queue, aside = queue_key(scope, self._queue), live_key(scope, self._aside, thread_id or "")
+        if thread_id is not None:
+            for token in await self._range(queue, -1):
+                if json.loads(token)["thread_id"] == thread_id:
+                    await self._live.command("lrem", queue, 1, token)
+            await self._live.command("unlink", aside)
+            return
+        for key in [queue, *[key async for key in self._live.keys_of(scope) if key.startswith(aside)]]:
+            await self._live.command("unlink", key)
+
     async def scopes(self) -> AsyncIterator[Scope]:
         """Every scope with queued batches; see `EvictedTurnStore`."""
         for key in await self._live.keys_matching(f"rm:*:{self._queue}"):

@@ -1,0 +1,178 @@
+"""Turns that wait to become memories, when their session or namespace is erased; over HTTP and a real live store."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import anyio
+import httpx
+import pytest
+
+from api.wiring.container import Services
+from ingest.conversations.captured_turns import CapturedTurnWriter
+from ingest.conversations.evicted_turns import EvictedTurnWriter
+from ingest.screening.submission import Submission
+from memtypes.live.turns import Turn
+from memtypes.model.errors import Unavailable
+from memtypes.model.scope import Scope
+from memtypes.ports.threads import NewThread
+from memtypes.stores.redis.client_sessions import RedisClientSessions, captured_turns
+from memtypes.stores.redis.connection.client import LiveClient
+from memtypes.stores.redis.erasure import LiveState
+from tests.api.conftest import NOW, connect, count
+from tests.api.fake_services import fake_services
+from tests.ingest.conversations.builders import threads_over
+from tests.live import everything
+
+pytestmark = pytest.mark.anyio
+
+TEXT = "We decided to move the whole database to Postgres 16 on Tuesday because of the licence."
+OTHER = "We decided to keep the old invoices for ten years because the auditors asked for them."
+
+
+class SlowGate:
+    """A gate that lets drafts pass once it is opened. reached: set when the first draft waits."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = anyio.Event(), anyio.Event()
+
+    async def examine(self, _scope: Scope, submission: Submission) -> Submission:
+        """Return the submission unchanged after `opened` is set."""
+        self.reached.set()
+        await self.opened.wait()
+        return submission
+
+
+class BrokenGate:
+    """A gate that is away while `broken`."""
+
+    broken = True
+
+    async def examine(self, _scope: Scope, submission: Submission) -> Submission:
+        """Return the submission unchanged. Raises Unavailable while `broken`."""
+        if self.broken:
+            raise Unavailable("away")
+        return submission
+
+
+@dataclass
+class World:
+    """A service over a real live store, its client, and a namespace of its own."""
+
+    live: LiveClient
+    services: Services
+    http: httpx.AsyncClient
+    scope: Scope
+
+    async def captured(self, session_id: str, text: str) -> None:
+        """Queue a prompt with its answer, and leave another prompt without one."""
+        scope = replace(self.scope, session_id=session_id)
+        sessions = self.services.client_sessions
+        await sessions.begin(scope, "1", Turn("user", text, 1, NOW))
+        await sessions.queue(scope, "1", [Turn("assistant", f"{text} So be it.", 1, NOW)])
+        await sessions.begin(scope, "2", Turn("user", f"{text} And now?", 1, NOW))
+
+    async def left(self, text: str) -> None:
+        """Queue a turn of a thread that ended."""
+        threads, thread_id = self.services.threads, str(uuid.uuid4())
+        await threads.store.create(self.scope, NewThread(thread_id, 60, NOW))
+        await threads.store.replace(self.scope, thread_id, [(Turn("user", text, 1, NOW), "0")])
+        await threads.store.delete(self.scope, thread_id, flush=True)
+
+    async def erase(self, session_id: str | None = None) -> None:
+        """Erase a session's memories or everything of the namespace."""
+        namespace = self.scope.namespace
+        if session_id is None:
+            answer = await self.http.post("/v1/admin/erase", json={"namespace": namespace})
+            assert answer.json()["remaining"].keys() >= {"live", "memories"}
+            assert set(answer.json()["remaining"].values()) == {0}
+        else:
+            query = {"namespace": namespace, "session_id": session_id, "confirm": "true"}
+            assert (await self.http.delete("/v1/memories", params=query)).json()["remaining"] == 0
+
+    async def contents(self) -> list[str]:
+        """The contents of the namespace's memories, once all turns that wait are memories."""
+        for writer in self.writers:
+            await writer.persist(self.scope)
+        listed = await self.http.get("/v1/memories", params={"namespace": self.scope.namespace})
+        return sorted(memory["content"] for memory in listed.json()["memories"])
+
+    @property
+    def writers(self) -> tuple[EvictedTurnWriter, ...]:
+        """What writes the turns that wait."""
+        return self.services.captures, self.services.threads.evicted_turns
+
+
+@pytest.fixture
+async def world(live: LiveClient) -> AsyncIterator[World]:
+    """A service whose captured turns and threads are on a real live store."""
+    services, sessions = fake_services(lambda: NOW), RedisClientSessions(live)
+    captures = CapturedTurnWriter(
+        captured_turns(live), sessions, services.ingestor, services.recall_guard, services.clock
+    )
+    services = replace(
+        services,
+        client_sessions=sessions,
+        captures=captures,
+        threads=threads_over(live, ingestor=services.ingestor),
+        erasable={**services.erasable, "live": LiveState(live)},
+    )
+    async with connect(services) as http:
+        yield World(live, services, http, Scope("default", f"n {uuid.uuid4()}"))
+
+
+@pytest.mark.parametrize("session_id", [None, "s"])
+async def test_a_turn_that_is_being_written_is_erased_with_the_others(world: World, session_id: str | None) -> None:
+    """An erasure that arrives while a turn is embedded leaves nothing of it behind."""
+    gate = SlowGate()
+    world.services.captures.ingestor = replace(world.services.ingestor, gates=(gate, *world.services.ingestor.gates))
+    await world.captured("s", TEXT)
+    erased = anyio.Event()
+
+    async def erase() -> None:
+        await world.erase(session_id)
+        erased.set()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.services.captures.persist, world.scope)
+            await gate.reached.wait()
+            tasks.start_soon(erase)
+            lock = world.services.captures.locks.of(world.scope)
+            while not (erased.is_set() or lock.statistics().tasks_waiting):  # noqa: ASYNC110 - a lock has no event
+                await anyio.sleep(0.01)
+            gate.opened.set()
+    assert await count(world.http, world.scope.namespace) == 0
+    assert await world.contents() == []
+    assert TEXT not in str(await everything(world.live, world.scope))
+
+
+async def test_deleting_a_session_discards_what_it_said_that_is_no_memory_yet(world: World) -> None:
+    """Its queued turns, those set aside and its open prompt go; another session's turns become memories."""
+    gate = BrokenGate()
+    world.services.captures.ingestor = replace(world.services.ingestor, gates=(gate, *world.services.ingestor.gates))
+    await world.captured("s", TEXT)
+    await world.captured("t", OTHER)
+    (batch, _) = await world.services.captures.store.pending(world.scope, 9)
+    await world.services.captures.store.set_aside(world.scope, batch, "refused", NOW)
+    await world.captured("s", f"{TEXT} Again.")
+    await world.erase("s")
+    gate.broken = False
+    assert not (await world.services.captures.store.backlog(world.scope, "s")).set_aside
+    assert await world.contents() == [OTHER, f"{OTHER} So be it."]
+    live = str(await everything(world.live, world.scope))
+    assert TEXT not in live
+    assert f"{OTHER} And now?" in live
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(None, []), ("episodic", []), ("semantic", [OTHER])])
+async def test_deleting_a_namespace_discards_turns_of_threads(
+    world: World, kind: str | None, expected: list[str]
+) -> None:
+    """Turns that left their threads would become episodes, so they go with all memories or with all episodes."""
+    await world.left(OTHER)
+    query = {"namespace": world.scope.namespace, "confirm": "true"} | ({"type": kind} if kind else {})
+    assert (await world.http.delete("/v1/memories", params=query)).status_code == 200
+    assert [text for content in await world.contents() for text in [OTHER] if text in content] == expected
