@@ -75,15 +75,19 @@ def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memo
     return ((position, memory) for memory in memories if (position := position_of(memory)) is not None)
 
 
-def text_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> str:
-    """The text of those of `turns` that come just before `memory`; empty if there are none.
+def turns_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> tuple[Memory, ...]:
+    """Those of `turns` that come just before `memory`, oldest first.
 
     If `memory` is visible to the whole namespace, turns that are private to the session are left out.
     """
     private = memory.visibility is Visibility.SESSION
     before = [turns[position] for position in positions_before(memory) if position in turns]
-    visible = [turn for turn in before if private or turn.visibility is Visibility.NAMESPACE]
-    return " ".join(turn.embedding_text() for turn in visible)
+    return tuple(turn for turn in before if private or turn.visibility is Visibility.NAMESPACE)
+
+
+def text_in_context(memory: Memory, before: Iterable[Memory]) -> InContext:
+    """The text of `memory` to embed and, separately, that of the turns `before` it."""
+    return InContext(memory.embedding_text(), " ".join(turn.embedding_text() for turn in before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,18 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[InContext]:
-        """For each of `memories`, the text to embed and, separately, the text of the turns before it.
+        """For each of `memories`, the text to embed and, separately, the text of `turns_before` it."""
+        befores = await self.turns_before(scope, memories, turns, ignored)
+        return [text_in_context(memory, before) for memory, before in zip(memories, befores, strict=True)]
+
+    async def turns_before(
+        self,
+        scope: Scope,
+        memories: Sequence[Memory],
+        turns: Mapping[TurnPosition, Memory] | None = None,
+        ignored: Container[str] = (),
+    ) -> list[tuple[Memory, ...]]:
+        """For each of `memories`, the turns just before it, oldest first.
 
         turns: used in place of the stored turns at their positions. ignored: ids of stored turns not used as context.
         """
@@ -130,7 +145,7 @@ class ConversationContext:
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))
         stored = await self._turns_at(scope, [position for position in missing if position not in known])
         known |= dict(by_position(turn for turn in stored if turn.id not in ignored))
-        return [InContext(memory.embedding_text(), text_before(memory, known)) for memory in memories]
+        return [turns_before(memory, known) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
         """The stored turns that are embedded with one of `memories` as context, except those in `memories`."""

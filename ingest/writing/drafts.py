@@ -15,6 +15,7 @@ from typing import Any
 from cachetools import LRUCache
 
 from ingest.screening.submission import Submission
+from memtypes.conversation_context import text_in_context
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import content_hash, memory_id
 from memtypes.model.memory import Draft, Memory, TokenCount
@@ -87,21 +88,21 @@ class PendingWrite:
     """A memory on its way into the store.
 
     submission: what it was made from; None for revised and restored memories. known: whether a memory with this id is
-    stored already; it is then embedded only if that turns out to be needed. before: the conversation context it is
-    embedded with. embedding: None until it is embedded.
+    stored already; it is then embedded only if that turns out to be needed. before: the turns that are its conversation
+    context. embedding: None until it is embedded.
     """
 
     memory: Memory
     sparse: SparseVector
     submission: Submission | None = None
     known: bool = False
-    before: str = ""
+    before: tuple[Memory, ...] = ()
     embedding: Embedding | None = None
 
     @property
     def in_context(self) -> InContext:
         """The text to embed, with its conversation context."""
-        return InContext(self.memory.embedding_text(), self.before)
+        return text_in_context(self.memory, self.before)
 
     @property
     def needs_embedding(self) -> bool:

@@ -113,8 +113,8 @@ class Stages:
 
     async def _with_context(self, call: WriteCall, pending: list[PendingWrite]) -> list[PendingWrite]:
         memories = [entry.memory for entry in pending]
-        texts = await ConversationContext(self.store).in_context(call.scope, memories, call.turns.turns)
-        return [replace(entry, before=text.before, embedding=None) for entry, text in zip(pending, texts, strict=True)]
+        befores = await ConversationContext(self.store).turns_before(call.scope, memories, call.turns.turns)
+        return [replace(entry, before=before, embedding=None) for entry, before in zip(pending, befores, strict=True)]
 
     async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
         """Write the memories, and add to their outcomes what screening and review found out."""

@@ -94,10 +94,10 @@ class Restorer:
     async def _restore_piece(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
         entries = await anyio.to_thread.run_sync(lambda: [self._prepare(scope, memory) for memory in memories])
         pending = unfinished(entries)
-        texts = await ConversationContext(self.store).in_context(scope, [entry.memory for entry in pending])
-        embeddings = await self.embedder.embed_in_context(texts)
-        records = [entry.record(embedding) for entry, embedding in zip(pending, embeddings, strict=True)]
-        async with self.locks.of(scope):
+        async with self.locks.of(scope):  # no turn is deleted while it is read as the context of another
+            texts = await ConversationContext(self.store).in_context(scope, [entry.memory for entry in pending])
+            embeddings = await self.embedder.embed_in_context(texts)
+            records = [entry.record(embedding) for entry, embedding in zip(pending, embeddings, strict=True)]
             await self.store.upsert(scope, records)
             stored = await self.store.get(scope, {entry.memory.id: entry.memory.type for entry in pending})
         return with_results(entries, [_outcome(entry.memory, stored) for entry in pending])

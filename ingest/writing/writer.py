@@ -27,6 +27,7 @@ from ingest.identity.states import States, contradicted
 from ingest.writing.drafts import PendingWrite
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.settling import settle
+from memtypes.conversation_context import text_in_context
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Memory, State
@@ -74,6 +75,7 @@ class MemoryWriter:
             now = self.clock()
             pending, stored = await self._resolve_ids(scope, pending, now)
             new = _first_new(pending, stored, now)
+            pending = await self._renew_contexts(scope, pending, new)
             pending = await self._embed_missing(pending, new)
             neighbours = await self._find_neighbours(scope, pending, new, now)
             pending, stored, neighbours = await _use_original_ids(pending, stored, neighbours)
@@ -113,8 +115,24 @@ class MemoryWriter:
             ]
         raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
 
+    async def _renew_contexts(
+        self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]
+    ) -> list[PendingWrite]:
+        """`pending`, without the embeddings of those of `new` whose context was changed or deleted in the meantime."""
+        types = {turn.id: turn.type for index in new for turn in pending[index].before}
+        if not types:
+            return pending
+        turns = {**await self.store.get(scope, types), **{entry.memory.id: entry.memory for entry in pending}}
+        renewed = list(pending)
+        for index in new:
+            entry = pending[index]
+            before = tuple(turns[turn.id] for turn in entry.before if turn.id in turns)
+            if text_in_context(entry.memory, before) != entry.in_context:
+                renewed[index] = replace(entry, before=before, embedding=None)
+        return renewed
+
     async def _embed_missing(self, pending: Sequence[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """Embed the `new` entries that have no embedding: the embedding stage had taken them for stored ones."""
+        """Embed the `new` entries that have no embedding, because they were taken for stored ones or lost it."""
         missing = [index for index in new if pending[index].embedding is None]
         texts = [pending[index].in_context for index in missing]
         embeddings = await self.embedder.embed_in_context(texts) if texts else []

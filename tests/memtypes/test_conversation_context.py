@@ -16,7 +16,7 @@ from memtypes.conversation_context import (
     position_of,
     positions_after,
     positions_before,
-    text_before,
+    turns_before,
 )
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
@@ -55,9 +55,9 @@ def test_positions_before_and_after_are_symmetric(numbers: list[int], other: int
 def test_the_context_is_the_two_turns_before() -> None:
     """They are in order; turns further away, later or of other sessions are left out."""
     turns = dict(by_position([turn(1), turn(2), turn(3), turn(5), turn(3, "s2")]))
-    assert text_before(turn(4), turns) == f"{turn(2).embedding_text()} {turn(3).embedding_text()}"
-    assert text_before(turn(5), turns) == turn(3).embedding_text()
-    assert text_before(turn(9), turns) == ""
+    assert turns_before(turn(4), turns) == (turn(2), turn(3))
+    assert turns_before(turn(5), turns) == (turn(3),)
+    assert turns_before(turn(9), turns) == ()
 
 
 def test_facts_and_turns_without_session_have_no_context() -> None:
@@ -70,9 +70,8 @@ def test_private_turns_are_no_context_for_public_ones() -> None:
     """The context of a private turn may have private and public turns."""
     private = turn(1, visibility=Visibility.SESSION)
     turns = dict(by_position([private, turn(2)]))
-    assert text_before(turn(3), turns) == turn(2).embedding_text()
-    text = text_before(turn(3, visibility=Visibility.SESSION), turns)
-    assert text == f"{private.embedding_text()} {turn(2).embedding_text()}"
+    assert turns_before(turn(3), turns) == (turn(2),)
+    assert turns_before(turn(3, visibility=Visibility.SESSION), turns) == (private, turn(2))
 
 
 @pytest.mark.anyio

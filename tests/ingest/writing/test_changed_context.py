@@ -1,0 +1,111 @@
+"""Turns that are changed or deleted while the turns after them are written."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from ingest.writing.pipeline import PIECE
+from ingest.writing.transfer import exported, read_exported
+from memtypes.conversation_context import text_in_context
+from memtypes.model.memory import Memory
+from memtypes.search.vectors import Embedding, InContext
+from tests.ingest.doubles import SCOPE, Bench, CountingEmbedder, draft, vector_of, write_turns
+
+pytestmark = pytest.mark.anyio
+
+
+class InterruptedEmbedder(CountingEmbedder):
+    """An embedder whose vectors depend on the context, and that calls `interrupt` after embedding `at`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = ""
+        self.interrupt: Callable[[], Awaitable[object]] = anyio.lowlevel.checkpoint
+
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
+        """The vectors of the texts with their contexts."""
+        vectors = [vector_of(f"{text.before} {text.text}") for text in texts]
+        if self.at and any(self.at in text.text for text in texts):
+            self.at = ""
+            await self.interrupt()
+        return vectors
+
+
+def embedded(memory: Memory, *before: Memory) -> list[float]:
+    """The dense vector of a turn after the turns `before`."""
+    text = text_in_context(memory, before)
+    dense: list[float] = vector_of(f"{text.before} {text.text}").dense.tolist()
+    return dense
+
+
+def vector(bench: Bench, memory: Memory) -> list[float]:
+    """The stored dense vector of a memory."""
+    dense: list[float] = bench.store.vectors[memory.id].dense.tolist()
+    return dense
+
+
+async def test_a_turn_deleted_while_the_next_one_is_embedded_is_not_in_its_vector() -> None:
+    """The next turn is embedded again, without the deleted one."""
+    embedder = InterruptedEmbedder()
+    bench = Bench(embedder=embedder)
+    kept, secret = await write_turns(bench, "Hello.", "My PIN is 1234.")
+    embedder.at, embedder.interrupt = "Noted.", lambda: bench.ingestor.editor.remove(SCOPE, [secret.id])
+    (noted,) = await write_turns(bench, "Noted.")
+    assert secret.id not in bench.store.vectors
+    assert vector(bench, noted) == embedded(noted, kept)
+
+
+async def test_a_turn_changed_while_the_next_one_is_embedded_counts_with_its_new_text() -> None:
+    """The next turn is embedded again, with the new text."""
+    embedder = InterruptedEmbedder()
+    bench = Bench(embedder=embedder)
+    (secret,) = await write_turns(bench, "My PIN is 1234.")
+    changed: list[Memory] = []
+
+    async def change() -> None:
+        changed.append(await bench.ingestor.editor.revise(SCOPE, secret.id, {"content": "My PIN is secret."}))
+
+    embedder.at, embedder.interrupt = "Noted.", change
+    (noted,) = await write_turns(bench, "Noted.")
+    assert vector(bench, noted) == embedded(noted, *changed)
+
+
+async def test_a_turn_deleted_while_the_rest_of_its_batch_waits_is_not_in_later_vectors() -> None:
+    """The turn is in the first piece of the batch, and deleted while the second one is embedded."""
+    embedder = InterruptedEmbedder()
+    bench = Bench(embedder=embedder)
+
+    async def delete() -> None:
+        while "turn 31." not in (known := {memory.content: memory for memory in bench.store.memories().values()}):  # noqa: ASYNC110 - writes tell nobody
+            await anyio.sleep(0.001)
+        await bench.ingestor.editor.remove(SCOPE, [known["turn 31."].id])
+
+    embedder.at, embedder.interrupt = "turn 32.", delete
+    drafts = [draft(f"turn {number}.", "episodic", session_id="s1") for number in range(PIECE + 1)]
+    outcomes = await bench.ingestor.write(SCOPE, drafts)
+    before, last = outcomes[PIECE - 2].memory, outcomes[PIECE].memory
+    assert before is not None
+    assert last is not None
+    assert vector(bench, last) == embedded(last, before)
+
+
+async def test_a_turn_deleted_while_the_next_one_is_restored_is_not_in_its_vector() -> None:
+    """An import reads contexts and stores turns under the namespace's lock, so the deletion comes before or after."""
+    embedder = InterruptedEmbedder()
+    bench = Bench(embedder=embedder)
+    secret, noted = await write_turns(bench, "My PIN is 1234.", "Noted.")
+    lines = [line async for line in exported(bench.store, SCOPE) if line["id"] == noted.id]
+    async with anyio.create_task_group() as tasks:
+
+        async def delete() -> None:
+            tasks.start_soon(bench.ingestor.editor.remove, SCOPE, [secret.id])
+            await anyio.wait_all_tasks_blocked()
+
+        embedder.at, embedder.interrupt = "Noted.", delete
+        await bench.ingestor.restorer.restore(SCOPE, read_exported(SCOPE, lines))
+    assert secret.id not in bench.store.vectors
+    assert vector(bench, noted) == embedded(noted)
