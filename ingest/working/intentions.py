@@ -1,7 +1,7 @@
 """Finds intentions (memories of things to do) that are due, marks them as fired once, and completes or cancels them.
 
 An intention is due by time, event or context. Due intentions are found among the open ones, which are read in full.
-They are marked under the namespace's lock, so that of two callers only one gets them.
+Marking and ending one takes a lock between processes, so that of two callers only one gets it or ends it.
 """
 
 from __future__ import annotations
@@ -103,11 +103,12 @@ class Intentions:
         Raises NotFound, InvalidRequest if the memory is no intention, and Conflict if the intention ended otherwise.
         """
         check = partial(_changeable, status=status)
-        intention = check(await existing_memory(self.store, scope, memory_id))
-        if intention.status is status:
-            return intention
-        changes = {"status": status, "completed_at": self.clock() if status is Status.COMPLETED else None}
-        return await self.ingestor.editor.revise(scope, memory_id, changes, check)
+        async with self._process_lock(scope):
+            intention = check(await existing_memory(self.store, scope, memory_id))
+            if intention.status is status:
+                return intention
+            changes = {"status": status, "completed_at": self.clock() if status is Status.COMPLETED else None}
+            return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
         """Make an intention due at `until`. Raises as `end` does, and InvalidRequest for a time in the past."""
@@ -116,13 +117,14 @@ class Intentions:
         due = {"due_at": until, "due_text": None, "trigger_type": TriggerType.TIME}
         changes = {**due, "status": Status.PENDING, "fired_at": None}
         check = partial(_changeable, status=Status.PENDING)
-        return await self.ingestor.editor.revise(scope, memory_id, changes, check)
+        async with self._process_lock(scope):
+            return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def _fire(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
         """Mark as fired those of `ids`, due a moment ago, that nobody has fired or changed since; return them."""
         if not ids:
             return []
-        async with self.locks.of(scope), self._process_lock(scope):
+        async with self._process_lock(scope), self.locks.of(scope):
             waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
             due = [each.id for each in waiting if is_due(each, request) or each.trigger_type is TriggerType.CONTEXT]
             if due:
@@ -138,7 +140,7 @@ class Intentions:
 
     @asynccontextmanager
     async def _process_lock(self, scope: Scope) -> AsyncIterator[None]:
-        """Keep other processes from firing. Without the locks it goes on all the same: an intention may fire twice."""
+        """Keep others from firing or ending intentions. Without the locks, one may fire or end twice."""
         request = LockRequest("due", scope, ttl_s=LOCK_S, optional=True)
         async with AsyncExitStack() as stack:
             if self.process_locks is not None:

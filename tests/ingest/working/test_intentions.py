@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Literal
 
 import anyio
 import pytest
 
-from ingest.working.intentions import DueRequest, Intentions
+from ingest.working.intentions import LOCK_S, DueRequest, Intentions
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound
@@ -132,6 +133,47 @@ async def test_an_intention_fires_in_one_of_two_processes(live: LiveClient) -> N
 async def test_intentions_fire_while_the_locks_are_unavailable() -> None:
     """The intention then fires in both processes."""
     assert await times_fired(UnavailableLocks()) == 2
+
+
+async def results_of_two_processes(locks: Locks | None) -> list[Status | None]:
+    """What two processes answer that end one intention at once, one completes and one cancels it. None: a conflict."""
+    store = SlowStore()
+    memory_id = await write(ingestor_over(store), "call Ann")
+    results: list[Status | None] = []
+
+    async def end(status: Literal[Status.COMPLETED, Status.CANCELLED]) -> None:
+        process = intentions_over(store, ingestor_over(store), locks)
+        try:
+            ended = await process.end(SCOPE, memory_id, status)
+            results.append(Status(ended.model_dump()["status"]))
+        except Conflict:
+            results.append(None)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(end, Status.COMPLETED)
+        tasks.start_soon(end, Status.CANCELLED)
+    assert (await store.get(SCOPE, [memory_id]))[memory_id].model_dump()["status"] in results
+    return results
+
+
+async def test_an_intention_is_ended_by_one_of_two_processes(live: LiveClient) -> None:
+    """A lock ensures it: the other process gets a conflict. While the locks are unavailable both may end it."""
+    results = await results_of_two_processes(RedisLocks(live))
+    assert sorted(map(str, results)) in (["None", "cancelled"], ["None", "completed"])
+    assert None not in await results_of_two_processes(UnavailableLocks())
+
+
+async def test_an_intention_that_ends_while_another_fires_waits_for_no_lock_in_a_circle(live: LiveClient) -> None:
+    """Both take the lock between processes before that of the namespace."""
+    store = SlowStore()
+    ingestor = ingestor_over(store)
+    memory_id = await write(ingestor, "call Ann", due_at=PAST)
+    process = Intentions(store, FakeEmbedder(), ingestor, ingestor.locks, lambda: NOW, RedisLocks(live))
+    with anyio.fail_after(LOCK_S):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(4):
+                tasks.start_soon(process.fire, SCOPE, DueRequest(NOW))
+                tasks.start_soon(process.end, SCOPE, memory_id, Status.COMPLETED)
 
 
 class Observed(FakeEmbedder):
