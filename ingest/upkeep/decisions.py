@@ -8,7 +8,7 @@ not repeated.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,7 @@ from ingest.upkeep.planners import UNDO_DAYS
 from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.settling import update_states
+from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
 from memtypes.model.memory import CURRENT_AGAIN, Link, LinkType, Memory, State, first_line
@@ -78,6 +79,7 @@ class Decisions:
     store: MemoryStore
     ingestor: Ingestor
     clock: Clock
+    _storing: ScopeLocks = field(default_factory=ScopeLocks, init=False)
 
     async def latest(self, scope: Scope, kind: DecisionKind | None, limit: int) -> list[DecidedText]:
         """The newest decisions of a kind (None: all), at most `limit`, newest first."""
@@ -126,7 +128,8 @@ class Decisions:
                 return [each for each in restored if each in stored and not has_ended(stored[each].at(now), now)]
         if memory is not None:
             return [(await self.ingestor.editor.part(scope, memory_id)).id]
-        return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
+        async with self._storing.of(scope):  # a text that is stored twice would count as evidence twice
+            return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
 
     async def _taken_back(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
         """The payload fields, by id, that undo what upkeep decided about `memory`, and the ids that `undo` returns."""

@@ -259,6 +259,32 @@ async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.Asy
     problem(await client.post(f"/v1/memories/{wording}/undo", params=SPACE), 404)
 
 
+async def test_a_wording_is_undone_once_even_if_two_ask_at_once() -> None:
+    """The second call finds nothing to undo, and neither memory gets or loses evidence twice."""
+    embedder = HookedEmbedder()
+    async with connect(fake_services(lambda: NOW, encoders=(embedder, FakeSparse()))) as client:
+        first = await write(client, "The build runs on Friday.", evidence_count=5)
+        await write(client, "The build runs on friday")
+        (wording,) = await decisions(client, kind="merged")
+        answers: list[int] = []
+
+        async def ask() -> None:
+            answers.append((await client.post(f"/v1/memories/{wording}/undo", params=SPACE)).status_code)
+
+        async with anyio.create_task_group() as tasks:
+
+            async def ask_again() -> None:
+                tasks.start_soon(ask)
+                await anyio.wait_all_tasks_blocked()
+
+            embedder.hook = ask_again
+            tasks.start_soon(ask)
+        listed = (await client.get("/v1/memories", params=SPACE)).json()["memories"]
+    assert answers == [200, 404]
+    assert {memory["id"]: memory["evidence_count"] for memory in listed}.pop(first) == 5
+    assert sorted(memory["evidence_count"] for memory in listed) == [1, 5]
+
+
 async def test_undo_needs_a_decision(client: httpx.AsyncClient) -> None:
     """An unknown id is 404, a memory about which nothing was decided 409."""
     problem(await client.post("/v1/memories/none/undo", params=SPACE), 404)
