@@ -18,10 +18,15 @@ from memtypes.model.policy import POLICIES, MemoryType, Visibility
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.search.candidates import Candidates
-from memtypes.search.vectors import Vectors
+from memtypes.search.columns import TERMS
+from memtypes.search.vectors import Vectors, heaviest, term_column
 
 DEPTH = 8
 """Nearest neighbours to fetch per memory; a statement that differs in one value is among them."""
+
+SHARED_TERMS = 0.5
+"""Least share of the terms of an event that its neighbours have, too. Its rewordings share more, and to read the others
+would cost more than the search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,8 @@ async def _nearest(
     """The stored memories nearest to each of `searched`, by index, that meet the condition `where`."""
     candidates = await store.candidates(scope, [_search(*each, where) for each in searched.values()])
     cosines = {
-        index: _cosines(memory.type, hits)
-        for (index, (memory, _)), hits in zip(searched.items(), candidates, strict=True)
+        index: _same_words(vectors, hits) if memory.type is MemoryType.EPISODIC else _cosines(memory.type, hits)
+        for (index, (memory, vectors)), hits in zip(searched.items(), candidates, strict=True)
     }
     types = {near_id: searched[index][0].type for index, near in cosines.items() for near_id in near}
     stored = await store.get(scope, types)
@@ -89,14 +94,21 @@ def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> Candidate
     before it, and both may differ when it is said again.
     """
     if memory.type is MemoryType.EPISODIC:
-        return CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH, columns=False)
+        return CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
     return CandidateSearch({memory.type: where}, vectors.dense, None, DEPTH, columns=False)
+
+
+def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
+    """Ids of the `hits` that have SHARED_TERMS of the terms of an event with these `vectors`; no cosines."""
+    [terms] = term_column([heaviest(vectors.sparse)])
+    shared = np.isin(hits.columns.column(TERMS), terms[terms > 0]).sum(axis=1)
+    return {hit.decode(): None for hit in hits.ids[shared >= SHARED_TERMS * (terms > 0).sum()].tolist()}
 
 
 def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
     """Cosine of each search hit, by memory id. Hits below the type's minimum are left out; facts have no minimum."""
     if hits.dense is None:
-        return {candidate_id.decode(): None for candidate_id in hits.ids.tolist()}
+        return {}
     least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near
     near = np.flatnonzero(hits.dense >= least)  # NaN, which stands for no cosine, compares as false
     return {hits.ids[row].decode(): float(hits.dense[row]) for row in near}

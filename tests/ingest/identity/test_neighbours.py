@@ -8,6 +8,7 @@ from typing import TypeAlias
 import pytest
 
 from ingest.identity.neighbours import DEPTH, find_neighbours
+from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.ports.memory_store import Record
@@ -79,3 +80,16 @@ async def test_distant_memories_are_neighbours_of_facts_only() -> None:
     await store.upsert(SCOPE, [Record.of(*far), Record.of(*embedded("Press the key", MemoryType.PROCEDURAL, seed=8))])
     facts, procedures = await near(store, embedded("The port is 2"), embedded("press the key", MemoryType.PROCEDURAL))
     assert (facts, procedures) == ([far[0]], [])
+
+
+async def test_only_events_with_the_same_words_are_neighbours_of_an_event() -> None:
+    """An event that shares a few words with the arriving one is not read; one in a slightly different wording is."""
+    store, terms = InMemoryStore(DIMENSIONS), Bm25Encoder()
+
+    def event(content: str) -> Embedded:
+        return make_memory(MemoryType.EPISODIC, content), Vectors(make_dense(SEED), terms.encode_document(content))
+
+    same = event("We can't ship the new importer on Friday.")
+    other = event("The old importer wrote the totals of Friday and Monday twice.")
+    await store.upsert(SCOPE, [Record.of(*same), Record.of(*other)])
+    assert await near(store, event("we can not ship new importer on Friday")) == [[same[0]]]
