@@ -120,10 +120,9 @@ class Decisions:
             now = self.clock()
             if memory is not None and not _by_write(memory.at(now)):
                 changes, restored = await self._taken_back(scope, memory.at(now))
-                await self.store.patch(scope, changes)
                 now = self.clock()
-                changed = await self.store.get(scope, list(changes))
-                await update_states(self.store, scope, changed, now, self.ingestor.tokenizer)
+                known = await self.store.get(scope, list(changes))
+                await update_states(self.store, scope, known, now, self.ingestor.tokenizer, changes)
                 stored = await self.store.get(scope, restored)
                 return [each for each in restored if each in stored and not has_ended(stored[each].at(now), now)]
         if memory is not None:

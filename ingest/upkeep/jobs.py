@@ -149,9 +149,8 @@ class Upkeep:
                 if promotion in plan.created and fact.id in stored and stored[fact.id].upkeep is None
             } | dict(plan.changed)
             if changed:
-                await self.store.patch(scope, changed)
-                patched = await self.store.get(scope, list(changed))
-                await update_states(self.store, scope, patched, now, self.ingestor.tokenizer)
+                known = {memory_id: stored[memory_id] for memory_id in changed}
+                await update_states(self.store, scope, known, now, self.ingestor.tokenizer, changed)
             withdrawn = [
                 fact.id
                 for promotion, fact in made

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from ingest.identity.states import States, contradicted
 from memtypes.model.filters import MAX_LIST, Absent, AnyOf, Compare, Filter, Not, Op, all_of
 from memtypes.model.memory import Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.model.types import from_payload
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing, MemoryStore
 
@@ -82,15 +85,28 @@ async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Token
 
 
 async def update_states(
-    store: MemoryStore, scope: Scope, stored: Mapping[str, Memory], now: datetime, tokenizer: Tokenizer
+    store: MemoryStore,
+    scope: Scope,
+    stored: Mapping[str, Memory],
+    now: datetime,
+    tokenizer: Tokenizer,
+    changes: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> int:
-    """Update the states of the memories `stored`, and of those linked to them; return how many changed."""
+    """Update the states of the memories `stored`, and of those linked to them; return how many changed.
+
+    changes: payload fields of `stored` to set, by id. All is written in one request, so a crash never leaves a memory
+    hidden by one that has ended.
+    """
     states = States(now)
-    states.know(stored, stored)
+    changed = {known: {**memory.to_payload(), **changes.get(known, {})} for known, memory in stored.items()}
+    states.know(stored, {known: from_payload(payload) for known, payload in changed.items()})
     states.touched |= stored.keys()
     await settle(store, scope, states, tokenizer)
-    await write_states(store, scope, states)
-    return len(states.changed - states.gone)
+    settled = {known: states.patch(known) for known in sorted(states.changed - states.gone)}
+    patches = {known: {**changes.get(known, {}), **settled.get(known, {})} for known in {**changes, **settled}}
+    if patches:
+        await store.patch(scope, patches)
+    return len(settled)
 
 
 async def linked_where(

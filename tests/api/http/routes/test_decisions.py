@@ -14,6 +14,7 @@ import pytest
 
 from api.wiring.container import Services
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import Embedding
 from tests.api.conftest import NOW, connect, problem
@@ -314,6 +315,40 @@ async def test_undo_of_a_promotion_brings_back_what_the_fact_replaced(client: ht
     assert await states(client, old, promoted) == ["current", "replaced"]
     assert (await read(client, promoted))["state_reason"] == "its promotion was undone"
     assert await decisions(client) == {}
+
+
+class KilledStore(InMemoryStore):
+    """A store that is away after one more patch once `last` is set."""
+
+    last = False
+    away = False
+
+    async def patch(self, *arguments: Any, **options: Any) -> None:
+        """Set fields of stored memories."""
+        if self.away:
+            raise Unavailable("killed")
+        await super().patch(*arguments, **options)
+        self.away = self.last
+
+
+@pytest.mark.parametrize("job", ["forget", "undo"])
+async def test_a_crash_within_a_job_or_an_undo_hides_no_fact(job: str) -> None:
+    """The fact that comes back is current with the first write of what makes it current."""
+    store = KilledStore(FakeEmbedder().dimensions)
+    async with connect(fake_services(lambda: NOW, store)) as client:
+        (old,) = await limits(client, 10)
+        for session in "abc":
+            await write(client, "The limit is 20 requests per minute.", type="episodic", session_id=session)
+        await run(client, "promote")
+        (promoted,) = await decisions(client, kind="promoted")
+        await patch(client, old, pinned=True)
+        assert await states(client, old, promoted) == ["replaced", "current"]
+        store.last = True
+        if job == "forget":
+            await client.post("/v1/admin/jobs/forget", json={**SPACE, "dry_run": False, "keep_top": 0})
+        else:
+            await client.post(f"/v1/memories/{promoted}/undo", params=SPACE)
+        assert await states(client, old, promoted) == ["current", "replaced"]
 
 
 async def test_a_replaced_promotion_is_undone_one_decision_after_the_other(client: httpx.AsyncClient) -> None:
