@@ -161,6 +161,18 @@ class Group(Generic[ConnectionT_co]):
         """The query of `members` and `options`, with the namespace."""
         return {**members, **options, "namespace": self._scope(options)}
 
+    def _get(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
+        """A call that reads. `members` and `options` go into the query."""
+        return Request("GET", path, answer, query=self._query(options, **members), repeatable=True)
+
+    def _ask(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
+        """A call that reads, whose `members` and `options` go into a body."""
+        return replace(self._post(path, answer, options, **members), repeatable=True)
+
+    def _post(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
+        """A call that writes. `members` and `options` go into its body."""
+        return Request("POST", path, answer, body=self._body(options, **members))
+
     def _split(self, options: Mapping[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """Split `options`: the namespace and the options in `names`, for the query, and the others, for the body."""
         in_query = {"namespace", *names}

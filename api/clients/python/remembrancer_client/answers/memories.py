@@ -170,12 +170,11 @@ class BatchAnswer(Answer, frozen=True):
     counts: StatusCounts
 
 
-class BatchItem(Answer, frozen=True):
-    """The outcome of writing one item of a batch. index: the item's index in the batch."""
+class WriteResult(Answer, frozen=True):
+    """The outcome of writing a text."""
 
     id: str | None
     status: str
-    index: int
     reason: str | None = None
     merged_into: str | None = None
     supersedes: list[str] = []
@@ -184,6 +183,18 @@ class BatchItem(Answer, frozen=True):
     redactions: dict[str, int] = {}
     classified: ClassifyAnswer | None = None
     review: Reviewed | None = None
+
+
+class WriteAnswer(WriteResult, frozen=True):
+    """The outcome of writing one memory, and the memory."""
+
+    memory: Memory | None = None
+
+
+class BatchItem(WriteResult, frozen=True, kw_only=True):
+    """The outcome of writing one item of a batch. index: the item's index in the batch."""
+
+    index: int
 
 
 class ClassifyAnswer(Answer, frozen=True):
@@ -275,22 +286,6 @@ class ListAnswer(Answer, frozen=True):
     total: int
 
 
-class WriteAnswer(Answer, frozen=True):
-    """The outcome of writing one memory, and the memory."""
-
-    id: str | None
-    status: str
-    reason: str | None = None
-    merged_into: str | None = None
-    supersedes: list[str] = []
-    contests: list[str] = []
-    changed: list[str] = []
-    redactions: dict[str, int] = {}
-    classified: ClassifyAnswer | None = None
-    review: Reviewed | None = None
-    memory: Memory | None = None
-
-
 class DeletedAnswer(Answer, frozen=True):
     """How many memories were deleted, and how many still match."""
 
@@ -330,16 +325,9 @@ class DueAnswer(Answer, frozen=True):
     due: list[Memory]
 
 
-class ReviewAnswer(Answer, frozen=True):
+class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
     """The decision on a text and each reviewer's vote. redacted: whether secrets were removed before the review."""
 
-    decision: str
-    importance: float | None
-    relevance: float | None
-    novelty: float | None
-    reason: str
-    tier: str
-    votes: list[Vote]
     redacted: bool
     redactions: dict[str, int]
 

@@ -261,21 +261,9 @@ class TurnsAnswer(Answer, frozen=True):
     next_after: int | None
 
 
-class ListedTurn(Answer, frozen=True):
+class ListedTurn(Turn, frozen=True, kw_only=True):
     """A turn of a thread. flushed: whether it has left the thread. memory_id: id of the memory that stores it."""
 
-    index: int
-    role: str
-    content: str
-    tokens: int
-    at: datetime
-    agent_id: str | None
-    files: list[str]
-    images: list[str]
-    tool: str | None
-    model: str | None
-    metadata: dict[str, Any]
-    pinned: bool
     flushed: bool
     memory_id: str | None = None
 
@@ -334,24 +322,9 @@ class ItemTokens(Answer, frozen=True):
     tokenizer: str
 
 
-class WorkingCreated(Answer, frozen=True):
+class WorkingCreated(WorkingItemAnswer, frozen=True):
     """A working item that was created. redactions: secrets removed from its content, by kind."""
 
-    id: str
-    namespace: str
-    session_id: str | None
-    agent_id: str | None
-    todo_id: str | None
-    workflow_id: str | None
-    content: str
-    context_type: str
-    scope: str
-    priority: int
-    created_at: datetime
-    accessed_at: datetime | None
-    expires_at: datetime | None
-    cleared_at: datetime | None
-    tokens: ItemTokens
     redactions: dict[str, int] = {}
 
 

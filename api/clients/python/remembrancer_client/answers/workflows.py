@@ -89,16 +89,21 @@ class WorkflowLink(Answer, frozen=True):
     states: list[StatusAnswer]
 
 
-class ContinueAnswer(Answer, frozen=True):
-    """A continued workflow: its history before the new input, and the version of the event with that input.
-
-    redactions: secrets removed from the input, by kind.
-    """
+class WorkflowHistoryAnswer(Answer, frozen=True):
+    """The history of a workflow and those that it continues, as text. version: that of the workflow's newest event."""
 
     history: str
     version: int
     omitted: OmittedFromHistory
     metadata: HistoryMetadata
+
+
+class ContinueAnswer(WorkflowHistoryAnswer, frozen=True):
+    """A continued workflow: its history before the new input, and the version of the event with that input.
+
+    redactions: secrets removed from the input, by kind.
+    """
+
     redactions: dict[str, int] = {}
 
 
@@ -164,15 +169,6 @@ class EventAnswer(Answer, frozen=True):
     threads: int
     items: int
     redactions: dict[str, int] = {}
-
-
-class WorkflowHistoryAnswer(Answer, frozen=True):
-    """The history of a workflow and those that it continues, as text. version: that of the workflow's newest event."""
-
-    history: str
-    version: int
-    omitted: OmittedFromHistory
-    metadata: HistoryMetadata
 
 
 class ResourcesAnswer(Answer, frozen=True):

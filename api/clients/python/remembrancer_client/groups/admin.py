@@ -35,8 +35,7 @@ class Admin(Group[ConnectionT_co]):
     @Each
     def export(self, **options: Unpack[Scoped]) -> Lines[dict[str, Any]]:
         """The namespace's memories, newest first, then its items, yielded as they arrive. `restore` imports them."""
-        body = self._body(options)
-        return Lines(Request("POST", "/v1/admin/export", dict[str, Any], body=body, repeatable=True))
+        return Lines(self._ask("/v1/admin/export", dict[str, Any], options))
 
     @Call
     def restore(
@@ -59,7 +58,7 @@ class Admin(Group[ConnectionT_co]):
     def erase(self, memory_id: str | None = None, **options: Unpack[Scoped]) -> Description[Erased]:
         """Erase the whole namespace, or one memory, from every store. Returns what was erased and what remains."""
         named = {} if memory_id is None else {"memory_id": memory_id}
-        return Request("POST", "/v1/admin/erase", Erased, body=self._body(options, **named))
+        return self._post("/v1/admin/erase", Erased, options, **named)
 
     @Call
     def keys(self) -> Description[KeysAnswer]:

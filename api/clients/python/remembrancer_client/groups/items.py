@@ -32,8 +32,7 @@ class Items(Group[ConnectionT_co]):
     @Call
     def get(self, path: Sequence[str], key: str, **options: Unpack[GetOptions]) -> Description[ItemAnswer]:
         """The item; NotFound if there is none."""
-        query = self._query(options, path=_dotted(path), key=key)
-        return Request("GET", "/v1/items", ItemAnswer, query=query, repeatable=True)
+        return self._get("/v1/items", ItemAnswer, options, path=_dotted(path), key=key)
 
     @Call
     def delete(self, path: Sequence[str], key: str, **options: Unpack[ItemScope]) -> Description[None]:
@@ -44,13 +43,12 @@ class Items(Group[ConnectionT_co]):
     @Call
     def search(self, prefix: Sequence[str] = (), **options: Unpack[ItemSearchOptions]) -> Description[ItemsFound]:
         """The items whose path begins with the labels of `prefix`, best first; without a query, the latest put."""
-        body = self._body(options, prefix=_labels(prefix))
-        return Request("POST", "/v1/items/search", ItemsFound, body=body, repeatable=True)
+        return self._ask("/v1/items/search", ItemsFound, options, prefix=_labels(prefix))
 
     @Call
     def paths(self, **options: Unpack[PathOptions]) -> Description[PathsAnswer]:
         """The paths that have items."""
-        return Request("POST", "/v1/items/paths", PathsAnswer, body=self._body(options), repeatable=True)
+        return self._ask("/v1/items/paths", PathsAnswer, options)
 
 
 def _labels(path: Sequence[str]) -> list[str]:

@@ -76,7 +76,7 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def remember(self, content: str, **fields: Unpack[RememberOptions]) -> Description[WriteAnswer]:
         """Write a memory. It is stored, merged into one that says the same, or rejected; the answer says why."""
-        return Request("POST", "/v1/memories", WriteAnswer, body=self._body(fields, content=content))
+        return self._post("/v1/memories", WriteAnswer, fields, content=content)
 
     @Call
     def batch(self, items: Iterable[NewMemory], **options: Unpack[BatchOptions]) -> Description[BatchAnswer]:
@@ -107,27 +107,24 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def recall(self, query: str, **options: Unpack[RecallOptions]) -> Description[RetrieveAnswer[str]]:
         """A context for a prompt, as text, within the token budget; with the memories in it and a receipt."""
-        body = self._body(options, query=query)
-        return Request("POST", "/v1/retrieve", RetrieveAnswer[str], body=body, repeatable=True)
+        return self._ask("/v1/retrieve", RetrieveAnswer[str], options, query=query)
 
     @Call
     def recall_messages(
         self, query: str, **options: Unpack[RecallOptions]
     ) -> Description[RetrieveAnswer[list[ContextMessage]]]:
         """The context that `recall` gives, as chat messages."""
-        body = self._body(options, query=query, format="messages")
-        answer = RetrieveAnswer[list[ContextMessage]]
-        return Request("POST", "/v1/retrieve", answer, body=body, repeatable=True)
+        return self._ask("/v1/retrieve", RetrieveAnswer[list[ContextMessage]], options, query=query, format="messages")
 
     @Call
     def search(self, query: str, **options: Unpack[SearchOptions]) -> Description[SearchAnswer]:
         """The best memories for a query, with their scores."""
-        return Request("POST", "/v1/search", SearchAnswer, body=self._body(options, query=query), repeatable=True)
+        return self._ask("/v1/search", SearchAnswer, options, query=query)
 
     @Call
     def get(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
         """The memory with this id."""
-        return Request("GET", _path(memory_id), Memory, query=self._query(options), repeatable=True)
+        return self._get(_path(memory_id), Memory, options)
 
     @Call
     def update(self, memory_id: str, **changes: Unpack[UpdateOptions]) -> Description[Memory]:
@@ -148,19 +145,18 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def page(self, **options: Unpack[ListOptions]) -> Description[ListAnswer]:
         """A page of memories, newest first."""
-        return Request("GET", "/v1/memories", ListAnswer, query=self._query(options), repeatable=True)
+        return self._get("/v1/memories", ListAnswer, options)
 
     @Each
     def all(self, **options: Unpack[ListOptions]) -> Pages[Memory]:
         """All memories that match, newest first, read page by page."""
-        first = Request("GET", "/v1/memories", ListAnswer, query=self._query(options), repeatable=True)
+        first = self._get("/v1/memories", ListAnswer, options)
         return by_cursor(first, lambda page: page.memories)
 
     @Call
     def history(self, memory_id: str, **options: Unpack[Scoped]) -> Description[HistoryAnswer]:
         """The versions of a memory, oldest first: earlier texts, what it replaced, and what replaced or contests it."""
-        path = _path(memory_id, "history")
-        return Request("GET", path, HistoryAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(memory_id, "history"), HistoryAnswer, options)
 
     @Call
     def restore(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
@@ -203,12 +199,12 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def stats(self, **options: Unpack[Scoped]) -> Description[StatsAnswer]:
         """How many memories and tokens the namespace has, by type."""
-        return Request("GET", "/v1/stats", StatsAnswer, query=self._query(options), repeatable=True)
+        return self._get("/v1/stats", StatsAnswer, options)
 
     @Call
     def decisions(self, **options: Unpack[DecisionOptions]) -> Description[DecisionsAnswer]:
         """What the service decided by itself, with its reasons, newest first."""
-        return Request("GET", "/v1/decisions", DecisionsAnswer, query=self._query(options), repeatable=True)
+        return self._get("/v1/decisions", DecisionsAnswer, options)
 
     @Call
     def classify(self, content: str, context: str | None = None) -> Description[ClassifyAnswer]:
@@ -224,8 +220,7 @@ class Memories(Group[ConnectionT_co]):
         **options: Unpack[Scoped],
     ) -> Description[ReviewAnswer]:
         """Whether a text is worth storing, with the votes of the reviewers."""
-        body = self._body(options, content=content, type=type)
-        return Request("POST", "/v1/review", ReviewAnswer, body=body, repeatable=True)
+        return self._ask("/v1/review", ReviewAnswer, options, content=content, type=type)
 
     @Call
     def receipt(self, receipt_id: str, *, contents: bool = False) -> Description[ReceiptAnswer]:
@@ -246,8 +241,7 @@ class Memories(Group[ConnectionT_co]):
     @Call
     def agent_context(self, agent_id: str, **options: Unpack[AgentOptions]) -> Description[AgentContextAnswer]:
         """An agent's whole context: memories, its threads, working memory, and what is due."""
-        path, body = f"/v1/agents/{segment(agent_id)}/context", self._body(options)
-        return Request("POST", path, AgentContextAnswer, body=body, repeatable=True)
+        return self._ask(f"/v1/agents/{segment(agent_id)}/context", AgentContextAnswer, options)
 
     @Call
     def models(self, category: str | None = None) -> Description[ModelsAnswer]:

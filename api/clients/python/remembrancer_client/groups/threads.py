@@ -60,23 +60,23 @@ class Threads(Group[ConnectionT_co]):
     @Call
     def open(self, **options: Unpack[ThreadOptions]) -> Description[ThreadAnswer]:
         """Create a thread, or find the one with this key and resource."""
-        return Request("POST", "/v1/threads", ThreadAnswer, body=self._body(options))
+        return self._post("/v1/threads", ThreadAnswer, options)
 
     @Call
     def open_all(self, agent_id: str, **options: Unpack[ReferenceOptions]) -> Description[ReferencesAnswer]:
         """The threads that the policy file gives an agent, one for each thread policy that it lists."""
-        return Request("POST", "/v1/threads", ReferencesAnswer, body=self._body(options, agent_id=agent_id))
+        return self._post("/v1/threads", ReferencesAnswer, options, agent_id=agent_id)
 
     @Each
     def all(self, **options: Unpack[ThreadListOptions]) -> Pages[ThreadAnswer]:
         """All threads that match, the last used first, read page by page."""
-        first = Request("GET", "/v1/threads", ThreadsAnswer, query=self._query(options), repeatable=True)
+        first = self._get("/v1/threads", ThreadsAnswer, options)
         return by_cursor(first, lambda page: page.threads)
 
     @Call
     def get(self, thread_id: str, **options: Unpack[ThreadPageOptions]) -> Description[PageAnswer]:
         """A thread and a page of its turns."""
-        return Request("GET", _path(thread_id), PageAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(thread_id), PageAnswer, options)
 
     @Call
     def append(
@@ -100,13 +100,12 @@ class Threads(Group[ConnectionT_co]):
     @Call
     def turns(self, thread_id: str, **options: Unpack[TurnListOptions]) -> Description[TurnsAnswer]:
         """A page of the turns, with those that have left the thread if include_flushed is True."""
-        return Request("GET", _path(thread_id, "turns"), TurnsAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(thread_id, "turns"), TurnsAnswer, options)
 
     @Call
     def chain(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadChainAnswer]:
         """The thread and those that it continues, oldest first."""
-        path = _path(thread_id, "chain")
-        return Request("GET", path, ThreadChainAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(thread_id, "chain"), ThreadChainAnswer, options)
 
     @Call
     def context(self, thread_id: str, **options: Unpack[ThreadContextOptions]) -> Description[ContextAnswer]:
@@ -133,20 +132,17 @@ class Threads(Group[ConnectionT_co]):
     @Call
     def backup(self, backup_id: str, **options: Unpack[ThreadScope]) -> Description[BackupAnswer]:
         """The turns that a thread had before it was cleared. A backup is kept for 24 hours."""
-        path = f"/v1/threads/backups/{segment(backup_id)}"
-        return Request("GET", path, BackupAnswer, query=self._query(options), repeatable=True)
+        return self._get(f"/v1/threads/backups/{segment(backup_id)}", BackupAnswer, options)
 
     @Call
     def stats(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadStatsAnswer]:
         """The size of a thread, and how far it is from a flush."""
-        path = _path(thread_id, "stats")
-        return Request("GET", path, ThreadStatsAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(thread_id, "stats"), ThreadStatsAnswer, options)
 
     @Call
     def health(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadHealthAnswer]:
         """Whether the thread is within its limits and all turns that left it were stored."""
-        path = _path(thread_id, "health")
-        return Request("GET", path, ThreadHealthAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(thread_id, "health"), ThreadHealthAnswer, options)
 
     @Call
     def delete(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[None]:

@@ -52,7 +52,7 @@ class Workflows(Group[ConnectionT_co]):
     @Call
     def begin(self, **options: Unpack[WorkflowOptions]) -> Description[BegunAnswer]:
         """Begin a workflow. parent_id: the workflow that it continues."""
-        return Request("POST", "/v1/workflows", BegunAnswer, body=self._body(options))
+        return self._post("/v1/workflows", BegunAnswer, options)
 
     @Call
     def report(self, workflow_id: str, type: EventKind, **options: Unpack[EventOptions]) -> Description[EventAnswer]:
@@ -64,12 +64,12 @@ class Workflows(Group[ConnectionT_co]):
     @Call
     def get(self, workflow_id: str, **options: Unpack[StateOptions]) -> Description[WorkflowAnswer]:
         """The workflow with its state."""
-        return Request("GET", _path(workflow_id), WorkflowAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(workflow_id), WorkflowAnswer, options)
 
     @Each
     def all(self, **options: Unpack[WorkflowListOptions]) -> Pages[ListedWorkflow]:
         """All workflows that match, latest created first, read page by page."""
-        first = Request("GET", "/v1/workflows", WorkflowsAnswer, query=self._query(options), repeatable=True)
+        first = self._get("/v1/workflows", WorkflowsAnswer, options)
         return by_cursor(first, lambda page: page.workflows)
 
     @Each
@@ -88,20 +88,17 @@ class Workflows(Group[ConnectionT_co]):
     @Call
     def history(self, workflow_id: str, **options: Unpack[HistoryOptions]) -> Description[WorkflowHistoryAnswer]:
         """What has happened, as text within a token budget."""
-        path = _path(workflow_id, "history")
-        return Request("GET", path, WorkflowHistoryAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(workflow_id, "history"), WorkflowHistoryAnswer, options)
 
     @Call
     def chain(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[WorkflowChainAnswer]:
         """The workflow and those that it continues, oldest first."""
-        path = _path(workflow_id, "chain")
-        return Request("GET", path, WorkflowChainAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(workflow_id, "chain"), WorkflowChainAnswer, options)
 
     @Call
     def resources(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[ResourcesAnswer]:
         """The latest value of each resource set by the workflow or those that it continues, latest change first."""
-        path = _path(workflow_id, "resources")
-        return Request("GET", path, ResourcesAnswer, query=self._query(options), repeatable=True)
+        return self._get(_path(workflow_id, "resources"), ResourcesAnswer, options)
 
     @Call
     def resume(self, workflow_id: str, input: Any, **options: Unpack[ResumeOptions]) -> Description[ContinueAnswer]:
