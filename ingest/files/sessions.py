@@ -22,7 +22,8 @@ from anyio.to_thread import run_sync
 from ingest.conversations.sessions import MessageOutcome, SaidBefore, SessionMessage
 from ingest.files.journal import SentMessages
 from ingest.files.readers.chats import ChatFile
-from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, in_utc, spoken
+from ingest.files.readers.rows import in_utc
+from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, spoken
 from ingest.files.report import ProgressBar, SessionReport
 from ingest.screening.features import REACH
 from ingest.writing.outcome import WriteStatus

@@ -206,9 +206,7 @@ class Workflows:
         self.redactor.check_ids(scope.tenant, {"idempotency_key": request.idempotency_key, "agent": request.agent})
         cleaned = await self._clean(scope, request.input)
         request = request.model_copy(update={"input": cleaned.value, "agent": request.agent or scope.agent_id})
-        attempt = 0
-        while True:
-            attempt += 1
+        for attempt in range(1, _ATTEMPTS + 1):
             logs = await self.chain(scope, workflow_id)
             version = logs[-1].version
             answer = await self._history(scope, logs, view)

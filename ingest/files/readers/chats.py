@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ingest.files.readers.json_files import Exported, export_reader
-from ingest.files.readers.rows import BadLine, FileRow, Reader
-from ingest.files.readers.transcripts import PastMessage, PastSession, in_utc, spoken
+from ingest.files.readers.rows import BadLine, FileRow, Reader, in_utc
+from ingest.files.readers.transcripts import PastMessage, PastSession, spoken
 from memtypes.model.memory import MAX_LABEL
 
 CONVERSATIONS = "conversations"

@@ -13,13 +13,12 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
 import yaml
 
-from ingest.files.readers.rows import BadLine, FileRow, Reading, as_metadata, read_utf8, row
+from ingest.files.readers.rows import BadLine, FileRow, Reading, as_metadata, in_utc, read_utf8, row
 from memtypes.config import YAML_ERRORS
 from memtypes.model.memory import MAX_LABEL, MAX_TAG, MAX_TAGS
 
@@ -84,12 +83,12 @@ def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
 
 
 def _fields(front: dict[str, Any]) -> dict[str, Any]:
-    dates = (_instant(front[name]) for name in _DATES if name in front)
+    dates = (in_utc(str(front[name])) for name in _DATES if name in front)
     return {
         "type": "semantic",
         "concept": str(front.get("title") or "")[:MAX_LABEL],
         "tags": _tags(front.get("tags") or front.get("tag")),
-        "created_at": next((instant for instant in dates if instant), None),
+        "created_at": next(filter(None, dates), None),
         "metadata": as_metadata({name: _plain(value) for name, value in front.items() if name not in _KNOWN}),
     }
 
@@ -99,18 +98,6 @@ def _tags(value: Any) -> list[str]:
     return list(dict.fromkeys(str(word).lstrip("#").strip()[:MAX_TAG] for word in words if str(word).strip("# ")))[
         :MAX_TAGS
     ]
-
-
-def _instant(value: Any) -> str | None:
-    """The date (at midnight) or time `value` as RFC 3339; UTC if it has no offset. None if it is neither."""
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
-    if isinstance(value, date):
-        return datetime.combine(value, time(0), UTC).isoformat()
-    try:
-        return _instant(datetime.fromisoformat(str(value)))
-    except ValueError:
-        return None
 
 
 def _plain(value: Any) -> Any:

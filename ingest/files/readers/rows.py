@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeAlias
 
 from memtypes.model.memory import Memory
@@ -54,6 +55,15 @@ def row(file: str, line: int, fields: dict[str, Any]) -> FileRow:
 def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:
     """`fields` as metadata: a name that is also a field of memories becomes original_NAME."""
     return {f"original_{name}" if name in Memory.model_fields else name: value for name, value in fields.items()}
+
+
+def in_utc(time: Any) -> str | None:
+    """`time` as RFC 3339 in UTC; an ISO time without an offset is taken as UTC. None if it is no time."""
+    try:
+        parsed = datetime.fromisoformat(time)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,25 +26,14 @@ _MAX_FRONT_LINES = 200
 
 def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One row per paragraph of a plain-text file."""
-    block: _TextBlock | None = None
-    for line in read_lines(stream, file):
-        if isinstance(line, BadLine):
-            yield line
-        elif line.text.strip():
-            block = block or _TextBlock(line.number)
-            block.add(line.text)
-        elif block:
-            yield from block.readings(file)
-            block = None
-    if block:
-        yield from block.readings(file)
+    return _blocks(read_lines(stream, file), file, None)
 
 
 def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
     """One row per section of a Markdown file that has text, with the front matter as fields."""
     lines = read_lines(stream, file)
     head, front = _front_matter(lines)
-    for reading in _sections(chain(head, lines), file):
+    for reading in _blocks(chain(head, lines), file, _Outline()):
         if isinstance(reading, FileRow):
             # Front matter is text, parsed like CSV cells, and never replaces the content.
             yield replace(reading, fields={**front, **reading.fields}, textual=True)
@@ -109,16 +98,16 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if quoted else text
 
 
-def _sections(lines: Iterator[TextLine | BadLine], file: str) -> Iterator[Reading]:
-    outline = _Outline()
+def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: _Outline | None) -> Iterator[Reading]:
+    """The sections of `outline`, which begin at headings; without an outline paragraphs, which end at blank lines."""
     block: _TextBlock | None = None
     for line in lines:
         if isinstance(line, BadLine):
             yield line
-        elif outline.enters_section(line.text):
+        elif outline.enters_section(line.text) if outline else not line.text.strip():
             if block:
                 yield from block.readings(file)
-            block = _TextBlock(line.number, outline.path())
+            block = _TextBlock(line.number, outline.path()) if outline else None
         elif block or line.text.strip():
             block = block or _TextBlock(line.number)
             block.add(line.text)

@@ -14,14 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import msgspec
 import re2
 
-from ingest.files.readers.rows import MAX_LINE
+from ingest.files.readers.rows import MAX_LINE, in_utc
 from memtypes.model.errors import InvalidRequest
 
 NOT_JSON = "lines that are no JSON object"
@@ -77,15 +76,6 @@ class PastSession:
     def times(self) -> list[str]:
         """The valid times of its messages, as RFC 3339 in UTC."""
         return [moment for message in self.messages if (moment := in_utc(message.at)) is not None]
-
-
-def in_utc(time: Any) -> str | None:
-    """`time` as RFC 3339 in UTC; an ISO time without an offset is taken as UTC. None if it is no time."""
-    try:
-        parsed = datetime.fromisoformat(time)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def spoken(text: Any) -> str:
