@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ingest.screening.redaction.redactor import Treatment
 from memtypes.config import message_of
 from memtypes.model.errors import RemembrancerError
 
@@ -98,10 +98,9 @@ class Settings(BaseSettings):
         False, description="Whether upkeep turns what was said in at least three sessions into facts."
     )
     compact: bool = Field(False, description="Whether upkeep merges near-duplicates, which embeds every memory again.")
-    redaction: Treatment = Field(
-        Treatment.REDACT,
+    redaction: Literal["redact", "refuse", "allow"] = Field(
+        "redact",
         description="Secrets in texts: `redact` them, `refuse` the text, or `allow` them.",
-        json_schema_extra={"shown": "redact"},
     )
     redaction_rules: _Place | None = Field(
         None, description="YAML with redaction rules by kind and tenant, custom patterns, and texts never to store."
@@ -168,6 +167,16 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
 def secret(name: str) -> str | None:
     """The environment variable `name`, or None. The registry of models names the variables of providers' API keys."""
     return os.environ.get(name)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is localhost or a loopback address; False for other names, which are not resolved."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 _VARIABLES = tuple(PREFIX + name.upper() for name in Settings.model_fields)

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from memtypes.live.thread_policy import Policies
 from memtypes.model.errors import RemembrancerError
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -20,16 +19,6 @@ YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeErro
 
 class InvalidConfigFile(RemembrancerError):
     """A configuration file can't be used; the message names the file, the key, its value and the values allowed."""
-
-
-def read_policies(path: Path | None) -> Policies:
-    """Read the policy file at `path` (for threads and agents); empty policies if None. Raises InvalidConfigFile."""
-    return Policies() if path is None else parse_policies(read_text(path, "policy file"), str(path))
-
-
-def parse_policies(text: str, file: str) -> Policies:
-    """Parse the text of a policy file (for threads and agents); `file` names it in errors. Raises InvalidConfigFile."""
-    return parse_yaml(text, Policies, f"policy file {file}")
 
 
 def read_text(path: Path, kind: str) -> str:

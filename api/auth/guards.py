@@ -7,7 +7,6 @@ page can make the browser call the service. Such a call is recognised by its hea
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from litestar.handlers import BaseRouteHandler
 from api.http.endpoint import Endpoint
 from api.http.problems import Forbidden, TooMany, Unauthorized, shown
 from api.http.request import refuse_query
+from api.settings import is_loopback
 
 if TYPE_CHECKING:
     from api.wiring.container import Services
@@ -89,16 +89,6 @@ async def require_local(connection: ASGIConnection[Any, Any, Any, Any], _handler
         raise Forbidden(f"without keys only localhost is served, not {shown(host)}; start with --keys FILE")
     if (origin is not None and not _is_local(origin)) or headers.get("sec-fetch-site") == "cross-site":
         raise Forbidden("without keys no page of another site may call this service; start with --keys FILE")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is localhost or a loopback address; False for other names, which are not resolved."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_local(address: str) -> bool:

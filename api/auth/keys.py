@@ -24,12 +24,10 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, mod
 from memtypes.config import message_of
 from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFound, RemembrancerError, Unavailable
 from memtypes.model.memory import Model
-from memtypes.model.scope import Name, Scope
+from memtypes.model.scope import DEFAULT_TENANT, Name, Scope
 from memtypes.model.strict_json import strict_json
 from memtypes.model.times import Clock, Instant, rfc3339, to_utc
 from memtypes.stores.files import holder_of, locked_by, replace_file
-
-DEFAULT_TENANT = "default"
 
 LOCK_WAIT_S = 5.0
 """Seconds that creating or removing a key waits for another process that does the same."""
@@ -142,9 +140,10 @@ def _matching(keys: Iterable[tuple[str, Caller]], key: str) -> Caller | None:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys of the keys file as (SHA-256, caller). With an empty ring every caller is the default tenant's admin."""
+    """The keys of the keys file as (SHA-256, caller). With an empty ring every caller is the admin of `tenant`."""
 
     entries: tuple[tuple[str, Caller], ...] = ()
+    tenant: str = DEFAULT_TENANT
 
     @classmethod
     def of(cls, entries: Sequence[KeyEntry]) -> KeyRing:
@@ -154,7 +153,7 @@ class KeyRing:
 
     def caller(self, key: str | None) -> Caller | None:
         """The caller that `key` identifies; None if the key is unknown."""
-        return _matching(self.entries, key or "") if self.entries else Caller(DEFAULT_TENANT, Role.ADMIN)
+        return _matching(self.entries, key or "") if self.entries else Caller(self.tenant, Role.ADMIN)
 
 
 def load_keys(path: Path | None) -> KeyRing:

@@ -13,7 +13,6 @@ from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded
 TIMEOUT = httpx.Timeout(10.0, read=120.0)
 """The read timeout is long: a batch of a thousand texts is embedded before it is answered."""
 
-
 PROBE_S = 2.0
 
 
@@ -62,6 +61,10 @@ class ApiClient:
     async def delete(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         """The JSON answer to DELETE `path`."""
         return await self._call("DELETE", path, params=query)
+
+    async def is_empty(self, namespace: str) -> bool:
+        """Whether a namespace has no memories."""
+        return not (await self.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
 
     async def _call(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         with _translated(str(self._http.base_url)):

@@ -1,51 +1,66 @@
-"""The checks of `remembrancer doctor`, on this installation or on a running service."""
+"""The command `remembrancer doctor`: checks of this installation or of a running service, and of the AI clients."""
 
 from __future__ import annotations
 
-import platform
-import shutil
-import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import urlsplit
+from typing import Annotated, Any, TypeVar
 
-from api.auth.keys import DEFAULT_TENANT, KeyRing, load_keys
-from api.cli.backend import Backend, LocalBackend, RemoteBackend
+import typer
+
 from api.cli.client import ApiClient
 from api.cli.install.checks import client_checks
-from api.cli.mcp.starting import local_url
-from api.http.routes.service import HealthCheck
-from api.http.serve import check_exposure, listen
-from api.settings import BadSettings, Settings
-from api.wiring import open_services
-from api.wiring.container import Services
-from api.wiring.resources import open_embedder, open_tokenizers
-from ingest.writing.outcome import WriteStatus
+from api.cli.options import FAILED, AsJson, DataDir, Key, present, run
+from api.cli.service import settings_from
+from api.cli.tables import checks_table
 from memtypes.model.errors import RemembrancerError, Unavailable
-from memtypes.model.policy import MemoryType
-from retrieval.query.request import SearchRequest
-
-LEAST_FREE_BYTES = 500 * 1024 * 1024
-"""Free disk space that the check asks for: enough for the encoder and some hundred thousand memories."""
 
 _Value = TypeVar("_Value")
 _PROBE = "The lighthouse keeper waters the ferns on Thursdays."
 
 
+def doctor(
+    data_dir: DataDir = None,
+    keys: Annotated[Path | None, typer.Option(help="Keys file to check.", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Port to check.", show_default=False)] = None,
+    url: Annotated[str | None, typer.Option(help="Check the service at this URL, not the installation.")] = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the installation, or a running service with --url. Exit code 1 when a check fails."""
+
+    async def work() -> Diagnosis:
+        settings = settings_from({"data_dir": data_dir, "keys": keys, "port": port})
+        diagnosis = Diagnosis()
+        if url:
+            await _diagnose_service(url, key, diagnosis)
+        else:
+            from api.cli.installation import diagnose_installation  # noqa: PLC0415 - imports the whole service
+
+            await diagnose_installation(settings, diagnosis)
+        for name, check in client_checks(Path.cwd(), key if url else None):
+            await diagnosis.check(name, check)
+        return diagnosis
+
+    diagnosis = run(work)
+    answer = {"ok": diagnosis.ok, "checks": diagnosis.checks}
+    present(answer, lambda _: checks_table(diagnosis.checks), as_json=as_json)
+    if not diagnosis.ok:
+        raise typer.Exit(FAILED)
+
+
 class Diagnosis:
-    """The results of the checks by name, in the order in which they ran."""
+    """The results of the checks by name, in the order in which they ran, as GET /health/ready has them."""
 
     def __init__(self) -> None:
-        self.checks: dict[str, HealthCheck] = {}
+        self.checks: dict[str, dict[str, Any]] = {}
 
     @property
     def ok(self) -> bool:
         """Whether all checks passed."""
-        return all(check.ok for check in self.checks.values())
+        return all(check["ok"] for check in self.checks.values())
 
     async def check(
         self, name: str, look: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
@@ -62,123 +77,32 @@ class Diagnosis:
         except RemembrancerError as error:
             ok, detail = False, str(error)
         ms = round((time.perf_counter() - started) * 1000, 1)
-        self.checks[name] = HealthCheck(ok=ok, ms=ms, detail=detail)
+        self.checks[name] = {"ok": ok, "ms": ms, "detail": detail}
         return result
 
 
-async def diagnose(settings: Settings) -> Diagnosis:
-    """Check this installation, then the AI clients (such as Claude Code) that are set up to use it.
-
-    The checks: Python, disk, keys file, port, models, stores, and whether a memory is written and found.
-    """
-    diagnosis = Diagnosis()
-    await _diagnose_installation(settings, diagnosis)
-    for name, check in client_checks(Path.cwd(), None):
-        await diagnosis.check(name, check)
-    return diagnosis
-
-
-async def _diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> None:
-    await diagnosis.check("python", _python)
-    await diagnosis.check("disk", lambda: _disk(settings.data_dir))
-    await diagnosis.check("keys", lambda: _keys(settings))
-    await diagnosis.check("port", lambda: _port(settings))
-    async with AsyncExitStack() as stack:
-        await diagnosis.check("tokenizers", lambda: open_tokenizers(settings), ", ".join)
-        embedder = await diagnosis.check("encoder", lambda: open_embedder(settings), lambda opened: opened.fingerprint)
-        if embedder is None:
-            return
-        await embedder.aclose()
-        services = await diagnosis.check(
-            "store", lambda: stack.enter_async_context(open_services(settings, KeyRing())), lambda _: "opened"
-        )
-        if services is not None:
-            await diagnosis.check("live", lambda: _live(settings, services), lambda _: "answers")
-            await diagnosis.check("round trip", lambda: _round_trip(LocalBackend(services, DEFAULT_TENANT)))
-
-
-async def _live(settings: Settings, services: Services) -> None:
-    """Ping the live server. Raises Unavailable, which names the address of a server of your own."""
-    try:
-        await services.pings["live"]()
-    except Unavailable as error:
-        if settings.redis_url is None:
-            raise
-        address = urlsplit(settings.redis_url).netloc.rpartition("@")[2]
-        raise Unavailable(
-            f"{error}; does a Redis or Valkey server run at {address} (REMEMBRANCER_REDIS_URL)?"
-        ) from error
-
-
-async def diagnose_service(url: str, key: str | None) -> Diagnosis:
-    """Check that a service is ready, accepts `key`, and stores and finds a memory; then check the clients set up."""
-    diagnosis = Diagnosis()
+async def _diagnose_service(url: str, key: str | None, diagnosis: Diagnosis) -> None:
+    """Check that a service is ready, accepts `key`, and stores and finds a memory."""
     async with ApiClient.open(url, key) as client:
         answer = await diagnosis.check(
             "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
         )
-        for name, check in (answer or {}).get("checks", {}).items():
-            diagnosis.checks[name] = HealthCheck.model_validate(check)
         if answer is not None:
-            await diagnosis.check("round trip", lambda: _round_trip(RemoteBackend(client)))
-    for name, check in client_checks(Path.cwd(), key):
-        await diagnosis.check(name, check)
-    return diagnosis
+            diagnosis.checks |= answer.get("checks", {})
+            await diagnosis.check("round trip", lambda: round_trip(client))
 
 
-async def _round_trip(backend: Backend) -> str:
-    """Write, find and delete a memory, in a temporary namespace."""
+async def round_trip(client: ApiClient) -> str:
+    """Write, find and delete a memory, in a temporary namespace. Raises Unavailable, or the service's error."""
     namespace = f"doctor-{uuid.uuid4()}"
     try:
-        (outcome,) = await backend.write_items(namespace, [{"type": MemoryType.EPISODIC, "content": _PROBE}])
-        if outcome.status is not WriteStatus.STORED:
-            raise Unavailable(f"a memory could not be written: {outcome.reason}")
-        answer = await backend.search(SearchRequest(query=_PROBE, namespace=namespace))
+        items = [{"type": "episodic", "content": _PROBE}]
+        (written,) = (await client.post("/v1/memories/batch", {"namespace": namespace, "items": items}))["results"]
+        if written["status"] != "stored":
+            raise Unavailable(f"a memory could not be written: {written.get('reason')}")
+        answer = await client.post("/v1/search", {"query": _PROBE, "namespace": namespace})
     finally:
-        await backend.delete_all(namespace)
-    if [hit["id"] for hit in answer["hits"]] != [outcome.id] or not await backend.is_empty(namespace):
+        await client.delete("/v1/memories", {"namespace": namespace, "confirm": "true"})
+    if [hit["id"] for hit in answer["hits"]] != [written["id"]] or not await client.is_empty(namespace):
         raise Unavailable("a memory that was written is not found, or not deleted; see the service's log")
     return "written, found and deleted"
-
-
-async def _python() -> str:
-    if sys.version_info < (3, 11):  # noqa: UP036 - for those who run it without installing the package
-        raise BadSettings(f"Python 3.11 or newer is needed, this is {platform.python_version()}")
-    return platform.python_version()
-
-
-async def _disk(directory: Path) -> str:
-    folder, free = _free_bytes(directory)
-    if free < LEAST_FREE_BYTES:
-        raise BadSettings(f"only {free // 2**20} MiB are free in {folder}; free some, or choose another --data-dir")
-    return f"{free // 2**20} MiB free in {folder}"
-
-
-def _free_bytes(directory: Path) -> tuple[Path, int]:
-    """`directory` or its nearest parent that exists, and the free bytes on its disk."""
-    folder = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    return folder, shutil.disk_usage(folder).free
-
-
-async def _keys(settings: Settings) -> str:
-    keys = load_keys(settings.keys)
-    check_exposure(settings.host, keys)
-    return f"{len(keys.entries)} keys" if keys.entries else "none: loopback only, no key needed"
-
-
-async def _port(settings: Settings) -> str:
-    try:
-        listen(settings.host, settings.port).close()
-    except BadSettings as error:
-        return await _running_service(settings, error)
-    return f"{settings.host}:{settings.port} is free"
-
-
-async def _running_service(settings: Settings, taken: BadSettings) -> str:
-    url = local_url(settings.host, settings.port)
-    try:
-        async with ApiClient.open(url, None) as client:
-            await client.get("/health/live")
-    except RemembrancerError:
-        raise taken from None
-    return f"a running service answers on {url}"

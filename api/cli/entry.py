@@ -1,6 +1,6 @@
-"""Entry points of the programs. They import the commands late, so that Ctrl-C during the import prints no traceback.
+"""The program `remembrancer`: its commands, and its entry points.
 
-What was imported stays, so it is kept out of garbage collection, which takes a third of the time of `--help`.
+Modules are imported late: only those of the command that is run, and so that Ctrl-C meanwhile prints no traceback.
 """
 
 from __future__ import annotations
@@ -8,16 +8,35 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from collections.abc import Sequence
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typer import Typer
 
+COMMANDS = {
+    "serve": "api.cli.serving:serve",
+    "run": "api.cli.serving:run_samples",
+    "mcp": "api.cli.mcp.command:mcp",
+    "install": "api.cli.install.commands:install",
+    "uninstall": "api.cli.install.commands:uninstall",
+    "import": "api.cli.past:import_past",
+    "ingest": "api.cli.importing:ingest",
+    "search": "api.cli.query:search",
+    "retrieve": "api.cli.query:retrieve",
+    "verify": "api.cli.maintenance:verify",
+    "jobs": "api.cli.query:jobs",
+    "doctor": "api.cli.doctor:doctor",
+    "reembed": "api.cli.maintenance:reembed",
+    "settings": "api.cli.serving:settings",
+    "policies": "api.cli.policies:policies",
+}
+"""Where the commands are defined, in the order in which `--help` lists them."""
+
 
 def main() -> None:
     """Run the program `remembrancer`."""
-    _run(None, "remembrancer")
+    _run(sys.argv[1:], "remembrancer")
 
 
 def serve_main() -> None:
@@ -33,32 +52,34 @@ def ingest_main() -> None:
     _run(["ingest", *sys.argv[1:]], "python -m")
 
 
-def _run(arguments: Sequence[str] | None, name: str) -> None:
+def _run(arguments: list[str], name: str) -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.disable()
-    app = _application(sys.argv[1:] if arguments is None else arguments)
-    gc.freeze()
+    app = application(*arguments[:1])
+    gc.freeze()  # modules stay: collecting them takes a third of the time of `--help`
     gc.enable()
     signal.signal(signal.SIGINT, handler)
     app(arguments, prog_name=name)
 
 
-def _application(arguments: Sequence[str]) -> Typer:
-    """The application with all commands or, if the first argument is `mcp`, with that command alone.
+def application(wanted: str | None = None) -> Typer:
+    """The command-line application with the command `wanted` or, if there is no such command, with all of them."""
+    import typer  # noqa: PLC0415 - as late as the commands
 
-    Importing all commands takes a second, and clients start `mcp` for each of their windows.
-    """
-    if arguments[:1] == ["mcp"]:
-        import typer  # noqa: PLC0415 - as late as the commands
-
-        from api.cli.mcp.command import mcp  # noqa: PLC0415 - without the other commands
-
-        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        alone.callback()(lambda: None)  # so that `mcp` stays a word of the command line
-        alone.command()(mcp)
-        return alone
-    from api.cli.main import app  # noqa: PLC0415 - takes a second
-
+    app = typer.Typer(
+        name="remembrancer",
+        help="A memory service for AI agents.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,  # its frames contain local values: contents and keys
+    )
+    app.callback()(lambda: None)  # so that a single command is named, too
+    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+        command = resolve_name(COMMANDS[name])
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
     return app

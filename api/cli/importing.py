@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from api.auth.keys import DEFAULT_TENANT
-from api.cli.backend import Place, open_backend
-from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, place, present, run
+from api.cli.client import ApiClient
+from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, present, run
+from api.cli.service import connect, place
 from api.cli.tables import first_lines, names_table
 from ingest.files.readers.sources import EXPORTS, Format
 from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
 from ingest.files.run import ImportRequest, run_import
+from ingest.screening.submission import Classification
+from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
+from memtypes.model.scope import DEFAULT_TENANT
 
 MAX_LISTED = 50
 AUTO = "auto"
 
 
-def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
+def ingest(
     paths: Annotated[list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")],
     namespace: Namespace,
     kind: Annotated[
@@ -38,15 +41,15 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     mapping: Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; can be repeated.")] = None,
     form: Annotated[Format | None, typer.Option("--format", help="Format, where the file name does not tell.")] = None,
     origin: Annotated[str | None, typer.Option("--from", help=f"{', '.join(EXPORTS)}, or auto to detect it.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,  # noqa: FBT002 - a flag
-    extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,  # noqa: FBT002 - a flag
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
+    extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,
     journal: Annotated[Path | None, typer.Option(help="Folder of the journal; by default in the data folder.")] = None,
-    no_resume: Annotated[bool, typer.Option("--no-resume", help="Start over, also after an interruption.")] = False,  # noqa: FBT002 - a flag
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Start over, also after an interruption.")] = False,
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,
     tenant: Tenant = DEFAULT_TENANT,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
 ) -> None:
     """Import files into a namespace. Exit code 1 when a row was rejected or failed."""
 
@@ -54,25 +57,33 @@ def ingest(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
         where = place(data_dir, url, key, tenant)
         rows = RowOptions(kind, session, agent, _mapping(mapping or []), extra)
         request = ImportRequest(
-            tuple(paths), namespace, destination_of(where), rows,
+            tuple(paths), namespace, where.destination, rows,
             format=form or _origin(origin), by_content=origin == AUTO, strict=strict, stdin=sys.stdin.buffer,
-            journal=None if no_resume else journal or where.settings.data_dir / "journal",
+            journal=None if no_resume else journal or where.journal,
         )  # fmt: skip
         request.sources()  # report unreadable files before opening anything, which takes seconds
-        async with open_backend(where) as backend:
-            await backend.is_empty(namespace)  # an unknown key, namespace or service ends the command here
-            return await run_import(request, partial(backend.write_items, namespace), ProgressBar(quiet=as_json))
+        async with connect(where) as client:
+            await client.is_empty(namespace)  # an unknown key, namespace or service ends the command here
+            return await run_import(request, partial(write_items, client, namespace), ProgressBar(quiet=as_json))
 
     report = run(work)
     present(report.to_json(), lambda _: report_view(report), as_json=as_json)
     raise typer.Exit(report.exit_code)
 
 
-def destination_of(where: Place) -> str:
-    """A name of the service or store that is written to, which has its own journals. Contains a hash of the key."""
-    if where.url:
-        return f"{where.url} {hashlib.sha256((where.key or '').encode()).hexdigest()[:12]}"
-    return f"{where.settings.data_dir.absolute()} {where.settings.qdrant_url or ''} {where.tenant}"
+async def write_items(client: ApiClient, namespace: str, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+    """Post items of an import as one batch. Returns the outcome of each item."""
+    answer = await client.post("/v1/memories/batch", {"namespace": namespace, "items": items})
+    return [_outcome(item) for item in answer["results"]]
+
+
+def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
+    """The outcome of an item as the service reports it. classified: only of an item that was sent without a type."""
+    named = (WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
+    if (answer := item.get("classified")) is None:
+        return WriteOutcome(*named)
+    found = Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
+    return WriteOutcome(*named, classified=found)
 
 
 def _origin(name: str | None) -> Format | None:

@@ -8,26 +8,29 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
+import msgspec
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from api.cli.backend import Backend, Place, open_backend
-from api.cli.importing import destination_of
+from api.cli.client import ApiClient
 from api.cli.importing import report_view as rows_view
-from api.cli.options import AsJson, DataDir, Key, Url, end, place, present, run
+from api.cli.options import AsJson, DataDir, Key, Url, end, present, run
 from api.cli.past_memories import MemoriesPlan, plan_memories, reports_json, write_memories
+from api.cli.service import Place, connect, place
 from api.cli.tables import first_lines, names_table
+from ingest.conversations.sessions import MessageOutcome
 from ingest.files.journal import SentMessages
 from ingest.files.places import AGENTS, CHATS, DUMPS, PastSource, Places
 from ingest.files.report import ImportReport, ProgressBar, SessionReport
 from ingest.files.run import ImportRequest
-from ingest.files.sessions import Destination, SessionFile, SessionImport, SessionPlan, follow
+from ingest.files.sessions import Destination, SessionFile, SessionImport, SessionPart, SessionPlan, follow
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, RemembrancerError
 from memtypes.project import project_namespace
@@ -49,10 +52,10 @@ class _Asked:
     @property
     def journal(self) -> Path | None:
         """The folder of journals, in the data folder; None if the import shall not be resumable."""
-        return self.where.settings.data_dir / "journal" if self.resumable else None
+        return self.where.journal if self.resumable else None
 
 
-def import_past(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
+def import_past(
     source: Annotated[PastSource, typer.Argument(help="The program.", show_default=False)],
     path: Annotated[
         Path | None, typer.Argument(help="File or folder; by default the usual places.", show_default=False)
@@ -64,14 +67,14 @@ def import_past(  # noqa: PLR0913, PLR0917 - typer reads a command's options fro
     project: Annotated[
         Path | None, typer.Option(help="Only for this project, by its folder.", show_default=False)
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be imported.")] = False,  # noqa: FBT002 - a flag
-    watch: Annotated[bool, typer.Option("--watch", help="Go on with what running sessions add, until Ctrl-C.")] = False,  # noqa: FBT002 - a flag
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,  # noqa: FBT002 - a flag
-    no_resume: Annotated[bool, typer.Option("--no-resume", help="Send again what was sent before.")] = False,  # noqa: FBT002 - a flag
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be imported.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on with what running sessions add, until Ctrl-C.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    no_resume: Annotated[bool, typer.Option("--no-resume", help="Send again what was sent before.")] = False,
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
 ) -> None:
     """Import the past of another program. Exit code 1 if something could not be imported.
 
@@ -110,7 +113,7 @@ def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) ->
         return places.session_files(asked.source, asked.path)
 
     async def work() -> SessionReport | SessionPlan:
-        importing = SessionImport(asked.destination, SentMessages.open(asked.journal, destination_of(asked.where)))
+        importing = SessionImport(asked.destination, SentMessages.open(asked.journal, asked.where.destination))
         files = find()
         if not files and not watch:
             raise InvalidRequest(_nothing_found(asked, places))
@@ -151,15 +154,17 @@ async def _import_planned(
         importing.report.stopped = "nothing was imported"
         await importing.run(plan)
         return
-    async with open_backend(asked.where) as backend:
-        if await importing.forget_lost(plan, backend.is_empty):
+    async with connect(asked.where) as client:
+        if await importing.forget_lost(plan, client.is_empty):
             plan = await importing.plan(find())
-        await _send(importing, plan, backend, find if watch else None, quiet=asked.quiet)
+        importing.write = partial(write_part, client)
+        importing.progress = ProgressBar("messages", quiet=asked.quiet)
+        await _send(importing, plan, find if watch else None)
 
 
 def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
     places = Places(Path.home(), Path.cwd(), os.environ)
-    template = ImportRequest((), "", destination=destination_of(asked.where), journal=asked.journal)
+    template = ImportRequest((), "", destination=asked.where.destination, journal=asked.journal)
 
     async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
         groups = places.memory_files(asked.source, asked.path)
@@ -172,8 +177,8 @@ def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
             return plan, []
         if ask:
             _confirm(plan.view(), asked.where)
-        async with open_backend(asked.where) as backend:
-            return plan, await write_memories(plan, backend, quiet=asked.quiet)
+        async with connect(asked.where) as client:
+            return plan, await write_memories(plan, client, quiet=asked.quiet)
 
     plan, reports = run(work)
     if reports:
@@ -192,18 +197,22 @@ def _confirm(view: RenderableType, where: Place) -> None:
         typer.confirm(f"Import this to {where.url or where.settings.data_dir}?", abort=True, err=True)
 
 
-async def _send(
-    importing: SessionImport,
-    plan: SessionPlan,
-    backend: Backend,
-    find: Callable[[], list[SessionFile]] | None,
-    *,
-    quiet: bool,
-) -> None:
+async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcome]:
+    """Post a part of a past session to the service; no to-dos are paused. Returns each message's outcome."""
+    body = {
+        "namespace": part.namespace,
+        "session_id": part.session_id,
+        "messages": [message.model_dump(exclude_none=True) for message in part.messages],
+        "before": part.before.model_dump(exclude_none=True),
+        "ended": False,
+    }
+    answer = await client.post("/v1/hooks/session-stop", body)
+    return msgspec.convert(answer["results"], list[MessageOutcome])
+
+
+async def _send(importing: SessionImport, plan: SessionPlan, find: Callable[[], list[SessionFile]] | None) -> None:
     """Send the planned messages and, with `find`, those added to the files that it finds. SIGINT or SIGTERM ends it."""
     console = Console(stderr=True)
-    importing.write = backend.write_part
-    importing.progress = ProgressBar("messages", quiet=quiet)
     ended = False
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_end_at_signal, tasks.cancel_scope)

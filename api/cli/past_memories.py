@@ -13,7 +13,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from api.cli.backend import Backend
+from api.cli.client import ApiClient
+from api.cli.importing import write_items
 from ingest.files.places import MemoryFiles
 from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
@@ -80,11 +81,11 @@ def _count(plan: MemoriesPlan, request: ImportRequest) -> None:
                 plan.bad += [str(problem) for problem in batch.problems]
 
 
-async def write_memories(plan: MemoriesPlan, backend: Backend, *, quiet: bool) -> list[tuple[str, ImportReport]]:
+async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) -> list[tuple[str, ImportReport]]:
     """Run the imports of a plan one after the other. Returns the namespace and the report of each."""
     reports: list[tuple[str, ImportReport]] = []
     for request in plan.requests:
-        write = partial(backend.write_items, request.namespace)
+        write = partial(write_items, client, request.namespace)
         report = await run_import(request, write, ProgressBar(quiet=quiet))
         reports.append((request.namespace, report))
         if report.stopped:

@@ -17,7 +17,8 @@ import yaml
 
 from api.cli.options import end
 from api.settings import BadSettings
-from memtypes.config import YAML_ERRORS, InvalidConfigFile, parse_policies, read_text
+from memtypes.config import YAML_ERRORS, InvalidConfigFile, read_text
+from memtypes.live.thread_policy import parse_policies
 
 policies = typer.Typer(help="Thread policies.", no_args_is_help=True)
 
@@ -70,9 +71,9 @@ def convert(
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         end(InvalidConfigFile(f"the resources do not have the expected form: {type(error).__name__}: {error}"))
     for path in left_out:
-        print(f"not converted: {path}", file=sys.stderr)  # noqa: T201 - a message to the user
+        print(f"not converted: {path}", file=sys.stderr)
     if output is None:
-        print(text, end="")  # noqa: T201 - the command's output
+        print(text, end="")
         return
     try:
         output.write_text(text, encoding="utf-8")

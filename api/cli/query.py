@@ -1,26 +1,22 @@
-"""The commands `remembrancer search`, `remembrancer retrieve` and `remembrancer verify`."""
+"""The commands `remembrancer search`, `remembrancer retrieve` and `remembrancer jobs`: one call of a service each."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from api.auth.keys import DEFAULT_TENANT
-from api.cli.backend import body_of, open_backend
-from api.cli.options import FAILED, AsJson, DataDir, Key, Namespace, Tenant, Url, place, present, run, settings_from
-from api.cli.tables import context_view, hits_table, verdict_view
-from api.http.problems import checked
-from api.wiring.resources import open_tokenizers
+from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, present, run
+from api.cli.service import ask, place
+from api.cli.tables import context_view, first_lines, hits_table
 from memtypes.model.errors import InvalidRequest
-from memtypes.ports.encoders import Tokenizer
-from retrieval.query.request import RetrieveRequest, SearchRequest
-from retrieval.receipts.checks import counter_for, verify_file
+from memtypes.model.scope import DEFAULT_TENANT
 
-MAX_RECEIPT_BYTES = 64 * 1024 * 1024
+MAX_LISTED = 50
 
 Query: TypeAlias = Annotated[str, typer.Argument(help="The query.")]
 Types: TypeAlias = Annotated[list[str] | None, typer.Option("--type", help="Only this type; can be repeated.")]
@@ -29,9 +25,10 @@ Filters: TypeAlias = Annotated[str | None, typer.Option(help="Filters as JSON, a
 Profile: TypeAlias = Annotated[str | None, typer.Option(help="Named weights.")]
 AsOf: TypeAlias = Annotated[str | None, typer.Option(help="Answer as of this instant, in RFC 3339.")]
 Explain: TypeAlias = Annotated[bool, typer.Option("--explain", help="Show the signals of each score.")]
+Job: TypeAlias = Literal["promote", "forget", "expire", "compact"]
 
 
-def search(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
+def search(
     query: Query,
     namespace: Namespace,
     types: Types = None,
@@ -40,26 +37,26 @@ def search(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its
     filters: Filters = None,
     profile: Profile = None,
     as_of: AsOf = None,
-    explain: Explain = False,  # noqa: FBT002 - a flag
+    explain: Explain = False,
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,
     tenant: Tenant = DEFAULT_TENANT,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
 ) -> None:
     """The best memories for a query, ranked."""
 
     async def work() -> dict[str, Any]:
-        body = body_of(query=query, namespace=namespace, types=types or None, session_id=session)
-        body |= body_of(top_k=top_k, filters=_filters(filters), profile=profile, as_of=as_of, explain=explain)
-        request = checked(SearchRequest, body)
-        async with open_backend(place(data_dir, url, key, tenant)) as backend:
-            return await backend.search(request)
+        body = {
+            "query": query, "namespace": namespace, "types": types or None, "session_id": session, "top_k": top_k,
+            "filters": _filters(filters), "profile": profile, "as_of": as_of, "explain": explain,
+        }  # fmt: skip
+        return await ask(place(data_dir, url, key, tenant), "/v1/search", body)
 
     present(run(work), hits_table, as_json=as_json)
 
 
-def retrieve(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
+def retrieve(
     query: Query,
     namespace: Namespace,
     budget: Annotated[int, typer.Option(help="Tokens of the long-term part.")] = 8_000,
@@ -72,22 +69,22 @@ def retrieve(  # noqa: PLR0913, PLR0917 - typer reads a command's options from i
     tokenizer: Annotated[str | None, typer.Option(help="cl100k_base or o200k_base.")] = None,
     form: Annotated[str | None, typer.Option("--format", help="markdown, json or messages.")] = None,
     oversize: Annotated[str | None, typer.Option(help="Memories over the budget: skip, cut or excerpt.")] = None,
-    explain: Explain = False,  # noqa: FBT002 - a flag
+    explain: Explain = False,
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,
     tenant: Tenant = DEFAULT_TENANT,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
 ) -> None:
     """A context for a query that fits a budget of tokens."""
 
     async def work() -> dict[str, Any]:
-        body = body_of(query=query, namespace=namespace, types=types or None, session_id=session, todo_id=todo)
-        body |= body_of(budget=budget, filters=_filters(filters), profile=profile, as_of=as_of, tokenizer=tokenizer)
-        body |= body_of(format=form, oversize=oversize, explain=explain)
-        request = checked(RetrieveRequest, body)
-        async with open_backend(place(data_dir, url, key, tenant)) as backend:
-            return await backend.retrieve(request)
+        body = {
+            "query": query, "namespace": namespace, "types": types or None, "session_id": session, "todo_id": todo,
+            "budget": budget, "filters": _filters(filters), "profile": profile, "as_of": as_of,
+            "tokenizer": tokenizer, "format": form, "oversize": oversize, "explain": explain,
+        }  # fmt: skip
+        return await ask(place(data_dir, url, key, tenant), "/v1/retrieve", body)
 
     present(run(work), context_view, as_json=as_json)
 
@@ -101,38 +98,36 @@ def _filters(text: str | None) -> Any:
         raise InvalidRequest(f"--filters is not JSON: {error}") from error
 
 
-def verify(
-    file: Annotated[Path, typer.Argument(help="A receipt from GET /v1/receipts/ID?contents=true.")],
+def jobs(
+    job: Annotated[Job, typer.Argument(help="The job to run.")],
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Namespace; by default all of the tenant.")
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Apply the changes; by default only list them.")] = False,
+    max_age_days: Annotated[int | None, typer.Option(help="Forget memories older than this.")] = None,
+    inactive_days: Annotated[int | None, typer.Option(help="Forget memories not used for this long.")] = None,
+    keep_top: Annotated[int | None, typer.Option(help="Forget all but the best N of each type.")] = None,
+    min_sessions: Annotated[int | None, typer.Option(help="Make a fact of what this many sessions say (3).")] = None,
+    min_uses: Annotated[int | None, typer.Option(help="Show all sessions a task that this many have (3).")] = None,
     data_dir: DataDir = None,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    url: Url = None,
+    key: Key = None,
+    tenant: Tenant = DEFAULT_TENANT,
+    as_json: AsJson = False,
 ) -> None:
-    """Check a saved receipt, without a service or a store. Exit code 1 when it is not valid."""
+    """Promote, forget, expire or compact the memories of one namespace, or of all."""
 
     async def work() -> dict[str, Any]:
-        raw = _read_receipt(file)
-        tokenizers = await open_tokenizers(settings_from({"data_dir": data_dir}))
-        return verify_file(raw, lambda receipt: _counter(receipt, tokenizers)).model_dump(mode="json")
+        body = {
+            "namespace": namespace, "dry_run": not apply, "max_age_days": max_age_days, "inactive_days": inactive_days,
+            "keep_top": keep_top, "min_sessions": min_sessions, "min_uses": min_uses,
+        }  # fmt: skip
+        return await ask(place(data_dir, url, key, tenant), f"/v1/admin/jobs/{job}", body)
 
-    verdict = run(work)
-    present(verdict, verdict_view, as_json=as_json)
-    if not verdict["valid"]:
-        raise typer.Exit(FAILED)
-
-
-def _read_receipt(file: Path) -> bytes:
-    try:
-        if file.stat().st_size > MAX_RECEIPT_BYTES:
-            raise InvalidRequest(f"{file} is larger than any receipt")
-        return file.read_bytes()
-    except OSError as error:
-        raise InvalidRequest(f"{file} cannot be read: {error.strerror}") from error
+    present(run(work), _job_view, as_json=as_json)
 
 
-def _counter(receipt: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -> Callable[[str], int] | None:
-    """A token counter for the receipt's entries; None if the tokenizer that the receipt names is not available."""
-    named = receipt.get("tokenizer")
-    tokenizer = tokenizers.get(str(named.get("name"))) if isinstance(named, dict) else None
-    if tokenizer is None or not isinstance(named, dict) or named.get("sha256") != tokenizer.sha256:
-        return None
-    request = receipt.get("request")
-    return counter_for(str(request.get("format")) if isinstance(request, dict) else "", tokenizer)
+def _job_view(answer: Mapping[str, Any]) -> RenderableType:
+    counts = ", ".join(f"{name} {count}" for name, count in answer["counts"].items())
+    note = " (dry run: nothing was changed; use --apply)" if answer["dry_run"] else ""
+    return Group(Text(f"{answer['job']}{note}: {counts}"), *first_lines(answer["ids"], MAX_LISTED))

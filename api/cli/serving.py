@@ -9,17 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from api.auth.keys import DEFAULT_TENANT
-from api.cli.backend import LocalBackend
-from api.cli.options import DataDir, run, settings_from
+from api.cli.embedded import client_of
+from api.cli.options import DataDir, run
+from api.cli.service import settings_from
 from api.cli.tables import context_view
 from api.http.serve import serve as serve_until_stopped
 from api.settings import settings_table
 from api.wiring.container import Services
 from ingest.files.samples import sample_items
-from memtypes.model.scope import Scope
-from memtypes.model.types import DRAFT
-from retrieval.query.request import RetrieveRequest
 
 SAMPLE_NAMESPACE = "sample"
 SAMPLE_QUERY = "Why did we move the stock counter to Postgres advisory locks, and what is left to do?"
@@ -52,16 +49,17 @@ def _command(description: str, before: Callable[[Services], Awaitable[None]] | N
     return command
 
 
-async def show_samples(services: Services, console: Console | None = None) -> None:
+async def show_samples(services: Services) -> None:
     """Load the sample memories if their namespace is empty, then retrieve for a sample query and print the context."""
-    out = console or Console()
-    scope = Scope(DEFAULT_TENANT, SAMPLE_NAMESPACE)
-    if not any(size.count for size in (await services.store.stats(scope)).values()):
-        out.print(f"Loading the sample memories into the namespace [bold]{SAMPLE_NAMESPACE}[/bold] ...")
-        outcomes = await services.ingestor.write(scope, [DRAFT.validate_python(item) for item in sample_items()])
-        out.print(f"{sum(outcome.memory is not None for outcome in outcomes)} memories loaded.")
-    request = RetrieveRequest(query=SAMPLE_QUERY, namespace=SAMPLE_NAMESPACE, budget=SAMPLE_BUDGET)
-    answer = await LocalBackend(services, DEFAULT_TENANT).retrieve(request)
+    out = Console()
+    async with client_of(services) as client:
+        if await client.is_empty(SAMPLE_NAMESPACE):
+            out.print(f"Loading the sample memories into the namespace [bold]{SAMPLE_NAMESPACE}[/bold] ...")
+            batch = {"namespace": SAMPLE_NAMESPACE, "items": sample_items()}
+            results = (await client.post("/v1/memories/batch", batch))["results"]
+            out.print(f"{sum(result['id'] is not None for result in results)} memories loaded.")
+        request = {"query": SAMPLE_QUERY, "namespace": SAMPLE_NAMESPACE, "budget": SAMPLE_BUDGET}
+        answer = await client.post("/v1/retrieve", request)
     out.print(f"\n[bold]{SAMPLE_QUERY}[/bold]  (POST /v1/retrieve, budget {SAMPLE_BUDGET} tokens)")
     out.print(context_view(answer))
 
@@ -72,4 +70,4 @@ run_samples = _command("Load the sample memories the first time, show one retrie
 
 def settings() -> None:
     """Print every setting as a Markdown table."""
-    print(settings_table())  # noqa: T201 - the command's output
+    print(settings_table())

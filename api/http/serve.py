@@ -12,11 +12,10 @@ from types import FrameType
 
 import uvicorn
 
-from api.auth.guards import is_loopback
 from api.auth.keys import KeyRing, load_keys
 from api.http.app import create_app
 from api.http.timeouts import TimedProtocol
-from api.settings import BadSettings, Settings
+from api.settings import BadSettings, Settings, is_loopback
 from api.wiring import open_services
 from api.wiring.container import Services
 

@@ -16,13 +16,12 @@ from threadpoolctl import threadpool_limits
 from api.settings import Settings
 from api.wiring.reembedding import server_settings, store_fingerprint
 from ingest.conversations.policies import PolicyLookup
-from memtypes.config import read_policies
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
 from memtypes.encoders.setup.prepare import prepare
 from memtypes.encoders.tiktoken import TiktokenTokenizer
-from memtypes.live.thread_policy import Policies
+from memtypes.live.thread_policy import Policies, read_policies
 from memtypes.llms.registry import RegistrySource
 from memtypes.model.errors import SetupRequired
 from memtypes.model.times import system_clock

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from api.auth.guards import RateLimit
-from api.auth.keys import DEFAULT_TENANT, KeyBook, KeyRing
+from api.auth.keys import KeyBook, KeyRing
 from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
@@ -29,7 +29,7 @@ from ingest.screening.examine import Examiner
 from ingest.screening.judge import Judge
 from ingest.screening.prefilter import Prefilter, RecentTexts
 from ingest.screening.recall_guard import RecallGuard
-from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, read_rules
+from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, Treatment, read_rules
 from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, TIME_LIMIT_S, Panel, Reviewer
 from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
 from ingest.screening.submission import ScreeningGate
@@ -39,6 +39,7 @@ from ingest.working.intentions import Intentions
 from ingest.writing.pipeline import Ingestor
 from memtypes.circuit_breaker import BreakerState
 from memtypes.llms.counting import ProviderCounter
+from memtypes.model.scope import DEFAULT_TENANT
 from memtypes.model.times import Clock, system_clock
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
@@ -97,7 +98,7 @@ def make_folder(folder: Path) -> None:
 def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Services:
     """Build all services on the opened resources; their background jobs are not started."""
     settings, store, embedder = resources.settings, resources.store, resources.embedder
-    rules = read_rules(settings.redaction_rules, settings.redaction)
+    rules = read_rules(settings.redaction_rules, Treatment(settings.redaction))
     screened = screening_of(rules, panel_of(store, settings, resources.http), embedder)
     ingestor = ingestor_of(resources, screened)
     guard = RecallGuard(store, resources.sparse, use_counts.write)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self
 
 import re2
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from memtypes.config import parse_yaml, read_text
 from memtypes.live.templates import checked_template
 from memtypes.live.turns import Role
 from memtypes.model.memory import Flag, Model, Number, Whole
@@ -285,3 +287,13 @@ class Policies(Model):
                     known = ", ".join(sorted(self.threads)) or "none"
                     raise ValueError(f"agents.{name} refers to {reference.id!r}; the threads here are: {known}")
         return self
+
+
+def read_policies(path: Path | None) -> Policies:
+    """Read the policy file at `path`; empty policies if None. Raises InvalidConfigFile."""
+    return Policies() if path is None else parse_policies(read_text(path, "policy file"), str(path))
+
+
+def parse_policies(text: str, file: str) -> Policies:
+    """Parse the text of a policy file; `file` names it in errors. Raises InvalidConfigFile."""
+    return parse_yaml(text, Policies, f"policy file {file}")

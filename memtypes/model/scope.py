@@ -12,6 +12,9 @@ from memtypes.model.errors import InvalidRequest
 
 MAX_NAME = 256
 
+DEFAULT_TENANT = "default"
+"""The tenant of calls without a key."""
+
 
 def clean_name(value: str) -> str:
     """`value` itself; ValueError unless it has 1-256 characters, no control characters and no blanks at its ends."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from memtypes.config import InvalidConfigFile, message_of, parse_yaml, read_policies, read_text
-from memtypes.live.thread_policy import Policies
+from memtypes.config import InvalidConfigFile, message_of, parse_yaml, read_text
+from memtypes.live.thread_policy import Policies, read_policies
 
 
 class Shelf(BaseModel):

@@ -19,7 +19,8 @@ from api.cli.client import PROBE_S, check_key, is_live
 from api.cli.install.clients import KEY_VARIABLE, ClientName, Installation, files_of
 from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.install.service_unit import check_systemd, start_unit, stop_unit, unit_file
-from api.cli.options import FAILED, DataDir, end, settings_from
+from api.cli.options import FAILED, DataDir, end
+from api.cli.service import settings_from
 from api.settings import BadSettings
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import clean_name
@@ -37,7 +38,7 @@ _DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say wh
 _Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def install(  # noqa: PLR0913, PLR0917 - typer reads a command's options from its parameters
+def install(
     client: _Client,
     project: _Project = None,
     url: _ServiceUrl = DEFAULT_URL,
@@ -49,10 +50,10 @@ def install(  # noqa: PLR0913, PLR0917 - typer reads a command's options from it
         str | None,
         typer.Option("--namespace", "-n", help="Namespace; by default that of the project that the client works in."),
     ] = None,
-    service: Annotated[bool, typer.Option("--service", help="Start the service at login too, by systemd.")] = False,  # noqa: FBT002 - a flag
+    service: Annotated[bool, typer.Option("--service", help="Start the service at login too, by systemd.")] = False,
     data_dir: DataDir = None,
-    dry_run: _DryRun = False,  # noqa: FBT002 - a flag
-    yes: _Yes = False,  # noqa: FBT002 - a flag
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
 ) -> None:
     """Set up a client: hooks that give it a memory, and the MCP server. What else is in its settings stays."""
     try:
@@ -77,9 +78,9 @@ def install(  # noqa: PLR0913, PLR0917 - typer reads a command's options from it
 def uninstall(
     client: _Client,
     project: _Project = None,
-    service: Annotated[bool, typer.Option("--service", help="No longer start the service at login.")] = False,  # noqa: FBT002 - a flag
-    dry_run: _DryRun = False,  # noqa: FBT002 - a flag
-    yes: _Yes = False,  # noqa: FBT002 - a flag
+    service: Annotated[bool, typer.Option("--service", help="No longer start the service at login.")] = False,
+    dry_run: _DryRun = False,
+    yes: _Yes = False,
 ) -> None:
     """Take out of a client's settings what `install` put in. Memories stay."""
     try:
@@ -250,4 +251,4 @@ def _report_systemd(refused: str | None, done: str) -> None:
 
 def _say(*lines: str) -> None:
     for line in lines:
-        print(line)  # noqa: T201 - the command's output
+        print(line)

@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from api.auth.guards import is_loopback
 from api.cli.install.clients import config_folder, program_command
 from api.cli.install.entries import WholeFile
 from api.cli.install.files import SettingsFile
-from api.settings import BadSettings
+from api.settings import BadSettings, is_loopback
 
 UNIT = "remembrancer.service"
 _TIMEOUT_S = 30.0

@@ -72,5 +72,5 @@ def _folder(project: str | None) -> str:
 
 
 def _end(message: str) -> None:
-    print(f"remembrancer: {message}", file=sys.stderr)  # noqa: T201 - a message to the user
+    print(f"remembrancer: {message}", file=sys.stderr)
     raise typer.Exit(USAGE)

@@ -128,7 +128,7 @@ class StdioProxy:
                 async with self._starting:
                     await service.ensure_running()
             except Unavailable as error:
-                print(f"remembrancer: {error}", file=sys.stderr)  # noqa: T201 - clients show it as the server's log
+                print(f"remembrancer: {error}", file=sys.stderr)  # clients show it as the server's log
 
     async def _start(self, service: LocalService) -> None:
         with anyio.move_on_after(START_WAIT_S):

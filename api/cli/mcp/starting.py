@@ -78,7 +78,7 @@ class LocalService:
 
 
 def _data_dir() -> Path:
-    from api.settings import default_data_dir  # noqa: PLC0415 - the settings import half of the service
+    from api.settings import default_data_dir  # noqa: PLC0415 - pydantic is needed to start a service only
 
     configured = os.environ.get("REMEMBRANCER_DATA_DIR")
     return private_directory(Path(configured).expanduser() if configured else default_data_dir())

@@ -5,11 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from api.cli.backend import RemoteBackend
 from api.cli.client import TIMEOUT, ApiClient, Refused, ServiceFault
+from api.cli.importing import write_items
 from api.wiring.container import Services
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
-from retrieval.query.request import RetrieveRequest, SearchRequest
 from tests.api.conftest import ASK, connect
 
 pytestmark = pytest.mark.anyio
@@ -74,12 +73,14 @@ def test_every_call_has_a_timeout() -> None:
     assert None not in (TIMEOUT.connect, TIMEOUT.read, TIMEOUT.write, TIMEOUT.pool)
 
 
-async def test_remote_backend_writes_and_queries_over_http(services: Services) -> None:
+async def test_rows_are_written_and_found_over_http(services: Services) -> None:
     """An imported memory is found by search and retrieve."""
     async with connect(services) as http:
-        backend = RemoteBackend(ApiClient(http))
-        outcomes = await backend.write_items("n", [{"type": "semantic", "content": "The build runs on Friday."}])
-        hits = (await backend.search(SearchRequest(**ASK)))["hits"]
-        items = (await backend.retrieve(RetrieveRequest(**ASK)))["items"]
+        client = ApiClient(http)
+        assert await client.is_empty("n")
+        outcomes = await write_items(client, "n", [{"type": "semantic", "content": "The build runs on Friday."}])
+        assert not await client.is_empty("n")
+        hits = (await client.post("/v1/search", ASK))["hits"]
+        items = (await client.post("/v1/retrieve", ASK))["items"]
     assert [outcomes[0].id] == [hit["id"] for hit in hits] == [item["id"] for item in items]
     assert outcomes[0].status == "stored"

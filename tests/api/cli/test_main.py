@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from api.cli.main import app
+from api.cli.entry import application
 from api.settings import settings_table
 from tests.servers import free_ports
 
@@ -32,7 +32,7 @@ def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def call(*arguments: str, sent: str | None = None) -> Result:
     """Run `remembrancer ARGUMENTS` and return its result."""
-    return CliRunner().invoke(app, list(arguments), input=sent)
+    return CliRunner().invoke(application(*arguments[:1]), list(arguments), input=sent)
 
 
 def as_json(*arguments: str) -> Any:
@@ -149,6 +149,15 @@ def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
         as_json("ingest", str(rows), "-n", namespace)
     assert as_json("jobs", "forget", "--max-age-days", "30")["counts"]["removed"] == 2
     assert as_json("jobs", "forget", "--max-age-days", "30", "-n", "one")["counts"]["removed"] == 1
+
+
+def test_the_embedded_store_has_tenants_and_no_limit_of_calls(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of calls is for callers over the network."""
+    monkeypatch.setenv("REMEMBRANCER_CALLS_PER_MINUTE", "1")
+    (home / "rows.jsonl").write_text(json.dumps(ROWS[0]))
+    assert as_json("ingest", str(home / "rows.jsonl"), "-n", "work", "--tenant", "acme")["counts"]["stored"] == 1
+    question = ("search", "advisory locks", "-n", "work")
+    assert [len(as_json(*question, *tenant)["hits"]) for tenant in ((), ("--tenant", "acme"))] == [0, 1]
 
 
 def test_settings_command_prints_the_table_of_the_readme() -> None:

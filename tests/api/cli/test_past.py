@@ -16,9 +16,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from api.cli.backend import RemoteBackend
 from api.cli.client import ApiClient
-from api.cli.main import app
+from api.cli.entry import application
+from api.cli.past import write_part
 from ingest.conversations.sessions import SaidBefore, SessionMessage
 from ingest.files.sessions import SessionPart
 from ingest.writing.outcome import WriteStatus
@@ -42,7 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def call(home: Path, *arguments: str) -> Result:
     """Run `remembrancer import ARGUMENTS` on the store in `home`."""
-    return CliRunner().invoke(app, ["import", *arguments, "--data-dir", str(home / "data")])
+    return CliRunner().invoke(application("import"), ["import", *arguments, "--data-dir", str(home / "data")])
 
 
 def as_json(home: Path, *arguments: str) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
     """The summary says that the import is not complete and how to go on; exit code 1."""
     transcripts(home)
     heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    command = f"{heeding}; from api.cli.main import app; app()"
+    command = f"{heeding}; from api.cli.entry import main; main()"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         arguments = [sys.executable, "-c", command, "import", "claude-code", "--yes", "--url", url]
@@ -188,7 +188,8 @@ def test_sessions_are_imported_into_the_namespace_of_their_project(
     assert (again.exit_code, "imported before  2" in again.stdout) == (0, True)
     assert as_json(home, "codex", "--project", str(home / "shop"))["sent"] == 2
     hits = CliRunner().invoke(
-        app, ["search", "staging exports", "-n", namespace, "--data-dir", str(home / "data"), "--json"]
+        application("search"),
+        ["search", "staging exports", "-n", namespace, "--data-dir", str(home / "data"), "--json"],
     )
     assert FACT in hits.stdout
     assert NOISE not in hits.stdout
@@ -235,7 +236,7 @@ async def test_session_parts_are_sent_over_http_with_the_earlier_messages(client
     """The earlier messages count for the positions of the new ones; the answer has one outcome for each new message."""
     before = SaidBefore(count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")])
     part = SessionPart("n", "s", (SessionMessage(role="assistant", content=FACT),), before)
-    (outcome,) = await RemoteBackend(ApiClient(client)).write_part(part)
+    (outcome,) = await write_part(ApiClient(client), part)
     assert (outcome.status, len(outcome.ids), len(outcome.types)) == (WriteStatus.STORED, 1, 1)
     memory = (await client.get(f"/v1/memories/{outcome.ids[0]}", params={"namespace": "n"})).json()
     assert (memory["session_id"], memory["source"]["turns"]) == ("s", [9])

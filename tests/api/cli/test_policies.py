@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
-from api.cli.main import app
-from memtypes.config import parse_policies
+from api.cli.entry import application
 from memtypes.live.templates import rendered_key
-from memtypes.live.thread_policy import AccessMode, EvictionPolicy, FlushStrategy, PolicyType
+from memtypes.live.thread_policy import AccessMode, EvictionPolicy, FlushStrategy, PolicyType, parse_policies
 
 PROJECT = r"""
 name: support
@@ -60,11 +59,18 @@ def project(tmp_path: Path) -> Path:
     return path
 
 
+def convert(*arguments: str) -> Result:
+    """Run `remembrancer policies convert ARGUMENTS` and return its result."""
+    return CliRunner().invoke(application("policies"), ["policies", "convert", *arguments])
+
+
 def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> None:
     """Limits, shares, flushing, times, patterns, key templates and the three forms of references are kept."""
     resource, output = tmp_path / "user.yaml", tmp_path / "policies.yaml"
     resource.write_text(RESOURCE, encoding="utf-8")
-    answer = CliRunner().invoke(app, ["policies", "convert", str(project), str(resource), "-o", str(output)])
+    answer = CliRunner().invoke(
+        application("policies"), ["policies", "convert", str(project), str(resource), "-o", str(output)]
+    )
     assert answer.exit_code == 0, answer.output
     assert answer.stderr.splitlines() == [
         "not converted: memories.customer-support-context.priority_blocks",
@@ -104,7 +110,7 @@ def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> No
 
 def test_the_policy_file_is_printed_without_an_output_file(project: Path) -> None:
     """It is valid as printed."""
-    answer = CliRunner().invoke(app, ["policies", "convert", str(project)])
+    answer = convert(str(project))
     assert parse_policies(answer.stdout, "printed").threads.keys() == {
         "customer-support-context",
         "user-preferences",
@@ -128,7 +134,7 @@ def test_what_cannot_be_converted_is_refused_with_the_reason(text: str, message:
     """The command ends with exit code 2 and writes no file."""
     source, output = tmp_path / "a.yaml", tmp_path / "out.yaml"
     source.write_text(text, encoding="utf-8")
-    answer = CliRunner().invoke(app, ["policies", "convert", str(source), "-o", str(output)])
+    answer = convert(str(source), "-o", str(output))
     assert answer.exit_code == 2
     assert message in answer.stderr
     assert not output.exists()
@@ -138,7 +144,7 @@ def test_a_ratio_of_a_window_is_converted_with_the_model_of_the_option(tmp_path:
     """The model of the option --model is used if no agent names one."""
     source = tmp_path / "a.yaml"
     source.write_text("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8")
-    answer = CliRunner().invoke(app, ["policies", "convert", str(source), "--model", "gpt-4o"])
+    answer = convert(str(source), "--model", "gpt-4o")
     assert parse_policies(answer.stdout, "printed").threads["a"].model == "gpt-4o"
 
 
@@ -148,7 +154,7 @@ def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
     agent = "{resource: agent, id: helper, memories: [{id: chat, mode: read-only}]}"
     memory = '{resource: memory, id: chat, type: buffer, memory_key: "chat-{{ .workflow.id }}"}'
     path.write_text(f"{memory}\n---\n{agent}\n", encoding="utf-8")
-    result = CliRunner().invoke(app, ["policies", "convert", str(path)])
+    result = convert(str(path))
     assert result.exit_code == 0, result.output
     policies = parse_policies(result.stdout, "converted")
     assert policies.threads["chat"].key == "chat-{{ workflow.id }}"
@@ -158,5 +164,7 @@ def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
 
 def test_an_output_file_that_cannot_be_written_is_named(project: Path) -> None:
     """The command ends with exit code 2 and the reason."""
-    answer = CliRunner().invoke(app, ["policies", "convert", str(project), "-o", str(project / "x.yaml")])
+    answer = CliRunner().invoke(
+        application("policies"), ["policies", "convert", str(project), "-o", str(project / "x.yaml")]
+    )
     assert (answer.exit_code, f"--output {project}/x.yaml: " in answer.stderr) == (2, True)

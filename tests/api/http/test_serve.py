@@ -7,10 +7,9 @@ import socket
 
 import pytest
 
-from api.auth.guards import is_loopback
 from api.auth.keys import KeyEntry, KeyRing, Role
 from api.http.serve import check_exposure, listen
-from api.settings import BadSettings
+from api.settings import BadSettings, is_loopback
 
 KEYS = KeyRing.of([KeyEntry(key="abcdefgh", tenant="t", role=Role.ADMIN)])
 

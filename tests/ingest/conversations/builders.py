@@ -15,7 +15,7 @@ from ingest.screening.submission import ScreeningGate
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
-from memtypes.config import parse_policies
+from memtypes.live.thread_policy import parse_policies
 from memtypes.llms.registry import Models, Registry
 from memtypes.ports.workflows import WorkflowStore
 from memtypes.stores.redis.connection.client import LiveClient

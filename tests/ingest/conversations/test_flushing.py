@@ -9,8 +9,8 @@ import pytest
 from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
 from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import Summariser, extract
-from memtypes.config import parse_policies
 from memtypes.live.eviction import ThreadLimits
+from memtypes.live.thread_policy import parse_policies
 from memtypes.live.turns import Turn
 from memtypes.llms.registry import Registry
 from memtypes.model.errors import Overloaded, Unavailable

@@ -8,8 +8,7 @@ import anyio
 import pytest
 
 from ingest.conversations.policies import UNKNOWN_WINDOW, PolicyLookup, time_limit
-from memtypes.config import parse_policies
-from memtypes.live.thread_policy import AccessMode, FlushStrategy, Policies, ThreadPolicy
+from memtypes.live.thread_policy import AccessMode, FlushStrategy, Policies, ThreadPolicy, parse_policies
 from memtypes.llms.registry import ModelEntry, Registry, RegistryFile
 from memtypes.model.errors import AccessDenied, InvalidRequest, Unavailable
 from memtypes.model.scope import Scope

@@ -18,8 +18,7 @@ from ingest.conversations.policies import PolicyLookup
 from ingest.conversations.summary import Summariser
 from ingest.conversations.threads import OpenRequest, Threads
 from ingest.screening.redaction.redactor import Redactor
-from memtypes.config import parse_policies
-from memtypes.live.thread_policy import ThreadPolicy
+from memtypes.live.thread_policy import ThreadPolicy, parse_policies
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.llms.registry import Registry, default_file
 from memtypes.model.errors import RemembrancerError

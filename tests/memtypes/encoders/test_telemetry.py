@@ -12,7 +12,7 @@ import pytest
 SWITCH = "ORT_DISABLE_TELEMETRY"
 
 
-@pytest.mark.parametrize("module", ["memtypes.encoders.onnx", "memtypes.stores.edge.process.server", "api.cli.main"])
+@pytest.mark.parametrize("module", ["memtypes.encoders.onnx", "memtypes.stores.edge.process.server", "api.cli.serving"])
 def test_onnxruntime_writes_no_telemetry_files(tmp_path: Path, module: str) -> None:
     """No process of the product leaves a device id or an event log on the disk."""
     inherited = {name: value for name, value in os.environ.items() if name != SWITCH}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memtypes.config import InvalidConfigFile, parse_policies
+from memtypes.config import InvalidConfigFile
+from memtypes.live.thread_policy import parse_policies
 
 MISTAKES = [
     ("threads: {a: {type: token_based}}", "threads.a: type token_based needs max_tokens"),

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from api.cli.entry import application
 from api.cli.install.clients import ClientName
-from api.cli.main import app
 from memtypes.project import project_namespace
 from tests.api.cli.install.test_commands import call
 from tests.processes import Process
@@ -49,7 +49,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def checks(service: Process) -> dict[str, Any]:
     """The results of `remembrancer doctor --url ... --key ...` by name."""
-    done = CliRunner().invoke(app, ["doctor", "--url", service.url, "--key", KEY, "--json"])
+    done = CliRunner().invoke(application("doctor"), ["doctor", "--url", service.url, "--key", KEY, "--json"])
     answer: dict[str, Any] = json.loads(done.stdout)
     assert answer["ok"] == all(check["ok"] for check in answer["checks"].values())
     assert done.exit_code == (0 if answer["ok"] else 1)

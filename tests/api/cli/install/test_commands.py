@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from api.cli.entry import application
 from api.cli.install.clients import EVENTS, ClientName
 from api.cli.install.text import parse_json
-from api.cli.main import app
 from memtypes.project import project_namespace
 from tests.api.cli.install.test_files import tree
 
@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def call(*arguments: str) -> Result:
     """Run `remembrancer ARGUMENTS`."""
-    return CliRunner().invoke(app, list(arguments))
+    return CliRunner().invoke(application(*arguments[:1]), list(arguments))
 
 
 def settings(path: Path) -> Any:

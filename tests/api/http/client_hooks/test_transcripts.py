@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from api.cli.backend import RemoteBackend
 from api.cli.client import ApiClient
+from api.cli.past import write_part
 from ingest.files.journal import SentMessages
 from ingest.files.places import PastSource, Places
 from ingest.files.report import SessionReport
@@ -53,8 +54,8 @@ async def live(session: ClientSession, clock: Clock) -> None:
 
 async def imported(session: ClientSession, home: Path) -> SessionReport:
     """Import the transcripts in `home` over HTTP."""
-    backend = RemoteBackend(ApiClient(session.http))
-    run = SessionImport(Destination(project_namespace), SentMessages(None), backend.write_part)
+    write = partial(write_part, ApiClient(session.http))
+    run = SessionImport(Destination(project_namespace), SentMessages(None), write)
     return await run.run(await run.plan(Places(home, home).session_files(PastSource.CLAUDE_CODE, None)))
 
 

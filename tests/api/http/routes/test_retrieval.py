@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.auth.keys import Role
-from api.cli.main import app
+from api.cli.entry import application
 from api.wiring.container import Services
 from tests.api.conftest import ASK, bearer, connect, problem
 
@@ -90,7 +90,7 @@ async def asked(client: httpx.AsyncClient, **options: Any) -> str:
 async def verified(file: Path) -> Result:
     """The result of `remembrancer verify FILE`, run in a thread because it starts an event loop."""
     return await anyio.to_thread.run_sync(
-        lambda: CliRunner().invoke(app, ["verify", str(file), "--data-dir", str(file.parent)])
+        lambda: CliRunner().invoke(application("verify"), ["verify", str(file), "--data-dir", str(file.parent)])
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from api.cli.options import place
+from api.cli.service import place
 from api.settings import BadSettings
 from tests.processes import free_port
 

@@ -1,0 +1,43 @@
+"""The service on the embedded store, in this process: commands call it over its HTTP API, like a running one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import httpx
+
+from api.auth.keys import KeyRing
+from api.cli.client import ApiClient
+from api.http.app import create_app
+from api.http.problems import checked
+from api.settings import Settings
+from api.wiring import open_services
+from api.wiring.container import Services
+from ingest.upkeep.planners import JobRequest, UpkeepJob
+from memtypes.model.memory import Model
+from retrieval.query.request import RetrieveRequest, SearchRequest
+
+_BODIES: Mapping[str, type[Model]] = {
+    "/v1/search": SearchRequest,
+    "/v1/retrieve": RetrieveRequest,
+    **{f"/v1/admin/jobs/{job}": JobRequest for job in UpkeepJob},
+}
+
+
+def check_body(path: str, body: Mapping[str, object]) -> None:
+    """Raise InvalidInput, as the service would, if `body` is not valid for POST `path`."""
+    checked(_BODIES[path], body)
+
+
+@asynccontextmanager
+async def open_embedded(settings: Settings, tenant: str) -> AsyncIterator[ApiClient]:
+    """Open the embedded store and return a client that is the admin of `tenant`, without a limit of calls a minute."""
+    unlimited = settings.model_copy(update={"calls_per_minute": 0})
+    async with open_services(unlimited, KeyRing(tenant=tenant)) as services, client_of(services) as client:
+        yield client
+
+
+def client_of(services: Services) -> AbstractAsyncContextManager[ApiClient]:
+    """A client of the opened `services`."""
+    return ApiClient.open("http://localhost", None, httpx.ASGITransport(create_app(services)))  # type: ignore[arg-type]

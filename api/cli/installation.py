@@ -1,0 +1,95 @@
+"""The checks of `remembrancer doctor` on this installation: Python, disk, keys file, port, models and stores."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from api.auth.keys import KeyRing, load_keys
+from api.cli.client import ApiClient
+from api.cli.doctor import Diagnosis, round_trip
+from api.cli.embedded import client_of
+from api.cli.mcp.starting import local_url
+from api.http.serve import check_exposure, listen
+from api.settings import BadSettings, Settings
+from api.wiring import open_services
+from api.wiring.container import Services
+from api.wiring.resources import open_embedder, open_tokenizers
+from memtypes.model.errors import RemembrancerError, Unavailable
+
+LEAST_FREE_BYTES = 500 * 1024 * 1024
+"""Free disk space that the check asks for: enough for the encoder and some hundred thousand memories."""
+
+
+async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> None:
+    """Run the checks; the last one is whether a memory is written and found."""
+    await diagnosis.check("python", _python)
+    await diagnosis.check("disk", lambda: _disk(settings.data_dir))
+    await diagnosis.check("keys", lambda: _keys(settings))
+    await diagnosis.check("port", lambda: _port(settings))
+    await diagnosis.check("tokenizers", lambda: open_tokenizers(settings), ", ".join)
+    embedder = await diagnosis.check("encoder", lambda: open_embedder(settings), lambda opened: opened.fingerprint)
+    if embedder is None:
+        return
+    await embedder.aclose()
+    async with AsyncExitStack() as stack:
+        services = await diagnosis.check(
+            "store", lambda: stack.enter_async_context(open_services(settings, KeyRing())), lambda _: "opened"
+        )
+        if services is not None:
+            await diagnosis.check("live", lambda: _live(settings, services), lambda _: "answers")
+            client = await stack.enter_async_context(client_of(services))
+            await diagnosis.check("round trip", lambda: round_trip(client))
+
+
+async def _live(settings: Settings, services: Services) -> None:
+    """Ping the live server. Raises Unavailable, which names the address of a server of your own."""
+    try:
+        await services.pings["live"]()
+    except Unavailable as error:
+        if settings.redis_url is None:
+            raise
+        address = urlsplit(settings.redis_url).netloc.rpartition("@")[2]
+        raise Unavailable(
+            f"{error}; does a Redis or Valkey server run at {address} (REMEMBRANCER_REDIS_URL)?"
+        ) from error
+
+
+async def _python() -> str:
+    return platform.python_version()
+
+
+async def _disk(directory: Path) -> str:
+    folder, free = _free_bytes(directory)
+    if free < LEAST_FREE_BYTES:
+        raise BadSettings(f"only {free // 2**20} MiB are free in {folder}; free some, or choose another --data-dir")
+    return f"{free // 2**20} MiB free in {folder}"
+
+
+def _free_bytes(directory: Path) -> tuple[Path, int]:
+    """`directory` or its nearest parent that exists, and the free bytes on its disk."""
+    folder = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    return folder, shutil.disk_usage(folder).free
+
+
+async def _keys(settings: Settings) -> str:
+    keys = load_keys(settings.keys)
+    check_exposure(settings.host, keys)
+    return f"{len(keys.entries)} keys" if keys.entries else "none: loopback only, no key needed"
+
+
+async def _port(settings: Settings) -> str:
+    try:
+        listen(settings.host, settings.port).close()
+    except BadSettings as taken:
+        url = local_url(settings.host, settings.port)
+        try:
+            async with ApiClient.open(url, None) as client:
+                await client.get("/health/live")
+        except RemembrancerError:
+            raise taken from None
+        return f"a running service answers on {url}"
+    return f"{settings.host}:{settings.port} is free"

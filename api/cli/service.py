@@ -1,0 +1,103 @@
+"""The service that a command talks to: a running one or, on the embedded store, one in this process."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api.cli.client import ApiClient, is_live
+from api.cli.mcp.starting import local_url
+from api.settings import BadSettings, Settings, read_settings
+from memtypes.model.errors import InvalidRequest
+from memtypes.model.scope import DEFAULT_TENANT
+
+KEY_VARIABLE = "REMEMBRANCER_KEY"
+URL_VARIABLE = "REMEMBRANCER_URL"
+_FOLDER_VARIABLE = "REMEMBRANCER_DATA_DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command runs: on the service at `url` with `key` or, without a url, on the embedded store as `tenant`."""
+
+    settings: Settings
+    url: str | None = None
+    key: str | None = None
+    tenant: str = DEFAULT_TENANT
+
+    @property
+    def destination(self) -> str:
+        """A name of the service or store, which has its own journals of imports. Contains a hash of the key."""
+        if self.url:
+            return f"{self.url} {hashlib.sha256((self.key or '').encode()).hexdigest()[:12]}"
+        return f"{self.settings.data_dir.absolute()} {self.settings.qdrant_url or ''} {self.tenant}"
+
+    @property
+    def journal(self) -> Path:
+        """The folder of the journals of imports."""
+        return self.settings.data_dir / "journal"
+
+
+def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Place:
+    """Where the command runs, from its options: on the service at `url`, or on the store in `data_dir`.
+
+    If neither is named, nor a tenant: on this machine's service if it runs, else on the store of the settings; which of
+    them is printed on stderr. Raises BadSettings for a key without a service, and for an empty url.
+    """
+    if url is not None and not url.strip():
+        raise BadSettings("--url is empty; name a service, or leave it out to use the store in the data folder")
+    if data_dir is not None and url == os.environ.get(URL_VARIABLE):
+        url = None  # the flag is meant, not the variable
+    settings = settings_from({"data_dir": data_dir})
+    if url is None and data_dir is None and tenant == DEFAULT_TENANT and _FOLDER_VARIABLE not in os.environ:
+        local = local_url(settings.host, settings.port)
+        url = local if is_live(local) else None
+        used = f"the service at {local}" if url else f"the store in {settings.data_dir}, as no service runs at {local}"
+        print(f"remembrancer: using {used}", file=sys.stderr)
+    if key is not None and url is None and KEY_VARIABLE not in os.environ:
+        raise BadSettings("--key goes with a service, which --url names; the embedded store takes --tenant")
+    return Place(settings, url, key, tenant)
+
+
+def settings_from(flags: Mapping[str, Any]) -> Settings:
+    """The settings, in which the flags take precedence. Also configures logging."""
+    settings = read_settings(flags)
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines contain URLs and so namespaces
+    return settings
+
+
+async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to POST `path` with the members of `body` that are not None. Raises the service's errors.
+
+    For the embedded store, the body is checked before the store is opened, which takes seconds.
+    """
+    sent = {name: value for name, value in body.items() if value is not None}
+    if not where.url:
+        from api.cli.embedded import check_body  # noqa: PLC0415 - imports the whole service
+
+        check_body(path, sent)
+    async with connect(where) as client:
+        return await client.post(path, sent)
+
+
+@asynccontextmanager
+async def connect(where: Place) -> AsyncIterator[ApiClient]:
+    """A client of the service, or of one in this process on the embedded store, which is closed at the end."""
+    if where.url:
+        if where.tenant != DEFAULT_TENANT:
+            raise InvalidRequest("with --url the key determines the tenant; leave out --tenant")
+        async with ApiClient.open(where.url, where.key) as client:
+            yield client
+    else:
+        from api.cli.embedded import open_embedded  # noqa: PLC0415 - imports the whole service
+
+        async with open_embedded(where.settings, where.tenant) as client:
+            yield client
