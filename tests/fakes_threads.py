@@ -161,7 +161,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         where = [stored for key, stored in self._threads.items() if key[:2] == (scope.tenant, scope.namespace)]
         newest = sorted(where, key=lambda stored: -stored.used_at)
         before = math.inf if query.cursor is None else int(query.cursor)
-        matching = [stored for stored in newest if stored.used_at < before and query.matches(stored.thread)]
+        matching = [stored for stored in newest if stored.used_at < before and _matches(query, stored.thread)]
         page = matching[: query.limit]
         cursor = str(page[-1].used_at) if len(page) < len(matching) else None
         return ThreadPage(tuple(stored.thread for stored in page), cursor)
@@ -321,3 +321,11 @@ def _mentions(mentions: dict[str, PathMention]) -> tuple[PathMention, ...]:
 
 def _tokens(turns: Sequence[Turn]) -> int:
     return sum(turn.tokens for turn in turns)
+
+
+def _matches(query: ThreadQuery, thread: Thread) -> bool:
+    names = ("resource", "agent_id", "parent_id", "workflow_id")
+    values = [(getattr(query, name), getattr(thread, name)) for name in names]
+    return (thread.key or "").startswith(query.key_prefix) and all(
+        wanted is None or wanted == value for wanted, value in values
+    )

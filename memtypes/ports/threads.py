@@ -89,14 +89,6 @@ class ThreadQuery:
     parent_id: str | None = None
     workflow_id: str | None = None
 
-    def matches(self, thread: Thread) -> bool:
-        """Whether the thread has all the values of this query."""
-        names = ("resource", "agent_id", "parent_id", "workflow_id")
-        values = [(getattr(self, name), getattr(thread, name)) for name in names]
-        return (thread.key or "").startswith(self.key_prefix) and all(
-            wanted is None or wanted == value for wanted, value in values
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage:

@@ -42,35 +42,18 @@ TERMS = "terms"
 
 KINDS: Mapping[str, ColumnKind] = MappingProxyType(
     {
-        "created_at": ColumnKind.TIME,
-        "access_count": ColumnKind.WHOLE,
-        "importance": ColumnKind.WHOLE,
-        "emotional_valence": ColumnKind.WHOLE,
-        "confidence": ColumnKind.NUMBER,
-        "success_rate": ColumnKind.NUMBER,
-        "usage_count": ColumnKind.WHOLE,
-        "tokens.count": ColumnKind.WHOLE,
-        "tokens.line": ColumnKind.WHOLE,
-        "tokens.tokenizer": ColumnKind.TEXT,
+        **dict.fromkeys(("created_at", "due_at", "last_used_at"), ColumnKind.TIME),
+        **dict.fromkeys(("valid_to", "state_until", "expires_at"), ColumnKind.TIME),
+        **dict.fromkeys(("access_count", "usage_count", "seq", "tokens.count", "tokens.line"), ColumnKind.WHOLE),
+        **dict.fromkeys(("importance", "emotional_valence", "priority"), ColumnKind.WHOLE),
+        **dict.fromkeys(("confidence", "success_rate"), ColumnKind.NUMBER),
+        **dict.fromkeys(("live", "gives_value", "links"), ColumnKind.FLAG),
+        **dict.fromkeys(("tokens.tokenizer", "speaker", "status", "todo_id", "session_id"), ColumnKind.TEXT),
         "content_hash": ColumnKind.DIGEST,
-        "speaker": ColumnKind.TEXT,
-        "due_at": ColumnKind.TIME,
-        "status": ColumnKind.TEXT,
-        "priority": ColumnKind.WHOLE,
-        "last_used_at": ColumnKind.TIME,
-        "todo_id": ColumnKind.TEXT,
-        "session_id": ColumnKind.TEXT,
-        "seq": ColumnKind.WHOLE,
-        "live": ColumnKind.FLAG,
-        "gives_value": ColumnKind.FLAG,
-        "links": ColumnKind.FLAG,
-        "valid_to": ColumnKind.TIME,
-        "state_until": ColumnKind.TIME,
-        "expires_at": ColumnKind.TIME,
         TERMS: ColumnKind.TERMS,
     }
 )
-"""Every column by its path in a payload. Add a row here for a field that ranking needs."""
+"""Every column by its path in a payload. Add the path here of a field that ranking needs."""
 
 COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for path in KINDS))
 """The top-level payload fields of the columns. Texts are read for the winners only."""

@@ -198,12 +198,7 @@ def _bound(value: Any, op: Op, *, whole: bool) -> str | float:
     """
     if isinstance(value, datetime):
         return rfc3339(value)
-    number = _finite(value)
+    number = float(max(-sys.float_info.max, min(sys.float_info.max, value)))
     if not whole:
         return number
     return float(math.ceil(number) if op in (Op.GTE, Op.LT) else math.floor(number))
-
-
-def _finite(value: float) -> float:
-    largest = sys.float_info.max
-    return float(max(-largest, min(largest, value)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 from memtypes.items.filters import MANY
@@ -92,61 +92,37 @@ class EngineItems(ItemStore):
         return total
 
     async def _hits(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items of a search. With a filter, items are read in growing windows until enough meet the filter."""
-        if search.limit == 0:
-            return []
-        matches, where = _Matches(search, self._most_bytes), _conditions(search)
-        start, window = (0, self._window) if search.filter else (search.offset, search.limit)
-        while True:
+        """The items of a search. With a filter, items are read in growing windows until enough meet the filter.
+
+        Raises InvalidRequest if their values are too large for one answer.
+        """
+        hits, size, where = list[Item](), 0, _conditions(search)
+        skipped, start, window = (search.offset, 0, self._window) if search.filter else (0, search.offset, search.limit)
+        while len(hits) < search.limit:
             page = await self._store.ask(
                 items.find_items(scope=scope, where=where, vector=search.vector, limit=window, offset=start, at=at)
             )
-            matches.add(page)
-            if matches.complete or not page.read:
-                return matches.hits
+            if not page.read:
+                break
+            for payload, score in zip(page.payloads, page.scores, strict=True):
+                item = items.item_of(payload, score)
+                if search.filter is not None and not search.filter.holds(item.value):
+                    continue
+                if skipped:
+                    skipped -= 1
+                elif len(hits) < search.limit:
+                    hits.append(item)
+                    size += payload[items.SIZE]
+            if size > self._most_bytes:
+                raise InvalidRequest(
+                    f"the values of {len(hits)} items have {size} bytes, and one answer has at most "
+                    f"{self._most_bytes}: ask for fewer items",
+                    path="limit",
+                    got=search.limit,
+                )
             start += page.read
-            window = min(2 * window, _LARGEST_WINDOW) if search.filter else search.limit - len(matches.hits)
-
-
-@dataclass(slots=True)
-class _Matches:
-    """The items found so far for a search. skipped: matches before its offset. size: bytes of the items' values."""
-
-    search: ItemSearch
-    most_bytes: int
-    hits: list[Item] = field(default_factory=list)
-    skipped: int = 0
-    size: int = 0
-
-    @property
-    def complete(self) -> bool:
-        return len(self.hits) == self.search.limit
-
-    def add(self, page: items.ItemPage) -> None:
-        """Add those items of a page that belong to the answer. Raises InvalidRequest if they are too large for one."""
-        for payload, score in zip(page.payloads, page.scores, strict=True):
-            item = items.item_of(payload, score)
-            if self.complete or not self._wanted(item):
-                continue
-            self.hits.append(item)
-            self.size += payload[items.SIZE]
-        if self.size > self.most_bytes:
-            raise InvalidRequest(
-                f"the values of {len(self.hits)} items have {self.size} bytes, and one answer has at most "
-                f"{self.most_bytes}: ask for fewer items",
-                path="limit",
-                got=self.search.limit,
-            )
-
-    def _wanted(self, item: Item) -> bool:
-        if self.search.filter is None:
-            return True
-        if not self.search.filter.holds(item.value):
-            return False
-        if self.skipped < self.search.offset:
-            self.skipped += 1
-            return False
-        return True
+            window = min(2 * window, _LARGEST_WINDOW) if search.filter else search.limit - len(hits)
+        return hits
 
 
 def _conditions(search: ItemSearch) -> list[Condition]:

@@ -115,7 +115,7 @@ class QdrantStore(MessageStore):
         return collection_name(self._settings.prefix, kind)
 
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
-        """Check a collection, or create it. Its alias is created last, when the collection is complete."""
+        """Create a collection, or check its embedder. Its alias is created last, when the collection is complete."""
         wanted = collection or f"{self._name(kind)}_{VERSION}"
         if not await self._client.collection_exists(wanted):
             try:
@@ -123,19 +123,15 @@ class QdrantStore(MessageStore):
             except UnexpectedResponse as error:
                 if error.status_code != HTTPStatus.CONFLICT:  # another process may be starting too
                     raise
-        await self._check(wanted)
+        metadata = (await self._client.get_collection(wanted)).config.metadata or {}
+        built = (str(metadata.get("fingerprint", "unknown")), int(metadata.get("dimensions", 0)))
+        configured = (self._settings.fingerprint, self._settings.dimensions)
+        if built != configured:
+            raise EmbedderMismatch(mismatch(f"the collection {wanted} at {self._settings.url}", built, configured))
         await self.index(kind, wanted)
         if collection is None:
             alias = models.CreateAlias(collection_name=wanted, alias_name=self._name(kind))
             await self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
-
-    async def _check(self, collection: str) -> None:
-        """Raise EmbedderMismatch unless the collection was created with the embedder of the settings."""
-        metadata = (await self._client.get_collection(collection)).config.metadata or {}
-        built = (str(metadata.get("fingerprint", "unknown")), int(metadata.get("dimensions", 0)))
-        configured = (self._settings.fingerprint, self._settings.dimensions)
-        if built != configured:
-            raise EmbedderMismatch(mismatch(f"the collection {collection} at {self._settings.url}", built, configured))
 
     async def create(self, kind: Collection, collection: str) -> None:
         """Create an empty collection with the parameters of the settings, without payload indexes."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from operator import methodcaller
 from pathlib import Path
 
 from memtypes.model.errors import Unavailable
@@ -39,8 +38,7 @@ class LiveState(Erasable):
         keys = [key async for key in self._live.keys_of(scope)]
         removed = 0
         for start in range(0, len(keys), _BATCH):
-            unlink = methodcaller("unlink", *keys[start : start + _BATCH])
-            removed += await self._live.run(unlink, idempotent=True, key=keys[start])
+            removed += await self._live.command("unlink", *keys[start : start + _BATCH])
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
@@ -55,8 +53,7 @@ class LiveState(Erasable):
         async for key in self._live.keys_of(scope):
             for prefix, command in prefixes.items():
                 if key.startswith(prefix):
-                    call = methodcaller("execute_command", command, key, memory_id)
-                    count += await self._live.run(call, idempotent=True, key=key)
+                    count += await self._live.command(command, key, memory_id)
         return count
 
 
@@ -89,14 +86,13 @@ class LiveLog(Erasable):
     async def _wait_for_rewrite(self) -> None:
         """Return when no rewrite of the append-only file is in progress. Raises Unavailable after REWRITE_S."""
         deadline = time.monotonic() + REWRITE_S
-        while await self._is_rewriting():
+        while True:
+            info: dict[str, int] = await self._live.run(lambda redis: redis.info("persistence"), idempotent=True)
+            if not (info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"]):
+                return
             if time.monotonic() > deadline:
                 raise Unavailable("the live store is rewriting its file; try again", retry_after_s=5)
             await asyncio.sleep(_POLL_S)
-
-    async def _is_rewriting(self) -> bool:
-        info: dict[str, int] = await self._live.run(lambda redis: redis.info("persistence"), idempotent=True)
-        return bool(info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"])
 
 
 def _count(directory: Path, text: bytes) -> int:

@@ -155,7 +155,9 @@ class RedisWorkflows(WorkflowStore):
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
         """Return the workflows after the cursor that match, in the order of the index; see `WorkflowStore`."""
-        index, last = live_key(scope, _INDEX), _checked_cursor(listing.cursor)
+        index, last = live_key(scope, _INDEX), listing.cursor
+        if last is not None and not re.fullmatch(rf"[0-9]{{{_PLACE}}}:.+", last):
+            raise InvalidRequest("must be the next_cursor of the page before", path="cursor", got=last)
         workflows: list[WorkflowSummary] = []
         for _ in range(_MAX_SCANNED // _CHUNK):
             members, fields = await self._scan(scope, index, last)
@@ -242,12 +244,6 @@ def _key(scope: Scope, workflow_id: str) -> str:
 def _id_of(member: str) -> str:
     """The workflow id in `member`, an entry of a namespace's index of workflows: time of creation, ":" and id."""
     return unquote(member[_PLACE + 1 :], errors="surrogatepass")
-
-
-def _checked_cursor(cursor: str | None) -> str | None:
-    if cursor is not None and not re.fullmatch(rf"[0-9]{{{_PLACE}}}:.+", cursor):
-        raise InvalidRequest("must be the next_cursor of the page before", path="cursor", got=cursor)
-    return cursor
 
 
 def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:

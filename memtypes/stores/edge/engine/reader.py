@@ -12,8 +12,7 @@ import qdrant_edge as edge
 from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.engine.vendor import SharedFilters, Translator, engine_call
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
-from memtypes.stores.edge.sidecar.sparse_index import TermFile
-from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, shard_hits
+from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, TermFile, shard_hits
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import FacetCounts, Payload, QueryHits, Scroll, ScrollOrder, VectorQuery
 from memtypes.stores.operations.schema import SPARSE

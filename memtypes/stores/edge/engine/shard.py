@@ -23,17 +23,10 @@ from memtypes.stores.edge.engine.reader import Reader, slots_in
 from memtypes.stores.edge.engine.vendor import Translator, engine_call, to_point
 from memtypes.stores.edge.sidecar.passage_file import PassageFile
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
-from memtypes.stores.edge.sidecar.sparse_index import TermFile
+from memtypes.stores.edge.sidecar.sparse_search import TermFile
 from memtypes.stores.edge.sidecar.token_vectors import TokenFile
 from memtypes.stores.files import sync_directory
-from memtypes.stores.operations.engine import (
-    Change,
-    DropFields,
-    Point,
-    PutPoints,
-    RemovePoints,
-    SetFields,
-)
+from memtypes.stores.operations.engine import Change, DropFields, Point, PutPoints, RemovePoints, SetFields
 from memtypes.stores.operations.uuids import ids_of
 
 _ID = "id"
@@ -157,14 +150,11 @@ class Shard:
     def _put(self, points: Sequence[Point], where: edge.Filter) -> Slots:
         # The request has made sure that no point belongs to another scope, so earlier token vectors may go first.
         slots = self.slots.claim(ids_of(point.id for point in points))
-        tokens = [point.vectors.tokens for point in points]
-        with_tokens = np.array([vectors is not None and len(vectors) > 0 for vectors in tokens], dtype=np.bool_)
-        self.tokens.put(slots[with_tokens], [vectors for vectors in tokens if vectors is not None and len(vectors)])
+        self.tokens.put(slots, [point.vectors.tokens for point in points])
         self.terms.put(slots, [point.vectors.sparse for point in points])
         self.passages.remove(slots)
         converted = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
         engine_call(self.engine.update, edge.UpdateOperation.upsert_points(converted, condition=where))
-        self.tokens.remove(slots[~with_tokens])
         shown = zip(slots.tolist(), points, strict=True)
         self.passages.put({slot: point.payload for slot, point in shown if isinstance(point, Record)})
         return slots

@@ -19,15 +19,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, in_use, reap
-from memtypes.stores.edge.process.wire import (
-    PROTOCOL,
-    Hello,
-    Reply,
-    RewriteShards,
-    error_of,
-    framed,
-    read_message,
-)
+from memtypes.stores.edge.process.wire import PROTOCOL, Hello, Reply, RewriteShards, error_of, framed, read_message
 from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode
 

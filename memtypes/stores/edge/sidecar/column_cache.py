@@ -14,14 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.columns import (
-    KINDS,
-    Column,
-    ColumnKind,
-    Columns,
-    column_of,
-    values_at,
-)
+from memtypes.search.columns import KINDS, Column, ColumnKind, Columns, column_of, values_at
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, PutPoints, SetFields

@@ -185,7 +185,11 @@ class Bulkhead:
         Raises Unavailable if the server may be down, the circuit breaker is open or no slot gets free in time.
         """
         self._refuse_if_suspected()
-        await self._acquire()
+        try:
+            async with asyncio.timeout(MAX_QUEUE_S):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise Unavailable(f"too many {self._workload.name} calls are waiting for the live store") from None
         try:
             self._refuse_if_suspected()
             if not self._breaker.allow():
@@ -209,13 +213,6 @@ class Bulkhead:
         self._breaker.record(success=False)
         if self._workload.optional or self._breaker.tripped:
             self._probe.suspect(self._workload.timeout_s)
-
-    async def _acquire(self) -> None:
-        try:
-            async with asyncio.timeout(MAX_QUEUE_S):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise Unavailable(f"too many {self._workload.name} calls are waiting for the live store") from None
 
 
 def _away() -> Unavailable:

@@ -1,5 +1,4 @@
--- Acquire a lock in the order of asking. Returns its fence, or -1 while another token holds it or is ahead in the
--- queue.
+-- Acquire a lock in the order of asking. Returns its fence, or -1 while another token holds it or is ahead in line.
 -- KEYS: lock, fence, queue (token by position), seen (token by the time it last asked).
 -- ARGV: token, lock TTL, milliseconds after which a silent waiter is dropped, TTL of the fence.
 -- The fence follows the server's clock where that is ahead, so it grows even if the server lost its data.

@@ -1,5 +1,4 @@
--- Store receipts if the chain's head is the expected one. KEYS: head, then the receipt and its namespace's index of
--- each.
+-- Store receipts if the chain's head is the expected one. KEYS: head, then each receipt and its namespace's index.
 -- ARGV: expected hash or '', new hash, TTL in seconds, now, then id and content of each receipt.
 -- Returns {1} if they are stored, by this call or by a first try of it; else 0 and the head's id and hash.
 local head = redis.call('HMGET', KEYS[1], 'id', 'sha256')

@@ -33,7 +33,7 @@ while over() do
 end
 local batch = {}
 for _, lowest in ipairs(evicted) do table.insert(batch, take(base, lowest)) end
-if #batch > 0 then redis.call('RPUSH', KEYS[2], ARGV[8] .. table.concat(batch, ',') .. ']}') end
+queue(KEYS[2], ARGV[8], batch)
 if summary == 0 then redis.call('HDEL', base, 'summary', 'summary_tokens') end
 put(base, index, ARGV[1], ARGV[2], ARGV[3], ARGV[9])
 redis.call('HSET', base, 'version', version + 1, 'next', index + 1, 'tokens', tokens)

@@ -52,12 +52,9 @@ local function mention(base, kind, paths, at, index)
     redis.call('ZADD', part(base, kind), at, path)
     redis.call('HSET', part(base, 'mentions'), kind .. path, index)
   end
-  local surplus = redis.call('ZCARD', part(base, kind)) - REMEMBERED
-  if surplus > 0 then
-    for _, path in ipairs(redis.call('ZRANGE', part(base, kind), 0, surplus - 1)) do
-      redis.call('ZREM', part(base, kind), path)
-      redis.call('HDEL', part(base, 'mentions'), kind .. path)
-    end
+  for _, path in ipairs(redis.call('ZRANGE', part(base, kind), 0, -REMEMBERED - 1)) do
+    redis.call('ZREM', part(base, kind), path)
+    redis.call('HDEL', part(base, 'mentions'), kind .. path)
   end
 end
 local function put(base, index, raw, size, rank, marks)
@@ -82,24 +79,29 @@ local function use(base, indices)
     if lru then redis.call('ZADD', part(base, 'order'), 'XX', clock, index) end
   end
 end
-local function all(base)
+-- The turns with these indices, each as the text "[index,turn]".
+local function texts(base, indices)
   local turns = {}
-  for _, index in ipairs(redis.call('ZRANGE', part(base, 'places'), 0, -1)) do
+  for _, index in ipairs(indices) do
     table.insert(turns, '[' .. index .. ',' .. redis.call('HGET', part(base, 'turns'), index) .. ']')
   end
   return turns
+end
+local function all(base) return texts(base, redis.call('ZRANGE', part(base, 'places'), 0, -1)) end
+-- Add turns to a queue of evicted turns as one batch; `head` is its JSON up to the turns.
+local function queue(key, head, turns)
+  if #turns > 0 then redis.call('RPUSH', key, head .. table.concat(turns, ',') .. ']}') end
 end
 local function empty(base)
   for _, name in ipairs(PARTS) do redis.call('DEL', part(base, name)) end
 end
 local function meta(base)
-  local fields = redis.call('HGETALL', base)
-  table.insert(fields, 'turns')
-  table.insert(fields, redis.call('ZCARD', part(base, 'places')))
-  table.insert(fields, 'left')
-  table.insert(fields, redis.call('TTL', base))
-  local _, index, id = place_of(base)
-  table.insert(fields, 'used_at')
-  table.insert(fields, redis.call('ZSCORE', index, id) or '')
+  local fields, _, index, id = redis.call('HGETALL', base), place_of(base)
+  local others = {
+    'turns', redis.call('ZCARD', part(base, 'places')),
+    'left', redis.call('TTL', base),
+    'used_at', redis.call('ZSCORE', index, id) or '',
+  }
+  for _, other in ipairs(others) do table.insert(fields, other) end
   return fields
 end

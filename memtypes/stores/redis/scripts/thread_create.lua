@@ -1,5 +1,4 @@
--- Create a thread, or return the id of the one with the same name. KEYS: thread, parent (or the thread), name (or the
--- thread).
+-- Create a thread, or return the id of the one with the same name. KEYS: thread; parent and name, or else the thread.
 -- ARGV: id, parent id or '', longest chain, workflow id or '', then fields and values.
 if KEYS[3] ~= KEYS[1] then
   local id = redis.call('GET', KEYS[3])

@@ -1,5 +1,4 @@
--- Return the ids of threads that have expired and whose turns are still here, at most ARGV[1]. KEYS: any thread of the
--- namespace.
+-- Return the ids of threads that have expired but still have turns, at most ARGV[1]. KEYS: any thread of the namespace.
 local prefix, index = place_of(KEYS[1])
 local expired = {}
 for _, id in ipairs(redis.call('ZRANGE', index, 0, -1)) do

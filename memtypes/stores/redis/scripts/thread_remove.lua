@@ -18,6 +18,6 @@ if ARGV[4] == '1' then
   tokens = tokens - (thread[3] or 0) + ARGV[6]
   redis.call('HSET', base, 'summary', ARGV[5], 'summary_tokens', ARGV[6])
 end
-if #batch > 0 then redis.call('RPUSH', KEYS[2], ARGV[2] .. table.concat(batch, ',') .. ']}') end
+queue(KEYS[2], ARGV[2], batch)
 redis.call('HSET', base, 'tokens', tokens, 'version', thread[1] + 1, 'last_flush_at', ARGV[3])
 return {'ok', thread[1] + 1}

@@ -18,10 +18,8 @@ local function choose(name)
 end
 choose('places')
 choose('system')
-local turns = {}
-for index in pairs(chosen) do
-  table.insert(turns, '[' .. index .. ',' .. redis.call('HGET', part(base, 'turns'), index) .. ']')
-end
+local indices = {}
+for index in pairs(chosen) do table.insert(indices, index) end
 local function mentions(kind)
   local paths = redis.call('ZREVRANGE', part(base, kind), 0, ARGV[2] - 1, 'WITHSCORES')
   local fields = {}
@@ -32,4 +30,4 @@ local function mentions(kind)
   end
   return {fields, redis.call('ZCARD', part(base, kind))}
 end
-return {'ok', meta(base), turns, mentions('files'), mentions('images')}
+return {'ok', meta(base), texts(base, indices), mentions('files'), mentions('images')}

@@ -1,5 +1,4 @@
--- Clear items. KEYS: session, due sessions. ARGV: now, session id, to-do id or '', item id or '',
--- agents. Returns their ids.
+-- Clear items. KEYS: session, due sessions. ARGV: now, session id, to-do or '', item or '', agents. Returns their ids.
 local now, ids = tonumber(ARGV[1]), {}
 local all = redis.call('HGETALL', session)
 for index = 1, #all, 2 do

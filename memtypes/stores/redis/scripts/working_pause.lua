@@ -1,5 +1,4 @@
--- Pause the items of to-dos, or end the pause of all. KEYS: session, due sessions. ARGV: now, 1 or 0 to end the
--- pause, agents.
+-- Pause the items of to-dos, or end the pause of all. KEYS: session, due sessions. ARGV: now, 1 to pause or 0, agents.
 -- Returns how many changed. The copies in the memory store do not have this flag, so nothing is due for syncing.
 local now, pause, changed = tonumber(ARGV[1]), ARGV[2] == '1', 0
 local all = redis.call('HGETALL', session)

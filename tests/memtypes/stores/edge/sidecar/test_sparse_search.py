@@ -19,8 +19,7 @@ from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
-from memtypes.stores.edge.sidecar.sparse_index import TermFile
-from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, shard_hits
+from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, TermFile, shard_hits
 from memtypes.stores.operations.conditions import Condition, has_ids, of_tenant, scope_in, to_condition, within
 from memtypes.stores.operations.engine import (
     Change,
