@@ -202,6 +202,10 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         stored.thread = replace(stored.thread, last_flush_at=rfc3339(removal.at))
         if removal.summary is not None:
             stored.thread = replace(stored.thread, summary=removal.summary, summary_tokens=removal.summary_tokens)
+        for key, (digest, appended) in stored.requests.items():
+            if appended.version == stored.thread.version:
+                after = replace(appended, version=appended.version + 1, flushed=len(evicted))
+                stored.requests[key] = (digest, after)
         self._set(stored, [turn for turn in stored.turns if turn not in evicted])
         return stored.thread.version
 

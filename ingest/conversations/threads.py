@@ -177,11 +177,11 @@ class Threads:
             append = replace(self._append(policy, thread_id, turn, expected), request=request)
             appended = await self._append_once(scope, append)
         self._count(turn, appended)
-        flush, version = FlushResult(0, 0, 0), appended.version
+        flush, version = FlushResult(appended.flushed, 0, 0), appended.version
         # The turn is stored: what is not done in time is done after the next one.
         with anyio.CancelScope(deadline=deadline):
             due = flush_due(appended.tokens, appended.turns, self.policies.limits(policy), policy.flush.threshold)
-            if due and policy.type is not PolicyType.BUFFER:
+            if due and policy.type is not PolicyType.BUFFER and not appended.flushed:
                 flush = await self.flusher.try_flush(scope, thread_id)
         if appended.evicted or flush.flushed:
             self.evicted_turns.persist_soon(scope)

@@ -117,7 +117,8 @@ class AppendTurn:
 class TurnAppended:
     """Result of appending a turn. tokens, turns: in the thread afterwards. evicted: number of turns evicted.
 
-    at: time of the turn. repeated: whether an earlier append with the same key had stored the turn already.
+    at: time of the turn. repeated: whether an earlier append with the same key had stored the turn already. flushed:
+    number of turns that were removed right after that earlier append; `version` is then that after their removal.
     """
 
     index: int
@@ -127,6 +128,7 @@ class TurnAppended:
     evicted: int
     at: datetime
     repeated: bool = False
+    flushed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,6 +251,22 @@ async def test_a_repeated_request_appends_once(stores: Stores) -> None:
     assert await stores.indices() == [0, 1]
 
 
+async def test_a_repeated_request_gets_the_version_after_the_removal_that_followed(stores: Stores) -> None:
+    """A removal after another change does not count: the caller must notice that change."""
+    await stores.create()
+    first = AppendTurn("t", turn("a"), "0", FREE, request=RequestKey("k", "digest"))
+    appended = await stores.threads.append(stores.scope, first)
+    version = await stores.threads.remove(stores.scope, Removal("t", (0,), NOW))
+    after = replace(appended, version=version, flushed=1, repeated=True)
+    assert await stores.threads.append(stores.scope, first) == after
+    second = replace(first, request=RequestKey("l", "digest"))
+    appended = await stores.threads.append(stores.scope, second)
+    await stores.append("b")
+    await stores.threads.remove(stores.scope, Removal("t", (1,), NOW))
+    assert await stores.threads.append(stores.scope, second) == replace(appended, repeated=True)
+    assert await stores.threads.append(stores.scope, first) == after
+
+
 async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_images(stores: Stores) -> None:
     """`tail` returns a thread's newest turns up to the one that exceeds `tokens` tokens, and system turns likewise.
 

@@ -274,8 +274,8 @@ def _rank(rank: str | None) -> str:
 
 
 def _appended(counts: Sequence[Any], at: datetime, *, repeated: bool = False) -> TurnAppended:
-    index, version, tokens, turns, evicted = map(int, counts)
-    return TurnAppended(index, version, tokens, turns, evicted, at, repeated)
+    index, version, tokens, turns, evicted, *flushed = map(int, counts)
+    return TurnAppended(index, version, tokens, turns, evicted, at, repeated, sum(flushed))
 
 
 def _marks(turn: Turn) -> str:

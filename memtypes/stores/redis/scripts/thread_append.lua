@@ -41,5 +41,6 @@ refresh_chain(base)
 if KEYS[3] ~= base then
   local record = {ARGV[10], ARGV[11], index, version + 1, tokens, count, #batch}
   redis.call('SET', KEYS[3], cjson.encode(record), 'EX', ARGV[12])
+  redis.call('HSET', base, 'request', KEYS[3])
 end
 return {'ok', index, version + 1, tokens, count, #batch}

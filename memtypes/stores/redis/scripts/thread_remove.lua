@@ -1,8 +1,9 @@
 -- Evict turns, and optionally replace the summary; change nothing if a turn is not there.
 -- KEYS: thread, the namespace's queue of evicted turns. ARGV: indices as JSON, JSON of an evicted batch up to its
--- turns, now, '1' with a summary, the summary, its tokens.
+-- turns, now, '1' with a summary, the summary, its tokens. If the last change was an append with an idempotency key, its
+-- record gets the new version and the number of turns, so that the append is answered in the same way when repeated.
 local base = KEYS[1]
-local thread = redis.call('HMGET', base, 'version', 'tokens', 'summary_tokens')
+local thread = redis.call('HMGET', base, 'version', 'tokens', 'summary_tokens', 'request')
 if not thread[1] then return {'missing'} end
 local indices = cjson.decode(ARGV[1])
 for place, index in ipairs(indices) do
@@ -20,4 +21,10 @@ if ARGV[4] == '1' then
 end
 queue(KEYS[2], ARGV[2], batch)
 redis.call('HSET', base, 'tokens', tokens, 'version', thread[1] + 1, 'last_flush_at', ARGV[3])
+local record = thread[4] and redis.call('GET', thread[4])
+record = record and cjson.decode(record)
+if record and record[4] == tonumber(thread[1]) then
+  record[4], record[8] = record[4] + 1, #batch
+  redis.call('SET', thread[4], cjson.encode(record), 'KEEPTTL')
+end
 return {'ok', thread[1] + 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import httpx
@@ -60,6 +61,24 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
     results = (await client.get("/v1/memories", params={**client.params, "type": "episodic"})).json()["memories"]
     assert [memory["source"]["thread_id"] for memory in results] == [thread]
     assert await kept_turns(client) == list(range(6))
+
+
+async def test_a_repeated_request_gets_the_version_after_the_flush(client: httpx.AsyncClient) -> None:
+    """The answer to a repeated append is that of the first, with the flush that followed, also after other turns."""
+    thread = (await begun(client, resource="support"))["id"]
+    for _ in range(15):
+        await say(client, thread, words(100))
+
+    async def append() -> Any:
+        body = {"role": "user", "content": words(100)}
+        headers = {"Idempotency-Key": "k"}
+        return (await client.post(f"/v1/threads/{thread}/turns", json=body, headers=headers)).json()
+
+    first = await append()
+    assert (first["version"], first["flushed"]) == (17, 6)
+    assert await append() == first
+    await say(client, thread, "next", expected_version=first["version"])
+    assert await append() == first
 
 
 async def test_a_flush_by_the_callers_own_turn_is_no_conflict_for_its_next_one(client: httpx.AsyncClient) -> None:
