@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote
 
 import typer
 
 from api.cli.client import ApiClient
-from api.cli.install.checks import client_checks
+from api.cli.install.clients import KEY_VARIABLE, SERVER, ClientName, Installation, files_of, hook_path, stored_key
+from api.cli.install.files import settings_text
+from api.cli.install.text import JsonText, MalformedSettings
 from api.cli.options import FAILED, AsJson, DataDir, Key, present, run
 from api.cli.service import settings_from
 from api.cli.tables import checks_table
 from memtypes.model.errors import RemembrancerError, Unavailable
+from memtypes.project import project_namespace
 
 _Value = TypeVar("_Value")
 _PROBE = "The lighthouse keeper waters the ferns on Thursdays."
+_INITIALIZE: dict[str, Any] = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "remembrancer-doctor", "version": "1"},
+    },
+}
 
 
 def doctor(
@@ -40,7 +57,7 @@ def doctor(
             from api.cli.installation import diagnose_installation  # noqa: PLC0415 - imports the whole service
 
             await diagnose_installation(settings, diagnosis)
-        for name, check in client_checks(Path.cwd(), key if url else None):
+        for name, check in _client_checks(Path.cwd(), key if url else None):
             await diagnosis.check(name, check)
         return diagnosis
 
@@ -106,3 +123,87 @@ async def round_trip(client: ApiClient) -> str:
     if [hit["id"] for hit in answer["hits"]] != [written["id"]] or not await client.is_empty(namespace):
         raise Unavailable("a memory that was written is not found, or not deleted; see the service's log")
     return "written, found and deleted"
+
+
+def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callable[[], Awaitable[str]]]]:
+    """Yield (name, check) for the namespace of `folder` and for each AI client set up for `folder` or for the user.
+
+    key: API key that the checks send; by default the one that the client would send.
+    """
+    yield "namespace here", partial(_namespace, folder)
+    for client in ClientName:
+        places = [None] if folder.resolve() == Path.home().resolve() else [None, folder]
+        places = [place for place in places if _is_installed(client, place)]
+        for place in places:
+            twice = len(places) > 1 and place is not None
+            yield client if place is None else f"{client} here", partial(_check, client, place, key, twice=twice)
+
+
+def _is_installed(client: ClientName, project: Path | None) -> bool:
+    """Whether the client's settings have entries of this program, or name it where they cannot be parsed."""
+    for file in files_of(Installation(client, project, "")):
+        if (text := settings_text(file.path)) is not None:
+            try:
+                installed = file.entries.owns(text)
+            except MalformedSettings:
+                installed = SERVER in text
+            if installed:
+                return True
+    return False
+
+
+async def _namespace(folder: Path) -> str:
+    return project_namespace(str(folder))
+
+
+async def _check(client: ClientName, project: Path | None, key: str | None, *, twice: bool) -> str:
+    """Check a client and return what works. Raises MalformedSettings or the service's error at the first fault.
+
+    twice: whether the client is also set up for all projects, which is a fault.
+    """
+    here = " --project ." if project else ""
+    if twice:
+        raise MalformedSettings(
+            f"it is set up for all projects and for this one, so everything is remembered twice: "
+            f"run `remembrancer uninstall {client}{here}`"
+        )
+    wanted = _written(client, project)
+    if wanted is None:
+        raise MalformedSettings(f"its entries name no service: run `remembrancer install {client}{here}`")
+    for file in files_of(wanted):
+        text = settings_text(file.path)
+        if text is None or not file.entries.present(text):
+            raise MalformedSettings(
+                f"{file.path} lacks entries, or has old ones: run `remembrancer install {client}{here}`"
+            )
+    return await _call(wanted, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project))
+
+
+async def _call(wanted: Installation, key: str | None) -> str:
+    """Send the service what the client would send. Returns which calls were answered; raises the service's errors."""
+    if wanted.authorised and not key:
+        raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
+    async with ApiClient.open(wanted.url, key if wanted.authorised else None) as service:
+        if wanted.client is not ClientName.CURSOR:
+            event = {"hook_event_name": "SessionStart", "source": "resume", "session_id": "doctor"}
+            await service.post(wanted.hook_url.removeprefix(wanted.url), event | {"cwd": str(Path.cwd())})
+        answer = await service.post("/mcp", _INITIALIZE)
+    if "result" not in answer:
+        raise Unavailable(f"{wanted.url}/mcp refuses: {answer.get('error')}")
+    return f"{'MCP answers' if wanted.client is ClientName.CURSOR else 'hooks and MCP answer'} on {wanted.url}"
+
+
+def _written(client: ClientName, project: Path | None) -> Installation | None:
+    """The installation that the client's files describe; None if they name no service."""
+    texts = [settings_text(file.path) or "" for file in files_of(Installation(client, project, ""))]
+    authorised = any(KEY_VARIABLE in text for text in texts)
+    if client is ClientName.CURSOR:
+        entry = JsonText(texts[0]).get(("mcpServers", SERVER)) or {}
+        arguments = [*entry.get("args", ()), ""]
+        url = arguments[arguments.index("--url") + 1] if "--url" in arguments else entry.get("url", "")
+        url, _, namespace = url.partition("/mcp/")
+    else:
+        pattern = rf'(https?://[^\s"\'\\]+){re.escape(hook_path(client))}(?:\?namespace=([^\s"\'\\]+))?'
+        match = re.search(pattern, texts[0])
+        url, namespace = (match[1], match[2] or "") if match is not None else ("", "")
+    return Installation(client, project, url, None, authorised, unquote(namespace) or None) if url else None

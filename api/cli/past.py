@@ -40,19 +40,14 @@ MAX_LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the command was asked to import, and where to."""
+    """What the command was asked to import, and where to. journal: None if the import shall not be resumable."""
 
     source: PastSource
     path: Path | None
     where: Place
     destination: Destination
-    resumable: bool
+    journal: Path | None
     quiet: bool
-
-    @property
-    def journal(self) -> Path | None:
-        """The folder of journals, in the data folder; None if the import shall not be resumable."""
-        return self.where.journal if self.resumable else None
 
 
 def import_past(
@@ -83,27 +78,20 @@ def import_past(
     """
     try:
         where = place(data_dir, url, key)
+        only = None if project is None else project_namespace(str(project.absolute()))
     except RemembrancerError as error:
         end(error)
-    only = None if project is None else _project(project)
     if source in (*AGENTS, PastSource.MARKDOWN):
         destination = Destination(project_namespace, namespace, only)
     else:  # what names no project is for the one that the user names
         destination = Destination(project_namespace, namespace or only)
-    asked = _Asked(source, path, where, destination, not no_resume, as_json)
+    asked = _Asked(source, path, where, destination, None if no_resume else where.journal, as_json)
     if watch and source not in AGENTS:
         end(InvalidRequest(f"--watch follows {' and '.join(AGENTS)}, not {source}", path="watch"))
     if source in AGENTS or source in CHATS:
         _import_sessions(asked, dry_run=dry_run, watch=watch, ask=not (yes or as_json))
     else:
         _import_memories(asked, dry_run=dry_run, ask=not (yes or as_json))
-
-
-def _project(folder: Path) -> str:
-    try:
-        return project_namespace(str(folder.absolute()))
-    except InvalidRequest as error:
-        end(error)
 
 
 def _import_sessions(asked: _Asked, *, dry_run: bool, watch: bool, ask: bool) -> None:

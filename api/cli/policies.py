@@ -99,10 +99,10 @@ def converted_policies(
 
     model: of agents that name none, for limits that are shares of a context window. Raises InvalidConfigFile.
     """
-    memories = [memory for document in documents for memory in _memories(document)]
+    memories = [memory for document in documents for memory in _resources(document, "memory", "memories")]
     if not memories:
         raise InvalidConfigFile("no memory resource: none with `resource: memory`, nor a list of `memories`")
-    described = [agent for document in documents for agent in _agents(document)]
+    described = [agent for document in documents for agent in _resources(document, "agent", "agents")]
     agents = {str(agent.get("id")): policy for agent in described if (policy := _agent(agent))}
     models = {each["id"]: name for agent in described if (name := _model(agent)) for each in _references(agent)}
     left_out: list[str] = []
@@ -114,18 +114,11 @@ def converted_policies(
     return {"threads": threads, **({"agents": agents} if agents else {})}, left_out
 
 
-def _memories(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    if document.get("resource") == "agent":
-        return []
-    return [document] if document.get("resource") == "memory" else _listed(document.get("memories"))
-
-
-def _agents(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [document] if document.get("resource") == "agent" else _listed(document.get("agents"))
-
-
-def _listed(value: Any) -> list[Mapping[str, Any]]:
-    """The entries of a list, or the values of an object with their keys as ids."""
+def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapping[str, Any]]:
+    """The resources of one kind: the document itself, or those that it lists, or has by their ids, as `plural`."""
+    if document.get("resource") in {"memory", "agent"}:
+        return [document] if document["resource"] == kind else []
+    value = document.get(plural)
     if isinstance(value, Mapping):
         return [{"id": name, **entry} for name, entry in value.items() if isinstance(entry, Mapping)]
     return [entry for entry in value or [] if isinstance(entry, Mapping)]

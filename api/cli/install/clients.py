@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import api
 from api.cli.install.entries import JsonEntries, TomlTable, TomlValue, WholeFile
-from api.cli.install.files import SettingsFile
+from api.cli.install.files import SettingsFile, settings_value
 
 SERVER = "remembrancer"
 KEY_VARIABLE = "REMEMBRANCER_KEY"
@@ -112,6 +112,15 @@ def program_command() -> list[str]:
 def config_folder() -> Path:
     """The folder of the user's settings on Linux."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def stored_key(client: ClientName, project: Path | None) -> str | None:
+    """The API key in the settings of Claude Code; None if they have none, and for other clients."""
+    if client is not ClientName.CLAUDE_CODE:
+        return None
+    settings = files_of(Installation(client, project, ""))[0].path
+    value = settings_value(settings, ("env", KEY_VARIABLE))
+    return value if isinstance(value, str) else None
 
 
 def _claude_code(installation: Installation) -> Iterator[SettingsFile]:

@@ -16,7 +16,7 @@ import httpx
 import typer
 
 from api.cli.client import PROBE_S, check_key, is_live
-from api.cli.install.clients import KEY_VARIABLE, ClientName, Installation, files_of
+from api.cli.install.clients import KEY_VARIABLE, ClientName, Installation, files_of, stored_key
 from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.install.service_unit import check_systemd, start_unit, stop_unit, unit_file
 from api.cli.options import FAILED, DataDir, end
@@ -58,7 +58,7 @@ def install(
     """Set up a client: hooks that give it a memory, and the MCP server. What else is in its settings stays."""
     try:
         files = _settings_files()
-        wanted = _with_stored_key(files, _installation(client, project, url, key, namespace))
+        wanted = _installation(client, project, url, key, namespace)
         changed = files_of(wanted)
         _check_single(wanted)
         if service:
@@ -68,7 +68,7 @@ def install(
         if _agreed(changes, dry_run=dry_run, yes=yes):
             for change in changes:
                 files.apply(change)
-            _say(*_after_install(wanted))
+            print(*_after_install(wanted), sep="\n")
             if service:
                 _report_systemd(start_unit(running=is_live(wanted.url)), "started at login from now on")
     except RemembrancerError as error:
@@ -101,14 +101,10 @@ def uninstall(
         end(error)
 
 
-def settings_folder() -> Path:
-    """The folder with the records of installations, by which they are undone."""
-    configured = os.environ.get("XDG_STATE_HOME")
-    return (Path(configured) if configured else Path.home() / ".local" / "state") / "remembrancer" / "installed"
-
-
 def _settings_files() -> SettingsFiles:
-    return SettingsFiles(settings_folder())
+    configured = os.environ.get("XDG_STATE_HOME")
+    state = Path(configured) if configured else Path.home() / ".local" / "state"
+    return SettingsFiles(state / "remembrancer" / "installed")
 
 
 def _installation(
@@ -128,14 +124,10 @@ def _installation(
     if root is not None and space is None:
         space = project_namespace(str(root))
     exported = os.environ.get(KEY_VARIABLE)
-    stored = None if key == exported else key
-    return Installation(client, root, _checked_url(url), stored, bool(key or exported), space)
-
-
-def _with_stored_key(files: SettingsFiles, wanted: Installation) -> Installation:
-    """The installation, with the key that an earlier installation stored if no key is given now."""
-    stored = files.stored(files_of(replace(wanted, key="", authorised=True))[0])
-    return wanted if wanted.authorised or stored is None else replace(wanted, key=stored, authorised=True)
+    key = None if key == exported else key
+    if not (key or exported):
+        key = stored_key(client, root)  # by an earlier installation
+    return Installation(client, root, _checked_url(url), key, bool(key or exported), space)
 
 
 def _checked_url(url: str) -> str:
@@ -182,15 +174,15 @@ def _unit(url: str, data_dir: Path | None) -> SettingsFile:
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
     """Print the changes and return whether to make them. Asks the user if there is a terminal. False for a dry run."""
     for change in changes:
-        _say(f"{change.kind:>9}  {change.path}")
+        print(f"{change.kind:>9}  {change.path}")
     if dry_run:
-        _say("Dry run: nothing was changed.")
+        print("Dry run: nothing was changed.")
         return False
     if yes or not sys.stdin.isatty() or all(change.kind == "unchanged" for change in changes):
         return True
     if typer.confirm("Change these files?", default=True):
         return True
-    _say("Nothing was changed.")
+    print("Nothing was changed.")
     return False
 
 
@@ -244,11 +236,6 @@ def _refuses_key(wanted: Installation) -> bool:
 
 def _report_systemd(refused: str | None, done: str) -> None:
     if refused is not None:
-        _say(f"systemd refused: {refused}")
+        print(f"systemd refused: {refused}")
         raise typer.Exit(FAILED)
-    _say(f"The service is {done}.")
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        print(line)
+    print(f"The service is {done}.")

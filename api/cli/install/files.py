@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from api.cli.install.entries import Entries, JsonEntries, Members, Prior
+from api.cli.install.entries import Entries, Prior
 from api.cli.install.text import JsonText, MalformedSettings, Splice, undone
 from memtypes.stores.files import PRIVATE, replace_file
 
@@ -33,7 +34,7 @@ class SettingsFile:
 class InstallRecord(BaseModel):
     """How to take an installation's entries out of one file again. sha256: hash of the text that was written.
 
-    folders: folders that were created for the file.
+    folders: folders that were created for the file. prior: what it had where the entries were put.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,14 +45,7 @@ class InstallRecord(BaseModel):
     mode: int | None
     folders: tuple[str, ...]
     splices: tuple[Splice, ...]
-    members: tuple[tuple[str, ...], ...]
-    created: tuple[tuple[str, ...], ...]
-    values: Members
-
-    @property
-    def prior(self) -> Prior:
-        """What the file had at the places of the new entries before they were put there."""
-        return Prior(self.members, self.created, self.values)
+    prior: Prior
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +75,6 @@ class SettingsFiles:
     def __init__(self, state: Path) -> None:
         self._state = state
 
-    def stored(self, file: SettingsFile) -> str | None:
-        """The text that an earlier installation set for the first member in `file.entries`; None if there is none."""
-        path = _real(file.path)
-        with _named(path):
-            text, record = _read(path), self._record(path)
-            if text is None or record is None or not isinstance(file.entries, JsonEntries) or not file.entries.members:
-                return None
-            place = file.entries.members[0][0]
-            value = JsonText(text).get(place) if place in record.members else None
-        return value if isinstance(value, str) else None
-
     def plan_install(self, file: SettingsFile) -> FileChange:
         """The change that puts the entries of `file` into it. Raises MalformedSettings."""
         path = _real(file.path)
@@ -102,7 +85,7 @@ class SettingsFiles:
             if not file.entries.present(edited.text):
                 raise MalformedSettings("an entry can't be added to it")
             prior = file.entries.prior(base or "")
-            if record is not None and prior.members == record.members and file.entries.present(before or ""):
+            if record is not None and prior.members == record.prior.members and file.entries.present(before or ""):
                 return FileChange(path, before, before, mode, record)
         old_mode = record.mode if record is not None else mode
         new = InstallRecord(
@@ -112,7 +95,7 @@ class SettingsFiles:
             mode=old_mode,
             folders=record.folders if record is not None else tuple(_missing_folders(path)),
             splices=tuple(edited.splices),
-            **asdict(prior),
+            prior=prior,
         )
         return FileChange(path, before, edited.text, PRIVATE if file.private else old_mode, new)
 
@@ -131,12 +114,12 @@ class SettingsFiles:
             if _read(path) != change.before:
                 raise MalformedSettings("another program is changing it; run the command again")
             if change.record is not None and change.before != change.after:
-                _make_folders(self._state)
+                self._state.mkdir(parents=True, exist_ok=True)
                 replace_file(record_path, change.record.model_dump_json().encode())
             if change.after is None:
                 path.unlink(missing_ok=True)
             elif change.before != change.after:
-                _make_folders(path.parent)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 replace_file(path, change.after.encode(), change.mode)
             if change.record is None:
                 self._forget(path, record_path)
@@ -182,6 +165,12 @@ def settings_text(path: Path) -> str | None:
         return _read(path)
 
 
+def settings_value(path: Path, place: Sequence[str]) -> Any:
+    """The value at `place` in a JSON file; None if there is none. Raises MalformedSettings if it cannot be read."""
+    with _named(path):
+        return JsonText(_read(path) or "").get(place)
+
+
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Raise MalformedSettings and system errors as a MalformedSettings whose message begins with the file's path."""
@@ -215,7 +204,3 @@ def _missing_folders(path: Path) -> Iterator[str]:
     for folder in reversed(path.parents):
         if not folder.exists():
             yield str(folder)
-
-
-def _make_folders(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)

@@ -26,15 +26,13 @@ TIMEOUT = httpx.Timeout(10.0, read=120.0)
 START_WAIT_S = 30.0
 """Seconds that a tool call waits for a service that is being started."""
 
-MODERN = "2026-07-28"
-"""Protocol version whose messages each state the version; earlier ones agree on it first, by `initialize`."""
-
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
+"""Protocol versions that client and server agree on by `initialize`; in newer ones each message states the version."""
 
 _VERSION = "io.modelcontextprotocol/protocolVersion"
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _HEADER_TEXT = re.compile(r"(?!=\?base64\?)[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
-_PARSE_ERROR, _INVALID_REQUEST, _METHOD_NOT_FOUND, _INTERNAL_ERROR = -32700, -32600, -32601, -32603
+_PARSE_ERROR, _INVALID_REQUEST, _INTERNAL_ERROR = -32700, -32600, -32603
 
 Message: TypeAlias = dict[str, Any]
 
@@ -44,6 +42,7 @@ class StdioProxy:
 
     def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
         self._url = url
+        self._origin = url.partition("/mcp/")[0]
         self._headers = {
             **headers,
             "Accept": "application/json, text/event-stream",
@@ -117,7 +116,7 @@ class StdioProxy:
         except httpx.ConnectError:
             return self._offline(message)
         except httpx.TimeoutException:
-            return _failure(message, f"The memory service at {http_origin(self._url)} did not answer in time.")
+            return _failure(message, f"The memory service at {self._origin} did not answer in time.")
         except httpx.HTTPError:
             return _failure(message, "The memory service stopped during this call. Try again.")
 
@@ -162,31 +161,20 @@ class StdioProxy:
 
     def _offline(self, message: Message) -> Message:
         """The answer while no service runs: from the catalog if it has one, else an error."""
-        result = self._from_catalog(message)
-        if result is not None:
-            return {"jsonrpc": "2.0", "id": message["id"], "result": result}
-        where = http_origin(self._url)
-        return _failure(message, f"The memory service at {where} does not run. Go on without memory, or try later.")
-
-    def _from_catalog(self, message: Message) -> Message | None:
         from api.cli.mcp.offline import answer_from_catalog  # noqa: PLC0415 - only without a service
 
         wanted = message["params"].get("protocolVersion")
-        return answer_from_catalog(
-            message["method"],
-            self._tools,
-            legacy_version=None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1],
-        )
+        legacy = None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1]
+        result = answer_from_catalog(message["method"], self._tools, legacy_version=legacy)
+        if result is not None:
+            return {"jsonrpc": "2.0", "id": message["id"], "result": result}
+        text = f"The memory service at {self._origin} does not run. Go on without memory, or try later."
+        return _failure(message, text)
 
 
 def _is_id(value: object) -> bool:
     """Whether `value` may be the id of a request."""
     return isinstance(value, str | int) and not isinstance(value, bool)
-
-
-def http_origin(url: str) -> str:
-    """`url` without the path /mcp/NAMESPACE."""
-    return url.partition("/mcp/")[0]
 
 
 def _version_of(message: Message) -> str | None:

@@ -86,3 +86,17 @@ def test_faults_say_what_to_do(service: Process, project: Path, monkeypatch: pyt
     assert "run `remembrancer install claude-code --project .`" in checks(service)["claude-code here"][1]
     call("install", "claude-code", "--url", service.url)
     assert "everything is remembered twice" in checks(service)["claude-code here"][1]
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(("text", "names"), [('{"remembrancer": ', ["claude-code"]), ('{"other": ', [])])
+def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: list[str]) -> None:
+    """The other checks are shown, too; a client's broken file that does not name this program is not its concern."""
+    call("install", "claude-code")
+    settings = Path.home() / ".claude" / "settings.json"
+    settings.write_text(settings.read_text() + text if names else text)
+    (Path.home() / ".claude.json").unlink()
+    done = CliRunner().invoke(application("doctor"), ["doctor", "--url", "http://127.0.0.1:1", "--json"])
+    found = json.loads(done.stdout)["checks"]
+    assert [name for name in found if name.startswith("claude")] == names
+    assert [found[name]["detail"].startswith("it is not valid JSON") for name in names] == [True] * len(names)
