@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.search.columns import Columns
 
@@ -49,23 +50,20 @@ class Candidates(Sequence[Candidate]):
     late: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate]) -> Candidates:
-        """The candidates of a sequence, as columns."""
-        if isinstance(candidates, Candidates):
-            return candidates
+    def of(cls, memories: Sequence[Memory]) -> Candidates:
+        """These memories as candidates without scores."""
         return cls(
-            np.array([one.id.encode() for one in candidates], dtype=np.bytes_),
-            np.array([TYPES.index(one.type) for one in candidates], dtype=np.int8),
-            _scores([one.dense for one in candidates]),
-            _scores([one.sparse for one in candidates]),
-            Columns.of([one.payload for one in candidates]),
-            _rows([one.late for one in candidates]),
+            np.array([memory.id.encode() for memory in memories], dtype=np.bytes_),
+            np.array([TYPES.index(memory.type) for memory in memories], dtype=np.int8),
+            None,
+            None,
+            Columns.of([memory.to_payload() for memory in memories]),
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[Sequence[Candidate]]) -> Candidates:
+    def joined(cls, parts: Sequence[Candidates]) -> Candidates:
         """The candidates of all `parts`, one part after the other."""
-        some = [cls.of(part) for part in parts if len(part)]
+        some = [part for part in parts if len(part)]
         if len(some) < 2:
             return some[0] if some else cls.of([])
         counts = [len(part) for part in some]
@@ -103,21 +101,6 @@ class Candidates(Sequence[Candidate]):
 
 def _score(own: NDArray[np.float64] | None, place: int) -> float | None:
     return None if own is None or np.isnan(own[place]) else float(own[place])
-
-
-def _scores(values: Sequence[float | None]) -> NDArray[np.float64] | None:
-    if all(score is None for score in values):
-        return None
-    return np.array([np.nan if score is None else score for score in values], dtype=np.float64)
-
-
-def _rows(values: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """Late-interaction scores as a matrix, a row for each candidate; NaN for one without scores; None if all are."""
-    width = next((len(row) for row in values if row is not None and len(row)), 0)
-    if not width:
-        return None
-    nothing = np.full(width, np.nan, dtype=np.float32)
-    return np.vstack([nothing if row is None else row for row in values])
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:

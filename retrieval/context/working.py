@@ -18,8 +18,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.working import LiveItemStore
-from memtypes.search.candidates import TYPES, Candidate, Candidates
-from memtypes.search.columns import COLUMN_FIELDS
+from memtypes.search.candidates import TYPES, Candidates
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import RankedCandidates
 
@@ -57,7 +56,7 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
     ranked = ranked.where(_is_no_copy(ranked.candidates, view))
     if not view.memories:
         return ranked
-    return ranked.with_unscored_hits(Candidates.of([_candidate(memory) for memory in view.memories.values()]))
+    return ranked.with_unscored_hits(Candidates.of(list(view.memories.values())))
 
 
 def _is_no_copy(candidates: Candidates, view: LiveView) -> NDArray[np.bool_]:
@@ -65,9 +64,3 @@ def _is_no_copy(candidates: Candidates, view: LiveView) -> NDArray[np.bool_]:
     live_ids = np.array([memory_id.encode() for memory_id in view.memories], dtype=np.bytes_)
     is_copy: NDArray[np.bool_] = np.isin(candidates.ids, live_ids)
     return ~is_copy if not view.away else candidates.kinds != TYPES.index(MemoryType.WORKING)
-
-
-def _candidate(memory: Memory) -> Candidate:
-    payload = memory.to_payload()
-    fields = {name: payload[name] for name in COLUMN_FIELDS if name in payload}
-    return Candidate(memory.id, memory.type, None, None, fields)

@@ -102,8 +102,7 @@ class RedisThreads(ThreadStore):
         record = thread if request is None else live_key(scope, "thread-request", append.thread_id, request.key)
         # With a key, a call whose connection broke is sent again: the script does nothing the second time.
         keys = [thread, queue_key(scope), record]
-        answer = await self._live.script(_APPEND, keys, arguments, idempotent=request is not None)
-        _raise_refusal(append.thread_id, answer)
+        answer = await self._run(_APPEND, append.thread_id, keys, arguments, idempotent=request is not None)
         match answer:
             case ["full"]:
                 stays = "the turn does not fit: the pinned and system turns of this thread fill its limits"
@@ -149,8 +148,7 @@ class RedisThreads(ThreadStore):
 
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
         """Return the newest turns of a thread, and the files and images that it mentions; see `ThreadStore`."""
-        answer = await self._live.script(_TAIL, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True)
-        _raise_refusal(thread_id, answer)
+        answer = await self._run(_TAIL, thread_id, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True)
         _, fields, turns, (files, file_count), (images, image_count) = answer
         return ThreadTail(
             _thread(thread_id, fields),
@@ -181,8 +179,7 @@ class RedisThreads(ThreadStore):
             removal.summary_tokens,
         ]
         keys = [_key(scope, removal.thread_id), queue_key(scope)]
-        answer = await self._live.script(_REMOVE, keys, arguments, idempotent=False)
-        _raise_refusal(removal.thread_id, answer)
+        answer = await self._run(_REMOVE, removal.thread_id, keys, arguments)
         return int(answer[1]) if answer[0] == "ok" else 0
 
     async def replace(
@@ -193,17 +190,13 @@ class RedisThreads(ThreadStore):
         for turn, rank in turns:
             arguments += [turn.to_json(), turn.tokens, _rank(rank), _marks(turn)]
         thread = _key(scope, thread_id)
-        answer = await self._live.script(_REPLACE, [thread, thread], arguments, idempotent=False)
-        _raise_refusal(thread_id, answer)
-        return int(answer[1])
+        return int((await self._run(_REPLACE, thread_id, [thread, thread], arguments))[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
         """Remove all turns of a thread and return their number. With a `backup_id`, back them up; see `ThreadStore`."""
         thread = _key(scope, thread_id)
         backup = thread if backup_id is None else _backup_key(scope, backup_id)
-        answer = await self._live.script(_REPLACE, [thread, backup], ["", BACKUP_S], idempotent=False)
-        _raise_refusal(thread_id, answer)
-        return int(answer[2])
+        return int((await self._run(_REPLACE, thread_id, [thread, backup], ["", BACKUP_S]))[2])
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
         """Return the turns of a backup that `clear` made; see `ThreadStore`."""
@@ -216,8 +209,7 @@ class RedisThreads(ThreadStore):
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
         """Delete the thread with its turns, or move them to the queue of evicted turns; see `ThreadStore`."""
         keys, head = [_key(scope, thread_id), queue_key(scope)], batch_head(scope, thread_id) if flush else ""
-        answer = await self._live.script(_DELETE, keys, [head, "0"], idempotent=False)
-        _raise_refusal(thread_id, answer)
+        await self._run(_DELETE, thread_id, keys, [head, "0"])
 
     async def queue_expired(self) -> int:
         """Add the turns of expired threads to the queues of evicted turns; see `ThreadStore`."""
@@ -233,10 +225,22 @@ class RedisThreads(ThreadStore):
                 queued += answer[0] == "ok"
         return queued
 
+    async def _run(
+        self, script: Script, thread_id: str, keys: Sequence[str], args: Sequence[Argument], *, idempotent: bool = False
+    ) -> list[Any]:
+        """The answer of a script that reads or changes a thread. Raises NotFound or VersionConflict."""
+        answer: list[Any] = await self._live.script(script, keys, args, idempotent=idempotent)
+        if answer[0] == "missing":
+            raise NotFound(f"there is no thread {thread_id!r} in this namespace; it may have expired")
+        if answer[0] == "version":
+            raise VersionConflict(
+                f"version {answer[1]} is current; read the thread and try again", current_version=int(answer[1])
+            )
+        return answer
+
     async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> ThreadContent:
         arguments = [first, last, "1" if used else "0"]
-        answer = await self._live.script(_READ, [_key(scope, thread_id)], arguments, idempotent=True)
-        _raise_refusal(thread_id, answer)
+        answer = await self._run(_READ, thread_id, [_key(scope, thread_id)], arguments, idempotent=True)
         _, fields, turns, by_use = answer
         places = {int(index): place for place, index in enumerate(by_use)}
         return ThreadContent(_thread(thread_id, fields), tuple(map(_turn, turns)), places)
@@ -252,16 +256,6 @@ def _name(scope: Scope, resource: str | None, key: str) -> str:
 
 def _backup_key(scope: Scope, backup_id: str) -> str:
     return live_key(scope, "thread-backup", backup_id)
-
-
-def _raise_refusal(thread_id: str, answer: list[Any]) -> None:
-    """Raise NotFound or VersionConflict if the script answered that the thread is missing or has another version."""
-    if answer[0] == "missing":
-        raise NotFound(f"there is no thread {thread_id!r} in this namespace; it may have expired")
-    if answer[0] == "version":
-        raise VersionConflict(
-            f"version {answer[1]} is current; read the thread and try again", current_version=int(answer[1])
-        )
 
 
 def _or_empty(value: int | None) -> str | int:

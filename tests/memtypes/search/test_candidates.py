@@ -14,7 +14,7 @@ from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidate, Candidates
 from memtypes.search.columns import KINDS, ColumnKind, Columns
 from memtypes.search.vectors import heaviest
-from tests.builders import make_sparse
+from tests.builders import make_candidates, make_sparse
 
 VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
     ColumnKind.TIME: st.datetimes(timezones=st.just(UTC)).map(rfc3339),
@@ -69,9 +69,9 @@ def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
 def test_candidates_of_several_types_are_joined() -> None:
     """Late scores that one part lacks are NaN; the joined candidates can be taken in any order."""
     row = np.array([0.5, 0.25], dtype=np.float32)
-    facts = [Candidate("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)]
-    tasks = [Candidate("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})]
-    joined = Candidates.joined([facts, [], tasks])
+    facts = make_candidates([Candidate("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)])
+    tasks = make_candidates([Candidate("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})])
+    joined = Candidates.joined([facts, Candidates.of([]), tasks])
     assert [part[:5] for part in parts_of(joined)] == [
         ("b", "semantic", 0.5, None, {"seq": 3}),
         ("aa", "prospective", None, 2.0, {"status": "open"}),
@@ -79,5 +79,5 @@ def test_candidates_of_several_types_are_joined() -> None:
     assert joined.late is not None
     assert np.array_equal(joined.late, [[0.5, 0.25], [np.nan, np.nan]], equal_nan=True)
     assert [one.id for one in joined[::-1]] == ["aa", "b"]
-    assert Candidates.of(joined) is joined
+    assert Candidates.joined([joined]) is joined
     assert len(Candidates.joined([])) == 0

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from memtypes.model.policy import LONG_TERM, MemoryType
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidate
 from retrieval.ranking.neighbours import neighbours_of
+from tests.builders import make_candidates
 
 KINDS = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.PROCEDURAL)
 NUMBERS = st.sampled_from([-(2**62), -3, -2, -1, 0, 1, 2, 3, 4, 5, 2**62, 2**62 + 1, 2**63 - 1])
@@ -74,7 +75,7 @@ def plain_session(candidates: list[Candidate], values: NDArray[np.float64]) -> l
 @given(TURNS, st.integers(0, 2**32 - 1))
 def test_neighbours_agree_with_the_plain_implementation(candidates: list[Candidate], seed: int) -> None:
     """Candidates have any order, with gaps and repeated sequence numbers."""
-    neighbours = neighbours_of(Candidates.of(candidates))
+    neighbours = neighbours_of(make_candidates(candidates))
     values = np.random.default_rng(seed).random(len(candidates))
     next_to, two_away = plain_side(candidates, values, 1), plain_side(candidates, values, 2)
     assert neighbours.next_to(values).tolist() == next_to
@@ -94,13 +95,13 @@ def test_session_sums_add_the_best_values_of_each_session(candidates: list[Candi
         name: [float(v) for v, other in zip(values, sessions, strict=True) if other == name] for name in sessions
     }
     expected = [sum(sorted(grouped[name], reverse=True)[:best]) for name in sessions]
-    assert neighbours_of(Candidates.of(candidates)).session_sums(values, best).tolist() == pytest.approx(expected)
+    assert neighbours_of(make_candidates(candidates)).session_sums(values, best).tolist() == pytest.approx(expected)
 
 
 @given(st.integers(2, 40), st.integers(1, 6))
 def test_a_matrix_is_widened_column_by_column(count: int, width: int) -> None:
     """widened() gives each column of a matrix the result that the column would have alone."""
-    neighbours = neighbours_of(Candidates.of([turn(number % 7, f"{number % 3}") for number in range(count)]))
+    neighbours = neighbours_of(make_candidates([turn(number % 7, f"{number % 3}") for number in range(count)]))
     rows = np.random.default_rng(count).random((count, width))
     by_column = [neighbours.widened(rows[:, column], 0.8, 0.5, 0.4) for column in range(width)]
     assert (neighbours.widened(rows, 0.8, 0.5, 0.4) == np.column_stack(by_column)).all()
@@ -109,18 +110,18 @@ def test_a_matrix_is_widened_column_by_column(count: int, width: int) -> None:
 def test_only_memories_of_one_session_are_neighbours() -> None:
     """Memories without a session, and working memory, have no neighbours."""
     candidates = [turn(1), turn(2, "other"), turn(2, kind=MemoryType.WORKING), turn(0, None)]
-    neighbours = neighbours_of(Candidates.of(candidates))
+    neighbours = neighbours_of(make_candidates(candidates))
     assert neighbours.next_to(np.ones(4)).tolist() == neighbours.two_away(np.ones(4)).tolist() == [0.0] * 4
     assert neighbours.widened(np.arange(4.0), 1.0, 1.0, 1.0).tolist() == list(range(4))
 
 
 def test_turns_of_different_types_are_neighbours() -> None:
     """The messages of a session follow each other, whatever their types."""
-    neighbours = neighbours_of(Candidates.of([turn(1), turn(2, kind=MemoryType.PROSPECTIVE)]))
+    neighbours = neighbours_of(make_candidates([turn(1), turn(2, kind=MemoryType.PROSPECTIVE)]))
     assert neighbours.next_to(np.array([0.5, 1.0])).tolist() == [1.0, 0.5]
 
 
 def test_the_largest_value_of_a_session_reaches_all_of_it() -> None:
     """All candidates of the session get it, whatever their distance."""
-    neighbours = neighbours_of(Candidates.of([turn(1), turn(9, "other"), turn(40), turn(7, None)]))
+    neighbours = neighbours_of(make_candidates([turn(1), turn(9, "other"), turn(40), turn(7, None)]))
     assert neighbours.widened(np.array([1.0, 5.0, 8.0, 0.0]), 0.8, 0.5, 0.5).tolist() == [4.0, 5.0, 8.0, 0.0]

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import numpy as np
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidate
 from retrieval.query.profiles import PROFILES, SIGNALS
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
+from tests.builders import make_candidates
 from tests.retrieval.builders import hit_rows
 
 
@@ -24,7 +25,7 @@ def ranking() -> RankedCandidates:
         for name, (dense, content) in rows.items()
     ]
     scoring = Scoring(PROFILES["relevance"], datetime(2026, 3, 1, tzinfo=UTC), min_score=0.5)
-    return rank(SignalTable.of(Candidates.of(candidates), scoring), scoring)
+    return rank(SignalTable.of(make_candidates(candidates), scoring), scoring)
 
 
 def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:
@@ -45,7 +46,7 @@ def test_removing_candidates_closes_the_ranks() -> None:
 def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
     """They have score 0 and no signals, and precede duplicates and candidates below the threshold."""
     added = [Candidate(name, MemoryType.WORKING, None, None, {"created_at": "2026-01-01T00:00:00Z"}) for name in "zy"]
-    ranked = ranking().with_unscored_hits(Candidates.of(added))
+    ranked = ranking().with_unscored_hits(make_candidates(added))
     assert [hit.id for hit in hit_rows(ranked)] == ["a", "c", "y", "z"]
     assert hit_rows(ranked)[2].signals == dict.fromkeys(SIGNALS, 0.0)
     assert [one.id for one in ranked.candidates][4:] == ["b", "d"]

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidate
 from retrieval.query.profiles import PROFILES, SIGNALS
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
+from tests.builders import make_candidates
 from tests.retrieval.builders import hit_rows
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,12 +30,12 @@ def candidate(name: str, dense: float | None = 0.5, sparse: float | None = 1.0, 
 
 def ranked(candidates: list[Candidate], scoring: Scoring = BALANCED) -> RankedCandidates:
     """The ranking of `candidates`."""
-    return rank(SignalTable.of(Candidates.of(candidates), scoring), scoring)
+    return rank(SignalTable.of(make_candidates(candidates), scoring), scoring)
 
 
 def test_a_table_of_signals_can_be_ranked_again() -> None:
     """Ranking does not change the table, so links found after the first ranking need no new signals."""
-    candidates = Candidates.of([candidate("a", 0.6), candidate("b", 0.5)])
+    candidates = make_candidates([candidate("a", 0.6), candidate("b", 0.5)])
     unlinked = Scoring(PROFILES["default"], NOW)
     linked = replace(unlinked, links={"b": 1.5})
     table = SignalTable.of(candidates, unlinked)

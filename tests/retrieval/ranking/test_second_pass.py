@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidate
 from memtypes.search.vectors import heaviest, numbered
 from retrieval.query.profiles import PROFILES, weights_for
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.ranking.signals import SEEDS, UPDATE_WINDOW, expansion, newest_first, update_boosts
-from tests.builders import NOW, make_sparse
+from tests.builders import NOW, make_candidates, make_sparse
 from tests.retrieval.builders import hit_rows
 
 NO_TERMS = numbered(np.empty(0, np.uint32))
@@ -38,7 +38,7 @@ def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float =
 def signals(scores: Sequence[float], candidates: Sequence[Candidate], asked: Sequence[int] = ()) -> list[float]:
     """The expansion signal of each candidate."""
     query_terms = numbered(np.array(asked, np.uint32))
-    shared = expansion(Candidates.of(candidates), np.array(scores), query_terms)
+    shared = expansion(make_candidates(candidates), np.array(scores), query_terms)
     return [round(float(value), 6) for value in shared]
 
 
@@ -81,7 +81,7 @@ def test_the_expansion_signal_is_between_0_and_1(rows: list[tuple[float, set[int
     """The highest signal is 1 if one of the best hits has a term and a score above 0.01."""
     candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
     scores = np.array([score for score, _ in rows])
-    shared = expansion(Candidates.of(candidates), scores, NO_TERMS)
+    shared = expansion(make_candidates(candidates), scores, NO_TERMS)
     assert ((shared >= 0.0) & (shared <= 1.0)).all()
     seeds = np.argsort(-scores, kind="stable")[:SEEDS]
     if any(rows[seed][1] and scores[seed] > 0.01 for seed in seeds):
@@ -93,7 +93,7 @@ def test_the_expansion_signal_decides_between_equal_scores() -> None:
     dense = {"a": ([1, 2], 0.9), "b": ([5], 0.4), "c": ([1, 2], 0.4), "d": ([6], 0.1)}
     candidates = [with_terms(name, terms, dense=cosine) for name, (terms, cosine) in dense.items()]
     scoring = Scoring(PROFILES["default"], NOW)
-    hits = hit_rows(rank(SignalTable.of(Candidates.of(candidates), scoring), scoring))
+    hits = hit_rows(rank(SignalTable.of(make_candidates(candidates), scoring), scoring))
     assert [hit.id for hit in hits] == ["a", "c", "b", "d"]
     assert hits[1].signals["expansion"] > hits[2].signals["expansion"]
 
@@ -115,7 +115,7 @@ def turn(name: str, seq: int, **fields: Any) -> Candidate:
 
 def boosted_order(scores: list[float], *candidates: Candidate) -> list[str]:
     """Ids after boosting updates, best first."""
-    columns, array = Candidates.of(candidates), np.array(scores)
+    columns, array = make_candidates(candidates), np.array(scores)
     best = np.argsort(-(array + update_boosts(columns, array, array)), kind="stable")
     return [candidates[index].id for index in best]
 
@@ -157,7 +157,7 @@ def test_a_statement_that_scores_much_lower_is_no_update() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 30)), max_size=12))
 def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]]) -> None:
     """No score falls, the UPDATE_WINDOW best candidates remain the best, and the others keep their order."""
-    candidates = Candidates.of([turn(f"{index:02}", seq) for index, (_, seq) in enumerate(rows)])
+    candidates = make_candidates([turn(f"{index:02}", seq) for index, (_, seq) in enumerate(rows)])
     scores = np.array([score for score, _ in rows], dtype=np.float64)
     boosts = update_boosts(candidates, scores, scores)
     before, after = (np.argsort(-values, kind="stable") for values in (scores, scores + boosts))
@@ -171,7 +171,7 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     scoring = Scoring(weights, NOW, request.query)
-    hits = hit_rows(rank(SignalTable.of(Candidates.of([turn("a", 1), turn("b", 5)]), scoring), scoring))
+    hits = hit_rows(rank(SignalTable.of(make_candidates([turn("a", 1), turn("b", 5)]), scoring), scoring))
     assert [hit.id for hit in hits] == ["b", "a"]
     for hit in hits:
         assert hit.score == pytest.approx(sum(weights[name] * value for name, value in hit.signals.items()))
@@ -183,14 +183,14 @@ def test_a_boost_is_explained_by_a_signal() -> None:
 )
 def test_the_newer_of_contested_memories_stands_first(session: str | None, score: float, *, raised: bool) -> None:
     """Within a session the newer one must score at least half as high; memories without a session need not."""
-    candidates = Candidates.of([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
+    candidates = make_candidates([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
     scores = newest_first(candidates, np.array([0.6, score]), [("b", "a")])
     assert bool(scores[1] > scores[0]) is raised
 
 
 def test_memories_that_contest_the_same_older_one_stand_newest_first() -> None:
     """Their order is newest first, whatever their own scores."""
-    candidates = Candidates.of([turn(name, day, session_id=None) for name, day in (("a", 1), ("b", 3), ("c", 5))])
+    candidates = make_candidates([turn(name, day, session_id=None) for name, day in (("a", 1), ("b", 3), ("c", 5))])
     scores = newest_first(candidates, np.array([0.6, 0.5, 0.1]), [("b", "a"), ("c", "a")])
     assert scores.argsort().tolist() == [0, 1, 2]
 
@@ -200,7 +200,7 @@ def test_an_update_stands_above_a_contested_memory_that_was_raised() -> None:
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request)[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}
-    candidates = Candidates.of(
+    candidates = make_candidates(
         [replace(turn(name, day, session_id=None), dense=similar) for name, (day, similar) in dense.items()]
     )
     scoring = Scoring(weights, NOW, request.query, contested=(("b", "a"),))

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidate
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.similarity import (
     IN_SESSION,
@@ -25,6 +25,7 @@ from retrieval.ranking.similarity import (
     similarity,
     token_weights,
 )
+from tests.builders import make_candidates
 
 cosines = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
 pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_size=30)
@@ -102,7 +103,7 @@ def candidate(
 
 def late_scores(candidates: list[Candidate]) -> list[float]:
     """Late-interaction scores of the candidates; fails if there are none."""
-    columns = Candidates.of(candidates)
+    columns = make_candidates(candidates)
     scores = late_similarity(columns, neighbours_of(columns))
     assert scores is not None
     return [float(score) for score in scores]
@@ -139,7 +140,7 @@ def test_candidates_without_token_vectors_have_late_score_0() -> None:
     assert late_scores([candidate(1, [1.0]), candidate(2, [nan]), candidate(3)])[1:] == [0.0, 0.0]
     without: list[list[list[float] | None]] = [[None, None], [[nan], [nan]], [[], []]]
     for rows in without:
-        columns = Candidates.of([candidate(number, row) for number, row in enumerate(rows)])
+        columns = make_candidates([candidate(number, row) for number, row in enumerate(rows)])
         assert late_similarity(columns, neighbours_of(columns)) is None
 
 

@@ -22,7 +22,7 @@ from memtypes.search.columns import COLUMN_FIELDS
 from memtypes.search.passage import Passage
 from memtypes.search.vectors import TokenMaxima, TokenVectors
 from memtypes.stores.edge.engine.reader import SlotPayloads
-from memtypes.stores.edge.engine.shard import DeletionMarker, Shard, ShardCopy
+from memtypes.stores.edge.engine.shard import Shard, ShardCopy
 from memtypes.stores.edge.engine.vendor import SharedFilters, create_indexes, engine_call, open_shard
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.slots import Slots
@@ -180,7 +180,7 @@ class EdgeEngine(EngineOperations):
 
     def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
         """The collections whose shard still contains bytes deleted before or at `removed_by`, a time in nanoseconds."""
-        since = {kind: shard.deleted.since for kind, shard in self._shards.items()}
+        since = {kind: shard.deleted_since for kind, shard in self._shards.items()}
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 
     def copy_shard(self, kind: Collection, path: Path) -> Iterator[None]:
@@ -191,7 +191,7 @@ class EdgeEngine(EngineOperations):
         self._drop_copy(kind)
         engine = open_shard(path, self._dimensions, {}, texts=kind is ITEMS)
         yield from create_indexes(engine, indexes_of(kind))
-        copy = self._copies[kind] = ShardCopy(Shard.of(path, engine, DeletionMarker(path)))
+        copy = self._copies[kind] = ShardCopy(Shard.of(path, engine, is_copy=True))
         while not copy.copy_batch(self._shards[kind]):
             yield
             if self._copies.get(kind) is not copy:

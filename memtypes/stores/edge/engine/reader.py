@@ -40,8 +40,11 @@ class Reader:
     def engine_hits(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
         """The hits of each query, all found by the engine, without the inverted indexes. shared: see `Translator`."""
         translator = Translator(self._slots, shared)
-        requests = [translator.query(query) for query in queries]
-        return [_hits(hits) for hits in engine_call(self._engine.query_batch, edge.QueryBatchRequest(requests))]
+        requests = edge.QueryBatchRequest([translator.query(query) for query in queries])
+        return [
+            QueryHits(slots_in(hits), np.array([hit.score for hit in hits], dtype=np.float64))
+            for hits in engine_call(self._engine.query_batch, requests)
+        ]
 
     def scroll(self, scroll: Scroll) -> dict[str, Payload]:
         """The payloads that a scroll selects, by memory id, in the order of the scroll."""
@@ -133,8 +136,3 @@ def _sparse(vectors: Any) -> SparseVector:
     if sparse is None:
         return SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
     return SparseVector(np.array(sparse.indices, np.uint32), np.array(sparse.values, np.float32))
-
-
-def _hits(hits: Sequence[edge.ScoredPoint]) -> QueryHits:
-    scores = np.array([hit.score for hit in hits], dtype=np.float64)
-    return QueryHits(slots_in(hits), scores)

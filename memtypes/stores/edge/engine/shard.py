@@ -48,38 +48,12 @@ _LOGGED = 10_000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class DeletionMarker:
-    """Whether a shard contains deleted bytes. since: time in ns of the first deletion (0: unknown), or None."""
-
-    path: Path
-    since: int | None = None
-
-    @classmethod
-    def of(cls, path: Path) -> DeletionMarker:
-        """The deletion state of the shard at `path`, from the disk.
-
-        self.since is 0 (unknown) if the file that `mark` writes exists, or another version of the shard, with old
-        bytes.
-        """
-        other_version = any(other != path for other in path.parent.iterdir())
-        return cls(path, 0 if other_version or (path / _MARK).exists() else None)
-
-    def mark(self, at: int) -> None:
-        """Note, before the first removal of memories, at the time `at` in ns, that the shard will have deleted bytes.
-
-        The note is self.since and, for the next process, a file that is synced to the disk.
-        """
-        if self.since is None:
-            self.since = at
-            handle = os.open(self.path / _MARK, os.O_WRONLY | os.O_CREAT, 0o600)
-            os.fsync(handle)
-            os.close(handle)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Shard:
-    """The points of one collection in the directory `path`: the engine's shard, the files beside it, and a reader."""
+    """The points of one collection in the directory `path`: the engine's shard, the files beside it, and a reader.
+
+    deleted_since: time in ns since which the shard contains bytes of removed points; 0 if unknown, None if it has none.
+    """
 
     path: Path
     engine: edge.EdgeShard
@@ -87,16 +61,21 @@ class Shard:
     tokens: TokenFile
     terms: TermFile
     passages: PassageFile
-    deleted: DeletionMarker
     reader: Reader
+    deleted_since: int | None
 
     @classmethod
-    def of(cls, path: Path, engine: edge.EdgeShard, deleted: DeletionMarker | None = None) -> Shard:
-        """The shard in `path`, opened as `engine`; the files beside it are created if missing, and repaired."""
+    def of(cls, path: Path, engine: edge.EdgeShard, *, is_copy: bool = False) -> Shard:
+        """The shard in `path`, opened as `engine`; the files beside it are created if missing, and repaired.
+
+        is_copy: whether it is the new copy of a shard. Otherwise another version of the shard, left from a copy that
+        did not end, may contain deleted bytes.
+        """
         slots, terms = SlotFile(path), TermFile.beside(path)
         tokens, passages = TokenFile.beside(path), PassageFile.beside(path)
-        reader = Reader(engine, slots, terms)
-        shard = cls(path, engine, slots, tokens, terms, passages, deleted or DeletionMarker.of(path), reader)
+        marked = (path / _MARK).exists() or any(other != path for other in path.parent.iterdir())
+        deleted_since = 0 if marked and not is_copy else None
+        shard = cls(path, engine, slots, tokens, terms, passages, Reader(engine, slots, terms), deleted_since)
         shard._repair_slots()
         shard._repair_terms()
         return shard
@@ -160,14 +139,21 @@ class Shard:
         return slots
 
     def _remove(self, slots: Slots, where: edge.Filter) -> Slots:
-        if len(slots):
-            self.deleted.mark(time.time_ns())
+        if len(slots) and self.deleted_since is None:
+            self._mark_deleted()
         engine_call(self.engine.update, edge.UpdateOperation.delete_points_by_filter(where))
         self.tokens.remove(slots)
         self.terms.remove(slots)
         self.passages.remove(slots)
         self.slots.remove(slots)
         return slots
+
+    def _mark_deleted(self) -> None:
+        """Note that the shard will have deleted bytes; for the next process by a file that is synced to the disk."""
+        self.deleted_since = time.time_ns()
+        handle = os.open(self.path / _MARK, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.fsync(handle)
+        os.close(handle)
 
     def _remove_passages(self, change: SetFields | DropFields) -> None:
         slots = self.named(change)

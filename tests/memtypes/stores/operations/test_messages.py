@@ -18,7 +18,7 @@ from memtypes.stores.operations.messages import answer_type, decode, encode
 from memtypes.stores.operations.reads import PayloadPage, count_tokens, get_page
 from memtypes.stores.operations.searching import find_candidates
 from memtypes.stores.operations.writes import upsert
-from tests.builders import SCOPE, make_sparse
+from tests.builders import SCOPE, make_candidates, make_sparse
 
 
 @given(
@@ -51,7 +51,7 @@ def test_candidates_survive_encoding() -> None:
         {"importance": 3, "speaker": "Ada", "created_at": "2026-03-01T09:30:00Z"},
         {"importance": 5},
     ]
-    candidates = Candidates.of(
+    candidates = make_candidates(
         [Candidate(f"id-{n}", MemoryType.SEMANTIC, 0.5, None, payload) for n, payload in enumerate(payloads)]
     )
     back = decode(encode(candidates), Candidates)

@@ -70,7 +70,7 @@ def test_a_write_returns_the_changed_slots(written: Path) -> None:
     assert sorted(gone.tolist()) == [0, 1, 2, 3, 4, 6]
     assert len(shard.slots.known(IDS)) == 0
     assert shard.reader.payloads(slots_of(range(7))) == {}
-    assert shard.deleted.since is not None
+    assert shard.deleted_since is not None
     shard.close()
 
 
