@@ -83,11 +83,10 @@ class RedisClientSessions(ClientSessionStore):
     async def discard_prompts(self, scope: Scope) -> None:
         """Remove the waiting prompts of the session, or of all sessions of the namespace; see `ClientSessionStore`."""
         state = live_key(scope, _STATE, scope.session_id or "")
-        keys = [key async for key in self._live.keys_of(scope) if key.startswith(state)]
-        for key in [state] if scope.session_id else keys:
-            for name in await self._live.command("hkeys", key):
-                if name.startswith(_PROMPT):
-                    await self._live.command("hdel", key, name)
+        every = (key async for key in self._live.keys_of(scope) if key.startswith(state))
+        for key in [state] if scope.session_id else [key async for key in every]:
+            if prompts := [name for name in await self._live.command("hkeys", key) if name.startswith(_PROMPT)]:
+                await self._live.command("hdel", key, *prompts)
 
 
 def _session(scope: Scope) -> str:
