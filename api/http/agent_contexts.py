@@ -14,9 +14,8 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from api.http.routes.retrieval import redact_query
-from api.http.routes.threads import thread_part
 from api.http.shapes.threads import TurnPlace
+from api.http.use_cases import redact_query, thread_part
 from api.wiring.container import Services
 from ingest.conversations.references import AgentThread, threads_of_agent
 from ingest.working.intentions import DueRequest
@@ -229,7 +228,7 @@ class AgentContexts:
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
             room = budget // (len(threads) - place) - counter.count(heading)
-            part = thread_part(self.services.threads, scope, thread.thread_id, max(0, room), counter)
+            part = thread_part(self.services, scope, thread.thread_id, max(0, room), counter)
             context = await _if_still_there(part)
             if context is None:
                 continue

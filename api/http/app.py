@@ -93,8 +93,6 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
         dependencies={
             "services": Provide(_services, sync_to_thread=False),
             "namespace": Provide(query_scope, sync_to_thread=False),
-            "threads": Provide(threads.live_threads, sync_to_thread=False),
-            "workflows": Provide(workflows.live_workflows, sync_to_thread=False),
         },
         guards=[check_access, *([require_local] if local_only else [])],
         middleware=[CountCalls(), BodyDeadline()],

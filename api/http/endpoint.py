@@ -44,34 +44,27 @@ _WITH_BODY = (400, 408, 413, 415, 429)
 _WITH_ROLE = (401, 403, 429)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawBodies:
-    """Bodies that a handler parses itself. models: model by media type; None for newline-delimited JSON."""
-
-    models: Mapping[str, type[BaseModel] | None]
-    max_bytes: int
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One call of the HTTP API, used as a decorator of its handler.
 
-    route: method and path. role: lowest role that may call; None for a call without a key. status: status of a
-    successful answer. also: type of the answer with another status, by status. errors: statuses of its problems,
-    besides those of every call with a body or a role. head: whether its GET also answers HEAD; False if reading has an
-    effect. headers: descriptions of request headers. max_bytes: largest body, if it is not the service's usual limit.
-    any_integer: whether integers in its body may have more than 64 bits.
+    route: method and path. summary: by default the first line of the handler's docstring. role: lowest role that may
+    call; None for a call without a key. status: status of a successful answer. also: type of the answer with another
+    status, by status. errors: statuses of its problems, besides those of every call with a body or a role. head:
+    whether its GET also answers HEAD; False if reading has an effect. headers: descriptions of request headers. raw:
+    models of bodies that the handler parses itself, by media type; None for newline-delimited JSON. max_bytes: largest
+    body, if it is not the service's usual limit. any_integer: whether integers in its body may have more than 64 bits.
     """
 
     route: str
-    summary: str
+    summary: str = ""
     role: Role | None = Role.READER
     status: int = 200
     also: Mapping[int, Any] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
     head: bool = True
     media_type: str = JSON
-    raw: RawBodies | None = None
+    raw: Mapping[str, type[BaseModel] | None] | None = None
     max_bytes: int | None = None
     any_integer: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -87,13 +80,13 @@ class Endpoint:
             http_method=methods,
             status_code=self.status,
             media_type=self.media_type,
-            summary=self.summary,
+            summary=self.summary or (handler.__doc__ or "").partition("\n")[0].removesuffix("."),
             description="No key needed." if self.role is None else f"Role: {self.role}.",
             security=None if self.role is None else SECURITY,
             response_description=_phrase(self.status),
             responses=self._responses(has_body="data" in hints or self.raw is not None),
             dependencies={"params": _query_dependency(hints["params"])} if "params" in hints else {},
-            request_max_body_size=(self.raw.max_bytes if self.raw else self.max_bytes) or Empty,
+            request_max_body_size=self.max_bytes or Empty,
             opt={"endpoint": self, "params": params},
         )
         return decorate(handler)

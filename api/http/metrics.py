@@ -1,4 +1,4 @@
-"""Prometheus metrics of HTTP calls, evicted turns and receipts, with routes and statuses but no contents.
+"""Prometheus metrics of the service, with routes and statuses but no contents.
 
 Not Litestar's own middleware: it fixes other metric names and shares them between the applications of a process.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
@@ -16,10 +17,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ingest.conversations.evicted_turns import EvictedTurnCounts
-from ingest.conversations.flushing import ThreadCounts
 from memtypes.circuit_breaker import BreakerState
-from memtypes.ports.locks import LockCounts
+
+if TYPE_CHECKING:
+    from api.wiring.container import Services
 
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -93,47 +94,37 @@ class CountCalls(ASGIMiddleware):
             metrics.seconds.labels(method, route).observe(time.perf_counter() - started)
 
 
-def breaker_metrics(states: Mapping[tuple[str, str], BreakerState]) -> Iterator[Metric]:
-    """The state of each circuit breaker, by server and kind of calls: 1 for its current state, 0 for the others."""
-    family = GaugeMetricFamily(
-        "remembrancer_breaker_state", "State of circuit breakers.", labels=("server", "workload", "state")
-    )
-    for (server, workload), state in states.items():
-        for each in BreakerState:
-            family.add_metric((server, workload, each), float(each is state))
-    yield family
-
-
-def lock_metrics(counts: LockCounts) -> Iterator[Metric]:
-    """Metrics of the locks between processes: how many by outcome, and how long callers waited for them."""
-    outcomes = {"acquired": counts.acquired, "refused": counts.refused, "lost": counts.lost}
+def service_metrics(services: Services) -> Iterator[Metric]:
+    """Metrics of calls, background jobs, threads, batches of turns, locks, circuit breakers and receipts."""
+    yield from services.metrics.collect()
+    yield from services.jobs.collect()
+    flusher, receipts = services.threads.flusher, services.receipts.queue
+    yield _counters("remembrancer_threads", "Turns, tokens and flushes of threads.", "what", asdict(flusher.counts))
+    batches = {"thread_departures": services.threads.evicted_turns, "captures": services.captures}
+    for name, writer in batches.items():
+        yield GaugeMetricFamily(f"remembrancer_{name}_waiting", "Batches not stored yet.", value=writer.waiting)
+        description = "Batches of turns in this process, by outcome."
+        yield _counters(f"remembrancer_{name}", description, "became", asdict(writer.counts))
+    outcomes = asdict(flusher.locks.counts)
+    waited = outcomes.pop("wait_seconds")
     yield _counters("remembrancer_locks", "Locks between processes, by outcome.", "outcome", outcomes)
-    yield CounterMetricFamily("remembrancer_lock_wait_seconds", "Time waited for locks.", value=counts.wait_seconds)
-
-
-def thread_metrics(counts: ThreadCounts) -> Iterator[Metric]:
-    """Metrics of the turns and tokens that were appended to, evicted and flushed from threads."""
-    yield _counters("remembrancer_threads", "Turns, tokens and flushes of threads.", "what", asdict(counts))
-
-
-def turn_batch_metrics(name: str, counts: EvictedTurnCounts, waiting: int) -> Iterator[Metric]:
-    """Metrics of the batches of turns that become memories: how many by outcome, and how many are waiting."""
-    yield GaugeMetricFamily(f"{name}_waiting", "Batches not stored yet.", value=waiting)
-    yield _counters(name, "Batches of turns in this process, by outcome.", "became", asdict(counts))
+    yield CounterMetricFamily("remembrancer_lock_wait_seconds", "Time waited for locks.", value=waited)
+    labels = ("server", "workload", "state")
+    breakers = GaugeMetricFamily("remembrancer_breaker_state", "State of circuit breakers.", labels=labels)
+    for (server, workload), state in services.breakers().items():
+        for each in BreakerState:
+            breakers.add_metric((server, workload, each), float(each is state))
+    yield breakers
+    yield CounterMetricFamily("remembrancer_receipts_lost", "Receipts that could not be stored.", value=receipts.lost)
+    waiting = receipts.waiting
+    yield GaugeMetricFamily("remembrancer_receipts_waiting", "Receipts that are not written yet.", value=waiting)
 
 
 def _counters(name: str, description: str, label: str, counts: Mapping[str, float]) -> CounterMetricFamily:
-    """One counter for each of `counts`, by their names under `label`."""
     family = CounterMetricFamily(name, description, labels=(label,))
     for each, count in counts.items():
         family.add_metric((each,), count)
     return family
-
-
-def receipt_metrics(lost: int, waiting: int) -> Iterator[Metric]:
-    """Metrics of the receipts that could not be stored (`lost`) and that are queued (`waiting`)."""
-    yield CounterMetricFamily("remembrancer_receipts_lost", "Receipts that could not be stored.", value=lost)
-    yield GaugeMetricFamily("remembrancer_receipts_waiting", "Receipts that are not written yet.", value=waiting)
 
 
 def exposition(metrics: Iterable[Metric]) -> str:

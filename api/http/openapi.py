@@ -163,7 +163,7 @@ def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: Pyd
     parameters = [*(operation.parameters or []), *_query_parameters(handler.opt["params"], schemas)]
     operation.parameters = [*parameters, *(_header(*header) for header in endpoint.headers.items())]
     if endpoint.raw is not None:
-        content = {kind: spec.OpenAPIMediaType(_raw(model, schemas)) for kind, model in endpoint.raw.models.items()}
+        content = {kind: spec.OpenAPIMediaType(_raw(model, schemas)) for kind, model in endpoint.raw.items()}
         operation.request_body = spec.RequestBody(required=True, content=content)
     elif isinstance(operation.request_body, spec.RequestBody):
         operation.request_body.required = _needs_body(handler.parsed_fn_signature.parameters["data"].annotation)

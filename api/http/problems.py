@@ -215,12 +215,8 @@ def checked(model: type[_ModelT], value: object) -> _ModelT:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise InvalidInput(field_errors(error, value)) from error
-
-
-def field_errors(error: ValidationError, value: object) -> list[FieldError]:
-    """The errors that pydantic found in `value`, at most MAX_FIELD_ERRORS, with paths as in the request."""
-    return [_field_error(details, value) for details in error.errors(include_url=False)[:MAX_FIELD_ERRORS]]
+        found = error.errors(include_url=False)[:MAX_FIELD_ERRORS]
+        raise InvalidInput([_field_error(details, value) for details in found]) from error
 
 
 def _field_error(details: Mapping[str, Any], value: object) -> FieldError:

@@ -15,12 +15,14 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from api.auth.keys import Caller
 from api.http.problems import FieldError, InvalidInput, UnsupportedMedia, checked, shown
+from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope, clean_name
 from memtypes.model.strict_json import MalformedJson, strict_json
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+BATCH_BYTES = 32 * 1024 * 1024
 LARGE_BODY = 64 * 1024
 """Bytes from which a body is parsed in a worker thread, so that the event loop stays free."""
 
@@ -51,10 +53,22 @@ class InNamespace(Model):
     namespace: Name
 
 
+class AsAgent(InNamespace):
+    """Fields of a call by an agent. agent_id: the calling agent, by default the key's only one, if it has one."""
+
+    agent_id: Name | None = None
+
+
 class MaybeNamespace(Model):
     """Query parameters of a call whose namespace may be stated elsewhere, as in the body of a batch."""
 
     namespace: Name | None = None
+
+
+class InSession(InNamespace):
+    """Fields of a call on a session."""
+
+    session_id: Name
 
 
 class ApiRequest(Request[Any, Caller, State]):
@@ -105,6 +119,27 @@ class ApiRequest(Request[Any, Caller, State]):
 async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
     """The result of `parse`, which parses the body `raw`. For a large body it runs in a worker thread."""
     return parse() if len(raw) < LARGE_BODY else await anyio.to_thread.run_sync(parse)
+
+
+def read_lines(raw: bytes, limit: int, *, any_integer: bool = False) -> list[Any]:
+    """The JSON values of the lines that are not blank, at most `limit`. Raises MalformedJson or InvalidInput.
+
+    any_integer: accept integers beyond 64 bits.
+    """
+    values: list[Any] = []
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        path = f"items[{len(values)}]"
+        if len(values) == limit:
+            raise InvalidInput.at("items", f"at most {limit} items in one batch")
+        try:
+            values.append(strict_json(line, any_integer=any_integer))
+        except MalformedJson as error:
+            raise MalformedJson(f"line {number}: {error}", path=path) from error
+        except InvalidRequest as error:
+            raise InvalidInput.at(path, f"line {number}: {error}") from error
+    return values
 
 
 def read_query(connection: ASGIConnection[Any, Any, Any, Any], model: type[_ModelT]) -> _ModelT:

@@ -15,8 +15,7 @@ from typing import Any
 import anyio
 
 from api.http.client_hooks.events import ClientEvent, HookAnswer, HookClient, HookOutput, InjectingEvent
-from api.http.routes.hooks import deliver_due, due_with
-from api.http.routes.retrieval import redact_query
+from api.http.use_cases import deliver_due, due_with, redact_query
 from api.wiring.container import Services
 from ingest.screening.parts import sentences_in
 from ingest.screening.recall_guard import INTRODUCTION
@@ -73,13 +72,6 @@ class _Frame:
     tokenizer: Tokenizer
     encoding: Encoding
     limit: int
-
-    @classmethod
-    def of(cls, services: Services, event: InjectingEvent, introduction: str, model: str, total: int) -> _Frame:
-        known = services.models().find(model)
-        encoding: Encoding = "o200k_base" if known.tokenizer == "o200k_base" else "cl100k_base"
-        limit = reduced(total, known.margin)
-        return cls(event, introduction, services.tokenizers[encoding], encoding, limit)
 
     def framed(self, context: str) -> str:
         """The text for the client: a line that says what it is, and the context."""
@@ -172,8 +164,10 @@ class ClientContexts:
         return HookAnswer()
 
     def _frame(self, name: InjectingEvent, event: ClientEvent, introduction: str, total: int) -> _Frame:
-        model = (event.model or self.client.model)[:_MODEL_CHARACTERS]
-        return _Frame.of(self.services, name, introduction, model, total)
+        model = self.services.models().find((event.model or self.client.model)[:_MODEL_CHARACTERS])
+        encoding: Encoding = "o200k_base" if model.tokenizer == "o200k_base" else "cl100k_base"
+        limit = reduced(total, model.margin)
+        return _Frame(name, introduction, self.services.tokenizers[encoding], encoding, limit)
 
     async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame, shown: Shown) -> _Fitting | None:
         """A context that fits into `frame` and repeats nothing but due tasks; None if there is nothing to show.

@@ -112,9 +112,5 @@ class HookClient:
     """A client program. model: counts tokens for events that name no model; an unknown one has the widest margin."""
 
     name: str
+    title: str
     model: str
-
-
-CLAUDE_CODE = HookClient("claude-code", "claude")
-CODEX = HookClient("codex", "gpt-5")
-VSCODE = HookClient("vscode", "vscode")

@@ -7,7 +7,6 @@ LOGIN_S, at a logout, when its key is revoked, and when the service stops.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 import time
 from collections.abc import Callable
@@ -31,10 +30,6 @@ class Visitor:
     caller: Caller
     token: str
     logged_in: bool
-
-    def sent(self, token: str) -> bool:
-        """Whether a form that carries `token` came from a page that this visitor was shown."""
-        return same(token, self.token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +75,6 @@ class Logins:
             return Visitor(caller, login.token, logged_in=True)
         anyone = self._keys.caller(None)
         return None if anyone is None else Visitor(anyone, self.anonymous_token, logged_in=False)
-
-
-def same(sent: str, expected: str) -> bool:
-    """Whether both texts are equal, compared in constant time."""
-    return hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), expected.encode())
 
 
 def _digest(cookie: str) -> str:

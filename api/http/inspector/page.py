@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
@@ -23,7 +22,7 @@ from api.auth.keys import Role
 from api.http.inspector.logins import Visitor
 from api.http.inspector.view import NOTICE, TOKEN_FIELD, LoginNeeded, visitor_of
 from api.http.problems import InvalidInput, ProblemAnswer, answer_problem
-from api.http.request import ApiRequest
+from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import Services
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
@@ -32,33 +31,29 @@ from memtypes.ports.memory_store import MemoryStore
 ROOT = "/inspect"
 STATIC = Path(__file__).parent / "static"
 
-PAGE_HEADERS: Mapping[str, str] = MappingProxyType(
-    {
-        "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-        # Without a referrer browsers send forms with `Origin: null`, which looks like another site's.
-        "Referrer-Policy": "same-origin",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "X-Frame-Options": "DENY",
-    }
-)
+PAGE_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    # Without a referrer browsers send forms with `Origin: null`, which looks like another site's.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
 
-NOTICES: Mapping[str, str] = MappingProxyType(
-    {
-        "saved": "The changes are saved.",
-        "unchanged": "Nothing was changed.",
-        "pinned": "Pinned. Upkeep leaves this memory as it is.",
-        "unpinned": "No longer pinned.",
-        "forgotten": "The memory is deleted.",
-        "restored": "The memory is current again.",
-        "undone": "The decision is taken back.",
-        "completed": "Completed.",
-        "cancelled": "Cancelled.",
-        "snoozed": "Postponed.",
-        "namespace": "Choose a namespace first.",
-        "logout": "You are logged out.",
-    }
-)
+NOTICES: Mapping[str, str] = {
+    "saved": "The changes are saved.",
+    "unchanged": "Nothing was changed.",
+    "pinned": "Pinned. Upkeep leaves this memory as it is.",
+    "unpinned": "No longer pinned.",
+    "forgotten": "The memory is deleted.",
+    "restored": "The memory is current again.",
+    "undone": "The decision is taken back.",
+    "completed": "Completed.",
+    "cancelled": "Cancelled.",
+    "snoozed": "Postponed.",
+    "namespace": "Choose a namespace first.",
+    "logout": "You are logged out.",
+}
 """Messages about the previous request, by the name that a page's address has for each."""
 
 NAMES_S = 20.0
@@ -158,10 +153,11 @@ class HtmlPage:
         """Whether htmx sent the request, to put the answer into the page that the browser shows already."""
         return self.request.headers.get("hx-request") == "true"
 
-    async def show(self, template: str, *, namespace: str | None = None, **context: Any) -> Response[str]:
-        """The page of `template` with the frame around it. namespace: the namespace that the page is about."""
+    async def show(self, template: str, asked: InNamespace | None, **context: Any) -> Response[str]:
+        """The page of `template` with the frame around it. asked: what the page is about; None for no namespace."""
         names = await self.names.of(self.request.auth.tenant)
-        return self.part(template, namespaces=names, namespace=namespace, **context)
+        namespace = None if asked is None else asked.namespace
+        return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
         """The answer rendered from `template` with these values. It lists no namespaces unless `context` has them."""
@@ -224,9 +220,8 @@ def answer_error(templates: Environment, request: Request[Any, Any, Any], error:
         return go("/", done="namespace")
     response = answer_problem(request, error)
     problem: ProblemAnswer = response.content
-    values = {**_frame(visitor_of(request)), "problem": problem, "path": request.scope["path"], "notice": None}
-    values["back"] = _page_before(request)
-    template = "problem.html" if part else "error.html"
-    answer = html(templates.get_template(template).render(values), problem.status)
+    values = {"problem": problem, "path": request.scope["path"], "notice": None, "back": _page_before(request)}
+    template = templates.get_template("problem.html" if part else "error.html")
+    answer = html(template.render(_frame(visitor_of(request)) | values), problem.status)
     answer.headers.update(response.headers)
     return answer

@@ -11,11 +11,9 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
-from api.http.inspector.logins import Logins
 from api.http.inspector.page import ROOT, STATIC, HtmlPage, answer_error, environment
 from api.http.inspector.routes import (
     access,
-    growth,
     live,
     memories,
     overview,
@@ -29,7 +27,7 @@ from api.http.inspector.view import admit_visitor, check_form
 from api.http.request import ApiRequest
 from api.wiring.container import AppServices
 
-PAGES: tuple[ModuleType, ...] = (access, overview, growth, search, memories, receipts, sessions, tasks, live, upkeep)
+PAGES: tuple[ModuleType, ...] = (access, overview, search, memories, receipts, sessions, tasks, live, upkeep)
 """Modules of pages."""
 
 _YEAR_S = 365 * 86_400
@@ -58,15 +56,7 @@ def inspector_router() -> Router:
         route_handlers=[*handlers, files],
         guards=[admit_visitor],
         before_request=check_form,
-        dependencies={
-            "page": Provide(page, sync_to_thread=False),
-            "logins": Provide(_logins, sync_to_thread=False),
-        },
+        dependencies={"page": Provide(page, sync_to_thread=False)},
         exception_handlers={Exception: failed},
         include_in_schema=False,
     )
-
-
-def _logins(request: ApiRequest) -> Logins:
-    logins: Logins = request.app.state.logins
-    return logins

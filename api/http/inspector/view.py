@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -32,6 +33,12 @@ _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 class LoginNeeded(Unauthorized):
     """The visitor has to log in first."""
+
+
+class MemoryAddress(InNamespace):
+    """Parameters of a page or form about one memory."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,8 @@ async def check_form(request: Request[Any, Any, Any]) -> None:
     if visitor is None:  # the login form, which changes nothing for anyone but its sender
         return
     assert isinstance(request, ApiRequest)  # noqa: S101 - the application's request class
-    if not visitor.sent((await form_fields(request)).get(TOKEN_FIELD, "")):
+    token = (await form_fields(request)).get(TOKEN_FIELD, "")
+    if not hmac.compare_digest(token.encode("utf-8", "surrogateescape"), visitor.token.encode()):
         raise Forbidden("the page is out of date; open it again and repeat what you did")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -55,12 +55,10 @@ def mcp_handler() -> ASGIRouteHandler:
     return asgi(PATH, is_mount=True, copy_scope=False, opt={"endpoint": ENDPOINT, "params": None})(mcp)
 
 
-@asynccontextmanager
-async def mcp_running(app: Litestar) -> AsyncIterator[None]:
+def mcp_running(app: Litestar) -> AbstractAsyncContextManager[None]:
     """Lifespan of the application: until it ends, the MCP server can be started."""
     mount: McpMount = app.state.mcp
-    async with mount.running():
-        yield
+    return mount.running()
 
 
 class McpMount:

@@ -23,13 +23,14 @@ from mcp.shared.exceptions import MCPError
 from api.http.mcp.catalog import INSTRUCTIONS, PROMPTS, RESOURCES, SERVER_NAME, SERVER_TITLE, TOOLS, offered_tools
 from api.http.mcp.catalog import RecallArguments as Recall
 from api.http.mcp.mount import CONNECTION
-from api.http.mcp.tools import TOOL_CALLS, McpConnection, memory_json, recall, receipt_json, what_is_left
+from api.http.mcp.tools import TOOL_CALLS, McpConnection, memory_json, recall, receipt_json
 from api.http.problems import Forbidden, checked, log_fault, problem_of
 from api.wiring.container import Services
 from memtypes.model.errors import NotFound, Overloaded, RemembrancerError, Unavailable
 
 _Context: TypeAlias = ServerRequestContext[Any, Any]
 
+_LEFT_QUERY = "What is left to do?"
 _RESOURCE_TYPE = "application/json"
 
 _log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class McpProtocol:
             if params.name == "recall":
                 text = await recall(self._services, connection, checked(Recall, params.arguments or {}))
             elif params.name == "what_is_left":
-                text = await what_is_left(self._services, connection)
+                text = await recall(self._services, connection, Recall(query=_LEFT_QUERY, types=["prospective"]))
             else:
                 raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name}")
         except RemembrancerError as error:

@@ -138,7 +138,7 @@ def receipt_text(receipt: Receipt, memories: Mapping[str, Memory]) -> str:
         lines.append("left out:")
         lines += [_candidate_line(receipt, each, memories) for each in left_out[:MAX_LEFT_OUT]]
     further = Counter(each.outcome for each in left_out[MAX_LEFT_OUT:]) + Counter(receipt.unlisted.outcomes)
-    lines += [f"- {number} more: {_reason(outcome)}" for outcome, number in further.items()]
+    lines += [f"- {number} more: {_WHY_LEFT_OUT[outcome]}" for outcome, number in further.items()]
     return "\n".join(lines)
 
 
@@ -159,11 +159,7 @@ def _weighted(receipt: Receipt, candidate: ReceiptCandidate) -> Iterator[tuple[s
 
 def _why_left_out(candidate: ReceiptCandidate) -> str:
     since = f" on {_minute(candidate.since)}" if candidate.since else ""
-    return _reason(candidate.outcome).replace("{of}", candidate.of or "another").replace("{since}", since)
-
-
-def _reason(outcome: CandidateOutcome) -> str:
-    return _WHY_LEFT_OUT[outcome]
+    return _WHY_LEFT_OUT[candidate.outcome].replace("{of}", candidate.of or "another").replace("{since}", since)
 
 
 def candidate_text(receipt: Receipt, memory_id: str) -> str:

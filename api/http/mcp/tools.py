@@ -31,15 +31,12 @@ from api.http.mcp.texts import (
     written_text,
 )
 from api.http.problems import checked
-from api.http.routes.memories import known_id, remove_memory, write_memory
-from api.http.routes.retrieval import receipts_with, run_retrieve, run_search
 from api.http.shapes.memories import MemoryAnswer, MemoryPost
+from api.http.use_cases import known_id, read_memory, receipts_with, remove_memory, run_retrieve, run_search
 from api.wiring.container import Services
-from ingest.writing.changes import existing_memory
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.settling import history_of
 from memtypes.model.errors import InvalidRequest, NotFound
-from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Status
 from memtypes.model.scope import Scope
@@ -49,8 +46,6 @@ from retrieval.receipts.model import Receipt
 
 SOURCE = "mcp"
 """Caller that is noted as the source of memories that a model writes."""
-
-LEFT_QUERY = "What is left to do?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +114,7 @@ async def remember(services: Services, connection: McpConnection, arguments: Rem
         "importance": arguments.importance,
     }
     post = checked(MemoryPost, {name: value for name, value in fields.items() if value is not None})
-    outcome = await write_memory(services, connection.caller, post)
+    outcome = await services.ingestor.write_one(connection.scope, post.root.submission())
     if outcome.status is WriteStatus.REJECTED:
         raise InvalidRequest(f"not stored: {outcome.reason}")
     return written_text(outcome)
@@ -128,7 +123,7 @@ async def remember(services: Services, connection: McpConnection, arguments: Rem
 async def correct(services: Services, connection: McpConnection, arguments: CorrectArguments) -> str:
     """Change a memory and return what changed. Raises NotFound, Conflict, or InvalidRequest without any change."""
     scope = connection.scope
-    before = await _memory(services, scope, arguments.id)
+    before = await read_memory(services, scope, arguments.id)
     changes = {name: getattr(arguments, name) for name in ("content", "pinned")}
     changes = {name: value for name, value in changes.items() if value is not None}
     if not changes and arguments.done is None:
@@ -137,21 +132,19 @@ async def correct(services: Services, connection: McpConnection, arguments: Corr
     if arguments.done is not None:
         if before.type is not MemoryType.PROSPECTIVE:
             raise InvalidRequest(f"only a to-do can be done or open; this memory is {before.type}", path="done")
-        after = await _set_done(services, scope, before.id, done=arguments.done)
+        if arguments.done:
+            after = await services.intentions.end(scope, before.id, Status.COMPLETED)
+        else:
+            reopened = {"status": Status.PENDING, "completed_at": None}
+            after = await services.ingestor.editor.revise(scope, before.id, reopened)
     if changes:
         after = await services.ingestor.editor.revise(scope, before.id, changes)
     return corrected_text(before, after)
 
 
-async def _set_done(services: Services, scope: Scope, memory_id: str, *, done: bool) -> Memory:
-    if done:
-        return await services.intentions.end(scope, memory_id, Status.COMPLETED)
-    return await services.ingestor.editor.revise(scope, memory_id, {"status": Status.PENDING, "completed_at": None})
-
-
 async def forget(services: Services, connection: McpConnection, arguments: ForgetArguments) -> str:
     """Delete a memory and return its id and first words. Raises NotFound."""
-    memory = await _memory(services, connection.scope, arguments.id)
+    memory = await read_memory(services, connection.scope, arguments.id)
     await remove_memory(services, connection.scope, memory.id)
     return f"deleted {memory.id}: {first_words(memory.content)}"
 
@@ -166,7 +159,7 @@ async def why(services: Services, connection: McpConnection, arguments: WhyArgum
         return receipt_text(receipt, await services.store.get(connection.scope, kinds))
     if arguments.id is None:
         raise InvalidRequest("name a receipt_id or the id of a memory")
-    memory = await _memory(services, connection.scope, arguments.id)
+    memory = await read_memory(services, connection.scope, arguments.id)
     return memory_text(memory, await history_of(services.store, connection.scope, memory, services.clock()))
 
 
@@ -181,17 +174,7 @@ async def receipt_json(services: Services, connection: McpConnection, receipt_id
 
 async def memory_json(services: Services, connection: McpConnection, memory_id: str) -> str:
     """A memory as GET /v1/memories/{id} answers it. Raises NotFound."""
-    return MemoryAnswer(await _memory(services, connection.scope, memory_id)).model_dump_json()
-
-
-async def _memory(services: Services, scope: Scope, memory_id: str) -> Memory:
-    memory = await existing_memory(services.store, scope, known_id(memory_id))
-    return memory.at(services.clock())
-
-
-async def what_is_left(services: Services, connection: McpConnection) -> str:
-    """The open to-dos, as `recall` renders them."""
-    return await recall(services, connection, RecallArguments(query=LEFT_QUERY, types=["prospective"]))
+    return MemoryAnswer(await read_memory(services, connection.scope, memory_id)).model_dump_json()
 
 
 Tool: TypeAlias = Callable[[Services, McpConnection, Any], Awaitable[str]]

@@ -9,10 +9,9 @@ from litestar.params import JSONBody, RawBody
 from litestar.response import Stream
 
 from api.auth.keys import KeyRights, KnownKey, Role
-from api.http.endpoint import Endpoint, Params, PathId, RawBodies
+from api.http.endpoint import Endpoint, Params, PathId
 from api.http.problems import InvalidInput, checked
-from api.http.request import NDJSON, ApiRequest, InNamespace, parse_body
-from api.http.routes.memories import BATCH_BYTES, read_lines
+from api.http.request import BATCH_BYTES, NDJSON, ApiRequest, InNamespace, parse_body, read_lines
 from api.http.shapes.memories import BatchAnswer
 from api.wiring.container import AppServices, Services
 from api.wiring.erasure import Erased, erase_everywhere
@@ -63,76 +62,53 @@ class ErasePost(Model):
     memory_id: str | None = None
 
 
-@Endpoint("POST /v1/admin/keys", "Create a key; it is shown once", role=Role.ADMIN, status=201, errors=(503,))
+@Endpoint("POST /v1/admin/keys", role=Role.ADMIN, status=201, errors=(503,))
 async def post_key(services: AppServices, data: JSONBody[KeyRights]) -> NewKey:
-    """Create a key; the answer has the key itself."""
+    """Create a key; it is shown once."""
     key_id, key = await services.keys.create(data, services.clock)
     return NewKey(id=key_id, key=key, **dict(data))
 
 
-@Endpoint("GET /v1/admin/keys", "List keys without their secrets", role=Role.ADMIN)
+@Endpoint("GET /v1/admin/keys", role=Role.ADMIN)
 async def list_keys(services: AppServices) -> KeysAnswer:
-    """The keys of the keys file, then those created over the API."""
+    """List keys without their secrets."""
     return KeysAnswer(keys=services.keys.known())
 
 
-@Endpoint("DELETE /v1/admin/keys/{key_id}", "Revoke a key", role=Role.ADMIN, status=204, errors=(404, 409, 503))
+@Endpoint("DELETE /v1/admin/keys/{key_id}", role=Role.ADMIN, status=204, errors=(404, 409, 503))
 async def delete_key(services: AppServices, key_id: PathId) -> None:
-    """Revoke a created key; the answer is empty."""
+    """Revoke a key."""
     await services.keys.remove(key_id)
 
 
-@Endpoint(
-    "POST /v1/admin/jobs/{job}",
-    "Run an upkeep job: promote, forget, expire or compact; a dry run by default",
-    role=Role.ADMIN,
-    errors=(404, 503),
-)
+@Endpoint("POST /v1/admin/jobs/{job}", role=Role.ADMIN, errors=(404, 503))
 async def run_job(request: ApiRequest, services: AppServices, job: PathId, data: JSONBody[JobRequest]) -> JobReport:
-    """Report of what the job changed, or would change in a dry run."""
+    """Run an upkeep job: promote, forget, expire or compact; a dry run by default."""
     if job not in set(UpkeepJob):
         raise NotFound(f"no job of this name; known are {', '.join(UpkeepJob)}")
     return await services.upkeep.run_all(request.auth.tenant, UpkeepJob(job), data)
 
 
-@Endpoint(
-    "POST /v1/admin/reembed",
-    "Embed every memory and item again into new collections and switch to them; the store is blocked meanwhile",
-    role=Role.ADMIN,
-    errors=(409, 503),
-)
+@Endpoint("POST /v1/admin/reembed", role=Role.ADMIN, errors=(409, 503))
 async def post_reembed(services: AppServices) -> ReembedAnswer:
-    """Embed all memories and items again; answers with their numbers once the new collections are in use."""
+    """Embed every memory and item again into new collections and switch to them; the store is blocked meanwhile."""
     counts = await services.reembedding.run(stop_engine=True)
     types = {kind: counts[kind] for kind in MemoryType}
     return ReembedAnswer(types=types, items=counts[ITEMS], total=sum(counts.values()))
 
 
-@Endpoint(
-    "POST /v1/admin/export",
-    "Every memory and keyed item of a namespace, one a line",
-    role=Role.ADMIN,
-    also={200: str},
-    errors=(503,),
-    media_type=NDJSON,
-)
+@Endpoint("POST /v1/admin/export", role=Role.ADMIN, also={200: str}, errors=(503,), media_type=NDJSON)
 async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[InNamespace]) -> Stream:
-    """Stream the namespace's memories, newest first, and then its keyed items: one JSON object a line."""
+    """Every memory and keyed item of a namespace, one a line."""
     await services.store.ping()  # once the answer has begun, an error can no longer be reported
     return Stream(_lines(services, request.scope_in(data.namespace)), media_type=NDJSON)
 
 
-@Endpoint(
-    "POST /v1/admin/import",
-    "Import an exported namespace",
-    role=Role.ADMIN,
-    errors=(409, 503),
-    raw=RawBodies(models={NDJSON: None}, max_bytes=BATCH_BYTES),
-)
+@Endpoint("POST /v1/admin/import", role=Role.ADMIN, errors=(409, 503), raw={NDJSON: None}, max_bytes=BATCH_BYTES)
 async def post_import(
     request: ApiRequest, services: AppServices, params: Params[InNamespace], body: RawBody
 ) -> BatchAnswer:
-    """Restore exported memories and items, one JSON object a line. Returns the result of each line."""
+    """Import an exported namespace."""
     scope = request.scope_in(params.namespace)
     request.require_media_type(NDJSON)
     lines = await parse_body(body, lambda: read_lines(body, MAX_LINES, any_integer=True))
@@ -149,9 +125,9 @@ async def post_import(
     return BatchAnswer.of(list(outcomes))
 
 
-@Endpoint("POST /v1/admin/erase", "Erase a namespace or one memory everywhere", role=Role.ADMIN, errors=(503,))
+@Endpoint("POST /v1/admin/erase", role=Role.ADMIN, errors=(503,))
 async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[ErasePost]) -> Erased:
-    """Erase the data; answers with how many entries each store erased, and how many a count still finds."""
+    """Erase a namespace or one memory everywhere."""
     scope = request.scope_in(data.namespace)
     async with services.captures.locks.of(scope), services.threads.evicted_turns.locks.of(scope):
         return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)

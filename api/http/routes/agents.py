@@ -69,17 +69,18 @@ class ResolvedModel(Answer):
     allocation: Allocation | None = Field(description="Tokens for each part; null if the window is unknown.")
 
 
-@Endpoint("GET /v1/models", "The language models of the registry")
+@Endpoint("GET /v1/models")
 async def get_models(services: AppServices, params: Params[ModelsQuery]) -> ModelsAnswer:
-    """Every model, or those of a category; the registry is read again when its file changes."""
+    """The language models of the registry."""
     return ModelsAnswer.model_validate({"models": services.models().listed(params.category)}, from_attributes=True)
 
 
-@Endpoint("POST /v1/models/resolve", "A model for a task or by name, and the parts of its window", errors=(404,))
+@Endpoint("POST /v1/models/resolve", errors=(404,))
 async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> ResolvedModel:
-    """The model with the given name, or else the first of the task's category; the operator's models come first.
+    """A model for a task or by name, and the parts of its window.
 
-    An unknown name gets the defaults of its provider, if the name tells the provider.
+    By name, or else the first of the task's category; the operator's models come first. An unknown name gets the
+    defaults of its provider, if the name tells the provider.
     """
     registry = services.models()
     if data.name is not None:
@@ -92,11 +93,11 @@ async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> R
     return ResolvedModel.model_validate({"model": chosen, "allocation": chosen.allocation}, from_attributes=True)
 
 
-@Endpoint("POST /v1/agents/{agent_id}/context", "An agent's whole context in one budget", errors=(503,))
+@Endpoint("POST /v1/agents/{agent_id}/context", errors=(503,))
 async def post_agent_context(
     request: ApiRequest, services: AppServices, agent_id: PathId, data: JSONBody[AgentContextPost]
 ) -> AgentContextAnswer:
-    """An agent's working memory, due intentions, long-term memory and threads as one text, with the tokens of each.
+    """An agent's whole context in one budget.
 
     Working items of no agent are included, unless the key is bound to agents.
     """

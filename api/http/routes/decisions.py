@@ -34,9 +34,9 @@ class UndoneAnswer(Answer):
     restored: list[str]
 
 
-@Endpoint("GET /v1/decisions", "What was replaced, contested, merged, promoted, forgotten or rejected", errors=(503,))
+@Endpoint("GET /v1/decisions", errors=(503,))
 async def list_decisions(request: ApiRequest, services: AppServices, params: Params[DecisionQuery]) -> DecisionsAnswer:
-    """The newest automatic decisions in a namespace, each with its reason.
+    """What was replaced, contested, merged, promoted, forgotten or rejected.
 
     Each is taken back with POST /v1/memories/{id}/undo. POST /v1/memories/{id}/restore also brings a replaced
     memory back, but contested with its successor.
@@ -45,15 +45,11 @@ async def list_decisions(request: ApiRequest, services: AppServices, params: Par
     return DecisionsAnswer(decisions=await services.decisions.latest(scope, params.kind, params.limit))
 
 
-@Endpoint(
-    "POST /v1/memories/{memory_id}/undo",
-    "Take back a decision: of upkeep in the last 30 days, or of a write",
-    role=Role.WRITER,
-    errors=(404, 409, 429, 503),
-)
+@Endpoint("POST /v1/memories/{memory_id}/undo", role=Role.WRITER, errors=(404, 409, 429, 503))
 async def post_undo(services: AppServices, namespace: QueryScope, memory_id: PathId) -> UndoneAnswer:
-    """Undo an automatic decision; answers with the ids of the memories that this brought back.
+    """Take back a decision: of upkeep in the last 30 days, or of a write.
 
-    These are what was merged, replaced, forgotten or not stored, or the events that a promoted fact was made of.
+    Answers with the ids of the memories that this brought back: what was merged, replaced, forgotten or not stored, or
+    the events that a promoted fact was made of.
     """
     return UndoneAnswer(restored=await services.decisions.undo(namespace, memory_id))

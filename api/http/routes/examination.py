@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
-
 from litestar.params import JSONBody
 
 from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
+from api.http.shapes.memories import ClassifyAnswer
 from api.wiring.container import AppServices
-from ingest.screening.submission import Classification
 from memtypes.model.memory import Decision, Model, Text, Tier, Vote
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
-from retrieval.answer import Answer, OmittedIfNone
+from retrieval.answer import Answer
 
 
 class ClassifyBody(Model):
@@ -32,41 +29,6 @@ class ReviewBody(Model):
     type: MemoryType | None = None
 
 
-class Alternative(Answer):
-    """Another memory type that a text may have, and how likely."""
-
-    type: MemoryType
-    confidence: float
-
-
-class TextPart(Answer):
-    """A part of a text, with the memory type of that part."""
-
-    type: MemoryType
-    content: str
-
-
-class ClassifyAnswer(Answer):
-    """The memory type of a text and the reason for it. The confidences of all types sum to 1."""
-
-    type: MemoryType
-    confidence: float
-    reason: str
-    alternatives: list[Alternative]
-    parts: OmittedIfNone[list[TextPart]] = None
-
-    @classmethod
-    def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
-        """The answer for the result `classified`; `parts`: type and text of each of its parts."""
-        return cls(
-            type=classified.type,
-            confidence=classified.confidence,
-            reason=classified.reason,
-            alternatives=[Alternative(type=kind, confidence=score) for kind, score in classified.alternatives],
-            parts=None if parts is None else [TextPart(type=kind, content=content) for kind, content in parts],
-        )
-
-
 class ReviewAnswer(Answer):
     """The decision on a text and each reviewer's vote. redacted: whether secrets were removed before the review."""
 
@@ -81,17 +43,17 @@ class ReviewAnswer(Answer):
     redactions: dict[str, int]
 
 
-@Endpoint("POST /v1/classify", "Find the type of a text", errors=(503,))
+@Endpoint("POST /v1/classify", errors=(503,))
 async def post_classify(request: ApiRequest, services: AppServices, data: JSONBody[ClassifyBody]) -> ClassifyAnswer:
-    """The type of the text with its reason, the alternatives, and the parts of other types."""
+    """Find the type of a text."""
     classified = await services.examiner.classify(request.auth.tenant, data.content, data.context)
     parts = await services.examiner.parts(request.auth.tenant, data.content, classified.type)
     return ClassifyAnswer.of(classified, parts)
 
 
-@Endpoint("POST /v1/review", "Review a text", errors=(503,))
+@Endpoint("POST /v1/review", errors=(503,))
 async def post_review(request: ApiRequest, services: AppServices, data: JSONBody[ReviewBody]) -> ReviewAnswer:
-    """The decision on the text, with each reviewer's vote."""
+    """Review a text."""
     scope = request.scope_in(data.namespace)
     examined = await services.examiner.review(scope, data.content, data.type)
     redactions = dict(examined.counts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
@@ -13,15 +12,12 @@ from pydantic import AfterValidator, Field
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint
-from api.http.request import ApiRequest
-from api.http.routes.retrieval import redact_query
-from api.http.routes.threads import thread_part
-from api.http.routes.working import InSession
-from api.http.shapes.memories import Redactions, StatusCounts
+from api.http.request import ApiRequest, InSession
+from api.http.shapes.memories import OmittedIfEmpty, Redactions, StatusCounts, members_of
+from api.http.use_cases import deliver_due, redact_query, thread_part
 from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import NOTHING_BEFORE, MessageOutcome, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
-from ingest.working.intentions import DueRequest
 from ingest.working.todos import Todo, active_todo, complete_todo, submit_todos
 from ingest.working.working_memory import MAX_TTL_S, NewItem
 from ingest.writing.outcome import WriteStatus
@@ -148,8 +144,8 @@ class MessageResult(Answer):
 
     index: int
     status: WriteStatus
-    ids: OmittedIfNone[list[str]] = None
-    types: OmittedIfNone[list[MemoryType]] = None
+    ids: OmittedIfEmpty[list[str]] = None
+    types: OmittedIfEmpty[list[MemoryType]] = None
     reason: OmittedIfNone[str] = None
     redactions: Redactions = None
 
@@ -163,19 +159,8 @@ class SessionStopAnswer(Answer):
     @classmethod
     def of(cls, outcomes: Sequence[MessageOutcome]) -> Self:
         """The answer for these outcomes."""
-        counts = Counter(outcome.status for outcome in outcomes)
-        results = [
-            MessageResult(
-                index=index,
-                status=outcome.status,
-                ids=list(outcome.ids) or None,
-                types=list(outcome.types) or None,
-                reason=outcome.reason,
-                redactions=outcome.redactions or None,
-            )
-            for index, outcome in enumerate(outcomes)
-        ]
-        return cls(results=results, counts=StatusCounts(**{status: counts[status] for status in WriteStatus}))
+        results = [MessageResult(index=index, **members_of(outcome)) for index, outcome in enumerate(outcomes)]
+        return cls(results=results, counts=StatusCounts.of(outcomes))
 
 
 class TodoCreatedAnswer(Answer):
@@ -196,18 +181,13 @@ class TodoCompletedAnswer(Answer):
     redactions: Redactions = None
 
 
-@Endpoint(
-    "POST /v1/hooks/session-stop",
-    "A session has ended: store what is worth keeping of its messages",
-    role=Role.WRITER,
-    errors=(409, 503),
-    max_bytes=SESSION_BYTES,
-)
+@Endpoint("POST /v1/hooks/session-stop", role=Role.WRITER, errors=(409, 503), max_bytes=SESSION_BYTES)
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
-    """Store the messages of a session; answers with a result for each. A repeated call stores what is missing.
+    """A session has ended: store what is worth keeping of its messages.
 
-    Messages are filtered and reviewed like explicit writes with `review: auto`, and get the type that fits their text.
-    Text that the service itself recalled is cut from a message first, and the result says so.
+    A repeated call stores what is missing. Messages are filtered and reviewed like explicit writes with
+    `review: auto`, and get the type that fits their text. Text that the service itself recalled is cut from a message
+    first, and the result says so.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if data.ended:
@@ -216,14 +196,9 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
     return SessionStopAnswer.of(await writer.write(scope, data.messages, ReviewMode(data.review), data.before))
 
 
-@Endpoint(
-    "POST /v1/hooks/prompt-submit",
-    "A prompt is sent: the context for it; due intentions in the context are marked as fired",
-    role=Role.WRITER,
-    errors=(404, 503),
-)
+@Endpoint("POST /v1/hooks/prompt-submit", role=Role.WRITER, errors=(404, 503))
 async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBody[PromptSubmit]) -> RetrieveAnswer:
-    """The context for the prompt. Intentions in it that are due now, or wait for such a prompt, are marked as fired.
+    """A prompt is sent: the context for it; due intentions in the context are marked as fired.
 
     The list of to-dos is stored first: new ones are created, completed ones completed, and those with another text
     replaced; one that is missing from the list stays. With a thread_id the thread's own context follows the memories,
@@ -239,17 +214,6 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
     whole = (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
     services.metrics.note_context("prompt", whole.metadata.total_tokens, whole.metadata.degraded)
     return whole
-
-
-async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
-    """Mark as fired the intentions in the answer that are due now, or whose condition is met by the query."""
-    shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
-    await services.intentions.deliver(scope, shown, due_with(services, request))
-
-
-def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
-    """The request for the intentions that are due now or whose condition the query meets."""
-    return DueRequest(services.clock(), context=request.query, session_id=request.session_id)
 
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
@@ -272,18 +236,18 @@ async def _thread_part(
         total = data.budget.total if isinstance(data.budget, Budget) else data.budget
         window = threads.policies.window_share(await threads.policy(scope, data.thread_id))
         share = math.floor(total * THREAD_SHARE) if window is None else min(math.floor(total * THREAD_SHARE), window)
-        part = await thread_part(threads, scope, data.thread_id, share, counter)
+        part = await thread_part(services, scope, data.thread_id, share, counter)
     except Unavailable as error:
         _log.warning("a prompt's context has no thread: %s", error)
         return None, ("threads",)
     return part, ()
 
 
-@Endpoint("POST /v1/hooks/todo-created", "A to-do was created", role=Role.WRITER, errors=(429, 503))
+@Endpoint("POST /v1/hooks/todo-created", role=Role.WRITER, errors=(429, 503))
 async def todo_created(request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]) -> TodoCreatedAnswer:
-    """Create the to-do's working item, in place of an earlier one in this session; answers with its id.
+    """A to-do was created.
 
-    It is cleared when the to-do is completed.
+    Its working item replaces an earlier one in this session, and is cleared when the to-do is completed.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     new = NewItem(content=data.content, todo_id=data.todo_id, ttl_s=data.ttl_s)
@@ -291,11 +255,14 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
     return TodoCreatedAnswer(working_id=created.value.id, redactions=created.counts)
 
 
-@Endpoint("POST /v1/hooks/todo-completed", "A to-do was completed", role=Role.WRITER, errors=(429, 503))
+@Endpoint("POST /v1/hooks/todo-completed", role=Role.WRITER, errors=(429, 503))
 async def todo_completed(
     request: ApiRequest, services: AppServices, data: JSONBody[TodoCompleted]
 ) -> TodoCompletedAnswer:
-    """Clear the to-do's working items, live and stored; store its steps as a procedure if there are more than 5."""
+    """A to-do was completed.
+
+    Its working items, live and stored, are cleared. Its steps are stored as a procedure if there are more than 5.
+    """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     completed = await complete_todo(services.working, scope, data.todo_id, data.steps)
     return TodoCompletedAnswer.model_validate(completed, from_attributes=True)

@@ -10,15 +10,14 @@ from pydantic import AfterValidator, AliasPath, BeforeValidator, Field, StringCo
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params
-from api.http.request import ApiRequest, QueryFlag
+from api.http.request import ApiRequest, AsAgent, QueryFlag
 from api.wiring.container import AppServices
 from ingest.keyed_items import ItemPut
 from memtypes.items.filters import ItemFilter
 from memtypes.items.index_paths import IndexPaths
 from memtypes.items.item import MAX_TTL_S, ItemAddress, ItemSearch, Key, Path, PathListing, PathMatch
 from memtypes.model.errors import NotFound
-from memtypes.model.memory import Flag, Model, Number, Whole, not_blank
-from memtypes.model.scope import Name
+from memtypes.model.memory import Flag, Number, Whole, not_blank
 from memtypes.model.times import Instant
 from retrieval.answer import Answer, OmittedIfNone
 
@@ -46,14 +45,7 @@ def _labels(text: object) -> object:
     return (text.split(".") if text else []) if isinstance(text, str) else text
 
 
-class OfAgent(Model):
-    """The namespace of a call on items. agent_id: the agent whose items they are; without it, those of no agent."""
-
-    namespace: Name
-    agent_id: Name | None = None
-
-
-class ItemIn(OfAgent):
+class ItemIn(AsAgent):
     """A value to put under a path and a key.
 
     index: paths of the texts by which a search with a query finds it, such as `title` or `parts[*].text`; false for
@@ -67,7 +59,7 @@ class ItemIn(OfAgent):
     ttl_s: Annotated[Number, Field(gt=0, le=MAX_TTL_S)] | None = None
 
 
-class ItemParams(OfAgent):
+class ItemParams(AsAgent):
     """The address of an item. path: its labels, joined by dots; the root if left out."""
 
     path: Annotated[Path, BeforeValidator(_labels)] = ()
@@ -85,7 +77,7 @@ class ItemRead(ItemParams):
     refresh_ttl: QueryFlag = False
 
 
-class ItemsSearch(OfAgent):
+class ItemsSearch(AsAgent):
     """A search for items under a path.
 
     query: finds by meaning, best first; without it the latest put comes first. filter: conditions on members of the
@@ -101,7 +93,7 @@ class ItemsSearch(OfAgent):
     refresh_ttl: Flag = False
 
 
-class PathsIn(OfAgent):
+class PathsIn(AsAgent):
     """Which paths of items to list. match: conditions that they all meet. max_depth: paths with more labels are cut."""
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
@@ -146,16 +138,9 @@ class PathsAnswer(Answer):
     paths: list[list[str]]
 
 
-@Endpoint(
-    "PUT /v1/items",
-    "Put a value under a path and a key",
-    role=Role.WRITER,
-    errors=(429, 503),
-    max_bytes=PUT_BYTES,
-    any_integer=True,
-)
+@Endpoint("PUT /v1/items", role=Role.WRITER, errors=(429, 503), max_bytes=PUT_BYTES, any_integer=True)
 async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[ItemIn]) -> ItemStored:
-    """Store the item; answers with its times of first put, this put and expiry. Searches find it from now on."""
+    """Put a value under a path and a key."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     index = None if data.index is None else tuple(data.index)
     ttl = None if data.ttl_s is None else timedelta(seconds=data.ttl_s)
@@ -164,9 +149,9 @@ async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[It
     return ItemStored.model_validate(item, from_attributes=True)
 
 
-@Endpoint("GET /v1/items", "The item under a path and a key", errors=(404, 503))
+@Endpoint("GET /v1/items", errors=(404, 503))
 async def get_item(request: ApiRequest, services: AppServices, params: Params[ItemRead]) -> ItemAnswer:
-    """The item, with its value as it was put."""
+    """The item under a path and a key."""
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
     item = await services.items.get(scope, params.address, refresh=params.refresh_ttl)
     if item is None:
@@ -174,16 +159,19 @@ async def get_item(request: ApiRequest, services: AppServices, params: Params[It
     return ItemAnswer.model_validate(item, from_attributes=True)
 
 
-@Endpoint("DELETE /v1/items", "Remove the item under a path and a key", role=Role.WRITER, status=204, errors=(503,))
+@Endpoint("DELETE /v1/items", role=Role.WRITER, status=204, errors=(503,))
 async def delete_item(request: ApiRequest, services: AppServices, params: Params[ItemParams]) -> None:
-    """Remove the item, if there is one, so that a call can be repeated; the answer is empty."""
+    """Remove the item under a path and a key.
+
+    If there is none, the answer is the same, so that a call can be repeated.
+    """
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
     await services.items.delete(scope, params.address)
 
 
-@Endpoint("POST /v1/items/search", "Search the items under a path", errors=(429, 503), any_integer=True)
+@Endpoint("POST /v1/items/search", errors=(429, 503), any_integer=True)
 async def search_items(request: ApiRequest, services: AppServices, data: JSONBody[ItemsSearch]) -> ItemsFound:
-    """The items that match, best first; without a query the latest put first."""
+    """Search the items under a path."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     filter_ = None if data.filter is None else ItemFilter.parse(data.filter)
     search = ItemSearch(data.prefix, filter_, None, data.limit, data.offset, data.refresh_ttl)
@@ -191,9 +179,9 @@ async def search_items(request: ApiRequest, services: AppServices, data: JSONBod
     return ItemsFound.model_validate({"items": items}, from_attributes=True)
 
 
-@Endpoint("POST /v1/items/paths", "List the paths that have items", errors=(503,))
+@Endpoint("POST /v1/items/paths", errors=(503,))
 async def list_item_paths(request: ApiRequest, services: AppServices, data: JSONBody[PathsIn]) -> PathsAnswer:
-    """The paths that match, sorted."""
+    """List the paths that have items."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     listing = PathListing(tuple(data.match), data.max_depth, data.limit, data.offset)
     return PathsAnswer(paths=[list(path) for path in await services.items.paths(scope, listing)])

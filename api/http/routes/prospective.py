@@ -11,8 +11,8 @@ from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.problems import Forbidden
 from api.http.request import ApiRequest, InNamespace, QueryFlag
-from api.http.routes.memories import known_id
 from api.http.shapes.memories import MemoryAnswer
+from api.http.use_cases import known_id
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
 from memtypes.model.memory import Model, not_blank
@@ -50,9 +50,9 @@ class SnoozePost(Model):
     until: Instant
 
 
-@Endpoint("GET /v1/prospective/due", "Intentions that are due; marked, they are due once", errors=(503,), head=False)
+@Endpoint("GET /v1/prospective/due", errors=(503,), head=False)
 async def get_due(request: ApiRequest, services: AppServices, params: Params[DueQuery]) -> DueAnswer:
-    """The intentions that are due. With mark=true they are marked as fired, which needs a writer's key."""
+    """Intentions that are due; marked, they are due once."""
     if params.mark and not request.auth.role.may(Role.WRITER):
         raise Forbidden(f"mark=true needs the role {Role.WRITER}; the key has {request.auth.role}")
     scope = request.scope_in(params.namespace, params.session_id)
@@ -61,21 +61,21 @@ async def get_due(request: ApiRequest, services: AppServices, params: Params[Due
     return DueAnswer(due=[MemoryAnswer(memory) for memory in await find(scope, due)])
 
 
-@Endpoint("POST /v1/memories/{memory_id}/complete", "Complete an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
+@Endpoint("POST /v1/memories/{memory_id}/complete", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def complete(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """Set the intention's status to completed; answers with the intention."""
+    """Complete an intention."""
     return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.COMPLETED))
 
 
-@Endpoint("POST /v1/memories/{memory_id}/cancel", "Cancel an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
+@Endpoint("POST /v1/memories/{memory_id}/cancel", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """Set the intention's status to cancelled; answers with the intention."""
+    """Cancel an intention."""
     return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.CANCELLED))
 
 
-@Endpoint("POST /v1/memories/{memory_id}/snooze", "Postpone an intention", role=Role.WRITER, errors=_CHANGE_ERRORS)
+@Endpoint("POST /v1/memories/{memory_id}/snooze", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def snooze(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[SnoozePost]
 ) -> MemoryAnswer:
-    """Set a new due time for the intention; answers with the intention."""
+    """Postpone an intention."""
     return MemoryAnswer(await services.intentions.snooze(namespace, known_id(memory_id), data.until))

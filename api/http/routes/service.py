@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import anyio
 from litestar import Response
-from prometheus_client.core import Metric
 
 from api.http.endpoint import Endpoint, Params
-from api.http.metrics import (
-    breaker_metrics,
-    exposition,
-    lock_metrics,
-    receipt_metrics,
-    thread_metrics,
-    turn_batch_metrics,
-)
+from api.http.metrics import exposition, service_metrics
 from api.http.openapi import document, page
 from api.http.request import ApiRequest, InNamespace
-from api.wiring.container import AppServices, Ping, Services
+from api.wiring.container import AppServices, Ping
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import TypeStats
@@ -57,17 +49,15 @@ class StatsAnswer(Answer):
     items: int
 
 
-@Endpoint("GET /health/live", "Whether the process runs", role=None)
+@Endpoint("GET /health/live", role=None)
 async def live() -> HealthAnswer:
-    """Whether the process answers: the status is always `ok`."""
+    """Whether the process runs."""
     return HealthAnswer(status="ok")
 
 
-@Endpoint(
-    "GET /health/ready", "Whether every resource that the service needs answers", role=None, also={503: HealthAnswer}
-)
+@Endpoint("GET /health/ready", role=None, also={503: HealthAnswer})
 async def ready(services: AppServices) -> Response[HealthAnswer]:
-    """A check of each resource that the service needs; status 503 when one does not answer."""
+    """Whether every resource that the service needs answers."""
     checks = await ping_all(services.pings)
     if all(check.ok for check in checks.values()):
         return Response(HealthAnswer(status="ok", checks=checks))
@@ -75,27 +65,15 @@ async def ready(services: AppServices) -> Response[HealthAnswer]:
     return Response(unavailable, status_code=503, headers={"Retry-After": RETRY_S})
 
 
-@Endpoint("GET /metrics", "Counters and timings for Prometheus", media_type="text/plain")
+@Endpoint("GET /metrics", media_type="text/plain")
 async def metrics(services: AppServices) -> Response[str]:
-    """The metrics in Prometheus' text format."""
-    return Response(exposition(_metrics(services)), media_type="text/plain; version=0.0.4")
+    """Counters and timings for Prometheus."""
+    return Response(exposition(service_metrics(services)), media_type="text/plain; version=0.0.4")
 
 
-def _metrics(services: Services) -> Iterator[Metric]:
-    yield from services.metrics.collect()
-    yield from services.jobs.collect()
-    departures = services.threads.evicted_turns
-    yield from turn_batch_metrics("remembrancer_thread_departures", departures.counts, departures.waiting)
-    yield from thread_metrics(services.threads.flusher.counts)
-    yield from lock_metrics(services.threads.flusher.locks.counts)
-    yield from turn_batch_metrics("remembrancer_captures", services.captures.counts, services.captures.waiting)
-    yield from breaker_metrics(services.breakers())
-    yield from receipt_metrics(services.receipts.queue.lost, services.receipts.queue.waiting)
-
-
-@Endpoint("GET /v1/stats", "The size of a namespace", errors=(503,))
+@Endpoint("GET /v1/stats", errors=(503,))
 async def stats(request: ApiRequest, services: AppServices, params: Params[InNamespace]) -> StatsAnswer:
-    """Number of memories and tokens of each type and in total, and of keyed items."""
+    """The size of a namespace."""
     scope = request.scope_in(params.namespace)
     types = await services.store.stats(scope)
     total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))

@@ -9,23 +9,15 @@ from pydantic import Field, model_validator
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params
-from api.http.request import ApiRequest, QueryFlag
+from api.http.request import ApiRequest, InSession, QueryFlag
 from api.http.shapes.memories import Redactions
 from api.wiring.container import AppServices
 from ingest.working.working_memory import NewItem
-from memtypes.model.memory import Model
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 from memtypes.model.working import ContextType, Working, WorkingScope
 from memtypes.ports.working import ItemSelection
 from retrieval.answer import Answer
-
-
-class InSession(Model):
-    """Fields of every call on working memory: the namespace and the session."""
-
-    namespace: Name
-    session_id: Name
 
 
 class WorkingIn(NewItem, InSession):
@@ -107,25 +99,25 @@ class WorkingCleared(Answer):
     cleared: int
 
 
-@Endpoint("POST /v1/working", "Create a working item", role=Role.WRITER, status=201, errors=(404, 409, 429, 503))
+@Endpoint("POST /v1/working", role=Role.WRITER, status=201, errors=(404, 409, 429, 503))
 async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
-    """Create a working item; answers with it and the number of secrets removed from it, by kind."""
+    """Create a working item."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     created = await services.working.create(scope, data)
     return WorkingCreated(**dict(_shown(created.value)), redactions=created.counts)
 
 
-@Endpoint("GET /v1/working", "List working items; this does not count as use", errors=(503,))
+@Endpoint("GET /v1/working", errors=(503,))
 async def list_working(request: ApiRequest, services: AppServices, params: Params[WorkingQuery]) -> ItemsAnswer:
-    """The items of the session that match the query, oldest first."""
+    """List working items; this does not count as use."""
     scope = request.agent_scope(params.namespace, params.session_id, params.agent_id)
     items = await services.working.list_items(scope, params.todo_id, include_cleared=params.include_cleared)
     return ItemsAnswer(items=[_shown(item) for item in items])
 
 
-@Endpoint("POST /v1/working/clear", "Clear working items", role=Role.WRITER, errors=(503,))
+@Endpoint("POST /v1/working/clear", role=Role.WRITER, errors=(503,))
 async def clear_working(request: ApiRequest, services: AppServices, data: JSONBody[ClearIn]) -> WorkingCleared:
-    """Clear items of the session; answers with how many were cleared."""
+    """Clear working items."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     return WorkingCleared(cleared=await services.working.clear(scope, ItemSelection(data.todo_id, data.id)))
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
-from pydantic import ConfigDict, Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag, model_serializer
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    RootModel,
+    Tag,
+    model_serializer,
+)
 from pydantic_core import CoreSchema
 
 from api.http.request import InNamespace, QueryFlag, QueryWhole
-from api.http.routes.examination import ClassifyAnswer
-from ingest.screening.submission import ReviewMode, Submission, UntypedDraft
-from ingest.writing.changes import CHANGEABLE, FeedbackOutcome
+from ingest.conversations.sessions import MessageOutcome
+from ingest.screening.submission import Classification, ReviewMode, Submission, UntypedDraft
+from ingest.writing.changes import CHANGEABLE
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.episodic import EpisodicDraft
+from memtypes.model.filters import Compare, Filter, Op, all_of, in_view, with_states
 from memtypes.model.memory import Draft, Memory, Model, Reviewed, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
@@ -25,6 +36,7 @@ from memtypes.model.semantic import SemanticDraft
 from memtypes.model.times import Instant
 from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
 from memtypes.model.working import WorkingDraft
+from memtypes.ports.memory_store import Listing
 from retrieval.answer import Answer, OmittedIfNone
 
 MAX_BATCH = 1_000
@@ -33,7 +45,12 @@ _HIDDEN = frozenset({"tenant", "earlier"})
 """Fields that answers leave out; earlier texts are in the history."""
 
 
-Redactions: TypeAlias = Annotated[Mapping[str, int] | None, Field(exclude_if=operator.not_)]
+_Value = TypeVar("_Value")
+
+OmittedIfEmpty = Annotated[_Value | None, Field(exclude_if=operator.not_)]
+"""A member that is left out of the JSON when it is None or empty."""
+
+Redactions: TypeAlias = OmittedIfEmpty[Mapping[str, int]]
 """Number of secrets removed from a text, by kind; not in the answer when there were none."""
 
 
@@ -208,12 +225,6 @@ def _any_of(schemas: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     return distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
 
 
-class FeedbackPost(Model):
-    """How useful a memory was when it was recalled."""
-
-    outcome: FeedbackOutcome
-
-
 class ListQuery(InNamespace):
     """Which memories to list: created at created_after or later and before created_before; in `state` if given."""
 
@@ -228,13 +239,55 @@ class ListQuery(InNamespace):
     limit: Annotated[QueryWhole, Field(ge=1, le=500)] = 50
     cursor: Annotated[str, Field(min_length=1, max_length=2_048)] | None = None
 
+    def listing(self, now: datetime) -> Listing:
+        """The listing of the store. Expired and replaced memories are left out unless asked for."""
+        equal = {"session_id": self.session_id, "agent_id": self.agent_id, "tags": self.tag}
+        parts: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
+        if self.created_after:
+            parts.append(Compare("created_at", Op.GTE, self.created_after))
+        if self.created_before:
+            parts.append(Compare("created_at", Op.LT, self.created_before))
+        if self.state is not None:
+            parts.append(with_states(Compare("state", Op.EQ, self.state), now))
+        elif not self.include_expired:
+            parts.append(in_view(now))
+        types = (self.type,) if self.type else ()
+        return Listing(types, all_of(*parts) if parts else None, self.limit, self.cursor)
 
-class EraseQuery(InNamespace):
-    """Which memories of the namespace to delete. confirm: must be `true`."""
 
-    confirm: Annotated[Literal["true"], Field(description="Must be true: deleted memories cannot be restored.")]
-    type: MemoryType | None = None
-    session_id: Name | None = None
+class Alternative(Answer):
+    """Another memory type that a text may have, and how likely."""
+
+    type: MemoryType
+    confidence: float
+
+
+class TextPart(Answer):
+    """A part of a text, with the memory type of that part."""
+
+    type: MemoryType
+    content: str
+
+
+class ClassifyAnswer(Answer):
+    """The memory type of a text and the reason for it. The confidences of all types sum to 1."""
+
+    type: MemoryType
+    confidence: float
+    reason: str
+    alternatives: list[Alternative]
+    parts: OmittedIfNone[list[TextPart]] = None
+
+    @classmethod
+    def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
+        """The answer for the result `classified`; `parts`: type and text of each of its parts."""
+        return cls(
+            type=classified.type,
+            confidence=classified.confidence,
+            reason=classified.reason,
+            alternatives=[Alternative(type=kind, confidence=score) for kind, score in classified.alternatives],
+            parts=None if parts is None else [TextPart(type=kind, content=content) for kind, content in parts],
+        )
 
 
 class ItemResult(Answer):
@@ -247,12 +300,12 @@ class ItemResult(Answer):
     status: WriteStatus
     reason: OmittedIfNone[str] = None
     merged_into: OmittedIfNone[str] = None
-    supersedes: OmittedIfNone[list[str]] = None
-    contests: OmittedIfNone[list[str]] = None
-    changed: OmittedIfNone[list[str]] = None
+    supersedes: OmittedIfEmpty[list[str]] = None
+    contests: OmittedIfEmpty[list[str]] = None
+    changed: OmittedIfEmpty[list[str]] = None
     redactions: Redactions = None
-    classified: OmittedIfNone[ClassifyAnswer] = None
-    review: OmittedIfNone[Reviewed] = None
+    classified: OmittedIfNone[Annotated[ClassifyAnswer, BeforeValidator(ClassifyAnswer.of)]] = None
+    review: OmittedIfNone[Reviewed] = Field(default=None, validation_alias="reviewed")
 
 
 class WriteAnswer(ItemResult):
@@ -260,21 +313,11 @@ class WriteAnswer(ItemResult):
 
     memory: OmittedIfNone[MemoryAnswer] = None
 
-    @classmethod
-    def of(cls, outcome: WriteOutcome) -> Self:
-        """The answer for ingestion's `outcome`."""
-        return cls(**_result(outcome), memory=None if outcome.memory is None else MemoryAnswer(outcome.memory))
-
 
 class BatchItem(ItemResult):
     """The outcome of writing one item of a batch. index: the item's index in the batch."""
 
     index: int
-
-    @classmethod
-    def of(cls, index: int, outcome: WriteOutcome) -> Self:
-        """The result for ingestion's `outcome` of the item at `index`."""
-        return cls(index=index, **_result(outcome))
 
 
 class StatusCounts(Answer):
@@ -284,6 +327,17 @@ class StatusCounts(Answer):
     merged: int
     rejected: int
     failed: int
+
+    @classmethod
+    def of(cls, outcomes: Iterable[WriteOutcome | MessageOutcome]) -> Self:
+        """The counts of these outcomes."""
+        counts = Counter(outcome.status for outcome in outcomes)
+        return cls(**{status: counts[status] for status in WriteStatus})
+
+
+def members_of(outcome: WriteOutcome | MessageOutcome) -> dict[str, Any]:
+    """The members of `outcome` by their names."""
+    return {member.name: getattr(outcome, member.name) for member in fields(outcome)}
 
 
 class BatchAnswer(Answer):
@@ -295,62 +349,5 @@ class BatchAnswer(Answer):
     @classmethod
     def of(cls, outcomes: Sequence[WriteOutcome]) -> Self:
         """The answer for ingestion's `outcomes` of the items, whose indices start at 0."""
-        return cls.counted([BatchItem.of(index, outcome) for index, outcome in enumerate(outcomes)])
-
-    @classmethod
-    def counted(cls, results: list[BatchItem]) -> Self:
-        """The answer with these results and their counts by status."""
-        counts = Counter(str(result.status) for result in results)
-        return cls(results=results, counts=StatusCounts(**{status: counts[status] for status in WriteStatus}))
-
-
-class ListAnswer(Answer):
-    """A page of memories, newest first. total: number on all pages."""
-
-    memories: list[MemoryAnswer]
-    next_cursor: str | None
-    total: int
-
-
-class HistoryVersion(Answer):
-    """An entry of a memory's history: one of its texts, or a memory that it replaced, was replaced by, or contests.
-
-    from, to: when the text held. replaced_by: id of the memory whose text took its place; of an earlier text, or of
-    another wording, the id of the memory itself.
-    """
-
-    model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
-
-    memory: MemoryAnswer
-    since: Instant = Field(alias="from")
-    to: OmittedIfNone[Instant] = Field(default=None, validation_alias="until")
-    replaced_by: OmittedIfNone[str] = None
-    reason: OmittedIfNone[str] = None
-
-
-class HistoryAnswer(Answer):
-    """The versions of a memory, oldest first: its other texts, what it replaced, what replaced it, what contests it."""
-
-    versions: list[HistoryVersion]
-
-
-class DeletedAnswer(Answer):
-    """How many memories were deleted, and how many still match."""
-
-    deleted: int
-    remaining: int
-
-
-def _result(outcome: WriteOutcome) -> dict[str, Any]:
-    return {
-        "id": outcome.id,
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "merged_into": outcome.merged_into,
-        "supersedes": outcome.supersedes or None,
-        "contests": outcome.contests or None,
-        "changed": outcome.changed or None,
-        "redactions": outcome.redactions,
-        "classified": None if outcome.classified is None else ClassifyAnswer.of(outcome.classified),
-        "review": outcome.reviewed,
-    }
+        results = [BatchItem(index=index, **members_of(outcome)) for index, outcome in enumerate(outcomes)]
+        return cls(results=results, counts=StatusCounts.of(outcomes))

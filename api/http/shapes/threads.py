@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.http.request import InNamespace, MaybeNamespace, QueryFlag, QueryWhole
+from api.http.request import AsAgent, InNamespace, MaybeNamespace, QueryFlag, QueryWhole
 from api.http.shapes.memories import Redactions
 from ingest.conversations.threads import OpenedThread, OpenRequest, Threads
 from ingest.conversations.transcript import LeftTurn
@@ -71,22 +71,13 @@ class ClearPost(Model):
         return self
 
 
-class AgentQuery(InNamespace):
-    """Query parameters of a call on a thread.
-
-    agent_id: the calling agent, by default the key's only one; the policy file says which threads it may use.
-    """
-
-    agent_id: Name | None = None
-
-
 class BackupQuery(MaybeNamespace):
     """Query parameters of a backup. agent_id: the calling agent, which must be able to read the thread."""
 
     agent_id: Name | None = None
 
 
-class PageQuery(AgentQuery):
+class PageQuery(AsAgent):
     """Which turns of a thread to return, counted from the oldest."""
 
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
@@ -108,7 +99,7 @@ class ThreadsQuery(InNamespace):
     cursor: Annotated[str, Field(max_length=64)] | None = None
 
 
-class TurnsQuery(AgentQuery):
+class TurnsQuery(AsAgent):
     """Which turns to list. include_flushed: also turns that have left the thread. after: turns after this index."""
 
     include_flushed: QueryFlag = False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from litestar import Response
 from litestar.datastructures import Cookie
-from litestar.di import NamedDependency
+from litestar.response import Redirect
 from pydantic import Field
 
 from api.http.inspector.logins import LOGIN_S, Logins
@@ -18,8 +18,6 @@ from memtypes.model.memory import Model
 
 _INSIDE = re.compile(rf"{ROOT}([/?][!-~]*)?")
 """Addresses of the inspector, to which a login may lead."""
-
-LiveLogins: TypeAlias = NamedDependency[Logins]
 
 
 class LoginAddress(Model):
@@ -41,26 +39,22 @@ async def login_page(request: ApiRequest, page: LivePage) -> Response[str]:
 
 
 @View("POST /login", role=None)
-async def login(request: ApiRequest, page: LivePage, logins: LiveLogins) -> Response[str]:
+async def login(request: ApiRequest, page: LivePage) -> Response[str]:
     """A redirect with the cookie of a new login; the form again, with status 403, for an unknown key."""
     form = await read_form(request, LoginForm)
+    logins: Logins = request.app.state.logins
     cookie = logins.begin(form.key.strip()) if form.key.strip() else None
     if cookie is None:
         return page.part("login.html", status=403, next=form.next, failed=True)
     target = form.next if _INSIDE.fullmatch(form.next) else ROOT
-    return Response(
-        "",
-        status_code=303,
-        headers={**PAGE_HEADERS, "Location": target},
-        cookies=[_cookie(request, cookie, LOGIN_S)],
-        media_type="text/html",
-    )
+    cookies = [_cookie(request, cookie, LOGIN_S)]
+    return Redirect(target, status_code=303, headers=dict(PAGE_HEADERS), cookies=cookies)
 
 
 @View("POST /logout", role=None)
-async def logout(request: ApiRequest, logins: LiveLogins) -> Response[str]:
+async def logout(request: ApiRequest) -> Response[str]:
     """A redirect to the login page; the login has ended."""
-    logins.end(request.cookies.get(COOKIE))
+    request.app.state.logins.end(request.cookies.get(COOKIE))
     answer = go("/login", done="logout")
     answer.cookies.append(_cookie(request, "", 0))
     return answer

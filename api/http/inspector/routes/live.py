@@ -12,10 +12,8 @@ from pydantic import Field
 from api.http.inspector.page import LivePage
 from api.http.inspector.view import View, read_address
 from api.http.request import ApiRequest, InNamespace, QueryWhole
-from api.http.routes.threads import LiveThreads
-from api.http.routes.workflows import LiveWorkflows
 from api.http.shapes.threads import ListedTurn, ThreadAnswer
-from ingest.conversations.threads import Threads
+from api.wiring.container import AppServices, Services
 from memtypes.model.errors import AccessDenied
 from memtypes.model.scope import Scope
 from memtypes.ports.threads import ThreadQuery
@@ -47,33 +45,36 @@ class WorkflowAddress(InNamespace):
 
 
 @View("GET /threads")
-async def list_threads(request: ApiRequest, threads: LiveThreads, page: LivePage) -> Response[str]:
+async def list_threads(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """The threads that the visitor may read, the last used first."""
     asked = read_address(request, PagedAddress)
     scopes = _scopes(request, asked.namespace)
-    listed = await threads.store.page_of_threads(request.scope_in(asked.namespace), ThreadQuery(PAGE, asked.cursor))
-    access = threads.policies.access
+    listed = await services.threads.store.page_of_threads(
+        request.scope_in(asked.namespace), ThreadQuery(PAGE, asked.cursor)
+    )
+    access = services.threads.policies.access
     readable = [each for each in listed.threads if any(access(scope, each.resource, each.key) for scope in scopes)]
-    answers = [ThreadAnswer.of(threads, each) for each in readable]
-    return await page.show("threads.html", namespace=asked.namespace, threads=answers, next_cursor=listed.next_cursor)
+    answers = [ThreadAnswer.of(services.threads, each) for each in readable]
+    return await page.show("threads.html", asked, threads=answers, next_cursor=listed.next_cursor)
 
 
 @View("GET /thread")
-async def show_thread(request: ApiRequest, threads: LiveThreads, page: LivePage) -> Response[str]:
+async def show_thread(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """The page of a thread: its turns, including those that left it and became memories.
 
     After the thread itself has expired, the latter are still shown.
     """
     asked = read_address(request, ThreadAddress)
-    scope = await _reading(threads, _scopes(request, asked.namespace), asked.id)
-    turns = [ListedTurn.of(each) for each in await threads.turns(scope, asked.id, include_flushed=True)]
+    scope = await _reading(services, _scopes(request, asked.namespace), asked.id)
+    turns = [ListedTurn.of(each) for each in await services.threads.turns(scope, asked.id, include_flushed=True)]
     later = [turn for turn in turns if turn.index > asked.after]
-    chain = await threads.chain(scope, asked.id) if any(not turn.flushed for turn in turns) or not turns else None
+    chain = (
+        await services.threads.chain(scope, asked.id) if any(not turn.flushed for turn in turns) or not turns else None
+    )
     return await page.show(
         "thread.html",
-        namespace=asked.namespace,
-        asked=asked,
-        thread=ThreadAnswer.of(threads, chain.threads[-1]) if chain else None,
+        asked,
+        thread=ThreadAnswer.of(services.threads, chain.threads[-1]) if chain else None,
         ancestors=chain.threads[:-1] if chain else (),
         turns=later[:TURNS],
         total=len(turns),
@@ -86,40 +87,37 @@ def _scopes(request: ApiRequest, namespace: str) -> list[Scope]:
     return [request.scope_in(namespace, agent_id=agent) for agent in request.auth.agents or (None,)]
 
 
-async def _reading(threads: Threads, scopes: Sequence[Scope], thread_id: str) -> Scope:
+async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) -> Scope:
     """The first of the scopes that may read the thread. Raises AccessDenied if none may, and NotFound."""
     for scope in scopes[:-1]:
         with suppress(AccessDenied):
-            await threads.check_access(scope, thread_id, write=False)
+            await services.threads.check_access(scope, thread_id, write=False)
             return scope
-    await threads.check_access(scopes[-1], thread_id, write=False)
+    await services.threads.check_access(scopes[-1], thread_id, write=False)
     return scopes[-1]
 
 
 @View("GET /workflows")
-async def list_workflows(request: ApiRequest, workflows: LiveWorkflows, page: LivePage) -> Response[str]:
+async def list_workflows(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """The workflows of the namespace, latest created first."""
     asked = read_address(request, PagedAddress)
-    listed = await workflows.store.page(
+    listed = await services.workflows.store.page(
         request.scope_in(asked.namespace), WorkflowListing(limit=PAGE, cursor=asked.cursor)
     )
-    return await page.show(
-        "workflows.html", namespace=asked.namespace, workflows=listed.workflows, next_cursor=listed.next_cursor
-    )
+    return await page.show("workflows.html", asked, workflows=listed.workflows, next_cursor=listed.next_cursor)
 
 
 @View("GET /workflow")
-async def show_workflow(request: ApiRequest, workflows: LiveWorkflows, page: LivePage) -> Response[str]:
+async def show_workflow(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """A workflow's state, its steps and resources, its events, and the workflows that continue it."""
     asked = read_address(request, WorkflowAddress)
     scope = request.scope_in(asked.namespace)
-    log = await workflows.store.load(scope, asked.id)
-    events = () if log.lost else await workflows.store.events(scope, asked.id, asked.after, EVENTS)
-    children = await workflows.store.page(scope, WorkflowListing(parent_id=asked.id, limit=PAGE))
+    log = await services.workflows.store.load(scope, asked.id)
+    events = () if log.lost else await services.workflows.store.events(scope, asked.id, asked.after, EVENTS)
+    children = await services.workflows.store.page(scope, WorkflowListing(parent_id=asked.id, limit=PAGE))
     return await page.show(
         "workflow.html",
-        namespace=asked.namespace,
-        asked=asked,
+        asked,
         log=log,
         state=log.state,
         events=events,

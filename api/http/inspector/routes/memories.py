@@ -12,12 +12,11 @@ from pydantic import Field
 
 from api.auth.keys import Role
 from api.http.inspector.page import LivePage, go
-from api.http.inspector.view import View, read_address, read_form
-from api.http.request import ApiRequest, InNamespace
-from api.http.routes.memories import known_id, list_filter, remove_memory
+from api.http.inspector.view import MemoryAddress, View, read_address, read_form
+from api.http.request import ApiRequest
 from api.http.shapes.memories import ListQuery
+from api.http.use_cases import known_id, read_memory, remove_memory
 from api.wiring.container import AppServices, Services
-from ingest.writing.changes import existing_memory
 from ingest.writing.settling import history_of
 from memtypes.model.filters import Compare, Filter, Op, all_of
 from memtypes.model.memory import MAX_CONTENT, Link, Memory
@@ -38,12 +37,6 @@ SOON = timedelta(minutes=30)
 MAX_LINKED = 100
 
 TAG_SEPARATOR = ", "
-
-
-class MemoryAddress(InNamespace):
-    """Parameters of a page or form about one memory."""
-
-    id: str
 
 
 class EditForm(MemoryAddress):
@@ -87,12 +80,10 @@ async def list_memories(request: ApiRequest, services: AppServices, page: LivePa
     """A page of the memories of a namespace, newest first."""
     asked = read_address(request, ListQuery)
     now = services.clock()
-    listing = Listing((asked.type,) if asked.type else (), list_filter(asked, now), asked.limit, asked.cursor)
-    found = await services.store.page(request.scope_in(asked.namespace), listing)
+    found = await services.store.page(request.scope_in(asked.namespace), asked.listing(now))
     return await page.show(
         "memories.html",
-        namespace=asked.namespace,
-        asked=asked,
+        asked,
         memories=[memory.at(now) for memory in found.memories],
         total=found.total,
         next_cursor=found.next_cursor,
@@ -102,12 +93,12 @@ async def list_memories(request: ApiRequest, services: AppServices, page: LivePa
 @View("GET /memory")
 async def show_memory(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """A memory with its fields, history, links and the conversation that it is from."""
-    address = read_address(request, MemoryAddress)
-    scope, now = request.scope_in(address.namespace), services.clock()
-    memory = (await existing_memory(services.store, scope, known_id(address.id))).at(now)
+    asked = read_address(request, MemoryAddress)
+    scope, now = request.scope_in(asked.namespace), services.clock()
+    memory = await read_memory(services, scope, asked.id)
     return await page.show(
         "memory.html",
-        namespace=address.namespace,
+        asked,
         memory=memory,
         expired=memory.expires_at is not None and memory.expires_at <= now,
         own_fields={name: getattr(memory, name) for name in sorted(memory.own_fields) if getattr(memory, name)},
@@ -121,21 +112,22 @@ async def show_memory(request: ApiRequest, services: AppServices, page: LivePage
 async def edit_memory(request: ApiRequest, services: AppServices) -> Redirect:
     """Save the fields that were changed in the form."""
     form = await read_form(request, EditForm)
-    scope, memory_id = request.scope_in(form.namespace), known_id(form.id)
-    changes = form.changes(await existing_memory(services.store, scope, memory_id))
+    scope = request.scope_in(form.namespace)
+    memory = await read_memory(services, scope, form.id)
+    changes = form.changes(memory)
     if changes:
-        await services.ingestor.editor.revise(scope, memory_id, changes)
-    return go("/memory", namespace=form.namespace, id=memory_id, done="saved" if changes else "unchanged")
+        await services.ingestor.editor.revise(scope, memory.id, changes)
+    return go("/memory", namespace=form.namespace, id=memory.id, done="saved" if changes else "unchanged")
 
 
 @View("POST /memory/pin", role=Role.WRITER)
 async def pin_memory(request: ApiRequest, services: AppServices) -> Redirect:
     """Pin a memory that is not pinned, and unpin one that is."""
     form = await read_form(request, MemoryAddress)
-    scope, memory_id = request.scope_in(form.namespace), known_id(form.id)
-    pinned = (await existing_memory(services.store, scope, memory_id)).pinned
-    await services.ingestor.editor.revise(scope, memory_id, {"pinned": not pinned})
-    return go("/memory", namespace=form.namespace, id=memory_id, done="unpinned" if pinned else "pinned")
+    scope = request.scope_in(form.namespace)
+    memory = await read_memory(services, scope, form.id)
+    await services.ingestor.editor.revise(scope, memory.id, {"pinned": not memory.pinned})
+    return go("/memory", namespace=form.namespace, id=memory.id, done="unpinned" if memory.pinned else "pinned")
 
 
 @View("POST /memory/restore", role=Role.WRITER)
@@ -150,7 +142,7 @@ async def restore_memory(request: ApiRequest, services: AppServices) -> Redirect
 async def forget_memory(request: ApiRequest, services: AppServices) -> Redirect:
     """Delete a memory."""
     form = await read_form(request, MemoryAddress)
-    await remove_memory(services, request.scope_in(form.namespace), known_id(form.id))
+    await remove_memory(services, request.scope_in(form.namespace), form.id)
     return go("/memories", namespace=form.namespace, done="forgotten")
 
 

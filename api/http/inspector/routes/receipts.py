@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -13,34 +12,30 @@ from pydantic import Field
 
 from api.http.inspector.charts import WIDTH, Part, Segment, stacked
 from api.http.inspector.page import HtmlPage, LivePage
-from api.http.inspector.routes.memories import MemoryAddress
 from api.http.inspector.routes.search import SignalRow, signal_rows
-from api.http.inspector.view import View, read_address, read_form
+from api.http.inspector.view import MemoryAddress, View, read_address, read_form
 from api.http.request import ApiRequest, InNamespace, MaybeNamespace
-from api.http.routes.retrieval import receipts_with
+from api.http.use_cases import receipts_with
 from api.wiring.container import AppServices, Services
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
-from memtypes.model.scope import Scope
 from retrieval.ranking.ranked import CandidateOutcome
-from retrieval.receipts.listing import ReceiptPage, Wanted, list_receipts
+from retrieval.receipts.listing import list_receipts
 from retrieval.receipts.model import Receipt, ReceiptCandidate
 
 PAGE = 30
 
-OUTCOMES: Mapping[CandidateOutcome, str] = MappingProxyType(
-    {
-        CandidateOutcome.INCLUDED: "in the context",
-        CandidateOutcome.OVER_TYPE_BUDGET: "the budget of its type was used up",
-        CandidateOutcome.OVER_TOTAL: "the whole budget was used up",
-        CandidateOutcome.BELOW_THRESHOLD: "too unlikely to help",
-        CandidateOutcome.DUPLICATE_OF: "says the same as another",
-        CandidateOutcome.SUPERSEDED: "replaced by a newer statement",
-        CandidateOutcome.EXPIRED: "had expired",
-        CandidateOutcome.NOT_DUE: "was not due yet",
-        CandidateOutcome.REMOVED: "was deleted meanwhile",
-    }
-)
+OUTCOMES: Mapping[CandidateOutcome, str] = {
+    CandidateOutcome.INCLUDED: "in the context",
+    CandidateOutcome.OVER_TYPE_BUDGET: "the budget of its type was used up",
+    CandidateOutcome.OVER_TOTAL: "the whole budget was used up",
+    CandidateOutcome.BELOW_THRESHOLD: "too unlikely to help",
+    CandidateOutcome.DUPLICATE_OF: "says the same as another",
+    CandidateOutcome.SUPERSEDED: "replaced by a newer statement",
+    CandidateOutcome.EXPIRED: "had expired",
+    CandidateOutcome.NOT_DUE: "was not due yet",
+    CandidateOutcome.REMOVED: "was deleted meanwhile",
+}
 """What became of a candidate, for people."""
 
 
@@ -95,8 +90,8 @@ class ShownCandidate:
 async def list_of_receipts(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """The newest receipts of the namespace."""
     asked = read_address(request, ReceiptsAddress)
-    listed = await receipts_page(services, request.scope_in(asked.namespace), asked.before)
-    return await page.show("receipts.html", namespace=asked.namespace, asked=asked, page=listed)
+    listed = await list_receipts(services.receipts.queue, request.scope_in(asked.namespace), PAGE, asked.before)
+    return await page.show("receipts.html", asked, page=listed)
 
 
 @View("GET /memory/receipts")
@@ -104,19 +99,13 @@ async def receipts_of_memory(request: ApiRequest, services: AppServices, page: L
     """The receipts, among the newest of the namespace, that have the memory among their candidates."""
     asked = read_address(request, MemoryReceiptsAddress)
     scope = request.scope_in(asked.namespace)
-    listed = await receipts_page(services, scope, asked.before, lambda receipt: receipt.candidate(asked.id) is not None)
+    listed = await list_receipts(
+        services.receipts.queue, scope, PAGE, asked.before, lambda receipt: receipt.candidate(asked.id) is not None
+    )
     template = "memory_receipts.html" if page.is_part else "memory_receipts_page.html"
-    values: dict[str, Any] = {"asked": asked, "page": listed, "why": OUTCOMES}
     if page.is_part:
-        return page.part(template, **values, namespace=asked.namespace)
-    return await page.show(template, **values, namespace=asked.namespace)
-
-
-async def receipts_page(
-    services: Services, scope: Scope, before: str | None = None, wanted: Wanted | None = None, limit: int = PAGE
-) -> ReceiptPage:
-    """A page of all receipts, or of the `wanted` ones."""
-    return await list_receipts(services.receipts.queue, scope, limit, before, wanted)
+        return page.part(template, namespace=asked.namespace, asked=asked, page=listed, why=OUTCOMES)
+    return await page.show(template, asked, page=listed, why=OUTCOMES)
 
 
 @View("GET /receipt")
@@ -172,15 +161,15 @@ async def _receipt_page(
 ) -> Response[str]:
     receipts = await receipts_with(services, request.auth, receipt_id)
     receipt = Receipt.model_validate_json(await receipts.text(request.auth.tenant, receipt_id))
-    namespace = str(receipt.request["namespace"])
+    asked = InNamespace(namespace=str(receipt.request["namespace"]))
     ids = {candidate.id: candidate.type for candidate in receipt.candidates}
-    memories = await services.store.get(request.scope_in(namespace), ids)
+    memories = await services.store.get(request.scope_in(asked.namespace), ids)
     shown = shown_candidates(receipt, memories)
     budget = receipt.request["budget"]
     total = int(budget["total"] if isinstance(budget, dict) else budget)
     return await page.show(
         "receipt.html",
-        namespace=namespace,
+        asked,
         receipt=receipt,
         total=total,
         used=sum(receipt.long_term.used.values()) + (receipt.long_term.wrapper if receipt.long_term.used else 0),

@@ -15,7 +15,7 @@ from api.http.inspector.page import LivePage, go
 from api.http.inspector.view import View, namespace_in, read_address, read_form
 from api.http.problems import FieldError, InvalidInput
 from api.http.request import ApiRequest, InNamespace, QueryWhole
-from api.http.routes.retrieval import run_retrieve, run_search
+from api.http.use_cases import run_retrieve, run_search
 from api.wiring.container import AppServices
 from memtypes.llms.registry import MAX_BUDGET
 from memtypes.model.errors import Unavailable
@@ -88,8 +88,7 @@ async def search(request: ApiRequest, services: AppServices, page: LivePage) -> 
         shown = [shown_hit(hit, answer.weights, best) for hit in answer.hits]
     return await page.show(
         "search.html",
-        namespace=asked.namespace,
-        asked=asked,
+        asked,
         answer=answer,
         hits=shown,
         budget=DEFAULT_BUDGET,

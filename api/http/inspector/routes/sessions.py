@@ -11,7 +11,6 @@ from litestar import Response
 from pydantic import Field
 
 from api.http.inspector.page import LivePage
-from api.http.inspector.routes.receipts import receipts_page
 from api.http.inspector.view import View, read_address
 from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import AppServices, Services
@@ -19,7 +18,7 @@ from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Name, Scope
 from memtypes.ports.memory_store import Listing
-from retrieval.receipts.listing import ListedReceipt, ReceiptPage
+from retrieval.receipts.listing import ListedReceipt, ReceiptPage, list_receipts
 
 NEWEST = 500
 """Newest memories whose sessions are listed."""
@@ -69,12 +68,12 @@ class Moment:
 @View("GET /sessions")
 async def list_sessions(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """The sessions of the newest memories and receipts."""
-    namespace = read_address(request, InNamespace).namespace
-    scope = request.scope_in(namespace)
+    asked = read_address(request, InNamespace)
+    scope = request.scope_in(asked.namespace)
     memories = (await services.store.page(scope, Listing(limit=NEWEST))).memories
-    receipts = await receipts_page(services, scope, limit=TIMELINE)
+    receipts = await list_receipts(services.receipts.queue, scope, TIMELINE)
     rows = session_rows(memories, receipts.receipts)
-    return await page.show("sessions.html", namespace=namespace, rows=rows, memories=len(memories), receipts=receipts)
+    return await page.show("sessions.html", asked, rows=rows, memories=len(memories), receipts=receipts)
 
 
 def session_rows(memories: Iterable[Memory], receipts: Iterable[ListedReceipt]) -> list[SessionRow]:
@@ -97,16 +96,17 @@ async def show_session(request: ApiRequest, services: AppServices, page: LivePag
     scope = request.scope_in(asked.namespace)
     where = Compare("session_id", Op.EQ, asked.id)
     stored = await services.store.page(scope, Listing(filter=where, limit=TIMELINE, cursor=asked.cursor))
-    receipts = await receipts_page(
-        services, scope, asked.before, lambda receipt: receipt.request.get("session_id") == asked.id, TIMELINE
-    )
+
+    def wanted(receipt: ListedReceipt) -> bool:
+        return receipt.request.get("session_id") == asked.id
+
+    receipts = await list_receipts(services.receipts.queue, scope, TIMELINE, asked.before, wanted)
     moments = [Moment(memory.created_at, memory=memory) for memory in stored.memories]
     moments += await _injections(services, scope, receipts)
     session = request.scope_in(asked.namespace, asked.id)
     return await page.show(
         "session.html",
-        namespace=asked.namespace,
-        asked=asked,
+        asked,
         moments=sorted(moments, key=lambda moment: (moment.at, moment.memory.seq if moment.memory else 0)),
         total=stored.total,
         next_cursor=stored.next_cursor,

@@ -11,10 +11,9 @@ from pydantic import Field
 
 from api.auth.keys import Role
 from api.http.inspector.page import LivePage, go
-from api.http.inspector.routes.memories import MemoryAddress
-from api.http.inspector.view import View, read_address, read_form
+from api.http.inspector.view import MemoryAddress, View, read_address, read_form
 from api.http.request import ApiRequest, InNamespace
-from api.http.routes.memories import known_id
+from api.http.use_cases import known_id
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
 from memtypes.model.filters import Absent, Compare, Op, all_of, in_view
@@ -35,8 +34,8 @@ class SnoozeForm(MemoryAddress):
 @View("GET /due")
 async def due(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
     """The intentions that are due, the other open ones by their time, and the working items that are not cleared."""
-    namespace = read_address(request, InNamespace).namespace
-    scope, now = request.scope_in(namespace), services.clock()
+    asked = read_address(request, InNamespace)
+    scope, now = request.scope_in(asked.namespace), services.clock()
     is_due = await services.intentions.due(scope, DueRequest(now))
     still_open = all_of(in_view(now), Compare("status", Op.ANY, tuple(map(str, OPEN))))
     listed = (await services.store.page(scope, Listing((MemoryType.PROSPECTIVE,), still_open, MOST))).memories
@@ -46,7 +45,7 @@ async def due(request: ApiRequest, services: AppServices, page: LivePage) -> Res
     items = (await services.store.page(scope, Listing((MemoryType.WORKING,), uncleared, MOST))).memories
     return await page.show(
         "due.html",
-        namespace=namespace,
+        asked,
         due=is_due,
         later=sorted(later, key=lambda memory: (memory.due_at is None, memory.due_at or memory.created_at)),
         items=items,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from litestar import Response
@@ -12,42 +11,38 @@ from pydantic import Field
 
 from api.auth.keys import Role
 from api.http.inspector.page import LivePage, go
-from api.http.inspector.routes.memories import MemoryAddress
-from api.http.inspector.view import View, form_fields, read_address, read_form
+from api.http.inspector.view import MemoryAddress, View, form_fields, read_address, read_form
 from api.http.problems import checked
 from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import AppServices
 from ingest.upkeep.decisions import DecisionKind
 from ingest.upkeep.planners import JobRequest, UpkeepJob
-from memtypes.model.memory import Model
 
 LISTED = 200
 """Maximum number of decisions, or of memories of a job's report, that a page lists."""
 
-JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = MappingProxyType(
-    {
-        UpkeepJob.EXPIRE: (
-            "Delete what has expired.",
-            (("expired_days", "Days that expired memories are kept", "30"),),
+JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = {
+    UpkeepJob.EXPIRE: (
+        "Delete what has expired.",
+        (("expired_days", "Days that expired memories are kept", "30"),),
+    ),
+    UpkeepJob.FORGET: (
+        "Take memories out of the view that are old or not used. They can be brought back for 30 days.",
+        (
+            ("inactive_days", "Not used for this many days", "180"),
+            ("max_age_days", "Older than this many days", ""),
+            ("keep_top", "Keep the best of each type", ""),
         ),
-        UpkeepJob.FORGET: (
-            "Take memories out of the view that are old or not used. They can be brought back for 30 days.",
-            (
-                ("inactive_days", "Not used for this many days", "180"),
-                ("max_age_days", "Older than this many days", ""),
-                ("keep_top", "Keep the best of each type", ""),
-            ),
-        ),
-        UpkeepJob.PROMOTE: (
-            "Make facts of what was said in several sessions.",
-            (("min_sessions", "Sessions", "3"),),
-        ),
-        UpkeepJob.COMPACT: (
-            "Merge memories that say the same.",
-            (("similarity", "Cosine from which two are compared, 0.5 to 1", "0.97"),),
-        ),
-    }
-)
+    ),
+    UpkeepJob.PROMOTE: (
+        "Make facts of what was said in several sessions.",
+        (("min_sessions", "Sessions", "3"),),
+    ),
+    UpkeepJob.COMPACT: (
+        "Merge memories that say the same.",
+        (("similarity", "Cosine from which two are compared, 0.5 to 1", "0.97"),),
+    ),
+}
 """What each job does, and its options as (name, label, initial value)."""
 
 
@@ -57,10 +52,9 @@ class DecisionsAddress(InNamespace):
     kind: DecisionKind | None = None
 
 
-class JobForm(Model):
+class JobForm(InNamespace):
     """The form with the options of a job. An option that is left out has its default."""
 
-    namespace: str
     job: UpkeepJob
     apply: bool = False
     expired_days: int | None = None
@@ -81,9 +75,7 @@ async def decisions(request: ApiRequest, services: AppServices, page: LivePage) 
     """The newest automatic decisions, each with its reason."""
     asked = read_address(request, DecisionsAddress)
     listed = await services.decisions.latest(request.scope_in(asked.namespace), asked.kind, LISTED)
-    return await page.show(
-        "decisions.html", namespace=asked.namespace, asked=asked, decisions=listed, kinds=list(DecisionKind)
-    )
+    return await page.show("decisions.html", asked, decisions=listed, kinds=list(DecisionKind))
 
 
 @View("POST /decisions/undo", role=Role.WRITER)
@@ -97,8 +89,7 @@ async def undo(request: ApiRequest, services: AppServices) -> Redirect:
 @View("GET /upkeep", role=Role.ADMIN)
 async def upkeep(request: ApiRequest, page: LivePage) -> Response[str]:
     """The page of the upkeep jobs, with a form for the options of each."""
-    namespace = read_address(request, InNamespace).namespace
-    return await page.show("upkeep.html", namespace=namespace, jobs=JOBS, **_NO_REPORT)
+    return await page.show("upkeep.html", read_address(request, InNamespace), jobs=JOBS, **_NO_REPORT)
 
 
 @View("POST /upkeep", role=Role.ADMIN)
@@ -113,7 +104,7 @@ async def run_job(request: ApiRequest, services: AppServices, page: LivePage) ->
         "memories": await services.store.get(request.scope_in(form.namespace), listed),
         "options": await form_fields(request),
     }
-    return await page.show("upkeep.html", namespace=form.namespace, jobs=JOBS, **values)
+    return await page.show("upkeep.html", form, jobs=JOBS, **values)
 
 
 _NO_REPORT: dict[str, Any] = {"report": None, "listed": (), "memories": {}, "options": {}}

@@ -11,7 +11,6 @@ import pytest
 from pydantic import TypeAdapter
 
 from api.http.problems import checked
-from api.http.routes.memories import list_filter
 from api.http.shapes.memories import ListQuery, MemoryPost
 from api.wiring.container import Services
 from memtypes.model.filters import All
@@ -240,5 +239,5 @@ def test_draft_of_a_post_excludes_fields_of_the_write() -> None:
 def test_list_excludes_expired_memories_by_default() -> None:
     """A list filters out expired memories unless include_expired is true."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert isinstance(list_filter(ListQuery(namespace="n"), now), All)
-    assert list_filter(ListQuery(namespace="n", include_expired=True), now) is None
+    assert isinstance(ListQuery(namespace="n").listing(now).filter, All)
+    assert ListQuery(namespace="n", include_expired=True).listing(now).filter is None

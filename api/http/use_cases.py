@@ -1,0 +1,160 @@
+"""What routes, MCP tools, hooks and the inspector have in common: queries, receipts, threads, memories by their ids.
+
+Secrets are redacted from queries as they are from texts that are written: a receipt stores its query.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio.to_thread
+
+from api.auth.keys import Caller
+from api.wiring.container import Services
+from ingest.screening.redaction.redactor import ID_FIELDS
+from ingest.working.intentions import DueRequest
+from ingest.writing.changes import existing_memory
+from memtypes.model.errors import AccessDenied, NotFound
+from memtypes.model.filters import parse_filter
+from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.working import Working
+from memtypes.offload import offload
+from memtypes.ports.encoders import Tokenizer
+from retrieval.answer import RetrieveAnswer, SearchAnswer
+from retrieval.context.thread import ThreadContext, thread_context
+from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest
+from retrieval.receipts.model import Receipt
+from retrieval.receipts.service import Receipts
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+_RequestT = TypeVar("_RequestT", bound=RankedRequest)
+
+
+async def run_search(services: Services, scope: Scope, request: SearchRequest) -> SearchAnswer:
+    """Search with the secrets in the query redacted. Raises InvalidRequest or Unavailable."""
+    answer = await services.retriever.search(scope, await redact_query(services, scope.tenant, request))
+    services.metrics.note_context("search", 0, answer.degraded)
+    return answer
+
+
+async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
+    """Retrieve with the secrets in the query redacted. Raises InvalidRequest or Unavailable."""
+    answer = await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
+    services.metrics.note_context("retrieve", answer.metadata.total_tokens, answer.metadata.degraded)
+    return answer
+
+
+async def redact_query(services: Services, tenant: str, request: _RequestT) -> _RequestT:
+    """`request` with secrets removed from query and filters by the tenant's rules. Ids are not changed.
+
+    Raises InvalidRequest for a malformed filter or a secret in an id, and Unavailable when redaction could not run.
+    """
+    if request.filters is not None:
+        parse_filter(request.filters)  # first, because it limits how much text there is to redact
+    redactor = services.examiner.redactor
+    ids = {name: getattr(request, name, None) for name in ("session_id", "agent_id", "todo_id")}
+    redactor.check_ids(tenant, ids | {"filters": list(_filtered_ids(request.filters))})
+
+    def redact(text: str) -> str:
+        return redactor.clean_query(tenant, text).value
+
+    def redact_all() -> dict[str, Any]:
+        return {"query": redact(request.query), "filters": _redacted_filter(request.filters, redact)}
+
+    changes = await offload([request.query, str(request.filters)], redact_all)
+    return request.model_copy(update={name: new for name, new in changes.items() if new != getattr(request, name)})
+
+
+def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {name: part if name in ID_FIELDS else _redacted_filter(part, redact) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_redacted_filter(part, redact) for part in value]
+    return redact(value) if isinstance(value, str) else value
+
+
+def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
+    """The values with which the filter `value` compares id fields. inside: whether it is part of such a comparison."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))
+    elif isinstance(value, list):
+        for part in value:
+            yield from _filtered_ids(part, inside=inside)
+    elif inside and isinstance(value, str):
+        yield value
+
+
+async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
+    """Mark as fired the intentions in the answer that are due now, or whose condition is met by the query."""
+    shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
+    await services.intentions.deliver(scope, shown, due_with(services, request))
+
+
+def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
+    """The request for the intentions that are due now or whose condition the query meets."""
+    return DueRequest(services.clock(), context=request.query, session_id=request.session_id)
+
+
+async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> Receipts:
+    """The service's receipts, after a check that `caller` may read the receipt `receipt_id`.
+
+    Raises Unavailable, NotFound, or AccessDenied if the caller's key is bound to other agents than the receipt's.
+    """
+    if caller.agents:
+        text = await services.receipts.text(caller.tenant, receipt_id)
+        asked_by = Receipt.model_validate_json(text).request.get("agent_id")
+        if asked_by not in caller.agents:
+            raise AccessDenied("this receipt is of a retrieval by another agent")
+    return services.receipts
+
+
+async def thread_part(
+    services: Services, scope: Scope, thread_id: str, budget: int, counter: Tokenizer, *, files: bool = True
+) -> ThreadContext:
+    """The context of a thread in `budget` tokens. The thread's turns in it count as used."""
+    threads = services.threads
+    policy = await threads.policy(scope, thread_id)
+    tokens = budget
+    while True:
+        chain = await threads.tails(scope, thread_id, tokens)
+        build = partial(thread_context, chain.threads, budget, counter, policy.allocation, files=files)
+        built = await anyio.to_thread.run_sync(build)
+        if not built.needs_more:
+            break
+        tokens = 4 * max(tokens, 1)  # the stored counts are those of another tokenizer
+    await threads.store.use(scope, thread_id, [index for owner, index in built.turns if owner == thread_id])
+    return replace(built, gap=chain.gap)
+
+
+async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memory:
+    """The memory with its state as of now. Raises NotFound."""
+    return (await existing_memory(services.store, scope, known_id(memory_id))).at(services.clock())
+
+
+async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
+    """Delete the memory from the store, and from the live state if it is a working item. Raises NotFound."""
+    memory_id = known_id(memory_id)
+    memory = (await services.store.get(scope, [memory_id])).get(memory_id)
+    if isinstance(memory, Working) and memory.live:
+        await services.working.forget(replace(scope, session_id=memory.session_id), memory_id)
+    if not await services.ingestor.editor.remove(scope, [memory_id]):
+        raise _unknown()
+
+
+def known_id(memory_id: str) -> str:
+    """`memory_id` in lower case. Raises NotFound if it is not a UUID, as for a memory that does not exist."""
+    if not _UUID.fullmatch(memory_id):
+        raise _unknown()
+    return memory_id.lower()
+
+
+def _unknown() -> NotFound:
+    return NotFound("no memory of this id in this namespace")
