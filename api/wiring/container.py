@@ -14,7 +14,7 @@ from api.http.idempotency import IdempotentCalls
 from api.http.metrics import Metrics
 from api.wiring.jobs import BackgroundJobs
 from api.wiring.reembedding import Reembedding
-from ingest.conversations.captured_turns import CapturedTurnWriter
+from ingest.conversations.evicted_turns import CapturedTurnWriter
 from ingest.conversations.threads import Threads
 from ingest.keyed_items import KeyedItems
 from ingest.screening.examine import Examiner

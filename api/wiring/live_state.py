@@ -7,8 +7,7 @@ from datetime import timedelta
 
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.resources import Resources
-from ingest.conversations.captured_turns import CapturedTurnWriter
-from ingest.conversations.evicted_turns import EvictedTurnWriter
+from ingest.conversations.evicted_turns import CapturedTurnWriter, EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup

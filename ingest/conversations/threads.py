@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Generic, TypeVar
@@ -19,7 +19,6 @@ from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.transcript import LeftTurn
-from ingest.screening.redaction.redactor import RedactedValue
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, ThreadPolicy
@@ -39,8 +38,6 @@ from memtypes.ports.threads import (
     TurnAppended,
 )
 from memtypes.ports.workflows import WorkflowStore
-
-_log = logging.getLogger(__name__)
 
 _ThreadT = TypeVar("_ThreadT")
 
@@ -123,9 +120,7 @@ class Threads:
         names = ("parent_id", "resource", "agent_id", "workflow_id")
         ids = {name: getattr(request, name) for name in names}
         self.screen.redactor.check_ids(scope.tenant, {**ids, "key": key})
-        context = RedactedValue(None, {})
-        if request.initial_context is not None:
-            context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
+        context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
         new = NewThread(
             thread_id=str(uuid.uuid4()),
             ttl_s=max(1, round(policy.ttl or self.policies.ttl_s)),
@@ -137,10 +132,10 @@ class Threads:
             **ids,
         )
         thread_id = await self.store.create(scope, new)
-        if request.workflow_id is not None:
-            await self._join(scope, request.workflow_id, thread_id, created=thread_id == new.thread_id)
-        thread = await self.store.get(scope, thread_id)
         created = thread_id == new.thread_id
+        if request.workflow_id is not None:
+            await self._join(scope, request.workflow_id, thread_id, created=created)
+        thread = await self.store.get(scope, thread_id)
         return OpenedThread(thread, created, redactions=context.counts if created else {})
 
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
@@ -167,7 +162,7 @@ class Threads:
         Turns that are evicted to keep the limits are stored as memories in the background. expected, request: see
         `AppendTurn`.
         """
-        resource = await self._resource(scope, thread_id)
+        resource, _ = await self._place(scope, thread_id)
         policy = self.policies.of(resource)
         self._check_speakers(scope, resource, [new])
         deadline = anyio.current_time() + policy.locks.append
@@ -176,7 +171,10 @@ class Threads:
             (turn,) = screened.value
             append = replace(self._append(policy, thread_id, turn, expected), request=request)
             appended = await self._append_once(scope, append)
-        self._count(turn, appended)
+        if not appended.repeated:
+            counts = self.flusher.counts
+            counts.turns, counts.tokens = counts.turns + 1, counts.tokens + turn.tokens
+            counts.evicted += appended.evicted
         flush, version = FlushResult(appended.flushed, 0, 0), appended.version
         # The turn is stored: what is not done in time is done after the next one.
         with anyio.CancelScope(deadline=deadline):
@@ -197,7 +195,7 @@ class Threads:
 
         The new turns must be within the limits: nothing is evicted.
         """
-        resource = await self._resource(scope, thread_id)
+        resource, _ = await self._place(scope, thread_id)
         policy = self.policies.of(resource)
         self._check_speakers(scope, resource, turns)
         with time_limit(policy.locks.append, "append"):
@@ -222,7 +220,8 @@ class Threads:
 
     async def policy(self, scope: Scope, thread_id: str) -> ThreadPolicy:
         """The policy of the thread."""
-        return self.policies.of(await self._resource(scope, thread_id))
+        resource, _ = await self._place(scope, thread_id)
+        return self.policies.of(resource)
 
     async def turns(self, scope: Scope, thread_id: str, *, include_flushed: bool) -> list[LeftTurn | Turn]:
         """The turns of the thread, in order; with `include_flushed` also those that have left it.
@@ -250,7 +249,7 @@ class Threads:
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
         """Remove all turns of the thread; return their number, and the id of the backup copy if one was requested."""
         backup_id = f"{thread_id}.{uuid.uuid4()}" if backup else None  # so that it says whose turns these are
-        policy = self.policies.of(await self._resource(scope, thread_id))
+        policy = await self.policy(scope, thread_id)
         with time_limit(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id
 
@@ -258,11 +257,9 @@ class Threads:
         """Delete the threads that still exist and return how many; with `flush`, store their turns as memories."""
         ended = 0
         for thread_id in thread_ids:
-            try:
+            with suppress(NotFound):  # it has expired
                 await self.store.delete(scope, thread_id, flush=flush)
                 ended += 1
-            except NotFound:
-                _log.debug("a thread of an ended workflow has expired")
         if ended and flush:
             await self.evicted_turns.persist(scope)
         return ended
@@ -292,12 +289,6 @@ class Threads:
             unsafe = "read the thread before you repeat it, and send turns with an Idempotency-Key"
             hint = f"{error}; the turn may have been kept: {safe if append.request else unsafe}"
             raise Unavailable(hint, retry_after_s=error.retry_after_s) from error
-
-    def _count(self, turn: Turn, appended: TurnAppended) -> None:
-        if not appended.repeated:
-            counts = self.flusher.counts
-            counts.turns, counts.tokens = counts.turns + 1, counts.tokens + turn.tokens
-            counts.evicted += appended.evicted
 
     async def _flushes(self, scope: Scope, policy: ThreadPolicy, workflow_id: str | None) -> bool:
         """Whether the turns of a thread become memories when it expires; not if its policy or workflow drops them."""
@@ -353,9 +344,6 @@ class Threads:
         answers = await asyncio.gather(*map(read_if_there, ancestors))
         existing = [thread for thread in answers if thread is not None]
         return ThreadChain((*existing, last), gap=len(existing) < len(answers))
-
-    async def _resource(self, scope: Scope, thread_id: str) -> str | None:
-        return (await self._place(scope, thread_id))[0]
 
     async def _place(self, scope: Scope, thread_id: str) -> tuple[str | None, str | None]:
         """Resource and key of a thread. They never change, so they are cached and an append is one round trip."""

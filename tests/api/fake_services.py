@@ -9,8 +9,7 @@ from api.wiring.erasure import ErasableItems, ErasableMemories
 from api.wiring.jobs import BackgroundJobs
 from api.wiring.reembedding import Reembedding
 from api.wiring.services import local_panel, screening_of
-from ingest.conversations.captured_turns import CapturedTurnWriter
-from ingest.conversations.evicted_turns import EvictedTurnWriter
+from ingest.conversations.evicted_turns import CapturedTurnWriter, EvictedTurnWriter
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup

@@ -22,7 +22,7 @@ from api.http.endpoint import Endpoint, Params
 from api.http.problems import InvalidInput, checked
 from api.http.request import JSON, NAMESPACE_HEADER, ApiRequest, MaybeNamespace, header_name, parse_body
 from api.wiring.container import AppServices, Services
-from ingest.conversations.captured_turns import SUMMARY_ROLE
+from ingest.conversations.evicted_turns import SUMMARY_ROLE
 from ingest.screening.redaction.redactor import SecretsRefused
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Overloaded, Unavailable

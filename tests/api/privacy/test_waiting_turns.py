@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from api.wiring.container import Services
-from ingest.conversations.captured_turns import CapturedTurnWriter
-from ingest.conversations.evicted_turns import EvictedTurnWriter
+from ingest.conversations.evicted_turns import CapturedTurnWriter, EvictedTurnWriter
 from ingest.screening.submission import Submission
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Unavailable

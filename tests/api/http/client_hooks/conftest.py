@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from api.wiring.container import Services
-from ingest.conversations.captured_turns import CapturedTurnWriter
+from ingest.conversations.evicted_turns import CapturedTurnWriter
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing
