@@ -52,12 +52,10 @@ class PolicyLookup:
     def requested(self, resource: str | None) -> ThreadPolicy:
         """The policy for the `resource` of a request. Raises InvalidRequest if the policy file does not define it."""
         policies = self.policies.threads
-        if resource is None or not policies:
-            return _DEFAULT
-        if resource not in policies:
+        if resource is not None and policies and resource not in policies:
             known = ", ".join(sorted(policies))
             raise InvalidRequest(f"there is no policy {resource!r}; there are: {known}", path="resource", got=resource)
-        return policies[resource]
+        return self.of(resource)
 
     def of(self, resource: str | None) -> ThreadPolicy:
         """The policy of a stored thread. resource: the policy's name in the policy file.

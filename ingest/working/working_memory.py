@@ -94,15 +94,10 @@ class NewItem(Model):
         """The draft of the item's copy in the memory store."""
         return LiveDraft(
             type=MemoryType.WORKING,
-            content=self.content,
             session_id=scope.session_id,
             agent_id=scope.agent_id,
             expires_at=_whole_ms(now + ttl),
-            todo_id=self.todo_id,
-            workflow_id=self.workflow_id,
-            context_type=self.context_type,
-            scope=self.scope,
-            priority=self.priority,
+            **self.model_dump(include=NewItem.model_fields.keys() - {"ttl_s"}),
         )
 
 
