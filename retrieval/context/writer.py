@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -36,12 +37,10 @@ DEFAULT_PRIORITY = 3
 TASKS_SHARE = 0.3
 """Share of the budget in which tasks come first for a question about tasks; the events may tell which are done."""
 
-OF_ONE_MESSAGE = 32
-"""Maximum number of memories of the same time that may be from one message; more are from an import."""
-
 LONG_TEXT = 100_000
 """Characters that are tokenized in some 10 ms; more are tokenized in a thread."""
 
+_WORD = re.compile(r"\w+")
 _MARK = re.compile(r"[^\w\s] ")
 _ENDING = re.compile(r"[^\w\s]+ |[^\w\s]*$")
 _WORKING = TYPES.index(MemoryType.WORKING)
@@ -130,7 +129,7 @@ class ContextWriter:
             passage = texts.get(self._ids[entry.rank - 1])
             if passage is not None and passage.state_at(self._as_of) is State.CURRENT:
                 by_time.setdefault(passage.created_at, []).append((entry, passage))
-        groups = [group for group in by_time.values() if 1 < len(group) <= OF_ONE_MESSAGE]
+        groups = [group for group in by_time.values() if len(group) > 1]
         contents = (passage.content for group in groups for _, passage in group)
         return await offload(contents, lambda: dict(pair for group in groups for pair in _repeats(group)), LONG_TEXT)
 
@@ -297,16 +296,22 @@ class ContextWriter:
 
 
 def _repeats(group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
-    """The id of each entry whose text another one contains, with the id of that one; of equal texts the first."""
+    """The id of each entry whose text another one contains, with the id of that one; of equal texts the first.
+
+    An import may give all memories the same time, so a text is compared only with those that have its rarest word.
+    """
     lines = [" ".join(passage.line.split()) for _, passage in group]
-    shown: list[tuple[str, str]] = []
+    shown: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for place in sorted(range(len(group)), key=lambda place: -len(lines[place])):
         entry, passage = group[place]
-        other = next((memory_id for memory_id, line in shown if _has_part(line, lines[place])), None)
+        words = {*_WORD.findall(lines[place]), ""}
+        rarest = min((shown[word] for word in words), key=len)
+        other = next((memory_id for memory_id, line in rarest if _has_part(line, lines[place])), None)
         if other is not None:
             yield passage.id, other
         elif not entry.cut:
-            shown.append((passage.id, lines[place]))
+            for word in words:
+                shown[word].append((passage.id, lines[place]))
 
 
 def _has_part(whole: str, text: str) -> bool:

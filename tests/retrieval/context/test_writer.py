@@ -237,6 +237,17 @@ async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
+async def test_a_text_is_shown_once_beside_many_memories_of_its_time() -> None:
+    """The messages of an import may all have one time."""
+    world = World()
+    message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
+    fact = await world.add("semantic", RULE, importance=9)
+    others = [await world.add("semantic", f"Rule {number} is to ask.", importance=1) for number in range(40)]
+    answer = await world.retrieve("migrate by hand", weights={"importance": 1})
+    assert {item.id for item in answer.items} == {message, *others}
+    assert answer.metadata.duplicates == [fact]
+
+
 @pytest.mark.parametrize("fact", ["Never migrate", "migrate by hand.", "Ask Ana"])
 async def test_a_text_of_which_a_better_hit_has_some_words_is_shown(fact: str) -> None:
     """It is repeated only if it stands between punctuation marks, as "Ask Ana" is not said by "Ask Ana-Lena"."""
