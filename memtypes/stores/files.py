@@ -89,8 +89,16 @@ def _sync(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Try to lock the file `path` and write this process's id to it; yields whether this process has the lock."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    """Try to lock the file `path` and write this process's id to it; yields whether this process has the lock.
+
+    Raises Unavailable if the file can't be opened.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+    except OSError as error:
+        raise Unavailable(
+            f"the lock file {path} cannot be written: {error.strerror}; make it a file that this user may write"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,7 +125,7 @@ async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
 
 def holder_of(path: Path) -> str:
     """The id of the process that last held the lock file `path`, as text."""
-    return path.read_text(encoding="ascii").strip() or "unknown"
+    return path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
 
 
 def _socket_directory() -> Path:

@@ -48,6 +48,15 @@ def test_a_lock_has_one_holder(tmp_path: Path) -> None:
         assert again
 
 
+def test_the_holder_of_a_broken_lock_file_is_named_as_far_as_it_can_be_read(tmp_path: Path) -> None:
+    """Bytes that are no text are shown as such; an empty file has an unknown holder."""
+    path = tmp_path / "lock"
+    path.write_bytes(b"4\xff2")
+    assert holder_of(path) == "4\N{REPLACEMENT CHARACTER}2"
+    path.write_bytes(b"")
+    assert holder_of(path) == "unknown"
+
+
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     """The file has the new content, only its owner can read it, and no temporary file is left."""
     path = tmp_path / "file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from api.wiring.services import upkeep_jobs
 from ingest.upkeep.jobs import round_requests
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.errors import Conflict, Unavailable
-from tests.api.conftest import bearer, connect
+from tests.api.conftest import bearer, connect, problem
 from tests.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -128,6 +129,20 @@ async def test_reembed_needs_an_admin(guarded: Services) -> None:
     """A writer who asks for a re-embedding gets a 403."""
     async with connect(guarded) as client:
         assert (await client.post("/v1/admin/reembed", headers=bearer("acme", Role.WRITER))).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["opening.lock", "engine.lock"])
+async def test_reembed_names_a_lock_file_that_it_cannot_open(services: Services, tmp_path: Path, name: str) -> None:
+    """The answer is a 503 that says what to do, and the store is unchanged."""
+    settings = Settings(data_dir=tmp_path)
+    lock = settings.store_path / name
+    lock.mkdir(parents=True)
+    reembedding = Reembedding(settings, FakeEmbedder(), Bm25Encoder())
+    async with connect(replace(services, reembedding=reembedding)) as client:
+        answer = problem(await client.post("/v1/admin/reembed"), 503)
+    assert answer["detail"] == (
+        f"the lock file {lock} cannot be written: Is a directory; make it a file that this user may write"
+    )
 
 
 async def test_reembed_of_a_server_is_409_in_a_running_service(tmp_path: Path) -> None:
