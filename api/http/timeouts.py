@@ -74,16 +74,20 @@ class TimedProtocol(HttpToolsProtocol):
         self._stop_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Parse `data`; answer 400 if the head becomes too large."""
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._head_bytes is not None and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response(f"The request line and headers are larger than {HEAD_BYTES} bytes.")
+        """Parse `data`, of a head only as many bytes as are allowed; answer 400 if it has more."""
+        while data and not self.transport.is_closing():
+            room = len(data) if self._head_bytes is None else HEAD_BYTES - self._head_bytes
+            if not room:
+                self.send_400_response(f"The request line and headers are larger than {HEAD_BYTES} bytes.")
+                return
+            if self._head_bytes is not None:
+                self._head_bytes += len(data[:room])
+            super().data_received(data[:room])
+            data = data[room:]
 
-    def on_message_begin(self) -> None:
-        """Count the bytes of a new head from 0."""
-        super().on_message_begin()
+    def on_message_complete(self) -> None:
+        """Count the bytes of the next head from 0."""
+        super().on_message_complete()
         self._head_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:

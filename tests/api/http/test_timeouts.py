@@ -13,7 +13,7 @@ from litestar import Litestar, Request, post
 from litestar.types import HTTPDisconnectEvent, Message
 
 from api.http.problems import answer_problem
-from api.http.timeouts import BodyDeadline, TimedProtocol
+from api.http.timeouts import HEAD_BYTES, BodyDeadline, TimedProtocol
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +25,19 @@ class HastyProtocol(TimedProtocol):
     """The server's HTTP protocol with a short timeout for request heads."""
 
     head_s = 0.3
+
+
+class WholeProtocol(HastyProtocol):
+    """A protocol that gets everything up to the end of a head, and what follows that, in one read."""
+
+    waiting = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Receive what has arrived, once a head is complete."""
+        self.waiting += data
+        if b"\r\n\r\n" in self.waiting:
+            data, self.waiting = self.waiting, b""
+            super().data_received(data)
 
 
 @pytest.fixture
@@ -51,11 +64,11 @@ async def received_key(request: Request) -> str | None:  # type: ignore[type-arg
 
 
 @asynccontextmanager
-async def serving(body_s: float) -> AsyncIterator[int]:
+async def serving(body_s: float, protocol: type[TimedProtocol] = HastyProtocol) -> AsyncIterator[int]:
     """Run a server with short timeouts; yields its port."""
     routes = [swallow, early, received_key]
     app = Litestar(routes, middleware=[BodyDeadline(body_s)], exception_handlers={Exception: answer_problem})
-    server = uvicorn.Server(uvicorn.Config(app, http=HastyProtocol, ws="none", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", log_config=None))
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         bound.listen()
@@ -136,6 +149,18 @@ async def test_head_that_is_too_large_is_400() -> None:
     async with serving(body_s=SOON) as port:
         answer = await said(port, POST, *[b"x-filler: " + b"a" * 8_000 + b"\r\n"] * 10, pause_s=0.01)
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(("size", "status"), [(HEAD_BYTES, b"201"), (HEAD_BYTES + 1, b"400"), (200_000, b"400")])
+async def test_the_size_of_a_head_that_arrives_in_one_read_is_limited(size: int, status: bytes) -> None:
+    """A head may have 64 KiB, whatever follows it; one that has more is refused, and the rest of it is not parsed."""
+    end = b"\r\nconnection: close\r\ncontent-length: 3\r\n\r\n"
+    head = POST + b"x-filler: "
+    head += b"a" * (size - len(head) - len(end)) + end
+    async with serving(body_s=SOON, protocol=WholeProtocol) as port:
+        answer = await said(port, head + b"abc")
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 async def test_requests_share_a_connection() -> None:
