@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH = 1_000.0
@@ -25,6 +25,17 @@ class Segment:
     name: str
     label: str
     x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRow:
+    """A signal of a hit. value: 0 to 1. weight: factor in the score. share: value times weight. width: of its bar."""
+
+    name: str
+    value: float
+    weight: float
+    share: float
     width: float
 
 
@@ -51,3 +62,18 @@ def columns(stacks: Sequence[Sequence[Part]], height: float) -> list[list[Segmen
         [Segment(s.name, s.label, round(s.x / WIDTH * height, 2), round(s.width / WIDTH * height, 2)) for s in stack]
         for stack in scaled
     ]
+
+
+def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> list[SignalRow]:
+    """The signals that have a weight; the one that adds most to the score first."""
+    rows = [
+        SignalRow(name, values.get(name, 0.0), weight, weight * values.get(name, 0.0), values.get(name, 0.0) * WIDTH)
+        for name, weight in weights.items()
+        if weight
+    ]
+    return sorted(rows, key=lambda row: (-row.share, row.name))
+
+
+def signal_bar(rows: Iterable[SignalRow], best: float) -> list[Segment]:
+    """A bar of a score, the sum of these signals' shares, scaled so that the score `best` fills it."""
+    return stacked([Part(f"signal-{row.name}", row.share, f"{row.name} {row.share:.3f}") for row in rows], best)

@@ -20,7 +20,6 @@ from api.http.shapes.workflows import (
     EventsAnswer,
     EventsQuery,
     HistoryQuery,
-    ListedWorkflow,
     LoggedEvent,
     ResourcesAnswer,
     StateQuery,
@@ -60,8 +59,7 @@ async def list_workflows(request: ApiRequest, services: AppServices, params: Par
     """List workflows, latest created first."""
     listing = WorkflowListing(params.status, params.parent_id, params.limit, params.cursor)
     page = await services.workflows.store.page(request.scope_in(params.namespace), listing)
-    listed = [ListedWorkflow.model_validate(workflow, from_attributes=True) for workflow in page.workflows]
-    return WorkflowsAnswer(workflows=listed, next_cursor=page.next_cursor)
+    return WorkflowsAnswer.model_validate(page, from_attributes=True)
 
 
 @Endpoint("POST /v1/workflows/{workflow_id}/events", role=Role.WRITER, status=201, errors=_WRITE_ERRORS)

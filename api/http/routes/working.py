@@ -15,7 +15,7 @@ from api.wiring.container import AppServices
 from ingest.working.working_memory import NewItem
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
-from memtypes.model.working import ContextType, Working, WorkingScope
+from memtypes.model.working import ContextType, WorkingScope
 from memtypes.ports.working import ItemSelection
 from retrieval.answer import Answer
 
@@ -104,7 +104,8 @@ async def post_working(request: ApiRequest, services: AppServices, data: JSONBod
     """Create a working item."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     created = await services.working.create(scope, data)
-    return WorkingCreated(**dict(_shown(created.value)), redactions=created.counts)
+    item = WorkingCreated.model_validate(created.value, from_attributes=True)
+    return item.model_copy(update={"redactions": created.counts})
 
 
 @Endpoint("GET /v1/working", errors=(503,))
@@ -112,7 +113,7 @@ async def list_working(request: ApiRequest, services: AppServices, params: Param
     """List working items; this does not count as use."""
     scope = request.agent_scope(params.namespace, params.session_id, params.agent_id)
     items = await services.working.list_items(scope, params.todo_id, include_cleared=params.include_cleared)
-    return ItemsAnswer(items=[_shown(item) for item in items])
+    return ItemsAnswer.model_validate({"items": items}, from_attributes=True)
 
 
 @Endpoint("POST /v1/working/clear", role=Role.WRITER, errors=(503,))
@@ -120,7 +121,3 @@ async def clear_working(request: ApiRequest, services: AppServices, data: JSONBo
     """Clear working items."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     return WorkingCleared(cleared=await services.working.clear(scope, ItemSelection(data.todo_id, data.id)))
-
-
-def _shown(item: Working) -> WorkingItemAnswer:
-    return WorkingItemAnswer.model_validate(item, from_attributes=True)

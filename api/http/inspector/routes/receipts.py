@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,9 +10,8 @@ import msgspec
 from litestar import Response
 from pydantic import Field
 
-from api.http.inspector.charts import WIDTH, Part, Segment, stacked
+from api.http.inspector.charts import WIDTH, Part, Segment, SignalRow, signal_bar, signal_rows, stacked
 from api.http.inspector.page import HtmlPage, LivePage
-from api.http.inspector.routes.search import SignalRow, signal_rows
 from api.http.inspector.view import MemoryAddress, View, read_address, read_form
 from api.http.request import ApiRequest, InNamespace, MaybeNamespace
 from api.http.use_cases import receipts_with
@@ -237,8 +236,7 @@ def _shown(
     candidate: ReceiptCandidate, receipt: Receipt, memories: Mapping[str, Memory], best: float
 ) -> ShownCandidate:
     rows = signal_rows(candidate.signals, receipt.weights) if candidate.signals else []
-    parts: Sequence[Part] = [Part(f"signal-{row.name}", row.share, f"{row.name} {row.share:.3f}") for row in rows]
     why = OUTCOMES[candidate.outcome]
     if candidate.outcome is CandidateOutcome.INCLUDED and candidate.due:
         why = "in the context, and due"
-    return ShownCandidate(candidate, why, stacked(parts, best), rows, memories.get(candidate.id))
+    return ShownCandidate(candidate, why, signal_bar(rows, best), rows, memories.get(candidate.id))

@@ -10,7 +10,7 @@ from litestar import Response
 from litestar.response import Redirect
 from pydantic import Field
 
-from api.http.inspector.charts import WIDTH, Part, Segment, stacked
+from api.http.inspector.charts import Segment, SignalRow, signal_bar, signal_rows
 from api.http.inspector.page import LivePage, go
 from api.http.inspector.view import View, namespace_in, read_address, read_form
 from api.http.problems import FieldError, InvalidInput
@@ -42,17 +42,6 @@ class ContextForm(InNamespace):
     q: Query
     session_id: Name | None = None
     budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] = DEFAULT_BUDGET
-
-
-@dataclass(frozen=True, slots=True)
-class SignalRow:
-    """A signal of a hit. value: 0 to 1. weight: factor in the score. share: value times weight. width: of its bar."""
-
-    name: str
-    value: float
-    weight: float
-    share: float
-    width: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +105,5 @@ async def build_context(request: ApiRequest, services: AppServices) -> Redirect:
 
 def shown_hit(hit: SearchHit, weights: Mapping[str, float], best: float) -> ShownHit:
     """A hit with the parts of its score, largest first. Its bar is scaled so that the score `best` fills it."""
-    values = hit.signals or {}
-    rows = signal_rows(values, weights)
-    parts = [Part(f"signal-{row.name}", row.share, f"{row.name} {row.share:.3f}") for row in rows]
-    return ShownHit(hit, stacked(parts, best), rows)
-
-
-def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> list[SignalRow]:
-    """The signals that have a weight; the one that adds most to the score first."""
-    rows = [
-        SignalRow(name, values.get(name, 0.0), weight, weight * values.get(name, 0.0), values.get(name, 0.0) * WIDTH)
-        for name, weight in weights.items()
-        if weight
-    ]
-    return sorted(rows, key=lambda row: (-row.share, row.name))
+    rows = signal_rows(hit.signals or {}, weights)
+    return ShownHit(hit, signal_bar(rows, best), rows)
