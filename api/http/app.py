@@ -13,6 +13,7 @@ from litestar.di import Provide
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ExceptionHandler, Message, Scope
+from litestar.types.internal_types import RouteHandlerMapItem
 from pydantic import BaseModel
 
 from api.auth.guards import check_access, require_local
@@ -134,9 +135,19 @@ def _unknown_path(inspector: Router) -> ExceptionHandler[NotFoundException]:
     return answer
 
 
+class _Router(Router):
+    """A router without handlers of OPTIONS: one that Litestar made for the first method of a path knows no others."""
+
+    @property
+    def route_handler_method_map(self) -> dict[str, RouteHandlerMapItem]:
+        """The handlers by path and method; the application adds those of OPTIONS."""
+        paths = super().route_handler_method_map.items()
+        return {path: {name: handlers[name] for name in handlers if name != "OPTIONS"} for path, handlers in paths}
+
+
 def _router(tag: str, module: ModuleType) -> Router:
     handlers = [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
-    return Router("/", tags=[tag], route_handlers=handlers)
+    return _Router("/", tags=[tag], route_handlers=handlers)
 
 
 async def _add_safe_headers(message: Message, _scope: Scope) -> None:

@@ -1,4 +1,4 @@
-"""HEAD requests: answered like GET, and refused for reads that are recorded as use."""
+"""HEAD requests: answered like GET, and refused for reads that are recorded as use. OPTIONS: names all methods."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ async def test_head_is_405_where_get_records_use(client: httpx.AsyncClient, path
     response = await client.head(path, params={"namespace": "n"})
     assert response.status_code == 405
     assert "HEAD" not in response.headers["allow"]
+
+
+async def test_options_names_every_method_of_a_path(client: httpx.AsyncClient) -> None:
+    """The Allow header of OPTIONS lists the documented methods, HEAD where a GET answers it, and nothing else."""
+    described = (await client.get("/openapi.json")).json()["paths"]
+    for path, operations in described.items():
+        methods = {name.upper() for name in operations} | {"OPTIONS"}
+        methods |= {"HEAD"} if "get" in operations and path not in NOTING else set()
+        answer = await client.options(path)
+        assert answer.status_code == 204, path
+        assert set(answer.headers["allow"].split(", ")) == methods, path
