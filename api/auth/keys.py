@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -26,7 +27,7 @@ from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFou
 from memtypes.model.memory import Model
 from memtypes.model.scope import DEFAULT_TENANT, Name, Scope
 from memtypes.model.strict_json import strict_json
-from memtypes.model.times import Clock, Instant, rfc3339, to_utc
+from memtypes.model.times import Clock, Instant, to_utc
 from memtypes.stores.files import holder_of, locked_by, replace_file
 
 LOCK_WAIT_S = 5.0
@@ -120,53 +121,54 @@ def _listed(agents: Sequence[str]) -> str:
     return ", ".join(map(repr, agents))
 
 
-def _caller(rights: KeyRights, key_id: str) -> Caller:
-    return Caller(rights.tenant, rights.role, key_id, tuple(rights.agents), rights.namespace)
-
-
 def _sha256(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _matching(keys: Iterable[tuple[str, Caller]], key: str) -> Caller | None:
-    """The caller that the API key `key` belongs to, or None. Takes the same time whichever entry matches.
+class KnownKey(KeyRights):
+    """A key as it is listed, without its secret. id: start of its hash, which names it in lists, limits and logs.
 
-    keys: the SHA-256 of each known key, with its caller.
+    created_at: None for a key of the keys file.
     """
-    digest = _sha256(key)
-    callers = [caller for known, caller in keys if hmac.compare_digest(known, digest)]
-    return callers[0] if callers else None
+
+    id: str
+    created_at: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRing:
-    """The keys of the keys file as (SHA-256, caller). With an empty ring every caller is the admin of `tenant`."""
+class HashedKey(KnownKey):
+    """A key as the service keeps it: with its SHA-256 in place of the key itself."""
 
-    entries: tuple[tuple[str, Caller], ...] = ()
-    tenant: str = DEFAULT_TENANT
+    sha256: str
 
     @classmethod
-    def of(cls, entries: Sequence[KeyEntry]) -> KeyRing:
-        """A KeyRing of the keys file's `entries`, with hashes in place of the keys."""
-        hashed = ((_sha256(entry.key), entry) for entry in entries)
-        return cls(tuple((digest, _caller(entry, digest[:12])) for digest, entry in hashed))
+    def of(cls, key: str, rights: KeyRights, created_at: datetime | None = None) -> HashedKey:
+        """The hash of `key` with its rights."""
+        digest = _sha256(key)
+        fields = {name: getattr(rights, name) for name in KeyRights.model_fields}
+        return cls(**fields, id=digest[:12], created_at=created_at, sha256=digest)
 
-    def caller(self, key: str | None) -> Caller | None:
-        """The caller that `key` identifies; None if the key is unknown."""
-        return _matching(self.entries, key or "") if self.entries else Caller(self.tenant, Role.ADMIN)
+    @property
+    def caller(self) -> Caller:
+        """The caller whom the key identifies."""
+        return Caller(self.tenant, self.role, self.id, tuple(self.agents), self.namespace)
 
 
-def load_keys(path: Path | None) -> KeyRing:
-    """The keys of the keys file at `path`; an empty ring without a path. Raises BadKeys."""
+def hashed(entries: Iterable[KeyEntry]) -> tuple[HashedKey, ...]:
+    """The entries of a keys file with hashes in place of the keys."""
+    return tuple(HashedKey.of(entry.key, entry) for entry in entries)
+
+
+def load_keys(path: Path | None) -> tuple[HashedKey, ...]:
+    """The keys of the keys file at `path`; none without a path. Raises BadKeys."""
     if path is None:
-        return KeyRing()
+        return ()
     try:
         entries = strict_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise BadKeys(f"keys file {path}: cannot be read ({error.strerror})") from error
     except RemembrancerError as error:
         raise BadKeys(f"keys file {path}: {error}") from error
-    return KeyRing.of(_checked(path, entries))
+    return hashed(_checked(path, entries))
 
 
 def _checked(path: Path, listed: object) -> list[KeyEntry]:
@@ -187,82 +189,73 @@ def _checked(path: Path, listed: object) -> list[KeyEntry]:
     return entries
 
 
-class StoredKey(KeyRights):
-    """A key that an admin created, as stored. id: start of its hash, which names it in lists, limits and logs."""
-
-    id: str
-    sha256: str
-    created_at: Instant
-
-
-_STORED = TypeAdapter(list[StoredKey])
-
-
-@dataclass(frozen=True, slots=True)
-class KnownKey:
-    """A key as it is listed, without its secret. created_at: None for a key of the keys file."""
-
-    id: str
-    tenant: str
-    role: Role
-    agents: tuple[str, ...] = ()
-    namespace: str | None = None
-    created_at: str | None = None
+_CREATED = TypeAdapter(list[HashedKey])
 
 
 class KeyBook:
     """All keys: those of the keys file and created ones. A change by another process takes effect at the next call."""
 
-    def __init__(self, ring: KeyRing, path: Path | None = None, wait_s: float = LOCK_WAIT_S) -> None:
-        """path: file of the keys that admins create; if None, they are kept in memory only.
+    def __init__(
+        self,
+        listed: Sequence[HashedKey] = (),
+        path: Path | None = None,
+        tenant: str = DEFAULT_TENANT,
+        wait_s: float = LOCK_WAIT_S,
+    ) -> None:
+        """listed: keys of the keys file; without them, every caller is the admin of `tenant`.
 
-        wait_s: how many seconds to wait for the lock on that file. Raises BadKeys if the file cannot be used.
+        path: file of the keys that admins create; if None, they are not stored. wait_s: how many seconds to wait for
+        the lock on that file. Raises BadKeys if the file cannot be used.
         """
+        self._tenant = tenant
         self._wait_s = wait_s
-        self._ring = ring
+        self._listed = tuple(listed)
         self._path = path
         self._changing = anyio.Lock()
-        self._stored = tuple(_read_created(path)) if path is not None and path.exists() else ()
+        self._created = tuple(_read_created(path)) if path is not None and path.exists() else ()
         self._seen = self._stamp()
 
     def caller(self, key: str | None) -> Caller | None:
         """The caller that `key` identifies; None if the key is unknown or missing.
 
-        Without a keys file, a call with an unknown or missing key is the default tenant's admin.
+        Without a keys file, a call with an unknown or missing key is the admin of `tenant`.
         """
         self._refresh()
-        created = ((stored.sha256, _caller(stored, stored.id)) for stored in self._stored)
-        caller = _matching(created, key) if key and self._stored else None
-        return caller or self._ring.caller(key)
+        digest = _sha256(key or "")
+        # Every hash is compared, so that the time does not tell which one matches.
+        matching = [known for known in self._all if hmac.compare_digest(known.sha256, digest)]
+        if matching:
+            return matching[0].caller
+        return None if self._listed else Caller(self._tenant, Role.ADMIN)
 
     def caller_with(self, key_id: str) -> Caller | None:
         """The caller of the key with this id, for visitors who logged in with that key; None if the key was revoked."""
         self._refresh()
-        callers = [*(caller for _, caller in self._ring.entries), *(_caller(key, key.id) for key in self._stored)]
-        return next((caller for caller in callers if caller.key_id == key_id), None)
+        return next((known.caller for known in self._all if known.id == key_id), None)
 
     def known(self) -> list[KnownKey]:
         """Every key without its secret: those of the keys file, then created ones in order of creation."""
         self._refresh()
-        dated: list[tuple[Caller, str | None]] = [(caller, None) for _, caller in self._ring.entries]
-        dated += [(_caller(key, key.id), rfc3339(key.created_at)) for key in self._stored]
-        return [KnownKey(key.key_id, key.tenant, key.role, key.agents, key.namespace, at) for key, at in dated]
+        return [KnownKey(**known.model_dump(exclude={"sha256"})) for known in self._all]
+
+    @property
+    def _all(self) -> tuple[HashedKey, ...]:
+        return (*self._listed, *self._created)
 
     async def create(self, rights: KeyRights, clock: Clock) -> tuple[str, str]:
         """Create a key; returns (id, key). Only its hash is stored, so the key cannot be shown again."""
         key = f"rm_{secrets.token_urlsafe(32)}"
-        digest = _sha256(key)
-        created = StoredKey(**dict(rights), id=digest[:12], sha256=digest, created_at=to_utc(clock()))
+        created = HashedKey.of(key, rights, to_utc(clock()))
         async with self._exclusive():
-            await self._store([*self._stored, created])
+            await self._store([*self._created, created])
         return created.id, key
 
     async def remove(self, key_id: str) -> None:
         """Delete the created key `key_id`. Raises NotFound, or Conflict for a key of the keys file."""
         async with self._exclusive():
-            remaining = [stored for stored in self._stored if stored.id != key_id]
-            if len(remaining) == len(self._stored):
-                if any(caller.key_id == key_id for _, caller in self._ring.entries):
+            remaining = [created for created in self._created if created.id != key_id]
+            if len(remaining) == len(self._created):
+                if any(listed.id == key_id for listed in self._listed):
                     raise Conflict("this key is in the keys file; remove it there and restart the service")
                 raise NotFound("there is no key of this id")
             await self._store(remaining)
@@ -287,11 +280,11 @@ class KeyBook:
             except OSError as error:
                 raise Unavailable(f"the keys cannot be written: {error.strerror}; nothing was changed") from error
 
-    async def _store(self, keys: Sequence[StoredKey]) -> None:
+    async def _store(self, keys: Sequence[HashedKey]) -> None:
         if self._path is not None:
-            await anyio.to_thread.run_sync(replace_file, self._path, _STORED.dump_json(list(keys), indent=2))
+            await anyio.to_thread.run_sync(replace_file, self._path, _CREATED.dump_json(list(keys), indent=2))
             self._seen = self._stamp()
-        self._stored = tuple(keys)
+        self._created = tuple(keys)
 
     def _refresh(self) -> None:
         """Read the file of created keys if it changed. If it is unreadable, log that and keep the keys as they were."""
@@ -300,7 +293,7 @@ class KeyBook:
             return
         self._seen = stamp
         try:
-            self._stored = tuple(_read_created(self._path)) if stamp else ()
+            self._created = tuple(_read_created(self._path)) if stamp else ()
         except BadKeys as error:
             _log.error("%s", error)
 
@@ -314,8 +307,8 @@ class KeyBook:
         return stat.st_mtime_ns, stat.st_ino
 
 
-def _read_created(path: Path) -> list[StoredKey]:
+def _read_created(path: Path) -> list[HashedKey]:
     try:
-        return _STORED.validate_json(path.read_bytes())
+        return _CREATED.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise BadKeys(f"created keys {path}: cannot be read; restore the file, or delete it") from error

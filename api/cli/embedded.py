@@ -7,13 +7,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 
-from api.auth.keys import KeyRing
 from api.cli.client import ApiClient
 from api.http.app import create_app
 from api.http.problems import checked
 from api.settings import Settings
-from api.wiring import open_services
 from api.wiring.container import Services
+from api.wiring.services import open_services
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from memtypes.model.memory import Model
 from retrieval.query.request import RetrieveRequest, SearchRequest
@@ -34,7 +33,7 @@ def check_body(path: str, body: Mapping[str, object]) -> None:
 async def open_embedded(settings: Settings, tenant: str) -> AsyncIterator[ApiClient]:
     """Open the embedded store and return a client that is the admin of `tenant`, without a limit of calls a minute."""
     unlimited = settings.model_copy(update={"calls_per_minute": 0})
-    async with open_services(unlimited, KeyRing(tenant=tenant)) as services, client_of(services) as client:
+    async with open_services(unlimited, tenant=tenant) as services, client_of(services) as client:
         yield client
 
 

@@ -8,16 +8,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from api.auth.keys import KeyRing, load_keys
+from api.auth.keys import load_keys
 from api.cli.client import ApiClient
 from api.cli.doctor import Diagnosis, round_trip
 from api.cli.embedded import client_of
 from api.cli.mcp.starting import local_url
 from api.http.serve import check_exposure, listen
 from api.settings import BadSettings, Settings
-from api.wiring import open_services
 from api.wiring.container import Services
 from api.wiring.resources import open_embedder, open_tokenizers
+from api.wiring.services import open_services
 from memtypes.model.errors import RemembrancerError, Unavailable
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
@@ -30,14 +30,14 @@ async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> Non
     await diagnosis.check("disk", lambda: _disk(settings.data_dir))
     await diagnosis.check("keys", lambda: _keys(settings))
     await diagnosis.check("port", lambda: _port(settings))
-    await diagnosis.check("tokenizers", lambda: open_tokenizers(settings), ", ".join)
+    await diagnosis.check("tokenizers", open_tokenizers, ", ".join)
     embedder = await diagnosis.check("encoder", lambda: open_embedder(settings), lambda opened: opened.fingerprint)
     if embedder is None:
         return
     await embedder.aclose()
     async with AsyncExitStack() as stack:
         services = await diagnosis.check(
-            "store", lambda: stack.enter_async_context(open_services(settings, KeyRing())), lambda _: "opened"
+            "store", lambda: stack.enter_async_context(open_services(settings)), lambda _: "opened"
         )
         if services is not None:
             await diagnosis.check("live", lambda: _live(settings, services), lambda _: "answers")
@@ -78,7 +78,7 @@ def _free_bytes(directory: Path) -> tuple[Path, int]:
 async def _keys(settings: Settings) -> str:
     keys = load_keys(settings.keys)
     check_exposure(settings.host, keys)
-    return f"{len(keys.entries)} keys" if keys.entries else "none: loopback only, no key needed"
+    return f"{len(keys)} keys" if keys else "none: loopback only, no key needed"
 
 
 async def _port(settings: Settings) -> str:

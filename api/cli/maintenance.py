@@ -24,14 +24,13 @@ MAX_RECEIPT_BYTES = 64 * 1024 * 1024
 
 def verify(
     file: Annotated[Path, typer.Argument(help="A receipt from GET /v1/receipts/ID?contents=true.")],
-    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a saved receipt, without a service or a store. Exit code 1 when it is not valid."""
 
     async def work() -> dict[str, Any]:
         raw = _read_receipt(file)
-        tokenizers = await open_tokenizers(settings_from({"data_dir": data_dir}))
+        tokenizers = await open_tokenizers()
         return verify_file(raw, lambda receipt: _counter(receipt, tokenizers)).model_dump(mode="json")
 
     verdict = run(work)

@@ -6,18 +6,18 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import FrameType
 
 import uvicorn
 
-from api.auth.keys import KeyRing, load_keys
+from api.auth.keys import HashedKey, load_keys
 from api.http.app import create_app
 from api.http.timeouts import TimedProtocol
 from api.settings import BadSettings, Settings, is_loopback
-from api.wiring import open_services
 from api.wiring.container import Services
+from api.wiring.services import open_services
 
 _log = logging.getLogger(__name__)
 
@@ -26,9 +26,9 @@ _ALLOCATIONS = 20_000
 them took a ninth of the time under eight clients, 80 ms at a time."""
 
 
-def check_exposure(host: str, keys: KeyRing) -> None:
+def check_exposure(host: str, keys: Sequence[HashedKey]) -> None:
     """Raise BadSettings if there are no keys and `host` is not a loopback address."""
-    if not keys.entries and not is_loopback(host):
+    if not keys and not is_loopback(host):
         raise BadSettings(f"without keys the service listens on loopback only: give --keys FILE, or not --host {host}")
 
 
@@ -59,7 +59,7 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
             await opened.enter_async_context(services.jobs.running())
             if before is not None:
                 await before(services)
-            server = _server(services, settings, local_only=not keys.entries)
+            server = _server(services, settings, local_only=not keys)
             freeze_loaded_objects()
             _log.info("listening on http://%s:%s", settings.host, bound.getsockname()[1])
             _log.info("inspector on http://%s:%s/inspect", settings.host, bound.getsockname()[1])

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from litestar.di import NamedDependency
 
 from api.auth.guards import RateLimit
-from api.auth.keys import KeyBook, KeyRing
+from api.auth.keys import KeyBook
 from api.http.idempotency import IdempotentCalls
 from api.http.metrics import Metrics
 from api.wiring.jobs import BackgroundJobs
@@ -70,7 +70,7 @@ class Services:
     receipts: Receipts
     items: KeyedItems
     examiner: Examiner
-    keys: KeyBook = field(default_factory=lambda: KeyBook(KeyRing()))
+    keys: KeyBook = field(default_factory=KeyBook)
     rate: RateLimit = field(default_factory=RateLimit)
     metrics: Metrics = field(default_factory=Metrics)
     clock: Clock = system_clock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
@@ -13,39 +14,39 @@ from memtypes.ports.memory_store import MemoryStore
 from retrieval.answer import Answer
 
 
+@dataclass(frozen=True, slots=True)
 class ErasableMemories(Erasable):
     """Erases memories and their vectors from the vector store."""
 
-    def __init__(self, store: MemoryStore, ingestor: Ingestor) -> None:
-        self._store = store
-        self._ingestor = ingestor
+    store: MemoryStore
+    ingestor: Ingestor
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """Erase the memory, or all of the namespace if no id is given. Returns how many were removed."""
         if memory_id is None:
-            return await self._ingestor.editor.remove_where(scope, (), None)
-        return await self._ingestor.editor.remove(scope, [memory_id])
+            return await self.ingestor.editor.remove_where(scope, (), None)
+        return await self.ingestor.editor.remove(scope, [memory_id])
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """Number of memories still stored: of the namespace, or of the one that is named (1 or 0)."""
         if memory_id is not None:
-            return len(await self._store.get(scope, [memory_id]))
-        return sum(size.count for size in (await self._store.stats(scope)).values())
+            return len(await self.store.get(scope, [memory_id]))
+        return sum(size.count for size in (await self.store.stats(scope)).values())
 
 
+@dataclass(frozen=True, slots=True)
 class ErasableItems(Erasable):
     """Erases the keyed items of a namespace. Erasing a single memory does not touch them."""
 
-    def __init__(self, items: ItemStore) -> None:
-        self._items = items
+    items: ItemStore
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """Erase the items of every agent in the namespace, unless a memory is named. Returns how many were removed."""
-        return await self._items.delete_all(scope) if memory_id is None else 0
+        return await self.items.delete_all(scope) if memory_id is None else 0
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """Number of keyed items stored in the namespace, expired ones included; 0 if a memory is named."""
-        return await self._items.count(scope, at=None) if memory_id is None else 0
+        return await self.items.count(scope, at=None) if memory_id is None else 0
 
 
 class Erased(Answer):

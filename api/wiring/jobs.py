@@ -21,7 +21,8 @@ from memtypes.ports.locks import LockRequest, Locks
 
 _log = logging.getLogger(__name__)
 
-_CANCEL_AGAIN_S = 0.5
+CANCEL_AGAIN_S = 0.5
+"""Seconds after which a job that did not end is cancelled again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,14 @@ class BackgroundJobs(Collector):
     @asynccontextmanager
     async def running(self) -> AsyncIterator[BackgroundJobs]:
         """Run every job at its interval until the context ends; running work is then cancelled and awaited."""
-        stopping = asyncio.Event()
-        tasks = [asyncio.create_task(self._repeat(job, stopping), name=f"job {job.name}") for job in self.jobs]
+        pending = {asyncio.create_task(self._repeat(job), name=f"job {job.name}") for job in self.jobs}
         try:
             yield self
         finally:
-            stopping.set()
-            pending = set(tasks)
-            while pending:  # work that lost a cancellation would go on to its end, minutes behind a backlog
+            while pending:  # the Redis client sometimes loses a cancellation that coincides with an answer
                 for task in pending:
                     task.cancel()
-                _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+                _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
     async def run_once(self, job: BackgroundJob) -> None:
         """Run the job unless another process is running it. A failure is counted and logged, not raised."""
@@ -103,16 +101,11 @@ class BackgroundJobs(Collector):
             _log.exception("the job %s failed unexpectedly", job.name)
         tally.seconds += time.monotonic() - started
 
-    async def _repeat(self, job: BackgroundJob, stopping: asyncio.Event) -> None:
-        """Run the job at its interval until `stopping` is set.
-
-        Cancelling the task is not enough: the Redis client sometimes loses a cancellation that coincides with an
-        answer, and a sleep of an hour would follow.
-        """
-        pause = job.first_s
-        while not await _is_set(stopping, pause):
+    async def _repeat(self, job: BackgroundJob) -> None:
+        await asyncio.sleep(job.first_s)
+        while True:
             await self.run_once(job)
-            pause = job.every_s
+            await asyncio.sleep(job.every_s)
 
     def collect(self) -> Iterator[Metric]:
         """The statistics of all jobs as Prometheus metrics."""
@@ -128,10 +121,3 @@ class BackgroundJobs(Collector):
         for job, tally in tallies:
             ended.add_metric((job,), tally.ended)
         yield ended
-
-
-async def _is_set(event: asyncio.Event, within_s: float) -> bool:
-    """Wait until `event` is set, at most `within_s` seconds. Returns whether it is set."""
-    with anyio.move_on_after(within_s):
-        await event.wait()
-    return event.is_set()

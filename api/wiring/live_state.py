@@ -58,13 +58,15 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
     ingestor: stores evicted and captured turns and ended workflows as memories. redactor: removes secrets from what is
     written. guard: cuts recalled text out of captured turns.
     """
-    locks, items, logs = RedisLocks(resources.live), RedisWorking(resources.live), workflow_logs(resources)
-    todo_life = timedelta(hours=resources.settings.todo_hours)
+    settings = resources.settings
+    hours = (settings.workflow_ttl_hours, settings.ended_log_hours)
+    logs = RedisWorkflows(resources.live, Lifetimes(*(max(1, round(each * 3_600)) for each in hours)))
+    locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
+    todo_life = timedelta(hours=settings.todo_hours)
     working = WorkingMemory(items, ingestor, resources.store, system_clock, logs, locks, todo_life)
     threads = threads_of(resources, ingestor, locks, redactor, logs)
     ended = EndedWorkflows(logs, ingestor, threads, working)
-    snapshot_events = resources.settings.workflow_snapshot_events
-    workflows = Workflows(logs, ended, resources.tokenizer, system_clock, redactor, snapshot_events)
+    workflows = Workflows(logs, ended, resources.tokenizer, system_clock, redactor, settings.workflow_snapshot_events)
     sessions = RedisClientSessions(resources.live)
     captures = CapturedTurnWriter(captured_turns(resources.live), sessions, ingestor, guard, system_clock)
     jobs = (
@@ -74,12 +76,6 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
         BackgroundJob("thread departures", RECORDING_S, threads.expire),
     )
     return LiveServices(items, working, threads, workflows, sessions, captures, BackgroundJobs(locks, jobs))
-
-
-def workflow_logs(resources: Resources) -> RedisWorkflows:
-    """The store of workflows, with the lifetimes of the settings."""
-    hours = (resources.settings.workflow_ttl_hours, resources.settings.ended_log_hours)
-    return RedisWorkflows(resources.live, Lifetimes(*(max(1, round(each * 3_600)) for each in hours)))
 
 
 def threads_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from api.settings import Settings
@@ -41,13 +42,13 @@ def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: 
     )
 
 
+@dataclass(frozen=True, slots=True)
 class Reembedding:
     """Rebuilds the configured store with vectors from `embedder` and `sparse`."""
 
-    def __init__(self, settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> None:
-        self._settings = settings
-        self._embedder = embedder
-        self._sparse = sparse
+    settings: Settings
+    embedder: Embedder
+    sparse: Bm25Encoder
 
     async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
         """Embed every memory and item again. Returns how many each collection had.
@@ -55,22 +56,22 @@ class Reembedding:
         stop_engine: stop the embedded engine of a running service meanwhile. Raises Conflict if that service's store is
         a Qdrant server, and what `memtypes.stores.edge.rebuild` raises.
         """
-        fingerprint = store_fingerprint(self._embedder, self._sparse)
-        if self._settings.qdrant_url is not None:
+        fingerprint = store_fingerprint(self.embedder, self.sparse)
+        if self.settings.qdrant_url is not None:
             if stop_engine:
                 raise Conflict(
                     "collections on a server are embedded again by `remembrancer reembed`, while no service runs"
                 )
             from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415 - see `server_settings`
 
-            server = server_settings(self._settings, self._settings.qdrant_url, fingerprint, self._embedder.dimensions)
+            server = server_settings(self.settings, self.settings.qdrant_url, fingerprint, self.embedder.dimensions)
             return await rebuild_server(server, self._embed)
-        store = EdgeSettings(self._settings.store_path, fingerprint, self._embedder.dimensions)
+        store = EdgeSettings(self.settings.store_path, fingerprint, self.embedder.dimensions)
         return await rebuild(store, self._embed, stop_engine=stop_engine)
 
     async def _embed(self, texts: Sequence[InContext]) -> list[Vectors]:
-        embeddings = await self._embedder.embed_in_context(texts)
+        embeddings = await self.embedder.embed_in_context(texts)
         return [
-            Vectors(embedding.dense, self._sparse.encode_document(text.text), embedding.tokens)
+            Vectors(embedding.dense, self.sparse.encode_document(text.text), embedding.tokens)
             for embedding, text in zip(embeddings, texts, strict=True)
         ]

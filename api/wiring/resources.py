@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 from anyio import to_thread
@@ -73,7 +72,7 @@ async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resource
     embedder = await prepared_embedder(settings)
     opened.push_async_callback(embedder.aclose)
     sparse = Bm25Encoder()
-    loading = asyncio.create_task(open_tokenizers(settings))  # while the processes of the stores start
+    loading = asyncio.create_task(open_tokenizers())  # while the processes of the stores start
     opened.callback(loading.cancel)
     store = await open_store(settings, embedder, store_fingerprint(embedder, sparse))
     opened.push_async_callback(store.aclose)
@@ -91,9 +90,7 @@ async def open_embedder(settings: Settings, cached_queries: int = 0) -> Embedder
     # OpenBLAS threads busy-wait for their next product, which took as much processor time as the encoder.
     threadpool_limits(1, user_api="blas")
     if settings.embedder == "onnx":
-        return await OnnxEmbedder.open(
-            OnnxSettings(settings.encoder_path, token_vectors=True, cached_queries=cached_queries)
-        )
+        return await OnnxEmbedder.open(OnnxSettings(settings.encoder_path, cached_queries=cached_queries))
     return await SentenceTransformersEmbedder.open(
         SentenceTransformersSettings(settings.model, cached_queries=cached_queries)
     )
@@ -111,10 +108,9 @@ async def prepared_embedder(settings: Settings) -> Embedder:
         return await open_embedder(settings, QUERY_CACHE)
 
 
-async def open_tokenizers(settings: Settings) -> Mapping[str, Tokenizer]:
+async def open_tokenizers() -> Mapping[str, Tokenizer]:
     """Open the tokenizers TOKENIZERS and return them by name. Raises SetupRequired."""
-    directory: Path = settings.data_dir / "tokenizers"
-    return {name: await TiktokenTokenizer.open(name, directory) for name in TOKENIZERS}
+    return {name: await TiktokenTokenizer.open(name) for name in TOKENIZERS}
 
 
 async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MessageStore:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from api.auth.guards import RateLimit
-from api.auth.keys import KeyBook, KeyRing
+from api.auth.keys import HashedKey, KeyBook
 from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
@@ -67,14 +67,18 @@ UPKEEP_LIMIT_S = 600.0
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, keys: Sequence[HashedKey] = (), tenant: str = DEFAULT_TENANT
+) -> AsyncIterator[Services]:
     """Open all services; closed in reverse order at the end. Background jobs are left to the caller to run.
+
+    tenant: whose admin every caller is if there are no keys.
 
     Raises BadSettings, BadKeys, InvalidConfigFile, SetupRequired, EmbedderMismatch, StoreInUse or
     Unavailable; each message says what to do.
     """
     make_folder(settings.data_dir)
-    book = KeyBook(keys, settings.data_dir / "keys.json")
+    book = KeyBook(keys, settings.data_dir / "keys.json", tenant)
     async with AsyncExitStack() as opened:
         resources = await open_resources(settings, opened)
         use_counts = await opened.enter_async_context(UseCounts(resources.store).running())

@@ -123,7 +123,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
             stages.clear()
             stages.update(timings)
 
-        tokenizers = await open_tokenizers(settings)
+        tokenizers = await open_tokenizers()
         counter = tokenizers[TOKENIZERS[0]]
         store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
         stack.push_async_callback(store.aclose)

@@ -17,9 +17,8 @@ from typing import TypeAlias
 
 import anyio
 
-from api.auth.keys import KeyRing
 from api.settings import Settings
-from api.wiring import open_services
+from api.wiring.services import open_services
 from benchmarks.harness.metrics import percentiles
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Report, Table, spread_table
@@ -76,7 +75,7 @@ async def measure_throughput(request: ThroughputRequest) -> Report:
 
 
 async def _in_process(request: ThroughputRequest, settings: Settings, number: int, side: Side) -> None:
-    async with open_services(settings, KeyRing()) as services:
+    async with open_services(settings) as services:
 
         async def ask(_client: int, namespace: str, question: str) -> object:
             retrieve = RetrieveRequest(query=question, namespace=namespace)

@@ -9,11 +9,11 @@ import asyncio
 import hashlib
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 import anyio
@@ -52,7 +52,7 @@ def truncated(text: str, max_tokens: int) -> str:
 @dataclass(slots=True, eq=False)
 class _Call(Generic[In, Out]):
     inputs: Sequence[In]
-    future: Future[list[Out]]
+    future: Future[list[Out]] = field(default_factory=Future)
     taken: int = 0
     outputs: list[Out] = field(default_factory=list)
 
@@ -90,9 +90,8 @@ class Batcher(Generic[In, Out]):
         self._work = work
         self._batch_size = batch_size
         self._max_waiting = max_waiting
-        self._calls: deque[_Call[In, Out]] = deque()
-        self._changed = threading.Condition()
-        self._waiting = 0
+        self._queue: SimpleQueue[_Call[In, Out] | None] = SimpleQueue()
+        self._unanswered: set[_Call[In, Out]] = set()  # used by the event loop alone
         self._closed = False
         # A daemon: a program that does not close its batcher can still exit.
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -106,36 +105,26 @@ class Batcher(Generic[In, Out]):
         """
         if not inputs:
             return []
-        call: _Call[In, Out] = _Call(inputs, Future())
-        self._enqueue(call)
+        if self._closed:
+            raise Unavailable(f"{self._name} is closed")
+        waiting = sum(call.remaining for call in self._unanswered)
+        if waiting and waiting + len(inputs) > self._max_waiting:
+            raise Overloaded(f"{self._name} has {waiting} texts waiting; try again soon")
+        call: _Call[In, Out] = _Call(inputs)
+        self._unanswered.add(call)
+        self._queue.put(call)
         try:
             return await asyncio.wrap_future(call.future)
-        except asyncio.CancelledError:
-            self._dequeue(call)
-            raise
+        finally:
+            self._unanswered.remove(call)
 
     async def aclose(self) -> None:
         """Finish the current batch, fail waiting calls and stop the thread."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self._queue.put(None)
         await to_thread.run_sync(self._thread.join)
-
-    def _enqueue(self, call: _Call[In, Out]) -> None:
-        with self._changed:
-            if self._closed:
-                raise Unavailable(f"{self._name} is closed")
-            if self._waiting and self._waiting + call.remaining > self._max_waiting:
-                raise Overloaded(f"{self._name} has {self._waiting} texts waiting; try again soon")
-            self._waiting += call.remaining
-            self._calls.append(call)
-            self._changed.notify_all()
-
-    def _dequeue(self, call: _Call[In, Out]) -> None:
-        with self._changed:
-            if call in self._calls:
-                self._calls.remove(call)
-                self._waiting -= call.remaining
+        for call in self._unanswered:
+            call.fail(Unavailable(f"{self._name} is closed"))
 
     def _serve(self) -> None:
         while batch := self._next_batch():
@@ -143,44 +132,28 @@ class Batcher(Generic[In, Out]):
                 outputs = self._work([text for _, part in batch for text in part])
             except Exception as error:  # noqa: BLE001 - raised to the callers of this batch
                 for call, _ in batch:
-                    self._dequeue(call)
                     call.fail(error)
             else:
                 start = 0
                 for call, part in batch:
                     call.add(outputs[start : start + len(part)])
                     start += len(part)
-        with self._changed:
-            waiting, self._calls = self._calls, deque()
-        for call in waiting:
-            call.fail(Unavailable(f"{self._name} is closed"))
 
     def _next_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
         """Wait for inputs, and return the next batch, from the oldest calls first; empty once the batcher is closed."""
-        with self._changed:
-            while True:
-                self._changed.wait_for(lambda: self._calls or self._closed)
-                if self._closed:
-                    return []
-                if batch := self._take_batch():
-                    return batch
-
-    def _take_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
         batch: list[tuple[_Call[In, Out], Sequence[In]]] = []
-        unfinished: list[_Call[In, Out]] = []
         room = self._batch_size
-        while self._calls and room:
-            call = self._calls.popleft()
-            if call.future.cancelled():
-                self._waiting -= call.remaining
-                continue
-            part = call.take(room)
-            room -= len(part)
-            self._waiting -= len(part)
-            batch.append((call, part))
+        while room and not (batch and self._queue.empty()):
+            call = self._queue.get()
+            if self._closed or call is None:
+                return []
+            if not call.future.done():
+                part = call.take(room)
+                room -= len(part)
+                batch.append((call, part))
+        for call, _ in batch:
             if call.remaining:
-                unfinished.append(call)
-        self._calls.extend(unfinished)
+                self._queue.put(call)
         return batch
 
 

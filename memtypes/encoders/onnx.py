@@ -53,13 +53,9 @@ _ORT_ERRORS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class OnnxSettings(BatchSettings):
-    """Settings of OnnxEmbedder. directory: holds the encoder that `memtypes.encoders.setup.prepare` built.
-
-    token_vectors: also return a vector for each token, for late interaction.
-    """
+    """Settings of OnnxEmbedder. directory: holds the encoder that `memtypes.encoders.setup.prepare` built."""
 
     directory: Path
-    token_vectors: bool = False
 
 
 class Manifest(BaseModel):
@@ -118,7 +114,7 @@ class _OnnxModel:
     start: int
     end: int
     manifest: Manifest
-    projection: NDArray[np.float32] | None
+    projection: NDArray[np.float32]
     outputs: Sequence[str]
 
     @classmethod
@@ -140,14 +136,11 @@ class _OnnxModel:
         tokenizer.no_padding()
         tokenizer.no_truncation()  # contexts are cut at the start, texts at the end
         start, end = tokenizer.encode("").ids
-        projection = token_projection(manifest.dimensions) if settings.token_vectors else None
-        return cls(session, tokenizer, start, end, manifest, projection, outputs)
+        return cls(session, tokenizer, start, end, manifest, token_projection(manifest.dimensions), outputs)
 
     @property
     def fingerprint(self) -> str:
-        """The manifest's fingerprint, followed by a hash of the projection of token vectors if there is one."""
-        if self.projection is None:
-            return self.manifest.fingerprint
+        """The manifest's fingerprint, followed by a hash of the projection of token vectors."""
         digest = hashlib.sha256(np.ascontiguousarray(self.projection).tobytes()).hexdigest()
         return f"{self.manifest.fingerprint}:tokens-{digest[:16]}"
 
@@ -168,9 +161,9 @@ class _OnnxModel:
             states = states[len(context) :]
             sentence = states.sum(axis=0)
             sentence /= np.linalg.norm(sentence)
-        vectors = None if self.projection is None else _project(states, self.projection)
         sentence.setflags(write=False)
-        return Embedding(sentence, vectors, None if middle is None else _beginning(middle[len(context) :]))
+        beginning = None if middle is None else _beginning(middle[len(context) :])
+        return Embedding(sentence, _project(states, self.projection), beginning)
 
     def _tokenize(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids

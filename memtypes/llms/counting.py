@@ -85,9 +85,7 @@ class ProviderCounter:
 
     async def _ask(self, endpoint: CountEndpoint, text: str, model: str) -> int:
         key = self.read_variable(endpoint.key_env) if endpoint.key_env else None
-        headers, body = _REQUESTS[endpoint.kind](text, model, key)
-        if endpoint.kind is CountKind.OPENAI and endpoint.url.endswith("/input_tokens"):  # OpenAI's own route
-            body = {"model": model, "input": text}
+        headers, body = _request(endpoint, text, model, key)
         url, received = endpoint.url.replace("{model}", model), bytearray()
         async with self.client.stream("POST", url, headers=headers, json=body) as response:
             response.raise_for_status()
@@ -113,35 +111,16 @@ def _tokens(answer: Any) -> int:
     return count
 
 
-_Request: TypeAlias = tuple[dict[str, str], dict[str, Any]]
-"""Headers and body."""
-
-
-def _anthropic(text: str, model: str, key: str | None) -> _Request:
-    headers = {"anthropic-version": "2023-06-01", **({"x-api-key": key} if key else {})}
-    return headers, {"model": model, "messages": [{"role": "user", "content": text}]}
-
-
-def _google(text: str, _model: str, key: str | None) -> _Request:
-    return {"x-goog-api-key": key} if key else {}, {"contents": [{"parts": [{"text": text}]}]}
-
-
-def _cohere(text: str, model: str, key: str | None) -> _Request:
-    return _bearer(key), {"model": model, "text": text}
-
-
-def _openai(text: str, model: str, key: str | None) -> _Request:
-    """A request to the tokenizer route of servers with OpenAI's API, such as vLLM, SGLang and LiteLLM."""
-    return _bearer(key), {"model": model, "prompt": text}
-
-
-def _bearer(key: str | None) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"} if key else {}
-
-
-_REQUESTS: dict[CountKind, Callable[[str, str, str | None], _Request]] = {
-    CountKind.ANTHROPIC: _anthropic,
-    CountKind.GOOGLE: _google,
-    CountKind.COHERE: _cohere,
-    CountKind.OPENAI: _openai,
-}
+def _request(endpoint: CountEndpoint, text: str, model: str, key: str | None) -> tuple[dict[str, str], dict[str, Any]]:
+    """Headers and body of a request to the endpoint."""
+    bearer = {"authorization": f"Bearer {key}"} if key else {}
+    match endpoint.kind:
+        case CountKind.ANTHROPIC:
+            headers = {"anthropic-version": "2023-06-01", **({"x-api-key": key} if key else {})}
+            return headers, {"model": model, "messages": [{"role": "user", "content": text}]}
+        case CountKind.GOOGLE:
+            return {"x-goog-api-key": key} if key else {}, {"contents": [{"parts": [{"text": text}]}]}
+        case CountKind.COHERE:
+            return bearer, {"model": model, "text": text}
+        case CountKind.OPENAI:  # OpenAI's own route takes `input`; those of vLLM, SGLang and LiteLLM take `prompt`
+            return bearer, {"model": model, "input" if endpoint.url.endswith("/input_tokens") else "prompt": text}

@@ -219,11 +219,7 @@ def _parse(tree: object, path: str, depth: int) -> Filter:
         raise InvalidRequest(f"a filter may nest at most {MAX_DEPTH} levels", path=path)
     if not isinstance(tree, dict) or not tree:
         raise InvalidRequest("a filter is an object with at least one field", path=path, got=tree)
-    return _joined([_member(key, value, f"{path}.{key}", depth) for key, value in tree.items()])
-
-
-def _joined(parts: list[Filter]) -> Filter:
-    return parts[0] if len(parts) == 1 else All(tuple(parts))
+    return all_of(*[_member(key, value, f"{path}.{key}", depth) for key, value in tree.items()])
 
 
 def _member(key: str, value: object, path: str, depth: int) -> Filter:
@@ -241,7 +237,7 @@ def _comparisons(field: str, value: object, path: str) -> Filter:
     kind = kind_of_field(field)
     if not isinstance(value, dict) or not value:
         raise InvalidRequest(f"needs an object of operators ({', '.join(Op)})", path=path, got=value)
-    return _joined([_compare(field, kind, op, operand, f"{path}.{op}") for op, operand in value.items()])
+    return all_of(*[_compare(field, kind, op, operand, f"{path}.{op}") for op, operand in value.items()])
 
 
 def _compare(field: str, kind: Kind, op_name: str, operand: object, path: str) -> Compare:
@@ -309,4 +305,5 @@ def parse_time(value: object, path: str) -> datetime:
 
 def all_of(*parts: Filter | None) -> Filter:
     """Filter that holds if every part holds; None parts are left out."""
-    return _joined([part for part in parts if part is not None] or [All(())])
+    given = tuple(part for part in parts if part is not None)
+    return given[0] if len(given) == 1 else All(given)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.auth.keys import KeyBook, KeyEntry, Role, hashed
 from api.wiring.container import Services
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.working import RedisWorking
@@ -80,6 +80,6 @@ async def serving(live: LiveClient, services: Services) -> AsyncIterator[httpx.A
         KeyEntry(key=f"key-of-{name}", tenant="t", role=Role.WRITER, agents=agents) for name, agents in KEYS.items()
     ]
     admin = KeyEntry(key="key-of-admin", tenant="t", role=Role.ADMIN)
-    keys = KeyBook(KeyRing.of([*entries, admin]))
+    keys = KeyBook(hashed([*entries, admin]))
     async with connect(replace(wired, threads=threads, keys=keys)) as client:
         yield client

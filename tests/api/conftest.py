@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 
-from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.auth.keys import KeyBook, KeyEntry, Role, hashed
 from api.wiring.container import Services
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.applications import application
@@ -60,7 +60,7 @@ async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 def guarded(services: Services) -> Services:
     """Services with API keys of two tenants, over the same stores as `services`."""
     entries = [KeyEntry(key=key, tenant=tenant, role=role) for (tenant, role), key in KEYS.items()]
-    return replace(services, keys=KeyBook(KeyRing.of(entries)))
+    return replace(services, keys=KeyBook(hashed(entries)))
 
 
 def bearer(tenant: str, role: Role) -> dict[str, str]:

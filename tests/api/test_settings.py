@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from api.auth.keys import KeyRing
 from api.settings import BadSettings, Settings, read_settings, settings_table
-from api.wiring import open_services
+from api.wiring.services import open_services
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -111,7 +110,7 @@ async def test_data_folder_that_cannot_be_created_is_named(tmp_path: Path) -> No
     """The error names the directory, the reason and what to do."""
     (tmp_path / "file").touch()
     with pytest.raises(BadSettings, match=r"data folder .*file/x cannot be used: Not a directory; choose another"):
-        async with open_services(Settings(data_dir=tmp_path / "file" / "x"), KeyRing()):
+        async with open_services(Settings(data_dir=tmp_path / "file" / "x")):
             pytest.fail("it was opened")
 
 
@@ -120,5 +119,5 @@ async def test_data_folder_that_cannot_be_created_is_named(tmp_path: Path) -> No
 async def test_data_folder_that_cannot_be_written_is_named() -> None:
     """A read-only data directory is an error before any store is opened."""
     with pytest.raises(BadSettings, match=r"data folder /proc cannot be used: .+; choose another"):
-        async with open_services(Settings(data_dir=Path("/proc")), KeyRing()):
+        async with open_services(Settings(data_dir=Path("/proc"))):
             pytest.fail("it was opened")

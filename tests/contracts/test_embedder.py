@@ -64,7 +64,7 @@ async def test_vectors_have_unit_length(embedder: Embedder) -> None:
         assert embedding.dense.shape == (embedder.dimensions,) == (384,)
         assert embedding.dense.dtype == np.float32
         assert np.linalg.norm(embedding.dense) == pytest.approx(1, abs=1e-5)
-        assert embedding.tokens is None
+        assert embedding.tokens is None or embedding.tokens.shape[1] == 128
 
 
 async def test_embeddings_are_in_the_order_of_the_documents(embedder: Embedder) -> None:
@@ -142,7 +142,7 @@ async def test_the_fingerprint_is_stable(embedder: Embedder, opener: Opener, onn
     """Opening the same model again gives the same fingerprint."""
     again = await opener(onnx_directory, 8)
     assert again.fingerprint == embedder.fingerprint
-    assert again.fingerprint.count(":") == (4 if "int8" in again.fingerprint else 3)
+    assert again.fingerprint.count(":") == (5 if "int8" in again.fingerprint else 3)
     await again.aclose()
 
 

@@ -70,5 +70,5 @@ def check(call: Callable[[Path, str, dict[str, Any]], str], service: MemoryServi
     recalled = re.search(r"<memories>.*· (\d+) of 400 tokens", text, re.DOTALL)
     assert recalled is not None, json.dumps(text)
     assert STATEMENT in recalled[0]
-    tokenizer = anyio.run(TiktokenTokenizer.open, "cl100k_base", tmp_path / "tokenizers")
+    tokenizer = anyio.run(TiktokenTokenizer.open, "cl100k_base")
     assert tokenizer.count(recalled[0]) == int(recalled[1]) <= 400

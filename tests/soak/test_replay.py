@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from api.auth.keys import KeyRing
 from api.settings import Settings
-from api.wiring import open_services
 from api.wiring.container import Services
+from api.wiring.services import open_services
 from benchmarks.harness.stores import TENANT, filled, namespace_of
 from benchmarks.harness.synthetic import questions
 from memtypes.model.scope import Scope
@@ -32,7 +31,7 @@ async def test_many_replays_are_identical(settings: Settings, sizes: Sizes) -> N
 async def _replays_are_identical(settings: Settings, *, memories: int, receipts: int) -> None:
     namespaces = 3
     await filled(settings, memories, namespaces)
-    async with open_services(settings, KeyRing()) as services:
+    async with open_services(settings) as services:
         ids = [
             await _receipt(services, namespace_of(index % namespaces), question)
             for index, question in enumerate(questions(receipts, seed=31))

@@ -10,13 +10,10 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import TypeAlias
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from memtypes.encoders.onnx import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, Manifest, read_manifest, sha256_of
 from memtypes.model.errors import RemembrancerError, SetupRequired
@@ -38,11 +35,8 @@ MAX_TOKENS = 256  # what the model was trained and evaluated with
 FINGERPRINT = f"{MODEL_NAME}:{SOURCES[WEIGHTS_FILE][:16]}:{RECIPE}:mean:{MAX_TOKENS}"
 DEFAULT_DIRECTORY = Path(".remembrancer/encoder")
 
-OnStep: TypeAlias = Callable[[str], None]
-"""Called with the name of each step as it starts."""
 
-
-def prepare(directory: Path, on_step: OnStep = lambda _: None) -> Manifest:
+def prepare(directory: Path) -> Manifest:
     """Build the encoder in `directory` unless it is complete, and return its manifest.
 
     Raises SetupRequired if the weights or `onnx` are not installed, the weights are not the official ones, or
@@ -55,7 +49,7 @@ def prepare(directory: Path, on_step: OnStep = lambda _: None) -> Manifest:
     if ready is not None and ready.fingerprint == FINGERPRINT:
         return ready
     try:
-        return _build(directory, on_step)
+        return _build(directory)
     except OSError as error:
         raise SetupRequired(
             f"the encoder can't be prepared in {directory}: {error.strerror or error}; make room there, or choose "
@@ -92,18 +86,15 @@ def encode_model(weights: Path, *, int8: bool) -> bytes:
     return model
 
 
-def _build(directory: Path, on_step: OnStep) -> Manifest:
-    on_step("checking the weights")
+def _build(directory: Path) -> Manifest:
     source = weights_directory()
     check_sources(source)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / MANIFEST_FILE).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".preparing-") as folder:
         staged = Path(folder)
-        on_step("writing the int8 encoder")
         (staged / MODEL_FILE).write_bytes(encode_model(source / WEIGHTS_FILE, int8=True))
         (staged / TOKENIZER_FILE).write_bytes((source / TOKENIZER_FILE).read_bytes())
-        on_step("checking what was written")
         manifest = _describe(staged)
         (staged / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
         for name in (MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE):
@@ -131,16 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY, help="where to (default: %(default)s)")
     directory: Path = parser.parse_args(arguments).dir
     errors = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=errors) as progress:
-            task = progress.add_task("the encoder", total=3)
-
-            def show(step: str) -> None:
-                progress.update(task, description=step, advance=1)
-
-            manifest = prepare(directory, show)
-            progress.update(task, description="the encoder is ready", completed=3)
+        with errors.status("preparing the encoder"):
+            manifest = prepare(directory)
     except RemembrancerError as error:
         errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1

@@ -13,30 +13,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.auth.keys import BadKeys, Caller, KeyBook, KeyEntry, KeyRights, KeyRing, Role, load_keys
+from api.auth.keys import BadKeys, Caller, KeyBook, KeyEntry, KeyRights, Role, hashed, load_keys
 from api.wiring.container import Services
 from memtypes.model.errors import Conflict, NotFound, Unavailable
 from memtypes.stores.files import locked
 from tests.api.conftest import KEYS, bearer, connect
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-RING = KeyRing.of(
-    [
-        KeyEntry(key="reader-key-1", tenant="acme", role=Role.READER),
-        KeyEntry(key="writer-key-1", tenant="other", role=Role.WRITER),
-    ]
+LISTED = KeyBook(
+    hashed(
+        [
+            KeyEntry(key="reader-key-1", tenant="acme", role=Role.READER),
+            KeyEntry(key="writer-key-1", tenant="other", role=Role.WRITER),
+        ]
+    )
 )
 
 
 def test_without_keys_every_caller_is_the_default_admin() -> None:
     """If no keys are configured, calls with any key or none act as admin of the default tenant."""
-    assert KeyRing().caller(None) == Caller("default", Role.ADMIN)
-    assert KeyRing().caller("anything") == Caller("default", Role.ADMIN)
+    assert KeyBook().caller(None) == Caller("default", Role.ADMIN)
+    assert KeyBook().caller("anything") == Caller("default", Role.ADMIN)
 
 
 def test_known_key_has_its_tenant_and_role() -> None:
     """A call with a known key has the tenant and role of its entry."""
-    caller = RING.caller("writer-key-1")
+    caller = LISTED.caller("writer-key-1")
     assert caller is not None
     assert (caller.tenant, caller.role) == ("other", Role.WRITER)
 
@@ -45,12 +47,12 @@ def test_known_key_has_its_tenant_and_role() -> None:
 def test_unknown_keys_are_refused(key: str | None) -> None:
     """If keys are configured, an unknown key or none is refused."""
     if key not in ("reader-key-1", "writer-key-1"):
-        assert RING.caller(key) is None
+        assert LISTED.caller(key) is None
 
 
-def test_the_repr_of_a_key_ring_contains_no_key() -> None:
-    """The repr of a key ring contains no key."""
-    assert "writer-key-1" not in repr(RING)
+def test_the_repr_of_a_hashed_key_does_not_contain_it() -> None:
+    """Only its hash can be shown."""
+    assert "writer-key-1" not in repr(hashed([KeyEntry(key="writer-key-1", tenant="other", role=Role.WRITER)]))
 
 
 def test_each_role_includes_the_lower_ones() -> None:
@@ -93,10 +95,10 @@ def test_a_missing_keys_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_keys_file_is_loaded(tmp_path: Path) -> None:
-    """The key ring accepts the keys in the keys file."""
+    """Callers are known by the keys in the keys file."""
     path = tmp_path / "keys.json"
     path.write_text('\ufeff[{"key": "abcdefgh", "tenant": "acme", "role": "admin"}]')  # as Windows' editor saves it
-    caller = load_keys(path).caller("abcdefgh")
+    caller = KeyBook(load_keys(path)).caller("abcdefgh")
     assert caller is not None
     assert (caller.tenant, caller.role) == ("acme", Role.ADMIN)
 
@@ -110,13 +112,13 @@ def clock() -> datetime:
 async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
     """A created key works in other processes and after a restart, until it is revoked."""
     path = tmp_path / "keys.json"
-    other = KeyBook(KeyRing(), path)
-    book = KeyBook(KeyRing(), path)
+    other = KeyBook((), path)
+    book = KeyBook((), path)
     key_id, key = await book.create(KeyRights(tenant="acme", role=Role.WRITER), clock)
-    for item in (book, other, KeyBook(KeyRing(), path)):
+    for item in (book, other, KeyBook((), path)):
         assert item.caller(key) == Caller("acme", Role.WRITER, key_id)
     await book.remove(key_id)
-    for item in (book, other, KeyBook(KeyRing(), path)):
+    for item in (book, other, KeyBook((), path)):
         assert item.caller(key) == Caller("default", Role.ADMIN)
     with pytest.raises(NotFound):
         await book.remove(key_id)
@@ -126,7 +128,7 @@ async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
 async def test_key_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
     """The file contains no key, and only its owner can read it."""
     path = tmp_path / "keys.json"
-    _, key = await KeyBook(KeyRing(), path).create(KeyRights(tenant="acme", role=Role.READER), clock)
+    _, key = await KeyBook((), path).create(KeyRights(tenant="acme", role=Role.READER), clock)
     assert key not in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
 
@@ -134,7 +136,7 @@ async def test_key_file_holds_hashes_and_is_private(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_failed_write_of_keys_is_unavailable(tmp_path: Path) -> None:
     """If the key file cannot be written, creating a key fails with the cause and adds no key."""
-    book = KeyBook(KeyRing(), tmp_path / "gone" / "keys.json")
+    book = KeyBook((), tmp_path / "gone" / "keys.json")
     with pytest.raises(Unavailable, match="cannot be written: No such file"):
         await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
     assert book.known() == []
@@ -145,19 +147,19 @@ async def test_failed_write_of_keys_is_unavailable(tmp_path: Path) -> None:
 async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processes: int) -> None:
     """Keys created at the same time by one process or several are all stored."""
     path = tmp_path / "keys.json"
-    books = [KeyBook(KeyRing(), path) for _ in range(processes)]
+    books = [KeyBook((), path) for _ in range(processes)]
     async with anyio.create_task_group() as tasks:
         for number in range(12):
             tasks.start_soon(
                 books[number % processes].create, KeyRights(tenant=f"tenant {number}", role=Role.READER), clock
             )
-    assert len(KeyBook(KeyRing(), path).known()) == 12
+    assert len(KeyBook((), path).known()) == 12
 
 
 @pytest.mark.anyio
 async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> None:
     """If the file lock is not released in time, Unavailable names the process that holds it."""
-    book = KeyBook(KeyRing(), tmp_path / "keys.json", wait_s=0.05)
+    book = KeyBook((), tmp_path / "keys.json", wait_s=0.05)
     with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"):
         await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
 
@@ -166,14 +168,14 @@ async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> 
 async def test_damaged_key_file_fails_at_start_but_not_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A damaged file stops a start; a running service keeps its keys and logs the error."""
     path = tmp_path / "keys.json"
-    book = KeyBook(KeyRing(), path)
+    book = KeyBook((), path)
     _, key = await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
     path.write_text("[{]")
     with caplog.at_level(logging.ERROR):
         assert book.caller(key) == Caller("acme", Role.READER, book.known()[0].id)
     assert "cannot be read" in caplog.text
     with pytest.raises(BadKeys, match="cannot be read"):
-        KeyBook(KeyRing(), path)
+        KeyBook((), path)
 
 
 @pytest.mark.anyio

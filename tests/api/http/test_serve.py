@@ -7,18 +7,18 @@ import socket
 
 import pytest
 
-from api.auth.keys import KeyEntry, KeyRing, Role
+from api.auth.keys import KeyEntry, Role, hashed
 from api.http.serve import check_exposure, listen
 from api.settings import BadSettings, is_loopback
 
-KEYS = KeyRing.of([KeyEntry(key="abcdefgh", tenant="t", role=Role.ADMIN)])
+KEYS = hashed([KeyEntry(key="abcdefgh", tenant="t", role=Role.ADMIN)])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
 def test_loopback_addresses_need_no_keys(host: str) -> None:
     """Addresses that only this machine can reach may be served without keys."""
     assert is_loopback(host)
-    check_exposure(host, KeyRing())
+    check_exposure(host, ())
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org", "localhost.example.org"])  # noqa: S104
@@ -26,7 +26,7 @@ def test_other_addresses_need_keys(host: str) -> None:
     """Listening on another address without keys is refused with the way out."""
     check_exposure(host, KEYS)
     with pytest.raises(BadSettings, match="--keys FILE"):
-        check_exposure(host, KeyRing())
+        check_exposure(host, ())
 
 
 def test_port_in_use_is_named() -> None:

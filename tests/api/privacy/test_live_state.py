@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.auth.keys import KeyBook, KeyEntry, Role, hashed
 from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, Treatment
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
@@ -39,7 +39,7 @@ def space() -> dict[str, str]:
 async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of a service with three tenants that redact, refuse or allow secrets."""
     services = with_live_workflows(fake_services(lambda: NOW, book=BOOK), live, Redactor(BOOK))
-    keys = KeyRing.of([KeyEntry(key=f"{item}-key-of-it", tenant=item, role=Role.ADMIN) for item in TENANTS])
+    keys = hashed([KeyEntry(key=f"{item}-key-of-it", tenant=item, role=Role.ADMIN) for item in TENANTS])
     async with connect(replace(services, keys=KeyBook(keys))) as client:
         yield client
 

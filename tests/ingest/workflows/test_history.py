@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,9 +156,9 @@ def test_a_history_says_where_events_are_left_out() -> None:
 
 
 @pytest.mark.anyio
-async def test_special_tokens_and_other_scripts_stay_within_the_budget(tmp_path: Path) -> None:
+async def test_special_tokens_and_other_scripts_stay_within_the_budget() -> None:
     """A real tokenizer counts; a closing tag in a value is escaped."""
-    tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
+    tokenizer = await TiktokenTokenizer.open("cl100k_base")
 
     @settings(max_examples=60, deadline=None)
     @given(
@@ -220,9 +219,9 @@ def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_cut_event_shows_part_of_its_value(tmp_path: Path) -> None:
+async def test_a_cut_event_shows_part_of_its_value() -> None:
     """If nothing of the value fits beside the time and " [cut]", the event is left out."""
-    tokenizer = await TiktokenTokenizer.open("cl100k_base", tmp_path)
+    tokenizer = await TiktokenTokenizer.open("cl100k_base")
     events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
     texts = [write({"w": events}, budget, tokenizer).text for budget in range(150)]
     assert sum(CUT_MARK in text for text in texts) > 90

@@ -34,9 +34,9 @@ MODEL_SCOPE = Scope("t", "n")
 
 
 @pytest.fixture(scope="module")
-async def cl100k(tmp_path_factory: pytest.TempPathFactory) -> TiktokenTokenizer:
+async def cl100k() -> TiktokenTokenizer:
     """The real default tokenizer."""
-    return await TiktokenTokenizer.open("cl100k_base", Path(tmp_path_factory.mktemp("tokenizers")))
+    return await TiktokenTokenizer.open("cl100k_base")
 
 
 @pytest.fixture(scope="module")

@@ -45,10 +45,9 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-async def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TiktokenTokenizer]:
+async def tokenizers() -> dict[str, TiktokenTokenizer]:
     """Models' own tokenizers by name."""
-    folder = tmp_path_factory.mktemp("tokenizers")
-    return {name: await TiktokenTokenizer.open(name, folder) for name in ("cl100k_base", "o200k_base")}
+    return {name: await TiktokenTokenizer.open(name) for name in ("cl100k_base", "o200k_base")}
 
 
 @pytest.mark.slow

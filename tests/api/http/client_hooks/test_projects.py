@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.auth.keys import KeyBook, KeyEntry, Role, hashed
 from api.wiring.container import Services
 from memtypes.project import OVERRIDE_FILE, project_namespace
 from tests.api.conftest import bearer, connect, problem
@@ -133,7 +133,7 @@ async def test_hooks_need_a_writer_and_tenants_share_no_project(guarded: Service
 async def test_a_key_bound_to_agents_may_post_events(services: Services) -> None:
     """Its memories are the namespace's, whichever subagents the client runs."""
     entry = KeyEntry(key="bound-to-agents", tenant="acme", role=Role.WRITER, agents=["ann", "ben"])
-    bound = replace(services, keys=KeyBook(KeyRing.of([entry])))
+    bound = replace(services, keys=KeyBook(hashed([entry])))
     async with connect(bound) as http:
         headers = {"X-API-Key": "bound-to-agents"}
         session = ClientSession(http, bound, "/projects/bound", "s1", headers=headers)

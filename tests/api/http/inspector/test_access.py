@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.auth.guards import RateLimit
-from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.auth.keys import KeyBook, KeyEntry, Role, hashed
 from api.http.inspector.logins import LOGIN_S, MAX_LOGINS_OF_KEY, Logins
 from api.http.inspector.page import STATIC
 from api.wiring.container import Services
@@ -126,7 +126,7 @@ async def test_logout_ends_the_login(guarded_client: httpx.AsyncClient) -> None:
 def test_login_ends_after_its_longest_time() -> None:
     """A login lasts LOGIN_S at most."""
     now = [0.0]
-    book = KeyBook(KeyRing.of([KeyEntry(key="a-long-key", tenant="acme", role=Role.READER)]))
+    book = KeyBook(hashed([KeyEntry(key="a-long-key", tenant="acme", role=Role.READER)]))
     logins = Logins(book, RateLimit(), lambda: now[0])
     cookie = logins.begin("a-long-key")
     assert logins.visitor(cookie) is not None

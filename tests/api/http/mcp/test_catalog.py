@@ -29,9 +29,9 @@ FOOTER = re.compile(r"receipt [0-9a-f-]{36} · (\d+) of (\d+) tokens\Z")
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> TiktokenTokenizer:
+def tokenizer() -> TiktokenTokenizer:
     """The real tokenizer that counts a recall."""
-    return anyio.run(TiktokenTokenizer.open, "cl100k_base", tmp_path_factory.mktemp("tokenizers"))
+    return anyio.run(TiktokenTokenizer.open, "cl100k_base")
 
 
 async def test_definitions_of_all_tools_are_small(services: Services, tokenizer: TiktokenTokenizer) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from api.auth.guards import RateLimit
-from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.auth.keys import KeyBook, KeyEntry, Role, hashed
 from api.http.app import BODY_BYTES
 from api.http.mcp.mount import AGENT_HEADER, PROJECT_HEADER, TOOLS_HEADER
 from api.http.request import NAMESPACE_HEADER
@@ -87,7 +87,7 @@ async def test_the_namespace_comes_from_the_path_else_a_header_else_the_key(
 ) -> None:
     """A memory written over MCP is found over HTTP in that namespace."""
     entry = KeyEntry(key="acme-home-key", tenant="acme", role=Role.WRITER, namespace="home")
-    services = replace(services, keys=KeyBook(KeyRing.of([entry])))
+    services = replace(services, keys=KeyBook(hashed([entry])))
     key = {"Authorization": "Bearer acme-home-key"}
     async with mcp_client(services, path, headers=key | headers) as client:
         known_id = await remembered(client, FACT)
@@ -130,7 +130,7 @@ async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services
         KeyEntry(key="one-agent-key", tenant="acme", role=Role.WRITER, agents=["a"]),
         KeyEntry(key="two-agent-key", tenant="acme", role=Role.WRITER, agents=["a", "b"]),
     ]
-    services = replace(services, keys=KeyBook(KeyRing.of(entries)))
+    services = replace(services, keys=KeyBook(hashed(entries)))
     one, two = ({"X-API-Key": entry.key} for entry in entries)
     async with mcp_client(services, "/mcp/n", headers=one) as client:
         known_id = await remembered(client, FACT)

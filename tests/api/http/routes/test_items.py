@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.auth.keys import KeyBook, KeyEntry, KeyRing, Role
+from api.auth.keys import KeyBook, KeyEntry, Role, hashed
 from api.wiring.container import Services
 from memtypes.items.item import MAX_VALUE_BYTES
 from tests.api.conftest import NOW, bearer, connect
@@ -302,7 +302,7 @@ async def test_a_key_bound_to_agents_reaches_their_items_alone(services: Service
         KeyEntry(key="key-of-all", tenant="acme", role=Role.WRITER),
     ]
     body: dict[str, Any] = {**SPACE, "path": ["p"], "key": "k", "value": "ann's"}
-    bound = replace(services, keys=KeyBook(KeyRing.of(entries)))
+    bound = replace(services, keys=KeyBook(hashed(entries)))
     async with connect(bound) as http:
         ann, both, free = ({"X-API-Key": f"key-of-{name}"} for name in ("ann", "both", "all"))
         assert (await http.put("/v1/items", json=body, headers=ann)).status_code == 200

@@ -35,7 +35,7 @@ UNANSWERED = "Which Kubernetes version runs on the staging cluster?"
 @pytest.fixture(scope="module")
 async def floored(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service with the real encoder and the memories in namespace "home"."""
-    embedder = await OnnxEmbedder.open(OnnxSettings(directory=onnx_directory, token_vectors=True))
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     async with connect(fake_services(lambda: NOW, InMemoryStore(384), encoders=(embedder, Bm25Encoder()))) as client:
         for content in MEMORIES:
             await write(client, "semantic", content)
