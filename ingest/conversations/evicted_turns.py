@@ -200,15 +200,8 @@ class EvictedTurnWriter:
         retry_at = to_utc(self._clock()) + pause(batch.rounds)
         await self.store.set_aside(scope, batch, reason, retry_at)
         self.counts.set_aside += 1
-        _log.error(
-            "%d %s of %s are set aside until %s after %d tries: %s",
-            len(batch.turns),
-            self.name,
-            batch.thread_id,
-            rfc3339(retry_at),
-            tries,
-            reason,
-        )
+        what = f"{len(batch.turns)} {self.name} of {batch.thread_id}"
+        _log.error("%s are set aside until %s after %d tries: %s", what, rfc3339(retry_at), tries, reason)
 
 
 class CapturedTurnWriter(EvictedTurnWriter):

@@ -164,7 +164,8 @@ class Flusher:
             removal = await self._removal(plan, content, turns, summariser)
             version = 0 if request.dry_run else await self.store.remove(scope, removal)
             if request.dry_run or version:
-                after = _tokens_after(content, turns, removal)
+                added = 0 if removal.summary is None else removal.summary_tokens - content.thread.summary_tokens
+                after = before - sum(turn.tokens for turn in turns) + added
                 return FlushResult(len(turns), before, after, removal.summary, version=version)
         raise Overloaded("the thread changes faster than it can be flushed")
 
@@ -183,9 +184,3 @@ class Flusher:
         summary = await summariser.summary(thread.summary, turns, plan.max_summary_tokens(content, turns))
         tokenizer = self.policies.tokenizer(self.policies.of(thread.resource), self.tokenizer)
         return Removal(thread.id, indices, now, summary, tokenizer.count(summary))
-
-
-def _tokens_after(content: ThreadContent, turns: list[Turn], removal: Removal) -> int:
-    """Tokens of the thread after `turns` are removed and the summary is replaced."""
-    added = 0 if removal.summary is None else removal.summary_tokens - content.thread.summary_tokens
-    return content.thread.tokens - sum(turn.tokens for turn in turns) + added

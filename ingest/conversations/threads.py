@@ -165,12 +165,12 @@ class Threads:
         resource, _ = await self._place(scope, thread_id)
         policy = self.policies.of(resource)
         self._check_speakers(scope, resource, [new])
-        deadline = anyio.current_time() + policy.locks.append
+        limits, deadline = self.policies.limits(policy), anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, [new])
             (turn,) = screened.value
-            append = replace(self._append(policy, thread_id, turn, expected), request=request)
-            appended = await self._append_once(scope, append)
+            rank = eviction_rank(policy.eviction, turn)
+            appended = await self._append(scope, AppendTurn(thread_id, turn, rank, limits, expected, request))
         if not appended.repeated:
             counts = self.flusher.counts
             counts.turns, counts.tokens = counts.turns + 1, counts.tokens + turn.tokens
@@ -178,7 +178,7 @@ class Threads:
         flush, version = FlushResult(appended.flushed, 0, 0), appended.version
         # The turn is stored: what is not done in time is done after the next one.
         with anyio.CancelScope(deadline=deadline):
-            due = flush_due(appended.tokens, appended.turns, self.policies.limits(policy), policy.flush.threshold)
+            due = flush_due(appended.tokens, appended.turns, limits, policy.flush.threshold)
             if due and policy.type is not PolicyType.BUFFER and not appended.flushed:
                 flush = await self.flusher.try_flush(scope, thread_id)
         if appended.evicted or flush.flushed:
@@ -280,8 +280,11 @@ class Threads:
             speaker = replace(scope.unbound, agent_id=agent_id)
             self.policies.check_access(speaker, resource, None, write=True)
 
-    async def _append_once(self, scope: Scope, append: AppendTurn) -> TurnAppended:
+    async def _append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append to the store. The message of Unavailable says how to repeat this without storing the turn twice."""
+        tokens, limit = append.turn.tokens, append.limits.tokens
+        if limit is not None and tokens > limit:
+            raise InvalidRequest(f"the turn has {tokens} tokens; the limit of the thread is {limit}", path="content")
         try:
             return await self.store.append(scope, append)
         except Unavailable as error:
@@ -307,14 +310,6 @@ class Threads:
             if created:
                 await self.end(scope, [thread_id], flush=True)
             raise
-
-    def _append(self, policy: ThreadPolicy, thread_id: str, turn: Turn, expected: int | None) -> AppendTurn:
-        limits = self.policies.limits(policy)
-        if limits.tokens is not None and turn.tokens > limits.tokens:
-            raise InvalidRequest(
-                f"the turn has {turn.tokens} tokens; the limit of the thread is {limits.tokens}", path="content"
-            )
-        return AppendTurn(thread_id, turn, eviction_rank(policy.eviction, turn), limits, expected)
 
     def _check_limits(self, policy: ThreadPolicy, turns: Sequence[Turn]) -> None:
         limits = self.policies.limits(policy)

@@ -63,14 +63,14 @@ class DueRequest:
 
 @dataclass(frozen=True, slots=True)
 class Intentions:
-    """Finds intentions, marks them as fired, and ends them. process_locks: None if there is a single process."""
+    """Finds intentions, marks them as fired, and ends them. process_locks: held against other processes."""
 
     store: MemoryStore
     embedder: Embedder
     ingestor: Ingestor
     locks: ScopeLocks
     clock: Clock
-    process_locks: Locks | None = None
+    process_locks: Locks
     _vectors: LRUCache[str, DenseVector] = field(default_factory=lambda: LRUCache(4 * MAX_OPEN), init=False)
 
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
@@ -143,12 +143,11 @@ class Intentions:
         """Keep others from firing or ending intentions. Without the locks, one may fire or end twice."""
         request = LockRequest("due", scope, ttl_s=LOCK_S, optional=True)
         async with AsyncExitStack() as stack:
-            if self.process_locks is not None:
-                stack.enter_context(suppress(LockLost))  # counted; an error would keep what is marked from the caller
-                try:
-                    await stack.enter_async_context(self.process_locks.held(request))
-                except Unavailable as error:
-                    _log.warning("intentions may fire twice, in several processes: %s", error)
+            stack.enter_context(suppress(LockLost))  # counted; an error would keep what is marked from the caller
+            try:
+                await stack.enter_async_context(self.process_locks.held(request))
+            except Unavailable as error:
+                _log.warning("intentions may fire twice, in several processes: %s", error)
             yield
 
     async def _due_by_context(self, memories: Sequence[Prospective], context: str | None) -> set[str]:

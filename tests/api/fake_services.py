@@ -117,7 +117,7 @@ def fake_services(
         ingestor=ingestor,
         upkeep=Upkeep(stored, embedder, ingestor, clock),
         decisions=Decisions(stored, ingestor, clock),
-        intentions=Intentions(stored, embedder, ingestor, ingestor.locks, clock),
+        intentions=Intentions(stored, embedder, ingestor, ingestor.locks, clock, locks),
         retriever=Retriever(retrieving),
         recall_guard=guard,
         client_sessions=sessions,

@@ -43,7 +43,7 @@ class SlowStore(InMemoryStore):
 
 def intentions_over(store: InMemoryStore, ingestor: Ingestor, locks: Locks | None = None) -> Intentions:
     """The intentions service of one process."""
-    return Intentions(store, FakeEmbedder(), ingestor, ScopeLocks(), lambda: NOW, locks)
+    return Intentions(store, FakeEmbedder(), ingestor, ScopeLocks(), lambda: NOW, locks or FakeLocks())
 
 
 async def write(ingestor: Ingestor, content: str, **fields: object) -> str:
@@ -251,7 +251,7 @@ async def test_an_intention_that_is_snoozed_meanwhile_does_not_fire() -> None:
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     memory_id = await write(ingestor, "call Ann", due_at=PAST)
-    intentions = intentions_over(store, ingestor)
+    intentions = intentions_over(store, ingestor, UnavailableLocks())
     async with anyio.create_task_group() as tasks, intentions.locks.of(SCOPE):
         fired: list[int] = []
 
