@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from pydantic import Field
@@ -31,7 +31,7 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.search.passage import bullet
 from retrieval.answer import Answer, ContextItem, OmittedIfNone, RetrieveAnswer
 from retrieval.context.model_count import BuiltContext, WindowBudget, within_model_budget
-from retrieval.context.thread import OmittedParts, ThreadContext
+from retrieval.context.thread import OmittedParts
 from retrieval.query.request import DEFAULT_FLOOR, Floor, Query, RetrieveRequest
 from retrieval.receipts.build import Retrieval
 
@@ -130,10 +130,8 @@ class AgentContextAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class _ShownThread:
-    thread: AgentThread
-    context: ThreadContext
+    item: AgentThreadItem
     text: str
-    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,7 @@ class _AgentContext:
     @property
     def tokens(self) -> int:
         """Size of the whole context by its tokenizer."""
-        return self.retrieval.answer.metadata.total_tokens + sum(each.tokens for each in self.threads)
+        return self.retrieval.answer.metadata.total_tokens + sum(each.item.tokens for each in self.threads)
 
     @property
     def text(self) -> str:
@@ -197,10 +195,10 @@ class AgentContexts:
         try:
             shown = await self._shown(scope, threads, budget.parts.history + budget.parts.files, counter)
             query = asked.query or await self._last_words(scope, threads)
-            taken = sum(each.tokens for each in shown)
+            taken = sum(each.item.tokens for each in shown)
             retrieval = await self._memories(scope, asked, query, budget, taken)
             free = budget.allowed - retrieval.answer.metadata.total_tokens
-            if free > taken and any(each.context.omitted != OmittedParts() for each in shown):
+            if free > taken and any(each.item.omitted != OmittedParts() for each in shown):
                 shown = await self._shown(scope, threads, free, counter)
         except Unavailable:
             if not threads:
@@ -233,8 +231,10 @@ class AgentContexts:
             if context is None:
                 continue
             text = heading + context.text if context.text else ""
-            shown.append(_ShownThread(thread, context, text, counter.count(text)))
-            budget -= shown[-1].tokens
+            turns = [TurnPlace(thread_id=owner, index=index) for owner, index in context.turns]
+            item = AgentThreadItem(**asdict(thread), tokens=counter.count(text), turns=turns, omitted=context.omitted)
+            shown.append(_ShownThread(item, text))
+            budget -= item.tokens
         return shown
 
     async def _last_words(self, scope: Scope, threads: Sequence[AgentThread]) -> str | None:
@@ -282,21 +282,10 @@ def _parts(memories: RetrieveAnswer, due_ids: set[str], shown: Sequence[_ShownTh
     memory = [item for item in memories.items if item not in working and item not in due]
     metadata, due_tokens = memories.metadata, sum(item.tokens for item in due)
     memory_tokens = metadata.total_tokens - metadata.working_tokens - due_tokens
-    items = [
-        AgentThreadItem(
-            thread_id=each.thread.thread_id,
-            resource=each.thread.resource,
-            key=each.thread.key,
-            mode=each.thread.mode,
-            tokens=each.tokens,
-            turns=[TurnPlace(thread_id=owner, index=index) for owner, index in each.context.turns],
-            omitted=each.context.omitted,
-        )
-        for each in shown
-    ]
+    threads = [each.item for each in shown]
     return AgentContextParts(
         memory=MemoryPart(tokens=memory_tokens, items=memory),
-        threads=ThreadsPart(tokens=sum(each.tokens for each in shown), items=items),
+        threads=ThreadsPart(tokens=sum(each.tokens for each in threads), items=threads),
         working=MemoryPart(tokens=metadata.working_tokens, items=working),
         due=MemoryPart(tokens=due_tokens, items=due),
     )

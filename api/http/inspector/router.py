@@ -12,17 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.static_files import create_static_files_router
 
 from api.http.inspector.page import ROOT, STATIC, HtmlPage, answer_error, environment
-from api.http.inspector.routes import (
-    access,
-    live,
-    memories,
-    overview,
-    receipts,
-    search,
-    sessions,
-    tasks,
-    upkeep,
-)
+from api.http.inspector.routes import access, live, memories, overview, receipts, search, sessions, tasks, upkeep
 from api.http.inspector.view import admit_visitor, check_form
 from api.http.request import ApiRequest
 from api.wiring.container import AppServices

@@ -9,15 +9,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
-from pydantic import (
-    BeforeValidator,
-    Discriminator,
-    Field,
-    GetJsonSchemaHandler,
-    RootModel,
-    Tag,
-    model_serializer,
-)
+from pydantic import BeforeValidator, Discriminator, Field, GetJsonSchemaHandler, RootModel, Tag, model_serializer
 from pydantic_core import CoreSchema
 
 from api.http.request import InNamespace, QueryFlag, QueryWhole
