@@ -214,16 +214,14 @@ def _as_utc(value: str | None) -> str | None:
 
 def _pieces(content: str) -> Iterator[str]:
     """`content` in pieces that fit one memory, cut at a blank where there is one."""
-    while len(content) > MAX_CONTENT:
-        blank = max(
-            content.rfind(" ", MAX_CONTENT // 2, MAX_CONTENT), content.rfind("\n", MAX_CONTENT // 2, MAX_CONTENT)
-        )
-        end = MAX_CONTENT if blank < 0 else blank
-        if content[:end].strip():
-            yield content[:end].strip()
+    while content:
+        end = len(content)
+        if end > MAX_CONTENT:
+            last = max(content.rfind(blank, MAX_CONTENT // 2, MAX_CONTENT) for blank in (" ", "\n"))
+            end = MAX_CONTENT if last < 0 else last
+        if piece := content[:end].strip():
+            yield piece
         content = content[end:]
-    if content.strip():
-        yield content.strip() if len(content) < MAX_CONTENT else content
 
 
 def _parts(content: str) -> list[str]:

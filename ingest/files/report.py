@@ -68,11 +68,9 @@ class ImportReport:
         """Add the counts by status of finished rows, and their problems up to `MAX_PROBLEMS`."""
         for status, count in counts.items():
             self.counts[status] += count
-        for problem in problems:
-            if len(self.problems) < MAX_PROBLEMS:
-                self.problems.append(problem)
-            else:
-                self.omitted += 1
+        self.problems += problems
+        self.omitted += len(self.problems[MAX_PROBLEMS:])
+        del self.problems[MAX_PROBLEMS:]
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain JSON."""
