@@ -7,7 +7,7 @@ request is on the items of every agent, the agent.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,12 +15,11 @@ import msgspec
 import numpy as np
 
 from memtypes.items.filters import facts_of
-from memtypes.items.index_paths import texts_at
 from memtypes.items.item import Item, ItemAddress, value_text
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.search.vectors import DenseVector, DenseVectors, InContext, SparseVector, Vectors
+from memtypes.search.vectors import DenseVector, DenseVectors, SparseVector, Vectors
 from memtypes.stores.operations.conditions import Condition, equals, has_ids, in_range, negated, within
 from memtypes.stores.operations.engine import (
     Change,
@@ -48,7 +47,7 @@ EXPIRES = "expires_at"
 FIRST_PUT = "first_put_at"
 SIZE = "size"
 
-_NO_TERMS = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
+NO_TERMS = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
 
 
 def payload_of(scope: Scope, item: Item, *, indexed: bool) -> Payload:
@@ -114,7 +113,7 @@ async def put_item(
     first = payload[FIRST_PUT]
     if before and not restored:
         first = next(iter(before.values()))[FIRST_PUT]
-    point = ItemPoint(payload["id"], {**payload, FIRST_PUT: first}, Vectors(vectors, _NO_TERMS))
+    point = ItemPoint(payload["id"], {**payload, FIRST_PUT: first}, Vectors(vectors, NO_TERMS))
     await engine.write({ITEMS: [PutPoints([point], within(scope.unbound))]})
     if not (await engine.count({ITEMS: _within(scope, has_ids([point.id]), at=None)}))[ITEMS]:
         raise Unavailable("the item was not found after it had been stored; put it again")
@@ -237,19 +236,6 @@ async def delete_expired_items(engine: EngineOperations, *, at: datetime) -> int
     if ids:
         await engine.write({ITEMS: [RemovePoints({"must": [has_ids(ids), expired]})]})
     return len(ids)
-
-
-async def embed_items(
-    payloads: Sequence[Payload], embed: Callable[[Sequence[InContext]], Awaitable[list[Vectors]]]
-) -> list[ItemPoint]:
-    """The points of the items in `payloads`, with new vectors of their texts."""
-    points = []
-    for payload in payloads:
-        texts = texts_at(json.loads(payload["value"]), payload.get("index"))
-        vectors = await embed([InContext(text) for text in texts]) if texts else []
-        dense = np.vstack([each.dense for each in vectors]) if vectors else np.empty((0, 0), np.float32)
-        points.append(ItemPoint(payload["id"], payload, Vectors(dense, _NO_TERMS)))
-    return points
 
 
 async def _latest(engine: EngineOperations, where: Condition, limit: int) -> list[tuple[str, float | None]]:

@@ -107,7 +107,7 @@ async def _facets(
 class Position(NamedTuple):
     """A memory's position in the order of pages: its created_at, then its id."""
 
-    created: str
+    created: datetime
     id: str
     type: MemoryType
 
@@ -153,7 +153,7 @@ async def list_page(
         whole, instant = split_at_cut([position for position in positions if position.type is kind], limit)
         certain += whole
         if instant is not None:
-            cut[kind] = _ties(where, instant, limit - len(whole))
+            cut[kind] = _ties(where, rfc3339(instant), limit - len(whole))
     return in_order([*tied, *certain, *await _positions(engine, cut)])[:limit]
 
 
@@ -171,7 +171,7 @@ def _and(where: Condition, condition: Condition) -> Condition:
 async def _positions(engine: EngineOperations, scrolls: Mapping[MemoryType, Scroll]) -> list[Position]:
     answers = await engine.scroll(scrolls)
     return [
-        Position(payload[CREATED], memory_id, kind)
+        Position(datetime.fromisoformat(payload[CREATED]), memory_id, kind)
         for kind, payloads in answers.items()
         for memory_id, payload in payloads.items()
     ]
@@ -180,17 +180,15 @@ async def _positions(engine: EngineOperations, scrolls: Mapping[MemoryType, Scro
 def in_order(positions: Iterable[Position]) -> list[Position]:
     """`positions` newest first, ties by id."""
     by_id = sorted(positions, key=lambda position: position.id)
-    return sorted(by_id, key=lambda position: datetime.fromisoformat(position.created), reverse=True)
+    return sorted(by_id, key=lambda position: position.created, reverse=True)
 
 
-def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], str | None]:
+def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], datetime | None]:
     """Separate the memories of the oldest instant, some of which a read with this limit may have cut off.
 
-    Returns the positions that are newer, and that instant. With fewer than `limit` positions nothing was cut off:
-    returns all of them, and None.
+    Returns the positions that are newer, and that instant; all, and None, if `limit` has cut nothing off.
     """
     if len(positions) < limit:
         return positions, None
-    last = min((position.created for position in positions), key=datetime.fromisoformat)
-    cut = datetime.fromisoformat(last)
-    return [position for position in positions if datetime.fromisoformat(position.created) > cut], last
+    oldest = min(position.created for position in positions)
+    return [position for position in positions if position.created > oldest], oldest

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
+import numpy as np
+
 from memtypes.conversation_context import in_context_everywhere
+from memtypes.items.index_paths import texts_at
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.operations.engine import Payload, Point, memory_of
-from memtypes.stores.operations.items import embed_items
+from memtypes.stores.operations.engine import ItemPoint, Payload, Point, memory_of
+from memtypes.stores.operations.items import NO_TERMS
 from memtypes.stores.operations.schema import ITEMS, Collection
 
 EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]]
@@ -21,7 +25,14 @@ async def embed_again(
 ) -> Sequence[Point]:
     """The points of the memories or items in `payloads`, with new vectors. store: where earlier turns are read."""
     if kind is ITEMS:
-        return await embed_items(payloads, embed)
+        return [await _item_point(payload, embed) for payload in payloads]
     memories = [memory_of(payload) for payload in payloads]
     vectors = await embed(await in_context_everywhere(store, memories))
     return [Record.of(memory, new) for memory, new in zip(memories, vectors, strict=True)]
+
+
+async def _item_point(payload: Payload, embed: EmbedTexts) -> ItemPoint:
+    texts = texts_at(json.loads(payload["value"]), payload.get("index"))
+    vectors = await embed([InContext(text) for text in texts]) if texts else []
+    dense = np.vstack([each.dense for each in vectors]) if vectors else np.empty((0, 0), np.float32)
+    return ItemPoint(payload["id"], payload, Vectors(dense, NO_TERMS))

@@ -73,17 +73,12 @@ class SparseCorpus:
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
         """The best `limit` memories of `among` that share a term with the query; IDF is over the whole index."""
         scores, shared = self._scores(query)
+        positions = np.minimum(np.searchsorted(self.slots, among), len(self.slots) - 1)
         wanted = np.zeros(len(self.slots), dtype=np.bool_)
-        wanted[self._positions(among)] = True
+        wanted[positions[self.slots[positions] == among]] = True
         matching = np.flatnonzero(shared & wanted)
         best = matching[np.argsort(-scores[matching], kind="stable")[:limit]]
         return QueryHits(self.slots[best], scores[best].astype(np.float64))
-
-    def _positions(self, among: Slots) -> NDArray[np.int64]:
-        """The positions in the index's `slots` of those point numbers in `among` that it contains."""
-        positions = np.minimum(np.searchsorted(self.slots, among), len(self.slots) - 1)
-        present: NDArray[np.int64] = positions[self.slots[positions] == among]
-        return present
 
     def _scores(self, query: SparseVector) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """For each memory, the sum of weight times IDF over the terms shared with the query, and whether there are any.
