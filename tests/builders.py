@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memtypes.model.ids import content_hash, memory_id
 from memtypes.model.memory import Memory, TokenCount
@@ -15,8 +14,6 @@ from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import MEMORY_CLASSES
 from memtypes.ports.memory_store import Record
-from memtypes.search.candidates import TYPES, Candidate, Candidates
-from memtypes.search.columns import Columns
 from memtypes.search.vectors import DenseVector, SparseVector, Vectors
 
 SCOPE = Scope("acme", "shop")
@@ -61,25 +58,3 @@ def make_record(
     """A memory with its vectors; without `dense` the dense vector is derived from the memory's id."""
     chosen = make_dense(int(memory.id[:8], 16)) if dense is None else dense
     return Record.of(memory, Vectors(chosen, make_sparse(terms)))
-
-
-def make_candidates(singles: Sequence[Candidate]) -> Candidates:
-    """Candidates with these ids, types, scores and payloads."""
-    if not singles:
-        return Candidates.of([])
-    width = next((len(one.late) for one in singles if one.late is not None), 0)
-    unscored = np.full(width, np.nan, dtype=np.float32)
-    late = np.vstack([unscored if one.late is None else one.late for one in singles]) if width else None
-    return Candidates(
-        np.array([one.id.encode() for one in singles], dtype=np.bytes_),
-        np.array([TYPES.index(one.type) for one in singles], dtype=np.int8),
-        _scores([one.dense for one in singles]),
-        _scores([one.sparse for one in singles]),
-        Columns.of([one.payload for one in singles]),
-        late,
-    )
-
-
-def _scores(scores: Sequence[float | None]) -> NDArray[np.float64] | None:
-    column = np.array(scores, dtype=np.float64)
-    return None if np.isnan(column).all() else column

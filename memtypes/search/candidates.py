@@ -1,8 +1,8 @@
-"""Candidates of a search: as columns for ranking, or as single objects for callers that need a few."""
+"""Candidates of a search: as columns for ranking, or as single objects for callers that need only their scores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -16,30 +16,27 @@ from memtypes.search.columns import Columns
 TYPES: tuple[MemoryType, ...] = tuple(MemoryType)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A memory that a search found: its id with raw scores and the fields for ranking.
+    """A memory that a search found, with its raw scores.
 
     dense: cosine, -1..1; None if the query had no dense vector. sparse: BM25, at least 0; None if the query had no
-    sparse vector. If it had both, every candidate has both scores. payload: the COLUMN_FIELDS that the memory has, as
-    in `Memory.to_payload`, and its heaviest terms as TERMS. late: the best cosine of each query token with any of the
-    memory's tokens, shape (query tokens,); NaN without token vectors; None without late interaction.
+    sparse vector. If it had both, every candidate has both scores.
     """
 
     id: str
     type: MemoryType
     dense: float | None
     sparse: float | None
-    payload: Mapping[str, Any]
-    late: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates(Sequence[Candidate]):
     """Candidates of a search, as columns: arrays with a row for each candidate.
 
-    ids: as ASCII bytes, which sort like the ids. kinds: the type of each, as its index in TYPES. dense, sparse, late:
-    scores as in Candidate, NaN for a candidate without the score, None if no candidate has it.
+    ids: as ASCII bytes, which sort like the ids. kinds: the type of each, as its index in TYPES. dense, sparse: scores
+    as in Candidate. columns: the fields for ranking. late: the best cosine of each query token with any of the memory's
+    tokens, shape (candidates, query tokens). A score is NaN for a candidate without it, None if no candidate has it.
     """
 
     ids: NDArray[np.bytes_]
@@ -94,9 +91,7 @@ class Candidates(Sequence[Candidate]):
         if isinstance(place, slice):
             return self.take(np.arange(len(self))[place])
         dense, sparse = (_score(own, place) for own in (self.dense, self.sparse))
-        late = None if self.late is None else self.late[place]
-        kind = TYPES[self.kinds[place]]
-        return Candidate(self.ids[place].decode(), kind, dense, sparse, self.columns.payload(place), late)
+        return Candidate(self.ids[place].decode(), TYPES[self.kinds[place]], dense, sparse)
 
 
 def _score(own: NDArray[np.float64] | None, place: int) -> float | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -15,7 +14,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.model.times import rfc3339
 from memtypes.search import vectors
 
 
@@ -140,20 +138,6 @@ class Columns:
         """The same memories with `column` as the values of the field at `path`, which must not be a text field."""
         return Columns(self.count, {**{each: self.column(each) for each in self.columns}, path: column}, self.tables)
 
-    def payload(self, place: int) -> dict[str, Any]:
-        """The fields of the memory at `place`, as in `Memory.to_payload`."""
-        payload: dict[str, Any] = {}
-        at = place if self.places is None else self.places[place]
-        for path, column in self.columns.items():
-            value = _plain(KINDS[path], column[at], self.tables.get(path, ()))
-            if value is not None:
-                outer, _, inner = path.partition(".")
-                if inner:
-                    payload.setdefault(outer, {})[inner] = value
-                else:
-                    payload[path] = value
-        return payload
-
 
 def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
     """The value of the field at the dotted `path` in each payload; None for a payload without that field."""
@@ -174,21 +158,6 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
     if kind is ColumnKind.FLAG:
         return np.array([kind.none if value is None else bool(value) for value in values], dtype=kind.dtype)
     return np.array([kind.none if value is None else value for value in values], dtype=kind.dtype)
-
-
-def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
-    """A value in a column converted to its form in JSON payloads; None if the memory has no value."""
-    if kind is ColumnKind.TIME:
-        return None if np.isnat(value) else rfc3339(value.astype(datetime).replace(tzinfo=UTC))
-    if kind is ColumnKind.TERMS:
-        return vectors.term_text(value)
-    if np.isnan(value) if kind is ColumnKind.NUMBER else value == kind.none:
-        return None
-    if kind is ColumnKind.TEXT:
-        return table[value]
-    if kind is ColumnKind.DIGEST:
-        return value.decode()
-    return bool(value) if kind is ColumnKind.FLAG else value.item()
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:

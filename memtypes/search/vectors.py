@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,8 +98,3 @@ def term_column(texts: Sequence[str | None]) -> Numbers:
     """The inverse of `heaviest` for several texts: the terms' numbers, shape (memories, KEPT), padded with 0."""
     padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
     return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)
-
-
-def term_text(row: NDArray[Any]) -> str | None:
-    """A row of `term_column` as the text that `heaviest` wrote; None for no terms."""
-    return row[row > 0].astype(">u2").tobytes().hex() or None

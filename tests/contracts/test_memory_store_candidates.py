@@ -13,10 +13,10 @@ from memtypes.model.filters import Filter, parse_filter
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
-from memtypes.search.candidates import Candidate
 from memtypes.search.columns import COLUMN_FIELDS, TERMS
 from memtypes.search.vectors import DenseVector, heaviest
 from tests.builders import make_dense, make_memory, make_record, make_sparse
+from tests.candidates import CandidateRow, rows_of
 
 pytestmark = pytest.mark.anyio
 
@@ -53,10 +53,10 @@ def bm25(records: list[Record], record: Record, query: dict[int, float]) -> floa
     return score
 
 
-async def search(store: MemoryStore, scope: Scope, asked: CandidateSearch) -> list[Candidate]:
+async def search(store: MemoryStore, scope: Scope, asked: CandidateSearch) -> list[CandidateRow]:
     """Run one search and return its candidates."""
     (hits,) = await store.candidates(scope, [asked])
-    return list(hits)
+    return rows_of(hits)
 
 
 def best(scores: dict[str, float], depth: int) -> set[str]:
@@ -117,7 +117,7 @@ async def test_a_search_without_columns_finds_the_same(
     whole, bare = await store.candidates(scope, [asked, replace(asked, columns=False)])
     assert {hit.id: hit.dense for hit in bare} == pytest.approx({hit.id: hit.dense for hit in whole}, abs=1e-5)
     assert {hit.id: hit.sparse for hit in bare} == pytest.approx({hit.id: hit.sparse for hit in whole}, abs=1e-5)
-    assert all("created_at" in hit.payload for hit in whole)
+    assert all("created_at" in hit.payload for hit in rows_of(whole))
 
 
 async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:
@@ -145,7 +145,7 @@ async def test_one_search_finds_candidates_of_every_type(
     filters: dict[MemoryType, Filter | None] = dict.fromkeys(MemoryType)
     (hits,) = await store.candidates(scope, [CandidateSearch(filters, QUERY, sparse, 5)])
     assert {hit.id: hit.type for hit in hits} == {memory.id: kind for kind, memory in memories.items()}
-    assert all(hit.payload["importance"] == 4 for hit in hits)
+    assert all(hit.payload["importance"] == 4 for hit in rows_of(hits))
     for hit in hits:
         (alone,) = await search(store, scope, CandidateSearch({hit.type: None}, QUERY, sparse, 5))
         assert (alone.id, alone.sparse) == (hit.id, hit.sparse)

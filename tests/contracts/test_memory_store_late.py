@@ -11,9 +11,9 @@ import pytest
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
-from memtypes.search.candidates import Candidate
 from memtypes.search.vectors import TokenVectors
 from tests.builders import make_dense, make_memory, make_record
+from tests.candidates import CandidateRow, rows_of
 
 pytestmark = pytest.mark.anyio
 
@@ -40,10 +40,10 @@ def expected(query: TokenVectors, memory: TokenVectors) -> list[float]:
     return [max(float(token @ other) for other in scaled) for token in query.astype(float) / 127]
 
 
-async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None) -> dict[str, Candidate]:
+async def late_of(store: MemoryStore, scope: Scope, tokens: TokenVectors | None) -> dict[str, CandidateRow]:
     """The candidates of a search with these query tokens, by id."""
     (candidates,) = await store.candidates(scope, [CandidateSearch({KIND: None}, QUERY, None, 50, tokens=tokens)])
-    return {candidate.id: candidate for candidate in candidates}
+    return {candidate.id: candidate for candidate in rows_of(candidates)}
 
 
 async def test_each_candidate_has_the_best_cosine_of_every_query_token(store: MemoryStore, scope: Scope) -> None:

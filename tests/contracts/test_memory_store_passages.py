@@ -13,6 +13,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Use
 from memtypes.search.passage import passage_of
 from tests.builders import NOW, make_memory, make_record
+from tests.candidates import rows_of
 
 pytestmark = pytest.mark.anyio
 KINDS = (MemoryType.EPISODIC, MemoryType.PROCEDURAL, MemoryType.WORKING)
@@ -99,5 +100,6 @@ async def test_a_search_sees_the_latest_access_counts(store: MemoryStore, scope:
     search = [CandidateSearch({memory.type: None}, record.vectors.dense, None)]
     await store.candidates(scope, search)
     await store.note_uses(scope, [Use(memory.id, memory.type, 3, NOW)])
-    ((found,),) = await store.candidates(scope, search)
+    (candidates,) = await store.candidates(scope, search)
+    (found,) = rows_of(candidates)
     assert found.payload["access_count"] == 3

@@ -43,14 +43,12 @@ class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
 class _Leg:
     """One of the two queries of a search (by dense or by sparse vector), in one memory type, with its hits and scores.
 
-    depth: the number of hits that become candidates. limit: the number of hits to ask for. unmatched: the score of
-    memories that no query finds (0 for sparse); None if every memory can be found (dense).
+    depth: the number of hits that become candidates. limit: the number of hits to ask for.
     """
 
     vector: DenseVector | SparseVector
     depth: int
     limit: int
-    unmatched: float | None
     hits: QueryHits = field(default_factory=lambda: QueryHits(np.empty(0), np.empty(0)))
     scores: Scores = field(default_factory=lambda: np.empty(0))
 
@@ -60,20 +58,20 @@ class _Leg:
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
     def score(self, keys: Keys) -> None:
-        """Set `scores` to the scores of the candidates `keys` among the hits; NaN for those that are no hits.
-
-        A sparse query with fewer hits than its limit found all memories that share a term with it; others then get 0.
-        """
+        """Set `scores` to the scores of the candidates `keys` among the hits; NaN for those with an unknown score."""
         self.scores = scores_of(keys, self.hits)
-        if self.unmatched is not None and len(self.hits.keys) < self.limit:
-            self.scores[np.isnan(self.scores)] = self.unmatched
+        if len(self.hits.keys) < self.limit:
+            self._score_unmatched()
 
     def add(self, keys: Keys, hits: QueryHits) -> None:
         """Fill in missing scores. keys: all candidates. hits: of a second query, for only those without a score."""
         missing = np.isnan(self.scores)
         self.scores[missing] = scores_of(keys[missing], hits)
-        if self.unmatched is not None:
-            self.scores[np.isnan(self.scores)] = self.unmatched
+        self._score_unmatched()
+
+    def _score_unmatched(self) -> None:
+        if isinstance(self.vector, SparseVector):  # a complete answer lacks only memories that share no term with it
+            self.scores[np.isnan(self.scores)] = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -136,8 +134,8 @@ def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], 
         # A leg alone never lacks a score.
         alone = search.dense is None or search.sparse is None
         limit = search.depth if alone or counts[kind] > factor * search.depth else max(counts[kind], search.depth)
-        dense = None if search.dense is None else _Leg(search.dense, search.depth, limit, None)
-        sparse = None if search.sparse is None else _Leg(search.sparse, search.depth, limit, 0.0)
+        dense = None if search.dense is None else _Leg(search.dense, search.depth, limit)
+        sparse = None if search.sparse is None else _Leg(search.sparse, search.depth, limit)
         pools.append(_Pool(kind, within(scope, where), dense, sparse))
     return pools
 

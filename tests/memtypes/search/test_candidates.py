@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidates
 from memtypes.search.columns import KINDS, ColumnKind, Columns
 from memtypes.search.vectors import heaviest
-from tests.builders import make_candidates, make_sparse
+from tests.builders import make_sparse
+from tests.candidates import CandidateRow, make_candidates, payloads_in, rows_of
 
 VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
     ColumnKind.TIME: st.datetimes(timezones=st.just(UTC)).map(rfc3339),
@@ -43,34 +44,29 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
     return made
 
 
-def read_back(light: Columns) -> list[dict[str, Any]]:
-    """The payload of every row of the columns."""
-    return [light.payload(place) for place in range(light.count)]
-
-
 @given(st.lists(payloads(), max_size=6), st.lists(payloads(), max_size=6))
 def test_columns_have_the_values_of_the_payloads(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
     """Columns agree with their payloads, also after joining or reordering."""
-    assert read_back(Columns.of(one)) == one
+    assert payloads_in(Columns.of(one)) == one
     joined = Columns.joined([Columns.of(one), Columns.of(other)])
-    assert read_back(joined) == one + other
+    assert payloads_in(joined) == one + other
     places = np.arange(joined.count)[::-1]
-    assert read_back(joined.take(places)) == (one + other)[::-1]
+    assert payloads_in(joined.take(places)) == (one + other)[::-1]
 
 
 def parts_of(found: Candidates) -> list[tuple[Any, ...]]:
     """The identity, scores and columns of every candidate, as tuples."""
     return [
         (one.id, one.type, one.dense, one.sparse, one.payload, None if one.late is None else one.late.tolist())
-        for one in found
+        for one in rows_of(found)
     ]
 
 
 def test_candidates_of_several_types_are_joined() -> None:
     """Late scores that one part lacks are NaN; the joined candidates can be taken in any order."""
     row = np.array([0.5, 0.25], dtype=np.float32)
-    facts = make_candidates([Candidate("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)])
-    tasks = make_candidates([Candidate("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})])
+    facts = make_candidates([CandidateRow("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, row)])
+    tasks = make_candidates([CandidateRow("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})])
     joined = Candidates.joined([facts, Candidates.of([]), tasks])
     assert [part[:5] for part in parts_of(joined)] == [
         ("b", "semantic", 0.5, None, {"seq": 3}),

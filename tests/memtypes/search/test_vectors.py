@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.search.vectors import KEPT, SparseVector, heaviest, numbered, term_column, term_text
+from memtypes.search.vectors import KEPT, SparseVector, heaviest, numbered, term_column
+from tests.candidates import term_text
 
 weights = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0.125, 4, width=32), max_size=3 * KEPT)
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidates
 from retrieval.ranking.evidence import Question, certainty_of, sureness
-from tests.builders import make_candidates
+from tests.candidates import CandidateRow, make_candidates
 
 TOKENS = np.eye(3, 128, dtype=np.int8) * np.int8(127)
 NO_TERMS = np.empty(0, dtype=np.uint16)
@@ -21,7 +21,7 @@ def hits(*late: float, dense: float | None = 0.5) -> Candidates:
     """Hits whose tokens all match the question with these cosines."""
     return make_candidates(
         [
-            Candidate(f"m{index}", MemoryType.SEMANTIC, dense, None, {}, np.full(3, cosine, dtype=np.float32))
+            CandidateRow(f"m{index}", MemoryType.SEMANTIC, dense, None, {}, np.full(3, cosine, dtype=np.float32))
             for index, cosine in enumerate(late)
         ]
     )
@@ -62,7 +62,7 @@ def test_without_vectors_the_certainty_is_none() -> None:
 def test_nothing_helps_to_answer_a_question_without_a_token() -> None:
     """An encoder finds none in an invisible character; hits were compared with no token, and are below any floor."""
     one = np.array([1.0])
-    without_late = make_candidates([Candidate("m", MemoryType.SEMANTIC, 0.5, None, {})])
+    without_late = make_candidates([CandidateRow("m", MemoryType.SEMANTIC, 0.5, None, {})])
     sure = certainty_of(Question(NO_TERMS, TOKENS[:0]), without_late, one, one)
     assert sure is not None
     assert sure.tolist() == [0.0]

@@ -9,18 +9,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from memtypes.model.policy import LONG_TERM, MemoryType
-from memtypes.search.candidates import Candidate
 from retrieval.ranking.neighbours import neighbours_of
-from tests.builders import make_candidates
+from tests.candidates import CandidateRow, make_candidates
 
 KINDS = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.PROCEDURAL)
 NUMBERS = st.sampled_from([-(2**62), -3, -2, -1, 0, 1, 2, 3, 4, 5, 2**62, 2**62 + 1, 2**63 - 1])
 
 
-def turn(number: int | None, session: str | None = "s", kind: MemoryType = MemoryType.EPISODIC) -> Candidate:
+def turn(number: int | None, session: str | None = "s", kind: MemoryType = MemoryType.EPISODIC) -> CandidateRow:
     """A turn with this sequence number in a session."""
     fields = {"seq": number, "session_id": session}
-    return Candidate("id", kind, 0.5, None, {name: value for name, value in fields.items() if value is not None})
+    return CandidateRow("id", kind, 0.5, None, {name: value for name, value in fields.items() if value is not None})
 
 
 TURNS = st.lists(
@@ -28,7 +27,7 @@ TURNS = st.lists(
 )
 
 
-def plain_neighbour(candidates: list[Candidate], one: Candidate, offset: int) -> int | None:
+def plain_neighbour(candidates: list[CandidateRow], one: CandidateRow, offset: int) -> int | None:
     """Position of the last candidate whose sequence number differs by `offset`."""
     session, number = one.payload.get("session_id"), one.payload.get("seq")
     matching = [
@@ -42,7 +41,7 @@ def plain_neighbour(candidates: list[Candidate], one: Candidate, offset: int) ->
     return matching[-1] if matching else None
 
 
-def plain_side(candidates: list[Candidate], values: NDArray[np.float64], offset: int) -> list[float]:
+def plain_side(candidates: list[CandidateRow], values: NDArray[np.float64], offset: int) -> list[float]:
     """The larger value of the candidates `offset` turns before and after each candidate."""
     sides = [[plain_neighbour(candidates, one, away) for away in (-offset, offset)] for one in candidates]
     return [
@@ -51,13 +50,13 @@ def plain_side(candidates: list[Candidate], values: NDArray[np.float64], offset:
     ]
 
 
-def session_of(candidate: Candidate) -> str | None:
+def session_of(candidate: CandidateRow) -> str | None:
     """The session of a long-term memory with a sequence number; None for any other candidate."""
     has_place = candidate.type in LONG_TERM and {"seq", "session_id"} <= candidate.payload.keys()
     return candidate.payload["session_id"] if has_place else None
 
 
-def plain_session(candidates: list[Candidate], values: NDArray[np.float64]) -> list[float]:
+def plain_session(candidates: list[CandidateRow], values: NDArray[np.float64]) -> list[float]:
     """The largest value in each candidate's session; the candidate's value if it has no session."""
     sessions = [session_of(candidate) for candidate in candidates]
     return [
@@ -73,7 +72,7 @@ def plain_session(candidates: list[Candidate], values: NDArray[np.float64]) -> l
 
 
 @given(TURNS, st.integers(0, 2**32 - 1))
-def test_neighbours_agree_with_the_plain_implementation(candidates: list[Candidate], seed: int) -> None:
+def test_neighbours_agree_with_the_plain_implementation(candidates: list[CandidateRow], seed: int) -> None:
     """Candidates have any order, with gaps and repeated sequence numbers."""
     neighbours = neighbours_of(make_candidates(candidates))
     values = np.random.default_rng(seed).random(len(candidates))
@@ -87,7 +86,7 @@ def test_neighbours_agree_with_the_plain_implementation(candidates: list[Candida
 
 
 @given(TURNS, st.integers(0, 2**32 - 1), st.integers(1, 4))
-def test_session_sums_add_the_best_values_of_each_session(candidates: list[Candidate], seed: int, best: int) -> None:
+def test_session_sums_add_the_best_values_of_each_session(candidates: list[CandidateRow], seed: int, best: int) -> None:
     """Every candidate of a session has the same sum; one without a session has its own value."""
     values = np.random.default_rng(seed).random(len(candidates))
     sessions = [session_of(candidate) or f"alone {place}" for place, candidate in enumerate(candidates)]

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate
 from retrieval.query.profiles import PROFILES, SIGNALS
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
-from tests.builders import make_candidates
+from tests.candidates import CandidateRow, make_candidates
 from tests.retrieval.builders import hit_rows
 
 
@@ -19,7 +18,7 @@ def ranking() -> RankedCandidates:
     """A ranking of hits a and c, a duplicate of a, and a candidate below the threshold."""
     rows = {"a": (0.9, "same"), "b": (0.8, "same"), "c": (0.7, "other"), "d": (0.0, "last")}
     candidates = [
-        Candidate(
+        CandidateRow(
             name, MemoryType.SEMANTIC, dense, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": content}
         )
         for name, (dense, content) in rows.items()
@@ -45,7 +44,9 @@ def test_removing_candidates_closes_the_ranks() -> None:
 
 def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
     """They have score 0 and no signals, and precede duplicates and candidates below the threshold."""
-    added = [Candidate(name, MemoryType.WORKING, None, None, {"created_at": "2026-01-01T00:00:00Z"}) for name in "zy"]
+    added = [
+        CandidateRow(name, MemoryType.WORKING, None, None, {"created_at": "2026-01-01T00:00:00Z"}) for name in "zy"
+    ]
     ranked = ranking().with_unscored_hits(make_candidates(added))
     assert [hit.id for hit in hit_rows(ranked)] == ["a", "c", "y", "z"]
     assert hit_rows(ranked)[2].signals == dict.fromkeys(SIGNALS, 0.0)

@@ -11,24 +11,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate
 from retrieval.query.profiles import PROFILES, SIGNALS
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
-from tests.builders import make_candidates
+from tests.candidates import CandidateRow, make_candidates
 from tests.retrieval.builders import hit_rows
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BALANCED = Scoring(PROFILES["balanced"], NOW)
 
 
-def candidate(name: str, dense: float | None = 0.5, sparse: float | None = 1.0, **payload: object) -> Candidate:
+def candidate(name: str, dense: float | None = 0.5, sparse: float | None = 1.0, **payload: object) -> CandidateRow:
     """A candidate fact that was created now."""
     base = {"created_at": "2026-03-01T00:00:00Z", "content_hash": name, "tokens": {"count": 5, "line": 7}}
-    return Candidate(name, MemoryType.SEMANTIC, dense, sparse, base | payload)
+    return CandidateRow(name, MemoryType.SEMANTIC, dense, sparse, base | payload)
 
 
-def ranked(candidates: list[Candidate], scoring: Scoring = BALANCED) -> RankedCandidates:
+def ranked(candidates: list[CandidateRow], scoring: Scoring = BALANCED) -> RankedCandidates:
     """The ranking of `candidates`."""
     return rank(SignalTable.of(make_candidates(candidates), scoring), scoring)
 
@@ -59,7 +58,9 @@ candidate_lists = st.lists(
 
 
 @given(candidate_lists, st.randoms())
-def test_ranking_does_not_depend_on_the_order_of_candidates(candidates: list[Candidate], chance: st.DataObject) -> None:
+def test_ranking_does_not_depend_on_the_order_of_candidates(
+    candidates: list[CandidateRow], chance: st.DataObject
+) -> None:
     """Shuffled candidates give the same hits."""
     shuffled = list(candidates)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -67,7 +68,7 @@ def test_ranking_does_not_depend_on_the_order_of_candidates(candidates: list[Can
 
 
 @given(candidate_lists)
-def test_a_score_is_the_weighted_sum_of_its_signals(candidates: list[Candidate]) -> None:
+def test_a_score_is_the_weighted_sum_of_its_signals(candidates: list[CandidateRow]) -> None:
     """Every signal is from 0 to 1, the sum is exact to 1e-6, and ranks count from 1, the highest score first."""
     hits = hit_rows(ranked(candidates))
     assert [hit.rank for hit in hits] == list(range(1, len(candidates) + 1))

@@ -12,19 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate
 from memtypes.search.vectors import heaviest, numbered
 from retrieval.query.profiles import PROFILES, weights_for
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.ranking.signals import SEEDS, UPDATE_WINDOW, expansion, newest_first, update_boosts
-from tests.builders import NOW, make_candidates, make_sparse
+from tests.builders import NOW, make_sparse
+from tests.candidates import CandidateRow, make_candidates
 from tests.retrieval.builders import hit_rows
 
 NO_TERMS = numbered(np.empty(0, np.uint32))
 
 
-def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float = 0.5) -> Candidate:
+def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float = 0.5) -> CandidateRow:
     """A candidate with these sparse terms."""
     payload = {
         "created_at": "2026-01-01T00:00:00Z",
@@ -32,10 +32,10 @@ def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float =
         "terms": heaviest(make_sparse(sorted(terms))),
         "tokens": {"count": tokens, "line": tokens},
     }
-    return Candidate(name, MemoryType.SEMANTIC, dense, None, payload)
+    return CandidateRow(name, MemoryType.SEMANTIC, dense, None, payload)
 
 
-def signals(scores: Sequence[float], candidates: Sequence[Candidate], asked: Sequence[int] = ()) -> list[float]:
+def signals(scores: Sequence[float], candidates: Sequence[CandidateRow], asked: Sequence[int] = ()) -> list[float]:
     """The expansion signal of each candidate."""
     query_terms = numbered(np.array(asked, np.uint32))
     shared = expansion(make_candidates(candidates), np.array(scores), query_terms)
@@ -70,7 +70,9 @@ def test_a_shared_term_counts_less_in_a_long_memory() -> None:
 
 def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
     """Without candidates the signal is empty."""
-    bare = Candidate("a", MemoryType.SEMANTIC, 0.5, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": "a"})
+    bare = CandidateRow(
+        "a", MemoryType.SEMANTIC, 0.5, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": "a"}
+    )
     assert signals([1.0], [bare]) == [0.0]
     assert signals([0.0], [with_terms("a", [1])]) == [0.0]
     assert signals([], []) == []
@@ -98,7 +100,7 @@ def test_the_expansion_signal_decides_between_equal_scores() -> None:
     assert hits[1].signals["expansion"] > hits[2].signals["expansion"]
 
 
-def turn(name: str, seq: int, **fields: Any) -> Candidate:
+def turn(name: str, seq: int, **fields: Any) -> CandidateRow:
     """A turn of Ann at `seq` in the session, unless `fields` say otherwise; None removes a field."""
     payload = {
         "created_at": f"2026-01-01T00:{seq:02}:00Z",
@@ -110,10 +112,10 @@ def turn(name: str, seq: int, **fields: Any) -> Candidate:
         **fields,
     }
     present = {field: value for field, value in payload.items() if value is not None}
-    return Candidate(name, MemoryType.EPISODIC, 0.5, None, present)
+    return CandidateRow(name, MemoryType.EPISODIC, 0.5, None, present)
 
 
-def boosted_order(scores: list[float], *candidates: Candidate) -> list[str]:
+def boosted_order(scores: list[float], *candidates: CandidateRow) -> list[str]:
     """Ids after boosting updates, best first."""
     columns, array = make_candidates(candidates), np.array(scores)
     best = np.argsort(-(array + update_boosts(columns, array, array)), kind="stable")
@@ -135,7 +137,7 @@ def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
     ],
     ids=["another speaker", "no value", "a long text"],
 )
-def test_later_statements_that_are_no_updates_are_not_boosted(later: Candidate) -> None:
+def test_later_statements_that_are_no_updates_are_not_boosted(later: CandidateRow) -> None:
     """Only a short later statement by the same speaker that gives a value is an update."""
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
 

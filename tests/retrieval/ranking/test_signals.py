@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from memtypes.model.memory import Link, LinkType
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidates
 from memtypes.search.columns import Columns
 from retrieval.query.named_times import time_windows
 from retrieval.query.windows import Window
@@ -34,14 +34,15 @@ from retrieval.ranking.signals import (
     recency,
     reference_times,
 )
-from tests.builders import make_candidates, make_memory
+from tests.builders import make_memory
+from tests.candidates import CandidateRow, make_candidates
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def recent(kind: str, *payloads: dict[str, Any]) -> list[float]:
     """Recency signals of memories of one type."""
-    candidates = [Candidate("m", MemoryType(kind), None, None, fields) for fields in payloads]
+    candidates = [CandidateRow("m", MemoryType(kind), None, None, fields) for fields in payloads]
     return [float(value) for value in recency(make_candidates(candidates), NOW)]
 
 
@@ -124,7 +125,7 @@ def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
 def test_an_open_intention_is_due_once_its_due_time_is_reached(fields: dict[str, Any], expected: float) -> None:
     """It is not due before; closed intentions are never due."""
     stored = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
-    candidates = make_candidates([Candidate("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)])
+    candidates = make_candidates([CandidateRow("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)])
     assert due(candidates, NOW).tolist() == [expected]
 
 
@@ -133,7 +134,7 @@ def test_recency_counts_from_what_matters_for_the_type() -> None:
     later = "2026-03-05T00:00:00Z"
     fields = {MemoryType.PROCEDURAL: {"last_used_at": later}, MemoryType.PROSPECTIVE: {"due_at": later}}
     kinds = (*fields, MemoryType.EPISODIC)
-    candidates = [Candidate(kind, kind, 0.1, None, payload() | fields.get(kind, {})) for kind in kinds]
+    candidates = [CandidateRow(kind, kind, 0.1, None, payload() | fields.get(kind, {})) for kind in kinds]
     times = reference_times(make_candidates(candidates)).tolist()
     assert [rfc3339(time.replace(tzinfo=UTC)) for time in times] == [later, later, payload()["created_at"]]
 
@@ -142,7 +143,7 @@ def turns(count: int) -> Candidates:
     """Consecutive turns of one session."""
     payloads = ({"seq": number, "session_id": "s"} for number in range(count))
     return make_candidates(
-        [Candidate(f"{number:03}", MemoryType.EPISODIC, 0.5, None, one) for number, one in enumerate(payloads)]
+        [CandidateRow(f"{number:03}", MemoryType.EPISODIC, 0.5, None, one) for number, one in enumerate(payloads)]
     )
 
 
@@ -163,7 +164,7 @@ def test_the_context_signal_joins_neighbouring_turns_and_the_session() -> None:
 
 def test_a_memory_without_a_session_is_its_own_context() -> None:
     """It counts as the only candidate of a session, so it is at no disadvantage where no memory has a session."""
-    candidates = make_candidates([Candidate("a", MemoryType.SEMANTIC, 0.5, None, {})])
+    candidates = make_candidates([CandidateRow("a", MemoryType.SEMANTIC, 0.5, None, {})])
     assert context(np.array([0.6]), neighbours_of(candidates)) == pytest.approx([SESSION_SHARE * 0.6 / SESSION_BEST])
 
 
@@ -188,7 +189,7 @@ def test_mention_marks_the_turns_of_named_speakers() -> None:
     """The signal is 0 for turns of other speakers and turns without a speaker."""
     speakers = ["Gina", "Jon", None, "Gina"]
     candidates = [
-        Candidate(str(number), MemoryType.EPISODIC, 0.1, None, {} if name is None else {"speaker": name})
+        CandidateRow(str(number), MemoryType.EPISODIC, 0.1, None, {} if name is None else {"speaker": name})
         for number, name in enumerate(speakers)
     ]
     assert mention("Where did Gina go?", make_candidates(candidates)).tolist() == [1.0, 0.0, 0.0, 1.0]
@@ -203,9 +204,9 @@ def test_nearness_is_1_inside_a_window_and_halves_with_each_week_outside() -> No
 
 def test_named_time_compares_the_reference_time_of_each_memory() -> None:
     """An event counts from its creation, a task from its due time; without a named time the signal is 0."""
-    event = Candidate("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-02-28T08:00:00Z"})
+    event = CandidateRow("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-02-28T08:00:00Z"})
     task_times = {"created_at": "2025-01-01T00:00:00Z", "due_at": "2026-02-28T18:00:00Z"}
-    candidates = make_candidates([event, Candidate("b", MemoryType.PROSPECTIVE, None, None, task_times)])
+    candidates = make_candidates([event, CandidateRow("b", MemoryType.PROSPECTIVE, None, None, task_times)])
     assert list(named_time(time_windows("what was yesterday?", NOW), candidates)) == [1.0, 1.0]
     assert list(named_time(time_windows("what was it?", NOW), candidates)) == [0.0, 0.0]
 

@@ -10,7 +10,6 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import Candidate
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.similarity import (
     IN_SESSION,
@@ -25,7 +24,7 @@ from retrieval.ranking.similarity import (
     similarity,
     token_weights,
 )
-from tests.builders import make_candidates
+from tests.candidates import CandidateRow, make_candidates
 
 cosines = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
 pairs = st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 60)), min_size=1, max_size=30)
@@ -95,13 +94,13 @@ def test_normalised_scores_do_not_depend_on_the_order(scores: list[float], chanc
 
 def candidate(
     number: int, late: list[float] | None = None, session: str | None = "s", kind: MemoryType = MemoryType.EPISODIC
-) -> Candidate:
+) -> CandidateRow:
     """A turn with this sequence number in a session, as a candidate."""
     payload = {"seq": number} if session is None else {"seq": number, "session_id": session}
-    return Candidate(f"{number:03}", kind, 0.5, None, payload, None if late is None else np.array(late, np.float32))
+    return CandidateRow(f"{number:03}", kind, 0.5, None, payload, None if late is None else np.array(late, np.float32))
 
 
-def late_scores(candidates: list[Candidate]) -> list[float]:
+def late_scores(candidates: list[CandidateRow]) -> list[float]:
     """Late-interaction scores of the candidates; fails if there are none."""
     columns = make_candidates(candidates)
     scores = late_similarity(columns, neighbours_of(columns))

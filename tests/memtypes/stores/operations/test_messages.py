@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Record, TypeStats
-from memtypes.search.candidates import Candidate, Candidates
+from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Vectors
 from memtypes.stores.operations.engine import Payload
 from memtypes.stores.operations.messages import answer_type, decode, encode
 from memtypes.stores.operations.reads import PayloadPage, count_tokens, get_page
 from memtypes.stores.operations.searching import find_candidates
 from memtypes.stores.operations.writes import upsert
-from tests.builders import SCOPE, make_candidates, make_sparse
+from tests.builders import SCOPE, make_sparse
+from tests.candidates import CandidateRow, make_candidates, rows_of
 
 
 @given(
@@ -52,9 +53,9 @@ def test_candidates_survive_encoding() -> None:
         {"importance": 5},
     ]
     candidates = make_candidates(
-        [Candidate(f"id-{n}", MemoryType.SEMANTIC, 0.5, None, payload) for n, payload in enumerate(payloads)]
+        [CandidateRow(f"id-{n}", MemoryType.SEMANTIC, 0.5, None, payload) for n, payload in enumerate(payloads)]
     )
-    back = decode(encode(candidates), Candidates)
+    back = rows_of(decode(encode(candidates), Candidates))
     assert [one.payload for one in back] == payloads
     assert [(one.id, one.dense, one.sparse, one.late) for one in back] == [
         ("id-0", 0.5, None, None),

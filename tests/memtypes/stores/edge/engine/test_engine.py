@@ -13,6 +13,7 @@ from memtypes.stores.edge.engine.engine import WARM_UP_STEP, EdgeEngine
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from memtypes.stores.operations.writes import FieldChange, patch, upsert
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
+from tests.candidates import rows_of
 
 pytestmark = pytest.mark.anyio
 
@@ -55,4 +56,7 @@ async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -
     await patch(scope=SCOPE, changes=[change], removed=[], fence=None).run(engine)
     candidates = await search(engine)
     engine.close()
-    assert {one.id: one.payload["importance"] for one in candidates} == {**importance(MEMORIES), MEMORIES[0].id: 9}
+    assert {one.id: one.payload["importance"] for one in rows_of(candidates)} == {
+        **importance(MEMORIES),
+        MEMORIES[0].id: 9,
+    }

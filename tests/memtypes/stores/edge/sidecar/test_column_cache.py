@@ -16,6 +16,7 @@ from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition, has_ids, in_range, within
 from memtypes.stores.operations.engine import Change, DropFields, PutPoints, RemovePoints, SetFields
 from tests.builders import SCOPE, make_memory, make_record
+from tests.candidates import payloads_in
 
 KIND, OTHER = MemoryType.SEMANTIC, MemoryType.EPISODIC
 
@@ -35,8 +36,7 @@ class Payloads:
 
 def read(cache: ColumnCache, *slots: int) -> list[dict[str, Any]]:
     """The cached columns of the memories that exist in these slots."""
-    columns = cache.read({KIND: slots_of(slots)}).columns
-    return [columns.payload(row) for row in range(columns.count)]
+    return payloads_in(cache.read({KIND: slots_of(slots)}).columns)
 
 
 def test_a_payload_is_read_once() -> None:
@@ -114,7 +114,7 @@ def test_columns_of_several_types_are_read_together() -> None:
     cache.learn(OTHER, [(1, {"speaker": "Ada", "seq": 4}), (7, {"seq": 5})])
     result = cache.read({OTHER: slots_of([7, 1]), KIND: slots_of([2, 3, 1])})
     assert result.exists.tolist() == [True, True, True, False, True]
-    assert [result.columns.payload(row) for row in range(4)] == [
+    assert payloads_in(result.columns) == [
         {"seq": 5},
         {"speaker": "Ada", "seq": 4},
         {"speaker": "Ben"},
@@ -144,4 +144,4 @@ def test_a_column_without_values_is_left_out() -> None:
     cache.learn(KIND, enumerate(payloads))
     columns = cache.read({KIND: slots_of([0, 1])}).columns
     assert columns.columns.keys() == Columns.of(payloads).columns.keys()
-    assert [columns.payload(row) for row in range(2)] == payloads
+    assert payloads_in(columns) == payloads
