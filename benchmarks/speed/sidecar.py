@@ -150,7 +150,7 @@ class Measured:
             (candidates,) = await find_candidates(scope=scope, searches=[search]).run(self._engine)
             if scope.namespace not in self._winners:
                 winners = self._winners[scope.namespace] = defaultdict(list)
-                for hit in list(candidates[:WINNERS]):
+                for hit in list(candidates)[:WINNERS]:
                     winners[hit.type].append(hit.id)
 
         return await p50(self._requests, find)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Candidates(Sequence[Candidate]):
+class Candidates:
     """Candidates of a search, as columns: arrays with a row for each candidate.
 
     ids: as ASCII bytes, which sort like the ids. kinds: the type of each, as its index in TYPES. dense, sparse: scores
@@ -83,19 +83,15 @@ class Candidates(Sequence[Candidate]):
     def __len__(self) -> int:
         return len(self.ids)
 
-    @overload
-    def __getitem__(self, place: int) -> Candidate: ...
-    @overload
-    def __getitem__(self, place: slice) -> Candidates: ...
-    def __getitem__(self, place: int | slice) -> Candidate | Candidates:
-        if isinstance(place, slice):
-            return self.take(np.arange(len(self))[place])
-        dense, sparse = (_score(own, place) for own in (self.dense, self.sparse))
-        return Candidate(self.ids[place].decode(), TYPES[self.kinds[place]], dense, sparse)
+    def __iter__(self) -> Iterator[Candidate]:
+        dense, sparse = (_optional(column, len(self)) for column in (self.dense, self.sparse))
+        for memory_id, kind, *scores in zip(self.ids.tolist(), self.kinds.tolist(), dense, sparse, strict=True):
+            yield Candidate(memory_id.decode(), TYPES[kind], *scores)
 
 
-def _score(own: NDArray[np.float64] | None, place: int) -> float | None:
-    return None if own is None or np.isnan(own[place]) else float(own[place])
+def _optional(column: NDArray[np.float64] | None, count: int) -> list[float | None]:
+    """The scores in a column of `count` candidates; None for NaN, or for all if there is no column."""
+    return [None] * count if column is None else [None if np.isnan(score) else score for score in column.tolist()]
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:

@@ -74,6 +74,6 @@ def test_candidates_of_several_types_are_joined() -> None:
     ]
     assert joined.late is not None
     assert np.array_equal(joined.late, [[0.5, 0.25], [np.nan, np.nan]], equal_nan=True)
-    assert [one.id for one in joined[::-1]] == ["aa", "b"]
+    assert [one.id for one in joined.take(np.arange(len(joined))[::-1])] == ["aa", "b"]
     assert Candidates.joined([joined]) is joined
     assert len(Candidates.joined([])) == 0
