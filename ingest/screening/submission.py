@@ -84,7 +84,6 @@ class Submission:
 
     said: set for a captured message, which nobody chose to store, so the pre-filter may drop it. redactions:
     number of secrets removed, by kind. classified: None if the caller gave the type. judgement: made by the pre-filter.
-    seq: number by order of arrival, set by the pipeline.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -93,7 +92,6 @@ class Submission:
     redactions: Mapping[str, int] = field(default_factory=dict)
     classified: Classification | None = None
     judgement: Judgement | None = None
-    seq: int = 0
 
 
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
@@ -131,16 +129,6 @@ class ScreeningGate(Protocol):
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
         """The submission, changed or not, or a rejection. Raises RemembrancerError if the gate cannot do its work."""
         ...
-
-
-async def through_gates(gates: Sequence[ScreeningGate], scope: Scope, submission: Submission) -> Submission | Rejection:
-    """`submission` as changed by all `gates` in order, or the rejection of the first gate that rejects it."""
-    for gate in gates:
-        verdict = await gate.examine(scope, submission)
-        if isinstance(verdict, Rejection):
-            return verdict
-        submission = verdict
-    return submission
 
 
 def as_invalid(error: ValidationError) -> InvalidRequest:

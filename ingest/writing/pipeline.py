@@ -10,8 +10,8 @@ reviewed, the one after that is embedded and another is prepared. So the encoder
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import TypeAlias, TypeVar
@@ -23,9 +23,9 @@ from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
 from ingest.writing.changes import MemoryEditor
-from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer, check_draft
+from ingest.writing.drafts import PendingWrite, Preparer, check_draft
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, retried
-from ingest.writing.stages import ReviewStage, Stages, WriteCall
+from ingest.writing.stages import Stages, WriteCall
 from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
@@ -76,9 +76,7 @@ class Ingestor:
     def __post_init__(self) -> None:
         preparer = Preparer(self.sparse, self.tokenizer)
         writer = MemoryWriter(self.store, self.embedder, self.tokenizer, self.clock, self.locks)
-        reviews = ReviewStage(self.panel, self.store)
-        self._order = ArrivalOrder()
-        self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, reviews)
+        self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, self.panel)
         self.editor = MemoryEditor(self.store, self.embedder, preparer, self.clock, self.locks, self.redactor)
         self.restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
 
@@ -91,7 +89,7 @@ class Ingestor:
         check_draft(submission_of(draft).draft, now)
         call = WriteCall(scope, now)
         screened = await self._stages.screen(call, submission_of(draft))
-        entries = await self._stages.prepare(call, self._numbered(call, [screened]))
+        entries = await self._stages.prepare(call, [screened])
         entries = await self._stages.look_up(call, entries)
         entries = await self._stages.add_context(call, entries)
         entries = await self._stages.embed(entries)
@@ -143,7 +141,7 @@ class Ingestor:
 
     async def _prepare_piece(self, call: WriteCall, piece: Sequence[Submission]) -> list[Entry]:
         screened = [await self._screen(call, submission) for submission in piece]
-        entries = await self._stages.prepare(call, self._numbered(call, screened))
+        entries = await self._stages.prepare(call, screened)
         entries = await _or_failed(self._stages.look_up(call, entries), entries)
         return await _or_failed(self._stages.add_context(call, entries), entries)
 
@@ -161,17 +159,6 @@ class Ingestor:
     async def _embedded(self, entries: list[Entry]) -> list[Entry]:
         return await retried(_EMBED_ATTEMPTS, lambda: self._stages.embed(entries), Overloaded)
 
-    def _numbered(
-        self, call: WriteCall, screened: Iterable[Submission | WriteOutcome]
-    ) -> list[Submission | WriteOutcome]:
-        """`screened`, its submissions numbered in order of arrival, separately for each session and memory type."""
-        return [
-            entry
-            if isinstance(entry, WriteOutcome)
-            else replace(entry, seq=self._order.take(call.received_at, _session_key(call.scope, entry.draft)))
-            for entry in screened
-        ]
-
 
 def _rejected(call: WriteCall, outcome: WriteOutcome) -> RejectedText:
     """A rejected text under an id that is the same each time it is rejected."""
@@ -180,10 +167,6 @@ def _rejected(call: WriteCall, outcome: WriteOutcome) -> RejectedText:
     identity = memory_id(call.scope, "rejected", (str(fields), call.scope.session_id))
     fields.setdefault("session_id", call.scope.session_id)
     return RejectedText(identity, call.received_at, outcome.reason or "", fields)
-
-
-def _session_key(scope: Scope, draft: Draft) -> tuple[str | None, ...]:
-    return (scope.tenant, scope.namespace, getattr(draft, "type", None), draft.session_id or scope.session_id)
 
 
 def _check_at(index: int, draft: Draft, now: datetime) -> None:

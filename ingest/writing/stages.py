@@ -14,8 +14,8 @@ import anyio
 
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
-from ingest.screening.submission import Rejection, ReviewMode, ScreeningGate, Submission, UntypedDraft, through_gates
-from ingest.writing.drafts import PendingWrite, Preparer
+from ingest.screening.submission import Rejection, ReviewMode, ScreeningGate, Submission, UntypedDraft
+from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from ingest.writing.writer import MemoryWriter
 from memtypes.conversation_context import CallTurns, ConversationContext
@@ -41,33 +41,44 @@ class WriteCall:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages of a write, one method each, in order."""
+    """The stages of a write, one method each, in order. order: numbers the turns of each session."""
 
     gates: tuple[ScreeningGate, ...]
     preparer: Preparer
     store: MemoryStore
     embedder: Embedder
     writer: MemoryWriter
-    reviews: ReviewStage
+    panel: Panel
+    order: ArrivalOrder = field(default_factory=ArrivalOrder)
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
         """Redact, pre-filter and classify a draft: the submission as changed by the gates, or its rejection."""
-        verdict = await through_gates(self.gates, call.scope, submission)
-        if isinstance(verdict, Rejection):
-            return WriteOutcome(WriteStatus.REJECTED, reason=verdict.reason, rejected=verdict.draft)
-        return verdict
+        for gate in self.gates:
+            verdict = await gate.examine(call.scope, submission)
+            if isinstance(verdict, Rejection):
+                return WriteOutcome(WriteStatus.REJECTED, reason=verdict.reason, rejected=verdict.draft)
+            submission = verdict
+        return submission
 
     async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
-        """Make memories of screened drafts; many or long texts are tokenized in a worker thread."""
+        """Make memories of screened drafts, numbered by arrival. Many or long texts are tokenized in a worker."""
+        numbered = [(entry, self._number(call, entry)) for entry in screened]
         texts = (entry.draft.content for entry in screened if isinstance(entry, Submission))
-        return await offload(texts, lambda: [self._prepare_entry(call, entry) for entry in screened])
+        return await offload(texts, lambda: [self._prepare_entry(call, *each) for each in numbered])
 
-    def _prepare_entry(self, call: WriteCall, entry: Submission | WriteOutcome) -> Entry:
+    def _number(self, call: WriteCall, entry: Submission | WriteOutcome) -> int:
+        """The number of a draft among those of its session and memory type; 0 for an entry that has ended."""
+        if isinstance(entry, WriteOutcome):
+            return 0
+        scope, session_id = call.scope, entry.draft.session_id or call.scope.session_id
+        return self.order.take(call.received_at, (scope.tenant, scope.namespace, entry.draft.type, session_id))
+
+    def _prepare_entry(self, call: WriteCall, entry: Submission | WriteOutcome, number: int) -> Entry:
         if isinstance(entry, WriteOutcome):
             return entry
         if isinstance(entry.draft, UntypedDraft):
             raise InvalidRequest("is required: there is no classifier to find the type of a text", path="type")
-        pending = self.preparer.prepare(entry.draft, call.scope, call.received_at, entry.seq)
+        pending = self.preparer.prepare(entry.draft, call.scope, call.received_at, number)
         return replace(pending, submission=entry)
 
     async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
@@ -98,8 +109,15 @@ class Stages:
         return with_results(entries, embedded)
 
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Review entries that ask for it. Turns whose context was rejected get a new one and lose their embedding."""
-        reviewed = await self.reviews.review(call.scope, entries)
+        """Have the panel review the writes that ask for it; a rejected write becomes a WriteOutcome.
+
+        A write with the same id as a rejected one is rejected with it. Turns whose context was rejected get a new one
+        and lose their embedding.
+        """
+        writes = unfinished(entries)
+        asking = [write for write in writes if _asks_for_review(write) and write.embedding is not None]
+        decisions = await self._decide(call.scope, asking)
+        reviewed = with_results(entries, [_decided(write, decisions.get(write.memory.id)) for write in writes])
         pairs = zip(entries, reviewed, strict=True)
         call.turns.drop(
             entry.memory
@@ -115,43 +133,6 @@ class Stages:
         memories = [entry.memory for entry in pending]
         befores = await ConversationContext(self.store).turns_before(call.scope, memories, call.turns.turns)
         return [replace(entry, before=before, embedding=None) for entry, before in zip(pending, befores, strict=True)]
-
-    async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
-        """Write the memories, and add to their outcomes what screening and review found out."""
-        pending = unfinished(entries)
-        outcomes = await self.writer.write(call.scope, pending)
-        annotated = [_annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)]
-        return with_results(entries, annotated)
-
-
-def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
-    submission = entry.submission
-    if submission is None:
-        return outcome
-    return replace(
-        outcome,
-        redactions=submission.redactions,
-        classified=submission.classified,
-        reviewed=entry.memory.reviewed,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewStage:
-    """Has the panel review the writes that ask for it. store: searched for novelty."""
-
-    panel: Panel
-    store: MemoryStore
-
-    async def review(self, scope: Scope, entries: list[Entry]) -> list[Entry]:
-        """`entries` with a decision on each write that asks for review; a rejected write becomes a WriteOutcome.
-
-        A write with the same id as a rejected one is rejected with it.
-        """
-        writes = unfinished(entries)
-        asking = [write for write in writes if _asks_for_review(write) and write.embedding is not None]
-        decisions = await self._decide(scope, asking)
-        return with_results(entries, [_decided(write, decisions.get(write.memory.id)) for write in writes])
 
     async def _decide(self, scope: Scope, writes: Sequence[PendingWrite]) -> dict[str, Reviewed]:
         """The panel's decision on each write, by id."""
@@ -189,6 +170,25 @@ class ReviewStage:
             )
             for write, embedding, similarity in zip(pending, embeddings, nearest, strict=True)
         ]
+
+    async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
+        """Write the memories, and add to their outcomes what screening and review found out."""
+        pending = unfinished(entries)
+        outcomes = await self.writer.write(call.scope, pending)
+        annotated = [_annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)]
+        return with_results(entries, annotated)
+
+
+def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
+    submission = entry.submission
+    if submission is None:
+        return outcome
+    return replace(
+        outcome,
+        redactions=submission.redactions,
+        classified=submission.classified,
+        reviewed=entry.memory.reviewed,
+    )
 
 
 def _asks_for_review(write: PendingWrite) -> bool:

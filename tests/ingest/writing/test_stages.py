@@ -11,9 +11,7 @@ from ingest.screening.review.reviewers import ImportanceReviewer, NoveltyReviewe
 from ingest.screening.submission import ReviewMode, Submission
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import PIECE
-from ingest.writing.stages import ReviewStage
 from memtypes.model.errors import Unavailable
-from tests.fakes_memories import InMemoryStore
 from tests.ingest.doubles import SCOPE, Bench, Hook, ObservedStore, context_of, draft, failing, no_trouble, write_turns
 
 pytestmark = pytest.mark.anyio
@@ -122,8 +120,3 @@ async def test_review_rejects_a_text_and_its_copies_in_the_same_call() -> None:
     outcomes = await bench.ingestor.write(SCOPE, [Submission(draft("ok"), mode) for mode in modes])
     assert [outcome.status for outcome in outcomes] == ["rejected", "rejected", "stored", "rejected"]
     assert outcomes[1].reason == outcomes[0].reason
-
-
-async def test_an_empty_batch_needs_no_review() -> None:
-    """The stage returns an empty list and searches nothing."""
-    assert await ReviewStage(Panel(()), InMemoryStore()).review(SCOPE, []) == []
