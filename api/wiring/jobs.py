@@ -66,11 +66,11 @@ class BackgroundJobs(Collector):
     tallies: dict[str, JobTally] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[BackgroundJobs]:
+    async def running(self) -> AsyncIterator[None]:
         """Run every job at its interval until the context ends; running work is then cancelled and awaited."""
         pending = {asyncio.create_task(self._repeat(job), name=f"job {job.name}") for job in self.jobs}
         try:
-            yield self
+            yield
         finally:
             while pending:  # the Redis client sometimes loses a cancellation that coincides with an answer
                 for task in pending:

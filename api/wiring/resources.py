@@ -21,7 +21,7 @@ from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder
 from memtypes.encoders.setup.prepare import prepare
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.thread_policy import Policies, read_policies
-from memtypes.llms.registry import RegistrySource
+from memtypes.llms.registry import EXACT_TOKENIZERS, RegistrySource
 from memtypes.model.errors import SetupRequired
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder, Tokenizer
@@ -30,9 +30,6 @@ from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.recorder import ReceiptQueue
-
-TOKENIZERS = ("cl100k_base", "o200k_base")
-"""Tokenizers that a service opens. The first one counts the tokens of stored content."""
 
 QUERY_CACHE = 4_096
 """Number of query vectors that the embedder caches, 6 MB in all."""
@@ -58,7 +55,7 @@ class Resources:
     @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer that counts stored content."""
-        return self.tokenizers[TOKENIZERS[0]]
+        return self.tokenizers[EXACT_TOKENIZERS[0]]
 
 
 async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resources:
@@ -109,8 +106,8 @@ async def prepared_embedder(settings: Settings) -> Embedder:
 
 
 async def open_tokenizers() -> Mapping[str, Tokenizer]:
-    """Open the tokenizers TOKENIZERS and return them by name. Raises SetupRequired."""
-    return {name: await TiktokenTokenizer.open(name) for name in TOKENIZERS}
+    """Open the tokenizers EXACT_TOKENIZERS and return them by name. Raises SetupRequired."""
+    return {name: await TiktokenTokenizer.open(name) for name in EXACT_TOKENIZERS}
 
 
 async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MessageStore:

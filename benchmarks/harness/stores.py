@@ -21,7 +21,7 @@ import numpy as np
 
 from api.http.serve import freeze_loaded_objects
 from api.settings import Settings, read_settings
-from api.wiring.resources import TOKENIZERS, open_store, open_tokenizers, prepared_embedder
+from api.wiring.resources import open_store, open_tokenizers, prepared_embedder
 from api.wiring.services import local_panel
 from benchmarks.harness.service import wait_until_closed
 from benchmarks.harness.synthetic import Turn, turns
@@ -30,6 +30,7 @@ from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.pipeline import Ingestor
 from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.llms.registry import EXACT_TOKENIZERS
 from memtypes.model.ids import memory_id
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -70,7 +71,7 @@ class Opened:
     @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer that counts the tokens of stored memories."""
-        return self.tokenizers[TOKENIZERS[0]]
+        return self.tokenizers[EXACT_TOKENIZERS[0]]
 
     @property
     def preparer(self) -> Preparer:
@@ -124,7 +125,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
             stages.update(timings)
 
         tokenizers = await open_tokenizers()
-        counter = tokenizers[TOKENIZERS[0]]
+        counter = tokenizers[EXACT_TOKENIZERS[0]]
         store = await open_store(settings, embedder, f"{embedder.fingerprint}+{sparse.fingerprint}")
         stack.push_async_callback(store.aclose)
         freeze_loaded_objects()

@@ -104,10 +104,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OnnxModel:
-    """A loaded encoder; several threads may embed at once. start, end: the special tokens before and after every text.
-
-    outputs: names of the graph's outputs; graphs with too few layers do not have the output of a middle layer.
-    """
+    """A loaded encoder; several threads may embed at once. start, end: the special tokens around every text."""
 
     session: onnxruntime.InferenceSession
     tokenizer: Tokenizer
@@ -115,7 +112,6 @@ class _OnnxModel:
     end: int
     manifest: Manifest
     projection: NDArray[np.float32]
-    outputs: Sequence[str]
 
     @classmethod
     def load(cls, settings: OnnxSettings) -> _OnnxModel:
@@ -125,9 +121,7 @@ class _OnnxModel:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors only, which are raised too
-        graph = (settings.directory / MODEL_FILE).read_bytes()
-        outputs = [SENTENCE, TOKENS, *([MIDDLE_STATES] if MIDDLE_STATES.encode() in graph else [])]
-        graph = with_output(graph, MIDDLE_STATES) if MIDDLE_STATES in outputs else graph
+        graph = with_output((settings.directory / MODEL_FILE).read_bytes(), MIDDLE_STATES)
         try:
             session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except _ORT_ERRORS as error:
@@ -136,7 +130,7 @@ class _OnnxModel:
         tokenizer.no_padding()
         tokenizer.no_truncation()  # contexts are cut at the start, texts at the end
         start, end = tokenizer.encode("").ids
-        return cls(session, tokenizer, start, end, manifest, token_projection(manifest.dimensions), outputs)
+        return cls(session, tokenizer, start, end, manifest, token_projection(manifest.dimensions))
 
     @property
     def fingerprint(self) -> str:
@@ -162,23 +156,20 @@ class _OnnxModel:
             sentence = states.sum(axis=0)
             sentence /= np.linalg.norm(sentence)
         sentence.setflags(write=False)
-        beginning = None if middle is None else _beginning(middle[len(context) :])
-        return Embedding(sentence, _project(states, self.projection), beginning)
+        return Embedding(sentence, _project(states, self.projection), _beginning(middle[len(context) :]))
 
     def _tokenize(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def _run(
-        self, tokens: Sequence[int]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
+    def _run(self, tokens: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Return the sentence vector, the last layer's states (both of unit length) and a middle layer's states."""
         ids = np.array([[self.start, *tokens, self.end]], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         try:
-            sentence, states, *middle = self.session.run(list(self.outputs), inputs)
+            sentence, states, middle = self.session.run([SENTENCE, TOKENS, MIDDLE_STATES], inputs)
         except _ORT_ERRORS as error:
             raise Unavailable(f"the encoder failed: {error}") from error
-        return sentence[0], states[0][1:-1], middle[0][0][1:-1] if middle else None
+        return sentence[0], states[0][1:-1], middle[0][1:-1]
 
 
 def _beginning(states: NDArray[np.float32]) -> TokenStates:

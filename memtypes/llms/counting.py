@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -34,19 +34,19 @@ MAX_ANSWER = 8 * 1024 * 1024
 _CACHED = 2_000
 """Counts that are remembered, by endpoint, model and text."""
 
-ReadVariable: TypeAlias = Callable[[str], str | None]
-"""Returns the value of an environment variable."""
-
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderCounter:
-    """Counts the tokens of a text by asking the endpoint of the model's provider. clock: returns monotonic seconds."""
+    """Counts the tokens of a text by asking the endpoint of the model's provider.
+
+    read_variable: returns the value of an environment variable. clock: returns monotonic seconds.
+    """
 
     client: httpx.AsyncClient
     models: Models
-    read_variable: ReadVariable
+    read_variable: Callable[[str], str | None]
     clock: Callable[[], float] = time.monotonic
     _breakers: dict[str, CircuitBreaker] = field(default_factory=dict)
     _counts: LRUCache[tuple[str, str, bytes], int] = field(default_factory=lambda: LRUCache(_CACHED))

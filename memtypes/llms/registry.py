@@ -25,7 +25,7 @@ from memtypes.config import InvalidConfigFile, parse_yaml, read_text
 from memtypes.model.memory import Model, Number, Whole
 
 EXACT_TOKENIZERS = ("cl100k_base", "o200k_base")
-"""Tokenizers that are available here. The first stands in for unknown ones."""
+"""Tokenizers that are available here. The first counts stored content and stands in for unknown ones."""
 
 WIDEST_MARGIN = 0.5
 """Margin of unknown models: their tokenizers may give up to half as many tokens more."""
