@@ -76,10 +76,7 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) ->
 
 
 class _OpenedStore(MessageStore):
-    """A store whose engine runs in this process.
-
-    A conversation turn is embedded together with the turns before it, which `embed_again` reads from this store.
-    """
+    """A store whose engine runs in this process: `embed_again` reads the turns before a turn from it."""
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)
@@ -96,10 +93,7 @@ class _OpenedStore(MessageStore):
 
 
 async def _copy(old: EdgeEngine, new: EdgeEngine, kind: Collection, embed: EmbedTexts) -> int:
-    """Embed a collection's points again and write them to `new`; return how many.
-
-    Raises Unavailable if the collection then has another number of points in `new` than in `old`.
-    """
+    """Embed a collection's points again and write them to `new`; return how many. Raises Unavailable if some lack."""
     before = _OpenedStore(old)
     for payloads in old.every(kind):
         await new.write({kind: [PutPoints(await embed_again(before, kind, payloads, embed), EVERYTHING)]})

@@ -84,8 +84,3 @@ def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) ->
         "--data-dir or collection prefix for the new one. `remembrancer reembed` moves an embedded store to the new "
         "embedder."
     )
-
-
-def collection_name(prefix: str, kind: Collection) -> str:
-    """The alias by which a Qdrant server knows the collection `kind`; `prefix` is a setting."""
-    return f"{prefix}_{kind}"

@@ -25,7 +25,7 @@ from memtypes.stores.operations.engine import (
     ScrollOrder,
     VectorQuery,
 )
-from memtypes.stores.operations.schema import ITEMS, Collection, Kind, collection_name
+from memtypes.stores.operations.schema import ITEMS, Collection, Kind
 from memtypes.stores.operations.uuids import Ids, strings_of
 from memtypes.stores.qdrant.translate import (
     to_filter,
@@ -51,18 +51,21 @@ async def _concurrently(
 
 
 class QdrantEngine(EngineOperations):
-    """The engine operations on a server's collections. local: whether `client` is in local mode, without a server."""
+    """The engine operations on a server's collections.
 
-    def __init__(self, client: AsyncQdrantClient, prefix: str, *, local: bool) -> None:
+    aliases: the server's names of the collections. local: whether `client` is in local mode, without a server.
+    """
+
+    def __init__(self, client: AsyncQdrantClient, aliases: Mapping[Collection, str], *, local: bool) -> None:
         self._client = client
-        self._prefix = prefix
+        self._aliases = aliases
         self._local = local
 
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
         """The exact number of points that meet each condition."""
 
         async def ask(kind: Kind, where: Condition) -> int:
-            return (await self._client.count(self._name(kind), to_filter(where), exact=True)).count
+            return (await self._client.count(self._aliases[kind], to_filter(where), exact=True)).count
 
         return await _concurrently(wheres, ask)
 
@@ -71,7 +74,7 @@ class QdrantEngine(EngineOperations):
 
         async def ask(kind: Kind, where: Condition) -> FacetCounts:
             answer = await self._client.facet(
-                self._name(kind), field, facet_filter=to_filter(where), limit=limit, exact=True
+                self._aliases[kind], field, facet_filter=to_filter(where), limit=limit, exact=True
             )
             return [(hit.value, hit.count) for hit in answer.hits]
 
@@ -86,7 +89,7 @@ class QdrantEngine(EngineOperations):
 
         async def ask(kind: Kind, batch: Sequence[VectorQuery]) -> list[QueryHits]:
             requests = [to_query(query, local=self._local, texts=kind is ITEMS) for query in batch]
-            answers = await self._client.query_batch_points(self._name(kind), requests)
+            answers = await self._client.query_batch_points(self._aliases[kind], requests)
             return [to_hits(answer.points) for answer in answers]
 
         return await _concurrently(queries, ask)
@@ -96,7 +99,7 @@ class QdrantEngine(EngineOperations):
 
         async def ask(kind: MemoryType, ids: Keys) -> tuple[list[bool], list[Payload]]:
             wanted = strings_of(ids)
-            records = await self._client.retrieve(self._name(kind), list(wanted), with_payload=list(COLUMN_FIELDS))
+            records = await self._client.retrieve(self._aliases[kind], list(wanted), with_payload=list(COLUMN_FIELDS))
             payloads = {str(record.id): record.payload or {} for record in records}
             return [one in payloads for one in wanted], [payloads[one] for one in wanted if one in payloads]
 
@@ -108,7 +111,7 @@ class QdrantEngine(EngineOperations):
         """The best cosine of each query token with any token of each memory, type after type."""
 
         async def ask(kind: MemoryType, ids: Keys) -> TokenMaxima:
-            answers = await self._client.query_batch_points(self._name(kind), to_token_queries(query, ids))
+            answers = await self._client.query_batch_points(self._aliases[kind], to_token_queries(query, ids))
             return to_token_maxima(ids, answers)
 
         return np.concatenate(list((await _concurrently(keys, ask)).values()))
@@ -122,16 +125,13 @@ class QdrantEngine(EngineOperations):
 
         async def ask(kind: Kind, ordered: Sequence[Change]) -> None:
             operations = [to_operation(change) for change in ordered]
-            await self._client.batch_update_points(self._name(kind), operations, wait=True)
+            await self._client.batch_update_points(self._aliases[kind], operations, wait=True)
 
         await _concurrently(changes, ask)
 
-    def _name(self, kind: Collection) -> str:
-        return collection_name(self._prefix, kind)
-
     async def _scroll(self, kind: Collection, scroll: Scroll) -> dict[str, Payload]:
         records, _ = await self._client.scroll(
-            self._name(kind),
+            self._aliases[kind],
             scroll_filter=to_filter(scroll.where),
             limit=scroll.limit,
             offset=scroll.start_id,

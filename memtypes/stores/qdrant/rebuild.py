@@ -14,7 +14,7 @@ from qdrant_client import AsyncQdrantClient, models
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
-from memtypes.stores.operations.schema import COLLECTIONS, Collection, collection_name
+from memtypes.stores.operations.schema import Collection
 from memtypes.stores.qdrant.store import QdrantSettings, QdrantStore, client_of
 from memtypes.stores.qdrant.translate import to_point, translated
 
@@ -49,12 +49,11 @@ class _Rebuild:
 
     async def run(self) -> dict[Collection, int]:
         known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
-        names = {kind: collection_name(self._settings.prefix, kind) for kind in COLLECTIONS}
-        missing = sorted({names[kind] for kind in MemoryType} - set(known))
+        missing = sorted({self._store.aliases[kind] for kind in MemoryType} - set(known))
         if missing:
             raise InvalidRequest(f"{self._settings.url} has no {', '.join(missing)}; there is nothing to re-embed")
         counts, swaps = dict[Collection, int](), list[models.AliasOperations]()
-        for kind, alias in names.items():
+        for kind, alias in self._store.aliases.items():
             if alias not in known:  # a server that no version with items has opened
                 continue
             old, new = known[alias], _next(known[alias])

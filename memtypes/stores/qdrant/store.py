@@ -30,7 +30,6 @@ from memtypes.stores.operations.schema import (
     VERSION,
     Collection,
     Index,
-    collection_name,
     indexes_of,
     mismatch,
 )
@@ -70,14 +69,15 @@ class QdrantSettings:
 
 
 class QdrantStore(MessageStore):
-    """The memory store on one Qdrant server or cluster."""
+    """The memory store on one Qdrant server or cluster. aliases: the server's names of the collections."""
 
     def __init__(self, settings: QdrantSettings, client: AsyncQdrantClient) -> None:
         super().__init__(settings.dimensions)
         self._settings = settings
         self._client = client
         self._local = settings.url == LOCAL
-        self._engine = QdrantEngine(client, settings.prefix, local=self._local)
+        self.aliases: Mapping[Collection, str] = {kind: f"{settings.prefix}_{kind}" for kind in COLLECTIONS}
+        self._engine = QdrantEngine(client, self.aliases, local=self._local)
 
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:
@@ -95,12 +95,12 @@ class QdrantStore(MessageStore):
         with translated(self._settings.url):
             known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
             for kind in COLLECTIONS:
-                await self._prepare_collection(kind, known.get(self._name(kind)))
+                await self._prepare_collection(kind, known.get(self.aliases[kind]))
 
     async def ping(self) -> None:
         """Return when the server answers. Raises Unavailable."""
         with translated(self._settings.url):
-            await self._client.get_collection(self._name(MemoryType.EPISODIC))
+            await self._client.get_collection(self.aliases[MemoryType.EPISODIC])
 
     async def aclose(self) -> None:
         """Close the connections to the server."""
@@ -111,12 +111,9 @@ class QdrantStore(MessageStore):
         with translated(self._settings.url):
             return await request.run(self._engine)
 
-    def _name(self, kind: Collection) -> str:
-        return collection_name(self._settings.prefix, kind)
-
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
         """Create a collection, or check its embedder. Its alias is created last, when the collection is complete."""
-        wanted = collection or f"{self._name(kind)}_{VERSION}"
+        wanted = collection or f"{self.aliases[kind]}_{VERSION}"
         if not await self._client.collection_exists(wanted):
             try:
                 await self.create(kind, wanted)
@@ -130,7 +127,7 @@ class QdrantStore(MessageStore):
             raise EmbedderMismatch(mismatch(f"the collection {wanted} at {self._settings.url}", built, configured))
         await self.index(kind, wanted)
         if collection is None:
-            alias = models.CreateAlias(collection_name=wanted, alias_name=self._name(kind))
+            alias = models.CreateAlias(collection_name=wanted, alias_name=self.aliases[kind])
             await self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
 
     async def create(self, kind: Collection, collection: str) -> None:

@@ -105,9 +105,8 @@ class LiveClient:
     ) -> T:
         """Return the result of `call`. An idempotent call is tried TRIES times if the connection breaks.
 
-        key: a key that the call uses, so that only the health of its cluster node matters.
-
-        Raises Unavailable when the server can't be reached or is too slow.
+        key: a key that the call uses, so that only the health of its cluster node matters. Raises Unavailable when the
+        server can't be reached or is too slow.
         """
         async with self._bulkhead(workload, key).slot():
             return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
