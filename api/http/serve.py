@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import signal
@@ -11,6 +12,7 @@ from contextlib import AsyncExitStack
 from types import FrameType
 
 import uvicorn
+from anyio import to_thread
 
 from api.auth.keys import HashedKey, load_keys
 from api.http.app import create_app
@@ -57,6 +59,8 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
         async with AsyncExitStack() as opened:
             services = await opened.enter_async_context(open_services(settings, keys))
             await opened.enter_async_context(services.jobs.running())
+            building = asyncio.create_task(_build_encodings(services))
+            opened.callback(building.cancel)
             if before is not None:
                 await before(services)
             server = _server(services, settings, local_only=not keys)
@@ -69,6 +73,12 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
                 signal.signal(number, _already_stopped)
             await server.serve(sockets=[bound])
     _log.info("stopped")
+
+
+async def _build_encodings(services: Services) -> None:
+    """Build the tokenizers' encodings while the first calls arrive: a first count would wait for half a second."""
+    for tokenizer in services.tokenizers.values():
+        await to_thread.run_sync(tokenizer.count, "")
 
 
 def _server(services: Services, settings: Settings, *, local_only: bool) -> uvicorn.Server:

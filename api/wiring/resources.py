@@ -107,7 +107,10 @@ async def prepared_embedder(settings: Settings) -> Embedder:
 
 async def open_tokenizers() -> Mapping[str, Tokenizer]:
     """Open the tokenizers EXACT_TOKENIZERS and return them by name. Raises SetupRequired."""
-    return {name: await TiktokenTokenizer.open(name) for name in EXACT_TOKENIZERS}
+    opened = {name: await TiktokenTokenizer.open(name) for name in EXACT_TOKENIZERS}
+    stored = opened[EXACT_TOKENIZERS[0]]  # counts stored content, so its encoding is built now
+    await to_thread.run_sync(stored.count, "")
+    return opened
 
 
 async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MessageStore:

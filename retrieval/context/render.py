@@ -164,7 +164,6 @@ class Renderer:
     def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
         self.layout = layout
         self.tokenizer = tokenizer
-        self._frame_tokens = self.cost("".join(layout.frame))
 
     def cost(self, piece: str) -> int:
         """The tokens of `piece` with or without its separator, whichever are more."""
@@ -176,7 +175,7 @@ class Renderer:
 
     def wrapper_tokens(self, block: str) -> int:
         """Tokens of the pieces around a block, and of the texts around the whole context."""
-        return self._frame_tokens + sum(map(self.cost, self.layout.around_block(block)))
+        return self.cost("".join(self.layout.frame)) + sum(map(self.cost, self.layout.around_block(block)))
 
     def heading_tokens(self, kind: MemoryType) -> int:
         """Tokens of the heading and footing of a type's part."""

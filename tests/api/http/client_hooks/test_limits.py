@@ -47,7 +47,9 @@ TEXTS = {
 @pytest.fixture(scope="module")
 async def tokenizers() -> dict[str, TiktokenTokenizer]:
     """Models' own tokenizers by name."""
-    return {name: await TiktokenTokenizer.open(name) for name in ("cl100k_base", "o200k_base")}
+    opened = {name: await TiktokenTokenizer.open(name) for name in ("cl100k_base", "o200k_base")}
+    assert [tokenizer.count("") for tokenizer in opened.values()] == [0, 0]  # their encodings are built now
+    return opened
 
 
 @pytest.mark.slow
