@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,43 +17,50 @@ import pytest
 from api.cli.serving import SAMPLE_NAMESPACE
 from memtypes.platform import dies_with_parent
 from tests.processes import REPOSITORY, Process
+from tests.servers import until
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def process(tmp_path: Path, onnx_directory: Path) -> Iterator[Process]:
-    """A running service process, stopped at the end."""
-    started = Process(tmp_path, onnx_directory)
-    try:
-        started.wait_until_ready()
-        yield started
-    finally:
-        started.stop()
+CONTENT = "The kiln is lit on Fridays."
+SECRET_PLACE = "secret-place"
 
 
-def test_memories_survive_a_restart(tmp_path: Path, onnx_directory: Path) -> None:
-    """A memory is found after a restart; SIGTERM exits with 0; the log contains no memory text."""
-    content = "The stock counter uses advisory locks."
-    first = Process(tmp_path, onnx_directory)
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:
+    """A `run` process, started again on data that the first start has loaded and written. Ends with exit code 0."""
+    home = tmp_path_factory.mktemp("process")
+    first = Process(home, onnx_directory, "run")
     try:
         first.wait_until_ready()
-        body = {"type": "semantic", "namespace": "secret-place", "content": content}
+        body = {"type": "semantic", "namespace": SECRET_PLACE, "content": CONTENT}
         assert httpx.post(f"{first.url}/v1/memories", json=body, timeout=10).status_code == 201
     finally:
         assert first.stop() == 0
-    second = Process(tmp_path, onnx_directory)
+    second = Process(home, onnx_directory, "run")
     try:
         second.wait_until_ready()
-        request = {"query": "stock counter", "namespace": "secret-place", "budget": 100}
-        answer = httpx.post(f"{second.url}/v1/retrieve", json=request, timeout=10).json()
+        yield second
     finally:
         assert second.stop() == 0
-    assert content in answer["context"]
-    log = first.log.read_text()
-    assert "listening" in log
-    assert content not in log
-    assert "secret-place" not in log
+
+
+def test_memories_survive_a_restart(process: Process) -> None:
+    """A memory is found after a restart; the log contains neither its text nor its namespace."""
+    request = {"query": "when is the kiln lit?", "namespace": SECRET_PLACE, "budget": 100}
+    assert CONTENT in httpx.post(f"{process.url}/v1/retrieve", json=request, timeout=10).json()["context"]
+    log = process.log.read_text()
+    assert log.count("listening") == 2
+    assert CONTENT not in log
+    assert SECRET_PLACE not in log
+
+
+def test_run_loads_samples_before_serving(process: Process) -> None:
+    """`run` loads the sample memories once and prints one retrieval at each start."""
+    stats = httpx.get(f"{process.url}/v1/stats", params={"namespace": SAMPLE_NAMESPACE}, timeout=10).json()
+    assert all(item["count"] for item in stats["types"].values())
+    shown = process.log.read_text()
+    assert (shown.count("Loading the sample memories"), shown.count("advisory locks") > 1) == (1, True)
 
 
 def test_port_in_use_is_one_line_with_exit_code_2(tmp_path: Path) -> None:
@@ -79,26 +85,24 @@ def test_misspelt_variable_is_refused_at_start(tmp_path: Path, onnx_directory: P
 
 def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Path) -> None:
     """Threads, workflows and the logs of ended workflows expire after the hours of their settings."""
-    two_seconds, space = str(2 / 3_600), {"namespace": "n"}
-    hours = {"thread_ttl_hours": two_seconds, "ended_log_hours": two_seconds}
-    started = Process(tmp_path, onnx_directory, **hours, workflow_ttl_hours=str(8 / 3_600))
+    one_second, space = str(1 / 3_600), {"namespace": "n"}
+    hours = {"thread_ttl_hours": one_second, "ended_log_hours": one_second}
+    started = Process(tmp_path, onnx_directory, **hours, workflow_ttl_hours=str(6 / 3_600))
     try:
         started.wait_until_ready()
         with httpx.Client(base_url=started.url, timeout=10) as client:
             thread = client.post("/v1/threads", json=space).json()
-            assert thread["ttl_s"] == 2
+            assert thread["ttl_s"] == 1
             for name in ("open", "ended"):
                 client.post("/v1/workflows", json={**space, "workflow_id": name})
                 client.post(f"/v1/workflows/{name}/events", params=space, json={"type": "started"})
             client.post("/v1/workflows/ended/events", params=space, json={"type": "completed"})
-            time.sleep(3)
-            paths = (f"/v1/threads/{thread['id']}", "/v1/workflows/ended/events", "/v1/workflows/open/events")
-            assert [client.get(path, params=space).status_code for path in paths] == [404, 404, 200]
+            paths = (f"/v1/threads/{thread['id']}", "/v1/workflows/ended/events")
+            for path in paths:
+                until(lambda path=path: client.get(path, params=space).status_code == 404)  # type: ignore[misc]
+            assert client.get("/v1/workflows/open/events", params=space).status_code == 200
             assert client.get("/v1/workflows/ended", params=space).json()["state"]["status"] == "completed"
-            deadline = time.monotonic() + 60
-            while client.get("/v1/workflows/open", params=space).is_success:
-                assert time.monotonic() < deadline
-                time.sleep(0.5)
+            until(lambda: client.get("/v1/workflows/open", params=space).status_code == 404)
     finally:
         assert started.stop() == 0
 
@@ -119,20 +123,6 @@ def test_import_and_search_work_on_a_running_service_with_url(process: Process, 
         cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert json.loads(checked.stdout)["checks"]["round trip"]["ok"]
-
-
-def test_run_loads_samples_before_serving(tmp_path: Path, onnx_directory: Path) -> None:
-    """`run` loads the sample memories once and prints one retrieval."""
-    for _ in range(2):
-        running = Process(tmp_path, onnx_directory, "run")
-        try:
-            running.wait_until_ready()
-            stats = httpx.get(f"{running.url}/v1/stats", params={"namespace": SAMPLE_NAMESPACE}, timeout=10).json()
-        finally:
-            assert running.stop() == 0
-        assert all(item["count"] for item in stats["types"].values())
-    shown = running.log.read_text()
-    assert (shown.count("Loading the sample memories"), shown.count("advisory locks") > 1) == (1, True)
 
 
 @pytest.mark.parametrize("program", ["main", "serve_main", "ingest_main"])
