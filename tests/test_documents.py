@@ -18,7 +18,6 @@ from tests.processes import Process
 ROOT = Path(__file__).parents[1]
 FOLDERS = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])
-CLIENT = ROOT / "api" / "clients" / "python"
 PACKAGES = "memtypes|ingest|retrieval|api|tests|benchmarks"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FRAMEWORK_PAGES = {"frameworks.md", "langgraph.md"}
@@ -47,14 +46,21 @@ def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> I
         started.stop()
 
 
-def run(command: list[str], page: Path, folder: Path) -> str:
-    """Run the program of a code block, in a home folder of its own, and return its output; fail with its errors."""
-    paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(CLIENT)}
-    inherited = {name: value for name, value in os.environ.items() if name not in CONFIGURATION}
-    environment = inherited | paths | {"HOME": str(folder)}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of its own for the code blocks of a page, and their working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    for name in CONFIGURATION:
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def run_shell(program: str, page: Path) -> str:
+    """Run the program of a code block and return its output; fail with its errors."""
+    command = ["bash", "-euo", "pipefail", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{page.name}: {done.stderr or done.stdout}"
     return done.stdout
 
@@ -69,15 +75,19 @@ def programs(page: Path) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if programs(page)], ids=lambda page: str(page.relative_to(ROOT))
 )
-def test_shell_and_python_blocks_run_in_order_against_a_service(page: Path, service: Process, tmp_path: Path) -> None:
-    """Every block of the page exits with 0, and no curl call in it gets a problem document."""
+@pytest.mark.usefixtures("home")
+def test_shell_and_python_blocks_run_in_order_against_a_service(page: Path, service: Process) -> None:
+    """Every block of the page ends without an error, and no curl call in it gets a problem document.
+
+    Python blocks run in this process, each with globals of its own: an interpreter for each takes a second.
+    """
     port = service.url.rpartition(":")[2]
     for language, text in programs(page):
         program = text.replace(PORT, port)
         if language == "bash":
-            assert '"status":4' not in run(["bash", "-euo", "pipefail", "-c", program], page, tmp_path)
+            assert '"status":4' not in run_shell(program, page)
         else:
-            run([sys.executable, "-c", program], page, tmp_path)
+            exec(compile(program, page.name, "exec", dont_inherit=True), {"__name__": "__main__"})  # noqa: S102 - our own pages
 
 
 def test_console_blocks_name_make_targets_that_exist() -> None:
