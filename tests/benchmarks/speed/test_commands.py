@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.speed import latency
+from benchmarks.speed import latency, throughput
 from benchmarks.speed.ingest import Rates
 
 slow = pytest.mark.slow
@@ -22,6 +22,8 @@ Run: TypeAlias = Callable[[str], Any]
 def figures(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A function that runs a command line and returns the figures of its JSON report."""
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
+    monkeypatch.setattr(latency, "_WARM_UP", 2)
+    monkeypatch.setattr(throughput, "_BATCH", 10)
 
     def run(line: str) -> Any:
         result = tmp_path / "result.json"
@@ -55,7 +57,7 @@ def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
 @slow
 def test_latency_is_compared_with_the_bare_engine(figures: Run) -> None:
     """Retrievals and writes have percentiles, and ratios to the engine's bare queries."""
-    result = figures("latency --sizes 40 --namespaces 2 --queries 10 --writes 3 --settle-s 0 --store {store}")["40"]
+    result = figures("latency --sizes 40 --namespaces 2 --queries 4 --writes 3 --settle-s 0 --store {store}")["40"]
     assert result["ratios"][f"{latency.PLAIN} / {latency.ENGINE_IDS}"]["p50"] > 0
     assert set(result["added"]) == {"late interaction", "a receipt"}
     assert all(result["ms"][name]["p50"] > 0 for name in ("HTTP write", "HTTP append to a thread"))
