@@ -83,7 +83,7 @@ async def all_turns(client: httpx.AsyncClient, thread: str, limit: int = 37) -> 
 async def test_a_long_thread_is_read_back_whole(client: httpx.AsyncClient, resource: str | None) -> None:
     """No turn is refused, and each is read as it was appended, with its place, whether it was flushed or not."""
     thread = (await begun(client, resource=resource))["id"]
-    number_of_turns = 300 if resource is None else 80
+    number_of_turns = 150 if resource is None else 45
     said = [await say(client, thread, **turn_of(number)) for number in range(number_of_turns)]
     turns = await all_turns(client, thread)
     flushed = [turn.pop("flushed") for turn in turns]
@@ -162,18 +162,18 @@ async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) ->
 
 
 @pytest.mark.slow
-async def test_the_policy_of_the_readme_runs_for_500_turns(live: LiveClient, services: Services) -> None:
+async def test_the_policy_of_the_readme_runs_for_200_turns(live: LiveClient, services: Services) -> None:
     """No turn is refused, and the thread stays within its limits."""
     text = README.read_text(encoding="utf-8")
     example = next(block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
     registry = Registry.of(default_file())
     async with served(live, services, example, models=lambda: registry) as client:
         thread = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
-        for number in range(500):
+        for number in range(200):
             await say(client, thread, f"turn {number} {words(number % 90)}", role=("user", "assistant")[number % 2])
         stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
         assert (stats["turns"] <= 50, stats["tokens"] <= 2_000) == (True, True)
-        assert [turn["index"] for turn in await all_turns(client, thread, 500)] == list(range(500))
+        assert [turn["index"] for turn in await all_turns(client, thread, 500)] == list(range(200))
 
 
 class LosingClient(LiveClient):
