@@ -6,7 +6,8 @@ import asyncio
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.files import run
 from ingest.files.report import ImportReport, ProgressBar
 from ingest.files.row_to_item import RowOptions
 from ingest.files.run import BATCH_ROWS, ImportRequest, WriteItems, run_import
@@ -283,18 +285,27 @@ def without_seq(bench: Bench) -> dict[str, Any]:
     return {memory_id: memory.model_copy(update={"seq": 0}) for memory_id, memory in bench.store.memories().items()}
 
 
+SMALL_BATCH = 16
+
+
+@contextmanager
+def small_batches() -> Iterator[None]:
+    """Imports write SMALL_BATCH rows at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "BATCH_ROWS", SMALL_BATCH)
+        yield
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImportReport, Bench]:
-    """A file of four batches, with the report and the store of an import that is not interrupted.
-
-    Only one row in 16 is a fact: facts are compared with each other, which took a minute when all rows were facts.
-    """
+    """A file of four small batches, with the report and the store of an import that is not interrupted."""
     path = tmp_path_factory.mktemp("import") / "a.jsonl"
-    kinds = (MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC for number in range(4 * BATCH_ROWS - 5))
+    kinds = (MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC for number in range(4 * SMALL_BATCH - 5))
     rows = ({"type": kind, "content": f"memory {number}"} for number, kind in enumerate(kinds))
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows) + "{\n")
     whole = Bench()
-    return path, asyncio.run(run_import(request(path), whole.sink(), clock=whole.clock)), whole
+    with small_batches():
+        return path, asyncio.run(run_import(request(path), whole.sink(), clock=whole.clock)), whole
 
 
 @settings(max_examples=12, deadline=None)
@@ -320,7 +331,7 @@ def test_a_resumed_import_ends_with_the_same_store(
         assert without_seq(broken) == without_seq(whole)
         assert report.read == expected.read
         assert report.counts[WriteStatus.REJECTED] == expected.counts[WriteStatus.REJECTED] == 1
-        assert report.resumed == ((at - 1) * BATCH_ROWS if keep_journal else 0)
+        assert report.resumed == ((at - 1) * SMALL_BATCH if keep_journal else 0)
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, small_batches():
         asyncio.run(check(Path(folder)))
