@@ -60,7 +60,7 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In a worker, files with many slow tests come first, so that no worker ends long after the others."""
     if hasattr(config, "workerinput"):
-        slow = Counter(item.path for item in items if {"slow", "browser"} & {mark.name for mark in item.iter_markers()})
+        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
         items.sort(key=lambda item: -slow[item.path])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from playwright.async_api import Browser, BrowserContext, Locator, Page, Request
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Request, Response
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 """axe-core 4.14.1, under MPL-2.0; for tests alone."""
@@ -66,7 +66,7 @@ class Look:
         answer = await self.page.goto(f"{self.url}/inspect{path}?{urlencode({'namespace': 'sample', **query})}")
         assert answer is not None
         assert answer.status == 200
-        await self.page.wait_for_load_state("networkidle")
+        await self._loaded()
 
     async def text(self) -> str:
         """What the page shows."""
@@ -78,9 +78,18 @@ class Look:
 
     async def press(self, name: str) -> None:
         """Press a button and wait for what it loads: a page, or a part of the one that is shown."""
-        async with self.page.expect_response(lambda answer: answer.request.resource_type in ("document", "xhr")):
-            await self.button(name).click()
-        await self.page.wait_for_load_state("networkidle")
+        await self.follow(self.button(name))
+
+    async def follow(self, link: Locator) -> None:
+        """Click a link or a button and wait for what it loads."""
+        async with self.page.expect_response(_brings_content) as answered:
+            await link.click()
+        await (await answered.value).finished()
+        await self._loaded()
+
+    async def _loaded(self) -> None:
+        """Wait for the page, and then for the parts that htmx loads: it marks an element until its part is in place."""
+        await self.page.wait_for_load_state()
         await self.page.locator(".htmx-request, .htmx-swapping, .htmx-settling").first.wait_for(state="detached")
 
     async def overflow(self) -> int:
@@ -100,3 +109,8 @@ class Look:
             for one in found
             if one["impact"] in SERIOUS
         ]
+
+
+def _brings_content(answer: Response) -> bool:
+    """Whether this is the answer with a page or a part of one, and no redirect to it."""
+    return answer.request.resource_type in ("document", "xhr") and not 300 <= answer.status < 400

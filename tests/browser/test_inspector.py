@@ -17,7 +17,7 @@ from tests.browser.conftest import SPACE
 from tests.browser.look import AXE, Look
 from tests.processes import Process
 
-pytestmark = [pytest.mark.anyio, pytest.mark.browser]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 QUESTION = "Why did we move the stock counter to Postgres advisory locks, and what is left to do?"
@@ -90,8 +90,7 @@ async def _check_receipt_and_memory(look: Look) -> None:
     for name, changed in (("Verify", "#result"), ("Replay", "#result"), ("Show the context", "html")):
         await look.press(name)
         await _check(look, changed)  # axe-core takes seconds for the whole page
-    await look.page.locator(".candidates a.text").first.click()
-    await look.page.wait_for_load_state("networkidle")
+    await look.follow(look.page.locator(".candidates a.text").first)
     assert "Receipts" in await look.text()
     await _check(look)
 
@@ -155,8 +154,7 @@ async def test_memory_loads_the_receipts_it_was_in(look: Look) -> None:
     """The receipts load without a click, and each entry links to its receipt."""
     await look.go("/receipts")
     await look.page.locator("main .rows a.text").first.click()
-    await look.page.locator(".candidates a.text").first.click()
-    await look.page.wait_for_load_state("networkidle")
+    await look.follow(look.page.locator(".candidates a.text").first)
     panel = look.page.locator("section", has=look.page.get_by_role("heading", name="Receipts"))
     assert "in the context" in await panel.inner_text()
     await panel.locator("a.text").first.click()
