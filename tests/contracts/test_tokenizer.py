@@ -82,13 +82,13 @@ def test_counts_add_up_at_line_ends(tokenizer: Tokenizer, first: str, second: st
     "unit", ["a", "A", " ", "\n", "\t", "-", "\u4e2d", "\U0001f600", "\u0301", "ab ", "'s", "\u00a0"]
 )
 def test_long_runs_of_a_character_take_bounded_time(tokenizer: Tokenizer, unit: str) -> None:
-    """Equal characters, 200,000 of them, are counted and truncated within 12 seconds of processor time."""
-    text = unit * (200_000 // len(unit))
+    """Equal characters, 100,000 of them, are counted and truncated within 3 seconds of processor time."""
+    text = unit * (100_000 // len(unit))
     begun = time.process_time()
     count = tokenizer.count(text)
-    for limit in (1, 1_000, count - 1, count):
+    for limit in (1, 500, count - 1, count):
         prefix = tokenizer.truncate(text, limit)
         assert tokenizer.count(prefix) <= limit
         assert len(prefix) > len(text) * limit // count - 500
     assert prefix == text
-    assert time.process_time() - begun < 12
+    assert time.process_time() - begun < 3
