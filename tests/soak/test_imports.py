@@ -67,7 +67,7 @@ class Importer:
 @pytest.mark.slow
 def test_a_killed_import_resumes(settings: Settings) -> None:
     """Killed once without and once with its engine, an import resumes and stores each row once."""
-    _imports_each_row_once(settings, rows=1_040, kills=2)
+    _imports_each_row_once(settings, rows=640, kills=2)
 
 
 @pytest.mark.soak

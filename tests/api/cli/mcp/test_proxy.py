@@ -26,6 +26,7 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from api.auth.keys import Role
+from api.cli.mcp import starting
 from api.cli.mcp.offline import answer_from_catalog
 from api.cli.mcp.proxy import StdioProxy
 from api.cli.mcp.starting import LocalService
@@ -254,6 +255,7 @@ async def test_a_service_that_cannot_start_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnx_directory: Path
 ) -> None:
     """The error has the last line of its log."""
+    monkeypatch.setattr(starting, "OTHER_S", 0.1)
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     monkeypatch.setenv("REMEMBRANCER_PORT", "70000")
