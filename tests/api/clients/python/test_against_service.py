@@ -11,9 +11,11 @@ from typing import assert_type
 
 import pytest
 
+from api.http.shapes.memories import MAX_BATCH
 from remembrancer_client import AsyncRemembrancer, Conflict, InvalidRequest, NotFound, Remembrancer
-from remembrancer_client.answers.memories import Memory, UploadAnswer, WriteAnswer
+from remembrancer_client.answers.memories import BatchAnswer, Memory, UploadAnswer, WriteAnswer
 from remembrancer_client.answers.retrieval import ContextMessage, RetrieveAnswer
+from remembrancer_client.calls import Upload
 from tests.processes import Process
 
 pytestmark = pytest.mark.slow
@@ -77,11 +79,22 @@ def test_a_history_shows_earlier_texts(memory: Remembrancer) -> None:
     assert isinstance(versions[0].since, datetime)
 
 
-def test_many_memories_are_streamed_in(memory: Remembrancer) -> None:
-    """A generator of 1,020 memories is sent in two parts."""
-    result = memory.remember_all({"type": "semantic", "content": f"Fact number {number}"} for number in range(1_020))
-    assert assert_type(result, UploadAnswer).counts.stored == 1_020
-    assert memory.stats().total.count == 1_020
+def test_many_memories_are_streamed_in(memory: Remembrancer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator of more memories than a part may have is sent in two parts; the service accepts the largest part."""
+    assert Upload.MAX_LINES <= MAX_BATCH
+    parts: list[int] = []
+    take = Upload.take
+
+    def count_and_take(upload: Upload, answer: BatchAnswer) -> None:
+        parts.append(len(answer.results))
+        take(upload, answer)
+
+    monkeypatch.setattr(Upload, "MAX_LINES", 50)
+    monkeypatch.setattr(Upload, "take", count_and_take)
+    result = memory.remember_all({"type": "semantic", "content": f"Fact number {number}"} for number in range(60))
+    assert assert_type(result, UploadAnswer).counts.stored == 60
+    assert memory.stats().total.count == 60
+    assert parts == [50, 10]
 
 
 def test_an_export_is_restored_in_another_namespace(memory: Remembrancer) -> None:
