@@ -76,13 +76,9 @@ class Timeline:
         if later:
             first = min(later, key=lambda fact: (fact.valid_from, fact.id))
             self.states.replace(newer.id, first.id, REPLACED)
-        else:
-            self._contest(newer, {known: one for known, one in verdicts.items() if one.relation is Relation.CONTESTS})
-
-    def _contest(self, newer: Memory, verdicts: Mapping[str, Verdict]) -> None:
-        """Mark `newer` and the facts in `verdicts`, at most the MAX_CONTESTED strongest, as contested by each other."""
-        strongest = sorted(verdicts, key=lambda known: (-verdicts[known].strength, known))[:MAX_CONTESTED]
-        for known in strongest:
+            return
+        contested = [known for known, verdict in verdicts.items() if verdict.relation is Relation.CONTESTS]
+        for known in sorted(contested, key=lambda known: (-verdicts[known].strength, known))[:MAX_CONTESTED]:
             self.states.contest(newer.id, known, CONTESTED, round(verdicts[known].strength, 3))
 
     def verdict(self, arriving: Memory, near: Neighbour) -> Verdict:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from ingest.identity.merging import changed_fields, joined, with_evidence, with_wording
+from ingest.identity.merging import changed_fields, joined, sources_of, with_evidence, with_wording
 from ingest.identity.neighbours import Neighbour, Neighbours, is_public
 from memtypes.conversation_context import CAPTURED
 from memtypes.model.ids import normalise
@@ -123,7 +123,7 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
             plan.insert(index, memory)
         elif memory.id in resent:
             current[memory.id] = plan.merge(known, joined(known, memory), SAME_WRITE, now)
-        elif _renews(memory, known, ids, now):
+        elif is_over(known, now) and not is_over(memory, now) and not _stays_replaced(known, memory, ids):
             texts = {"earlier": known.earlier, "rewordings": known.rewordings}
             renewed = memory.model_copy(update=with_evidence(memory, known) | texts)
             update = with_wording(renewed, known, _merge_reason(known, memory), now)
@@ -134,11 +134,6 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
             fields = joined(known, memory) | with_evidence(known, memory) | with_wording(known, memory, reason, now)
             current[memory.id] = plan.merge(known, fields, reason, now)
     return plan
-
-
-def _renews(memory: Memory, known: Memory, arriving: Container[str], now: datetime) -> bool:
-    """Whether `memory` is stored in place of `known` (same id): `known` has left the current view, `memory` has not."""
-    return is_over(known, now) and not is_over(memory, now) and not _stays_replaced(known, memory, arriving)
 
 
 def _merge_reason(known: Memory, repeated: Memory) -> str:
@@ -155,7 +150,7 @@ def same_place(memory: Memory, other: Memory) -> bool:
     """Whether `other` comes from the same line of a file, or the same turns of a thread, as `memory`."""
     if other.source is None:
         return False
-    return any(_is_same(source, other.source) for source in (memory.source, *memory.sources) if source is not None)
+    return any(_is_same(source, other.source) for source in sources_of(memory))
 
 
 def _is_same(first: Source, second: Source) -> bool:
@@ -172,12 +167,13 @@ def _said_once(memory: Memory, other: Memory) -> bool:
     An agent's host may send a message as it is said, and an import sends it once more with the session's transcript,
     from another position and with a time that differs a little.
     """
-    sources = [source for source in (memory.source, *memory.sources) if source is not None]
     return (
         other.source is not None
         and other.source.caller == CAPTURED
         and abs(other.created_at - memory.created_at) <= SAME_TIME
-        and any((source.caller, source.thread_id) == (CAPTURED, other.source.thread_id) for source in sources)
+        and any(
+            (source.caller, source.thread_id) == (CAPTURED, other.source.thread_id) for source in sources_of(memory)
+        )
     )
 
 
@@ -222,8 +218,8 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
     neighbours: candidates for each arriving memory, by its index.
     """
     ids = {memory.id for memory in arriving}
-    near = {memory.id: memory for memory in _close_neighbours(neighbours) if memory.id not in ids}
-    known = {statement(memory): memory for memory in near.values()}
+    near = {each.memory.id: each.memory for others in neighbours.values() for each in others if _is_close(each)}
+    known = {statement(memory): memory for memory in near.values() if memory.id not in ids}
     around = {arriving[index].id: near_it for index, near_it in neighbours.items()}
     repeated: dict[int, Memory] = {}
     for index, memory in enumerate(arriving):
@@ -257,14 +253,9 @@ def _is_sent_again(memory: Memory, other: Memory) -> bool:
     return same_place(memory, other) or _said_once(memory, other)
 
 
-def _close_neighbours(neighbours: Neighbours) -> list[Memory]:
-    return [
-        neighbour.memory
-        for near in neighbours.values()
-        for neighbour in near
-        if neighbour.memory.superseded_by is None
-        and (neighbour.cosine is None or neighbour.cosine >= POLICIES[neighbour.memory.type].near)
-    ]
+def _is_close(near: Neighbour) -> bool:
+    similar = near.cosine is None or near.cosine >= POLICIES[near.memory.type].near
+    return similar and near.memory.superseded_by is None
 
 
 def statement(memory: Memory) -> _Statement:

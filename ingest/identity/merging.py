@@ -33,7 +33,7 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
     to their limits, the metadata of both (`again` wins where a key differs), and fields that only `again` has. `known`
     keeps its visibility.
     """
-    source, *sources = [*_distinct([*_sources(known), *_sources(again)]), None]
+    source, *sources = [*_distinct([*sources_of(known), *sources_of(again)]), None]
     return {
         "pinned": known.pinned or again.pinned,
         "importance": max(known.importance, again.importance),
@@ -88,7 +88,8 @@ def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
     return list(links.values())[:MAX_LINKS]
 
 
-def _sources(memory: Memory) -> list[Source]:
+def sources_of(memory: Memory) -> list[Source]:
+    """Where a memory comes from: its source, and those of its repetitions."""
     return [*([memory.source] if memory.source else []), *memory.sources]
 
 

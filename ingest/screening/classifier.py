@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ingest.screening.judge import Judge
-from ingest.screening.submission import Classification, Rejection, Submission, UntypedDraft, classification_of
+from ingest.screening.submission import Classification, Rejection, Submission, UntypedDraft, with_type
 from memtypes.model.scope import Scope
-from memtypes.model.types import DRAFT
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 
@@ -23,7 +22,7 @@ class Classifier:
         """The type of `text`, with its embedding, which writing uses. Raises Overloaded or Unavailable."""
         (embedding,) = await self.embedder.embed_documents([text])
         kinds = await offload([text], lambda: self.judge.kinds(text, embedding))
-        return classification_of(kinds, embedding)
+        return Classification.likeliest(kinds, embedding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,6 @@ class ClassificationGate:
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002 - the same in each
         """The submission with a typed draft; unchanged if the type was given."""
-        draft = submission.draft
-        if not isinstance(draft, UntypedDraft):
+        if not isinstance(submission.draft, UntypedDraft):
             return submission
-        classified = await self.classifier.classify(draft.content)
-        fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
-        typed = DRAFT.validate_python({**fields, "type": classified.type})
-        return replace(submission, draft=typed, classified=classified)
+        return with_type(submission, await self.classifier.classify(submission.draft.content), {})

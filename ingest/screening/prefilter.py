@@ -25,7 +25,7 @@ from ingest.screening.submission import (
     Said,
     Submission,
     UntypedDraft,
-    classification_of,
+    with_type,
 )
 from memtypes.model.episodic import EventType
 from memtypes.model.ids import normalise
@@ -33,7 +33,6 @@ from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import IntentionType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
-from memtypes.model.types import DRAFT
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
@@ -163,12 +162,8 @@ class Prefilter:
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
     """The submission with a draft of its likeliest type, other than working memory."""
     lasting: dict[MemoryType, float] = {kind: share for kind, share in kinds.items() if kind is not MemoryType.WORKING}
-    classified = classification_of(lasting, embedding)
-    draft = submission.draft
-    fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
-    own = _own_fields(classified, said, draft.content)
-    typed = DRAFT.validate_python({**own, **fields, "type": classified.type})
-    return replace(submission, draft=typed, classified=classified)
+    classified = Classification.likeliest(lasting, embedding)
+    return with_type(submission, classified, _own_fields(classified, said, submission.draft.content))
 
 
 def _own_fields(classified: Classification, said: Said, text: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
@@ -58,14 +58,14 @@ class Classification:
     alternatives: tuple[tuple[MemoryType, float], ...] = ()
     embedding: Embedding | None = field(default=None, repr=False, compare=False)
 
-
-def classification_of(shares: Mapping[MemoryType, float], embedding: Embedding | None = None) -> Classification:
-    """The likeliest of the types with these shares; confidences are the shares scaled to sum to 1."""
-    total = sum(shares.values())
-    ranked = sorted(((kind, round(share / total, 4)) for kind, share in shares.items()), key=lambda pair: -pair[1])
-    (kind, confidence), *others = ranked
-    reason = f"it reads most like {kind} texts, then like {others[0][0]} ones"
-    return Classification(kind, confidence, reason, tuple(others), embedding)
+    @classmethod
+    def likeliest(cls, shares: Mapping[MemoryType, float], embedding: Embedding) -> Classification:
+        """The likeliest of the types with these shares; confidences are the shares scaled to sum to 1."""
+        total = sum(shares.values())
+        ranked = sorted(((kind, round(share / total, 4)) for kind, share in shares.items()), key=lambda pair: -pair[1])
+        (kind, confidence), *others = ranked
+        reason = f"it reads most like {kind} texts, then like {others[0][0]} ones"
+        return cls(kind, confidence, reason, tuple(others), embedding)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +92,14 @@ class Submission:
     redactions: Mapping[str, int] = field(default_factory=dict)
     classified: Classification | None = None
     judgement: Judgement | None = None
+
+
+def with_type(submission: Submission, classified: Classification, own: Mapping[str, Any]) -> Submission:
+    """`submission` with a draft of the type that was found. own: values of this type's fields, unless they are set."""
+    draft = submission.draft
+    fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
+    typed = DRAFT.validate_python({**own, **fields, "type": classified.type})
+    return replace(submission, draft=typed, classified=classified)
 
 
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission

@@ -207,7 +207,8 @@ def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) 
         reasons |= dict.fromkeys(worst, f"not among the {request.keep_top} best of its type")
     if request.inactive_days is not None:
         idle = now - timedelta(days=request.inactive_days)
-        unused = (memory.id for memory in removable.values() if _last_use(memory) < idle)
+        used = {known: max(each.created_at, each.accessed_at or each.created_at) for known, each in removable.items()}
+        unused = (known for known in removable if used[known] < idle)
         reasons |= dict.fromkeys(unused, f"not used for {request.inactive_days} days")
     if request.max_age_days is not None:
         oldest = now - timedelta(days=request.max_age_days)
@@ -231,10 +232,11 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
     Deletes what was merged or forgotten UNDO_DAYS ago, too.
     """
     limit, undo_limit = expiry_limit(request, now), now - timedelta(days=UNDO_DAYS)
+    kept = {each.id for each in memories if each.pinned or (isinstance(each, Working) and each.cleared_at is not None)}
     removed = {
         memory.id: EXPIRED
         for memory in sorted(memories, key=lambda memory: memory.id)
-        if (memory.expires_at is not None and memory.expires_at <= limit and not _survives_expiry(memory))
+        if (memory.expires_at is not None and memory.expires_at <= limit and memory.id not in kept)
         or (memory.upkeep is not None and memory.ended_by_upkeep and memory.upkeep.at <= undo_limit)
     }
     return UpkeepPlan(removed=removed)
@@ -345,14 +347,6 @@ def _is_removable(memory: Memory) -> bool:
     if memory.pinned or memory.state is State.CONTESTED or memory.ended_by_upkeep:
         return False
     return not (isinstance(memory, Prospective) and memory.status in OPEN)
-
-
-def _survives_expiry(memory: Memory) -> bool:
-    return memory.pinned or (isinstance(memory, Working) and memory.cleared_at is not None)
-
-
-def _last_use(memory: Memory) -> datetime:
-    return max(memory.accessed_at or memory.created_at, memory.created_at)
 
 
 def _below_top(memories: Sequence[Memory], keep: int, now: datetime) -> set[str]:

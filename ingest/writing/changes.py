@@ -328,8 +328,13 @@ def revised(memory: Memory, changes: dict[str, Any]) -> Memory:
     None clears an optional field. A title, concept or name that is cleared, or was never set by the caller, follows the
     content. Raises InvalidRequest with the field's name.
     """
-    _refuse_unchangeable(memory, changes)
-    old = {"type": memory.type, **memory.model_dump(include=set(CHANGEABLE | memory.own_fields))}
+    allowed = CHANGEABLE | memory.own_fields
+    for name, value in changes.items():
+        if name not in allowed:
+            reason = "can't be changed" if name in type(memory).model_fields else "is no field of this type"
+            known = ", ".join(sorted({*allowed, _END}))
+            raise InvalidRequest(f"{reason}; may be changed: {known}", path=name, got=value)
+    old = {"type": memory.type, **memory.model_dump(include=set(allowed))}
     derived = {name for name, value in memory.defaults(_draft(old)).items() if old.get(name) == value}
     fields = {name: value for name, value in {**old, **changes}.items() if name in changes or name not in derived}
     draft = _draft(fields)
@@ -337,15 +342,6 @@ def revised(memory: Memory, changes: dict[str, Any]) -> Memory:
     dumped = draft.model_dump(include=set(old))
     defaults = {name: value for name, value in memory.defaults(draft).items() if dumped.get(name) is None}
     return memory.replace(**{**dumped, **defaults})
-
-
-def _refuse_unchangeable(memory: Memory, changes: dict[str, Any]) -> None:
-    allowed = CHANGEABLE | memory.own_fields
-    for name, value in changes.items():
-        if name not in allowed:
-            reason = "can't be changed" if name in type(memory).model_fields else "is no field of this type"
-            known = ", ".join(sorted({*allowed, _END}))
-            raise InvalidRequest(f"{reason}; may be changed: {known}", path=name, got=value)
 
 
 def _draft(fields: dict[str, Any]) -> AnyDraft:
@@ -361,18 +357,9 @@ def feedback_changes(memory: Memory, outcome: FeedbackOutcome, now: datetime) ->
     if outcome is FeedbackOutcome.USED:
         return {"access_count": memory.access_count + 1, "accessed_at": at}
     if isinstance(memory, Procedural) and outcome in _OF_PROCEDURES:
-        return {
-            "usage_count": memory.usage_count + 1,
-            "success_rate": _success_rate_after(memory, succeeded=outcome in _POSITIVE),
-            "last_used_at": at,
-            "updated_at": at,
-        }
+        uses = 0 if memory.success_rate is None else memory.usage_count  # those before a rate was known do not count
+        rate = ((memory.success_rate or 0.0) * uses + float(outcome in _POSITIVE)) / (uses + 1)
+        used = {"usage_count": memory.usage_count + 1, "last_used_at": at, "updated_at": at}
+        return {**used, "success_rate": min(1.0, rate)}
     step = 1 if outcome in _POSITIVE else -1
     return {"importance": min(10, max(1, memory.importance + step)), "updated_at": at}
-
-
-def _success_rate_after(memory: Procedural, *, succeeded: bool) -> float:
-    """Success rate of the procedure after one more use; uses before a rate was known do not count."""
-    uses = 0 if memory.success_rate is None else memory.usage_count
-    successes = (memory.success_rate or 0.0) * uses + float(succeeded)
-    return min(1.0, successes / (uses + 1))

@@ -85,10 +85,9 @@ class Ingestor:
 
         Raises InvalidRequest for an invalid draft, Overloaded or Unavailable if it could not be stored.
         """
-        now = self.clock()
-        check_draft(submission_of(draft).draft, now)
-        call = WriteCall(scope, now)
-        screened = await self._stages.screen(call, submission_of(draft))
+        submission, call = submission_of(draft), WriteCall(scope, self.clock())
+        check_draft(submission.draft, call.received_at)
+        screened = await self._stages.screen(call, submission)
         entries = await self._stages.prepare(call, [screened])
         entries = await self._stages.look_up(call, entries)
         entries = await self._stages.add_context(call, entries)
@@ -105,11 +104,9 @@ class Ingestor:
 
         Raises InvalidRequest, with the index in its path, before anything is stored.
         """
-        now = self.clock()
-        for index, draft in enumerate(drafts):
-            _check_at(index, submission_of(draft).draft, now)
-        call = WriteCall(scope, now)
-        submissions = [submission_of(draft) for draft in drafts]
+        submissions, call = [submission_of(draft) for draft in drafts], WriteCall(scope, self.clock())
+        for index, submission in enumerate(submissions):
+            _check_at(index, submission.draft, call.received_at)
         pieces = [submissions[start : start + PIECE] for start in range(0, len(submissions), PIECE)]
         prepared_in, prepared = _stream()
         embedded_in, embedded = _stream()

@@ -135,7 +135,6 @@ class Stages:
         return [replace(entry, before=before, embedding=None) for entry, before in zip(pending, befores, strict=True)]
 
     async def _decide(self, scope: Scope, writes: Sequence[PendingWrite]) -> dict[str, Reviewed]:
-        """The panel's decision on each write, by id."""
         decisions: dict[str, Reviewed] = {}
         limiter = anyio.CapacityLimiter(MAX_CONCURRENT_REVIEWS)
 

@@ -103,7 +103,6 @@ class Restorer:
         return with_results(entries, [_outcome(entry.memory, stored) for entry in pending])
 
     def _prepare(self, scope: Scope, memory: Memory) -> Entry:
-        """The memory without secrets, or its rejection."""
         objection = self.redactor.rules(scope.tenant).objection(memory)
         if objection:
             return WriteOutcome(WriteStatus.REJECTED, reason=objection)
@@ -153,7 +152,6 @@ def _identities(index: int, line: Mapping[str, Any]) -> _Identities:
 
 
 def _references(memory: Memory) -> list[str]:
-    """Ids of the memories that `memory` refers to."""
     into = memory.upkeep.into if memory.upkeep is not None else None
     return [other for other in (memory.superseded_by, into, *(link.to for link in memory.links)) if other is not None]
 

@@ -74,12 +74,9 @@ class Clocks:
             if not 1 <= clock.hour <= 12:
                 return None
             clock = replace(clock, end=max(am, pm), hour=clock.hour % 12 + 12 * (pm > am), sure=True, bare=False)
-        midnight = clock.hour == 24 and clock.minute == 0
-        return (
-            replace(clock, end=words.after("about", clock.end))
-            if (clock.hour < 24 or midnight) and clock.minute < 60
-            else None
-        )
+        if clock.minute >= 60 or (clock.hour, clock.minute) > (24, 0):
+            return None
+        return replace(clock, end=words.after("about", clock.end))
 
     def _made(self, minutes: int, end: int, **more: bool) -> TimeOfDay:
         return TimeOfDay(end, minutes // 60, minutes % 60, **more)
@@ -120,18 +117,15 @@ class Clocks:
         words, half_to = self.words, self.words.language.flag("half_to")
         if not words.language.flag("minutes_first"):
             number = words.number(i)
-            hour = (
-                self._hour(words.after("minutes_to", number[1]))
-                if number and words.is_a("minutes_to", number[1])
-                else None
-            )
-            return self._made(hour[0] * 60 - int(number[0]), self._oclock(hour[1])) if number and hour else None
+            if number is None or not words.is_a("minutes_to", number[1]):
+                return None
+            hour = self._hour(words.after("minutes_to", number[1]))
+            return hour and self._made(hour[0] * 60 - int(number[0]), self._oclock(hour[1]))
         ready = words.get("three_quarters", i)
         if ready and (hour := self._hour(ready[1])):
             return self._made(hour[0] * 60 - 15, self._oclock(hour[1]))
-        minutes, j = self._fraction(
-            words.after("article", i) if words.is_a("quarter", words.after("article", i)) else i
-        )
+        noun = words.after("article", i)
+        minutes, j = self._fraction(noun if words.is_a("quarter", noun) else i)
         sign = words.is_a("plus", j) - (words.is_a("minus", j) and not words.is_a("plus", j))
         if not minutes or (sign == 0 and minutes != 30):
             return None
@@ -248,11 +242,8 @@ class Clocks:
         words = self.words
         if name == "IST" and str(self.home) in ("Europe/Dublin", "Asia/Jerusalem"):
             return self.home, i + 1
-        if (
-            name.lower() in ("utc", "gmt")
-            and words.plain(i + 1) in ("+", "-")
-            and words.kind(i + 2) in ("number", "clock")
-        ):
+        signed = words.plain(i + 1) in ("+", "-") and words.kind(i + 2) in ("number", "clock")
+        if signed and name.lower() in ("utc", "gmt"):
             return self._offset(i + 1), i + 3
         return timezone(timedelta(minutes=minutes)), i + 1
 
@@ -264,7 +255,6 @@ class Clocks:
         return words.plain(i) == "+" or (words.plain(i) == "-" and hours[0] == "0" and not words.glued(i))
 
     def _offset(self, i: int) -> timezone:
-        """The zone of the offset whose sign is token `i`."""
         hours, _, rest = self.words.plain(i + 1).replace(":", ".").partition(".")
         offset = timedelta(hours=min(int(hours), 14), minutes=int(rest[:2] or 0) % 60)
         return timezone(offset if self.words.plain(i) == "+" else -offset)

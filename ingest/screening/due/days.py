@@ -78,24 +78,25 @@ class Days:
             bounded = words.is_a("before", end) or words.is_a("after", end) or words.plain(end) in ("of", "or")
             return None if bounded else self._ahead(length[0], end)
         weekday = words.get("weekday", i)
-        if weekday and words.is_a("in", weekday[1]) and (length := length_at(words, words.after("in", weekday[1]))):
+        if weekday and (length := self._length_ahead(weekday[1])):
             return Day(length[1], "weekday", length[0].later(self._following(weekday[0])))
-        if near and words.is_a("in", near[1]) and (length := length_at(words, words.after("in", near[1]))):
+        if near and (length := self._length_ahead(near[1])):
             return self._ahead(length[0].plus(Length(days=float(near[0]))), length[1])
         length = length_at(words, i)
-        if length and words.is_a("ago", length[1]):
-            return self._ahead(length[0].times(-1), words.after("ago", length[1]))
-        return (
-            self._ahead(length[0], words.after("later", length[1]))
-            if length and words.is_a("later", length[1])
-            else None
-        )
+        for kind, sign in (("ago", -1), ("later", 1)):
+            if length and words.is_a(kind, length[1]):
+                return self._ahead(length[0].times(sign), words.after(kind, length[1]))
+        return None
+
+    def _length_ahead(self, i: int) -> tuple[Length, int] | None:
+        """The length in "in two weeks" and the like at token `i`, and where it ends; None for other words."""
+        start = self.words.after("in", i)
+        return length_at(self.words, start) if start > i else None
 
     def _ahead(self, length: Length, end: int) -> Day:
         at = self.now.astimezone(UTC) + timedelta(minutes=length.minutes) if length.minutes else None
-        return Day(
-            end, "offset", length.later(self.today), at, over=min(length.minutes, length.days, length.months) < 0
-        )
+        over = min(length.minutes, length.days, length.months) < 0
+        return Day(end, "offset", length.later(self.today), at, over=over)
 
     # Dates
 
@@ -111,14 +112,10 @@ class Days:
         if (kind == "day" and led) or dotted:
             day, month = text.strip(".").split(".")
             return Day(i + 1, "monthday", self._next_date(int(month), int(day)))
-        if (
-            words.plain(i + 1) == "/"
-            and {kind, words.kind(i + 2)} == {"number"}
-            and (led or words.kind(i + 3) == "clock")
-        ):
-            return Day(
-                i + 3, "monthday", self._next_date(*self._order(int(text), int(words.plain(i + 2)), slashes=True))
-            )
+        slashed = words.plain(i + 1) == "/" and {kind, words.kind(i + 2)} == {"number"}
+        if slashed and (led or words.kind(i + 3) == "clock"):
+            month_and_day = self._order(int(text), int(words.plain(i + 2)), slashes=True)
+            return Day(i + 3, "monthday", self._next_date(*month_and_day))
         return None
 
     def _full_date(self, i: int) -> Day:
@@ -352,14 +349,8 @@ class Days:
         end += dotted and words.kind(end + 1) != ""
         if counted := self._counted(number, end):
             return counted
-        week = self._period(words.after("of", end))
-        if (
-            week
-            and week[0] == "d7"
-            and week[1]
-            and not words.is_a("previous", i)
-            and not words.is_a("weekday", week[2])
-        ):
+        week = None if words.is_a("previous", i) else self._period(words.after("of", end))
+        if week and week[0] == "d7" and week[1] and not words.is_a("weekday", week[2]):
             return Day(week[2], "weekday", self.monday + timedelta(days=7 * week[1] + number))
         past = words.is_a("previous", i) or (words.is_a("previous", end) and not words.is_a("next", end))
         to = end + 1 if words.plain(end) in DASHES else words.after("to", end)

@@ -164,9 +164,8 @@ class MentionReader:
         if clock and (day is None or clock.end > day.end):
             return self._with_clock(mention, clock)
         if day:
-            day = replace(
-                day, instant=day.instant or mention.instant, over=day.over or (known is not None and known.over)
-            )
+            over = day.over or (known is not None and known.over)
+            day = replace(day, instant=day.instant or mention.instant, over=over)
             return replace(mention, last=day.end, day=day, part=mention.part or day.part)
         part = self.words.get("part", j)
         if part and mention.part in (None, "eod"):
@@ -216,11 +215,8 @@ class MentionReader:
             return mention.day is not None or mention.part == "eod"
         if not clock.bare or mention.day or mention.part or mention.zone:
             return True
-        return (
-            led
-            and not words.is_capital(mention.last)
-            and not (words.glued(mention.last) and words.kind(mention.last) == "word")
-        )
+        joined = words.glued(mention.last) and words.kind(mention.last) == "word"
+        return led and not joined and not words.is_capital(mention.last)
 
     # Several mentions
 
@@ -270,9 +266,8 @@ class MentionReader:
             earlier = [m for m in mentions if m.last <= start] if self.days.ends(end) else []
             anchor = next(following, earlier[-1] if earlier else None)
             if anchor is not None:
-                mentions[mentions.index(anchor)] = self._moved(
-                    anchor, length, min(start, anchor.first), max(end, anchor.last)
-                )
+                moved = self._moved(anchor, length, min(start, anchor.first), max(end, anchor.last))
+                mentions[mentions.index(anchor)] = moved
         return mentions
 
     def _moved(self, anchor: Mention, length: Length, first: int, last: int) -> Mention:

@@ -143,7 +143,7 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
     clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
     sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
     lead = _lead(words, mention)
-    names = {f"kind {mention.kind}", f"lead {lead}", *_form(words, mentions, mention, lead)}
+    names = {f"kind {mention.kind}", f"lead {lead}"}
     names |= {f"clause {cue}" for cue in _CLAUSE_CUES if _has(words, cue, *clause, mention)}
     names |= {f"sentence {cue}" for cue in _SENTENCE_CUES if _has(words, cue, *sentence, mention)}
     names |= {f"text {cue}" for cue in ("task", "heed") if words.has(cue)}
@@ -155,6 +155,7 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
         names -= {"clause task", "sentence task", "text task"}
     opens = all(words.is_a("det", i) or words.is_a("on", i) for i in range(sentence[0], mention.first))
     signs = {
+        **_form(words, mentions, mention, lead),
         "negated task": names >= {"clause negation", "clause task"},
         "past without a clock": mention.clock is None and names & {"clause past", "clause participle"},
         "as a subject": opens and words.is_a("copula", mention.last),
@@ -168,7 +169,8 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
     return dict.fromkeys(sorted(names), 1.0)
 
 
-def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str) -> Iterator[str]:
+def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str) -> Mapping[str, object]:
+    """Signs in the mention itself and in the other mentions of the text, by name; the true ones count."""
     first, clock, others = mention.first, mention.clock, [m for m in mentions if m is not mention]
     moved = words.has("moved")
     signs = {
@@ -182,31 +184,29 @@ def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str
         "end of a range": lead == "to" and any(m.last == first - 1 for m in others),
         "quoted": words.plain(first - 1) in _QUOTES or words.plain(mention.last) in _QUOTES,
     }
-    yield from (name for name, holds in signs.items() if holds)
     if clock and not mention.day:
-        yield from _lone_clock(words, mention, lead)
-    elif not clock and mention.kind in _NAMED_KINDS:
-        yield from _as_name(words, mention, lead)
+        return {**signs, **_lone_clock(words, mention, lead)}
+    named = not clock and mention.kind in _NAMED_KINDS
+    return {**signs, **_as_name(words, mention, lead)} if named else signs
 
 
-def _lone_clock(words: Words, mention: Mention, lead: str) -> Iterator[str]:
+def _lone_clock(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
     """Signs that what looks like a time of day, without a day, is none: Psalm 23:4, the 6 am shift."""
     alone, before = lead in ("start", "none"), mention.first - 1
-    signs = {
+    return {
         "loose clock": mention.clock and not mention.clock.sure and lead != "at",
         "clock without preposition": lead == "none",
         "clock after a name": lead == "none" and words.is_capital(before),
         "clock before a noun": _is_noun(words, mention.last) and (words.is_a("det", before) or alone),
     }
-    yield from (name for name, holds in signs.items() if holds)
 
 
-def _as_name(words: Words, mention: Mention, lead: str) -> Iterator[str]:
+def _as_name(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
     """Signs that a lone day is part of a name or describes a noun: Ruby Tuesday, Monday.com, sunday roast."""
     before, after, alone = mention.first - 1, mention.last, lead in ("start", "none")
     capitals = not words.language.flag("capital_nouns")  # where only names have them
     verb_second = "past_prefix" in words.language.rules  # Dutch and German: a verb follows, and nouns are joined
-    signs = {
+    return {
         "after a name": capitals and lead == "none" and words.is_capital(before) and words.is_capital(mention.first),
         "before a name": capitals and words.is_capital(after),
         "joined": words.glued(after) and words.plain(after) in ("-", "'", "_", "/"),
@@ -214,7 +214,6 @@ def _as_name(words: Words, mention: Mention, lead: str) -> Iterator[str]:
         "before a copula": alone and words.is_a("copula", after),
         "after an article": words.is_a("det", before),
     }
-    yield from (name for name, holds in signs.items() if holds)
 
 
 def _is_noun(words: Words, i: int) -> bool:
@@ -238,9 +237,7 @@ def _lead(words: Words, mention: Mention) -> str:
 
 def _ends_at(words: Words, kind: str, end: int) -> bool:
     """Whether a phrase of that kind ends right before token `end`."""
-    return any(
-        (found := words.get(kind, start)) is not None and found[1] == end for start in range(max(0, end - 5), end)
-    )
+    return any(words.after(kind, start) == end for start in range(max(0, end - 5), end))
 
 
 def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
@@ -290,10 +287,8 @@ def _is_participle(words: Words, i: int) -> bool:
 def _infinitive(words: Words, start: int, end: int) -> bool:
     """Whether a clause begins (in German and Dutch: ends) with an infinitive or imperative, as tasks do."""
     language = words.language
-    endings, at_end = language.listed("infinitive"), "past_prefix" in language.rules
-    edges = [
-        i for i in range(start, end) if (words.plain(i + 1) if at_end else words.plain(i - 1)) in ("", *_CLAUSE_ENDS)
-    ]
+    endings, beside = language.listed("infinitive"), 1 if "past_prefix" in language.rules else -1
+    edges = [i for i in range(start, end) if words.plain(i + beside) in ("", *_CLAUSE_ENDS)]
     if "after_verb" in language.rules:
         return any(_is_noun(words, i) and words.plain(i + 1) in language.listed("after_verb") for i in edges)
     return any(words.kind(i) == "word" and words.tokens[i].text.casefold().endswith(endings) for i in edges)

@@ -188,7 +188,7 @@ def _plain(word: str) -> bool:
 def _pieces(word: str, start: int) -> Iterator[tuple[int, int, str]]:
     """Start, end and name of each value in `word`, which may be a list of pairs or a URL. Indexes begin at `start`."""
     position = 0
-    for part in [*_PAIRS.split(word)]:
+    for part in _PAIRS.split(word):
         yield from _values(part, start + position)
         position += len(part) + 1
 
@@ -237,11 +237,9 @@ def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
     if strong is None and beside is None and (named := _named_elsewhere(line, start, end)):
         return Surroundings(*named, before, after)
     left = beside or strong or (reach[-1] if reach else None)
-    return (
-        Surroundings(left.family, line.text[left.end : start], "left", before, after)
-        if left
-        else Surroundings(before=before, after=after)
-    )
+    if left is None:
+        return Surroundings(before=before, after=after)
+    return Surroundings(left.family, line.text[left.end : start], "left", before, after)
 
 
 def _name_before(before: str) -> str:

@@ -13,7 +13,7 @@ one that contains a token or key of a known format is refused. Personal data, su
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -189,19 +189,16 @@ class Redactor:
 
         The message names the field and the kind, never the id. Raises Unavailable.
         """
-        own = {pattern.name for pattern in self.rules(tenant).patterns}
+        kinds = _KINDS_IN_IDS | {pattern.name for pattern in self.rules(tenant).patterns}
+        patterns = [each for each in self._active_patterns(tenant) if each.literals or each.kind in kinds]
         for field, value in ids.items():
             texts = [value] if isinstance(value, str) else value or ()
             with _fail_closed():
-                secrets = [secret for text in texts for secret in secrets_in(text, self._id_patterns(tenant, own))]
+                secrets = [secret for text in texts for secret in secrets_in(text, patterns)]
             if secrets:
-                kinds = ", ".join(sorted({secret.kind for secret in secrets}))
-                message = f"contains a secret ({kinds}), and ids are stored unchanged: use an id without it"
+                named = ", ".join(sorted({secret.kind for secret in secrets}))
+                message = f"contains a secret ({named}), and ids are stored unchanged: use an id without it"
                 raise SecretsRefused(message, path=field)
-
-    def _id_patterns(self, tenant: str, own: Collection[str]) -> list[Pattern]:
-        patterns = self._active_patterns(tenant)
-        return [each for each in patterns if each.literals or each.kind in own or each.kind in _KINDS_IN_IDS]
 
     def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue[Any]:
         """`draft` without secrets in its texts; the same object if there are none.
