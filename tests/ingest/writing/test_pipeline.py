@@ -118,39 +118,37 @@ async def test_a_single_write_raises_encoder_errors_at_once(error: Overloaded | 
     assert (await bench.ingestor.write_one(SCOPE, draft("m"))).status is WriteStatus.STORED
 
 
-class WatchedEmbedder(CountingEmbedder):
-    """An encoder that counts its calls during a write of the store."""
+class AnnouncingEmbedder(CountingEmbedder):
+    """An encoder that sets `fourth` when it is called for the fourth time."""
 
-    def __init__(self, store: SlowStore) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.store = store
-        self.overlaps = 0
+        self.fourth = anyio.Event()
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The vectors, after a delay."""
-        await anyio.sleep(0.01)
-        self.overlaps += self.store.writing
+        """The vectors."""
+        if self.calls == 3:
+            self.fourth.set()
         return await super().embed_documents(texts)
 
 
-class SlowStore(ObservedStore):
-    """A memory store with slow writes."""
+class WaitingStore(ObservedStore):
+    """A memory store whose writes wait for `event`."""
 
-    writing = False
+    def __init__(self, event: anyio.Event) -> None:
+        super().__init__()
+        self.event = event
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store the records after a delay."""
-        self.writing = True
-        await anyio.sleep(0.02)
-        self.writing = False
+        """Store the records once the event is set."""
+        await self.event.wait()
         await super().upsert(scope, records)
 
 
 async def test_the_next_piece_is_embedded_while_one_is_written() -> None:
-    """The encoder does not wait for the store."""
-    store = SlowStore()
-    embedder = WatchedEmbedder(store)
-    await Bench(store=store, embedder=embedder).ingestor.write(
-        SCOPE, [draft(f"m{index}") for index in range(4 * PIECE)]
-    )
-    assert embedder.overlaps >= 2
+    """The encoder does not wait for the store: all four pieces are embedded before the first is written."""
+    embedder = AnnouncingEmbedder()
+    bench = Bench(store=WaitingStore(embedder.fourth), embedder=embedder)
+    with anyio.fail_after(20):
+        outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(4 * PIECE)])
+    assert [outcome.status for outcome in outcomes] == [WriteStatus.STORED] * 4 * PIECE
