@@ -19,6 +19,7 @@ from ingest.conversations.flushing import Flusher, FlushRequest, FlushResult
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.transcript import LeftTurn
+from ingest.screening.redaction.redactor import RedactedValue
 from memtypes.live.eviction import eviction_rank, flush_due
 from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, ThreadPolicy
@@ -120,7 +121,9 @@ class Threads:
         names = ("parent_id", "resource", "agent_id", "workflow_id")
         ids = {name: getattr(request, name) for name in names}
         self.screen.redactor.check_ids(scope.tenant, {**ids, "key": key})
-        context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
+        context = RedactedValue(request.initial_context, {})
+        if request.initial_context is not None:
+            context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
         new = NewThread(
             thread_id=str(uuid.uuid4()),
             ttl_s=max(1, round(policy.ttl or self.policies.ttl_s)),
