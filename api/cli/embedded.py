@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 
 import httpx
 
+from api.auth.guards import RateLimit
+from api.auth.keys import KeyBook
 from api.cli.client import ApiClient
 from api.http.app import create_app
 from api.http.problems import checked
@@ -15,6 +18,7 @@ from api.wiring.container import Services
 from api.wiring.services import open_services
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 from memtypes.model.memory import Model
+from memtypes.model.scope import DEFAULT_TENANT
 from retrieval.query.request import RetrieveRequest, SearchRequest
 
 _BODIES: Mapping[str, type[Model]] = {
@@ -31,12 +35,12 @@ def check_body(path: str, body: Mapping[str, object]) -> None:
 
 @asynccontextmanager
 async def open_embedded(settings: Settings, tenant: str) -> AsyncIterator[ApiClient]:
-    """Open the embedded store and return a client that is the admin of `tenant`, without a limit of calls a minute."""
-    unlimited = settings.model_copy(update={"calls_per_minute": 0})
-    async with open_services(unlimited, tenant=tenant) as services, client_of(services) as client:
+    """Open the embedded store and return a client that is the admin of `tenant`."""
+    async with open_services(settings) as services, client_of(services, tenant) as client:
         yield client
 
 
-def client_of(services: Services) -> AbstractAsyncContextManager[ApiClient]:
-    """A client of the opened `services`."""
-    return ApiClient.open("http://localhost", None, httpx.ASGITransport(create_app(services)))  # type: ignore[arg-type]
+def client_of(services: Services, tenant: str = DEFAULT_TENANT) -> AbstractAsyncContextManager[ApiClient]:
+    """A client of the opened `services` that is the admin of `tenant` without a key, and has no limit of calls."""
+    app = create_app(replace(services, keys=KeyBook(tenant=tenant), rate=RateLimit()))
+    return ApiClient.open("http://localhost", None, httpx.ASGITransport(app))  # type: ignore[arg-type]

@@ -67,18 +67,14 @@ UPKEEP_LIMIT_S = 600.0
 
 
 @asynccontextmanager
-async def open_services(
-    settings: Settings, keys: Sequence[HashedKey] = (), tenant: str = DEFAULT_TENANT
-) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, keys: Sequence[HashedKey] = ()) -> AsyncIterator[Services]:
     """Open all services; closed in reverse order at the end. Background jobs are left to the caller to run.
-
-    tenant: whose admin every caller is if there are no keys.
 
     Raises BadSettings, BadKeys, InvalidConfigFile, SetupRequired, EmbedderMismatch, StoreInUse or
     Unavailable; each message says what to do.
     """
     make_folder(settings.data_dir)
-    book = KeyBook(keys, settings.data_dir / "keys.json", tenant)
+    book = KeyBook(keys, settings.data_dir / "keys.json")
     async with AsyncExitStack() as opened:
         resources = await open_resources(settings, opened)
         use_counts = await opened.enter_async_context(UseCounts(resources.store).running())

@@ -1,0 +1,33 @@
+"""Commands on the embedded store call the service in their own process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from api.auth.guards import RateLimit
+from api.cli.embedded import client_of
+from api.cli.serving import show_samples
+from api.wiring.container import Services
+from memtypes.model.times import system_clock
+from tests.api.fake_services import fake_services
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_commands_need_no_key_and_have_no_limit_of_calls(
+    guarded: Services, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`remembrancer run` shows its samples also where callers over the network need keys, and may call only seldom."""
+    services = fake_services(system_clock)
+    await show_samples(replace(services, keys=guarded.keys, rate=RateLimit(per_minute=1)))
+    assert "memories loaded" in capsys.readouterr().out
+
+
+async def test_a_client_is_the_admin_of_its_tenant(services: Services) -> None:
+    """Other tenants' memories are not found."""
+    async with client_of(services, "acme") as client, client_of(services) as other:
+        item = {"type": "semantic", "content": "The kiln is lit on Fridays."}
+        await client.post("/v1/memories/batch", {"namespace": "n", "items": [item]})
+        assert [await each.is_empty("n") for each in (client, other)] == [False, True]
