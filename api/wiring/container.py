@@ -17,7 +17,7 @@ from api.wiring.reembedding import Reembedding
 from ingest.conversations.evicted_turns import CapturedTurnWriter
 from ingest.conversations.threads import Threads
 from ingest.keyed_items import KeyedItems
-from ingest.screening.examine import Examiner
+from ingest.screening.classifier import Examiner
 from ingest.screening.recall_guard import RecallGuard
 from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep

@@ -22,10 +22,9 @@ from api.wiring.live_state import live_services
 from api.wiring.reembedding import Reembedding
 from api.wiring.resources import Resources, open_resources
 from ingest.keyed_items import KeyedItems
-from ingest.screening.classifier import ClassificationGate, Classifier
+from ingest.screening.classifier import ClassificationGate, Classifier, Examiner
 from ingest.screening.completions import CompletionClient
 from ingest.screening.due.reading import DueTimes
-from ingest.screening.examine import Examiner
 from ingest.screening.judge import Judge
 from ingest.screening.prefilter import Prefilter, RecentTexts
 from ingest.screening.recall_guard import RecallGuard
@@ -161,7 +160,7 @@ def screening_of(book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock 
     redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder, panel.judge)
     prefilter = Prefilter(panel.judge, embedder, clock, recent)
     gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier))
-    return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel, embedder), recent)
+    return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel), recent)
 
 
 def local_panel(store: MemoryStore) -> Panel:

@@ -1,14 +1,27 @@
-"""Finds the memory type of texts that come without one."""
+"""Finds the memory type of texts that come without one, and previews what screening makes of a text."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from ingest.screening.judge import Judge
+from ingest.screening.parts import sentences_in
+from ingest.screening.prefilter import SURE
+from ingest.screening.redaction.redactor import RedactedValue, Redactor
+from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.submission import Classification, Rejection, Submission, UntypedDraft, with_type
+from memtypes.model.memory import Reviewed
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
+
+_CONFIDENT = 0.95
+"""Confidence from which a text is classified without its context."""
+
+MAX_SENTENCES = 20
+"""A text with more sentences is a document, whose parts are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +49,40 @@ class ClassificationGate:
         if not isinstance(submission.draft, UntypedDraft):
             return submission
         return with_type(submission, await self.classifier.classify(submission.draft.content), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Previews screening of a text. Every method raises SecretsRefused if it has a secret that the tenant refuses."""
+
+    redactor: Redactor
+    classifier: Classifier
+    panel: Panel
+
+    async def classify(self, tenant: str, content: str, context: str | None = None) -> Classification:
+        """The memory type of `content`; if it is uncertain, `content` and `context` are classified together."""
+        text = (await self._clean(tenant, content)).value
+        alone = await self.classifier.classify(text)
+        if context is None or alone.confidence >= _CONFIDENT:
+            return alone
+        clean_context = (await self._clean(tenant, context)).value
+        return await self.classifier.classify(f"{text}\n{clean_context}")
+
+    async def parts(self, tenant: str, content: str, whole: MemoryType) -> list[tuple[MemoryType, str]]:
+        """Type and text of the sentences in `content` that clearly are of another type than the whole."""
+        text = (await self._clean(tenant, content)).value
+        sentences = list(itertools.islice(sentences_in(text), MAX_SENTENCES + 1))
+        if not 1 < len(sentences) <= MAX_SENTENCES:
+            return []
+        typed = [(await self.classifier.classify(sentence), sentence) for sentence in sentences]
+        return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
+
+    async def review(self, scope: Scope, content: str) -> RedactedValue[Reviewed]:
+        """The panel's decision on `content` without its secrets. Raises Overloaded or Unavailable."""
+        cleaned = await self._clean(scope.tenant, content)
+        (embedding,) = await self.classifier.embedder.embed_documents([cleaned.value])
+        reviewed = await self.panel.review(ReviewRequest(scope, cleaned.value, embedding))
+        return RedactedValue(reviewed, cleaned.counts)
+
+    async def _clean(self, tenant: str, content: str) -> RedactedValue[str]:
+        return await offload([content], lambda: self.redactor.clean(tenant, content))

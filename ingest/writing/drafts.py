@@ -134,10 +134,25 @@ class Preparer:
 
     def prepare(self, draft: AnyDraft, scope: Scope, at: datetime, seq: int) -> PendingWrite:
         """The memory that `draft` becomes when it arrives at `at` as number `seq` of its session."""
-        memory_class = MEMORY_CLASSES[draft.type]
-        fields = _common_fields(draft, scope, at, seq) | memory_class.defaults(draft)
-        fields |= draft.model_dump(exclude_none=True)
-        session = [fields["session_id"]] if fields["session_id"] else []
+        memory_class, session_id = MEMORY_CLASSES[draft.type], draft.session_id or scope.session_id
+        fields: dict[str, Any] = {
+            "id": "",
+            "tenant": scope.tenant,
+            "namespace": scope.namespace,
+            "session_id": session_id,
+            "agent_id": draft.agent_id or scope.agent_id,
+            # Without a session, session visibility would hide the memory from everybody.
+            "visibility": POLICIES[draft.type].visibility if session_id else Visibility.NAMESPACE,
+            "seq": seq,
+            "created_at": draft.created_at or at,
+            "updated_at": at,
+            "valid_from": min(draft.created_at or at, at),
+            "content_hash": "",
+            "tokens": TokenCount(count=0, tokenizer=""),
+            **memory_class.defaults(draft),
+            **draft.model_dump(exclude_none=True),
+        }
+        session = [session_id] if session_id else []
         fields["source_sessions"] = list(dict.fromkeys([*fields.get("source_sessions", ()), *session]))
         memory = memory_class.model_validate(fields)
         identity = memory_id(scope, memory.type, memory.identity())
@@ -162,23 +177,3 @@ class Preparer:
 def gives_value(text: str) -> bool:
     """Whether `text` has a number or a word for a change, and so may update something said earlier."""
     return _VALUE.search(text) is not None or _CHANGE.search(text) is not None
-
-
-def _common_fields(draft: AnyDraft, scope: Scope, now: datetime, seq: int) -> dict[str, Any]:
-    session_id = draft.session_id or scope.session_id
-    created_at = draft.created_at or now
-    return {
-        "id": "",
-        "tenant": scope.tenant,
-        "namespace": scope.namespace,
-        "session_id": session_id,
-        "agent_id": draft.agent_id or scope.agent_id,
-        # Without a session, session visibility would hide the memory from everybody.
-        "visibility": POLICIES[draft.type].visibility if session_id else Visibility.NAMESPACE,
-        "seq": seq,
-        "created_at": created_at,
-        "updated_at": now,
-        "valid_from": min(created_at, now),
-        "content_hash": "",
-        "tokens": TokenCount(count=0, tokenizer=""),
-    }

@@ -162,7 +162,6 @@ class Stages:
             ReviewRequest(
                 scope,
                 write.memory.content,
-                write.memory.type,
                 embedding,
                 similarity,
                 None if write.submission is None else write.submission.judgement,

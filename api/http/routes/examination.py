@@ -55,6 +55,6 @@ async def post_classify(request: ApiRequest, services: AppServices, data: JSONBo
 async def post_review(request: ApiRequest, services: AppServices, data: JSONBody[ReviewBody]) -> ReviewAnswer:
     """Review a text."""
     scope = request.scope_in(data.namespace)
-    examined = await services.examiner.review(scope, data.content, data.type)
+    examined = await services.examiner.review(scope, data.content)
     redactions = dict(examined.counts)
     return ReviewAnswer(**dict(examined.value), redacted=bool(redactions), redactions=redactions)

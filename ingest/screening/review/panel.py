@@ -19,7 +19,6 @@ import anyio
 from ingest.screening.judge import Judge, Judgement
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Decision, Reviewed, Tier, Vote
-from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.search.vectors import Embedding
@@ -54,7 +53,6 @@ class ReviewRequest:
 
     scope: Scope
     text: str
-    type: MemoryType
     embedding: Embedding | None = None
     nearest: float | None = None
     judgement: Judgement | None = None

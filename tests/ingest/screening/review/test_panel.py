@@ -20,7 +20,6 @@ from ingest.screening.review.panel import (
     tier_of,
 )
 from memtypes.model.memory import Decision, Reviewed, Tier, Vote
-from memtypes.model.policy import MemoryType
 from tests.ingest.doubles import SCOPE
 
 FACT = "The team decided to move the ledger to Postgres because the Redis counters drifted in March."
@@ -66,7 +65,7 @@ class StubReviewer:
 
 def request(text: str = FACT) -> ReviewRequest:
     """A review request without an embedding."""
-    return ReviewRequest(SCOPE, text, MemoryType.SEMANTIC)
+    return ReviewRequest(SCOPE, text)
 
 
 @pytest.mark.anyio

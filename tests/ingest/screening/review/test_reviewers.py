@@ -20,7 +20,6 @@ from ingest.screening.review.reviewers import (
     nearest_similarities,
 )
 from memtypes.model.memory import Decision, Tier
-from memtypes.model.policy import MemoryType
 from tests.fakes import FakeEmbedder
 from tests.fakes_memories import InMemoryStore
 from tests.ingest.model_server import Answer, ModelServer, says, serving
@@ -44,8 +43,8 @@ def panel_with(http: httpx.AsyncClient, server: ModelServer) -> Panel:
 
 
 async def request(text: str = FACT) -> ReviewRequest:
-    """A request to review `text` as a fact; it has the embedding of the text."""
-    return ReviewRequest(SCOPE, text, MemoryType.SEMANTIC, await FakeEmbedder().embed_query(text))
+    """A request to review `text` ; it has the embedding of the text."""
+    return ReviewRequest(SCOPE, text, await FakeEmbedder().embed_query(text))
 
 
 async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient) -> None:
@@ -143,7 +142,7 @@ async def test_built_in_reviewers_store_statements_and_reject_noise(text: str, d
 async def test_novelty_needs_an_embedding() -> None:
     """Without an embedding the vote of novelty is lost, and the others still decide."""
     local = Panel((ImportanceReviewer(), NoveltyReviewer(InMemoryStore())))
-    decided = await local.review(ReviewRequest(SCOPE, FACT, MemoryType.SEMANTIC))
+    decided = await local.review(ReviewRequest(SCOPE, FACT))
     assert (decided.tier, decided.novelty, decided.decision) == (Tier.PARTIAL, None, Decision.STORE)
 
 
