@@ -20,7 +20,7 @@ from datetime import datetime
 
 from ingest.identity.duplicates import told_apart
 from ingest.identity.evidence import Statement
-from ingest.identity.judgement import Relation, UpdateModel, Verdict, update_model
+from ingest.identity.judgement import Relation, Verdict, update_model
 from ingest.identity.neighbours import Neighbour
 from ingest.identity.states import States
 from memtypes.model.memory import CURRENT_AGAIN, LinkType, Memory, first_line
@@ -47,7 +47,6 @@ class Timeline:
     """Facts by time, each valid until a newer one replaces it. states: the facts and the changes to be written."""
 
     states: States
-    model: UpdateModel = field(default_factory=update_model)
     _parsed: dict[str, Statement] = field(default_factory=dict)
 
     def add(self, newer: Memory, near: Sequence[Neighbour]) -> None:
@@ -96,7 +95,7 @@ class Timeline:
         ):
             return unrelated
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
-        verdict = self.model.judge(self._parse(newer), self._parse(older), cosine)
+        verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
         if verdict.relation is Relation.REPLACES and not _has_same_source(newer, older):
             return Verdict(Relation.CONTESTS, verdict.strength)
         return verdict

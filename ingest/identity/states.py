@@ -41,23 +41,19 @@ class States:
     touched: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
 
-    def replace(self, old_id: str, newer_id: str, reason: str | None, strength: float = 1.0) -> bool:
-        """End the old memory when the newer one begins. Returns False if the newer one can't have another link."""
-        if not self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS, strength=strength)):
-            return False
-        ended = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id, "state": State.REPLACED}
-        self._change(old_id, **ended, state_reason=_short(reason))
-        return True
+    def replace(self, old_id: str, newer_id: str, reason: str | None) -> None:
+        """End the old memory when the newer one begins, unless the newer one can't have another link."""
+        if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
+            end = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id}
+            self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))
 
-    def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> bool:
-        """Mark both memories as contested by each other. Returns False if one of them can't have another link."""
+    def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> None:
+        """Mark both memories as contested by each other, unless one of them can't have another link."""
         pair = ((first_id, second_id), (second_id, first_id))
-        if not all(self._has_room(memory_id, other) for memory_id, other in pair):
-            return False
-        for memory_id, other in pair:
-            self._link(memory_id, Link(to=other, type=LinkType.CONTRADICTS, strength=strength))
-            self._change(memory_id, state=State.CONTESTED, state_reason=_short(reason))
-        return True
+        if all(self._has_room(memory_id, other) for memory_id, other in pair):
+            for memory_id, other in pair:
+                self._link(memory_id, Link(to=other, type=LinkType.CONTRADICTS, strength=strength))
+                self._change(memory_id, state=State.CONTESTED, state_reason=_short(reason))
 
     def bring_back(self, memory_id: str, reason: str | None) -> None:
         """Make a replaced or ended memory current again; it and the memory now in its place become contested."""

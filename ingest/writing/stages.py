@@ -20,7 +20,7 @@ from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished,
 from ingest.writing.writer import MemoryWriter
 from memtypes.conversation_context import CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest, RemembrancerError
-from memtypes.model.memory import Decision, Memory, Reviewed
+from memtypes.model.memory import Decision, Reviewed
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
@@ -194,19 +194,16 @@ def _asks_for_review(write: PendingWrite) -> bool:
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
-    if reviewed is None or not _asks_for_review(write):
+    """`write` with the decision, and with the mean importance unless the caller set one; or its rejection."""
+    submission, memory = write.submission, write.memory
+    if reviewed is None or submission is None or submission.review is not ReviewMode.AUTO:
         return write
     if reviewed.decision is Decision.REJECT:
-        draft, reason = write.submission.draft if write.submission else None, f"review: {reviewed.reason}"
-        return WriteOutcome(WriteStatus.REJECTED, reason=reason, reviewed=reviewed, rejected=draft)
+        reason = f"review: {reviewed.reason}"
+        return WriteOutcome(WriteStatus.REJECTED, reason=reason, reviewed=reviewed, rejected=submission.draft)
     if write.embedding is None:  # a repetition, which is merged and has no decision of its own
         return write
-    return replace(write, memory=_with_decision(write.memory, reviewed, write.submission))
-
-
-def _with_decision(memory: Memory, reviewed: Reviewed, submission: Submission | None) -> Memory:
-    """`memory` with the decision, and with the mean importance unless the caller set an importance."""
-    explicit = submission is not None and "importance" in submission.draft.model_fields_set
-    mean = reviewed.importance
-    importance = memory.importance if explicit or mean is None else min(10, max(1, round(mean)))
-    return memory.model_copy(update={"reviewed": reviewed, "importance": importance})
+    importance = memory.importance
+    if reviewed.importance is not None and "importance" not in submission.draft.model_fields_set:
+        importance = min(10, max(1, round(reviewed.importance)))
+    return replace(write, memory=memory.model_copy(update={"reviewed": reviewed, "importance": importance}))

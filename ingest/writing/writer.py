@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from ingest.identity.contradictions import Timeline, place_facts, possibly_replaced
+from ingest.identity.contradictions import place_facts, possibly_replaced
 from ingest.identity.duplicates import (
     SAME_WORDING,
     SAME_WORDS,
@@ -80,9 +80,8 @@ class MemoryWriter:
             neighbours = await self._find_neighbours(scope, pending, new, now)
             pending, stored, neighbours = await _use_original_ids(pending, stored, neighbours)
             plan = plan_writes([entry.memory for entry in pending], stored, now)
-            facts = await self._place_facts(scope, plan, neighbours, stored, now)
+            states = await self._place_facts(scope, plan, neighbours, stored, now)
             await self._apply(scope, plan, pending)
-            states = facts.states
             types = {changed: states.memories[changed].type for changed in states.changed - states.gone}
             read_back = await self.store.get(scope, types | {entry.memory.id: entry.memory.type for entry in pending})
         return [
@@ -154,8 +153,8 @@ class MemoryWriter:
 
     async def _place_facts(
         self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
-    ) -> Timeline:
-        """Decide which facts replace or contest each other, and add the changes to `plan`."""
+    ) -> States:
+        """Decide which facts replace or contest each other, add the changes to `plan`, and return the states."""
         states, near = await self._release_renewed(scope, plan, stored, now)
         for new_id, index in plan.sources.items():
             others = neighbours.get(index, ())
@@ -164,7 +163,7 @@ class MemoryWriter:
         unfinished = await self._unfinished(scope, plan, stored, now)
         arriving = [*plan.inserts.values(), *(plan.merged.get(known, stored[known]) for known in unfinished)]
         near |= unfinished
-        timeline = await offload((fact.content for fact in arriving), lambda: place_facts(arriving, near, states))
+        await offload((fact.content for fact in arriving), lambda: place_facts(arriving, near, states))
         # Those with links of a caller, or with a life that a merge made longer, are settled, too.
         written = (*plan.merged.values(), *plan.inserts.values())
         states.changed |= {memory.id for memory in written if contradicted(memory)}
@@ -174,7 +173,7 @@ class MemoryWriter:
                 plan.inserts[changed_id] = states.memories[changed_id]
             else:
                 plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **states.patch(changed_id)}
-        return timeline
+        return states
 
     async def _release_renewed(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime

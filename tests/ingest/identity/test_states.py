@@ -165,8 +165,8 @@ def test_nothing_is_replaced_without_room_for_the_link() -> None:
     links = [Link(to=f"m{number}", type=LinkType.EXTENDS) for number in range(MAX_LINKS)]
     old, new = facts(2)
     states = known([old, new.replace(links=links)])
-    assert not states.replace(old.id, new.id, None)
-    assert not states.contest(old.id, new.id, None)
+    states.replace(old.id, new.id, None)
+    states.contest(old.id, new.id, None)
     assert not states.changed
 
 

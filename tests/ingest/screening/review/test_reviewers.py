@@ -43,7 +43,7 @@ def panel_with(http: httpx.AsyncClient, server: ModelServer) -> Panel:
 
 
 async def request(text: str = FACT) -> ReviewRequest:
-    """A request to review `text` ; it has the embedding of the text."""
+    """A request to review `text`; it has the embedding of the text."""
     return ReviewRequest(SCOPE, text, await FakeEmbedder().embed_query(text))
 
 
