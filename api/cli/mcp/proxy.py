@@ -8,6 +8,7 @@ call answers with an error that a model can read.
 from __future__ import annotations
 
 import base64
+import importlib.metadata
 import json
 import re
 import sys
@@ -29,6 +30,14 @@ START_WAIT_S = 30.0
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Protocol versions that client and server agree on by `initialize`; in newer ones each message states the version."""
 
+MODERN_VERSIONS = ["2026-07-28"]
+
+_CAPABILITIES = {
+    "prompts": {"listChanged": False},
+    "resources": {"listChanged": False, "subscribe": False},
+    "tools": {"listChanged": False},
+}
+_STALE = {"ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
 _VERSION = "io.modelcontextprotocol/protocolVersion"
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _HEADER_TEXT = re.compile(r"(?!=\?base64\?)[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
@@ -161,8 +170,6 @@ class StdioProxy:
 
     def _offline(self, message: Message) -> Message:
         """The answer while no service runs: from the catalog if it has one, else an error."""
-        from api.cli.mcp.offline import answer_from_catalog  # noqa: PLC0415 - only without a service
-
         wanted = message["params"].get("protocolVersion")
         legacy = None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1]
         result = answer_from_catalog(message["method"], self._tools, legacy_version=legacy)
@@ -170,6 +177,32 @@ class StdioProxy:
             return {"jsonrpc": "2.0", "id": message["id"], "result": result}
         text = f"The memory service at {self._origin} does not run. Go on without memory, or try later."
         return _failure(message, text)
+
+
+def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) -> Message | None:
+    """The result of a call that needs no service, from the catalog that the service uses too; None for any other call.
+
+    legacy_version: the protocol version agreed on in the handshake; None for a message of a newer version, which has no
+    handshake. Results for newer versions are marked as stale at once, so that the client asks again later.
+    """
+    from api.http.mcp import catalog  # noqa: PLC0415 - only without a service
+
+    offered = catalog.offered_tools(catalog.ToolPreset(tools), may_write=True)
+    lists: dict[str, Message] = {
+        "tools/list": {"tools": [tool.definition() for tool in offered]},
+        "prompts/list": {"prompts": list(catalog.PROMPTS)},
+        "resources/list": {"resources": []},
+        "resources/templates/list": {"resourceTemplates": list(catalog.RESOURCES)},
+    }
+    name = catalog.SERVER_NAME
+    server = {"name": name, "title": catalog.SERVER_TITLE, "version": importlib.metadata.version(name)}
+    offers = {"capabilities": _CAPABILITIES, "instructions": catalog.INSTRUCTIONS}
+    if legacy_version is not None:
+        initialized = {"protocolVersion": legacy_version, "serverInfo": server, **offers}
+        return (lists | {"initialize": initialized, "ping": {}}).get(method)
+    result = (lists | {"server/discover": {"supportedVersions": MODERN_VERSIONS, **offers}}).get(method)
+    stamp = {"_meta": {"io.modelcontextprotocol/serverInfo": server}}
+    return None if result is None else {**result, **_STALE, **stamp}
 
 
 def _is_id(value: object) -> bool:

@@ -27,8 +27,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from api.auth.keys import Role
 from api.cli.mcp import starting
-from api.cli.mcp.offline import answer_from_catalog
-from api.cli.mcp.proxy import StdioProxy
+from api.cli.mcp.proxy import StdioProxy, answer_from_catalog
 from api.cli.mcp.starting import LocalService
 from api.http.app import BODY_BYTES, create_app
 from api.http.timeouts import TimedProtocol
