@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -59,11 +58,17 @@ class CompletionClient:
         """The language model's answer to `request`, parsed as `answer_type`. Raises CompletionFailed."""
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         url = f"{self.url.rstrip('/')}/chat/completions"
-        with _http_errors():
+        try:
             async with asyncio.timeout(self.timeout_s):
                 async with self.http.stream("POST", url, json=self._body(request), headers=headers) as response:
                     response.raise_for_status()
                     body = await _read(response)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise CompletionFailed("the endpoint did not answer in time") from error
+        except httpx.HTTPStatusError as error:
+            raise CompletionFailed(f"the endpoint answered {error.response.status_code}") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise CompletionFailed(f"the endpoint can't be reached: {type(error).__name__}") from error
         return parse_answer(answer_type, _message(body))
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
@@ -107,16 +112,3 @@ def _message(body: bytes) -> str:
     if not isinstance(content, str):
         raise CompletionFailed("the endpoint's message has no text")
     return content
-
-
-@contextmanager
-def _http_errors() -> Iterator[None]:
-    """Raise CompletionFailed for timeouts and HTTP errors."""
-    try:
-        yield
-    except (TimeoutError, httpx.TimeoutException) as error:
-        raise CompletionFailed("the endpoint did not answer in time") from error
-    except httpx.HTTPStatusError as error:
-        raise CompletionFailed(f"the endpoint answered {error.response.status_code}") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise CompletionFailed(f"the endpoint can't be reached: {type(error).__name__}") from error

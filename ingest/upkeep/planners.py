@@ -274,11 +274,9 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
 
 def _same_memory(memory: Memory, other: Memory) -> bool:
     """Whether both say the same on the same day with the same visibility, and nobody said that they differ."""
-    if memory.visibility is not other.visibility or not same_statement(memory, other):
-        return False
-    if isinstance(memory, Episodic) and memory.created_at.date() != other.created_at.date():
-        return False
-    return not told_apart(memory, other)
+    same_day = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
+    alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
+    return alike and not told_apart(memory, other)
 
 
 def _fact(group: Sequence[Memory]) -> Promotion:

@@ -223,7 +223,9 @@ class MemoryEditor:
         }
         await write_states(self.store, scope, states, but=[stored.id, *following])
         if same_vectors:
-            await self._patch(scope, stored, pending.memory)
+            old, new = stored.to_payload(), pending.memory.to_payload()
+            changed = {name: value for name, value in new.items() if old.get(name) != value}
+            await self.store.patch(scope, {stored.id: changed}, removed=sorted(set(old) - set(new)))
         else:
             await self.store.upsert(scope, records)
         await write_states(self.store, scope, states, but=states.changed - following)
@@ -270,11 +272,6 @@ class MemoryEditor:
         other = (await self.store.get(scope, [duplicate_id])).get(duplicate_id)
         if other is not None and other.id != after.id and other.identity() == after.identity():
             raise Conflict(f"this would say the same as memory {other.id}")
-
-    async def _patch(self, scope: Scope, before: Memory, after: Memory) -> None:
-        old, new = before.to_payload(), after.to_payload()
-        changed = {name: value for name, value in new.items() if old.get(name) != value}
-        await self.store.patch(scope, {after.id: changed}, removed=sorted(set(old) - set(new)))
 
     async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite) -> Record:
         """Embed the turns that follow the changed memory again; return the memory with its new vectors."""
