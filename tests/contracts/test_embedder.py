@@ -6,6 +6,7 @@ Its errors are tested here, and that the default encoder has its vectors: import
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder
 from memtypes.encoders.setup.prepare import encode_model, weights_directory
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
 from memtypes.ports.encoders import Embedder
+from tests.conftest import unmeasured
 from tests.memtypes.encoders.texts import VARIED
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +42,8 @@ async def open_cached(directory: Path, waiting: int) -> Embedder:
 
 async def open_torch(_: Path, waiting: int) -> Embedder:
     """Open the sentence-transformers embedder with the weights of the default one."""
+    with unmeasured():
+        importlib.import_module("sentence_transformers")
     settings = SentenceTransformersSettings(
         str(weights_directory()), "cpu", waiting_queries=waiting, waiting_documents=waiting, batch_size=4
     )
