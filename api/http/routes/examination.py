@@ -22,7 +22,7 @@ class ClassifyBody(Model):
 
 
 class ReviewBody(Model):
-    """A text to review as a memory of a namespace. type: its memory type, if known."""
+    """A text to review as a memory of a namespace. type: its memory type; accepted, but no reviewer needs it."""
 
     content: Text
     namespace: Name
