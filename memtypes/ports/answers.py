@@ -1,4 +1,4 @@
-"""Port of the store of answers by idempotency key, so that a repeated call gets the answer of the first call."""
+"""Port of the store of API answers by idempotency key: a repeated call gets the answer of the first call."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ ANSWER_TTL = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """An answer of the API, and the digest of the request that it answers."""
+    """A stored API answer. digest: hash of the request that it answers, to detect another request with the same key."""
 
     digest: str
     answer: str
 
 
 class AnswerStore(Erasable):
-    """Stores the answer to each call under its tenant and idempotency key for ANSWER_TTL; if full, drops the oldest.
+    """Stores the answers to API calls by tenant and idempotency key for ANSWER_TTL. A full store drops the oldest.
 
-    A tenant uses a key for one call, whatever the namespace; `erase` removes the answers to calls about one namespace.
-    Raises Unavailable when the store can't be reached.
+    A key stands for one call of the tenant, in whatever namespace. `erase` removes all answers to calls in the scope's
+    namespace. Every method raises Unavailable when the store can't be reached.
     """
 
     @abstractmethod
     async def get(self, scope: Scope, key: str) -> StoredAnswer | None:
-        """Return the answer stored under the tenant's `key`; None if there is none."""
+        """Return the answer stored under the tenant's idempotency `key`; None if there is no answer."""
 
     @abstractmethod
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
-        """Store `answer` unless there is one under `key`; return the stored one."""
+        """Store `answer` unless the tenant's idempotency `key` has an answer already; return the stored answer."""

@@ -1,4 +1,7 @@
-"""Port of the store of running sessions of clients such as Claude Code: memories shown to them, and their turns."""
+"""Port of the store for running sessions of clients such as Claude Code.
+
+For each session it records which memories the session was shown, and queues the session's turns.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,14 @@ from memtypes.live.turns import Turn
 from memtypes.model.scope import Scope
 
 SESSION_TTL = timedelta(days=30)
-"""A session without events for this long is forgotten; clients delete their transcripts after the same time."""
+"""A session's record is deleted after this time without events, as clients delete their transcripts after it too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Ids of the memories that a session was shown, and hashes of the statements in their texts.
+    """What a session was shown. ids: of the memories. statements: hashes of the statements in the memories' texts.
 
-    since: when both were last cleared; None if never.
+    since: when ids and statements were last cleared; None if never.
     """
 
     ids: frozenset[str] = frozenset()
@@ -27,24 +30,26 @@ class Shown:
 
 
 class ClientSessionStore(ABC):
-    """Stores which memories the running sessions were shown, and their turns, for SESSION_TTL.
+    """Stores which memories each running session was shown, and queues its turns. A record expires after SESSION_TTL.
 
-    Scopes must name a session. Queued turns wait in an `EvictedTurnStore` of the same database. Each call of `queue`
-    adds a batch, with the session as its thread. Raises Unavailable when the store can't be reached.
+    Scopes must name a session. Queued turns wait in an `EvictedTurnStore` of the same database until they are stored as
+    memories. Each call of `queue` adds one batch, with the session id as thread id. Every method raises Unavailable
+    when the store can't be reached.
     """
 
     @abstractmethod
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Return which memories the session was shown, and store `prompt`, if given, until `queue` adds its answer.
+        """Return which memories the session was shown. Store `prompt`, if given, until `queue` is called with its id.
 
-        A prompt whose id was queued before is not stored. Of prompts without an id (""), the last is kept.
+        A prompt that was queued before under the same id is not stored. A prompt without an id ("") replaces the stored
+        prompt without an id.
         """
 
     @abstractmethod
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
-        """Record that these memories and statements are shown now.
+        """Record that the session is now shown the memories `ids` and the statements with the hashes `statements`.
 
-        Returns False and records nothing if one of the memories was shown before.
+        Returns True if they were recorded. Returns False and records nothing if one of the memories was shown before.
         """
 
     @abstractmethod
@@ -53,19 +58,23 @@ class ClientSessionStore(ABC):
 
     @abstractmethod
     async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """Forget which memories were shown, unless they were last forgotten less than `pause` before `at`."""
+        """Clear the session's record of shown memories, unless it was last cleared less than `pause` before `at`."""
 
     @abstractmethod
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue the prompt `prompt_id`, which waits for its answer, then new ones of `turns`; return their number.
+        """Queue the stored prompt `prompt_id` and then `turns`, as one batch; return the number of turns queued.
 
-        Turns with equal prompt, role, agent and content are the same. They are numbered within the session.
+        prompt_id: "" for the prompt without an id; None to queue no prompt. A turn is left out if one with the same
+        prompt, role, agent and content was queued before. Queued turns are numbered within the session.
         """
 
     @abstractmethod
     async def waiting_prompts(self, scope: Scope) -> list[str]:
-        """Return the ids of the prompts that wait for their answers."""
+        """Return the ids of the session's prompts that `begin` stored and `queue` has not queued yet."""
 
     @abstractmethod
     async def discard_prompts(self, scope: Scope) -> None:
-        """Remove the prompts that wait for their answers: of the session or, if `scope` has none, of all sessions."""
+        """Remove prompts that `begin` stored and `queue` has not queued yet.
+
+        They are removed from the scope's session or, if the scope names no session, from all sessions of its namespace.
+        """

@@ -1,4 +1,4 @@
-"""Ports of encoders, which turn text into dense, token and sparse vectors; and of tokenizers."""
+"""Ports of encoders, which turn text into dense, token and sparse vectors, and of tokenizers, which count tokens."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from memtypes.search.vectors import Embedding, InContext, SparseVector
 
 
 class Embedder(ABC):
-    """Turns text into dense vectors, and into token vectors if the model has them."""
+    """Turns a text into a dense vector and, if the model supports it, into one vector for each token."""
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Identifies the model, its weights, precision and pooling. Vectors with equal fingerprints can be compared."""
+        """Text that identifies the model, its weights, precision and pooling.
+
+        Vectors can be compared only if they were made under equal fingerprints.
+        """
 
     @property
     @abstractmethod
@@ -24,7 +27,10 @@ class Embedder(ABC):
 
     @abstractmethod
     async def embed_query(self, text: str) -> Embedding:
-        """Return the embedding of a query, ahead of waiting documents. Raises Overloaded if the queue is full."""
+        """Return the embedding of a query, which is computed before waiting documents.
+
+        Raises Overloaded if the queue is full.
+        """
 
     @abstractmethod
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
@@ -39,15 +45,15 @@ class Embedder(ABC):
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return if the embedder works; raise Unavailable if it does not."""
+        """Check that the embedder works. Raises Unavailable if it does not."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Finish the current batches and stop."""
+        """Finish the batches that are being embedded, then stop the embedder."""
 
 
 class SparseEncoder(ABC):
-    """Turns text into weights of terms, without IDF, which the store adds."""
+    """Turns text into a sparse vector: a weight for each term. The store multiplies the weights by the terms' IDF."""
 
     @abstractmethod
     def encode_query(self, text: str) -> SparseVector:
@@ -55,11 +61,11 @@ class SparseEncoder(ABC):
 
     @abstractmethod
     def encode_document(self, text: str) -> SparseVector:
-        """Return the BM25 term frequency weight of each distinct term."""
+        """Return the BM25 term frequency weight of each distinct term of the document."""
 
 
 class Tokenizer(ABC):
-    """Counts tokens and cuts texts by the tokens of one encoding."""
+    """Counts the tokens of a text, and cuts a text to a number of tokens, in one encoding such as cl100k_base."""
 
     @property
     @abstractmethod
@@ -69,18 +75,21 @@ class Tokenizer(ABC):
     @property
     @abstractmethod
     def sha256(self) -> str:
-        """SHA-256 of the encoding's rank file in hexadecimal."""
+        """SHA-256, in hexadecimal, of the encoding's rank file, which lists its tokens."""
 
     @abstractmethod
     def count(self, text: str) -> int:
-        """Count the tokens of `text`. Text that looks like a special token is plain text."""
+        """Return the number of tokens of `text`. A special token such as `<|endoftext|>` in it counts as plain text."""
 
     @abstractmethod
     def truncate(self, text: str, limit: int) -> str:
         """Return the longest prefix of `text` with at most `limit` tokens, cut between characters."""
 
     def cut_bullet(self, text: str, room: int) -> tuple[str, int]:
-        """The beginning of `text` as a list entry of at most `room` tokens, marked as cut, and its tokens."""
+        """Cut `text` to a list entry of at most `room` tokens that ends with CUT_MARK; return the entry and its tokens.
+
+        If not even the mark fits, the result is ("", 0).
+        """
         limit = room
         while limit > 0:
             entry = bullet(self.truncate(text, limit) + CUT_MARK)

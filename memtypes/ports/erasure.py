@@ -8,12 +8,12 @@ from memtypes.model.scope import Scope
 
 
 class Erasable(ABC):
-    """A store, cache or log file with data to erase. memory_id: the memory to erase; None for the whole namespace."""
+    """A store, cache or log file from which the data of one memory, or of a whole namespace, can be erased."""
 
     @abstractmethod
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase the data of the memory or the namespace; return the number of entries removed."""
+        """Erase the data of the memory, or of the whole namespace if `memory_id` is None; return how many entries."""
 
     @abstractmethod
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of entries that still contain data of the memory, or of the whole namespace if `memory_id` is None."""
+        """Return how many entries still contain data of the memory, or of the namespace if `memory_id` is None."""

@@ -1,4 +1,7 @@
-"""The port of the store of keyed items. Its contract is the docstrings here and the suite in tests/contracts."""
+"""Port of the store of keyed items: JSON values that agents store under a path and a key.
+
+The contract is these docstrings and the suite in tests/contracts.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,28 @@ from memtypes.search.vectors import DenseVectors
 
 
 class ItemStore(ABC):
-    """Stores keyed items. A call reaches only items of its scope: of its tenant, its namespace and its agent.
+    """Stores keyed items. A call reaches only the items of its scope's tenant, namespace and agent.
 
-    If `scope.agent_id` is None, it reaches items of no agent; calls whose docstring says "every agent" reach all items
-    of the namespace. An expired item counts as absent. Raises Unavailable when the engine can't be reached. An
-    acknowledged write survives the death of every process, and no read sees a part of a write.
+    If `scope.agent_id` is None, a call reaches the items that belong to no agent. Calls whose docstring says "every
+    agent" reach all items of the namespace. An expired item counts as absent. Every method raises Unavailable when the
+    engine can't be reached. An acknowledged write survives the death of every process; no read sees part of a write.
     """
 
     @abstractmethod
     async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
         """Store an item, replacing the one at its address; return the stored item.
 
-        vectors: of its texts. restored: the item comes from an export and keeps its own `created_at`. Otherwise it gets
-        the `created_at` of the item that it replaces, unless that item had expired by `item.updated_at`.
+        vectors: dense vectors of the item's searchable texts. restored: whether the item comes from an export; it then
+        keeps its `created_at`. Otherwise it gets the `created_at` of the item that it replaces, unless that item had
+        expired by `item.updated_at`.
         """
 
     @abstractmethod
     async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
-        """The item at an address, or None. refresh: restart its time to live."""
+        """Return the item at an address; None if there is no item that is unexpired at `at`.
+
+        refresh: whether to restart the item's time to live.
+        """
 
     @abstractmethod
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
@@ -37,28 +44,35 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items under a path that meet the filter, the best score first; without a vector, the latest update first.
+        """Return the items under the search's path that match its filter.
 
-        With a vector, items without texts follow at the end, the latest update first, without a score. Raises
-        InvalidRequest if the values are too large for one answer.
+        If the search has a query vector, the item with the best score comes first; items without searchable texts
+        follow at the end, without a score. Without a vector, and among items without a score, the latest update comes
+        first. Raises InvalidRequest if the items' values are too large for one answer.
         """
 
     @abstractmethod
     async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
-        """The paths that have items and that `listing` selects, sorted."""
+        """Return the paths that have items at `at` and that `listing` selects, sorted."""
 
     @abstractmethod
     async def count(self, scope: Scope, at: datetime | None) -> int:
-        """The number of items of every agent in the namespace. at: leaves out those expired by then."""
+        """Return the number of items of every agent in the namespace.
+
+        at: leave out the items that expired by this time; None counts expired items too.
+        """
 
     @abstractmethod
     def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
-        """Every item of every agent in the namespace, in no particular order."""
+        """Yield the unexpired items of every agent in the namespace, in no particular order."""
 
     @abstractmethod
     async def delete_all(self, scope: Scope) -> int:
-        """Remove the items of every agent in the namespace, expired ones too; return how many there were."""
+        """Remove the items of every agent in the namespace, also expired items; return the number removed."""
 
     @abstractmethod
     async def delete_expired(self, at: datetime) -> int:
-        """Remove the items of all tenants that expired by `at`; return how many. The only call without a scope."""
+        """Remove the items of all tenants that expired by `at`; return the number removed.
+
+        This is the only call without a scope.
+        """

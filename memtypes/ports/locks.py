@@ -1,8 +1,8 @@
 """Port of locks between processes, each with a TTL and a fencing number.
 
 A TTL cannot keep a holder from writing late: a process that was paused beyond the TTL writes as if it still held the
-lock. So every holder gets a fence, a number higher than those of all earlier holders, and a write is refused once the
-store has seen a write with a higher fence.
+lock. So every holder gets a fence: a number higher than the fence of every earlier holder. A store refuses a write once
+it has seen a write with a higher fence.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from memtypes.model.errors import LockLost, Overloaded, Unavailable
 from memtypes.model.scope import Scope
 
 RENEWALS = 3
-"""Renewals within one TTL; two of them may fail before the lock is lost."""
+"""How often a held lock is renewed within one TTL. Two renewals may fail before the lock is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockRequest:
-    """A lock to acquire. scope: of the data that it protects; None for a lock of the whole service.
+    """A request to acquire a lock. scope: of the data that the lock protects; None for a lock of the whole service.
 
-    ttl_s: the lock is free after this many seconds unless renewed. wait_s: how long to wait for it; 0: try once.
-    optional: the caller can do without the lock, so it does not wait if the store is unavailable.
+    ttl_s: seconds after which the lock is free unless it is renewed. wait_s: seconds to wait for the lock; 0 tries
+    once. optional: whether the caller can go on without the lock; it then fails fast if the store is slow or away.
     """
 
     name: str
@@ -40,7 +40,7 @@ class LockRequest:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lock that is held. token: proves ownership. fence: higher than that of every earlier holder."""
+    """A lock that is held. token: random text that proves ownership. fence: a number that grows with every holder."""
 
     request: LockRequest
     token: str
@@ -62,28 +62,35 @@ class LockCounts:
 
 
 class Locks(ABC):
-    """Locks by name. Raises Unavailable when the store that keeps them can't be reached."""
+    """Locks by name. Every method raises Unavailable when the store that keeps the locks can't be reached."""
 
     def __init__(self) -> None:
         self.counts = LockCounts()
 
     @abstractmethod
     async def acquire(self, request: LockRequest) -> Lease:
-        """Acquire the lock; waiting callers are served in order. Raises Overloaded after `wait_s`."""
+        """Acquire the lock; waiting callers get it in the order in which they asked.
+
+        Raises Overloaded if the caller has not got it after `request.wait_s` seconds.
+        """
 
     @abstractmethod
     async def renew(self, lease: Lease) -> None:
-        """Restart the TTL. Raises LockLost if the lock has expired or has another holder."""
+        """Restart the TTL of a held lock. Raises LockLost if the lock has expired or has another holder."""
 
     @abstractmethod
     async def release(self, lease: Lease) -> bool:
-        """Release the lock; False, and no change, if it has expired or has another holder."""
+        """Release a held lock; return whether it was still held.
+
+        If the lock has expired or has another holder, nothing is changed and the result is False.
+        """
 
     @asynccontextmanager
     async def held(self, request: LockRequest) -> AsyncIterator[Lease]:
-        """Acquire the lock, renew it while the block runs, and release it.
+        """Context manager that acquires the lock, renews it while the `async with` block runs, and releases it.
 
-        Raises LockLost at the end of the block if the lock was lost meanwhile; writes under it may have been refused.
+        Raises LockLost at the end of the block if the lock was lost meanwhile. The block's writes may then have been
+        refused, because another holder has a higher fence.
         """
         lease = await self._counted(request)
         released = False

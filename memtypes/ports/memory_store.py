@@ -1,4 +1,4 @@
-"""The port of a memory store. Its contract is the docstrings here and the suite in tests/contracts."""
+"""Port of the memory store. The contract is these docstrings and the test suite in tests/contracts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vec
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A memory with its vectors, as stores keep it. payload: a JSON object, see `Memory.to_payload` and TERMS."""
+    """A memory with its vectors, in the form in which stores keep it.
+
+    payload: the memory's fields as a JSON object (see `Memory.to_payload`), and its heaviest terms under the key TERMS.
+    """
 
     id: str
     type: MemoryType
@@ -30,15 +33,16 @@ class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
 
     @classmethod
     def of(cls, memory: Memory, vectors: Vectors) -> Record:
-        """The record of a memory."""
+        """Make the record to store for `memory` with its `vectors`."""
         return cls(memory.id, memory.type, memory.to_payload() | {TERMS: heaviest(vectors.sparse)}, vectors)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Request for a page of memories: newest first by created_at, ties by id.
+    """Request for a page of memories, the newest first by `created_at`; of equal times, in the order of their ids.
 
-    types: empty for all. limit: 1-500. cursor: `next_cursor` of the page before, None for the first page.
+    types: the types of memory to list; empty for all types. limit: maximum number of memories on the page, 1-500.
+    cursor: `next_cursor` of the page before; None for the first page.
     """
 
     types: tuple[MemoryType, ...] = ()
@@ -49,7 +53,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of memories. next_cursor: None on the last page. total: number of matching memories on all pages."""
+    """A page of memories. total: number of matching memories on all pages.
+
+    next_cursor: the cursor to send for the next page; None on the last page.
+    """
 
     memories: tuple[Memory, ...]
     next_cursor: str | None
@@ -58,12 +65,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateSearch:
-    """A search for candidates of one or several types.
+    """A search for candidates (memories that ranking then orders) in one or several types of memory.
 
-    filters: the types to search, each with a filter in addition to the scope. dense, sparse: the query's vectors; each
-    makes a search of its own, and None omits that search. depth: maximum number of candidates by each vector, of each
-    type. tokens: the query's token vectors, for late interaction with the candidates; None omits late interaction.
-    columns: whether ranking needs the candidates' columns; if not, they may have only ids and scores.
+    filters: the types to search, each with a filter in addition to the scope; None for no filter. dense, sparse: the
+    query's vectors. Each is searched for separately; None omits that search. depth: maximum number of candidates for
+    each vector and type. tokens: the query's token vectors for late interaction with the candidates; None omits late
+    interaction. columns: whether ranking needs the candidates' field values; if not, ids and scores are enough.
     """
 
     filters: Mapping[MemoryType, Filter | None]
@@ -76,7 +83,7 @@ class CandidateSearch:
 
 @dataclass(frozen=True, slots=True)
 class TypeStats:
-    """Number of memories of a type, and of tokens in their contents."""
+    """Statistics of one type of memory. count: number of memories. tokens: number of tokens in their contents."""
 
     count: int
     tokens: int
@@ -84,7 +91,7 @@ class TypeStats:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Uses to add to a memory's access count. times: number of uses. at: time of the last use."""
+    """Uses of a memory to add to its `access_count`. times: number of uses. at: time of the last of these uses."""
 
     id: str
     type: MemoryType
@@ -93,23 +100,32 @@ class Use:
 
 
 class MemoryStore(ABC):
-    """Stores memories, one collection for each type.
+    """Stores memories, in one collection for each type of memory.
 
-    Every call is limited to its scope: it reads, changes and removes nothing outside its tenant and namespace, and
-    treats ids of other scopes like ids that do not exist. Raises Unavailable when the engine can't be reached or is too
-    slow. An acknowledged write survives the death of every process.
+    Every call is limited to its scope: it reads, changes and removes nothing outside the scope's tenant and namespace,
+    and treats ids of other scopes like ids that do not exist. Every method raises Unavailable when the engine can't be
+    reached or is too slow. An acknowledged write survives the death of every process.
     """
 
     @abstractmethod
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store `records`, replacing those with the same id. Of each type, either all of them are stored or none."""
+        """Store `records`, replacing stored memories with the same ids.
+
+        Of the records of one type, either all are stored or none.
+        """
 
     @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The existing memories with these ids, by id. ids: a sequence, or a mapping of ids to memory types."""
+        """Return the memories with these ids, by id; ids that do not exist are left out.
+
+        ids: a sequence of ids or, if the caller knows their types, a mapping of ids to memory types.
+        """
 
     async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
-        """The memories of the page that `listing` requests and of all pages after it, at most `most` memories."""
+        """Yield the memories of the page that `listing` requests and of all later pages.
+
+        most: maximum number of memories to yield; None for no limit.
+        """
         count = 0
         while most is None or count < most:
             page = await self.page(scope, listing)
@@ -122,7 +138,10 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages (the fields that a context shows) of the existing memories with these ids, by id."""
+        """Return the passages (the fields that a context shows) of the memories with these ids, by memory id.
+
+        ids: memory types by memory id. Ids that do not exist are left out.
+        """
 
     @abstractmethod
     async def patch(
@@ -133,53 +152,65 @@ class MemoryStore(ABC):
         removed: Sequence[str] = (),
         fence: int | None = None,
     ) -> None:
-        """Set payload fields of existing memories and drop the fields `removed` from them; vectors are not changed.
+        """Set payload fields of memories; vectors are not changed. Unknown ids are ignored.
 
-        changes: by memory id, the new values of top-level fields: JSON as in `Memory.to_payload`, or None for no value.
-        Unknown ids are ignored. fence: number of the caller's lock (see `Lease`). Memories patched under a higher fence
-        stay unchanged, which raises LockLost.
+        changes: for each memory id, the new values of top-level fields, as JSON (see `Memory.to_payload`); None clears
+        a field. removed: fields to drop from all these memories. fence: number of the caller's lock (see `Lease`).
+        Raises LockLost if a memory was patched under a higher fence before; such memories stay unchanged.
         """
 
     @abstractmethod
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add `uses`, at most one entry for each id, to the access counts of the memories that exist."""
+        """Add `uses` to the access counts of their memories; memories that do not exist are ignored.
+
+        uses: at most one entry for each memory id.
+        """
 
     @abstractmethod
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove the memories of `ids`; return the number removed."""
+        """Remove the memories with these ids; return the number removed."""
 
     @abstractmethod
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove every memory of `types` (empty: all) that matches `where`; return the number removed."""
+        """Remove every memory of `types` that matches `where`; return the number removed.
+
+        types: empty for all types. where: None matches every memory of the scope.
+        """
 
     @abstractmethod
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """Return one page of memories. Raises InvalidRequest for a cursor from another store."""
+        """Return the page that `listing` requests. Raises InvalidRequest if its cursor is from another store."""
 
     @abstractmethod
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """For each search, the `depth` best memories of each type by each of its vectors, unordered; all in one call.
+        """Return the candidates of each search, unordered: for each type and query vector, the `depth` best memories.
 
-        A memory with session visibility is found only from its session, `scope.session_id`. IDF is computed over the
-        scope's namespace, so the texts of other tenants have no influence.
+        All searches are one call of the engine. A memory with session visibility is found only from its own session,
+        `scope.session_id`. IDF is computed over the scope's namespace, so texts of other tenants have no influence.
         """
 
     @abstractmethod
     async def stats(self, scope: Scope) -> dict[MemoryType, TypeStats]:
-        """Number of memories and tokens of every type in the scope, zeros included."""
+        """Return the numbers of memories and tokens in the scope for every type, also for types without memories."""
 
     @abstractmethod
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
-        """For each filter, the number of matching memories of every type, zeros included; all in one request."""
+        """Return, for each filter, the number of matching memories of every type, also where it is 0.
+
+        All filters are counted in one request.
+        """
 
     @abstractmethod
     async def namespaces(self, tenant: str) -> list[str]:
-        """Names of the tenant's namespaces that have memories, sorted. The only call not bounded by a namespace."""
+        """Return the names of the tenant's namespaces that have memories, sorted.
+
+        This is the only call that is not limited to a namespace.
+        """
 
     @abstractmethod
     async def ping(self) -> None:
-        """Return if the store answers; raise Unavailable if it does not."""
+        """Check that the store answers. Raises Unavailable if it does not."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close connections and files."""
+        """Close the store's connections and files."""

@@ -1,6 +1,6 @@
-"""Receipts, sealed into a hash chain for each tenant, and the port of their store.
+"""Receipts (records of what a retrieval returned and why), sealed into a hash chain, and the port of their store.
 
-This module does not depend on what receipts contain.
+Each tenant has its own chain. This module does not depend on what receipts contain.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 
 GENESIS = "0" * 64
-"""previous_sha256 of the first receipt of a chain."""
+"""`previous_sha256` of the first receipt of a chain, which has no predecessor."""
 
 _LINK_PREFIX = "previous_"
-"""Prefix of the members that link a receipt to its chain, and of no other member."""
+"""Prefix of the JSON members that link a receipt to its predecessor; no other member begins with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """The newest receipt of a chain; id is None for an empty chain."""
+    """Id and hash of the newest receipt of a chain. An empty chain has the id None and the hash GENESIS."""
 
     id: str | None = None
     sha256: str = GENESIS
@@ -36,9 +36,9 @@ class ChainHead:
 
 @dataclass(frozen=True, slots=True)
 class UnsealedReceipt:
-    """A receipt encoded as JSON, which is not linked to the previous receipt of its chain yet.
+    """A receipt encoded as JSON, not yet linked to the previous receipt of its chain.
 
-    before, after: its canonical JSON, split where sealing inserts the members that link it.
+    before, after: its canonical JSON in two parts, between which `seal` inserts the members that link it.
     """
 
     namespace: str
@@ -48,7 +48,10 @@ class UnsealedReceipt:
 
     @classmethod
     def of(cls, namespace: str, body: Mapping[str, Any]) -> UnsealedReceipt:
-        """Encode a receipt's `body`, which has an `id`, as JSON: the slow part, done before sealing."""
+        """Encode `body`, the members of a receipt with its `id`, as JSON.
+
+        This is the slow part, so it is done before `seal`, which must wait for the receipt before.
+        """
         before = {name: value for name, value in body.items() if name < _LINK_PREFIX}
         after = {name: value for name, value in body.items() if name not in before}
         return cls(namespace, str(body["id"]), canonical(before)[1:-1], canonical(after)[1:-1])
@@ -56,7 +59,7 @@ class UnsealedReceipt:
 
 @dataclass(frozen=True, slots=True)
 class SealedReceipt:
-    """A receipt as it is stored. text: JSON, with the previous receipt's hash and its own."""
+    """A receipt as it is stored. text: its JSON, which contains its own hash and the hash of the previous receipt."""
 
     id: str
     text: bytes
@@ -64,12 +67,12 @@ class SealedReceipt:
 
     @property
     def head(self) -> ChainHead:
-        """The head of the chain that ends with this receipt."""
+        """The head of the chain while this receipt is its newest."""
         return ChainHead(self.id, self.sha256)
 
 
 def canonical(value: object) -> bytes:
-    """Canonical JSON: sorted keys, no white space, characters unescaped, numbers as msgspec writes them."""
+    """`value` as canonical JSON: sorted keys, no white space, characters unescaped, numbers as msgspec writes them."""
     return msgspec.json.encode(value, order="sorted")
 
 
@@ -79,7 +82,10 @@ def digest(text: bytes) -> str:
 
 
 def seal(receipt: UnsealedReceipt, head: ChainHead) -> SealedReceipt:
-    """Link `receipt` to `head` and hash it: SHA-256 of its canonical JSON without `sha256`."""
+    """Link `receipt` to `head`, the newest receipt of the chain, and add its hash.
+
+    The hash is the SHA-256 of the receipt's canonical JSON without the member `sha256`.
+    """
     link = canonical({"previous_id": head.id, "previous_sha256": head.sha256})[1:-1]
     members = b",".join(part for part in (receipt.before, link, receipt.after) if part)
     sha256 = digest(b"{%b}" % members)
@@ -87,7 +93,7 @@ def seal(receipt: UnsealedReceipt, head: ChainHead) -> SealedReceipt:
 
 
 def seal_all(receipts: Sequence[UnsealedReceipt], head: ChainHead) -> list[SealedReceipt]:
-    """Seal `receipts` one after the other, the first after `head`."""
+    """Seal `receipts` in order: the first is linked to `head`, each other one to the receipt before it."""
     sealed: list[SealedReceipt] = []
     for receipt in receipts:
         sealed.append(seal(receipt, sealed[-1].head if sealed else head))
@@ -95,7 +101,7 @@ def seal_all(receipts: Sequence[UnsealedReceipt], head: ChainHead) -> list[Seale
 
 
 def receipt_hash(receipt: Mapping[str, Any]) -> str:
-    """The correct `sha256` of a receipt, computed from its other members."""
+    """The correct `sha256` of a stored receipt, computed from its other members, to detect a changed receipt."""
     return digest(canonical({name: value for name, value in receipt.items() if name != "sha256"}))
 
 
@@ -115,16 +121,17 @@ def issued_at(text: str) -> float | None:
 
 
 class ReceiptStore(Erasable):
-    """Stores receipts, chained for each tenant, for a limited time. Raises Unavailable if it can't be reached.
+    """Stores receipts for a limited time, in a hash chain for each tenant.
 
-    Erasing a namespace erases its receipts, which contain queries. Erasing one memory does not: they have only its id.
+    Erasing a namespace erases its receipts, because they contain queries. Erasing one memory erases no receipt, because
+    receipts contain only the ids of memories. Every method raises Unavailable when the store can't be reached.
     """
 
     @abstractmethod
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Seal and store `receipts` at the end of the tenant's chain, in this order, all or none.
+        """Seal `receipts` and add them to the end of the tenant's chain, in this order: all of them or none.
 
-        No two receipts of a chain have the same predecessor.
+        Concurrent calls never give two receipts of a chain the same predecessor.
         """
 
     @abstractmethod
@@ -133,7 +140,8 @@ class ReceiptStore(Erasable):
 
     @abstractmethod
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """The JSON texts of the namespace's newest receipts, newest first, at most `limit`.
+        """Return the JSON texts of the newest receipts of the scope's namespace, newest first, at most `limit`.
 
-        before: list only receipts older than the receipt with this id; none if the id is unknown.
+        before: id of a receipt; only older receipts are returned, and no receipts if the id is unknown. None for the
+        newest receipts of all.
         """

@@ -1,4 +1,7 @@
-"""Port of the store of rejected texts, which the service decided not to remember. Callers can list and store them."""
+"""Port of the store of rejected texts: texts that a caller sent, but that the service decided not to remember.
+
+Callers can list the rejected texts and have them stored as memories after all.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,15 @@ from memtypes.model.scope import Scope
 
 REJECTED_TTL = timedelta(days=30)
 MAX_REJECTED = 1_000
-"""Maximum number of rejected texts that are kept for a namespace: the newest ones."""
+"""Maximum number of rejected texts that are kept for a namespace; beyond it the oldest are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedText:
-    """A text that was not stored. reason: why. fields: the fields of its draft, as JSON, without secrets."""
+    """A text that was not stored as a memory. reason: why it was rejected.
+
+    fields: the fields of the memory that it would have become (its draft), as JSON, without secrets.
+    """
 
     id: str
     at: datetime
@@ -26,15 +32,21 @@ class RejectedText:
 
 
 class RejectionStore(ABC):
-    """Stores rejected texts by namespace and id for REJECTED_TTL. Raises Unavailable when it can't be reached."""
+    """Stores rejected texts by namespace and id for REJECTED_TTL.
+
+    Every method raises Unavailable when the store can't be reached.
+    """
 
     @abstractmethod
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:
-        """Store rejected texts, replacing those with the same ids. Beyond MAX_REJECTED the oldest are dropped."""
+        """Store rejected texts, replacing stored texts with the same ids.
+
+        If the namespace has more than MAX_REJECTED texts afterwards, the oldest are dropped.
+        """
 
     @abstractmethod
     async def latest(self, scope: Scope, limit: int) -> list[RejectedText]:
-        """Return the newest rejected texts, at most `limit`, newest first, ties by id."""
+        """Return at most `limit` of the namespace's rejected texts, newest first; of equal times, in order of ids."""
 
     @abstractmethod
     async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:

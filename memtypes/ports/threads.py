@@ -1,4 +1,4 @@
-"""Ports of the stores of threads and of evicted turns. The docstrings are the contract."""
+"""Ports of two stores: threads (conversations), and turns evicted from threads. The docstrings are the contract."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ MAX_CHAIN = 20
 """Maximum number of threads in a chain of parents, the youngest included."""
 
 MAX_PATHS = 200
-"""Maximum number of files in a `ThreadTail`, and of images."""
+"""Maximum number of files that a `ThreadTail` lists; the maximum number of images is the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewThread:
-    """A thread to create. resource, key: its name, in two parts. lru: whether turns are evicted by last use.
+    """A thread to create. resource, key: its name, unique in the namespace; no name if key is None.
 
-    workflow_id: the workflow that it belongs to. flushes: whether its turns are queued as evicted when it expires.
+    ttl_s: time to live after the last use, in seconds. lru: whether the least recently used turns are evicted first.
+    workflow_id: the workflow that the thread belongs to. flushes: whether its turns become memories when it expires.
     """
 
     thread_id: str
@@ -40,10 +41,10 @@ class NewThread:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """State of a thread, without its turns. tokens: in turns and summary. ttl_left_s: seconds until it expires.
+    """State of a thread, without its turns. tokens: tokens of all turns and the summary. turns: number of turns.
 
-    used_at: time of the last append or replacement, else of its creation. ancestors: ids of its parent, the parent's
-    parent and so on, oldest first, including expired ones.
+    ttl_left_s: seconds until the thread expires. used_at: time of the last change of its turns by a caller, else of its
+    creation. ancestors: ids of its parent, the parent's parent and so on, oldest first, also of expired threads.
     """
 
     id: str
@@ -68,7 +69,10 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """The idempotency key of an append, remembered for ANSWER_TTL. digest: hash of the request's body."""
+    """The idempotency key of a request that appends a turn. digest: hash of the request's body.
+
+    The store remembers both for ANSWER_TTL, so that a repeated request does not append the turn twice.
+    """
 
     key: str
     digest: str
@@ -76,9 +80,10 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class ThreadQuery:
-    """Which threads to list, last used first: those with all the given values. key_prefix: the beginning of the key.
+    """Selects the threads to list, the last used first: those that match every value that is not None or empty.
 
-    cursor: `next_cursor` of the page before; None for the first page.
+    limit: maximum number of threads on a page. cursor: `next_cursor` of the page before; None for the first page.
+    key_prefix: the beginning of a thread's key.
     """
 
     limit: int
@@ -92,7 +97,7 @@ class ThreadQuery:
 
 @dataclass(frozen=True, slots=True)
 class ThreadPage:
-    """A page of threads. next_cursor: None on the last one."""
+    """A page of threads. next_cursor: the cursor to send for the next page; None on the last page."""
 
     threads: tuple[Thread, ...]
     next_cursor: str | None
@@ -100,9 +105,10 @@ class ThreadPage:
 
 @dataclass(frozen=True, slots=True)
 class AppendTurn:
-    """A turn to append. rank: see `eviction_rank`. expected: the version that must be current; None for any.
+    """A turn to append to a thread. rank: when the turn is evicted relative to others (see `eviction_rank`).
 
-    request: its idempotency key; None if the append will not be repeated.
+    expected: the version that the thread must have, else the append is refused; None for any version. request: the
+    idempotency key; None if the caller will not repeat the request.
     """
 
     thread_id: str
@@ -115,10 +121,11 @@ class AppendTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnAppended:
-    """Result of appending a turn. tokens, turns: in the thread afterwards. evicted: number of turns evicted.
+    """Result of appending a turn. index: the turn's number. version, tokens, turns: of the thread afterwards.
 
-    at: time of the turn. repeated: whether an earlier append with the same key had stored the turn already. flushed:
-    number of turns that were removed right after that earlier append; `version` is then that after their removal.
+    evicted: number of other turns evicted to make room. at: time of the turn. repeated: whether the turn was stored
+    already, by an earlier request with the same idempotency key. flushed: if repeated, the number of turns that a flush
+    removed right after that request; `version` is then the thread's version after the flush.
     """
 
     index: int
@@ -133,7 +140,10 @@ class TurnAppended:
 
 @dataclass(frozen=True, slots=True)
 class ThreadContent:
-    """A thread with its turns, oldest first. used: a number for each turn index; the higher, the later its last use."""
+    """A thread with its turns, oldest first.
+
+    used: for each turn index, a number that orders turns by last use; a higher number means a later use.
+    """
 
     thread: Thread
     turns: tuple[Turn, ...]
@@ -142,7 +152,10 @@ class ThreadContent:
 
 @dataclass(frozen=True, slots=True)
 class PathMention:
-    """Newest mention of a file or an image in a thread. turn: index of the turn, which may have been flushed since."""
+    """The latest mention of a file or an image in a thread. path: the path of the file or image.
+
+    turn: index of the turn that mentions it; the turn may have left the thread since. at: time of that turn.
+    """
 
     path: str
     turn: int
@@ -151,10 +164,10 @@ class PathMention:
 
 @dataclass(frozen=True, slots=True)
 class ThreadTail:
-    """What a context needs of a thread: its newest turns and system turns, oldest first; its files and images.
+    """The part of a thread that a context shows. turns: its newest turns and newest system turns, oldest first.
 
-    files, images: those mentioned last, by turns that are or were in the thread; newest mention first, at most
-    MAX_PATHS of each. file_count, image_count: how many the thread mentions, counting the last 1,000 only.
+    files, images: at most MAX_PATHS of each, the latest mention first; also files and images mentioned by turns that
+    have left the thread. file_count, image_count: how many different ones the thread mentions, at most 1,000 each.
     """
 
     thread: Thread
@@ -166,13 +179,16 @@ class ThreadTail:
 
     @property
     def whole(self) -> bool:
-        """Whether these are all turns of the thread."""
+        """Whether `turns` has all turns of the thread."""
         return len(self.turns) == self.thread.turns
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Turns to remove from a thread in a flush. summary: the thread's new summary; None leaves the old one."""
+    """Turns that a flush removes from a thread. indices: the numbers of the turns. at: time of the flush.
+
+    summary: the thread's new summary; None leaves the old summary. summary_tokens: tokens of the new summary.
+    """
 
     thread_id: str
     indices: tuple[int, ...]
@@ -182,26 +198,28 @@ class Removal:
 
 
 class ThreadStore(ABC):
-    """Stores threads. Each change is atomic; an unknown thread raises NotFound.
+    """Stores threads. Each change is atomic. A method that is given the id of an unknown thread raises NotFound.
 
-    Turns that are evicted or flushed are added to the `EvictedTurnStore` in the same transaction.
+    Turns that are evicted or flushed are added to the `EvictedTurnStore`, from which they become memories, in the same
+    transaction.
     """
 
     @abstractmethod
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """Create a thread unless one with its resource and key exists; return the id of the new or existing one.
+        """Create a thread, unless a thread with its resource and key exists; return the id of the new or existing one.
 
-        Raises NotFound for an unknown parent, InvalidRequest for a chain that would be a cycle or too deep, Conflict
-        if the existing thread has another parent or belongs to another workflow.
+        Raises NotFound if its parent is unknown, InvalidRequest if it would be its own ancestor or the chain of parents
+        would be longer than MAX_CHAIN, Conflict if the existing thread has another parent or another workflow.
         """
 
     @abstractmethod
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append a turn, evict others to stay within the limits, and refresh the TTL of the whole chain.
+        """Append a turn, evict others to stay within the limits, and restart the TTL of the thread and its ancestors.
 
-        If evicting all turns that may be evicted does not make enough room, the summary is removed too. A repeated
-        request changes nothing and gets the result of the first. Raises VersionConflict, InvalidRequest if the turn
-        cannot fit, and Conflict for a repeated key with another digest.
+        If evicting all turns that may be evicted does not make enough room, the thread's summary is removed too. A
+        repeated request changes nothing and gets the result of the first. Raises VersionConflict if `append.expected`
+        is not the current version, InvalidRequest if the turn does not fit even then, and Conflict if the idempotency
+        key was used with another digest.
         """
 
     @abstractmethod
@@ -210,15 +228,18 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
-        """Return a page of threads, ordered by the time of creation, last append or replacement, latest first.
+        """Return a page of threads, the last used first; creating a thread and changing its turns count as use.
 
-        Listing does not change that time. A thread that is used between the reading of two pages may be on both. Raises
-        InvalidRequest for a malformed cursor.
+        Listing does not count as use. A thread that is used between the reading of two pages may be on both or on
+        neither. Raises InvalidRequest for a malformed cursor.
         """
 
     @abstractmethod
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
-        """Return the id of the thread with this resource and key; None if there is none. It does not count as use."""
+        """Return the id of the thread with this resource and key; None if there is no such thread.
+
+        Finding a thread does not count as its use.
+        """
 
     @abstractmethod
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
@@ -226,55 +247,73 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return the newest turns and system turns, until they exceed `tokens`, and the files and images mentioned.
+        """Return the newest turns and the newest system turns of the thread, and the files and images that it mentions.
 
-        The turn that exceeds them is included. The cost does not grow with the thread. Reading does not count as use.
+        tokens: turns are added until their tokens exceed this number; the turn that exceeds it is still included. The
+        same holds for system turns. The cost does not grow with the thread. Reading does not count as use of the turns.
         """
 
     @abstractmethod
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """Return the thread with at most `limit` turns, beginning at position `offset`, and mark them as used."""
+        """Return the thread with at most `limit` turns, oldest first, from position `offset` on.
+
+        Marks these turns as used now, which delays their eviction if the least recently used turns are evicted first.
+        """
 
     @abstractmethod
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Mark the turns with these indices as used now."""
+        """Mark the turns with these indices as used now.
+
+        This delays their eviction if the least recently used turns are evicted first.
+        """
 
     @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Remove turns from the thread; return its new version, or 0, without a change, if one of them is missing."""
+        """Remove turns from the thread in a flush; return the thread's new version.
+
+        If one of the turns is not in the thread any more, nothing is changed and the result is 0.
+        """
 
     @abstractmethod
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
     ) -> int:
-        """Replace all turns by `turns`, each with its eviction rank; return the new version. Raises VersionConflict."""
+        """Replace all turns of the thread, and remove its summary; return the thread's new version.
+
+        turns: each with its eviction rank (see `eviction_rank`). expected: the version that the thread must have; None
+        for any. Raises VersionConflict if another version is current.
+        """
 
     @abstractmethod
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns and return their number. With a `backup_id`, the turns are stored under it for a day."""
+        """Remove all turns of the thread and its summary; return the number of turns.
+
+        backup_id: if not None, the turns are stored under this id for 24 hours (see `backup`).
+        """
 
     @abstractmethod
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
-        """Return the turns that `clear` stored under `backup_id`."""
+        """Return the turns that `clear` stored under `backup_id`. Raises NotFound if there are none or they expired."""
 
     @abstractmethod
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
-        """Delete the thread. flush: add its turns to the `EvictedTurnStore` first."""
+        """Delete the thread. flush: whether to add its turns to the `EvictedTurnStore` first, to become memories."""
 
     @abstractmethod
     async def queue_expired(self) -> int:
-        """Add the turns of expired threads of all scopes to the `EvictedTurnStore`; return the number of threads.
+        """Add the turns of expired threads, in all scopes, to the `EvictedTurnStore`; return the number of threads.
 
-        Threads that were created without `flushes` are left out.
+        Threads that were created without `NewThread.flushes` are left out, as their turns expire with them.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class EvictedTurns:
-    """A batch: turns that were evicted or flushed together and wait to be stored as memories. token: the batch's key.
+    """A batch of turns that were evicted or flushed together and wait to be stored as memories.
 
-    tries: failed attempts since it was queued. rounds: how often it was set aside (taken out of the queue). reason: why
-    it is set aside, else empty. retry_at: when it is queued again.
+    token: text that identifies the batch in the store. tries: failed attempts since it was queued. rounds: how often it
+    was set aside, that is, taken out of the queue after failed attempts. reason: why it is set aside; empty while it is
+    queued. retry_at: when a batch that is set aside is queued again.
     """
 
     thread_id: str
@@ -286,25 +325,31 @@ class EvictedTurns:
     retry_at: datetime | None = None
 
     def due(self, at: datetime | None) -> bool:
-        """Whether a batch that is set aside may be queued again at `at`; always if `at` is None."""
+        """Whether a batch that is set aside may be queued again at `at`; always true if `at` is None."""
         return at is None or self.retry_at is None or self.retry_at <= at
 
 
 @dataclass(frozen=True, slots=True)
 class EvictedBacklog:
-    """Batches not stored yet. waiting: number of queued batches. set_aside: the batches set aside of one thread."""
+    """Batches of turns that are not stored as memories yet. waiting: number of batches in the namespace's queue.
+
+    set_aside: batches of one thread that were taken out of the queue after failed attempts.
+    """
 
     waiting: int
     set_aside: tuple[EvictedTurns, ...] = ()
 
     @property
     def retry_at(self) -> datetime | None:
-        """Earliest time at which a batch that is set aside is queued again; None if none is set aside."""
+        """Earliest time at which a batch that is set aside is queued again; None if no batch is set aside."""
         return min((batch.retry_at for batch in self.set_aside if batch.retry_at is not None), default=None)
 
 
 class EvictedTurnStore(ABC):
-    """Queue of turns to store as memories. A batch stays until it is acknowledged, even if its thread is deleted."""
+    """Queue of batches of turns to store as memories. A batch stays in it until it is acknowledged or discarded.
+
+    Deleting a thread does not remove its batches.
+    """
 
     @abstractmethod
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
@@ -316,26 +361,26 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """Move a batch to the end of the queue, with its new number of tries."""
+        """Move a batch to the end of the queue after a failed attempt. tries: its new number of failed attempts."""
 
     @abstractmethod
     async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
-        """Take a batch out of the queue until `retry_at`, when `requeue` puts it back; counts one more round."""
+        """Take a batch out of the queue until `retry_at`, after which `requeue` puts it back; add 1 to its rounds."""
 
     @abstractmethod
     async def requeue(self, at: datetime | None) -> int:
-        """Put batches that are set aside and due at `at` back in the queue, in all scopes, with 0 tries.
+        """Put batches that are set aside back in their queues, in all scopes, with 0 tries; return how many.
 
-        at: None for all such batches. Returns how many were put back.
+        at: put back only batches whose `retry_at` is not after this time; None for all batches.
         """
 
     @abstractmethod
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """Number of batches queued in the namespace, and the batches of this thread that are set aside."""
+        """Return the number of batches queued in the namespace, and the batches of the thread that are set aside."""
 
     @abstractmethod
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
-        """Remove the batches of a thread, or of all threads of the namespace, queued and set aside."""
+        """Remove the batches of a thread, both queued and set aside; None for all threads of the namespace."""
 
     @abstractmethod
     def scopes(self) -> AsyncIterator[Scope]:

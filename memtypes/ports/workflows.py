@@ -14,12 +14,15 @@ MAX_CHAIN = 20
 """Maximum number of workflows in a chain of parents, the youngest included."""
 
 MAX_EVENTS = 10_000
-"""Events of one workflow; a longer one continues in a child."""
+"""Maximum number of events of a workflow. A longer process continues in a child workflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewWorkflow:
-    """A workflow to create. base: its initial state (version 0)."""
+    """A workflow to create. base: its initial state (version 0).
+
+    on_end: what happens to its threads and working items when it ends.
+    """
 
     workflow_id: str
     parent_id: str | None
@@ -30,7 +33,10 @@ class NewWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class IdempotentAnswer:
-    """An API answer to store with the event; repeated calls with `key` get it. digest: hash of the request."""
+    """An API answer to store with an appended event. A repeated call with the idempotency key `key` gets this answer.
+
+    digest: hash of the request, to detect another request with the same key.
+    """
 
     key: str
     digest: str
@@ -39,7 +45,10 @@ class IdempotentAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AppendEvent:
-    """An event to append. expected: the version that must be current; None for any."""
+    """An event to append to a workflow. expected: the version that the workflow must have; None for any version.
+
+    once: the answer for repeated calls; None if the call has no idempotency key.
+    """
 
     workflow_id: str
     event: Event
@@ -49,7 +58,10 @@ class AppendEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventAppended:
-    """Result of appending an event. answer: the stored answer if the call was a repetition, else None."""
+    """Result of appending an event. version: the workflow's version afterwards.
+
+    answer: the answer stored by the first call if this call was a repetition, else None.
+    """
 
     version: int
     answer: str | None = None
@@ -57,10 +69,11 @@ class EventAppended:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowLog:
-    """A stored workflow. base: its state at a snapshot or the start. events: later ones, up to the requested version.
+    """A stored workflow. base: its state at the start or at a snapshot. events: the events after `base`.
 
-    version: its newest version. ancestors: ids, oldest first. lost: whether its events have expired; `base` is then its
-    last state. on_end: what becomes of its threads and working items when it ends.
+    events ends at the version that the caller asked for, version is the newest one. ancestors: ids of its parent, the
+    parent's parent and so on, oldest first. lost: whether its events have expired; `base` is then its last state.
+    on_end: what happens to its threads and working items when it ends.
     """
 
     workflow_id: str
@@ -74,13 +87,16 @@ class WorkflowLog:
 
     @property
     def state(self) -> WorkflowState:
-        """The state of the workflow: `base` and the events after it."""
+        """The state of the workflow, computed from `base` and `events`."""
         return fold(self.base, self.events)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkflowMembers:
-    """Ids of a workflow's threads, and of the sessions with its working items. Some may not exist any more."""
+    """What belongs to a workflow: the ids of its threads, and of the sessions that have its working items.
+
+    Some of the threads and sessions may not exist any more.
+    """
 
     threads: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
@@ -88,7 +104,10 @@ class WorkflowMembers:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowListing:
-    """Which workflows to list: those with a status, children of a parent. cursor: `next_cursor` of the page before."""
+    """Selects the workflows to list. status, parent_id: list only workflows with this status or parent; None for all.
+
+    limit: maximum number on a page. cursor: `next_cursor` of the page before; None for the first page.
+    """
 
     status: WorkflowStatus | None = None
     parent_id: str | None = None
@@ -98,7 +117,7 @@ class WorkflowListing:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowSummary:
-    """A workflow in a list. updated_at: time of its last event, or of its creation."""
+    """A workflow in a list. updated_at: time of its last event, or of its creation if it has no events."""
 
     workflow_id: str
     parent_id: str | None
@@ -111,55 +130,66 @@ class WorkflowSummary:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowPage:
-    """A page of workflows, latest created first. next_cursor: None on the last page."""
+    """A page of workflows, the latest created first.
+
+    next_cursor: the cursor to send for the next page; None on the last page.
+    """
 
     workflows: tuple[WorkflowSummary, ...]
     next_cursor: str | None
 
 
 class WorkflowStore(ABC):
-    """Stores workflows, each for the TTL (a setting) after its last event, and at least as long as its descendants.
+    """Stores workflows. A workflow expires when neither it nor a descendant had an event for the TTL, a setting.
 
-    The log of an ended workflow is kept until its descendants have ended too, and then for another TTL. An id of
-    another scope is unknown. Every call is atomic. Raises Unavailable if the server can't be reached.
+    The log of an ended workflow is kept until its descendants have ended too, and then for another, separate TTL. The
+    ids of another scope count as unknown. Every call is atomic. Every method raises Unavailable if the store can't be
+    reached.
     """
 
     @abstractmethod
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
-        """Create a workflow; its ancestors are kept at least as long as the workflow.
+        """Create a workflow. Its ancestors are kept at least as long as the workflow itself.
 
-        Raises Conflict if its id is taken, NotFound for an unknown parent, InvalidRequest if it would be its own
-        ancestor or deeper than MAX_CHAIN.
+        Raises Conflict if its id is taken, NotFound if its parent is unknown, InvalidRequest if it would be its own
+        ancestor or the chain of parents would be longer than MAX_CHAIN.
         """
 
     @abstractmethod
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
-        """Append an event and restart the TTL of the workflow; its ancestors are kept at least as long.
+        """Append an event and restart the TTL of the workflow. Its ancestors are kept at least as long.
 
-        An event that ends the workflow limits the TTL of its log, and lists the workflow as ended but not yet recorded
-        as memories. Raises NotFound; VersionConflict if the version is not the expected one or the workflow has ended;
-        Conflict if the idempotency key was used with another digest or the log is full.
+        An event that ends the workflow limits the TTL of its log, and adds the workflow to those that `unrecorded`
+        yields. Raises NotFound if the workflow is unknown; VersionConflict if `append.expected` is not the current
+        version or the workflow has ended; Conflict if the idempotency key was used with another digest or the log is
+        full (MAX_EVENTS).
         """
 
     @abstractmethod
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Load a workflow with the events since its newest snapshot, or with all events if `at_version` precedes it.
+        """Load a workflow with its newest snapshot and the events since.
 
-        Raises NotFound, and InvalidRequest for a future version.
+        at_version: load it as it was at this version, without later events; if that precedes the snapshot, all events
+        from the start are loaded. None for the newest version. Raises NotFound if the workflow is unknown, and
+        InvalidRequest if it has not reached `at_version`.
         """
 
     @abstractmethod
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """At most `limit` events after version `after`. Raises NotFound, also if the log has expired."""
+        """Return at most `limit` events of the workflow after version `after`, oldest first.
+
+        Raises NotFound if the workflow is unknown or its log has expired.
+        """
 
     @abstractmethod
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
-        """Store `state` as snapshot, unless a newer one exists or the workflow has expired."""
+        """Store `state` as the workflow's snapshot, unless a newer snapshot exists or the workflow has expired."""
 
     @abstractmethod
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return a page of the namespace's workflows. A short or empty page may not be the last.
+        """Return a page of the namespace's workflows.
 
+        A page with fewer workflows than `listing.limit`, or with none, need not be the last: see its `next_cursor`.
         Raises InvalidRequest for a cursor that the store did not return.
         """
 
@@ -167,7 +197,10 @@ class WorkflowStore(ABC):
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
     ) -> None:
-        """Add a thread or a session to the members of a workflow. Raises NotFound, and Conflict if it has ended."""
+        """Add a thread or a session to the members of a workflow (see `WorkflowMembers`).
+
+        Raises NotFound if the workflow is unknown, and Conflict if it has ended.
+        """
 
     @abstractmethod
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
@@ -175,12 +208,15 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim, for a minute, the right to write an ended workflow's memories; False if another caller has it."""
+        """Claim, for a minute, the right to write the memories of an ended workflow; return whether it was claimed.
+
+        False if another caller holds the claim, or if the memories are written already.
+        """
 
     @abstractmethod
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Mark an ended workflow as recorded, that is, written as memories, so that `unrecorded` yields it no more."""
+        """Mark an ended workflow as recorded: its memories are written, so `unrecorded` no longer yields it."""
 
     @abstractmethod
     def unrecorded(self) -> AsyncIterator[tuple[Scope, str]]:
-        """Yield scope and id of every ended workflow, of all scopes, whose memories are not written yet."""
+        """Yield the scope and id of every ended workflow whose memories are not written yet, in all scopes."""

@@ -1,7 +1,7 @@
-"""Live working memory: items that every following prompt of a session contains, and the port of their store.
+"""Live working items (notes on the current task that every prompt of a session shows), and the port of their store.
 
-A live item is a working memory kept in the live store (Redis), with its current `accessed_at`, `expires_at` and
-`cleared_at`. A copy in the memory store, which is embedded, is updated later; see `ingest.working.working_memory`.
+A live item is a working memory in the live store (Redis), with its current `accessed_at`, `expires_at` and
+`cleared_at`. Its copy in the memory store, which searches can find, is updated later (`ingest.working.working_memory`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class LiveItem:
     """A working memory in the live store (Redis), which is copied to the memory store.
 
     ttl: time to live after the last use. unsynced: whether the copy in the memory store differs from the item. is_todo:
-    whether it is a to-do itself and not a note on a to-do. paused: whether its session has stopped. revision: opaque;
-    every change of the item changes it.
+    whether it is a to-do itself and not a note on a to-do. paused: whether prompts leave it out because its session has
+    stopped. revision: opaque text that differs after every change of the item.
     """
 
     memory: Working
@@ -32,7 +32,7 @@ class LiveItem:
     revision: str = ""
 
     def is_over(self, at: datetime) -> bool:
-        """Whether the item is cleared or expired at `at`. created_at plays no role, as a clock may be set back."""
+        """Whether the item is cleared or expired at `at`. `created_at` is not checked: a clock may be set back."""
         memory = self.memory
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 
@@ -43,7 +43,7 @@ class LiveItem:
 
 @dataclass(frozen=True, slots=True)
 class ItemSelection:
-    """Selects items of a session: those of a to-do, the item with an id, or all."""
+    """Selects items of a session: the items of the to-do `todo_id`, the item `id`, or all items if both are None."""
 
     todo_id: str | None = None
     id: str | None = None
@@ -51,30 +51,34 @@ class ItemSelection:
 
 @dataclass(frozen=True, slots=True)
 class DueNamespace:
-    """A namespace with working items to copy to the memory store, or expired ones to delete. due_at: when; opaque."""
+    """A namespace with working items to copy to the memory store, or to delete as cleared or expired.
+
+    due_at: opaque text for the time since when it has been due; `reschedule` needs it.
+    """
 
     scope: Scope
     due_at: str
 
 
 class LiveItemStore(ABC):
-    """Stores live working items by session. Scopes must name a session; with `agents`, only their items are reached.
+    """Stores live working items by session. Scopes must name a session, except where a method says otherwise.
 
-    Raises Unavailable when the store can't be reached.
+    If `scope.agents` is not empty, a call reaches only these agents' items. Every method raises Unavailable when the
+    store can't be reached.
     """
 
     @abstractmethod
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store `item`, replacing one with the same id, and end a pause of the session.
+        """Store `item`, replacing a stored item with the same id, and end the pause of all items of the session.
 
-        If it is a to-do, the session's earlier item of the same to-do is cleared.
+        If it is a to-do, the session's earlier item for the same to-do is cleared.
         """
 
     @abstractmethod
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Every item of the session, oldest first, including cleared and expired ones that are not deleted yet.
+        """Return every item of the session, oldest first, also cleared and expired items that are not deleted yet.
 
-        optional: the caller can do without the items, so it does not wait for a slow store.
+        optional: whether the caller can go on without the items; the call then fails fast if the store is slow.
         """
 
     @abstractmethod
@@ -83,24 +87,39 @@ class LiveItemStore(ABC):
 
     @abstractmethod
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared, except those cleared or expired at `at`; return their ids."""
+        """Mark the selected items as cleared at `at`, except those cleared or expired before; return their ids."""
 
     @abstractmethod
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's items that belong to a to-do, or end the pause of all items; return how many changed."""
+        """Pause or resume items of the session, except cleared and expired ones; return how many changed.
+
+        paused: True pauses the items that belong to a to-do, so that prompts leave them out. False resumes all items.
+        """
 
     @abstractmethod
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Namespaces with items to copy to the memory store, or expired items to delete, at `at`; longest due first."""
+        """Return at most `limit` namespaces with items to copy to the memory store, or to delete.
+
+        at: the time at which they must be due. The namespace due for the longest time is first.
+        """
 
     @abstractmethod
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Sessions with items to copy to the memory store, or expired items to delete, at `at`; longest due first."""
+        """Return at most `limit` of the namespace's sessions with items to copy to the memory store, or to delete.
+
+        The scope names no session. at: time at which they must be due. The session due for the longest time is first.
+        """
 
     @abstractmethod
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark `items` as copied to the memory store unless they changed meanwhile; delete cleared and expired ones."""
+        """Mark `items` as copied to the memory store, and delete those of them that are cleared or expired at `at`.
+
+        An item that has changed since the caller read it is left as it is.
+        """
 
     @abstractmethod
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when the namespace is due next, at its first due session, unless another call has set it since."""
+        """Set when the namespace is due next: when the first of its sessions is due, or never.
+
+        due: as `due_namespaces` returned it. Nothing is changed if another call has set a new time since.
+        """
