@@ -89,9 +89,7 @@ async def asked(client: httpx.AsyncClient, **options: Any) -> str:
 
 async def verified(file: Path) -> Result:
     """The result of `remembrancer verify FILE`, run in a thread because it starts an event loop."""
-    return await anyio.to_thread.run_sync(
-        lambda: CliRunner().invoke(application("verify"), ["verify", str(file), "--data-dir", str(file.parent)])
-    )
+    return await anyio.to_thread.run_sync(lambda: CliRunner().invoke(application("verify"), ["verify", str(file)]))
 
 
 async def test_receipt_can_be_read_verified_and_replayed(client: httpx.AsyncClient) -> None:
