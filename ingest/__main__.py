@@ -1,4 +1,4 @@
-"""`python -m ingest PATH...`: the same as `remembrancer ingest`."""
+"""Entry point of `python -m ingest PATH...`, which does the same as the command `remembrancer ingest PATH...`."""
 
 from __future__ import annotations
 

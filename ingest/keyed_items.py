@@ -1,7 +1,7 @@
-"""Keyed items: values that programs put under a path and a key. What is put is given back unchanged.
+"""Keyed items: JSON values that programs store under a path and a key, and read back unchanged.
 
 Values are not screened, redacted or reviewed as memories are: a store must return what was stored. The texts of a value
-are embedded before it is stored, so a search finds an item as soon as its put is answered.
+are embedded before it is stored, so searches find an item as soon as `KeyedItems.put` has returned.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ from memtypes.search.vectors import DenseVectors
 
 @dataclass(frozen=True, slots=True)
 class ItemPut:
-    """A value to put. index: paths of the texts by which searches find it; None for the whole value, () for none."""
+    """A value to store at `address`. ttl: its time to live; None if it never expires.
+
+    index: paths inside the value to the texts by which searches find the item. None means the whole value, and () means
+    no text; searches by meaning list an item without texts last.
+    """
 
     address: ItemAddress
     value: Any
@@ -36,7 +40,7 @@ class ItemPut:
 
 
 class ExportedItem(Model):
-    """An item as a line of an export."""
+    """A keyed item as a line of an export."""
 
     type: Literal["item"] = "item"
     agent_id: Name | None = None
@@ -51,7 +55,7 @@ class ExportedItem(Model):
 
     @classmethod
     def of(cls, item: Item) -> ExportedItem:
-        """The line of an export that describes `item`."""
+        """The export line for `item`."""
         return cls(
             agent_id=item.agent_id,
             path=item.address.path,
@@ -80,7 +84,11 @@ class ExportedItem(Model):
 
 @dataclass(slots=True)
 class KeyedItems:
-    """The keyed items of all namespaces. Calls reach the items of `scope.agent_id`, or those without an agent."""
+    """Stores, reads and searches keyed items.
+
+    Unless its docstring says "every agent", a call reaches only the items of the agent `scope.agent_id` or, if that is
+    None, the items that belong to no agent.
+    """
 
     store: ItemStore
     embedder: Embedder
@@ -88,7 +96,7 @@ class KeyedItems:
     _last_put: datetime | None = field(default=None, init=False)
 
     async def put(self, scope: Scope, put: ItemPut) -> Item:
-        """Store a value, replacing the one at its address. Returns the stored item."""
+        """Store a value, replacing any item at the same address. Returns the stored item."""
         vectors = await self._vectors(put.value, put.index)
         at = self._put_time()
         expires_at = None if put.ttl is None else at + put.ttl
@@ -96,7 +104,7 @@ class KeyedItems:
         return await self.store.put(scope, item, vectors)
 
     async def get(self, scope: Scope, address: ItemAddress, *, refresh: bool) -> Item | None:
-        """The item at an address, or None. refresh: restart its time to live."""
+        """The item at an address, or None if there is none. refresh: whether to restart the item's time to live."""
         return await self.store.get(scope, address, self.clock(), refresh=refresh)
 
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
@@ -104,32 +112,38 @@ class KeyedItems:
         await self.store.delete(scope, address)
 
     async def search(self, scope: Scope, search: ItemSearch, query: str | None) -> list[Item]:
-        """The items that a search finds: by meaning for a `query`, best first; without one, the latest update first."""
+        """The items that `search` selects.
+
+        They are sorted by similarity to `query`, best first; if `query` is None, the latest updated item comes first.
+        """
         if query is not None:
             search = replace(search, vector=(await self.embedder.embed_query(query)).dense)
         return await self.store.search(scope, search, self.clock())
 
     async def paths(self, scope: Scope, listing: PathListing) -> list[tuple[str, ...]]:
-        """The paths with items that `listing` selects, sorted."""
+        """The paths that have items and that `listing` selects, sorted."""
         return await self.store.paths(scope, listing, self.clock())
 
     async def count(self, scope: Scope) -> int:
-        """The number of items of every agent in the namespace."""
+        """The number of items of every agent in the namespace of `scope`."""
         return await self.store.count(scope, self.clock())
 
     def every(self, scope: Scope) -> AsyncIterator[Item]:
-        """Every item of every agent in the namespace."""
+        """Every item of every agent in the namespace of `scope`."""
         return self.store.every(scope, self.clock())
 
     async def restore(self, scope: Scope, line: ExportedItem) -> str:
-        """Store an exported item with its original times. Returns its id."""
+        """Store the exported item `line` with its original times, for the agent that it names.
+
+        Returns the item's id.
+        """
         item = line.item()
         agent_scope = replace(scope, agent_id=item.agent_id)
         await self.store.put(agent_scope, item, await self._vectors(item.value, item.index), restored=True)
         return item.address.id_in(scope, item.agent_id)
 
     async def delete_expired(self) -> int:
-        """Remove the expired items of all tenants. Returns how many."""
+        """Remove the expired items of all tenants. Returns how many were removed."""
         return await self.store.delete_expired(self.clock())
 
     async def _vectors(self, value: Any, index: tuple[str, ...] | None) -> DenseVectors:
@@ -139,7 +153,10 @@ class KeyedItems:
         return np.vstack([embedding.dense for embedding in await self.embedder.embed_documents(texts)])
 
     def _put_time(self) -> datetime:
-        """The current time, but always later than that of the previous put here, so that the latest put comes first."""
+        """The time that a put stores as the item's update time: now, but always later than that of the previous put.
+
+        So listings by update time show the latest put first, even if the clock stands still or goes back.
+        """
         now = self.clock()
         if self._last_put is not None and now <= self._last_put:
             now = self._last_put + timedelta(microseconds=1)

@@ -4,12 +4,13 @@
 compared. Facts with conflicting tags, or with different words under the same metadata key, are about different things.
 A fact of another agent, or with other metadata, never replaces a fact, but may contest it.
 
-A replaced fact is ended, never removed: it keeps its text, and `as_of` an earlier time still finds it. Contested facts
-both stay, linked to each other. A fact that arrives late takes its place in time between the stored ones, and may have
-ended already. Only facts that the whole namespace sees take part; a pinned fact is never replaced here.
+A replaced fact is ended, never removed: it keeps its text, and a query `as_of` an earlier time still finds it. Two
+contested facts both stay, linked to each other. A fact that arrives late takes its place in time between the stored
+facts, so it may have ended when it is stored. Only facts that the whole namespace sees take part, and a pinned fact is
+never replaced here.
 
-A fact is stored with links to those that it replaces before these are ended. If the process dies in between, the next
-write of the same fact completes the work (`possibly_replaced`).
+A new fact is stored with links to the facts that it replaces, and these are ended afterwards. If the process dies in
+between, the next write of the same fact completes the work (`possibly_replaced`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ REPLACED = "the same sentence with another value"
 CONTESTED = "the newer one seems to give another value"
 
 MAX_CHARACTERS = 500
-"""Longer texts are not compared: they state many things, such as abstracts, of which none contradicts another."""
+"""Maximum length of a text that is compared.
+
+Longer texts, such as abstracts, state many things, so another value in one of them is no contradiction.
+"""
 
 MAX_CONTESTED = 3
 """Maximum number of facts that one fact contests: those with the strongest evidence."""
@@ -44,7 +48,10 @@ _SCOPE_WORD = 40
 
 @dataclass(slots=True)
 class Timeline:
-    """Facts by time, each valid until a newer one replaces it. states: the facts and the changes to be written."""
+    """Facts in order of time, each valid until a newer fact replaces it.
+
+    states: the facts and the changes to be written.
+    """
 
     states: States
     _parsed: dict[str, Statement] = field(default_factory=dict)
@@ -52,8 +59,9 @@ class Timeline:
     def add(self, newer: Memory, near: Sequence[Neighbour]) -> None:
         """Add the fact `newer`, and end the facts in `near` that it replaces.
 
-        A fact in `near` that begins later may replace `newer`, which is then ended. If none does, `newer` and the facts
-        in `near` that it contests are marked as contested. With a replaced fact, its last successor counts as near.
+        A fact in `near` that begins later may replace `newer`, which is then ended. If no fact does, `newer` and the
+        facts in `near` that it contests are marked as contested. If a fact in `near` was replaced before, the last fact
+        in its chain of successors is compared with `newer`, too.
         """
         facts = self.states.memories
         facts[newer.id] = newer
@@ -81,7 +89,7 @@ class Timeline:
             self.states.contest(newer.id, known, CONTESTED, round(verdicts[known].strength, 3))
 
     def verdict(self, arriving: Memory, near: Neighbour) -> Verdict:
-        """Whether the newer of both facts (by `valid_from`) replaces or contests the older one, and how strongly."""
+        """Whether the newer of two facts (by `valid_from`) replaces or contests the older one, and how strongly."""
         newer, older = arriving, near.memory
         if older.valid_from > newer.valid_from:
             newer, older = older, newer
@@ -107,9 +115,10 @@ class Timeline:
 
 
 def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], states: States) -> Timeline:
-    """A timeline with the facts `arriving`. near: for the id of each of them, the stored facts to compare it with.
+    """Compare the facts `arriving` with stored ones, and collect the resulting changes; return the timeline.
 
-    states: the changes made so far; those of the timeline are added to them.
+    near: for the id of each arriving fact, the stored facts to compare it with. states: changes made so far, to which
+    those of the timeline are added.
     """
     timeline = Timeline(states)
     for fact in arriving:
@@ -118,9 +127,9 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbou
 
 
 def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
-    """Decide again which of `others` the fact with `fact_id` replaces or contests, as if it were stated now.
+    """Decide again which of `others` the fact `fact_id` replaces or contests, as if it were stated now.
 
-    A fact in `others` that it replaces ends when the replacing fact begins, unless it begins later than that.
+    A fact that it replaces ends at the time at which the fact `fact_id` begins, or now if it began after that time.
     """
     fact = states.memories[fact_id]
     near = [Neighbour(other, None) for other in others]
@@ -133,7 +142,7 @@ def judge_again(states: States, fact_id: str, others: Sequence[Memory]) -> None:
 
 
 def still_contradicts(newer: Memory, edited: Memory, now: datetime) -> bool:
-    """Whether `newer`, which had replaced the fact `edited`, replaces or contests it with its new text, too."""
+    """Whether `newer`, which had replaced the fact `edited` before the edit, also contradicts its new text."""
     older = Neighbour(edited.model_copy(update={**CURRENT_AGAIN, "pinned": False}), None)
     return Timeline(States(now)).verdict(newer, older).relation is not Relation.UNRELATED
 
@@ -163,8 +172,8 @@ def _has_same_source(newer: Memory, older: Memory) -> bool:
 def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """Whether the times and kinds of both facts allow `newer` to replace `old`; their texts are not compared.
 
-    A fact that was replaced before can be replaced again by one that begins before its end, which then arrived late. A
-    fact that ended otherwise is never replaced.
+    A fact that was replaced before can be replaced again by a fact that begins before its end: one that arrived late. A
+    fact that ended in any other way is never replaced.
     """
     if old.id == newer.id or old.pinned or old.valid_from > newer.valid_from:
         return False
@@ -176,7 +185,7 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
 
 
 def possibly_replaced(memories: Sequence[Memory]) -> dict[str, list[str]]:
-    """The ids that each fact in `memories` links to as `contradicts`, by the fact's id; only facts with such links."""
+    """For each fact in `memories` with links `contradicts`, by its id, the ids that these links lead to."""
     return {
         memory.id: ids
         for memory in memories
@@ -190,7 +199,7 @@ def takes_part(memory: Memory) -> bool:
 
 
 def _concept(memory: Memory) -> str | None:
-    """The concept that the caller gave; None if it was derived from the content."""
+    """The concept of a fact as given by the caller; None if it was derived from the content."""
     if not isinstance(memory, Semantic) or memory.concept == first_line(memory.content):
         return None
     return memory.concept

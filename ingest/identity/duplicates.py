@@ -1,19 +1,23 @@
-"""Decides which arriving memories repeat a stored one. No I/O.
+"""Decides which arriving memories repeat a stored memory. No I/O.
 
-Memories with the same id are the same statement in the same scope; an event on another day is another event. What
-happens to an arriving memory with the id of a stored one:
+Memories with the same id make the same statement in the same scope. The day of an event is part of its id. An arriving
+memory with the id of a stored memory is handled in one of four ways:
 
-- Usually the stored memory is merged with it, and gets its evidence, session, wording (if that differs) and the fields
-  that it sets (see `merging`).
-- If it is the same write request again, it adds no evidence. Then both sources name the same place (file and line, or
-  thread and turns), or both are captured messages of the same session and time.
-- If the stored memory has expired, is done or was cleared, it is stored in that one's place, with the evidence of both.
-- If the stored memory is a fact that was replaced earlier, it becomes a new memory, and the replaced fact stays as is.
+- Usually it is merged: the stored memory gets its evidence, session, wording (if that differs) and the fields that it
+  sets (see `merging`).
+- If it is the same write request again, it is merged but adds no evidence. That is so if both sources name the same
+  place (file and line, or thread and turns), or if both are captured messages of the same session and about the same
+  time.
+- If the stored memory has expired, is done or was cleared, the arriving memory is stored in its place, with the
+  evidence of both.
+- If the stored memory is a fact that was replaced earlier, the arriving memory is stored as a new memory with another
+  id, and the replaced fact stays as it is.
 
-Rewordings have another id: texts that differ in case, spacing, punctuation, articles or contractions. Vectors propose
-candidates, and `wording` decides. A changed number, date, name or negation is a changed word, so it is never taken for
-a duplicate. Equality is transitive, so no chain of near-duplicates merges texts that differ. In procedures and working
-memory a single character may matter, so there only case and spacing are ignored.
+A rewording has another id than the memory that it repeats: its text differs in case, spacing, punctuation, articles or
+contractions. Vector search proposes candidates, and `wording` decides whether the words are the same. A changed number,
+date, name or negation is a changed word, so it never makes a duplicate. Equality of words is transitive, so no chain of
+near-duplicates merges texts that differ. In procedures and working memory a single character may matter, so there only
+case and spacing are ignored.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ SAME_WORDS = "same words in other case or spacing"
 SAME_WORDING = "same words but for punctuation, articles or contractions"
 
 SAME_TIME = timedelta(hours=1)
-"""How far the times of a message may differ between its live capture and its transcript."""
+"""Maximum difference between the time of a message's live capture and its time in the session's transcript."""
 
 _OPTION = re.compile(r"(?<![\w-])-[A-Za-z](?!\w)")
 _VERBATIM = re.compile(r"[`{}<>=\\|@#*_~^/\[\]&]|(?<!\S)-{1,2}\w|\b(?:no|not|never)\s*[,.;:!\u2013\u2014-]")
@@ -64,9 +68,10 @@ _Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """What happens to one arriving memory.
+    """What to do with one arriving memory: store it as memory `id`, or merge it into the existing memory `id`.
 
-    merged: why it is merged into memory `id`; None if it is stored as `id`. changed: the fields that the merge changes.
+    merged: the reason for the merge; None if the memory is stored. changed: the fields of the existing memory that the
+    merge changes.
     """
 
     id: str
@@ -78,8 +83,9 @@ class PlannedWrite:
 class WritePlan:
     """What to write to the store for a list of arriving memories.
 
-    inserts: new memories by id. sources: for each of these ids, the index of the arriving memory. merged: changed
-    memories, by id. patches: their changed fields, by id. writes: what becomes of each arriving memory, in order.
+    inserts: memories to store, by id. sources: for each id in `inserts`, the index of the arriving memory that it comes
+    from. merged: stored memories as changed by merges, by id. patches: the payload fields to write to stored memories,
+    by id. writes: the decision about each arriving memory, in order of arrival.
     """
 
     inserts: dict[str, Memory] = field(default_factory=dict)
@@ -95,7 +101,7 @@ class WritePlan:
         self.writes.append(PlannedWrite(memory.id))
 
     def merge(self, known: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
-        """Plan to set `fields` of a stored or planned memory; returns the memory with its changes."""
+        """Plan to set `fields` of the memory `known`, which is stored or about to be. Returns it with its changes."""
         changed = changed_fields(known, known.model_copy(update=fields))
         self.writes.append(PlannedWrite(known.id, reason, changed))
         if not changed:
@@ -111,7 +117,10 @@ class WritePlan:
 
 
 def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> WritePlan:
-    """Decide for each of `arriving` whether to store or merge it. stored: the memories in the store with these ids."""
+    """Decide for each of `arriving` whether to store it or merge it.
+
+    stored: memories in the store with the same ids.
+    """
     plan = WritePlan()
     current = dict(stored)
     resent = {memory.id for memory in arriving if memory.id in stored and _is_sent_again(stored[memory.id], memory)}
@@ -164,8 +173,8 @@ def _is_same(first: Source, second: Source) -> bool:
 def _said_once(memory: Memory, other: Memory) -> bool:
     """Whether two memories of equal content are one message, captured twice from the same session.
 
-    An agent's host may send a message as it is said, and an import sends it once more with the session's transcript,
-    from another position and with a time that differs a little.
+    An agent's host may send a message as it is said, and an import may send the same message again with the session's
+    transcript, from another position and with a slightly different time.
     """
     return (
         other.source is not None
@@ -183,7 +192,7 @@ def has_ended(memory: Memory, now: datetime) -> bool:
 
 
 def is_over(memory: Memory, now: datetime) -> bool:
-    """Whether `memory` has ended, is done or was cleared at `now`: the same text is then stored as a new memory."""
+    """Whether `memory` has ended, is done or was cleared at `now`. If so, a repetition is stored in its place."""
     if has_ended(memory, now):
         return True
     if isinstance(memory, Prospective):
@@ -192,7 +201,7 @@ def is_over(memory: Memory, now: datetime) -> bool:
 
 
 def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `again` restates the fact `known` after `known` was replaced; it is then stored as a new memory.
+    """Whether `again` restates the fact `known` after that was replaced. If so, `again` is stored as a new memory.
 
     arriving: ids of all memories that are written together with `again`.
     """
@@ -202,9 +211,10 @@ def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> boo
 
 
 def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `known` stays replaced although `again` repeats it, so that a batch ends the same if it is sent again.
+    """Whether the replaced fact `known` stays replaced although `again` repeats it.
 
-    It does if `again` is older than the fact that replaced `known`, or is written together with that fact.
+    It does if `again` is older than the fact that replaced `known`, or is written together with that fact. So a batch
+    that is sent twice has the same effect as one that is sent once. arriving: ids of the memories written together.
     """
     if known.superseded_by is None or known.valid_to is None:
         return False
@@ -214,8 +224,8 @@ def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> b
 def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours) -> dict[int, Memory]:
     """For each rewording in `arriving`, by its index, the memory that it repeats.
 
-    stored: memories in the store with ids of `arriving`; an arriving memory with such an id is no rewording.
-    neighbours: candidates for each arriving memory, by its index.
+    stored: memories in the store that have the id of an arriving memory, which is then no rewording. neighbours:
+    candidates for each arriving memory, by its index.
     """
     ids = {memory.id for memory in arriving}
     near = {each.memory.id: each.memory for others in neighbours.values() for each in others if _is_close(each)}
@@ -259,7 +269,10 @@ def _is_close(near: Neighbour) -> bool:
 
 
 def statement(memory: Memory) -> _Statement:
-    """A key that memories with the same statement share: type, words in normal form, rest of `Memory.identity`."""
+    """A key that is equal for memories with the same statement.
+
+    It consists of the memory type, the words in normal form, and the parts of `Memory.identity` other than the text.
+    """
     _, *others = memory.identity()
     verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
     words = (_folded(memory),) if verbatim else wording(memory.content)
@@ -267,7 +280,7 @@ def statement(memory: Memory) -> _Statement:
 
 
 def same_statement(memory: Memory, other: Memory) -> bool:
-    """Whether both have the same `statement` and do not differ in the case of a command's option: `-c` is not `-C`."""
+    """Whether both memories have the same `statement`, and no command option differs in case, as `-c` and `-C` do."""
     if statement(memory) != statement(other):
         return False
     first, second = normalise(memory.content), normalise(other.content)
@@ -275,7 +288,7 @@ def same_statement(memory: Memory, other: Memory) -> bool:
 
 
 def told_apart(memory: Memory, other: Memory) -> bool:
-    """Whether a merge of the two was undone: a link of strength 0 from one to the other says that they differ."""
+    """Whether a merge of these two memories was undone. A link of strength 0 between them records this."""
     return not {other.id, memory.id}.isdisjoint(link.to for link in (*memory.links, *other.links) if link.strength == 0)
 
 

@@ -1,4 +1,4 @@
-"""Features of a pair of statements: what they share, what differs, where, and of which kind. Pure.
+"""Computes features of a pair of statements, which show whether one gives a new value for the other. Pure.
 
 A text is split into words, each with a kind by its form: number, time, name or plain word. Two texts are aligned by
 their stems. The features say how much of each text is also in the other, whether the texts differ in one part only,
@@ -20,7 +20,7 @@ import Stemmer
 from memtypes.calendar import MONTHS, WEEKDAYS
 
 MAX_WORDS = 80
-"""Words of a text that are compared; later ones hardly matter, and alignment takes quadratic time."""
+"""Maximum number of words of a text that are compared: later ones hardly matter, and alignment takes quadratic time."""
 
 _WORD = re.compile(r"[#@]?\d+(?:[.,:/-]\d+)*[%\w]*|[#@]?[^\W\d](?:[\w'\u2019./@_-]*\w)?|[?%\u20ac$\u00a3]")
 _CLOCK = re.compile(r"\d{1,2}:\d\d")
@@ -49,7 +49,7 @@ _VERBS = _words(
     "costs cost starts start opens open closes close belongs sits sit does do listens leaves allows holds serves ist "
     "sind hat est a es"
 )
-"""Frequent verbs. The words before one are the subject; in a text without any, its first three words are."""
+"""Frequent verbs. Words before the first verb are the subject; in a text without such a verb, the first three words."""
 
 _KINDS = ("number", "time", "name", "word")
 _SUBJECT = 3
@@ -62,8 +62,9 @@ _stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
 class Statement:
     """A text as words. lower: the words in lower case, without possessive 's. stems, kinds: stem and kind of each word.
 
-    A kind is number, time, name or word. verb: index of the first frequent verb; without one, of the fourth word, as if
-    the first three were the subject. states: whether the text has a frequent verb; one without may be a title.
+    A kind is number, time, name or word. verb: index of the first frequent verb; if the text has none, the index of the
+    fourth word, as if the first three were the subject. states: whether the text has a frequent verb; a text without
+    one may be a title.
     """
 
     lower: tuple[str, ...]
@@ -74,7 +75,7 @@ class Statement:
 
     @classmethod
     def of(cls, text: str) -> Statement:
-        """The first MAX_WORDS words of `text`."""
+        """The statement made of the first MAX_WORDS words of `text`."""
         words = _WORD.findall(text)[:MAX_WORDS]
         lower = tuple(_POSSESSIVE.sub("", word.lower()) for word in words)
         verb = next((at for at, word in enumerate(lower) if at and word in _VERBS), None)
@@ -91,7 +92,7 @@ class Statement:
         ]
 
     def content(self, start: int = 0, end: int | None = None) -> list[int]:
-        """Positions between `start` and `end` of the words that are no function words."""
+        """Positions from `start` to `end` (exclusive) of the words that are not function words."""
         return [at for at in range(len(self.lower))[start:end] if self.lower[at] not in _FUNCTION]
 
     def terms(self) -> set[str]:
@@ -113,7 +114,11 @@ def _kind(word: str, at: int) -> str:
 
 
 def features(newer: Statement, older: Statement, cosine: float, telling: float) -> dict[str, float]:
-    """The features of a pair of statements, by name. telling: log odds, by its words, that `newer` reports a change."""
+    """The features of a pair of statements, by name.
+
+    cosine: similarity of their vectors. telling: log odds, estimated from the words of `newer`, that it reports a
+    change.
+    """
     in_older, in_newer = _matches(newer.stems, older.stems), _matches(older.stems, newer.stems)
     return {
         "telling": telling,
@@ -126,7 +131,7 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
 
 
 def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
-    """Whether each of `stems` is among `others`; those of _PREFIX or more letters match if their first _PREFIX do."""
+    """For each of `stems`, whether it is among `others`; long stems match by their first _PREFIX letters."""
     whole, prefixes = set(others), {stem[:_PREFIX] for stem in others if len(stem) >= _PREFIX}
     return [stem in whole or (len(stem) >= _PREFIX and stem[:_PREFIX] in prefixes) for stem in stems]
 
@@ -134,7 +139,10 @@ def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
 def _overlap(
     newer: Statement, older: Statement, in_older: Sequence[bool], in_newer: Sequence[bool]
 ) -> dict[str, float]:
-    """Features: how much of each text is also in the other, and how both begin. in_older: see `_matches`."""
+    """Features: how much of each text is also in the other, and how both begin.
+
+    in_older, in_newer: for each word of `newer` or `older`, whether it is in the other text (see `_matches`).
+    """
     shared = [older.kinds[at] for at in older.content() if in_newer[at]]
     return {
         "covered older": _share(older.weights, in_newer),
@@ -184,7 +192,7 @@ def _of_kind(statement: Statement, kind: str) -> set[str]:
 
 
 def _units(statement: Statement) -> set[str]:
-    """The units in a statement: stems right after numbers, and what is written together with a number."""
+    """The units in a statement: stems right after numbers, and suffixes of numbers, such as "ms" in "20ms"."""
     numbers = [at for at, kind in enumerate(statement.kinds) if kind == "number"]
     after = {statement.stems[at + 1] for at in numbers if statement.content(at + 1, at + 2)}
     return after | {_DIGITS.sub("", statement.lower[at]) for at in numbers} - {""}

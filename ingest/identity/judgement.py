@@ -1,9 +1,10 @@
 """Judges whether a newer statement replaces an older one, contests it, or leaves it alone. Pure.
 
-A replacement needs the same sentence with another number or time, and strong evidence; otherwise evidence makes the two
-contested. The evidence is weighed by boosted regression trees over `evidence.features`. The feature "telling" is a
-weighted sum of the newer text's words: how much it sounds like the report of a change. Plans, questions, negations and
-the past are learnt from examples. `benchmarks.training.updates` trains the weights in `updates.npz`.
+The newer statement replaces the older one if both are the same sentence with another number or time, and the evidence
+is strong. Otherwise sufficient evidence makes the two contested. The evidence is weighed by boosted regression trees
+over `evidence.features`. The feature "telling" is a weighted sum of the newer text's words: how much it sounds like the
+report of a change. The effect of plans, questions, negations and the past tense is learnt from examples.
+`benchmarks.training.updates` trains the weights in `updates.npz`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judgement of two statements. strength: probability that the newer gives another value than the older one."""
+    """A judgement of two statements.
+
+    strength: probability, 0-1, that the newer one gives another value than the older.
+    """
 
     relation: Relation
     strength: float
@@ -83,11 +87,14 @@ class UpdateModel:
             )
 
     def telling(self, newer: Statement) -> float:
-        """Log odds, by the words of `newer`, that it reports a change."""
+        """Log odds, estimated from the words of `newer`, that it reports a change."""
         return self.word_bias + sum(sorted(self.words[term] for term in newer.terms() if term in self.words))
 
     def probability(self, evidence: Mapping[str, float]) -> float:
-        """Probability, by their `features`, that of two statements the newer gives another value for the same thing."""
+        """Probability that the newer of two statements gives another value for the same thing.
+
+        evidence: their `features`.
+        """
         row = np.array([evidence[name] for name in self.names], dtype=np.float32)
         trees = np.arange(len(self.feature))
         node = np.zeros(len(trees), dtype=np.intp)
@@ -100,7 +107,7 @@ class UpdateModel:
         return float(1.0 / (1.0 + np.exp(-(self.base + self.value[trees, node].sum(dtype=np.float64)))))
 
     def judge(self, newer: Statement, older: Statement, cosine: float) -> Verdict:
-        """Whether `newer` replaces or contests `older`. cosine: of the dense vectors of both texts."""
+        """Whether `newer` replaces or contests `older`. cosine: similarity of the dense vectors of both texts."""
         evidence = features(newer, older, cosine, self.telling(newer))
         strength = self.probability(evidence)
         if strength >= self.replaces and has_same_form(evidence):
@@ -110,5 +117,5 @@ class UpdateModel:
 
 @cache
 def update_model() -> UpdateModel:
-    """The model that comes with the package."""
+    """The trained model that is shipped with this package."""
     return UpdateModel.read(files("ingest.identity").joinpath(MODEL_FILE).read_bytes())

@@ -1,4 +1,4 @@
-"""What a stored memory becomes when it is written again: it keeps what both writes asked for. Pure."""
+"""Computes the fields of a stored memory after the same statement is written again. Pure."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MAX_SESSIONS = 1_000
 
 
 def joined(known: Memory, again: Memory) -> dict[str, Any]:
-    """The fields of `known` to change because `again` repeats it, except those of `with_evidence` and `with_wording`.
+    """The fields to change in the stored memory `known` because the memory `again` repeats it.
 
-    The result is pinned if either is, and has the later expiry, the higher importance, all tags, links and sources up
-    to their limits, the metadata of both (`again` wins where a key differs), and fields that only `again` has. `known`
-    keeps its visibility.
+    Pinned if either memory is; the later expiry, or none if one never expires; the higher importance; all tags, links
+    and sources up to their limits; the metadata of both (`again` wins where a key differs); and fields that only
+    `again` has. `known` keeps its visibility. `with_evidence` and `with_wording` give the remaining fields.
     """
     source, *sources = [*_distinct([*sources_of(known), *sources_of(again)]), None]
     return {
@@ -48,15 +48,15 @@ def joined(known: Memory, again: Memory) -> dict[str, Any]:
 
 
 def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
-    """The fields of `memory` for its evidence count and source sessions, with those of `other` added."""
+    """The fields `evidence_count` and `source_sessions` of `memory`, with those of `other` added."""
     sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
     return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
 
 
 def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> dict[str, Any]:
-    """The field `rewordings` of `known` with the text of `again` added; {} if it is already there.
+    """The field `rewordings` of `known` with the text of `again` added; {} if `known` has that text already.
 
-    Beyond the limits, the oldest texts are dropped.
+    Beyond MAX_EARLIER texts or MAX_CONTENT characters in all, the oldest texts are dropped.
     """
     identity = (*again.identity(), "merged")
     wording = Rewording(
@@ -75,12 +75,15 @@ def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> di
 
 
 def changed_fields(before: Memory, after: Memory) -> tuple[str, ...]:
-    """Names of the fields in which `after` differs from `before`, in the order of the model."""
+    """Names of the fields in which `after` differs from `before`, in the order in which the model declares them."""
     return tuple(name for name in type(after).model_fields if getattr(before, name) != getattr(after, name))
 
 
 def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
-    """The links in both lists, at most MAX_LINKS; of two links of one type to the same memory, the stronger one."""
+    """The links in both lists, at most MAX_LINKS.
+
+    Of two links of one type to the same memory, the stronger one is kept.
+    """
     links = {(link.to, link.type): link for link in known}
     for link in again:
         other = links.setdefault((link.to, link.type), link)
@@ -89,7 +92,7 @@ def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
 
 
 def sources_of(memory: Memory) -> list[Source]:
-    """Where a memory comes from: its source, and those of its repetitions."""
+    """The sources of a memory: that of its first write and those of its repetitions."""
     return [*([memory.source] if memory.source else []), *memory.sources]
 
 
@@ -98,7 +101,10 @@ def _distinct(sources: list[Source]) -> list[Source]:
 
 
 def joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of both; keys of `known` that do not fit beside those of `again` are left out."""
+    """The metadata of both memories; `again` wins where both have a key.
+
+    Keys of `known` are left out if the result would exceed MAX_METADATA_BYTES with them.
+    """
     metadata = dict(again)
     for key, value in known.items():
         candidate = {key: value, **metadata}
@@ -111,7 +117,10 @@ def joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, A
 
 
 def _lacking(known: Memory, again: Memory) -> dict[str, Any]:
-    """The type-specific fields that `again` sets and `known` lacks; a title derived from the content counts as none."""
+    """The type-specific fields that `again` sets and `known` lacks.
+
+    A title derived from the content counts as missing.
+    """
     fields: dict[str, Any] = {}
     for name in sorted(known.own_fields - {"evidence_count", "source_sessions"}):
         value, other = getattr(known, name), getattr(again, name)

@@ -1,6 +1,6 @@
-"""Finds the stored memories near those about to be written, with one search and one look-up for all of them.
+"""Finds stored memories similar to those about to be written, with one search and one look-up for a whole list.
 
-Duplicates and contradictions are both looked for among these, so a write costs one search.
+Duplicates and contradictions are both looked for among these neighbours, so a write needs one search.
 """
 
 from __future__ import annotations
@@ -22,26 +22,31 @@ from memtypes.search.columns import TERMS
 from memtypes.search.vectors import Vectors, heaviest, term_column
 
 DEPTH = 8
-"""Nearest neighbours to fetch per memory; a statement that differs in one value is among them."""
+"""Number of nearest neighbours to fetch per memory; a statement that differs in one value is among so many."""
 
 SHARED_TERMS = 0.5
-"""Least share of the terms of an event that its neighbours have, too. Its rewordings share more, and to read the others
-would cost more than the search."""
+"""Minimum share of an event's terms that its neighbours must contain.
+
+Rewordings of the event contain a larger share. Reading events that contain less would cost more than the search.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A memory similar to one that is being written. cosine: of their vectors; None if they were not compared."""
+    """A memory similar to one that is being written. cosine: similarity of their vectors; None if not compared."""
 
     memory: Memory
     cosine: float | None
 
 
 Arriving: TypeAlias = Mapping[int, tuple[Memory, Vectors]]
-"""Memories about to be written, each with its vectors, by index."""
+"""Memories about to be written, each with its vectors, by index in the list of writes."""
 
 Neighbours: TypeAlias = Mapping[int, Sequence[Neighbour]]
-"""Neighbours by index of the arriving memory; no entry for one that was not searched (private to a session)."""
+"""Neighbours of each arriving memory, by its index.
+
+Memories private to a session are not searched and have no entry.
+"""
 
 
 def is_public(memory: Memory) -> bool:
@@ -73,7 +78,7 @@ async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, 
 async def _nearest(
     store: MemoryStore, scope: Scope, searched: Arriving, now: datetime, where: Filter | None = None
 ) -> dict[int, list[Neighbour]]:
-    """The stored memories nearest to each of `searched`, by index, that meet the condition `where`."""
+    """The stored memories nearest to each of `searched`, by index; only those that match the filter `where`."""
     candidates = await store.candidates(scope, [_search(*each, where) for each in searched.values()])
     cosines = {
         index: _same_words(vectors, hits) if memory.type is MemoryType.EPISODIC else _cosines(memory.type, hits)
@@ -90,8 +95,8 @@ async def _nearest(
 def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> CandidateSearch:
     """The search for the neighbours of a memory with these vectors.
 
-    Events are searched by their words: the vector of an event depends on its day, and that of a turn on the turns
-    before it, and both may differ when it is said again.
+    Events are searched by their words. Their dense vectors may differ when an event is said again, because the vector
+    of an event depends on its day, and the vector of a conversation turn on the turns before it.
     """
     if memory.type is MemoryType.EPISODIC:
         return CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
@@ -99,7 +104,10 @@ def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> Candidate
 
 
 def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
-    """Ids of the `hits` that have SHARED_TERMS of the terms of an event with these `vectors`; no cosines."""
+    """Ids of the `hits` that contain at least SHARED_TERMS of an event's terms, each with None as its cosine.
+
+    vectors: those of the event.
+    """
     [terms] = term_column([heaviest(vectors.sparse)])
     shared = np.isin(hits.columns.column(TERMS), terms[terms > 0]).sum(axis=1)
     return {hit.decode(): None for hit in hits.ids[shared >= SHARED_TERMS * (terms > 0).sum()].tolist()}
@@ -115,7 +123,7 @@ def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
 
 
 def _earlier_facts(arriving: Arriving) -> dict[int, list[Neighbour]]:
-    """For the index of each fact in `arriving`, the nearest facts among those before it in `arriving`."""
+    """For each fact in `arriving`, by its index, the nearest facts among those before it in `arriving`."""
     facts = [index for index, (memory, _) in arriving.items() if memory.type is MemoryType.SEMANTIC]
     if not facts:
         return {}

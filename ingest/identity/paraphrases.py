@@ -1,7 +1,8 @@
 """Tells whether two texts say the same thing in other words, by their similarity and the words in which they differ.
 
-Sentence vectors see no difference between "moved to Monday" and "moved to Tuesday". So texts of the same form, in which
-a word is exchanged for another, never say the same; nor do texts that differ in a number, a name or a negation.
+Sentence vectors see no difference between "moved to Monday" and "moved to Tuesday". So two texts of the same form, in
+which one word is exchanged for another, never count as saying the same. Nor do texts with different numbers, or of
+which only one has a negation.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from difflib import SequenceMatcher
 from ingest.identity.duplicates import wording
 
 SAME_MEANING = 0.74
-"""Cosine from which texts of different form say the same.
+"""Cosine from which two texts of different form count as saying the same.
 
-Of the labelled pairs (`tests/data/paraphrases.jsonl`), 17 of 28 in other words are found, and 2 of 37 that differ in
-one thing are taken for the same.
+Of the labelled pairs (`tests/data/paraphrases.jsonl`), 17 of the 28 that say the same in other words are found, and 2
+of the 37 that differ in one thing are wrongly taken for the same.
 """
 
 _SAME_FORM = 0.45
@@ -33,7 +34,7 @@ _NUMBER = re.compile(r"\d[\d.,:]*")
 
 
 def says_the_same(first: str, second: str, cosine: float) -> bool:
-    """Whether both texts say the same thing. cosine: of their vectors."""
+    """Whether both texts say the same thing. cosine: similarity of their vectors."""
     words, others = _stems(first), _stems(second)
     if words == others:
         return True

@@ -1,12 +1,14 @@
 """Computes the states (current, replaced, contested) of memories from the links between them. Pure.
 
-A memory counts as replaced while its successor holds, or the successor of that one, and so on; after that it is current
-again, unless upkeep ended it. A successor holds until it is deleted, expires, is forgotten, is ended without a
-successor of its own, or loses its link `contradicts` to what it replaced. The successor of a memory that was merged
-into another is that other one. Two memories of the current view that are linked `contradicts` are both contested.
+A replaced memory names its successor, which may have been replaced too, so successors form a chain. A memory counts as
+replaced while any later memory of its chain holds. After that it is current again, unless upkeep ended it. A successor
+holds until it is deleted, expires, is forgotten, is ended without a successor, or loses its link `contradicts` to the
+memory that it replaced. The successor of a memory that was merged is the memory into which it was merged. Two memories
+in the current view with a link `contradicts` between them are both contested.
 
-A successor that will expire covers what it replaced until then (`Memory.state_until`), so no write is needed at that
-time. Changes are collected here and written together; `needed` names the memories without which they are incomplete.
+A successor with an expiry time stores that time in the memories that it replaced (`Memory.state_until`), so nothing
+needs to be written when it expires. Changes are collected here and written together. `States.needed` names the memories
+that must be looked up before the changes are complete.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ _PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state
 class States:
     """Memories, and the changes to their states at `now` that are still to be written.
 
-    memories: by id, with the changes made. changed: ids of the memories to write. touched: ids of further memories
-    whose state must be checked. gone: ids of memories that are deleted or about to be deleted; `memories` may still
-    have them, since they name their successors.
+    memories: the known memories by id, with the changes applied. changed: ids of the memories to write. touched: ids of
+    further memories whose state must be checked. gone: ids of memories that are deleted or about to be deleted. A
+    deleted memory may stay in `memories`, because it names its successor.
     """
 
     now: datetime
@@ -42,13 +44,16 @@ class States:
     gone: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None) -> None:
-        """End the old memory when the newer one begins, unless the newer one can't have another link."""
+        """Mark the old memory as replaced from the time at which the newer memory begins.
+
+        Nothing is changed if the newer memory has no room for another link.
+        """
         if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
             end = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id}
             self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))
 
     def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> None:
-        """Mark both memories as contested by each other, unless one of them can't have another link."""
+        """Mark both memories as contested by each other, unless one of them has no room for another link."""
         pair = ((first_id, second_id), (second_id, first_id))
         if all(self._has_room(memory_id, other) for memory_id, other in pair):
             for memory_id, other in pair:
@@ -56,7 +61,7 @@ class States:
                 self._change(memory_id, state=State.CONTESTED, state_reason=_short(reason))
 
     def bring_back(self, memory_id: str, reason: str | None) -> None:
-        """Make a replaced or ended memory current again; it and the memory now in its place become contested."""
+        """Make a replaced or ended memory current again. If it had a successor in view, both become contested."""
         successor = self._successor(self.memories[memory_id])
         while successor is not None and not self._in_view(self.memories[successor]):
             successor = self._successor(self.memories[successor])
@@ -65,7 +70,10 @@ class States:
             self.contest(memory_id, successor, reason)
 
     def release(self, memory_id: str) -> list[Memory]:
-        """Undo every replacement and contest by `memory_id`; return the other memories, which must be known."""
+        """Undo every replacement and contest by the memory `memory_id`; return the memories that were affected.
+
+        Only memories in `memories` are found, so those that it contradicts must have been added with `know` before.
+        """
         others = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
         self.part(memory_id, others)
         for other in others:
@@ -74,12 +82,15 @@ class States:
         return [self.memories[other] for other in others]
 
     def end(self, memory_id: str, ended_at: datetime) -> None:
-        """Let a memory end at `ended_at`; memories that it had replaced are current again from then on."""
+        """End a memory at `ended_at`. Memories that it had replaced are current again from that time."""
         replaced = self.memories[memory_id].superseded_by is not None
         self._change(memory_id, valid_to=ended_at, **({} if replaced else {"state_reason": None}))
 
     def part(self, memory_id: str, others: Iterable[str]) -> None:
-        """Remove the links `contradicts` between a memory and `others`, in both directions; `settle` updates states."""
+        """Remove the links `contradicts` between a memory and `others`, in both directions.
+
+        States follow with `settle`.
+        """
         parted = set(others) & self.memories.keys()
         for one in (memory_id, *sorted(parted)) if parted else ():
             ends = parted if one == memory_id else {memory_id}
@@ -91,7 +102,10 @@ class States:
             self._change(one, links=links)
 
     def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
-        """Add the `stored` memories with their states at `now`; ids of `wanted` not in `stored` count as deleted."""
+        """Add the memories in `stored`, with their states at `now`.
+
+        Ids in `wanted` that `stored` lacks count as deleted.
+        """
         for memory_id in stored.keys() - self.memories.keys():
             self.memories[memory_id] = stored[memory_id].at(self.now)
             if self.memories[memory_id] is not stored[memory_id]:
@@ -99,7 +113,7 @@ class States:
         self.gone |= set(wanted) - stored.keys()
 
     def needed(self) -> set[str]:
-        """Ids of memories to look up and pass to `know`; without them, `settle` cannot update every state."""
+        """Ids of memories to look up and pass to `know`. Without them, `settle` cannot update every state."""
         return {wanted for memory_id in self._affected() for wanted in self._unknown(memory_id)}
 
     def settle(self) -> None:
@@ -112,14 +126,17 @@ class States:
                     settled -= contradicted(self.memories[memory_id])
 
     def count_lines(self, count: Callable[[str], int]) -> None:
-        """Recount, with `count`, the tokens of the line that shows each changed memory: its state may add a date."""
+        """Recount the tokens of the line by which a context shows each changed memory: its state may add a date.
+
+        count: returns the number of tokens of a text.
+        """
         for memory_id in self.changed:
             memory = self.memories[memory_id]
             tokens = memory.tokens.model_copy(update={"line": count(piece(memory))})
             self.memories[memory_id] = memory.model_copy(update={"tokens": tokens})
 
     def patch(self, memory_id: str) -> dict[str, Any]:
-        """The payload fields to write for a stored memory; None removes a value."""
+        """The payload fields to write to the stored memory `memory_id`. A field with the value None is removed."""
         dumped = self.memories[memory_id].model_dump(mode="json", include=set(_PATCHED))
         return {**dumped, "updated_at": rfc3339(self.now)}
 
@@ -130,13 +147,13 @@ class States:
         return (touched | linked) & self.memories.keys()
 
     def _unknown(self, memory_id: str) -> set[str]:
-        """Ids of the memories that the state of `memory_id` depends on and that are not known."""
+        """Ids of the memories that the state of `memory_id` depends on and that are not in `memories`."""
         rivals = contradicted(self.memories[memory_id])
         ends = {self._end_of_chain(start) for start in {memory_id, *rivals} & self.memories.keys()}
         return {end for end in (*rivals, *ends) if end is not None} - self.memories.keys() - self.gone
 
     def _end_of_chain(self, memory_id: str) -> str | None:
-        """The first unknown id after `memory_id` in its chain of successors; None if all of the chain is known."""
+        """The first id after `memory_id` in its chain of successors that is not known; None if all are known."""
         following, passed = _next(self.memories[memory_id]), {memory_id}
         while following in self.memories and following not in passed:
             passed.add(following)
@@ -183,13 +200,19 @@ class States:
         return {} if may_return else {"superseded_by": None, "valid_to": memory.upkeep.at}
 
     def _link_back(self, memory_id: str, rivals: Sequence[str]) -> bool:
-        """Link those of `rivals` that do not yet contradict the memory to it. Returns whether a link was added."""
+        """Add a link `contradicts` to memory `memory_id` from each of `rivals` without one.
+
+        Returns whether a link was added.
+        """
         one_way = [rival for rival in rivals if memory_id not in contradicted(self.memories[rival])]
         added = [self._link(rival, Link(to=memory_id, type=LinkType.CONTRADICTS)) for rival in one_way]
         return any(added)
 
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
-        """The state fields of a memory in the current view. rivals: the memories there that it contradicts."""
+        """The state fields of a memory in the current view.
+
+        rivals: ids of the memories in that view that it contradicts.
+        """
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
         until = max(self._holds_until(self.memories[rival]) for rival in rivals)
@@ -200,7 +223,7 @@ class States:
     def _successor(self, memory: Memory) -> str | None:
         """Id of the first memory after `memory` in its chain of successors that still holds; None if none does.
 
-        None, too, if the chain leads back to `memory`: all its members would be hidden.
+        None, too, if the chain leads back to `memory`; otherwise every memory of such a circle would be hidden.
         """
         if memory.superseded_by is None or not self._still_replaces(memory):
             return None
@@ -209,12 +232,15 @@ class States:
         return None if memory.id in chain else next(holding, None)
 
     def _still_replaces(self, memory: Memory) -> bool:
-        """Whether its successor still links to `memory` as contradicted; a deleted successor counts as if it did."""
+        """Whether the successor of `memory` still has a link `contradicts` to it.
+
+        A deleted successor counts as having it.
+        """
         successor = memory.superseded_by or ""
         return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
 
     def chain(self, memory_id: str | None) -> Iterator[Memory]:
-        """The memory `memory_id` and its successors, in order, without deleted ones."""
+        """The memory `memory_id` and its known successors, in order, without deleted ones."""
         passed: set[str] = set()
         while memory_id is not None and memory_id in self.memories and memory_id not in passed:
             passed.add(memory_id)
@@ -223,7 +249,7 @@ class States:
             memory_id = _next(self.memories[memory_id])
 
     def _holds_until(self, memory: Memory) -> datetime:
-        """When `memory` expires, or ends by upkeep or without a successor; the far future if neither."""
+        """When `memory` expires, or was ended by upkeep or without a successor; the far future if it never ends."""
         ended = memory.valid_to if memory.superseded_by is None or memory.ended_by_upkeep else None
         return min(memory.expires_at or _NEVER, ended or _NEVER)
 
@@ -237,7 +263,10 @@ class States:
         return len(memory.links) < MAX_LINKS or end in contradicted(memory)
 
     def _link(self, memory_id: str, link: Link) -> bool:
-        """Add the link, unless the memory has one of that type to the same target. Returns False if it has no room."""
+        """Add a link, unless there is one of its type to the same memory.
+
+        Returns False if the memory has no room for it.
+        """
         memory = self.memories[memory_id]
         if any((link.to, link.type) == (other.to, other.type) for other in memory.links):
             return True
@@ -254,12 +283,12 @@ class States:
 
 
 def contradicted(memory: Memory | None) -> set[str]:
-    """Ids of the memories that `memory` contradicts."""
+    """Ids of the memories to which `memory` has a link `contradicts`; empty if `memory` is None."""
     return {link.to for link in memory.links if link.type is LinkType.CONTRADICTS} if memory is not None else set()
 
 
 def _next(memory: Memory) -> str | None:
-    """Id of the memory that replaced `memory` or that it was merged into; None without one."""
+    """Id of the memory that replaced `memory` or that it was merged into; None if there is no such memory."""
     return memory.superseded_by or (memory.upkeep.into if memory.upkeep is not None else None)
 
 
