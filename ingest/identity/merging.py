@@ -29,9 +29,10 @@ MAX_SESSIONS = 1_000
 def joined(known: Memory, again: Memory) -> dict[str, Any]:
     """The fields to change in the stored memory `known` because the memory `again` repeats it.
 
-    Pinned if either memory is; the later expiry, or none if one never expires; the higher importance; all tags, links
-    and sources up to their limits; the metadata of both (`again` wins where a key differs); and fields that only
-    `again` has. `known` keeps its visibility. `with_evidence` and `with_wording` give the remaining fields.
+    With them `known` is pinned if either memory is, and has the later expiry (none if one never expires), the higher
+    importance, all tags, links and sources up to their limits, the metadata of both (`again` wins where a key differs),
+    and fields that only `again` has. It keeps its visibility. `with_evidence` and `with_wording` give the remaining
+    fields.
     """
     source, *sources = [*_distinct([*sources_of(known), *sources_of(again)]), None]
     return {

@@ -22,7 +22,7 @@ from memtypes.search.columns import TERMS
 from memtypes.search.vectors import Vectors, heaviest, term_column
 
 DEPTH = 8
-"""Number of nearest neighbours to fetch per memory; a statement that differs in one value is among so many."""
+"""Number of nearest neighbours to fetch per memory: enough to include a statement that differs in one value."""
 
 SHARED_TERMS = 0.5
 """Minimum share of an event's terms that its neighbours must contain.
@@ -33,7 +33,7 @@ Rewordings of the event contain a larger share. Reading events that contain less
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A memory similar to one that is being written. cosine: similarity of their vectors; None if not compared."""
+    """A memory similar to one that is being written. cosine: similarity of both vectors; None if not compared."""
 
     memory: Memory
     cosine: float | None
