@@ -1,7 +1,7 @@
-"""An agent's whole context: working memory, due intentions, long-term memory and its threads, in one token budget.
+"""Builds an agent's whole context: working memory, due tasks, long-term memory and its threads, in one token budget.
 
-The budget is divided like a model's window (see `Allocation`): working memory gets the share `system`, long-term memory
-and due intentions get `memory`, threads get `history` and `files`. What one part does not need goes to the others.
+The budget is divided like a model's window (see `Allocation`). Working memory gets the share `system`, long-term memory
+and due tasks get `memory`, threads get `history` and `files`. Tokens that one part does not need go to the others.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from retrieval.query.request import DEFAULT_FLOOR, Floor, Query, RetrieveRequest
 from retrieval.receipts.build import Retrieval
 
 MAX_WORDS = 2_000
-"""Characters of the newest turn that serve as the query if none is given."""
+"""Maximum characters of the newest turn that serve as the query if the request has none."""
 
 _NO_QUERY = "what is due"
-"""Query where none is given and the agent's threads have no turns: then only tasks that are due pass the floor."""
+"""Query if the request has none and the agent's threads have no turns. Then only due tasks pass the floor."""
 
 _Read = TypeVar("_Read")
 
@@ -49,8 +49,9 @@ _log = logging.getLogger(__name__)
 class AgentContextPost(Model):
     """A request for an agent's context. query: by default the beginning of the newest turn of its threads.
 
-    variables: values for the key templates of its threads; session.id and agent.id are known without being given.
-    budget: tokens of the whole context; by default the model's window without its response, or 8,000.
+    variables: values for the key templates of its threads, such as {"project": "x"}. session.id and agent.id are filled
+    in. model: the model that reads the context. budget: maximum tokens of the whole context; by default the model's
+    window without its response, or 8,000 if the window is unknown. floor: relevance below which a memory is left out.
     """
 
     namespace: Name
@@ -63,7 +64,10 @@ class AgentContextPost(Model):
 
 
 class AgentThreadItem(Answer):
-    """A thread of an agent. turns: the turns that are shown; empty if there was no room. omitted: what was left out."""
+    """A thread of an agent, in the agent's context.
+
+    tokens: size of its part of the context. turns: the turns shown, none if there was no room. omitted: what is not.
+    """
 
     thread_id: str
     resource: str
@@ -75,23 +79,23 @@ class AgentThreadItem(Answer):
 
 
 class MemoryPart(Answer):
-    """A part of an agent's context that consists of memories, and its tokens."""
+    """The memories in one part of an agent's context. tokens: size of this part."""
 
     tokens: int
     items: list[ContextItem]
 
 
 class ThreadsPart(Answer):
-    """The agent's threads, and the tokens of those in its context."""
+    """The agent's threads in its context. tokens: size of all of them together."""
 
     tokens: int
     items: list[AgentThreadItem]
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context: what each shows, and how many tokens it takes.
+    """The parts of an agent's context.
 
-    working: working memory. due: tasks that are due. memory: other memories; its tokens include the headings of `due`.
+    working: working memory. due: tasks that are due. memory: other memories; the headings of due tasks count here.
     """
 
     memory: MemoryPart
@@ -101,11 +105,11 @@ class AgentContextParts(Answer):
 
 
 class AgentContextMetadata(Answer):
-    """Size of an agent's context and where it comes from.
+    """Size of an agent's context and the settings behind it.
 
     total_tokens: the tokenizer's count of the context plus `margin`, a share such as 0.1 by which the model may count
-    more; at most the budget. model_tokens: the count of the model's provider, where one is configured. allocation:
-    tokens that each part was allotted. degraded: parts of the service that did not answer.
+    more; at most the budget. model_tokens: the count of the model's provider; left out if no provider counts for the
+    model. allocation: tokens that each part was allotted. degraded: parts of the service that did not answer.
     """
 
     total_tokens: int
@@ -136,7 +140,7 @@ class _ShownThread:
 
 @dataclass(frozen=True, slots=True)
 class _AgentContext:
-    """A context that was built and may be shown. due: ids of intentions that are due."""
+    """An agent's context, built in one budget. due: ids of due tasks. degraded: parts that did not answer."""
 
     retrieval: Retrieval
     due: set[str]
@@ -146,12 +150,12 @@ class _AgentContext:
 
     @property
     def tokens(self) -> int:
-        """Size of the whole context by its tokenizer."""
+        """Tokens of the whole context, by the tokenizer of its budget."""
         return self.retrieval.answer.metadata.total_tokens + sum(each.item.tokens for each in self.threads)
 
     @property
     def text(self) -> str:
-        """The text of the whole context."""
+        """The whole context as text: memories first, then the threads."""
         return "".join([str(self.retrieval.answer.context), *(each.text for each in self.threads)])
 
 
@@ -162,7 +166,11 @@ class AgentContexts:
     services: Services
 
     async def build(self, scope: Scope, asked: AgentContextPost) -> AgentContextAnswer:
-        """The requested context. Intentions in it are not marked as fired. Raises InvalidRequest and Unavailable."""
+        """The requested context. Due tasks in it stay due: they are not marked as fired.
+
+        Raises InvalidRequest for an invalid request, such as one that lacks a variable for a thread's key, and
+        Unavailable if memories cannot be read. Without the store of threads, the context lacks them and is degraded.
+        """
         model = None if asked.model is None else self.services.models().find(asked.model)
 
         async def build(margin: float) -> BuiltContext[_AgentContext]:
@@ -210,7 +218,7 @@ class AgentContexts:
         return _AgentContext(retrieval, due, shown, budget, degraded)
 
     async def _threads(self, scope: Scope, asked: AgentContextPost) -> tuple[list[AgentThread], list[str]]:
-        """The agent's threads, and the names of parts that did not answer."""
+        """The agent's threads, and [] or, if their store does not respond, no threads and ["threads"]."""
         session = {} if asked.session_id is None else {"session": {"id": asked.session_id}}
         try:
             return await threads_of_agent(self.services.threads, scope, {**session, **asked.variables}), []
@@ -221,7 +229,7 @@ class AgentContexts:
     async def _shown(
         self, scope: Scope, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[_ShownThread]:
-        """Render the threads in `budget` tokens. Each may use an equal share of what those before it have left."""
+        """Render the threads in `budget` tokens, of which each may use an equal share of what is left for it."""
         shown: list[_ShownThread] = []
         for place, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
@@ -238,7 +246,7 @@ class AgentContexts:
         return shown
 
     async def _last_words(self, scope: Scope, threads: Sequence[AgentThread]) -> str | None:
-        """The beginning of the newest turn of the threads; None without turns."""
+        """The beginning of the newest turn in any of the threads; None if they have no turns."""
         store = self.services.threads.store
         tails = [await _if_still_there(store.tail(scope, each.thread_id, 1)) for each in threads]
         turns = [turn for tail in tails if tail for turn in tail.turns if turn.content.strip()]
@@ -247,9 +255,9 @@ class AgentContexts:
     async def _memories(
         self, scope: Scope, asked: AgentContextPost, query: str | None, budget: WindowBudget, taken: int
     ) -> Retrieval:
-        """Working, due and long-term memories, within the budget less `taken` tokens.
+        """Working memory, due tasks and long-term memories, in the tokens of the budget that threads leave.
 
-        Without a query, only working and due memories.
+        query: if None, long-term memories are left out. taken: number of tokens that the threads use.
         """
         request = RetrieveRequest(
             query=query or _NO_QUERY,
@@ -276,7 +284,7 @@ async def _if_still_there(read: Awaitable[_Read]) -> _Read | None:
 
 
 def _parts(memories: RetrieveAnswer, due_ids: set[str], shown: Sequence[_ShownThread]) -> AgentContextParts:
-    """The parts of a context. Headings of working memory are counted with it, all others with long-term memory."""
+    """The parts of a context. Headings of working memory count as such, all others as long-term memory."""
     working = [item for item in memories.items if item.type is MemoryType.WORKING]
     due = [item for item in memories.items if item.id in due_ids and item.type is MemoryType.PROSPECTIVE]
     memory = [item for item in memories.items if item not in working and item not in due]

@@ -63,7 +63,7 @@ ROUTES: Mapping[str, ModuleType] = {
     "Admin": admin,
     "Service": service,
 }
-"""Modules of handlers, by the tag that groups their calls in the API's documentation."""
+"""Modules with the API's handlers, by the tag under which the OpenAPI document groups their calls."""
 
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
@@ -71,16 +71,16 @@ SAFE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Headers of every answer: browsers must not cache, sniff or frame it, nor run or fetch anything for it.
+"""Security headers of every answer, with which browsers do not cache or frame it, guess its type, or run scripts.
 
-A handler may send others of its own, as the inspector's pages do.
+A handler may set another value for any of these headers, as the inspector's pages do.
 """
 
 
 def create_app(services: Services, *, local_only: bool = False) -> Litestar:
-    """The application that serves calls with `services`, which the caller opens and closes.
+    """The Litestar application. The caller opens `services` before the first call and closes them after the last.
 
-    local_only: refuse calls that a browser makes for another site's page; for a service without keys.
+    local_only: refuse calls that a browser sends for a page of another site. Meant for a service without API keys.
     """
     inspector = inspector_router()
     return Litestar(
@@ -109,7 +109,7 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
 
 
 def state_over(services: Services) -> State:
-    """The application's state, in which routes, guards and middleware find `services` and what they share."""
+    """The application's state: `services`, and the objects that routes, guards and middleware share."""
     held = {
         "services": services,
         "logins": Logins(services.keys, services.rate),
@@ -136,11 +136,14 @@ def _unknown_path(inspector: Router) -> ExceptionHandler[NotFoundException]:
 
 
 class _Router(Router):
-    """A router without handlers of OPTIONS: one that Litestar made for the first method of a path knows no others."""
+    """A router that registers no OPTIONS handlers. The application adds them, with all methods of each path.
+
+    Litestar would add an OPTIONS handler at the first method of a path, and it would list that method alone.
+    """
 
     @property
     def route_handler_method_map(self) -> dict[str, RouteHandlerMapItem]:
-        """The handlers by path and method; the application adds those of OPTIONS."""
+        """The router's handlers by path and method, without OPTIONS."""
         paths = super().route_handler_method_map.items()
         return {path: {name: handlers[name] for name in handlers if name != "OPTIONS"} for path, handlers in paths}
 

@@ -1,8 +1,8 @@
-"""The decorator of every handler: its method and path, the role that it needs, and the statuses of its answers.
+"""`Endpoint`, the decorator of every handler of the HTTP API: method, path, required role and statuses of the answers.
 
-A handler takes its JSON body as `data`, its query parameters as `params` (or as `namespace` if that is the only one)
-and path parameters by their names, each typed by a model. Litestar calls and documents the handler by these types;
-`api.http.openapi` adds the query parameters to the document.
+A handler has the parameter `data` for its JSON body, and `params` for its query parameters (or `namespace` if that is
+the only one), each typed by a pydantic model. Path parameters have their own names. Litestar calls and documents the
+handler by these types. `api.http.openapi` adds the query parameters to the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ from memtypes.model.scope import Scope
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 Params: TypeAlias = NamedDependency[_ModelT]
-"""Type of a handler's `params`: the query parameters, read into the model."""
+"""Type of a handler's parameter `params`: the query parameters, validated as the given pydantic model."""
 
 QueryScope: TypeAlias = NamedDependency[Scope]
-"""Type of a handler's `namespace`: the scope of the query's namespace, for a call without other query parameters."""
+"""Type of a handler's parameter `namespace`, for a call whose only query parameter is `namespace`.
+
+The value is the caller's scope in this namespace.
+"""
 
 PathId: TypeAlias = Annotated[str, PathParameter(min_length=1)]
 """Type of a path parameter: an id that is not empty."""
@@ -49,11 +52,12 @@ class Endpoint:
     """One call of the HTTP API, used as a decorator of its handler.
 
     route: method and path. summary: by default the first line of the handler's docstring. role: lowest role that may
-    call; None for a call without a key. status: status of a successful answer. also: type of the answer with another
-    status, by status. errors: statuses of its problems, besides those of every call with a body or a role. head:
-    whether its GET also answers HEAD; False if reading has an effect. headers: descriptions of request headers. raw:
-    models of bodies that the handler parses itself, by media type; None for newline-delimited JSON. max_bytes: largest
-    body, if it is not the service's usual limit. any_integer: whether integers in its body may have more than 64 bits.
+    call; None for a call without a key. status: status of a successful answer. also: types of answers with another
+    status, by status. errors: statuses of its error answers, besides those of every call with a body or a role. head:
+    whether its GET also answers HEAD; False if reading changes something, such as when a turn was last used. headers:
+    descriptions of request headers, by name. raw: if the handler parses the body itself, the model of the body by media
+    type; None for newline-delimited JSON. max_bytes: largest body; None for the service's usual limit. any_integer:
+    whether integers in its body may have more than 64 bits.
     """
 
     route: str
@@ -70,7 +74,7 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
-        """The Litestar handler that runs `handler` on this route."""
+        """The Litestar route handler that runs the decorated function `handler`."""
         method, path = self.route.replace("}", ":str}").split()
         methods = [HttpMethod.GET, HttpMethod.HEAD] if method == "GET" and self.head else [HttpMethod(method)]
         hints = get_type_hints(handler)
@@ -111,7 +115,10 @@ def _query_dependency(model: type[BaseModel]) -> Provide:
 
 
 def query_scope(request: ApiRequest) -> Scope:
-    """The caller's scope in the namespace that the query names. Raises InvalidInput for other parameters."""
+    """The caller's scope in the namespace that the query names.
+
+    Raises InvalidInput if the namespace is missing or there are other query parameters.
+    """
     return request.scope_in(read_query(request, InNamespace).namespace)
 
 

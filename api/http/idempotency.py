@@ -21,7 +21,7 @@ MAX_KEY = 256
 
 
 def idempotency_key(request: ApiRequest) -> str | None:
-    """The Idempotency-Key header of a request; None without one. Raises InvalidInput."""
+    """The request's Idempotency-Key header; None if it has none. Raises InvalidInput if the key is malformed."""
     key = request.headers.get("idempotency-key")
     if key is not None and not (1 <= len(key) <= MAX_KEY and key.isprintable()):
         raise InvalidInput.at("Idempotency-Key", f"must have 1 to {MAX_KEY} printable characters")

@@ -1,6 +1,6 @@
-"""Prometheus metrics of the service, with routes and statuses but no contents.
+"""Prometheus metrics of the service. Labels have routes and statuses, but nothing that callers sent or stored.
 
-Not Litestar's own middleware: it fixes other metric names and shares them between the applications of a process.
+Litestar's own metrics middleware is not used: its metric names are fixed, and all applications of a process share them.
 """
 
 from __future__ import annotations
@@ -57,13 +57,16 @@ class Metrics(Collector):
         )
 
     def note_context(self, kind: str, tokens: int, degraded: Iterable[str]) -> None:
-        """Count the tokens of a context, and the parts that it lacks because they did not respond."""
+        """Count the tokens of a context in an answer, and the parts that it lacks.
+
+        kind: the call that answers, such as `search` or `thread`. degraded: names of parts that did not respond.
+        """
         self.tokens.labels(kind).inc(tokens)
         for part in degraded:
             self.degraded.labels(part).inc()
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric, without prometheus_client's `_created` samples."""
+        """All metrics of the HTTP calls. The `_created` samples, which prometheus_client adds, are removed."""
         for metric in self._registry.collect():
             metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
             yield metric
@@ -95,7 +98,7 @@ class CountCalls(ASGIMiddleware):
 
 
 def service_metrics(services: Services) -> Iterator[Metric]:
-    """Metrics of calls, background jobs, threads, batches of turns, locks, circuit breakers and receipts."""
+    """All metrics of the service: calls, background jobs, threads, batches of turns, locks, breakers and receipts."""
     yield from services.metrics.collect()
     yield from services.jobs.collect()
     flusher, receipts = services.threads.flusher, services.receipts.queue

@@ -1,4 +1,7 @@
-"""The OpenAPI document and its HTML page. Litestar builds the document; this adds schemas and query parameters."""
+"""The OpenAPI document of the API, and the HTML page that shows it.
+
+Litestar builds the document. This module adds the schemas that pydantic makes, and the query parameters.
+"""
 
 from __future__ import annotations
 
@@ -42,24 +45,24 @@ class _SchemaGenerator(GenerateJsonSchema):
     """Pydantic's schema generator. In answers, fields that may be left out are neither nullable nor required."""
 
     def model_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a model's field; it does not allow null where answers omit the field rather than send null."""
+        """The schema of a model's field. It does not allow null if the answer omits the field instead."""
         content = super().model_field_schema(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 
     def dataclass_field_schema(self, schema: Any) -> dict[str, Any]:
-        """The schema of a dataclass's field; without null if an answer leaves the field out instead."""
+        """The schema of a dataclass's field. It does not allow null if the answer omits the field instead."""
         content = super().dataclass_field_schema(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 
     def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's signature
-        """Whether the field is always in an answer or needed in a request."""
+        """Whether the schema lists the field as required: an answer always has it, or a request must have it."""
         if self.mode == "serialization" and field["type"] == "dataclass-field":
             return "serialization_exclude_if" not in field
         return super().field_is_required(field, total)
 
 
 class PydanticSchemas(OpenAPISchemaPlugin):
-    """Litestar plugin that takes the schemas of models from pydantic.
+    """Litestar plugin that lets pydantic make the JSON schemas of models and dataclasses.
 
     Litestar's own schemas lack the limits that validators check, and do not forbid unknown fields.
     """
@@ -75,19 +78,25 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> spec.Schema:
-        """A reference to the schema of the field's type: for a request if `prefer_alias` is set, else for an answer."""
+        """A reference to the schema of the field's type.
+
+        It is the schema for a request if the creator's `prefer_alias` is set, else the schema for an answer.
+        """
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 
     def reference(self, model: type[Any], mode: JsonSchemaMode) -> spec.Schema:
-        """Add the schema of `model` to the document's components and return a reference to it."""
+        """Add the schema of `model` to the document's components and return a reference to it.
+
+        mode: "validation" for a model of requests, "serialization" for a model of answers.
+        """
         if (model, mode) not in self._referenced:  # problems are answers of every call
             self._define(model.__name__, self.inline(model, mode))
             self._referenced.add((model, mode))
         return PydanticSchema(content={"$ref": _REF.format(model=model.__name__)})
 
     def inline(self, model: type[Any], mode: JsonSchemaMode) -> dict[str, Any]:
-        """The schema of `model` itself; models that it refers to are added to the document's components."""
+        """The schema of `model`, not a reference. Models that it refers to are added to the document's components."""
         schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_REF, schema_generator=_SchemaGenerator)
         for name, definition in schema.pop("$defs", {}).items():
             self._define(name, definition)
@@ -99,7 +108,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
 
 
 class _NoRoutes(Router):
-    """Keeps Litestar from adding documentation pages: `api.http.routes.service` has /openapi.json and /docs."""
+    """Keeps Litestar from adding its own documentation pages. `api.http.routes.service` serves them instead."""
 
     def register(self, value: Any) -> list[Any]:  # noqa: ARG002 - see the class
         return []
@@ -128,7 +137,7 @@ def _operation_id(handler: HTTPRouteHandler, method: Method | HttpMethod, _path:
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `app`, built at the first call and kept in its PydanticSchemas."""
+    """The OpenAPI 3.1 document of `app`. It is built at the first call and then kept in the plugin PydanticSchemas."""
     schemas = app.plugins.get(PydanticSchemas)
     if schemas.document is None:
         schemas.document = _document(app, schemas)
@@ -158,7 +167,7 @@ def _operations(app: Litestar) -> Iterator[tuple[spec.Operation, HTTPRouteHandle
 
 
 def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
-    """Add to `operation` what Litestar cannot tell: query parameters, raw bodies, headers, whether a body is needed."""
+    """Add query parameters, headers, bodies that a handler parses itself, and whether a body is required."""
     endpoint: Endpoint = handler.opt["endpoint"]
     parameters = [*(operation.parameters or []), *_query_parameters(handler.opt["params"], schemas)]
     operation.parameters = [*parameters, *(_header(*header) for header in endpoint.headers.items())]
@@ -181,7 +190,7 @@ def _query_parameters(model: type[BaseModel] | None, schemas: PydanticSchemas) -
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` without the choice of null, for an optional value that is left out instead."""
+    """`schema` without null as an alternative, for an optional value that is left out instead."""
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
     rest = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
     if len(options) == 1:
@@ -201,7 +210,7 @@ def _raw(model: type[BaseModel] | None, schemas: PydanticSchemas) -> spec.Schema
 
 
 def _needs_body(model: type[BaseModel]) -> bool:
-    """Whether requests must have a body: without one, `model` is read from an empty object."""
+    """Whether a request must have a body. It need not if an empty object, its default, is valid for `model`."""
     try:
         model.model_validate({})
     except ValidationError:
@@ -210,7 +219,7 @@ def _needs_body(model: type[BaseModel]) -> bool:
 
 
 def page(openapi: Mapping[str, Any]) -> str:
-    """The OpenAPI document as one HTML page. It works offline: it has no scripts and loads no fonts or styles."""
+    """The OpenAPI document `openapi` as one HTML page, which works offline: no scripts, no external fonts or styles."""
     tags: dict[str, list[tuple[str, str, Mapping[str, Any]]]] = {}
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():

@@ -1,7 +1,7 @@
-"""RFC 9457 problems: the table from domain errors to HTTP statuses, and the exception handler that uses it.
+"""RFC 9457 problem documents: the table from domain errors to HTTP statuses, and the handler that answers with them.
 
-Errors of pydantic are reported in the caller's terms: the path in the request, the reason, and the value that was sent.
-Not Litestar's problem details plugin: it has no place for field paths, and does not redact what a problem quotes.
+Pydantic's errors are reported in the caller's terms: path of the field in the request, reason, and the value sent.
+Litestar's problem details plugin is not used: it has no place for field paths, and redacts no secrets.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ MAX_ERRORS = 20
 """Maximum number of field errors that one problem lists."""
 
 MAX_FIELD_ERRORS = 100
-"""Maximum number of pydantic's errors for one value that are converted to field errors."""
+"""Maximum number of pydantic's errors about one request that are converted to field errors."""
 
 MAX_SHOWN = 80
-"""Maximum number of characters that a problem quotes of a value."""
+"""Maximum number of characters of an invalid value, or of a key in a path, that a problem document quotes."""
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 _ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})
@@ -50,14 +50,17 @@ _log = logging.getLogger(__name__)
 
 
 class FieldError(Answer):
-    """An invalid field. path: like `items[3].importance`; empty for the whole body. got: the value sent, shortened."""
+    """An error in one field of a request. got: the value that was sent, shortened.
+
+    path: where the field is in the request, such as `items[3].importance`; empty for the whole body.
+    """
 
     path: str
     message: str
     got: OmittedIfNone[Any] = None
 
     def redacted(self) -> Self:
-        """A copy with the secrets removed from its path and message."""
+        """A copy without the secrets in its path and message."""
         return self.model_copy(update={"path": redact(self.path), "message": redact(self.message)})
 
 
@@ -77,23 +80,23 @@ class InvalidInput(RemembrancerError):
 
 
 class Unauthorized(RemembrancerError):
-    """The request has no key, or an unknown one."""
+    """The request has no API key, or an unknown one. Answered with status 401."""
 
 
 class Forbidden(RemembrancerError):
-    """The role of the key is not enough, or the call comes from another site's page."""
+    """The API key's role may not do this, or a browser sent the call for a page of another site."""
 
 
 class UnsupportedMedia(RemembrancerError):
-    """The media type or encoding of the body is not supported by this call."""
+    """The call does not support the media type or the compression of the request's body."""
 
 
 class TooSlow(RemembrancerError):
-    """The body did not arrive in time."""
+    """The request's body did not arrive within the time limit."""
 
 
 class TooMany(Overloaded):
-    """The key has exceeded its rate limit."""
+    """The API key has exceeded its rate limit."""
 
 
 STATUS: dict[type[RemembrancerError], int] = {
@@ -112,7 +115,7 @@ STATUS: dict[type[RemembrancerError], int] = {
     Overloaded: 429,
     Unavailable: 503,
 }
-"""HTTP status of each domain error. One that is not here is a bug of the service: 500."""
+"""HTTP status of each domain error, which also holds for subclasses. Any other error is a bug: status 500."""
 
 _HINTS = {
     404: "There is no such path; /docs lists the calls.",
@@ -126,7 +129,11 @@ _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
 
 
 class ProblemAnswer(Answer):
-    """An RFC 9457 problem. current_version: after a version conflict, the version of what was to be changed."""
+    """An RFC 9457 problem document, the answer to a call that failed.
+
+    instance: path of the call. errors: invalid fields of the request, if these are the reason. current_version: after a
+    version conflict, the current version of the thread or workflow.
+    """
 
     type: str
     title: str
@@ -145,7 +152,10 @@ def status_of(error: Exception) -> int:
 
 
 def problem_of(error: Exception, path: str) -> ProblemAnswer:
-    """The problem for `error` at the URL path `path`. Secrets are redacted, because a problem quotes the request."""
+    """The problem document for `error`, raised by a call to the URL path `path`.
+
+    Secrets in it are redacted, because it quotes the request.
+    """
     status = status_of(error)
     title = http.HTTPStatus(status).phrase
     hint = _HINTS.get(status) if isinstance(error, HTTPException) or status == 500 else None
@@ -161,7 +171,7 @@ def problem_of(error: Exception, path: str) -> ProblemAnswer:
 
 
 def _detail(error: Exception) -> str:
-    """The error's message, preceded by the path of the field that it is about, if any."""
+    """The error's message. If the error is about a field, the path of the field comes first."""
     if isinstance(error, HTTPException):
         return error.detail
     path, text = getattr(error, "path", ""), str(error)
@@ -188,7 +198,7 @@ def _headers(error: Exception, status: int) -> dict[str, str]:
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemAnswer]:
-    """Litestar's exception handler: the problem as a response. Errors of status 500 or more are logged."""
+    """Litestar exception handler: the response for `error`. Errors with status 500 or more are logged."""
     path = request.scope["raw_path"].partition(b"?")[0].decode("latin-1")  # "path" lacks /mcp in what is mounted there
     problem = problem_of(error, unquote(path))
     if problem.status >= 500:
@@ -198,7 +208,10 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 
 def log_fault(log: logging.Logger, call: str, error: Exception) -> None:
-    """Log that `call` failed, with the classes of `error` and its causes only: a message may quote stored content."""
+    """Log that `call` failed, with the class names of `error` and its causes.
+
+    Messages are left out, because they may quote stored content; the debug log has the traceback.
+    """
     cause = "".join(f" <- {type(link).__name__}" for link in _causes(error))
     log.error("%s: %s%s", call, type(error).__name__, cause)
     log.debug("traceback", exc_info=error)
@@ -211,7 +224,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def checked(model: type[_ModelT], value: object) -> _ModelT:
-    """`value` validated as an instance of `model`. Raises InvalidInput."""
+    """`value` validated as an instance of `model`. Raises InvalidInput with an entry for each invalid field."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -228,7 +241,7 @@ def _field_error(details: Mapping[str, Any], value: object) -> FieldError:
 
 
 def _type_error(steps: list[str | int], sent: object) -> FieldError:
-    """The error for a memory whose `type` is missing or unknown; `steps` is the path of the memory."""
+    """The error for a memory whose `type` is missing or unknown. steps: path of the memory. sent: its value."""
     known = ", ".join(MemoryType)
     path = path_text([*steps, "type"])
     if not isinstance(sent, dict) or "type" not in sent:
@@ -237,7 +250,11 @@ def _type_error(steps: list[str | int], sent: object) -> FieldError:
 
 
 def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:
-    """The steps of `loc` that exist in `value`; pydantic also puts the branches of unions that it tried into `loc`."""
+    """The keys and indices of `loc` that exist in `value`.
+
+    The others are names of union branches, which pydantic puts into `loc` too. names_key: also keep the last step if it
+    is a missing or forbidden key of an object.
+    """
     steps = list(loc)
     for number, step in enumerate(steps):
         last = number == len(steps) - 1
@@ -252,7 +269,7 @@ def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> 
 
 
 def path_text(steps: Iterable[str | int]) -> str:
-    """Keys and indices as the path of a field: `items[3].importance`."""
+    """The path of a field as text, such as `items[3].importance`. steps: keys and indices, the outermost first."""
     text = ""
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{str(step)[:MAX_SHOWN]}"
@@ -260,7 +277,10 @@ def path_text(steps: Iterable[str | int]) -> str:
 
 
 def shown(value: object) -> Any:
-    """`value` as a problem quotes it: numbers and short redacted texts; lists and objects by their size."""
+    """`value` as a problem document quotes it.
+
+    Small numbers and booleans stay as they are. Texts are redacted and shortened; lists and objects become their size.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):

@@ -1,4 +1,7 @@
-"""Requests as handlers see them: JSON body and query parameters, strictly validated as pydantic models."""
+"""Parses HTTP requests for handlers: JSON bodies, query parameters and headers, strictly validated.
+
+Models here have the parameters that many calls share, such as `InNamespace`.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,12 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 BATCH_BYTES = 32 * 1024 * 1024
 LARGE_BODY = 64 * 1024
-"""Bytes from which a body is parsed in a worker thread, so that the event loop stays free."""
+"""Size in bytes from which a body is parsed in a worker thread, so that it does not block the event loop."""
 
 MAX_PARAMETERS = 32
 
 NAMESPACE_HEADER = "X-Remembrancer-Namespace"
-"""Header with the namespace of a client's calls that name none otherwise."""
+"""Header with which hooks and MCP clients name the namespace, used if path or query name none."""
 
 _Value = TypeVar("_Value")
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
@@ -48,34 +51,40 @@ QueryWhole: TypeAlias = Annotated[int, Field(strict=True), BeforeValidator(_inte
 
 
 class InNamespace(Model):
-    """Query parameters of a call that works in one namespace."""
+    """Parameters of a call that works in one namespace."""
 
     namespace: Name
 
 
 class AsAgent(InNamespace):
-    """Fields of a call by an agent. agent_id: the calling agent, by default the key's only one, if it has one."""
+    """Parameters of a call by an agent.
+
+    agent_id: the calling agent. By default the agent that the API key is bound to, if it is bound to exactly one.
+    """
 
     agent_id: Name | None = None
 
 
 class MaybeNamespace(Model):
-    """Query parameters of a call whose namespace may be stated elsewhere, as in the body of a batch."""
+    """Query parameters of a call that may name its namespace elsewhere, such as in the body of a batch."""
 
     namespace: Name | None = None
 
 
 class InSession(InNamespace):
-    """Fields of a call on a session."""
+    """Parameters of a call about one session in a namespace."""
 
     session_id: Name
 
 
 class ApiRequest(Request[Any, Caller, State]):
-    """A Litestar request whose `auth` is the Caller, with strict parsing of its body."""
+    """Litestar's request with strict parsing of its body. `auth` is the Caller that the API key identifies."""
 
     def scope_in(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """What the call may read and write, in the key's tenant. Raises AccessDenied for an agent of other keys."""
+        """The scope (tenant, namespace, session and agents) that the call may read and write.
+
+        Raises AccessDenied if the key is bound to agents and `agent_id` is none of them.
+        """
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
     def agent_scope(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
@@ -83,7 +92,10 @@ class ApiRequest(Request[Any, Caller, State]):
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id))
 
     async def body(self) -> bytes:
-        """The raw body; `{}` without body and Content-Type, or Litestar would not call `json`. Raises MalformedJson."""
+        """The raw body, or `{}` if there is neither body nor Content-Type: Litestar would not parse an empty body.
+
+        Raises MalformedJson if the body is empty although its Content-Type is JSON.
+        """
         raw = await super().body()
         if raw:
             return raw
@@ -96,7 +108,8 @@ class ApiRequest(Request[Any, Caller, State]):
     async def json(self) -> Any:
         """The body, validated as the model that is the type of the handler's `data` parameter.
 
-        Raises UnsupportedMedia, MalformedJson or InvalidInput.
+        Raises UnsupportedMedia if it is not plain JSON, MalformedJson if it cannot be parsed, and InvalidInput if it is
+        invalid for the model.
         """
         raw = await self.body()
         if "content-type" in self.headers or await super().body():
@@ -117,14 +130,15 @@ class ApiRequest(Request[Any, Caller, State]):
 
 
 async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
-    """The result of `parse`, which parses the body `raw`. For a large body it runs in a worker thread."""
+    """What `parse` returns. It runs in a worker thread if `raw`, the body that it parses, is large."""
     return parse() if len(raw) < LARGE_BODY else await anyio.to_thread.run_sync(parse)
 
 
 def read_lines(raw: bytes, limit: int, *, any_integer: bool = False) -> list[Any]:
-    """The JSON values of the lines that are not blank, at most `limit`. Raises MalformedJson or InvalidInput.
+    """The JSON values in a newline-delimited JSON body, one for each line that is not blank.
 
-    any_integer: accept integers beyond 64 bits.
+    any_integer: accept integers beyond 64 bits. Raises MalformedJson for a line that is not JSON, and InvalidInput for
+    more than `limit` values or a value that is not allowed, such as an integer that is too large.
     """
     values: list[Any] = []
     for number, line in enumerate(raw.split(b"\n"), 1):
@@ -143,12 +157,12 @@ def read_lines(raw: bytes, limit: int, *, any_integer: bool = False) -> list[Any
 
 
 def read_query(connection: ASGIConnection[Any, Any, Any, Any], model: type[_ModelT]) -> _ModelT:
-    """The query parameters as a `model`. Raises InvalidInput, also for unknown and repeated parameters."""
+    """The query parameters as a `model`. Raises InvalidInput if one is invalid, unknown or repeated."""
     return checked(model, _query_parameters(connection))
 
 
 def refuse_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Raise InvalidInput if the request has query parameters; for calls that take none."""
+    """Raise InvalidInput if the request has query parameters. For calls that have none."""
     if sent := _query_parameters(connection):
         message = "this call takes no query parameters"
         raise InvalidInput([FieldError(path=shown(name), message=message) for name in sent])
@@ -172,16 +186,19 @@ def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[st
 
 
 def header_name(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> str | None:
-    """The name that the request header called `header` has as its value: that of a namespace or an agent.
+    """The value of the request header `header`, which must be the name of a namespace or an agent.
 
-    None if the header is missing or empty. Raises InvalidInput if the value is no valid name.
+    None if the header is missing or empty. Raises InvalidInput if the value is not a valid name.
     """
     value = connection.headers.get(header)
     return name_of(value.encode("latin-1"), header) if value else None
 
 
 def name_of(raw: bytes, path: str) -> str:
-    """The name of a namespace or an agent in `raw`, as UTF-8. Raises InvalidInput about the field `path`."""
+    """The name of a namespace or an agent, decoded from the UTF-8 bytes `raw`.
+
+    Raises InvalidInput if it is not a valid name. path: field or header that the error names.
+    """
     try:
         return clean_name(raw.decode())
     except ValueError as error:

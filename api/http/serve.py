@@ -1,4 +1,4 @@
-"""The server process: opens the services, answers calls until SIGTERM or SIGINT, and closes everything."""
+"""Runs the server process: opens the services, answers HTTP calls until SIGTERM or SIGINT, and closes all stores."""
 
 from __future__ import annotations
 
@@ -24,18 +24,23 @@ from api.wiring.services import open_services
 _log = logging.getLogger(__name__)
 
 _ALLOCATIONS = 20_000
-"""New objects per garbage collection, instead of 700. Queued receipts hold tens of thousands of objects; collecting
-them took a ninth of the time under eight clients, 80 ms at a time."""
+"""New objects after which Python collects garbage, instead of 700.
+
+Queued receipts hold tens of thousands of objects. With eight clients, collections took a ninth of the time, 80 ms each.
+"""
 
 
 def check_exposure(host: str, keys: Sequence[HashedKey]) -> None:
-    """Raise BadSettings if there are no keys and `host` is not a loopback address."""
+    """Raise BadSettings if the service has no API keys but `host` is not a loopback address."""
     if not keys and not is_loopback(host):
         raise BadSettings(f"without keys the service listens on loopback only: give --keys FILE, or not --host {host}")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, made before stores open, so that a port in use fails early. Raises BadSettings."""
+    """A socket bound to the address. Raises BadSettings if it cannot be bound, for example because the port is in use.
+
+    It is made before the stores are opened, so that the error comes early.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sets TCP_NODELAY only on sockets named as TCP; without it an answer waits 40 ms for an acknowledgement.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -51,7 +56,7 @@ def listen(host: str, port: int) -> socket.socket:
 async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]] | None = None) -> None:
     """Answer calls until SIGTERM or SIGINT; then let running calls finish, and close the stores.
 
-    before: called with the opened services before the first call is answered.
+    before: awaited with the opened services before the first call is answered.
     """
     keys = load_keys(settings.keys)
     check_exposure(settings.host, keys)
@@ -76,7 +81,7 @@ async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]
 
 
 async def _build_encodings(services: Services) -> None:
-    """Build the tokenizers' encodings while the first calls arrive: a first count would wait for half a second."""
+    """Load the tokenizers' vocabularies in the background: the first token count would wait half a second for them."""
     for tokenizer in services.tokenizers.values():
         await to_thread.run_sync(tokenizer.count, "")
 
@@ -102,7 +107,10 @@ def _already_stopped(number: int, _frame: FrameType | None) -> None:
 
 
 def freeze_loaded_objects() -> None:
-    """Exclude all objects that exist now from garbage collection, which would spend 100 ms on them each time."""
+    """Exclude all objects that exist now from garbage collection, and make collections rarer.
+
+    Each full collection would spend 100 ms on these objects, which are never freed.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)

@@ -1,4 +1,7 @@
-"""Limits on slow or large requests: time and size of the head (request line and headers), and time of the body."""
+"""Limits on slow and large HTTP requests.
+
+The head (request line and headers) is limited in seconds and bytes, the body in seconds.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,19 @@ from api.http.problems import TooSlow
 from memtypes.model.strict_json import MalformedJson
 
 HEAD_S = 20.0
-"""Seconds for the request line and headers, counted from the connection or the end of the previous answer."""
+"""Seconds within which request line and headers must arrive, after the connection or the previous answer."""
 
 HEAD_BYTES = 64 * 1024
 
 BODY_S = 120.0
-"""Seconds for the whole body: 32 MiB at 2 Mbit/s."""
+"""Seconds within which a body must arrive: about as long as 32 MiB, the largest body, take at 2 Mbit/s."""
 
 
 class BodyDeadline(ASGIMiddleware):
-    """Middleware: raises TooSlow if a body takes too long, MalformedJson if the client disconnects before its end."""
+    """Middleware that limits how long the body of a request may take to arrive.
+
+    Reading the body raises TooSlow after the limit, and MalformedJson if the client disconnects before the end.
+    """
 
     scopes = (ScopeType.HTTP,)
 
@@ -31,7 +37,7 @@ class BodyDeadline(ASGIMiddleware):
         self._seconds = seconds
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Run the call; its body must be complete within the limit."""
+        """Run the call with a `receive` that enforces the time limit."""
         end, arriving = anyio.current_time() + self._seconds, True
 
         async def timed() -> HTTPReceiveMessage | WebSocketReceiveMessage:
@@ -54,27 +60,27 @@ class BodyDeadline(ASGIMiddleware):
 class TimedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with limits on the seconds and bytes of a request's head.
 
-    Blanks at the end of a header's value, which are no part of it, are removed: uvicorn leaves them.
-    If a request was answered before its body was complete, the rest of the body counts in the time of the next head.
+    It also strips blanks around header values, which uvicorn leaves at the end. If a request was answered before its
+    body was complete, the rest of the body uses up the time of the next head.
     """
 
     head_s = HEAD_S
     _timer: asyncio.TimerHandle | None = None
     _head_bytes: int | None = 0
-    """Bytes of the head so far; None while a body arrives."""
+    """Bytes of the head received so far; None while a body arrives."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Start the timer for the first head."""
+        """Start the timer for the head of the first request."""
         super().connection_made(transport)
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer; the connection is closed."""
+        """Stop the timer of a connection that has closed."""
         super().connection_lost(exc)
         self._stop_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Parse `data`, of a head only as many bytes as are allowed; answer 400 if it has more."""
+        """Parse the received bytes. Answers 400 if the head of a request has more than HEAD_BYTES."""
         while data and not self.transport.is_closing():
             room = len(data) if self._head_bytes is None else HEAD_BYTES - self._head_bytes
             if not room:
@@ -86,22 +92,22 @@ class TimedProtocol(HttpToolsProtocol):
             data = data[room:]
 
     def on_message_complete(self) -> None:
-        """Count the bytes of the next head from 0."""
+        """Note the end of a request: the next bytes are the head of another one and count from 0."""
         super().on_message_complete()
         self._head_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Add the header without the blanks around its value."""
+        """Add a header to the request, without the blanks around its value."""
         super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        """Stop the timer; `BodyDeadline` limits the body."""
+        """Stop the timer of the head. `BodyDeadline` limits the time of the body that follows."""
         self._head_bytes = None
         self._stop_timer()
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """Start the timer for the next head, unless a pipelined request is being answered."""
+        """Start the timer for the next request's head, unless a pipelined request is being answered."""
         super().on_response_complete()
         if self.cycle.response_complete:
             self._start_timer()

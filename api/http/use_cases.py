@@ -1,6 +1,6 @@
-"""What routes, MCP tools, hooks and the inspector have in common: queries, receipts, threads, memories by their ids.
+"""Functions that routes, MCP tools, hooks and inspector pages share: search, retrieval, receipts, memories by id.
 
-Secrets are redacted from queries as they are from texts that are written: a receipt stores its query.
+Secrets are redacted from queries, as they are from texts to be stored, because receipts store the queries.
 """
 
 from __future__ import annotations
@@ -38,21 +38,27 @@ _RequestT = TypeVar("_RequestT", bound=RankedRequest)
 
 
 async def run_search(services: Services, scope: Scope, request: SearchRequest) -> SearchAnswer:
-    """Search with the secrets in the query redacted. Raises InvalidRequest or Unavailable."""
+    """Search memories. Secrets in the query are redacted first, and the answer is counted in the metrics.
+
+    Raises InvalidRequest for an invalid filter or a secret in an id, and Unavailable if the search cannot run.
+    """
     answer = await services.retriever.search(scope, await redact_query(services, scope.tenant, request))
     services.metrics.note_context("search", 0, answer.degraded)
     return answer
 
 
 async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-    """Retrieve with the secrets in the query redacted. Raises InvalidRequest or Unavailable."""
+    """Retrieve a context. Secrets in the query are redacted first, and the answer is counted in the metrics.
+
+    Raises InvalidRequest for an invalid filter or a secret in an id, and Unavailable if the retrieval cannot run.
+    """
     answer = await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
     services.metrics.note_context("retrieve", answer.metadata.total_tokens, answer.metadata.degraded)
     return answer
 
 
 async def redact_query(services: Services, tenant: str, request: _RequestT) -> _RequestT:
-    """`request` with secrets removed from query and filters by the tenant's rules. Ids are not changed.
+    """A copy of `request` without the secrets in its query and filters, by the tenant's rules. Ids are not changed.
 
     Raises InvalidRequest for a malformed filter or a secret in an id, and Unavailable when redaction could not run.
     """
@@ -81,7 +87,10 @@ def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The values with which the filter `value` compares id fields. inside: whether it is part of such a comparison."""
+    """The texts that a filter compares with id fields, such as session_id.
+
+    value: the filter, or a part of it. inside: whether this part belongs to a comparison with an id field.
+    """
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _filtered_ids(part, inside=inside or name in ID_FIELDS or name.startswith("links."))
@@ -93,20 +102,24 @@ def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
 
 
 async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
-    """Mark as fired the intentions in the answer that are due now, or whose condition is met by the query."""
+    """Mark tasks in the answer as fired, so that they are not due again.
+
+    These are the tasks that are due now or whose condition the query meets.
+    """
     shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
     await services.intentions.deliver(scope, shown, due_with(services, request))
 
 
 def due_with(services: Services, request: RetrieveRequest) -> DueRequest:
-    """The request for the intentions that are due now or whose condition the query meets."""
+    """The request with which to find tasks that are due now or whose condition the query meets."""
     return DueRequest(services.clock(), context=request.query, session_id=request.session_id)
 
 
 async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> Receipts:
     """The service's receipts, after a check that `caller` may read the receipt `receipt_id`.
 
-    Raises Unavailable, NotFound, or AccessDenied if the caller's key is bound to other agents than the receipt's.
+    For a key that is bound to agents, raises AccessDenied if another agent made the retrieval, NotFound if there is no
+    such receipt, and Unavailable if receipts cannot be read. A key without agents is not checked.
     """
     if caller.agents:
         text = await services.receipts.text(caller.tenant, receipt_id)
@@ -119,7 +132,11 @@ async def receipts_with(services: Services, caller: Caller, receipt_id: str) -> 
 async def thread_part(
     services: Services, scope: Scope, thread_id: str, budget: int, counter: Tokenizer, *, files: bool = True
 ) -> ThreadContext:
-    """The context of a thread in `budget` tokens. The thread's turns in it count as used."""
+    """The context of a thread in `budget` tokens, as `counter` counts.
+
+    The thread's turns in it are marked as used, so that they are evicted later than unused ones. files: whether to list
+    the files and images that the thread mentions.
+    """
     threads = services.threads
     policy = await threads.policy(scope, thread_id)
     tokens = budget
@@ -135,12 +152,15 @@ async def thread_part(
 
 
 async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memory:
-    """The memory with its state as of now. Raises NotFound."""
+    """The memory with its current state, such as replaced. Raises NotFound if this namespace has no such memory."""
     return (await existing_memory(services.store, scope, known_id(memory_id))).at(services.clock())
 
 
 async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
-    """Delete the memory from the store, and from the live state if it is a working item. Raises NotFound."""
+    """Delete a memory from the store and, if it is a live item of working memory, from the live store.
+
+    Raises NotFound if this namespace has no such memory.
+    """
     memory_id = known_id(memory_id)
     memory = (await services.store.get(scope, [memory_id])).get(memory_id)
     if isinstance(memory, Working) and memory.live:
@@ -150,7 +170,7 @@ async def remove_memory(services: Services, scope: Scope, memory_id: str) -> Non
 
 
 def known_id(memory_id: str) -> str:
-    """`memory_id` in lower case. Raises NotFound if it is not a UUID, as for a memory that does not exist."""
+    """`memory_id` in lower case. Raises NotFound if it is not a UUID, since no memory can have such an id."""
     if not _UUID.fullmatch(memory_id):
         raise _unknown()
     return memory_id.lower()

@@ -1,4 +1,4 @@
-"""Bodies and answers of the calls on memories, as pydantic models."""
+"""Pydantic models of the request bodies, query parameters and answers of the HTTP calls on memories."""
 
 from __future__ import annotations
 
@@ -34,29 +34,32 @@ from retrieval.answer import Answer, OmittedIfNone
 MAX_BATCH = 1_000
 
 _HIDDEN = frozenset({"tenant", "earlier"})
-"""Fields that answers leave out; earlier texts are in the history."""
+"""Fields of a memory that answers leave out. The call GET /v1/memories/{id}/history shows its earlier texts."""
 
 
 _Value = TypeVar("_Value")
 
 OmittedIfEmpty = Annotated[_Value | None, Field(exclude_if=operator.not_)]
-"""A member that is left out of the JSON when it is None or empty."""
+"""Type of an answer's field that is left out of the JSON if its value is None or empty."""
 
 Redactions: TypeAlias = OmittedIfEmpty[Mapping[str, int]]
-"""Number of secrets removed from a text, by kind; not in the answer when there were none."""
+"""Number of secrets removed from a text, by kind of secret; the answer omits this field if none were removed."""
 
 
 class MemoryAnswer(RootModel[Memory]):
-    """A memory with its common fields and those of its type, null ones too; without its tenant and earlier texts."""
+    """A memory as answers show it: all fields of its type, even those that are null.
+
+    Its tenant and its earlier texts are left out.
+    """
 
     @model_serializer(mode="plain")
     def members(self) -> dict[str, Any]:
-        """The fields of the memory as JSON, without those that answers leave out."""
+        """The memory as a JSON object, without its tenant and its earlier texts."""
         return self.root.model_dump(mode="json", exclude=set(_HIDDEN))
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema of an answer: any one of those of the five memory types."""
+        """The JSON schema of an answer: one alternative for each of the five memory types."""
         shapes = [_shown_fields(handler, kind) for kind in MEMORY_CLASSES.values()]
         return {"description": "A memory of any type.", "anyOf": shapes}
 
@@ -68,20 +71,20 @@ def _shown_fields(handler: GetJsonSchemaHandler, kind: type[Memory]) -> dict[str
 
 
 class ItemFields(Model):
-    """What the body of a write call has besides the memory's own fields.
+    """Fields that the body of a write call adds to the fields of the memory.
 
-    review: auto: reviewers decide whether the memory is stored. If it is left out, or skip, there is no review; skip
-    differs only for the messages of a session (see `ReviewMode`).
+    review: with `auto`, reviewers decide whether the memory is stored. With `skip`, or if it is left out, there is no
+    review.
     """
 
     review: Literal["auto", "skip"] | None = None
 
     def submission(self) -> Submission:
-        """The memory, and how to review it, in the form that ingestion takes."""
+        """The memory to write with its review mode, as the object that the ingestion pipeline takes."""
         return Submission(self.draft(), ReviewMode(self.review or ReviewMode.GIVEN))
 
     def draft(self) -> AnyDraft | UntypedDraft:
-        """The memory without the fields of ItemFields and PostFields; not validated a second time."""
+        """The memory alone, without `review` and `namespace`; it is not validated a second time."""
         bases = type(self).__mro__
         kind: type[Any] = next(base for base in bases if issubclass(base, Draft) and not issubclass(base, ItemFields))
         fields = {name: getattr(self, name) for name in kind.model_fields}
@@ -90,7 +93,7 @@ class ItemFields(Model):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema. As the validator does, it accepts as `source` an object or a string (the caller's name)."""
+        """The JSON schema of the body. It allows an object or a string (the caller's name) as `source`."""
         reference = handler(schema)
         properties = handler.resolve_ref_schema(reference)["properties"]
         if source := properties.get("source"):
@@ -100,37 +103,37 @@ class ItemFields(Model):
 
 
 class PostFields(ItemFields):
-    """Fields of a memory that is written alone, which names its namespace."""
+    """Fields that the body of POST /v1/memories adds to the memory that it writes."""
 
     namespace: Name
 
 
 class EpisodicItem(ItemFields, EpisodicDraft):
-    """An episodic memory (an event) in a batch."""
+    """An episodic memory (an event) in a batch of memories to write."""
 
 
 class SemanticItem(ItemFields, SemanticDraft):
-    """A semantic memory (a fact) in a batch."""
+    """A semantic memory (a fact) in a batch of memories to write."""
 
 
 class ProspectiveItem(ItemFields, ProspectiveDraft):
-    """A prospective memory (an intention) in a batch."""
+    """A prospective memory (a task to do later) in a batch of memories to write."""
 
 
 class ProceduralItem(ItemFields, ProceduralDraft):
-    """A procedural memory (a procedure) in a batch."""
+    """A procedural memory (the steps of a task) in a batch of memories to write."""
 
 
 class WorkingItem(ItemFields, WorkingDraft):
-    """A working item in a batch."""
+    """An item of working memory in a batch of memories to write."""
 
 
 class UntypedItem(ItemFields, UntypedDraft):
-    """A memory without a type in a batch; ingestion classifies it."""
+    """A memory without a type in a batch of memories to write; the service finds its type."""
 
 
 class UntypedPost(PostFields, UntypedDraft):
-    """A memory to write without a type; ingestion classifies it."""
+    """A memory to write whose type is left out; the service finds it."""
 
 
 class EpisodicPost(PostFields, EpisodicDraft):
@@ -142,19 +145,19 @@ class SemanticPost(PostFields, SemanticDraft):
 
 
 class ProspectivePost(PostFields, ProspectiveDraft):
-    """A prospective memory to write: an intention."""
+    """A prospective memory to write: a task to do later."""
 
 
 class ProceduralPost(PostFields, ProceduralDraft):
-    """A procedural memory to write: a procedure."""
+    """A procedural memory to write: the steps of a task."""
 
 
 class WorkingPost(PostFields, WorkingDraft):
-    """A working item to write."""
+    """An item of working memory to write."""
 
 
 def _branch(value: object) -> str:
-    """Which model of the union AnyItem or AnyPost reads `value`: the name of its memory type, or untyped."""
+    """Tag of the model in the union AnyItem or AnyPost that validates `value`: its memory type, or `untyped`."""
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return _UNTYPED if kind is None else str(kind)
 
@@ -182,7 +185,7 @@ AnyPost: TypeAlias = Annotated[
 
 
 class MemoryPost(RootModel[AnyPost]):
-    """A memory to write, of any type or without one."""
+    """A memory to write. Its type may be left out."""
 
 
 class Batch(Model):
@@ -193,11 +196,11 @@ class Batch(Model):
 
 
 class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
-    """Fields of a memory to change; checked by the rules of the memory's type."""
+    """New values for fields of a memory, by field name. The rules of the memory's type check them."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The schema: an object of all fields that can change, each with the schemas that memory types give it."""
+        """The JSON schema of a patch: all fields that can change, each with the schemas of the types that have it."""
         choices = handler(DRAFT.core_schema)["oneOf"]
         drafts = [handler.resolve_ref_schema(choice)["properties"] for choice in choices]
         names = CHANGEABLE.union(*(kind.own_fields for kind in MEMORY_CLASSES.values()))
@@ -218,7 +221,11 @@ def _any_of(schemas: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
 
 
 class ListQuery(InNamespace):
-    """Which memories to list: created at created_after or later and before created_before; in `state` if given."""
+    """Query parameters of a list of memories, all of which must match.
+
+    created_after, created_before: first time included, and first time excluded. state: by default, replaced and expired
+    memories are left out. include_expired: list these too; ignored if `state` is set.
+    """
 
     type: MemoryType | None = None
     session_id: Name | None = None
@@ -232,7 +239,7 @@ class ListQuery(InNamespace):
     cursor: Annotated[str, Field(min_length=1, max_length=2_048)] | None = None
 
     def listing(self, now: datetime) -> Listing:
-        """The listing of the store. Expired and replaced memories are left out unless asked for."""
+        """The parameters as a query to the memory store. now: the time that decides what has expired."""
         equal = {"session_id": self.session_id, "agent_id": self.agent_id, "tags": self.tag}
         parts: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
         if self.created_after:
@@ -248,21 +255,24 @@ class ListQuery(InNamespace):
 
 
 class Alternative(Answer):
-    """Another memory type that a text may have, and how likely."""
+    """A less likely memory type of a classified text. confidence: 0 to 1."""
 
     type: MemoryType
     confidence: float
 
 
 class TextPart(Answer):
-    """A part of a text, with the memory type of that part."""
+    """A sentence of a classified text that has another memory type than the whole text."""
 
     type: MemoryType
     content: str
 
 
 class ClassifyAnswer(Answer):
-    """The memory type of a text and the reason for it. The confidences of all types sum to 1."""
+    """The memory type of a text, and why it was chosen. The confidences of all types sum to 1.
+
+    parts: sentences that clearly have another type than the whole text. Only POST /v1/classify answers with them.
+    """
 
     type: MemoryType
     confidence: float
@@ -272,7 +282,7 @@ class ClassifyAnswer(Answer):
 
     @classmethod
     def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
-        """The answer for the result `classified`; `parts`: type and text of each of its parts."""
+        """The answer for `classified`. parts: (type, text) of the sentences of another type; None to leave them out."""
         return cls(
             type=classified.type,
             confidence=classified.confidence,
@@ -283,9 +293,10 @@ class ClassifyAnswer(Answer):
 
 
 class ItemResult(Answer):
-    """The outcome of writing one memory, as read back from the store. supersedes: ids of the facts that it replaced.
+    """The outcome of writing one memory, as read back from the store.
 
-    contests: ids of memories that it contradicts and that stay. changed: the fields that a merge changed.
+    supersedes: ids of the facts that the new memory replaced. contests: ids of memories that it contradicts without
+    replacing them. changed: if it was merged into a stored memory, the fields of that memory that changed.
     """
 
     id: str | None
@@ -301,19 +312,19 @@ class ItemResult(Answer):
 
 
 class WriteAnswer(ItemResult):
-    """The outcome of writing one memory, and the memory."""
+    """The outcome of writing one memory, and the memory as it is stored."""
 
     memory: OmittedIfNone[MemoryAnswer] = None
 
 
 class BatchItem(ItemResult):
-    """The outcome of writing one item of a batch. index: the item's index in the batch."""
+    """The outcome of writing one memory of a batch. index: its position in the batch, from 0."""
 
     index: int
 
 
 class StatusCounts(Answer):
-    """How many items ended with each status."""
+    """Numbers of writes by outcome: stored, merged into another memory, rejected or failed."""
 
     stored: int
     merged: int
@@ -322,24 +333,24 @@ class StatusCounts(Answer):
 
     @classmethod
     def of(cls, outcomes: Iterable[WriteOutcome | MessageOutcome]) -> Self:
-        """The counts of these outcomes."""
+        """The number of outcomes with each status."""
         counts = Counter(outcome.status for outcome in outcomes)
         return cls(**{status: counts[status] for status in WriteStatus})
 
 
 def members_of(outcome: WriteOutcome | MessageOutcome) -> dict[str, Any]:
-    """The members of `outcome` by their names."""
+    """The fields of the dataclass `outcome`, by name."""
     return {member.name: getattr(outcome, member.name) for member in fields(outcome)}
 
 
 class BatchAnswer(Answer):
-    """The results of the items, in order, and how many ended with each status."""
+    """The outcome of each memory of a batch, in order, and the number of outcomes with each status."""
 
     results: list[BatchItem]
     counts: StatusCounts
 
     @classmethod
     def of(cls, outcomes: Sequence[WriteOutcome]) -> Self:
-        """The answer for ingestion's `outcomes` of the items, whose indices start at 0."""
+        """The answer for the write outcomes of a batch. outcomes: one for each memory, in the order of the batch."""
         results = [BatchItem(index=index, **members_of(outcome)) for index, outcome in enumerate(outcomes)]
         return cls(results=results, counts=StatusCounts.of(outcomes))

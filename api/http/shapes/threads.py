@@ -1,4 +1,4 @@
-"""Bodies and answers of the calls on threads, as pydantic models."""
+"""Pydantic models of the request bodies, query parameters and answers of the HTTP calls on threads."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ MAX_TURNS = 1_000
 
 
 class ThreadPost(OpenRequest):
-    """A thread to create or find in a namespace. variables: values for the template of its key."""
+    """A thread (a conversation) to create or find. variables: values for the template of its key."""
 
     namespace: Name
 
 
 class TurnPost(NewTurn):
-    """A turn to append. expected_version: refuse the turn unless this is the thread's version."""
+    """A turn to append to a thread. expected_version: answer 409 unless the thread has this version."""
 
     expected_version: Version | None = None
 
 
 class ReplacePost(Model):
-    """Turns that replace all turns of a thread. expected_version: refuse unless this is the thread's version."""
+    """Turns that replace all turns of a thread. expected_version: answer 409 unless the thread has this version."""
 
     turns: list[NewTurn] = Field(max_length=MAX_TURNS)
     expected_version: Version | None = None
 
 
 class ContextPost(Model):
-    """A request for a thread's context. model: its tokenizer counts the context, unless `tokenizer` names another.
+    """A request for a thread's context. model: the model whose tokenizer counts, unless `tokenizer` names another.
 
-    budget: maximum tokens; by default a share of the context window of `model` or else of the model in the policy.
+    budget: maximum tokens; by default a share of the context window of `model` or of the model in the thread's policy.
     """
 
     budget: Tokens | None = None
@@ -59,7 +59,7 @@ class ContextPost(Model):
 
 
 class ClearPost(Model):
-    """Remove all turns of a thread. confirm: must be true. backup: keep the turns for 24 hours."""
+    """A request to remove all turns of a thread. confirm: must be true. backup: keep a copy for 24 hours."""
 
     confirm: Flag
     backup: Flag = False
@@ -72,22 +72,22 @@ class ClearPost(Model):
 
 
 class BackupQuery(MaybeNamespace):
-    """Query parameters of a backup. agent_id: the calling agent, which must be able to read the thread."""
+    """Query parameters for reading a backup. agent_id: the calling agent; it must have access to the thread."""
 
     agent_id: Name | None = None
 
 
 class PageQuery(AsAgent):
-    """Which turns of a thread to return, counted from the oldest."""
+    """Which turns of a thread to return: at most `limit`, after the `offset` oldest ones."""
 
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
     offset: Annotated[QueryWhole, Field(ge=0, le=10_000_000)] = 0
 
 
 class ThreadsQuery(InNamespace):
-    """Which threads to list: those with all the given values. key_prefix: the beginning of their keys.
+    """Filters for a list of threads, all of which must match. key_prefix: how the key of a thread begins.
 
-    agent_id: id of the agent that opened them. parent_id: id of the thread that they continue.
+    agent_id: id of the agent that opened the thread. parent_id: id of the thread that it continues.
     """
 
     key_prefix: Annotated[str, Field(max_length=256)] = ""
@@ -100,7 +100,7 @@ class ThreadsQuery(InNamespace):
 
 
 class TurnsQuery(AsAgent):
-    """Which turns to list. include_flushed: also turns that have left the thread. after: turns after this index."""
+    """Which turns to list. include_flushed: also those moved to memories. after: only turns with a higher index."""
 
     include_flushed: QueryFlag = False
     after: Annotated[QueryWhole, Field(ge=-1, le=2**53)] = -1
@@ -110,8 +110,8 @@ class TurnsQuery(AsAgent):
 class ThreadAnswer(Answer):
     """A thread without its turns.
 
-    redactions: secrets removed from its initial context, by kind. policy: name of the policy that the policy file has
-    for its resource. Without one it is null, and the limits are 50 turns and 3 hours.
+    redactions: number of secrets removed from its initial context, by kind. policy: name of the thread policy that the
+    policy file has for its resource. Null if the file has none; the limits are then 50 turns and 3 hours.
     """
 
     id: str
@@ -134,26 +134,26 @@ class ThreadAnswer(Answer):
 
     @classmethod
     def of(cls, threads: Threads, thread: Thread) -> Self:
-        """The answer for `thread`, with the name of its policy."""
+        """The answer for `thread`. threads: knows the policy file, which names the thread's policy."""
         members: dict[str, Any] = {name: getattr(thread, name, None) for name in cls.model_fields}
         policy = threads.policies.name(thread.resource)
         return cls(**{**members, "summary": thread.summary or None, "policy": policy})
 
     @classmethod
     def opened(cls, threads: Threads, opened: OpenedThread) -> Self:
-        """The answer for a thread that was created or found, with its redactions."""
+        """The answer for a thread that was created or found, with the number of secrets removed from it."""
         return cls.of(threads, opened.thread).model_copy(update={"redactions": opened.redactions})
 
 
 class ThreadsAnswer(Answer):
-    """Threads, the last used first. next_cursor: null on the last page."""
+    """A page of threads, the last changed first. next_cursor: `cursor` of the next page; null on the last page."""
 
     threads: list[ThreadAnswer]
     next_cursor: str | None
 
 
 class ReferenceAnswer(Answer):
-    """A thread that the policy file gives an agent. resource: name of the thread's policy. mode: the agent's access."""
+    """A thread that the policy file lets an agent use. resource: name of its policy. mode: the agent's access."""
 
     resource: str
     mode: AccessMode
@@ -161,13 +161,13 @@ class ReferenceAnswer(Answer):
 
 
 class ReferencesAnswer(Answer):
-    """The threads that the policy file gives an agent: one for each resource (named thread policy) that it lists."""
+    """The threads of an agent: one for each resource (named thread policy) that the policy file lists for it."""
 
     threads: list[ReferenceAnswer]
 
 
 class PageAnswer(Answer):
-    """A thread and a page of its turns, oldest first. total: number of all its turns."""
+    """A thread and a page of its turns, oldest first. total: number of the turns on all pages."""
 
     thread: ThreadAnswer
     turns: Sequence[Turn]
@@ -175,7 +175,7 @@ class PageAnswer(Answer):
 
 
 class ListedTurn(Answer):
-    """A turn of a thread. flushed: whether it has left the thread. memory_id: id of the memory that stores it."""
+    """A turn. flushed: true if it was removed from its thread. memory_id: id of the memory that then stores it."""
 
     index: int
     role: str
@@ -194,23 +194,24 @@ class ListedTurn(Answer):
 
     @classmethod
     def of(cls, entry: Turn | LeftTurn) -> Self:
-        """The answer for a turn that is in the thread, or for one that left it."""
+        """The answer for `entry`: a turn in its thread, or a LeftTurn that was removed from it."""
         turn, memory_id = (entry.turn, entry.memory_id) if isinstance(entry, LeftTurn) else (entry, None)
         return cls(**asdict(turn), flushed=entry is not turn, memory_id=memory_id)
 
 
 class TurnsAnswer(Answer):
-    """Turns of a thread in order. next_after: `after` of the next page; null on the last one."""
+    """A page of a thread's turns, oldest first. next_after: `after` of the next page; null on the last page."""
 
     turns: list[ListedTurn]
     next_after: int | None
 
 
 class SaidAnswer(Answer):
-    """An appended turn. flushed, evicted: how many other turns left the thread because of it.
+    """An appended turn, and what it did to its thread.
 
-    version: of the thread afterwards, which the next call may send as expected_version. redactions: secrets removed
-    from the turn, by kind.
+    version: the thread's new version, which the next call may send as expected_version. flushed: number of turns
+    removed by a flush that this turn started. evicted: number of turns removed to keep the limits. redactions: number
+    of secrets removed from the turn, by kind.
     """
 
     turn: Turn
@@ -221,14 +222,17 @@ class SaidAnswer(Answer):
 
 
 class VersionAnswer(Answer):
-    """The version of a thread after a change. redactions: secrets removed from the new turns, by kind."""
+    """The new version of a changed thread. redactions: number of secrets removed from the new turns, by kind."""
 
     version: int
     redactions: Redactions = None
 
 
 class ThreadChainAnswer(Answer):
-    """A thread preceded by the threads that it continues, oldest first. gap: whether one of those has expired."""
+    """A thread after its ancestors (the threads that it continues), oldest first.
+
+    gap: whether an ancestor has expired or may not be read. cycle: always false.
+    """
 
     threads: list[ThreadAnswer]
     gap: bool
@@ -236,7 +240,7 @@ class ThreadChainAnswer(Answer):
 
 
 class TurnPlace(Answer):
-    """Where a turn is: its thread in the chain, and its index in that thread. cut: only its beginning is shown."""
+    """A turn that a context shows, by its thread and its index in it. cut: true if the context shows only a part."""
 
     thread_id: str
     index: int
@@ -244,9 +248,10 @@ class TurnPlace(Answer):
 
 
 class ThreadContextMetadata(Answer):
-    """The size of a thread's context. allocation: tokens of each of its parts, headings included.
+    """The size of a thread's context in tokens. allocation: tokens of each part, its heading included.
 
-    model_tokens: as counted by the model's provider, where one is configured. degraded: services that did not answer.
+    model_tokens: the count of the model's provider; left out if no provider counts for the model. gap: whether a thread
+    that this one continues is missing. degraded: "token_count" if the provider failed to count, else empty.
     """
 
     total_tokens: int
@@ -259,7 +264,7 @@ class ThreadContextMetadata(Answer):
 
 
 class ContextAnswer(Answer):
-    """A context, the turns, files and images in it, and what was left out."""
+    """A thread's context as text, the turns, files and images in it, and what did not fit."""
 
     context: str
     turns: list[TurnPlace]
@@ -273,7 +278,7 @@ class FlushAnswer(Answer):
     """The result of a flush, which removes turns from a thread and stores them as memories.
 
     flushed: number of turns removed. tokens_before, tokens_after: size of the thread. summary: text that replaces the
-    turns in the thread. memory_ids: ids of the memories made.
+    removed turns in the thread. memory_ids: ids of the memories that store these turns.
     """
 
     flushed: int
@@ -284,7 +289,7 @@ class FlushAnswer(Answer):
 
 
 class ThreadCleared(Answer):
-    """How many turns were removed. backup_id: id of their backup, if one was asked for."""
+    """How many turns were removed from a thread. backup_id: id of their backup; left out if none was requested."""
 
     cleared: int
     backup_id: OmittedIfNone[str] = None
@@ -297,12 +302,12 @@ class BackupAnswer(Answer):
 
 
 class ThreadStatsAnswer(Answer):
-    """The size of a thread. utilization: its size as a share of the limit that it is nearest to.
+    """The size of a thread and its limits. utilization: its size as a share of the limit that it is nearest to.
 
     distance_to_flush: tokens until a flush starts; messages, if tokens are not limited. turns_to_flush: turns until the
-    limits of messages and turns start a flush. Both are null for a thread that is not flushed automatically. waiting:
-    number of batches of turns that were evicted from threads of this namespace and are not stored as memories yet.
-    set_aside: number of batches of this thread that could not be stored; they are retried at next_try_at, then at
+    limit of messages or turns starts a flush. Both are null for a thread that is not flushed automatically. waiting:
+    number of batches of turns that were removed from threads of this namespace and wait to be stored as memories.
+    set_aside: number of this thread's batches that could not be stored. They are retried at next_try_at, then at
     growing intervals, and when a service starts.
     """
 
@@ -324,7 +329,7 @@ class ThreadStatsAnswer(Answer):
 
     @classmethod
     def of(cls, threads: Threads, thread: Thread, backlog: EvictedBacklog) -> Self:
-        """The answer for `thread`; `backlog`: its evicted turns that are not stored yet."""
+        """The answer for `thread`. backlog: turns removed from it that are not stored as memories yet."""
         policy = threads.policies.of(thread.resource)
         limits = threads.policies.limits(policy)
         bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
@@ -351,7 +356,7 @@ class ThreadStatsAnswer(Answer):
 
 
 class ThreadCheck(Answer):
-    """One check of a thread. detail: which turns could not be stored, why, and when they are retried."""
+    """One check of a thread's health. detail: which turns could not be stored, why, and when they are retried."""
 
     name: str
     ok: bool
@@ -359,14 +364,14 @@ class ThreadCheck(Answer):
 
 
 class ThreadHealthAnswer(Answer):
-    """The checks of a thread, and whether all passed."""
+    """The results of a thread's health checks. ok: whether all passed."""
 
     ok: bool
     checks: list[ThreadCheck]
 
     @classmethod
     def of(cls, threads: Threads, content: ThreadContent, backlog: EvictedBacklog) -> Self:
-        """Check the thread's limits, token count, time to live, and whether evicted turns could be stored."""
+        """Check a thread's limits, token count and time to live, and whether the turns removed from it were stored."""
         thread = content.thread
         limits = threads.policies.limits(threads.policies.of(thread.resource))
         counted = sum(turn.tokens for turn in content.turns) + thread.summary_tokens
@@ -384,7 +389,7 @@ class ThreadHealthAnswer(Answer):
 
 
 def _failure(batch: EvictedTurns) -> str:
-    """Which turns of the batch could not be stored, why, and when they are retried."""
+    """Text that says which turns of the batch could not be stored, why, and when they are retried."""
     indices = ", ".join(str(turn.index) for turn in batch.turns)
     retry = "" if batch.retry_at is None else f"; tried again at {rfc3339(batch.retry_at)}"
     return f"turns {indices}: {batch.reason}{retry}"

@@ -1,4 +1,4 @@
-"""Bodies and answers of the calls on workflows, and the queries of their pages."""
+"""Pydantic models of the request bodies, query parameters and answers of the HTTP calls on workflows."""
 
 from __future__ import annotations
 
@@ -27,20 +27,24 @@ class WorkflowPost(WorkflowRequest):
 
 
 class StateQuery(InNamespace):
-    """Which state of a workflow: the latest, or that after the event at_version."""
+    """Which state of a workflow to return. at_version: its last event; by default the latest."""
 
     at_version: Annotated[QueryWhole, Field(ge=0)] | None = None
 
 
 class EventsQuery(InNamespace):
-    """Which events of a workflow: at most `limit` whose version is above `after`."""
+    """Which events of a workflow to return: the oldest `limit` of those whose version is above `after`."""
 
     after: Annotated[QueryWhole, Field(ge=0)] = 0
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 500
 
 
 class HistoryQuery(InNamespace):
-    """How to write a history: its budget, the model whose tokens count, and which values of resources to show."""
+    """How to write the history of a workflow as text.
+
+    budget: maximum tokens; by default the model's share for history. model: the model whose tokens are counted.
+    versions: whether to show only the newest value of each resource, or all its values.
+    """
 
     budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] | None = None
     model: Name | None = None
@@ -48,7 +52,7 @@ class HistoryQuery(InNamespace):
 
 
 class WorkflowsQuery(InNamespace):
-    """Which workflows to list: those with a status, or those that continue `parent_id`."""
+    """Filters for a list of workflows. parent_id: id of the workflow that the listed workflows continue."""
 
     status: WorkflowStatus | None = None
     parent_id: Name | None = None
@@ -57,7 +61,7 @@ class WorkflowsQuery(InNamespace):
 
 
 class BegunAnswer(Answer):
-    """A workflow that was created. redactions: secrets removed from its data, by kind."""
+    """A workflow that was created. redactions: number of secrets removed from its data, by kind."""
 
     workflow_id: str
     version: int
@@ -65,10 +69,11 @@ class BegunAnswer(Answer):
 
 
 class EventAnswer(Answer):
-    """The version of an appended event. redactions: secrets removed from the event, by kind.
+    """The version of an appended event. redactions: number of secrets removed from the event, by kind.
 
-    The other fields are set if the event ended the workflow. memories: ids of the memories made of the workflow, by
-    type. threads: how many of its threads were flushed or deleted. items: how many of its working items ended.
+    The other fields are empty or 0 unless the event ended the workflow. memories: ids of the memories that record the
+    workflow, by memory type. threads: how many of its threads were flushed or deleted. items: how many of its working
+    memory items ended.
     """
 
     version: int
@@ -79,7 +84,10 @@ class EventAnswer(Answer):
 
 
 class StatusAnswer(Answer):
-    """A status of a workflow, and the event that set it: its time, version and agent, and why it was reported."""
+    """A status that a workflow had, and the event that set it.
+
+    at, version: time and version of the event. actor: agent that reported it; null if unknown. reason: as reported.
+    """
 
     status: WorkflowStatus
     at: Instant
@@ -89,7 +97,7 @@ class StatusAnswer(Answer):
 
 
 class WorkflowStateAnswer(Answer):
-    """The state of a workflow that results from its events. changes: every status that it had, the first one first."""
+    """The state of a workflow that results from its events. changes: every status that it had, oldest first."""
 
     status: WorkflowStatus
     steps: dict[str, dict[str, Any]]
@@ -103,7 +111,7 @@ class WorkflowStateAnswer(Answer):
 
 
 class WorkflowAnswer(Answer):
-    """A workflow with its state at a version."""
+    """A workflow and its state. version: the last event that the state includes."""
 
     workflow_id: str
     parent_id: str | None
@@ -113,7 +121,7 @@ class WorkflowAnswer(Answer):
 
 
 class ListedWorkflow(Answer):
-    """A workflow in a list. updated_at: time of its last event, or of its creation."""
+    """A workflow in a list of workflows. updated_at: time of its last event, or of its creation if it has none."""
 
     workflow_id: str
     parent_id: str | None
@@ -125,14 +133,20 @@ class ListedWorkflow(Answer):
 
 
 class WorkflowsAnswer(Answer):
-    """A page of workflows, latest created first; any page may be short. next_cursor: null on the last page only."""
+    """A page of workflows, latest created first.
+
+    A page may have fewer than `limit` entries. Only when next_cursor is null is it the last page.
+    """
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
 
 
 class WorkflowLink(Answer):
-    """One workflow of a chain: its status, who reported it and why. states: every status that it had."""
+    """A workflow in a chain of workflows that continue each other.
+
+    actor, reason: which agent reported its current status, and why. states: every status that it had, oldest first.
+    """
 
     workflow_id: str
     parent_id: str | None
@@ -144,7 +158,7 @@ class WorkflowLink(Answer):
 
     @classmethod
     def of(cls, log: WorkflowLog) -> Self:
-        """The link for a workflow of the chain."""
+        """The answer for one workflow of the chain, given its event log."""
         state = log.state
         states = [StatusAnswer.model_validate(change, from_attributes=True) for change in state.changes]
         latest = {name: getattr(states[-1], name) if states else None for name in ("actor", "reason")}
@@ -153,7 +167,10 @@ class WorkflowLink(Answer):
 
 
 class WorkflowChainAnswer(Answer):
-    """A workflow preceded by those that it continues, oldest first. gap: whether one of those has expired."""
+    """A workflow after its ancestors (the workflows that it continues), oldest first.
+
+    gap: whether an ancestor has expired. cycle: always false.
+    """
 
     workflows: list[WorkflowLink]
     gap: bool
@@ -161,7 +178,7 @@ class WorkflowChainAnswer(Answer):
 
 
 class ResourceAnswer(Answer):
-    """The latest value of a resource in a chain of workflows, and the workflow and event version that set it."""
+    """The latest value of a resource (a named value) in a chain of workflows, and which workflow and event set it."""
 
     id: str
     value: Any
@@ -170,13 +187,13 @@ class ResourceAnswer(Answer):
 
 
 class ResourcesAnswer(Answer):
-    """The resources (named values) set by a workflow and those that it continues, latest change first."""
+    """The resources (named values) of a workflow and of the workflows that it continues, latest change first."""
 
     resources: list[ResourceAnswer]
 
 
 class LoggedEvent(Answer):
-    """An event of a workflow's log: version, type, time, and the fields of its type."""
+    """An event of a workflow's log: its version, type and time, and further fields that depend on its type."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -186,20 +203,24 @@ class LoggedEvent(Answer):
 
 
 class EventsAnswer(Answer):
-    """A page of a workflow's events. next_after: `after` of the next page; null on the last one."""
+    """A page of a workflow's events, oldest first. next_after: `after` of the next page; null on the last page."""
 
     events: list[LoggedEvent]
     next_after: int | None
 
 
 CountedHistory: TypeAlias = CountedContext[tuple[WorkflowHistory, int]]
-"""A history with its size, and the workflow's version: of its newest event or, after `continue`, of the new input."""
+"""A pair of a workflow's history and a version, with the token count of the history.
+
+The version is that of the workflow's newest event or, for the call `continue`, of the event with the new input.
+"""
 
 
 class OmittedFromHistory(Answer):
-    """What the history leaves out or cuts: events, values of resources, and values of the data.
+    """Numbers of entries that a workflow's history leaves out or cuts.
 
-    older_values: values of resources that were replaced later; `versions=all` shows them.
+    data: values of the workflow's data. older_values: values of resources that were replaced later; `versions=all`
+    shows them.
     """
 
     events: int
@@ -209,9 +230,10 @@ class OmittedFromHistory(Answer):
 
 
 class HistoryMetadata(Answer):
-    """The size of a history. total_tokens: the count of `tokenizer`, plus a margin for the model's own count.
+    """The size of a workflow's history. total_tokens: the count of `tokenizer`, plus a margin for the model's own.
 
-    model_tokens: the count of the model's provider, where one is configured. degraded: "token_count" if that failed.
+    model_tokens: the count of the model's provider; left out if no provider counts for the model. degraded:
+    "token_count" if the provider failed to count, else empty.
     """
 
     total_tokens: int
@@ -222,7 +244,7 @@ class HistoryMetadata(Answer):
 
 
 class WorkflowHistoryAnswer(Answer):
-    """The history of a workflow and of those that it continues, as text. version: of the workflow's newest event."""
+    """The history, as text, of a workflow and the workflows that it continues. version: its newest event."""
 
     history: str
     version: int
@@ -231,7 +253,7 @@ class WorkflowHistoryAnswer(Answer):
 
     @classmethod
     def of(cls, counted: CountedHistory, view: HistoryView, **fields: Any) -> Self:
-        """The answer with a history that was written for `view`."""
+        """The answer for `counted`. view: the budget and tokenizer with which this history was written."""
         written, version = counted.value
         metadata = HistoryMetadata(
             total_tokens=written.total_tokens,
@@ -245,9 +267,9 @@ class WorkflowHistoryAnswer(Answer):
 
 
 class ContinueAnswer(WorkflowHistoryAnswer):
-    """The workflow's history before the new input, and the version of the event with that input.
+    """A continued workflow: its history before the new input, and the version of the event with that input.
 
-    redactions: secrets removed from the input, by kind.
+    redactions: number of secrets removed from the input, by kind.
     """
 
     redactions: Redactions = None
