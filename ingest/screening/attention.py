@@ -1,6 +1,6 @@
-"""A learnt model that scores a text by the token states of the encoder.
+"""A trained attention model that scores a text by the encoder's token states.
 
-A few learnt queries attend to the states; linear layers score what the queries read, and the mean of the states.
+A few learnt queries attend to the token states. Linear layers score what the queries read, and the mean of the states.
 `benchmarks.training.screening` trains all scores together; to run the model, numpy is enough.
 """
 
@@ -23,11 +23,12 @@ _INT8_MAX = 127
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionModel:
-    """Scores of a text from its token states.
+    """Weights of the model that scores a text by its token states.
 
-    classes: names of the scores. read: (dimensions, queries + queries x values), the attention of each query and what
-    it reads at a token. out: (queries x values, classes). mean: (dimensions, classes), for the mean state. foreign:
-    scores of a text without any English, because the encoder knows no other language.
+    classes: names of the scores. queries: number of learnt queries. read: (dimensions, queries + queries x values),
+    which gives the attention of each query at a token and the values that it reads there. out: (queries x values,
+    classes). mean: (dimensions, classes), for the mean state. foreign: scores of a text without any English, because
+    the encoder knows no other language.
     """
 
     classes: tuple[str, ...]
@@ -41,7 +42,7 @@ class AttentionModel:
 
     @classmethod
     def load(cls, package: str, name: str) -> AttentionModel:
-        """The model stored as the file `name` of `package`. Raises FileNotFoundError."""
+        """The model stored as the file `name` in the package `package`. Raises FileNotFoundError if there is none."""
         with np.load(io.BytesIO(files(package).joinpath(name).read_bytes()), allow_pickle=False) as arrays:
             matrices = (arrays[key].astype(np.float32) * arrays[f"{key}_scale"] for key in ("read", "out", "mean"))
             read, out, mean = matrices
@@ -49,7 +50,7 @@ class AttentionModel:
             return cls(classes, queries, read, arrays["read_bias"], out, mean, arrays["bias"], arrays["foreign"])
 
     def save(self, path: Path) -> None:
-        """Write the model to `path` with matrices rounded to int8, each column at its own scale."""
+        """Write the model to `path`, with each matrix rounded to int8; each of its columns has its own scale."""
         arrays: dict[str, npt.NDArray[Any]] = {
             "classes": np.array(self.classes),
             "queries": np.array(self.queries),
@@ -63,7 +64,10 @@ class AttentionModel:
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
     def scores(self, embedding: Embedding | None, english: float) -> FloatArray:
-        """The score of each class; zeros without token states from the encoder that the model was trained with."""
+        """The score of each class; zeros if `embedding` lacks token states of the width that the model expects.
+
+        english: share of English in the text, 0-1; the scores for foreign texts get the remaining weight.
+        """
         states = None if embedding is None else embedding.states
         if states is None or not len(states) or states.shape[1] != len(self.read):
             return np.zeros(len(self.classes), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Finds the memory type of texts that come without one, and previews what screening makes of a text."""
+"""Finds the memory type of texts without a type, and previews what screening does with a text."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 
 _CONFIDENT = 0.95
-"""Confidence from which a text is classified without its context."""
+"""Minimum confidence at which a text's type is accepted without classifying it again with its context."""
 
 MAX_SENTENCES = 20
-"""A text with more sentences is a document, whose parts are not listed."""
+"""Maximum number of sentences of a text whose parts are listed; a longer text is a document."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Embeds texts and asks the judge for their type."""
+    """Finds the memory type of a text: embeds it and asks the trained models."""
 
     embedder: Embedder
     judge: Judge
 
     async def classify(self, text: str) -> Classification:
-        """The type of `text`, with its embedding, which writing uses. Raises Overloaded or Unavailable."""
+        """The memory type of `text`, with its embedding, which writing can reuse. Raises Overloaded or Unavailable."""
         (embedding,) = await self.embedder.embed_documents([text])
         kinds = await offload([text], lambda: self.judge.kinds(text, embedding))
         return Classification.likeliest(kinds, embedding)
@@ -40,12 +40,12 @@ class Classifier:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationGate:
-    """Screening step that sets the type of drafts without one, found by the classifier from their text."""
+    """Screening step that sets the memory type of drafts without one."""
 
     classifier: Classifier
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002 - the same in each
-        """The submission with a typed draft; unchanged if the type was given."""
+        """The submission with a typed draft; unchanged if the caller gave the type."""
         if not isinstance(submission.draft, UntypedDraft):
             return submission
         return with_type(submission, await self.classifier.classify(submission.draft.content), {})
@@ -53,14 +53,17 @@ class ClassificationGate:
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
-    """Previews screening of a text. Every method raises SecretsRefused if it has a secret that the tenant refuses."""
+    """Previews what screening would do with a text; nothing is stored.
+
+    Every method raises SecretsRefused if the text has a secret of a kind that the tenant's rules refuse.
+    """
 
     redactor: Redactor
     classifier: Classifier
     panel: Panel
 
     async def classify(self, tenant: str, content: str, context: str | None = None) -> Classification:
-        """The memory type of `content`; if it is uncertain, `content` and `context` are classified together."""
+        """The memory type of `content`. If that is uncertain, `content` and `context` are classified as one text."""
         text = (await self._clean(tenant, content)).value
         alone = await self.classifier.classify(text)
         if context is None or alone.confidence >= _CONFIDENT:
@@ -69,7 +72,10 @@ class Examiner:
         return await self.classifier.classify(f"{text}\n{clean_context}")
 
     async def parts(self, tenant: str, content: str, whole: MemoryType) -> list[tuple[MemoryType, str]]:
-        """Type and text of the sentences in `content` that clearly are of another type than the whole."""
+        """Memory type and text of the sentences in `content` that clearly have another type.
+
+        whole: the type of the content as a whole.
+        """
         text = (await self._clean(tenant, content)).value
         sentences = list(itertools.islice(sentences_in(text), MAX_SENTENCES + 1))
         if not 1 < len(sentences) <= MAX_SENTENCES:
@@ -78,7 +84,10 @@ class Examiner:
         return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
 
     async def review(self, scope: Scope, content: str) -> RedactedValue[Reviewed]:
-        """The panel's decision on `content` without its secrets. Raises Overloaded or Unavailable."""
+        """The panel's decision on `content` without its secrets, and how many were removed.
+
+        Raises Overloaded or Unavailable.
+        """
         cleaned = await self._clean(scope.tenant, content)
         (embedding,) = await self.classifier.embedder.embed_documents([cleaned.value])
         reviewed = await self.panel.review(ReviewRequest(scope, cleaned.value, embedding))

@@ -1,6 +1,6 @@
 """Client of an OpenAI-compatible endpoint that asks a language model for JSON of a given schema.
 
-The text in question is data: it is sent as a JSON object in the user message, never as part of the instructions.
+The text to judge is data: it is sent as a JSON object in the user message, never as part of the instructions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class CompletionFailed(RemembrancerError):
 class CompletionRequest:
     """A question to a language model, which answers with JSON.
 
-    instructions: the system message. data: what they apply to. name, schema: JSON schema of the answer.
+    instructions: the system message. data: what the instructions apply to, sent as the user message. name, schema: name
+    and JSON schema of the answer.
     """
 
     instructions: str
@@ -43,9 +44,10 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class CompletionClient:
-    """Sends requests to the endpoint at `url`, which is given without /chat/completions.
+    """Sends requests to a language model behind an OpenAI-compatible endpoint.
 
-    key: sent as a bearer token, if any. timeout_s: of a whole request.
+    url: of the endpoint, without /chat/completions. key: sent as a bearer token; None to send none. timeout_s: seconds
+    that a whole request may take.
     """
 
     http: httpx.AsyncClient
@@ -55,7 +57,10 @@ class CompletionClient:
     timeout_s: float
 
     async def complete(self, request: CompletionRequest, answer_type: type[AnswerT]) -> AnswerT:
-        """The language model's answer to `request`, parsed as `answer_type`. Raises CompletionFailed."""
+        """The language model's answer to `request`, parsed as `answer_type`.
+
+        Raises CompletionFailed if the endpoint is unreachable or too slow, or its answer is invalid.
+        """
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         url = f"{self.url.rstrip('/')}/chat/completions"
         try:
@@ -85,7 +90,10 @@ class CompletionClient:
 
 
 def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:
-    """The JSON in a model's message, fenced as a code block or not, as `answer_type`. Raises CompletionFailed."""
+    """The JSON in a language model's message, as `answer_type`; the message may fence it as a code block.
+
+    Raises CompletionFailed if the JSON is invalid.
+    """
     fenced = _FENCED.match(content)
     try:
         return answer_type.model_validate_json(fenced[1] if fenced else content)

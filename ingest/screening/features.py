@@ -1,7 +1,8 @@
-"""Numbers that describe a text and its place in a conversation, for the learnt judgements of screening.
+"""Numeric features of a text and of its place in a conversation, for the trained models of screening.
 
-They work in any language and without an encoder: hashed words and letters, the form of the text (length, punctuation,
-figures), and the kinds of words in it by the lexicon, which mean the same in each of its languages.
+The features of a text need no encoder and work in any language: hashed words and letters, the form of the text (length,
+punctuation, figures), and the kinds of words in it. The lexicon defines these kinds for each of its languages, so they
+mean the same in all of them.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from memtypes.words import Words, languages, phrase_kinds, read_words
 
 BUCKETS = 4_096
 MAX_READ = 1_000
-"""Characters at the beginning of a text that are read; they suffice to tell what it is."""
+"""Number of characters at the beginning of a text that are read: enough to tell what the text is."""
 
 REACH = 12
-"""Earlier messages that a message is compared with."""
+"""Number of earlier messages that a message is compared with."""
 
 AHEAD = 5
-"""Later messages that a message is compared with."""
+"""Number of later messages that a message is compared with."""
 
 EARLY = 2
-"""Words at the beginning of a text whose kinds (see `phrase_kinds`) count once more."""
+"""Number of words at the beginning of a text whose kinds (see `phrase_kinds`) are counted a second time."""
 
 _HASHES_WEIGHT, _KINDS_WEIGHT = 4.0, 2.0
-"""Factors for the hashes (else of length 1) and for kinds of words: regularisation spares large features."""
+"""Factors for the hashed features and for the kinds of words. Regularisation penalises large features less."""
 
 _MACHINES = frozenset(("assistant", "agent", "model", "tool", "function", "system", "developer"))
-"""Roles of messages that no person wrote."""
+"""Roles of messages that no person writes."""
 
 _WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
 _DIGIT = re.compile(r"\d")
@@ -52,18 +53,18 @@ _FORM_SIZE = 6 + len(_RATES) + 3 + len(_FORMS)
 
 
 def is_machine(role: str) -> bool:
-    """Whether a message of this role was written by an agent or a tool rather than a person."""
+    """Whether messages of this role are written by an agent or a tool rather than a person."""
     return role.casefold() in _MACHINES
 
 
 def words_of(text: str) -> list[str]:
-    """The words and punctuation marks of `text`, lower case, with every digit as 0."""
+    """The words and punctuation marks of `text` in lower case, with 0 for every digit."""
     return _WORD.findall(_DIGIT.sub("0", text[:MAX_READ].lower().replace("\u2019", "'")))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """A text as the models read it. english: share of English, 0-1, by frequent words and letters."""
+    """The features of a text by itself. english: share of English in it, 0-1, by frequent words and letters."""
 
     features: FloatArray
     english: float
@@ -83,12 +84,12 @@ def read(text: str) -> Reading:
 
 
 def form_of(features: FloatArray) -> FloatArray:
-    """The part of a text's features that describes its form."""
+    """The part of a text's `features` that describes its form, such as length and punctuation."""
     return features[2 * BUCKETS : 2 * BUCKETS + _FORM_SIZE]
 
 
 def _english(words: Words) -> float:
-    """How English the text is, 0-1: frequent English words, against those of other languages and foreign letters."""
+    """How English the text is, 0-1: by its frequent English words, those of other languages, and foreign letters."""
     counts = {name: sum(t.plain in each.stops for t in words.tokens) for name, each in languages().items()}
     own = counts.pop("en")
     foreign = sum(letter > "\x7f" and letter.isalpha() for letter in words.text)
@@ -110,7 +111,7 @@ def _kinds(words: Words) -> FloatArray:
 
 
 def _terms(words: Sequence[str]) -> Iterator[str]:
-    """The words, the pairs of neighbours, and the first three words with their places."""
+    """The words, each pair of neighbouring words, and the first three words with their positions."""
     yield from words
     around = ["^", *words, "$"]
     yield from (f"{first} {second}" for first, second in itertools.pairwise(around))
@@ -132,9 +133,10 @@ def _form(text: str, words: Sequence[str]) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """What follows a message in its session. messages: role and text of the next few. count: of all later messages.
+    """What follows a message in its session.
 
-    typical: median number of characters of the session's messages.
+    messages: role and text of the next few messages. count: number of all later messages. typical: median number of
+    characters of the session's messages.
     """
 
     messages: Sequence[tuple[str, str]] = ()
@@ -144,7 +146,10 @@ class Later:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Heard:
-    """What is remembered of a message in a conversation. size: number of its characters."""
+    """What is kept of a message in a conversation to compare others with it. size: number of its characters.
+
+    machine: whether an agent or a tool wrote it. asks: whether it has a question mark.
+    """
 
     machine: bool
     words: frozenset[str]
@@ -155,9 +160,10 @@ class _Heard:
 
 @dataclass(slots=True)
 class Conversation:
-    """The messages of a conversation so far, in which the next one is judged.
+    """The messages of a conversation so far, with which the next message is compared.
 
-    last: probability that the last message is worth keeping. last_type: its memory type, if it is not trivial.
+    count: number of messages. last: probability that the last message is worth keeping. last_type: memory type of the
+    last message that was not trivial.
     """
 
     count: int = 0
@@ -166,7 +172,7 @@ class Conversation:
     _recent: deque[_Heard] = field(default_factory=lambda: deque(maxlen=REACH))
 
     def place(self, role: str, text: str, embedding: Embedding | None, later: Later) -> FloatArray:
-        """Features of a message in its place: how it compares with what was said before (`add`) and with `later`."""
+        """Features of a message at its place: how it compares with messages added before and with those in `later`."""
         message = _heard(role, text, embedding)
         others = [heard for heard in self._recent if heard.machine != message.machine]
         last = self._recent[-1] if self._recent else None
@@ -189,7 +195,7 @@ class Conversation:
         return np.array(place, dtype=np.float32)
 
     def add(self, role: str, text: str, embedding: Embedding | None) -> None:
-        """Add a message, which later ones are compared with."""
+        """Add a message, so that later messages are compared with it."""
         self._recent.append(_heard(role, text, embedding))
         self.count += 1
 
@@ -200,7 +206,10 @@ class Conversation:
 
 
 def _neighbour(message: _Heard, other: _Heard | None) -> Sequence[float]:
-    """Numbers that compare `message` with `other`, the message before or after it, if there is one."""
+    """Numbers that compare `message` with the message right before or after it.
+
+    other: None if there is no such message.
+    """
     if other is None:
         return [1, 0, 0, 0, 0, 0, 0, 0]
     same_role = other.machine == message.machine
@@ -221,5 +230,5 @@ def _cosine(first: _Heard, second: _Heard) -> float:
 
 
 def _repeated(message: _Heard, words: frozenset[str]) -> float:
-    """Share of the words of `message` that are among `words`."""
+    """Share of the distinct words of `message` that are among `words`."""
     return len(message.words & words) / max(1, len(message.words))

@@ -1,7 +1,7 @@
-"""Learnt judgements of a text: its memory type, whether it is worth keeping, and how important it is.
+"""Trained models that judge a text: its memory type, whether it is worth keeping, and how important it is.
 
-Linear models on the features of `ingest.screening.features` and one over the encoder's token states, whose scores are
-added. Trained by `benchmarks.training.screening`.
+Linear models score the features of `ingest.screening.features`, an attention model scores the encoder's token states,
+and both scores are added. `benchmarks.training.screening` trains the models.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ TYPES_FILE, FIRST_FILE, WORTH_FILE, IMPORTANCE_FILE = "types.npz", "first.npz", 
 STATES_FILE = "states.npz"
 
 ALONE, BY_PERSON, BY_MACHINE = "keep alone", "keep by a person", "keep by a machine"
-"""Names of the token-state model's scores for whether a text is worth keeping: by itself, by a person, by a machine."""
+"""Names of the attention model's scores for whether to keep a text: said alone, by a person, or by a machine."""
 
 WORTH_KEEPING = 0.53
-"""A message is kept from this probability of being worth keeping.
+"""Minimum probability of being worth keeping at which a message is kept.
 
-On messages of other authors, 3 % of what they marked to keep is lost, and 15 % of their noise is kept.
+Measured on messages of authors that were not trained on: 3 % of the messages that they marked to keep are lost, and 15
+% of their noise is kept.
 """
 
 TRIVIAL = 0.2
-"""Probability below which the pre-filter drops a message without a review: loses 1 to 2 % of what is worth keeping."""
+"""Probability of being worth keeping below which the pre-filter drops a message without a review.
+
+It loses 1 to 2 % of what is worth keeping.
+"""
 
 MAX_REPEATED = 0.12
-"""A text says nothing if at most this share of its words is distinct."""
+"""A text is taken to say nothing if at most this share of its words is distinct."""
 
 _BOUND, _PLAIN, _HIGH = 4.0, 5.5, 4.5
-"""Importance of a text just worth keeping, of one surely worth keeping, and the addition for high importance."""
+"""Importance of a text just worth keeping and of one surely worth keeping; addition for high importance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,16 @@ class Judgement:
 
     @property
     def objection(self) -> str | None:
-        """Why the text is trivial; None if it is not."""
+        """Why the text is trivial; None if it is not trivial."""
         return None if self.worth >= TRIVIAL else f"nothing in it to keep ({self.worth:.2f} is below {TRIVIAL:g})"
 
 
 @dataclass(frozen=True, slots=True)
 class MessagePosition:
-    """Who said a text in a conversation, after and before which messages; without any, the text stands alone."""
+    """The position of a text in a conversation: who said it, after and before which messages.
+
+    With neither earlier nor later messages, the text is judged as standing alone.
+    """
 
     role: str = "user"
     before: Conversation = field(default_factory=Conversation)
@@ -62,13 +69,14 @@ class MessagePosition:
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other message is known."""
+        """Whether neither an earlier nor a later message is known."""
         return not self.before.count and not self.later.count
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
-        """The features of a message: those of its text, `by_text`, and of its position in the conversation.
+        """The features of a message: those of its text, `by_text`, and those of its position in the conversation.
 
-        For a machine's message its form, its position and a 1 follow; for a person's, as many zeros.
+        They are followed, if a machine wrote the message, by the features of its form and position again and a 1; if a
+        person did, by as many zeros. So the model can weigh both kinds of author differently.
         """
         machine = np.float32(is_machine(self.role))
         place = self.before.place(self.role, text, embedding, self.later)
@@ -78,10 +86,11 @@ class MessagePosition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """The trained models that judge texts. types: scores memory types. importance: scores low, medium and high.
+    """The trained models that judge texts.
 
-    first: scores whether a text without a conversation is noise or worth keeping. worth: the same for a message of a
-    conversation. states: scores memory types, and whether to keep a text, by the encoder's token states.
+    types: scores memory types. importance: scores low, medium and high. first: scores whether a text without a
+    conversation is noise or worth keeping. worth: scores the same for a message of a conversation. states: scores
+    memory types, and whether to keep a text, by the encoder's token states.
     """
 
     types: LinearModel
@@ -92,7 +101,7 @@ class Judge:
 
     @classmethod
     def shipped(cls) -> Judge:
-        """The models that come with the package."""
+        """The judge with the models that are shipped with this package."""
         return cls(
             types=LinearModel.load(PACKAGE, TYPES_FILE),
             first=LinearModel.load(PACKAGE, FIRST_FILE),
@@ -110,7 +119,7 @@ class Judge:
         return {MemoryType(name): float(value) for name, value in zip(self.types.classes, row, strict=True)}
 
     def judged(self, text: str, embedding: Embedding | None, place: MessagePosition | None = None) -> Judgement:
-        """The judgement of a text, said in a conversation or alone."""
+        """The judgement of a text. place: its position in a conversation; None if it stands alone."""
         words = [word for word in words_of(text) if word[0].isalnum()]
         if len(set(words)) <= MAX_REPEATED * len(words):  # no words, or the same few again and again
             return Judgement(0.0, 1.0)

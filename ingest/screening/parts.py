@@ -1,4 +1,4 @@
-"""Sentences of a text, the reasons that its questions give, and the steps of a list in it. Pure."""
+"""Splits a text into parts: its sentences, the reasons stated in its questions, and the steps of a list. Pure."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _BULLET = re.compile(r"(?m)^\s*[-*\u2022]\s+(?P<step>\S.*)$")
 _NEXT_SENTENCE = re.compile(r"[.!?]\s+(?=[A-Z])")
 
 MAX_READ = 20_000
-"""Characters that are searched for steps."""
+"""Maximum number of characters of a text that are searched for steps."""
 
 MAX_STEPS = 200
 
 
 def sentences_in(text: str) -> Iterator[str]:
-    """The sentences of `text`, as written. A period within a number or a name ends none."""
+    """The sentences of `text`, as written. A period within a number or a name does not end a sentence."""
     return (sentence for match in _SENTENCE.finditer(text) if (sentence := match[0].strip()))
 
 
 def reasons_in(sentence: str) -> Iterator[str]:
-    """The clauses of a question that say why it is asked, without the conjunction; none if it is no question.
+    """The clauses of a question that say why it is asked, without their conjunction; none if `sentence` is no question.
 
     "Since we're on Postgres 15, can I use MERGE?" gives "we're on Postgres 15".
     """
@@ -40,21 +40,21 @@ def reasons_in(sentence: str) -> Iterator[str]:
 
 
 def _ends_clause(words: Words, at: int) -> bool:
-    """Whether a mark between clauses is at this token: a comma, or a dash between blanks."""
+    """Whether the token at index `at` separates clauses: it is a comma, or a dash between blanks."""
     token = words.tokens[at]
     dash = token.text in "\u2013\u2014-" and token.glued
     return token.kind == "mark" and token.text in _CLAUSE_MARKS and not dash
 
 
 def steps_in(text: str) -> list[str]:
-    """The steps numbered 1, 2, 3 ... in `text`, or else its bulleted lines; [] if there are fewer than two."""
+    """The steps numbered 1, 2, 3 ... in `text`, or its bulleted lines if no step is numbered; [] if fewer than two."""
     text = text[:MAX_READ]
     steps = _numbered(text) or [match["step"].strip() for match in _BULLET.finditer(text)]
     return steps[:MAX_STEPS] if len(steps) >= 2 else []
 
 
 def _numbered(text: str) -> list[str]:
-    """The numbered steps; the last one ends with its line or sentence."""
+    """The numbered steps in `text`; the last step ends with its line or sentence."""
     marks: list[re.Match[str]] = []
     for match in _NUMBER.finditer(text):
         if int(match["number"]) == len(marks) + 1:

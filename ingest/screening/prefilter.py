@@ -1,8 +1,8 @@
 """Screens messages captured from conversations: drops trivial ones and duplicates, and finds the types of the others.
 
-Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. After a message, its
-sentences arrive as parts. A part is stored by itself if its type differs from that of the message (a request in a
-report). If the message is a question that is not kept, a part of it is stored if it states a fact.
+Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. Each of its sentences
+is submitted after it as a part. A part is stored as a memory by itself if its type differs from that of the message,
+such as a request in a report. If the message is a question that is not kept, a part is stored if it states a fact.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ DUPLICATE = "duplicate of one of the last 100 messages"
 NO_PART = "part of a message"
 
 SURE = 0.6
-"""Probability of its type from which a sentence is stored besides the message that it is a part of."""
+"""Minimum probability of its type at which a sentence is stored besides the message that it is part of."""
 
 _PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
-"""Types of parts; what happened is told by the whole message."""
+"""Memory types as which parts are stored. Events are not among them: the whole message tells what happened."""
 
 _EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
 
 MAX_STEP = 10_000
 
 Place: TypeAlias = tuple[str | None, tuple[int, ...]]
-"""A session and turns in it."""
+"""The session of a message, and the positions of its turns in it."""
 
 
 @dataclass(slots=True)
 class RecentTexts(Erasable):
-    """The last captured messages of each of the most recently used namespaces.
+    """The last captured messages of each of the most recently used namespaces, to recognise repeated ones.
 
-    They have no ids, so all of a namespace are erased, even if only one memory is to be erased.
+    Messages are kept without ids, so erasing one memory erases all messages of its namespace.
     """
 
     _texts: LRUCache[tuple[str, str], deque[tuple[str, date, Place]]] = field(
@@ -70,24 +70,24 @@ class RecentTexts(Erasable):
     )
 
     def holds(self, scope: Scope, text: str, day: date, place: Place) -> bool:
-        """Whether `text` was said on the same day at another place, in the last hundred messages of the namespace."""
+        """Whether one of the last messages of the namespace has this text, the same day, and another place."""
         wanted = normalise(text)
         recent = self._texts.get(_key(scope), ())
         return any(known == wanted and on == day and at != place for known, on, at in recent)
 
     def add(self, scope: Scope, text: str, day: date, place: Place) -> None:
-        """Remember a message; one that is sent again from the same place is remembered once."""
+        """Remember a message. A message that is sent again from the same place is remembered once."""
         texts = self._texts.setdefault(_key(scope), deque(maxlen=RECENT))
         entry = (normalise(text), day, place)
         if entry not in texts:
             texts.append(entry)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Forget all texts of the namespace of `scope`; return how many there were."""
+        """Forget all messages of the namespace of `scope`, whatever `memory_id` is; return how many there were."""
         return len(self._texts.pop(_key(scope), ()))
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Number of remembered texts of the namespace of `scope`, whatever `memory_id` is."""
+        """Number of messages remembered for the namespace of `scope`, whatever `memory_id` is."""
         return len(self._texts.get(_key(scope), ()))
 
 
@@ -97,7 +97,10 @@ def _key(scope: Scope) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Prefilter:
-    """Rejects captured messages that are trivial or repeated, and finds the memory types of the others."""
+    """Screening step that rejects trivial or repeated messages, and finds the memory types of the others.
+
+    It examines only messages captured from conversations.
+    """
 
     judge: Judge
     embedder: Embedder
@@ -105,9 +108,9 @@ class Prefilter:
     recent: RecentTexts = field(default_factory=RecentTexts)
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission with its type, embedding and judgement, or a rejection; unchanged if it is not captured.
+        """The submission with its type, embedding and judgement, or a rejection; unchanged if not a captured message.
 
-        Raises Overloaded or Unavailable if the embedder is away.
+        Raises Overloaded or Unavailable if the text cannot be embedded.
         """
         said = submission.said
         if said is None or not isinstance(submission.draft, UntypedDraft):
@@ -128,7 +131,7 @@ class Prefilter:
         return replace(typed, judgement=judgement)
 
     async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
-        """The submission (a sentence of the last message) with its type, or a rejection if it does not stand alone."""
+        """The submission of a sentence of the last message, with its type, or a rejection if it is not stored alone."""
         text, whole = submission.draft.content, said.conversation
         kept = whole.last >= WORTH_KEEPING
         if not kept and not whole.asks:
@@ -160,14 +163,14 @@ class Prefilter:
 
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
-    """The submission with a draft of its likeliest type, other than working memory."""
+    """The submission as a draft of its likeliest memory type other than working memory."""
     lasting: dict[MemoryType, float] = {kind: share for kind, share in kinds.items() if kind is not MemoryType.WORKING}
     classified = Classification.likeliest(lasting, embedding)
     return with_type(submission, classified, _own_fields(classified, said, submission.draft.content))
 
 
 def _own_fields(classified: Classification, said: Said, text: str) -> dict[str, Any]:
-    """Type-specific fields that follow from the text and from who spoke."""
+    """Type-specific fields that follow from the text and from the role of the speaker."""
     machine = is_machine(said.role)
     match classified.type:
         case MemoryType.EPISODIC:

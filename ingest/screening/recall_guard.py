@@ -1,9 +1,9 @@
-"""Removes text that this service recalled itself and that comes back in a conversation, so that it is not stored again.
+"""Removes recalled memories that are quoted in a conversation, so that they are not stored again.
 
-Whole contexts are recognised by their form, Markdown (also quoted with ">") or JSON, as they are rendered. Single
+Whole contexts are recognised by the form in which they are rendered: Markdown (also quoted with ">") or JSON. Single
 memories are recognised if they were shown before and are quoted word for word, whatever marks and spaces are between
-the words. Text that was cut off or reworded is not recognised. Nor are memories of the same session: a conversation
-that is sent again must match its own memories.
+the words. Text that was cut off or reworded is not recognised. Nor are memories of the same session, because a
+conversation that is sent again must match its own memories.
 """
 
 from __future__ import annotations
@@ -27,17 +27,23 @@ ALL_RECALLED = "it contains only text that was recalled from memory"
 PART_RECALLED = "text that was recalled from memory was removed"
 
 MIN_LENGTH, MAX_LENGTH = 40, 2_000
-"""Characters of a memory that is looked for: shorter ones anyone may say again, longer ones are shown in part."""
+"""Minimum and maximum characters of a memory whose quotes are looked for.
+
+A shorter text may be said again by anyone, and a longer memory is shown only in part.
+"""
 
 MIN_SHOWN = 20
-"""Characters of a passage of a memory that the session was certainly shown; a shorter one is no statement."""
+"""Minimum characters of a quoted passage of a memory that the session was certainly shown.
+
+A shorter passage is no statement.
+"""
 
 INTRODUCTION = "From the memory of this project:"
-"""The beginning of the line before a context that a client's hook adds to a prompt."""
+"""The beginning of the line that a client's hook puts before the context that it adds to a prompt."""
 
 DEPTH = 8
 _BATCH = 16
-"""Messages in one search of the store."""
+"""Number of messages in one search of the store."""
 
 _WAS_SHOWN = Compare("access_count", Op.GT, 0)
 _WORD = re.compile(r"\w+")
@@ -49,24 +55,30 @@ CONTEXTS = [
     *(compile_re2(_BLOCK.replace("TAG", tag)) for tag in ("memories", "working_memory")),
     compile_re2(r'(?m)^\{\n"(?:memories|working_memory)":\{\n(?s:.*?)^\}\n\}[ \t]*$\n?'),
 ]
-"""In RE2, one for each end: a text with many beginnings that have no end takes time that is linear in its length."""
+"""RE2 patterns of whole contexts, one for each form.
+
+RE2 takes linear time even for a text with many beginnings of a context and no end.
+"""
 
 _INTRODUCTION = re.compile(rf"{_QUOTE}{re.escape(INTRODUCTION)}.*$\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class RecallGuard:
-    """Removes recalled text from messages. flush_use_counts: writes pending access counts to the store."""
+    """Removes recalled memories from messages. flush_use_counts: writes pending access counts to the store.
+
+    Memories with an access count have been shown, so the counts must be current before memories are looked for.
+    """
 
     store: MemoryStore
     sparse: SparseEncoder
     flush_use_counts: Callable[[], Awaitable[None]]
 
     async def without_recalled(self, scope: Scope, contents: Sequence[str], shown: Collection[str] = ()) -> list[str]:
-        """Each of `contents` with recalled text removed; empty if it has nothing else.
+        """Each of `contents` without the recalled memories quoted in it; empty if it has nothing else.
 
         scope: names the session of the messages, whose own memories are not removed. shown: ids of memories that the
-        session was certainly shown; of these, shorter texts and single sentences are removed too. Raises Unavailable.
+        session was certainly shown. Of these, shorter texts and single sentences are removed, too. Raises Unavailable.
         """
         await self.flush_use_counts()
         rests = await offload(contents, lambda: [without_contexts(content) for content in contents])
@@ -112,7 +124,7 @@ def without_contexts(text: str) -> str:
 
 
 def without_quotes(text: str, quotable: Sequence[str]) -> str:
-    """`text` with every word-for-word quote of one of `quotable` removed; empty if no word is left. Pure."""
+    """`text` without the word-for-word quotes of any text in `quotable`; empty if no word is left. Pure."""
     words = list(_WORD.finditer(text))
     spoken, cuts = _spoken([word[0] for word in words]), list[tuple[int, int]]()
     for quoted in filter(None, map(_WORD.findall, quotable)):
@@ -131,5 +143,5 @@ def without_quotes(text: str, quotable: Sequence[str]) -> str:
 
 
 def _spoken(words: Sequence[str]) -> str:
-    """`words` as one text in lower case, with a blank before and after each: `in` then finds only whole words."""
+    """`words` as a text in lower case, with a blank before and after each word, so that `in` finds whole words."""
     return f" {' '.join(words).lower()} "

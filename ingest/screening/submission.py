@@ -1,4 +1,4 @@
-"""Submissions: drafts on their way in, the screening steps (gates) that they pass, and the errors of invalid fields."""
+"""Submissions: drafts on their way into the store, the gates (screening steps) that they pass, and errors of fields."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _MAX_MESSAGES = 5
 
 
 class ReviewMode(StrEnum):
-    """How a draft is screened.
+    """How a draft is screened before it is stored.
 
-    given: stored without review; classified when it has no type. auto: also reviewed. skip: like given, but messages of
-    a session are not filtered as trivial or repeated either; for imports.
+    given: stored without review by the panel; classified if it has no type. auto: also reviewed by the panel, which may
+    reject it. skip: as given, but messages captured from a session are not dropped for being trivial or repeated; for
+    imports.
     """
 
     GIVEN = "given"
@@ -35,19 +36,22 @@ class ReviewMode(StrEnum):
 
 
 class UntypedDraft(Draft):
-    """A draft whose type is still to be found, so it has no type-specific fields."""
+    """A draft whose memory type screening has yet to find, so it has no type-specific fields."""
 
     type: None = None
 
 
 def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
-    """The draft with these `fields`, untyped if they name no type. Raises ValidationError."""
+    """The draft with these `fields`; an untyped draft if they name no type.
+
+    Raises ValidationError for invalid fields.
+    """
     return UntypedDraft.model_validate(fields) if fields.get("type") is None else DRAFT.validate_python(fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The type found for a text. confidence: 0-1. alternatives: the other types, likeliest first.
+    """The memory type found for a text. confidence: 0-1. alternatives: the other types with theirs, likeliest first.
 
     embedding: of the text, if the classifier needed it; writing uses it instead of embedding the text again.
     """
@@ -60,7 +64,10 @@ class Classification:
 
     @classmethod
     def likeliest(cls, shares: Mapping[MemoryType, float], embedding: Embedding) -> Classification:
-        """The likeliest of the types with these shares; confidences are the shares scaled to sum to 1."""
+        """The classification as the type with the largest share; confidences are the shares scaled to sum to 1.
+
+        shares: how likely each memory type is. embedding: of the classified text.
+        """
         total = sum(shares.values())
         ranked = sorted(((kind, round(share / total, 4)) for kind, share in shares.items()), key=lambda pair: -pair[1])
         (kind, confidence), *others = ranked
@@ -70,7 +77,12 @@ class Classification:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """Where a captured text comes from. part: whether it is one sentence of the message submitted before it."""
+    """Where a captured text was said. role: who said it. conversation: the messages before it.
+
+    later: the messages after it.
+
+    part: whether the text is only one sentence of the message that was submitted before it.
+    """
 
     role: str
     conversation: Conversation
@@ -80,10 +92,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A draft with what screening has found out about it.
+    """A draft with what screening has found out about it so far.
 
-    said: set for a captured message, which nobody chose to store, so the pre-filter may drop it. redactions:
-    number of secrets removed, by kind. classified: None if the caller gave the type. judgement: made by the pre-filter.
+    said: set for a message captured from a conversation. Nobody chose to store it, so the pre-filter may drop it.
+    redactions: number of secrets removed, by kind. classified: how the type was found; None if the caller gave it.
+    judgement: made by the pre-filter.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -95,7 +108,10 @@ class Submission:
 
 
 def with_type(submission: Submission, classified: Classification, own: Mapping[str, Any]) -> Submission:
-    """`submission` with a draft of the type that was found. own: values of this type's fields, unless they are set."""
+    """`submission` with its draft turned into a draft of the type in `classified`.
+
+    own: values for fields of this type; the draft's own values win.
+    """
     draft = submission.draft
     fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
     typed = DRAFT.validate_python({**own, **fields, "type": classified.type})
@@ -103,25 +119,29 @@ def with_type(submission: Submission, classified: Classification, own: Mapping[s
 
 
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
-"""A submission, or a draft alone, which means a submission with the defaults."""
+"""What callers may submit: a `Submission`, or a draft alone, for which all other fields have their defaults."""
 
 
 def submission_of(submitted: Submitted) -> Submission:
-    """`submitted` itself, or a bare draft as a submission with the defaults."""
+    """`submitted` itself if it is a submission; otherwise a submission of the draft, with the other defaults."""
     return submitted if isinstance(submitted, Submission) else Submission(submitted)
 
 
 def submission_from(item: Mapping[str, Any]) -> Submission:
-    """The submission for an item of POST /v1/memories/batch: draft fields and a review mode. Raises ValidationError."""
+    """The submission for an item of POST /v1/memories/batch: draft fields and a review mode.
+
+    Raises ValidationError for invalid fields.
+    """
     fields = {name: value for name, value in item.items() if name != "review"}
     return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The decision of a screening step not to store a draft, with the reason.
+    """The decision of a screening step not to store a draft. reason: shown to the caller.
 
-    draft: the draft without secrets, if it is to be listed so that a caller can store it after all; else None.
+    draft: the draft without its secrets, to be listed so that a caller can store it after all; None if it is not
+    listed.
     """
 
     reason: str
@@ -129,9 +149,10 @@ class Rejection:
 
 
 class ScreeningGate(Protocol):
-    """A step that may change or reject a draft before it is embedded; review needs the embedding, so it is no gate.
+    """A screening step that may change or reject a draft before it is embedded.
 
     Redaction, the pre-filter, classification and due times are gates. They run in the order given, redaction first.
+    Review is no gate, because it needs the embedding.
     """
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
@@ -140,7 +161,10 @@ class ScreeningGate(Protocol):
 
 
 def as_invalid(error: ValidationError) -> InvalidRequest:
-    """The InvalidRequest for `error`: the path and value of the first problem, and the messages of the first few."""
+    """The InvalidRequest for a pydantic error.
+
+    It has the path and value of the first problem, and the messages of the first _MAX_MESSAGES problems.
+    """
     details = error.errors(include_url=False)
     located = [(_path(detail["loc"]), message_of(detail)) for detail in details[:_MAX_MESSAGES]]
     messages = [f"{path}: {message}" if path else message for path, message in located]
@@ -152,7 +176,10 @@ def as_invalid(error: ValidationError) -> InvalidRequest:
 
 
 def _path(location: Sequence[str | int]) -> str:
-    """`location` as a path such as steps[2], without the type's name, which pydantic puts before a union's fields."""
+    """`location` as a path such as steps[2].
+
+    Pydantic puts a memory type's name before a union's fields; it is left out.
+    """
     parts = list(location)
     if len(parts) > 1 and parts[0] in set(MemoryType):
         parts = parts[1:]

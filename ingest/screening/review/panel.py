@@ -1,7 +1,7 @@
-"""Review: three reviewers vote on a text side by side, and their votes decide whether it is stored.
+"""Review: three reviewers score a text at the same time, and their votes decide whether it is stored.
 
-A reviewer that fails, is too slow or answers nonsense loses its own vote and nothing else. If it was a language model,
-the local reviewer votes in its place.
+A reviewer that fails, is too slow or gives an invalid answer only loses its own vote. If it is a language model, its
+local stand-in votes in its place.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ TIME_LIMIT_S = 2.0
 MIN_IMPORTANCE = 4.0
 MIN_RELEVANCE = 5.0
 MIN_IMPORTANCE_ALONE = 3.0
-"""Minimum importance with a single valid vote; lower, as there is no second opinion to correct it."""
+"""Minimum importance if only one vote is valid; lower, as there is no second opinion to correct that vote."""
 
 FALLBACK_IMPORTANCE = 5.0
 
 MAX_READ = 20_000
-"""Characters of a text that reviewers see; its value shows at the beginning, and reading takes time."""
+"""Maximum number of characters of a text that reviewers see.
+
+The value of a text shows at the beginning, and reading takes time.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +50,8 @@ class ReviewFailed(RemembrancerError):
 class ReviewRequest:
     """A text to review.
 
-    nearest: cosine of the nearest stored memory, None if it has not been searched. judgement: made by the pre-filter,
-    which knows the conversation; if it is None, the panel judges the text alone.
+    nearest: cosine of the nearest stored memory; None if it has not been searched. judgement: made by the pre-filter,
+    which knows the conversation. If it is None, the panel judges the text alone.
     """
 
     scope: Scope
@@ -59,33 +62,39 @@ class ReviewRequest:
 
     @property
     def judged(self) -> Judgement:
-        """The judgement. Raises ReviewFailed without one."""
+        """The judgement of the text. Raises ReviewFailed if there is none."""
         if self.judgement is None:
             raise ReviewFailed("the text has not been judged")
         return self.judgement
 
 
 class Reviewer(Protocol):
-    """Scores one aspect of a text. name: importance, relevance or novelty."""
+    """Scores one aspect of a text: importance, relevance or novelty."""
 
     @property
     def name(self) -> str:
-        """The aspect that it scores: importance, relevance or novelty."""
+        """The aspect that this reviewer scores: importance, relevance or novelty."""
         ...
 
     @property
     def stand_in(self) -> Reviewer | None:
-        """The local reviewer that votes if this one, a language model, fails; None for a local reviewer."""
+        """The local reviewer that votes if this reviewer, a language model, fails; None if this reviewer is local."""
         ...
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Score and reason for the text of `request`. Raises ReviewFailed or another RemembrancerError."""
+        """The vote on the text of `request`, with score and reason.
+
+        Raises ReviewFailed or another RemembrancerError.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Has several reviewers vote on a text at once. judge: for texts without a judgement. limit_s: for each vote."""
+    """Has several reviewers vote on a text at once.
+
+    judge: judges texts that come without a judgement. limit_s: seconds that each reviewer has to vote.
+    """
 
     reviewers: Sequence[Reviewer]
     judge: Judge = field(default_factory=Judge.shipped)
@@ -104,7 +113,7 @@ class Panel:
         return decide([vote for votes in seats for vote in votes], tier_of(answered), judgement.objection)
 
     async def _votes(self, reviewer: Reviewer, request: ReviewRequest) -> list[Vote]:
-        """The reviewer's vote; if it failed, also that of its stand-in."""
+        """The reviewer's vote. If it is invalid and the reviewer has a stand-in, the stand-in's vote follows."""
         vote = await self._vote(reviewer, request)
         if vote.ok or reviewer.stand_in is None:
             return [vote]
@@ -126,7 +135,10 @@ class Panel:
 
 
 def tier_of(answered: Sequence[bool]) -> Tier:
-    """How far a decision can be trusted. answered: whether each language model, or else each reviewer, answered."""
+    """How far a decision can be trusted, by how many reviewers answered.
+
+    answered: for each language model, whether it answered; for each reviewer, if none of them is a language model.
+    """
     count = sum(answered)
     if count == 0:
         return Tier.FALLBACK
@@ -134,11 +146,11 @@ def tier_of(answered: Sequence[bool]) -> Tier:
 
 
 def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> Reviewed:
-    """The decision on `votes`. prefilter: the pre-filter's objection to the text.
+    """The decision on `votes`, by the rules of `tier`. prefilter: the pre-filter's objection to the text, or None.
 
-    Consensus: rejected if two reviewers say trivial, or if the mean importance is below 4 or the mean relevance below
-    5. Partial: stored if the importance is at least 3 and nobody says trivial. Fallback: the pre-filter decides, and
-    importance is 5.
+    Consensus: rejected if two reviewers find the text trivial, or if the mean importance is below MIN_IMPORTANCE or the
+    mean relevance below MIN_RELEVANCE. Partial: stored if the importance is at least MIN_IMPORTANCE_ALONE, no vote says
+    trivial and the pre-filter does not object. Fallback: the pre-filter decides, and importance is FALLBACK_IMPORTANCE.
     """
     valid = [vote for vote in votes if vote.ok]
     means = {name: _mean(valid, name) for name in (IMPORTANCE, RELEVANCE, NOVELTY)}
@@ -154,7 +166,7 @@ def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> R
 
 
 def _mean(votes: Sequence[Vote], name: str) -> float | None:
-    """Mean of the score `name` over the votes that have it; None if none has."""
+    """Mean of the score `name` over the votes with such a score; None if there are none."""
     scores = [vote.scores[name] for vote in votes if name in vote.scores]
     return round(statistics.fmean(scores), 4) if scores else None
 

@@ -1,4 +1,4 @@
-"""The reviewers: built-in ones, which are local and deterministic, and one that asks a language model."""
+"""The reviewers: local and deterministic ones, and one that asks a language model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.search.vectors import DenseVector
 
 MAX_TEXT = 8_000
-"""Characters of a text that are sent to a language model."""
+"""Maximum number of characters of a text that are sent to a language model."""
 
 
 def _vote(name: str, score: float, reason: str, *, trivial: bool | None = None) -> Vote:
@@ -38,13 +38,13 @@ def _vote(name: str, score: float, reason: str, *, trivial: bool | None = None) 
 
 @dataclass(frozen=True, slots=True)
 class ImportanceReviewer:
-    """Scores what would be lost without the text, by a learnt model."""
+    """Scores how much would be lost without the text, by a trained model."""
 
     name: str = IMPORTANCE
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The model's importance, 1 to 10."""
+        """The vote with the model's importance, 1 to 10. Trivial if the pre-filter objects to the text."""
         importance = request.judged.importance
         level = "high" if importance >= 7 else "medium" if importance >= MIN_IMPORTANCE else "low"
         trivial = request.judged.objection is not None
@@ -53,13 +53,16 @@ class ImportanceReviewer:
 
 @dataclass(frozen=True, slots=True)
 class RelevanceReviewer:
-    """Scores whether the text is worth keeping, by a learnt model."""
+    """Scores whether the text is worth keeping, by a trained model."""
 
     name: str = RELEVANCE
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Score 1 to 10, by the probability of being worth keeping (limit: 5). Trivial if the pre-filter objects."""
+        """The vote with a score of 1 to 10 that rises with the probability of being worth keeping.
+
+        It is MIN_RELEVANCE at the probability WORTH_KEEPING. Trivial if the pre-filter objects to the text.
+        """
         judged = request.judged
         score = round(float(np.interp(judged.worth, (0, WORTH_KEEPING, 1), (1, MIN_RELEVANCE, 10))), 2)
         reason = judged.objection or f"worth keeping with a probability of {judged.worth:.2f}"
@@ -68,14 +71,17 @@ class RelevanceReviewer:
 
 @dataclass(frozen=True, slots=True)
 class NoveltyReviewer:
-    """Scores the distance to the nearest stored memory of any long-term type."""
+    """Scores how far the text is from the nearest stored memory of any long-term type."""
 
     store: MemoryStore
     name: str = NOVELTY
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """Score from 1 (same as a stored memory) to 10. Raises ReviewFailed without an embedding, and store errors."""
+        """The vote with a score from 1 (same as a stored memory) to 10 (unlike any).
+
+        Raises ReviewFailed if the request has no embedding, and what the store raises.
+        """
         if request.embedding is None:
             raise ReviewFailed("novelty needs an embedding, and the text has none")
         nearest = request.nearest
@@ -86,9 +92,9 @@ class NoveltyReviewer:
 
 
 async def nearest_similarities(store: MemoryStore, scope: Scope, vectors: Sequence[DenseVector]) -> list[float]:
-    """For each vector the cosine of the nearest memory of any long-term type, 0 in an empty store.
+    """For each vector the cosine of the nearest memory of any long-term type; 0 if the store has none.
 
-    One request for all of them. Raises what the store raises.
+    All vectors are searched in one request. Raises what the store raises.
     """
     everywhere = dict.fromkeys(LONG_TERM)
     searches = [CandidateSearch(everywhere, vector, None, depth=1, columns=False) for vector in vectors]
@@ -134,20 +140,23 @@ class ReviewerAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EndpointReviewer:
-    """Asks a language model for the score; `stand_in` scores the same locally, and votes on texts that give orders."""
+    """Asks a language model for a score. stand_in: the local reviewer of the same aspect.
+
+    The stand-in also votes on texts that give orders to a reviewer; these are not sent to the model.
+    """
 
     client: CompletionClient
     stand_in: Reviewer
 
     @property
     def name(self) -> str:
-        """The aspect that `stand_in` scores."""
+        """The aspect that this reviewer and its `stand_in` score."""
         return self.stand_in.name
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The language model's vote; for a text with orders to the reviewer, the vote of `stand_in`.
+        """The language model's vote; for a text that gives orders to a reviewer, the vote of `stand_in`.
 
-        Raises ReviewFailed if the endpoint is unreachable or too slow, or its answer invalid.
+        Raises ReviewFailed if the endpoint is unreachable or too slow, or its answer is invalid.
         """
         if addresses_reviewer(request.text):
             return await self.stand_in.vote(request)
