@@ -1,11 +1,12 @@
-"""Stores turns as memories: those removed from their threads (evicted), and those that clients report (captured).
+"""Stores turns as memories: turns that were removed from threads (evicted), and turns that clients report (captured).
 
-The turns wait in queues of the live store, so none is lost if the service crashes, and failed writes are retried.
-Writing a batch twice is harmless: the id of a memory is derived from its turns.
+Turns wait in queues of the live store until they are written, in batches of turns that were removed together. So none
+is lost if the service crashes, and failed writes are retried. Writing a batch twice is harmless: the id of a memory is
+derived from its turns.
 
-A batch that is rejected waits behind the other batches. After `TRIES` rejections it is set aside, so that it neither
-blocks the others nor is lost. It is retried after a pause that doubles each time, and whenever the service starts,
-because the redaction rules may have changed.
+A batch that is rejected is put behind the other batches. After `TRIES` rejections it is set aside, so that it neither
+blocks the others nor is lost. A batch that is set aside is queued again after a pause, which doubles each time, and
+whenever the service starts, because the redaction rules may have changed.
 """
 
 from __future__ import annotations
@@ -38,21 +39,21 @@ from memtypes.ports.client_sessions import ClientSessionStore
 from memtypes.ports.threads import EvictedTurns, EvictedTurnStore
 
 TRIES = 3
-"""Rejections, at most one for each `persist`, before a batch is set aside."""
+"""Rejections after which a batch is set aside; each call of `persist` tries a batch at most once."""
 
 FIRST_PAUSE = timedelta(minutes=10)
 LONGEST_PAUSE = timedelta(days=1)
-"""Shortest and longest pause before a batch that was set aside is retried."""
+"""Shortest and longest pause before a batch that was set aside is queued again; each pause doubles the one before."""
 
 SUMMARY_ROLE = "summary"
-"""Role of the captured turn that is a client's summary of its session so far: stored as one event."""
+"""Role of a captured turn that holds a client's own summary of its session so far; it is stored as one event memory."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class EvictedTurnCounts:
-    """How many batches were stored (kept), left queued (postponed), set aside, or queued again (recalled)."""
+    """Counts of batches of turns: stored (kept), left in the queue, set aside, or queued again (recalled)."""
 
     kept: int = 0
     postponed: int = 0
@@ -63,13 +64,13 @@ class EvictedTurnCounts:
 class EvictedTurnWriter:
     """Writes turns that were removed from threads as memories, in the background of the appends that remove them.
 
-    In one process, one batch of a namespace is written at a time, under the lock in `locks`; whoever holds it can erase
-    turns, and none of them becomes a memory afterwards. Several processes may run `persist` at once: a memory's id is
-    derived from its turns, so a batch that is written twice makes one memory.
+    Within one process, batches of a namespace are written one at a time, under a lock in `locks`. Whoever holds this
+    lock can erase turns and be sure that none of them becomes a memory afterwards. Several processes may run `persist`
+    at once: a memory's id is derived from its turns, so a batch that is written twice makes one memory.
     """
 
     name: ClassVar[str] = "evicted turns"
-    """What the turns are called in the log."""
+    """What messages in the log call these turns."""
 
     def __init__(self, store: EvictedTurnStore, ingestor: Ingestor, clock: Clock) -> None:
         self.counts = EvictedTurnCounts()
@@ -89,7 +90,7 @@ class EvictedTurnWriter:
         return sum(self._waiting.values())
 
     def persist_soon(self, scope: Scope) -> None:
-        """Start writing the waiting batches of `scope` in the background, so that the caller waits for no encoder."""
+        """Start writing the waiting batches of `scope` in the background, so that the caller waits for no embedding."""
         self._due.add(Scope(scope.tenant, scope.namespace))
         if self._persisting is None or self._persisting.done():
             self._persisting = asyncio.create_task(self._persist_due())
@@ -100,7 +101,7 @@ class EvictedTurnWriter:
             await asyncio.wait({self._persisting})
 
     async def aclose(self) -> None:
-        """Return when the batch that is being written is stored; the others stay queued for the next start."""
+        """Stop after the batch that is being written; the other batches stay queued until the service starts again."""
         self._closing = True
         await self.settled()
 
@@ -109,7 +110,10 @@ class EvictedTurnWriter:
             await self.persist(self._due.pop())
 
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
-        """Try to write each waiting batch of `scope` once; return memory ids by thread id. Failures stay queued."""
+        """Try once to write each waiting batch of `scope` as memories; return the memory ids of each thread.
+
+        A batch that fails stays in the queue or is set aside. Service errors are logged, not raised.
+        """
         memory_ids: dict[str, list[str]] = {}
         try:
             left = self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting
@@ -129,7 +133,8 @@ class EvictedTurnWriter:
     async def persist_all(self) -> int:
         """Write the waiting batches of all namespaces; return the number of memories.
 
-        Batches that were set aside are queued again first: all in the first call, later those whose pause is over.
+        Batches that were set aside are queued again first: all of them in the first call, in later calls those whose
+        pause is over.
         """
         self.counts.recalled += await self.store.requeue(to_utc(self._clock()) if self._started else None)
         self._started = True
@@ -139,7 +144,8 @@ class EvictedTurnWriter:
     async def turns(self, scope: Scope, thread_id: str) -> list[LeftTurn]:
         """The turns that were removed from the thread, in order, whether or not they are stored as memories yet.
 
-        Read the thread itself before calling this, or a turn may be missed: turns move to the queue, then to memories.
+        Removed turns move from the thread to the queue, then to memories. So read the thread before calling this: a
+        turn that is removed between the two reads is then found at least once.
         """
         backlog = await self.store.backlog(scope, thread_id)
         pending = await self.store.pending(scope, backlog.waiting) if backlog.waiting else []
@@ -150,9 +156,9 @@ class EvictedTurnWriter:
         return [left[index] for index in sorted(left)]
 
     async def _persist(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Write `batch` and take it off the queue; return its memory ids, none if it was rejected.
+        """Write `batch` and take it off the queue; return its memory ids, none if the batch was rejected.
 
-        Raises Unavailable and Overloaded.
+        Raises Unavailable or Overloaded if the store cannot take the batch now; it stays in the queue.
         """
         try:
             memory_ids = await self.write(scope, batch)
@@ -172,7 +178,10 @@ class EvictedTurnWriter:
         return memory_ids
 
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
-        """Write `batch` as one or more memories, each turn in exactly one; return their ids."""
+        """Write `batch` as one or more memories, each turn in exactly one of them; return their ids.
+
+        Raises InvalidRequest if a memory is rejected, and Unavailable or Overloaded.
+        """
         memory_ids: list[str] = []
         for turns in split(sorted(batch.turns, key=lambda turn: turn.index)):  # eviction order may differ
             outcome = await self.ingestor.write_one(scope, self._draft(batch.thread_id, turns))
@@ -183,7 +192,10 @@ class EvictedTurnWriter:
         return memory_ids
 
     def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-        """Event draft of `turns`, never dated after now, even if the clock was set back. Raises InvalidRequest."""
+        """Event draft of `turns`, dated now at the latest, even if the clock was set back.
+
+        Raises InvalidRequest if the turns do not form a valid memory.
+        """
         try:
             draft = draft_of_turns(thread_id, turns)
         except ValidationError as error:
@@ -207,8 +219,8 @@ class EvictedTurnWriter:
 class CapturedTurnWriter(EvictedTurnWriter):
     """Writes queued turns of clients' sessions as memories, after filtering, review and redaction.
 
-    The thread id of a batch is the id of its session. Memories that the session was shown are not stored again when it
-    repeats them. The memories made of its own turns count as shown to it.
+    The thread id of a batch is the id of its session. When a session repeats memories that it was shown, they are not
+    stored again; memories made from its own turns count as shown to it.
     """
 
     name: ClassVar[str] = "captured turns"
@@ -228,7 +240,8 @@ class CapturedTurnWriter(EvictedTurnWriter):
     async def write(self, scope: Scope, batch: EvictedTurns) -> list[str]:
         """Write the turns of `batch` as memories; return their ids. A turn that is not worth keeping is not stored.
 
-        Raises Unavailable or Overloaded, or RemembrancerError if a message could not be stored.
+        Raises Unavailable or Overloaded if the store cannot take the turns now, and RemembrancerError if a turn could
+        not be stored.
         """
         turns = sorted(batch.turns, key=lambda turn: turn.index)
         session = Scope(scope.tenant, scope.namespace, batch.thread_id, turns[0].agent_id)
@@ -239,7 +252,10 @@ class CapturedTurnWriter(EvictedTurnWriter):
         return ids
 
     async def discard(self, scope: Scope) -> None:
-        """Discard the turns and prompts of a session (if `scope` has none: of all) that are not written yet."""
+        """Discard a session's turns and prompts that are not written yet.
+
+        If `scope` names no session, those of all sessions of the namespace are discarded.
+        """
         await self.store.discard(scope, scope.session_id)
         await self._sessions.discard_prompts(scope)
 
@@ -274,6 +290,6 @@ class CapturedTurnWriter(EvictedTurnWriter):
 
 
 def pause(rounds: int) -> timedelta:
-    """Pause before the next retry of a batch that has been set aside `rounds` times before."""
+    """Pause before a batch is queued again that was set aside `rounds` times before: doubled each time, up to a day."""
     doubled: int = 2 ** min(rounds, 20)
     return min(FIRST_PAUSE * doubled, LONGEST_PAUSE)

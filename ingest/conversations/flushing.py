@@ -1,6 +1,7 @@
-"""Flushes threads under their lock: selects turns, summarises them, and removes them in one transaction.
+"""Flushes threads, that is, removes old turns so that a conversation stays within its limits.
 
-The store queues the removed turns; `ingest.conversations.evicted_turns` stores them as memories.
+A flush holds the thread's lock, selects turns, summarises them if the policy says so, and removes them in one
+transaction. The store queues the removed turns; `ingest.conversations.evicted_turns` stores them as memories.
 """
 
 from __future__ import annotations
@@ -22,16 +23,20 @@ from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.threads import Removal, Thread, ThreadContent, ThreadStore
 
 _ATTEMPTS = 5
-"""Attempts to remove the selected turns; one fails if another caller has removed some of them."""
+"""Maximum attempts of a flush. An attempt fails if another caller has removed some of the selected turns meanwhile."""
 
 _SUMMARY_SHARE = 4
-"""A summary has at most a quarter of the tokens that remain, so that it does not fill the room that the flush makes."""
+"""A summary has at most a quarter of the tokens that a flush leaves, so that it does not fill the space it freed."""
 
 _log = logging.getLogger(__name__)
 
 
 class FlushRequest(Model):
-    """How to flush a thread. strategy: replaces the policy's. dry_run: only report. force: even below the threshold."""
+    """How to flush a thread.
+
+    strategy: used instead of the strategy in the thread's policy. dry_run: report what a flush would remove, and change
+    nothing. force: flush even if the thread is below the threshold of its policy.
+    """
 
     strategy: FlushStrategy | None = None
     dry_run: Flag = False
@@ -40,9 +45,11 @@ class FlushRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class FlushResult:
-    """What a flush did to a thread. flushed: number of turns removed. memory_ids: of the memories made of them.
+    """What a flush did to a thread.
 
-    version: of the thread, right after turns were removed; 0 if none were.
+    flushed: number of turns removed, or that a dry run would remove. summary: the thread's new summary; None if the
+    flush wrote no summary. memory_ids: ids of the memories in which the removed turns are stored. version: version of
+    the thread right after turns were removed; 0 if no turns were removed.
     """
 
     flushed: int
@@ -55,10 +62,11 @@ class FlushResult:
 
 @dataclass(slots=True)
 class ThreadCounts:
-    """What happened to threads in this process; field names are metric labels.
+    """Counts of changes of threads in this process; the field names are metric labels.
 
-    turns, tokens: how many were appended. evicted: turns removed to make room for new ones. flushes: number of flushes.
-    flushed_turns: turns that they removed. flushed_tokens: tokens by which they made threads shorter.
+    turns, tokens: appended turns and their tokens. evicted: turns removed to make room for a new turn. flushes: flushes
+    that removed turns. flushed_turns: turns that flushes removed. flushed_tokens: tokens by which flushes shortened
+    threads.
     """
 
     turns: int = 0
@@ -71,7 +79,10 @@ class ThreadCounts:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlan:
-    """Selects the turns to flush from a thread, and limits their summary. force: flush even below the threshold."""
+    """Selects which turns of a thread to flush, and how long their summary may be.
+
+    settings, limits: flush settings and limits of the thread's policy. force: flush even below the threshold.
+    """
 
     settings: Flush
     limits: ThreadLimits
@@ -96,9 +107,10 @@ class FlushPlan:
         return turns_to_flush(self.settings, content.turns, content.used, goal)
 
     def max_summary_tokens(self, content: ThreadContent, turns: list[Turn]) -> int:
-        """Token limit of the summary.
+        """Maximum tokens of the summary of the flushed `turns`.
 
-        The smallest of the policy's limit, half the tokens that the summary replaces, and a quarter of the target size.
+        The smallest of the policy's limit, half the tokens of the turns and the old summary that it replaces, and, if
+        the thread has a token limit, a quarter of the tokens that the flush aims to leave.
         """
         replaced = sum(turn.tokens for turn in turns) + content.thread.summary_tokens
         limit = min(self.settings.summary_tokens, replaced // 2)
@@ -120,16 +132,20 @@ class Flusher:
     counts: ThreadCounts = field(default_factory=ThreadCounts)
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
-        """Flush the thread; a dry run only reports. Raises NotFound, Overloaded, LockLost and Unavailable."""
+        """Flush the thread; a dry run only reports what would be removed.
+
+        Raises NotFound if the thread is gone, Overloaded if its lock stays taken or it changes too fast, LockLost if
+        the lock is lost while flushing, and Unavailable if the store is away or the lock time of the policy is over.
+        """
         if request.dry_run:
             return await self._flush(scope, thread_id, request)
         return await self._flush_locked(scope, thread_id, request, wait_s=10.0)
 
     async def try_flush(self, scope: Scope, thread_id: str) -> FlushResult:
-        """Flush the thread if it is above the threshold.
+        """Flush the thread if it has reached the flush threshold of its policy.
 
-        Does nothing if another caller is flushing the thread. Errors are logged, not raised: the append that called
-        this has succeeded.
+        Does nothing if another caller is flushing the thread. Service errors are logged, not raised, because the append
+        that started the flush has already succeeded.
         """
         try:
             return await self._flush_locked(scope, thread_id, FlushRequest(), wait_s=0.0)

@@ -1,4 +1,4 @@
-"""Redacts turns and counts their tokens before they are stored."""
+"""Redacts turns (messages of a conversation thread) and counts their tokens before they are stored."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from memtypes.ports.encoders import Tokenizer
 
 REDACTED = "[redacted]"
 KIND = "policy"
-"""The kind under which matches of a policy's own patterns are counted."""
+"""Name under which redactions by a thread policy's own patterns are counted, beside kinds such as `email`."""
 
 _REDACTED_FIELDS = ("content", "tool", "model", "metadata", "files", "images")
-"""Fields of a turn whose secrets are redacted; one in its agent id is refused."""
+"""Fields of a turn in which secrets are redacted. A turn with a secret in its agent id is refused instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnScreen:
-    """Redacts callers' turns and counts their tokens, by the rules of the tenant and of the thread's policy.
+    """Redacts callers' turns by the rules of the tenant and of the thread's policy, and counts their tokens.
 
-    tokenizer: counts the tokens if the policy names no model.
+    tokenizer: counts the tokens if the policy names no model whose tokenizer is available.
     """
 
     redactor: Redactor
@@ -40,11 +40,15 @@ class TurnScreen:
     clock: Clock
 
     async def turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> RedactedValue[list[Turn]]:
-        """`new` without secrets, with token counts. Raises InvalidRequest if a turn is refused, and Unavailable."""
+        """The `new` turns without secrets and with token counts, and the number of redactions by kind.
+
+        Raises InvalidRequest if turns of a role or secrets of a kind are refused, an agent id contains a secret, or a
+        turn is too long after redaction; Unavailable if the redactor cannot run.
+        """
         return await offload((turn.content for turn in new), lambda: self._turns(tenant, policy, new))
 
     def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue[Any]:
-        """`value`, any JSON, with markers (such as [redacted:email]) for secrets and for matches of the policy."""
+        """`value`, any JSON, with markers such as [redacted:email] for secrets and for matches of `privacy.redact`."""
         cleaned = self.redactor.clean(tenant, value)
         matched = redacted(cleaned.value, privacy.redact)
         return RedactedValue(matched.value, dict(Counter(cleaned.counts) + Counter(matched.counts)))
@@ -78,7 +82,7 @@ class TurnScreen:
 
 
 def redacted(value: Any, patterns: Sequence[str]) -> RedactedValue[Any]:
-    """`value`, any JSON, with matches of the RE2 `patterns` in its strings replaced."""
+    """`value`, any JSON, in which matches of the RE2 `patterns` in strings are replaced by `[redacted]`."""
     counts: Counter[str] = Counter()
 
     def replace(leaf: Any, _: str | None) -> Any:

@@ -1,4 +1,4 @@
-"""Looks up policies, limits, tokenizers and agents' permissions for threads."""
+"""Looks up policies, limits, tokenizers and agents' permissions for threads (stored conversations)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.encoders import Tokenizer
 
 UNKNOWN_WINDOW = 8_192
-"""Context window assumed for an unknown model, so that a share of it is still a limit."""
+"""Context window, in tokens, that is assumed for an unknown model, so that a share of the window is still a limit."""
 
 _DEFAULT = ThreadPolicy(
     type=PolicyType.MESSAGE_COUNT_BASED,
@@ -40,8 +40,8 @@ _DEFAULT = ThreadPolicy(
 class PolicyLookup:
     """Looks up the policies of threads, and the limits, tokenizers and permissions that follow from them.
 
-    policies: from the policy file. models: the registry of language models. tokenizers: by name. ttl_s: seconds without
-    use after which a thread expires, where its policy does not say.
+    models: returns the registry of language models. policies: the parsed policy file. tokenizers: those of models, by
+    name. ttl_s: seconds without use after which a thread expires if its policy sets no TTL.
     """
 
     models: Models
@@ -60,18 +60,19 @@ class PolicyLookup:
     def of(self, resource: str | None) -> ThreadPolicy:
         """The policy of a stored thread. resource: the policy's name in the policy file.
 
-        The default policy applies to a thread without such a name, and if the file no longer has that policy.
+        The default policy (at most 50 messages) applies if `resource` is None or no longer in the policy file.
         """
         return self.policies.threads.get(resource or "", _DEFAULT)
 
     def name(self, resource: str | None) -> str | None:
-        """`resource` if the policy file has a policy of that name; None if the default policy applies to it."""
+        """`resource` if the policy file has a policy of that name; None if the default policy applies instead."""
         return resource if resource in self.policies.threads else None
 
     def limits(self, policy: ThreadPolicy) -> ThreadLimits:
-        """The limits of a policy; for tokens, the smaller of its maximum and its share of the model's window.
+        """The limits of a thread with this policy, in tokens, messages and turns.
 
-        If the model's own tokenizer is not available, the share is reduced by the model's margin.
+        The token limit is the smaller of the policy's maximum and its share of the model's context window; None without
+        either. If the model's own tokenizer is not available, the share is reduced by the model's margin.
         """
         share = self.window_share(policy)
         if share is not None and policy.model is not None:
@@ -80,19 +81,22 @@ class PolicyLookup:
         return ThreadLimits(tokens, policy.max_messages, policy.most_turns)
 
     def tokenizer(self, policy: ThreadPolicy, default: Tokenizer) -> Tokenizer:
-        """The tokenizer that the registry names for the policy's model; `default` if there is none."""
+        """The tokenizer of the policy's model; `default` without a model or if its tokenizer is not available."""
         name = None if policy.model is None else self.models().find(policy.model).tokenizer
         return self.tokenizers.get(name or "", default)
 
     def window_share(self, policy: ThreadPolicy) -> int | None:
-        """Tokens of the model's window that the policy allows; None without such a limit."""
+        """How many tokens of its model's context window the policy allows; None if it does not limit this share."""
         if policy.max_context_ratio is None or policy.model is None:
             return None
         window = self.models().find(policy.model).window or UNKNOWN_WINDOW
         return max(1, int(policy.max_context_ratio * window))
 
     def warnings(self) -> list[str]:
-        """One message for each policy whose model has no known window; the registry may get it later, while running."""
+        """One message for each policy whose model has no known context window.
+
+        The registry of models may learn the window later, while the service runs.
+        """
         return [
             f"threads.{name}.model: the window of {policy.model!r} is unknown; {UNKNOWN_WINDOW} tokens are assumed"
             for name, policy in self.policies.threads.items()
@@ -100,9 +104,9 @@ class PolicyLookup:
         ]
 
     def references(self, agent_id: str) -> tuple[ResourceReference, ...]:
-        """The resources (names of thread policies) that the policy file lets `agent_id` use, with modes of access.
+        """The resources (thread policies) that the policy file lets `agent_id` use, each with its access mode.
 
-        Raises InvalidRequest for an unknown agent.
+        Raises InvalidRequest for an agent that the file does not define.
         """
         agents = self.policies.agents
         if agent_id not in agents:
@@ -113,12 +117,13 @@ class PolicyLookup:
         return agents[agent_id].references()
 
     def access(self, scope: Scope, resource: str | None, key: str | None) -> AccessMode | None:
-        """How the agent of `scope` may use a thread of `resource` and `key`; None if not at all.
+        """How the agent of `scope` may use the thread with this `resource` and `key`; None if it may not use it.
 
-        An agent in the policy file may use only the resources listed for it there, in the mode given there. Other
-        agents may not use a resource that is listed for any agent. If the scope is bound to agents, its agent may use
-        only what is listed for it; if the keys of a resource contain the agent's id, it may use only the threads with
-        its own id. A scope without an agent may use everything, unless it is bound.
+        An agent in the policy file may use the resources that the file lists for it, in the access mode given there,
+        and threads without a resource. An agent that is not in the file may use resources that are listed for no agent.
+        If the scope is bound to agents, its agent may only use the resources listed for it; if a resource's keys
+        contain an agent's id, it may only use the threads with its own id. A scope without an agent may use every
+        thread, unless it is bound.
         """
         agents, agent_id, bound = self.policies.agents, scope.agent_id, bool(scope.agents)
         if agent_id is None:
@@ -134,7 +139,10 @@ class PolicyLookup:
         return reference.mode if theirs else None
 
     def check_access(self, scope: Scope, resource: str | None, key: str | None, *, write: bool) -> None:
-        """Raise AccessDenied if the scope's agent may not use this thread, or ReadOnly if it may not `write` to it."""
+        """Raise AccessDenied if the scope's agent may not use a thread with this resource and key.
+
+        With `write`, raise ReadOnly if the agent may read the thread but not write to it.
+        """
         mode = self.access(scope, resource, key)
         if mode is None:
             which = "a thread of no resource" if resource is None else f"this thread of {resource!r}"
@@ -145,7 +153,7 @@ class PolicyLookup:
 
 @contextmanager
 def time_limit(seconds: float, operation: str) -> Iterator[None]:
-    """Cancel the block after `seconds` and raise Unavailable. operation: its name in the message."""
+    """Cancel the `with` block after `seconds` and raise Unavailable. operation: name of the block in the message."""
     try:
         with anyio.fail_after(seconds):
             yield

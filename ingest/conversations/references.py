@@ -1,6 +1,6 @@
-"""Finds the existing threads that the policy file lists for an agent.
+"""Finds the existing threads (stored conversations) that the policy file lets an agent use.
 
-Nothing is created, and no thread counts as used. `Threads.open_for_agent` creates what is missing.
+Finding a thread neither creates it nor extends its time to live. `Threads.open_for_agent` creates missing threads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from memtypes.ports.threads import ThreadQuery
 
 @dataclass(frozen=True, slots=True)
 class AgentThread:
-    """A thread that the policy file lets an agent use. key: the key by which it is found; None without one."""
+    """A thread that the policy file lets an agent use.
+
+    resource: name of the thread's policy. mode: whether the agent may also write. key: identifies the thread among the
+    threads of its resource, such as a user's id; None if the threads of this resource have no keys.
+    """
 
     resource: str
     mode: AccessMode
@@ -27,8 +31,9 @@ class AgentThread:
 async def threads_of_agent(threads: Threads, scope: Scope, variables: JsonObject) -> list[AgentThread]:
     """The existing threads of the scope's agent, in the order of the policy file; none if the file has no agents.
 
-    For a resource without a key, this is the thread of the resource that the agent opened and used last. Raises
-    InvalidRequest for an agent that the file does not have, and if `variables` lack a value that a key needs.
+    Each resource (thread policy) that the file lists for the agent gives at most one thread: the thread with the
+    resource's key, filled in from `variables`; without a key, the last used thread that the agent opened. Raises
+    InvalidRequest if the file does not define the agent, or if `variables` lack a value that a key needs.
     """
     agent_id = scope.agent_id
     if agent_id is None or not threads.policies.policies.agents:

@@ -1,7 +1,8 @@
 """Writes the messages of a session as memories; sending a session again stores only what is missing.
 
-Each message gets its own status. Unless it is noise, it becomes one memory, of the type that it reads like. A sentence
-of another type in it becomes a memory of its own. Its position is its source, so sending it again adds nothing.
+Each message gets its own status. Unless it is noise, it becomes one memory of the type that a classifier gives it. A
+sentence of the message that is clearly of another type becomes a second memory. The source of a memory is the position
+of the message in the session, so sending the message again adds nothing.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ from memtypes.search.vectors import Embedding
 EMPTY = "empty"
 
 MAX_PARTS = 12
-"""Sentences of a message that are looked at by themselves; a longer one is a document rather than something said."""
+"""Maximum sentences of a message that are judged one by one; a longer message is a document, not something said."""
 
 MIN_PART = 12
-"""Characters of a sentence that may be a memory by itself."""
+"""Minimum characters of a sentence that may become a memory by itself."""
 
 _ORDER = (WriteStatus.FAILED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.REJECTED)
-"""Statuses by precedence: the status of a message is the first of these that any of its memories has."""
+"""Statuses by precedence: if a message's text and sentences end differently, the first of these is its status."""
 
 
 class SessionMessage(Model):
-    """One message of a chat session. Content and time are checked at writing, so a bad one does not fail the others.
+    """One message of a chat session, checked when it is written, so that a bad one does not fail the others.
 
-    timestamp: a time without an offset is read as UTC.
+    timestamp: an ISO 8601 time; without an offset it is read as UTC. None stands for the time of writing.
     """
 
     role: Label
@@ -56,8 +57,8 @@ class SessionMessage(Model):
 class SaidBefore(Model):
     """The earlier messages of a session that is sent in several calls.
 
-    count: number of all earlier messages, which is the position of the next one. messages: the last earlier messages,
-    oldest first; they are read as context and not written.
+    count: number of all earlier messages, which is the position of the next message. messages: the last earlier
+    messages, oldest first; they are read as context and not written.
     """
 
     count: Whole = Field(default=0, ge=0)
@@ -65,12 +66,17 @@ class SaidBefore(Model):
 
 
 NOTHING_BEFORE = SaidBefore()
-"""Nothing was said before."""
+"""For a session that is sent from its first message."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
-    """What became of a message. ids, types: of its memories. reason: why it was rejected, merged, changed or failed."""
+    """How the writing of one message ended.
+
+    status: failed if a part of the message failed, otherwise the best result of its parts. reason: why it was rejected,
+    merged, changed or failed. ids, types: of the memories in which it is stored. redactions: numbers of removed
+    secrets, by kind.
+    """
 
     status: WriteStatus
     reason: str | None = None
@@ -81,7 +87,11 @@ class MessageOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SessionWriter:
-    """Writes the messages of sessions. shown: ids of memories that the session was certainly shown."""
+    """Writes the messages of sessions as memories.
+
+    guard: recognises text that this service recalled. shown: ids of memories that the session was certainly shown, so
+    that it may be repeating them.
+    """
 
     ingestor: Ingestor
     guard: RecallGuard
@@ -94,10 +104,11 @@ class SessionWriter:
         review: ReviewMode,
         before: SaidBefore = NOTHING_BEFORE,
     ) -> list[MessageOutcome]:
-        """Write messages; return an outcome for each, in order. Text that this service recalled is not stored again.
+        """Write messages as memories; return an outcome for each message, in order.
 
-        scope: names the session. before: the session's earlier messages, if these are not its first. Raises Unavailable
-        if the store is unreachable before anything is written.
+        Text that this service had recalled into the session is not stored again. scope: names the session. review:
+        whether messages are judged before they are stored. before: the earlier messages, if `messages` do not begin the
+        session. Raises Unavailable if the store is unreachable before anything is written.
         """
         contents = [message.content for message in messages]
         refused = await offload(contents, lambda: [_refusal(content) for content in contents])
@@ -129,7 +140,7 @@ class SessionWriter:
 
 
 def _refusal(content: str) -> MessageOutcome | None:
-    """The outcome of a message that cannot be stored as it is: empty, or with control characters."""
+    """The outcome of a message that cannot be stored (empty, or with control characters); None for other messages."""
     if not content.strip():
         return MessageOutcome(WriteStatus.REJECTED, EMPTY)
     try:
@@ -141,10 +152,11 @@ def _refusal(content: str) -> MessageOutcome | None:
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """Turns the messages of one session into submissions; the messages of one day are judged as one conversation.
+    """Makes submissions (drafts to write) of one session's messages.
 
-    messages: role and text of each message. typical: median length in characters of the messages that have text. first:
-    position in the session of the first of `messages`.
+    The messages of one day are judged as one conversation. messages: role and text of each message. typical: median
+    length in characters of the messages that have text. first: position in the session of the first of `messages`.
+    conversations: what was said on each day so far.
     """
 
     id: str
@@ -156,7 +168,7 @@ class _Session:
     conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
 
     def hear(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
-        """Note earlier messages of the session, which are not written, as context in which later ones are judged."""
+        """Add earlier messages of the session, which are not written, as context for judging later messages."""
         for message, embedding in zip(messages, embeddings, strict=True):
             self.conversations[self._day(message.timestamp)].add(message.role, message.content, embedding)
 
@@ -184,7 +196,10 @@ class _Session:
         return submissions
 
     def _submissions(self, index: int, message: SessionMessage, rest: str) -> Iterator[Submission]:
-        """Submissions of the message (several if too long for one memory) and, if it is reviewed, of its sentences."""
+        """The drafts to write for a message: its text, in several pieces if it is too long for one memory.
+
+        With automatic review, each piece is followed by its sentences, as drafts of their own.
+        """
         fields = {
             "session_id": self.id,
             "created_at": _as_utc(message.timestamp),
@@ -205,7 +220,7 @@ class _Session:
 
 
 def _as_utc(value: str | None) -> str | None:
-    """`value` with the offset of UTC if it is a time without an offset."""
+    """`value` with "Z" appended if it is a time without an offset; otherwise `value` itself."""
     try:
         return value if value is None or datetime.fromisoformat(value).tzinfo is not None else f"{value}Z"
     except ValueError:
@@ -213,7 +228,7 @@ def _as_utc(value: str | None) -> str | None:
 
 
 def _pieces(content: str) -> Iterator[str]:
-    """`content` in pieces that fit one memory, cut at a blank where there is one."""
+    """`content` in pieces that each fit into one memory, cut at a blank or line break where possible."""
     while content:
         end = len(content)
         if end > MAX_CONTENT:
@@ -225,7 +240,10 @@ def _pieces(content: str) -> Iterator[str]:
 
 
 def _parts(content: str) -> list[str]:
-    """The sentences of `content` if several, then reasons given in its questions; [] above MAX_PARTS sentences."""
+    """The sentences of `content`, and the reasons that its questions give, which may become memories by themselves.
+
+    A single sentence is left out, because it is the message itself. Empty if there are more than MAX_PARTS sentences.
+    """
     sentences = [sentence for sentence in sentences_in(content) if len(sentence) >= MIN_PART]
     if len(sentences) > MAX_PARTS:
         return []
@@ -234,7 +252,7 @@ def _parts(content: str) -> list[str]:
 
 
 def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
-    """The outcome of a message, from those of the whole message and then of its parts.
+    """The outcome of a message, combined from the outcome of its whole text (the first) and those of its sentences.
 
     cut: whether recalled text was cut from the message.
     """

@@ -1,4 +1,7 @@
-"""Summaries of flushed turns: extractive by rule, or by a language model with the rules as fallback."""
+"""Summaries of the turns that a flush removes from a conversation.
+
+A rule selects sentences, or a language model writes the summary; if the model fails, the rule is used.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,10 @@ from memtypes.offload import offload
 from memtypes.ports.encoders import Tokenizer
 
 TIME_LIMIT_S = 5.0
-"""Time limit of the language model; the append that caused the flush waits for the summary."""
+"""Seconds that a language model has for a summary: an append that starts a flush waits for the summary."""
 
 MAX_TEXT = 48_000
-"""Characters of all turns together that are sent to a language model; each turn gets an equal part."""
+"""Maximum characters of all turns together that are sent to a language model; each turn gets an equal part."""
 
 MAX_SENTENCE = 300
 
@@ -47,23 +50,23 @@ class Summariser(ABC):
 
     @abstractmethod
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """A text of at most `limit` tokens about `turns` and about `before`, the previous summary."""
+        """A summary of at most `limit` tokens of `turns` and of `before`, the previous summary, which it replaces."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSummariser(Summariser):
-    """Selects sentences by rule; deterministic."""
+    """Builds summaries from the most important sentences of the turns, by rule; deterministic."""
 
     tokenizer: Tokenizer
 
     async def summary(self, before: str, turns: Sequence[Turn], limit: int) -> str:
-        """The sentences that `extract` selects. Large turns are processed in a worker thread."""
+        """A summary of the lines and sentences that `extract` selects. Large turns are processed in a worker thread."""
         contents = (turn.content for turn in turns)
         return await offload(contents, lambda: extract(before, turns, limit, self.tokenizer))
 
 
 class ModelSummary(BaseModel):
-    """The JSON that the language model must answer with: a summary."""
+    """Shape of the language model's JSON answer."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 

@@ -1,4 +1,7 @@
-"""Threads: opening, appending, replacing, flushing and clearing conversations within the limits of their policies."""
+"""Threads, which are stored conversations: opening, appending, replacing, flushing and clearing them.
+
+Each thread stays within the limits of its policy.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +50,9 @@ _CACHED_PLACES = 100_000
 
 
 class OpenRequest(Model):
-    """A thread to create or to find by its resource and key. variables: values for the key's template.
+    """A thread to create, or to find by its resource (the name of its policy) and key.
 
+    variables: values for the placeholders of the key's template. parent_id: the thread that this one continues.
     workflow_id: the workflow with which the thread ends, unless the workflow keeps its threads.
     """
 
@@ -63,7 +67,11 @@ class OpenRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class OpenedThread:
-    """A thread that was created or found. mode: the agent's access. redactions: secrets removed, by kind."""
+    """A thread that was created or found.
+
+    created: whether it is new. mode: how the agent may use it. redactions: numbers of secrets removed from its initial
+    context, by kind.
+    """
 
     thread: Thread
     created: bool
@@ -73,7 +81,12 @@ class OpenedThread:
 
 @dataclass(frozen=True, slots=True)
 class TurnResult:
-    """Result of an append. flushed, evicted: turns removed from the thread. redactions: secrets removed, by kind."""
+    """Result of appending a turn to a thread.
+
+    turn: as it is stored. version: the thread's version after the append and the flush that it started, if any.
+    flushed, evicted: numbers of older turns that were removed by a flush, and to keep the limits. redactions: numbers
+    of secrets removed from the turn, by kind.
+    """
 
     turn: Turn
     version: int
@@ -84,7 +97,10 @@ class TurnResult:
 
 @dataclass(frozen=True, slots=True)
 class ThreadChain(Generic[_ThreadT]):
-    """A thread and its readable ancestors, oldest first. gap: whether an ancestor has expired or may not be read."""
+    """A thread and the ancestors that it continues, oldest first and the thread itself last.
+
+    gap: whether an ancestor is missing because it has expired or may not be read.
+    """
 
     threads: tuple[_ThreadT, ...]
     gap: bool
@@ -92,7 +108,10 @@ class ThreadChain(Generic[_ThreadT]):
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """The operations on threads. They raise NotFound, Conflict, InvalidRequest, ReadOnly and Unavailable."""
+    """The operations on threads.
+
+    They raise NotFound, Conflict, InvalidRequest, AccessDenied, ReadOnly and Unavailable.
+    """
 
     store: ThreadStore
     policies: PolicyLookup
@@ -106,11 +125,17 @@ class Threads:
     )
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
-        """Whether `request` is for all threads of its agent: it names no resource, and the policy file has agents."""
+        """Whether `request` asks for all threads of an agent: it names an agent and no resource.
+
+        False if the policy file has no agents.
+        """
         return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
-        """Open the thread with the request's resource and key. Creates it if there is none, or if there is no key."""
+        """Open the thread with the request's resource and key.
+
+        A new thread is created if there is none with this key, or if neither the request nor the policy has a key.
+        """
         policy = self.policies.requested(request.resource)
         key = thread_key(request.key or policy.key, request)
         scope = replace(scope, agent_id=scope.agent_id or request.agent_id)
@@ -142,9 +167,10 @@ class Threads:
         return OpenedThread(thread, created, redactions=context.counts if created else {})
 
     async def open_for_agent(self, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
-        """Open a thread for each resource of the agent; none is created if a key cannot be resolved.
+        """Open a thread for each resource that the policy file lists for the agent.
 
-        A key in the request replaces the resources' keys. Read-only threads get no initial context or workflow.
+        A key in the request replaces the resources' keys. None is created if a variable that a key needs is missing.
+        Threads that the agent may only read get no initial context or workflow.
         """
         references = self.policies.references(request.agent_id or "")
         requests = []
@@ -160,10 +186,10 @@ class Threads:
     async def append(
         self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None, request: RequestKey | None = None
     ) -> TurnResult:
-        """Append a turn, and flush the thread if it is above the threshold; return the turn and what was removed.
+        """Append a turn, flush the thread if it has reached the threshold of its policy, and return what changed.
 
-        Turns that are evicted to keep the limits are stored as memories in the background. expected, request: see
-        `AppendTurn`.
+        Turns that are evicted to keep the limits are stored as memories in the background. expected: the version that
+        the thread must have; None for any. request: the call's idempotency key.
         """
         resource, _ = await self._place(scope, thread_id)
         policy = self.policies.of(resource)
@@ -196,7 +222,8 @@ class Threads:
     ) -> tuple[int, Mapping[str, int]]:
         """Replace all turns of the thread; return its new version, and the number of secrets removed by kind.
 
-        The new turns must be within the limits: nothing is evicted.
+        expected: the version that the thread must have; None for any. Nothing is evicted: raises InvalidRequest if the
+        new turns exceed the limits.
         """
         resource, _ = await self._place(scope, thread_id)
         policy = self.policies.of(resource)
@@ -209,27 +236,27 @@ class Threads:
         return version, screened.counts
 
     async def chain(self, scope: Scope, thread_id: str) -> ThreadChain[Thread]:
-        """The thread and its ancestors, without their turns."""
+        """The thread and the ancestors that it continues, without their turns."""
         thread = await self.store.get(scope, thread_id)
         return await self._chain(scope, thread, thread.ancestors, partial(self.store.get, scope))
 
     async def tails(self, scope: Scope, thread_id: str, tokens: int) -> ThreadChain[ThreadTail]:
-        """The newest turns of the thread and its ancestors, with the files and images that these threads mention.
+        """The newest turns of the thread and of the ancestors that it continues, with the files that they mention.
 
-        tokens: limit for each thread, see `ThreadStore.tail`.
+        tokens: how many tokens of turns to read from each thread; see `ThreadStore.tail`.
         """
         tail = await self.store.tail(scope, thread_id, tokens)
         return await self._chain(scope, tail, tail.thread.ancestors, partial(self.store.tail, scope, tokens=tokens))
 
     async def policy(self, scope: Scope, thread_id: str) -> ThreadPolicy:
-        """The policy of the thread."""
+        """The policy that applies to the thread now, by its resource."""
         resource, _ = await self._place(scope, thread_id)
         return self.policies.of(resource)
 
     async def turns(self, scope: Scope, thread_id: str, *, include_flushed: bool) -> list[LeftTurn | Turn]:
-        """The turns of the thread, in order; with `include_flushed` also those that have left it.
+        """The turns of the thread, in order; with `include_flushed` also turns that were flushed or evicted from it.
 
-        Turns that have left the thread can be read even after the thread itself is gone.
+        Removed turns can be read even after the thread itself is gone.
         """
         try:
             live = {turn.index: turn for turn in (await self.store.read(scope, thread_id)).turns}
@@ -242,7 +269,7 @@ class Threads:
         return [turns[index] for index in sorted(turns)]
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
-        """Flush the thread as its policy says, and store the flushed turns as memories."""
+        """Flush the thread as its policy says, and store the removed turns as memories; a dry run only reports."""
         result = await self.flusher.flush(scope, thread_id, request)
         if request.dry_run:
             return result
@@ -250,14 +277,14 @@ class Threads:
         return replace(result, memory_ids=tuple(memory_ids.get(thread_id, ())))
 
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
-        """Remove all turns of the thread; return their number, and the id of the backup copy if one was requested."""
+        """Remove all turns of the thread; return how many, and the id of the backup copy (None without `backup`)."""
         backup_id = f"{thread_id}.{uuid.uuid4()}" if backup else None  # so that it says whose turns these are
         policy = await self.policy(scope, thread_id)
         with time_limit(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id
 
     async def end(self, scope: Scope, thread_ids: Sequence[str], *, flush: bool) -> int:
-        """Delete the threads that still exist and return how many; with `flush`, store their turns as memories."""
+        """Delete the threads that still exist; return how many. With `flush`, store their turns as memories."""
         ended = 0
         for thread_id in thread_ids:
             with suppress(NotFound):  # it has expired
@@ -268,23 +295,29 @@ class Threads:
         return ended
 
     async def expire(self) -> int:
-        """Store turns of expired threads and queued turns, of all namespaces, as memories; return how many memories."""
+        """Store the turns of expired threads, and all turns in the queue, as memories; return the number of memories.
+
+        Covers all namespaces.
+        """
         await self.store.queue_expired()
         return await self.evicted_turns.persist_all()
 
     async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
-        """Raise AccessDenied or ReadOnly if the agent may not read or write the thread, NotFound if it is gone."""
+        """Raise AccessDenied or ReadOnly if the scope's agent may not read or, with `write`, change the thread.
+
+        Raises NotFound if there is no such thread.
+        """
         if scope.agent_id is not None or scope.agents:
             self.policies.check_access(scope, *await self._place(scope, thread_id), write=write)
 
     def _check_speakers(self, scope: Scope, resource: str | None, turns: Sequence[NewTurn]) -> None:
-        """Raise AccessDenied or ReadOnly if an agent that a turn names may not write to `resource`."""
+        """Raise AccessDenied or ReadOnly if an agent that a turn names may not write to threads of `resource`."""
         for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
             speaker = replace(scope.unbound, agent_id=agent_id)
             self.policies.check_access(speaker, resource, None, write=True)
 
     async def _append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append to the store. The message of Unavailable says how to repeat this without storing the turn twice."""
+        """Append to the store. If that fails, the error says how to repeat the call without storing the turn twice."""
         tokens, limit = append.turn.tokens, append.limits.tokens
         if limit is not None and tokens > limit:
             raise InvalidRequest(f"the turn has {tokens} tokens; the limit of the thread is {limit}", path="content")
@@ -327,7 +360,7 @@ class Threads:
     async def _chain(
         self, scope: Scope, last: _ThreadT, ancestors: Sequence[str], read: Callable[[str], Awaitable[_ThreadT]]
     ) -> ThreadChain[_ThreadT]:
-        """The chain of `ancestors`, each read with `read`, and `last`.
+        """The existing threads of `ancestors`, each read with `read`, followed by `last`.
 
         Ancestors that have expired, or that the scope's agent may not read, are left out.
         """
@@ -344,7 +377,7 @@ class Threads:
         return ThreadChain((*existing, last), gap=len(existing) < len(answers))
 
     async def _place(self, scope: Scope, thread_id: str) -> tuple[str | None, str | None]:
-        """Resource and key of a thread. They never change, so they are cached and an append is one round trip."""
+        """Resource and key of a thread. They never change, so they are cached, and an append needs one round trip."""
         cached = (scope.tenant, scope.namespace, thread_id)
         if cached not in self._places:
             thread = await self.store.get(scope, thread_id)
@@ -353,7 +386,10 @@ class Threads:
 
 
 def thread_key(template: str | None, request: OpenRequest) -> str | None:
-    """`template` with the request's variables filled in; None without a template. agent.id is the request's agent."""
+    """`template` with its placeholders filled in from the request's variables; None if `template` is None.
+
+    `agent.id` stands for the request's agent, unless the variables set it.
+    """
     agent = request.variables.get("agent", {})
     if request.agent_id is None or not isinstance(agent, Mapping):
         return None if template is None else rendered_key(template, request.variables)

@@ -1,4 +1,4 @@
-"""Makes memories from the turns that leave a thread, and reads these turns back from the memories."""
+"""Makes memories from turns that were removed from a thread, and reads these turns back from the memories."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Listing
 
 MAX_CHARACTERS = 2 * MAX_TURN
-"""Limit of the characters of all turns in one memory, with their metadata and references."""
+"""Maximum characters of all turns in one memory, counted as JSON with metadata and file references."""
 
 MAX_TURNS = 1_000
-"""Turns in one memory: the limit of `Source.turns`."""
+"""Maximum number of turns in one memory: the limit of `Source.turns`."""
 
 _TAG = "thread"
 
 
 @dataclass(frozen=True, slots=True)
 class LeftTurn:
-    """A turn that left its thread. memory_id: of the memory that has it; None while it waits to be stored."""
+    """A turn that was removed from its thread.
+
+    memory_id: the id of the memory that contains the turn; None while the turn waits to be stored as a memory.
+    """
 
     turn: Turn
     memory_id: str | None = None
 
 
 def draft_of_turns(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-    """Event draft with one line per turn. The last line names thread and turns, so no two batches are duplicates."""
+    """Draft of the event memory that stores `turns` of a thread, one turn after the other as "role: content".
+
+    The last line names the thread and the numbers of the turns, so no two batches count as duplicates.
+    """
     numbers = ", ".join(str(turn.index) for turn in turns[:20]) + (" ..." if len(turns) > 20 else "")
     first, last = turns[0].index, turns[-1].index
     lines = [f"{_prefix(turn.role)}{turn.content}" for turn in turns]
@@ -48,15 +54,15 @@ def draft_of_turns(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
 
 
 def memories_of_thread(thread_id: str) -> Listing:
-    """Selects the memories that were made from turns of the thread."""
+    """Store query for the memories that were made from turns of the thread, up to 500 on a page."""
     return Listing((MemoryType.EPISODIC,), Compare("tags", Op.EQ, _thread_tag(thread_id)), limit=500)
 
 
 def turns_of(memory: Memory) -> Iterator[Turn]:
-    """The turns from which `draft_of_turns` made `memory`; for an edited memory, with the texts from before the edit.
+    """The turns from which `draft_of_turns` made `memory`; none if it was made otherwise.
 
-    Redaction may have changed the length of a turn. So a turn ends where the beginning of the next one is found, at the
-    place nearest to the recorded end.
+    For an edited memory these are the texts before the first edit. Redaction may have changed the length of a turn, so
+    the end of each turn is found by searching for the start of the next turn near the recorded position.
     """
     if not isinstance(memory, Episodic) or not memory.turns or memory.source is None:
         return
@@ -73,7 +79,7 @@ def turns_of(memory: Memory) -> Iterator[Turn]:
 
 
 def split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
-    """`turns` in groups that fit into one memory each."""
+    """Split `turns` into groups of consecutive turns, each of which fits into one memory."""
     group: list[Turn] = []
     size = 0
     for turn in turns:
@@ -107,7 +113,10 @@ def _thread_tag(thread_id: str) -> str:
 
 
 def _nearest(content: str, text: str, start: int, expected: int) -> int:
-    """Position of `text` in `content`, not before `start`, that is nearest to `expected`; the end if there is none."""
+    """Position at or after `start` where `text` occurs in `content` nearest to `expected`.
+
+    It is the length of `content` if `text` does not occur there.
+    """
     before, after = content.rfind(text, start, expected + len(text)), content.find(text, expected)
     places = [place for place in (before, after) if place >= 0]
     return min(places, key=lambda place: abs(place - expected), default=len(content))

@@ -1,6 +1,6 @@
-"""Ends workflows: what belongs to one is flushed or deleted, and its record is written as memories.
+"""Ends workflows: flushes or deletes their threads and working items, and writes memories about them.
 
-The record is an episode, and a procedure if a complex task succeeded.
+The memories are an episode (what happened) and, if a complex task succeeded, a procedure (how it was done).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_SHOWN = 400
 """Maximum characters of an input, output or error in the memories of a workflow."""
 
 MAX_STEPS = 200
-"""Maximum number of steps, the first ones, in the memories of a workflow."""
+"""Maximum number of steps in the memories of a workflow; later steps are left out."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -42,7 +42,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EndRecord:
-    """What was done for an ended workflow: ids of its memories by type; numbers of threads and working items ended."""
+    """What was done after a workflow ended.
+
+    memories: ids of the memories written about it, by memory type. threads: number of its threads that were deleted.
+    items: number of its working-memory items that were cleared or deleted.
+    """
 
     memories: Mapping[str, str] = field(default_factory=dict)
     threads: int = 0
@@ -51,7 +55,7 @@ class EndRecord:
 
 @dataclass(frozen=True, slots=True)
 class EndedWorkflows:
-    """Cleans up after ended workflows and writes them as memories. Doing it twice gives the same memories."""
+    """Cleans up after ended workflows and writes memories about them. Doing so twice gives the same memories."""
 
     store: WorkflowStore
     ingestor: Ingestor
@@ -59,9 +63,10 @@ class EndedWorkflows:
     working: WorkingMemory
 
     async def record(self, scope: Scope, workflow_id: str) -> EndRecord:
-        """Clean up after an ended workflow and write its memories.
+        """Clean up after an ended workflow and write memories about it; return what was done.
 
-        Does nothing if another process is doing it. What fails is done later by `record_all`.
+        Does nothing if another process is doing it. Service errors are logged, not raised: `record_all` tries again
+        later.
         """
         scope = scope.unbound  # whoever ends a workflow, all that belongs to it ends
         try:
@@ -88,7 +93,7 @@ class EndedWorkflows:
         return done
 
     async def _clean_up(self, scope: Scope, log: WorkflowLog) -> tuple[int, int]:
-        """Flush or delete the workflow's threads and end its working items; return how many threads and items."""
+        """Flush or delete the workflow's threads and end its working-memory items; return how many of each."""
         if log.on_end is OnEnd.KEEP:
             return 0, 0
         delete, members = log.on_end is OnEnd.DELETE, await self.store.members(scope, log.workflow_id)
@@ -110,7 +115,7 @@ class EndedWorkflows:
 
 
 def drafts(workflow_id: str, state: WorkflowState) -> list[AnyDraft]:
-    """Drafts of an ended workflow's memories: an episode, and a procedure if a complex task succeeded."""
+    """Drafts of the memories about an ended workflow: an episode, and a procedure if a complex task succeeded."""
     record: list[AnyDraft] = [episode(workflow_id, state)]
     if state.status is WorkflowStatus.COMPLETED and len(_steps(state, StepStatus.COMPLETED)) > COMPLEX:
         record.append(procedure(workflow_id, state))
@@ -118,7 +123,7 @@ def drafts(workflow_id: str, state: WorkflowState) -> list[AnyDraft]:
 
 
 def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
-    """Draft of what happened in a workflow: its status, its steps, and its output or error."""
+    """Draft of the memory of what happened in a workflow: its status, its steps, and its output or error."""
     name = _name(state)
     counts = f"{len(_steps(state, StepStatus.COMPLETED))} of {len(state.steps)} steps completed"
     values = (("output", state.output), ("error", state.error))
@@ -143,7 +148,7 @@ def episode(workflow_id: str, state: WorkflowState) -> EpisodicDraft:
 
 
 def procedure(workflow_id: str, state: WorkflowState) -> ProceduralDraft:
-    """Draft of how a workflow was done: its completed steps in order."""
+    """Draft of the memory of how a workflow was done: its completed steps in order, and which steps failed."""
     completed, failed = _steps(state, StepStatus.COMPLETED), _steps(state, StepStatus.FAILED)
     name = _one_line(_name(state) or f"{next(iter(completed))} to {list(completed)[-1]}")[:MAX_LABEL].strip()
     names = [*list(completed)[:MAX_STEPS], *(["..."] if len(completed) > MAX_STEPS else [])]
@@ -188,5 +193,5 @@ def _one_line(text: str) -> str:
 
 
 def _source(workflow_id: str, state: WorkflowState) -> Source:
-    """The source of a workflow's memories. A second write with the same source adds no evidence to the memory."""
+    """The source of a workflow's memories: a second write with the same source does not count as new evidence."""
     return Source(thread_id=workflow_id, turns=[state.version], caller="workflow")

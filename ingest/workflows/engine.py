@@ -1,6 +1,6 @@
 """Workflows: append-only logs of events, from which the state of a workflow is computed (event sourcing).
 
-Secrets are removed from everything that a caller sends before it is stored.
+Secrets are removed from what callers send before it is stored.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.workflows import AppendEvent, IdempotentAnswer, NewWorkflow, WorkflowLog, WorkflowStore
 
 _ATTEMPTS = 8
-"""Attempts of `resume` while other callers append events."""
+"""Maximum attempts of `resume`; an attempt fails if another caller appends an event meanwhile."""
 
 DEFAULT_BUDGET = 8_000
 
@@ -64,10 +64,11 @@ _log = logging.getLogger(__name__)
 
 
 class WorkflowRequest(Model):
-    """A workflow to create. workflow_id: random by default. parent_id: the workflow that it continues.
+    """A workflow to create.
 
-    agent: the agent that begins it. data: its initial data. on_end: what happens to its threads and working items when
-    it ends. keep: they stay until they expire. flush: threads become memories, and items end. delete: both are deleted.
+    workflow_id: random by default. parent_id: the workflow that it continues. agent: the agent that begins it. data:
+    its initial data. on_end: what happens to its threads and working-memory items when it ends. keep: they stay until
+    they expire. flush: turns of threads become memories, and items are cleared. delete: both are deleted.
     """
 
     workflow_id: WorkflowId | None = None
@@ -86,9 +87,10 @@ def _not_blank_json(value: object) -> object:
 class ResumeRequest(Model):
     """A request to continue a workflow: `input`, any JSON, is the next event; the answer has the history before it.
 
-    agent: the agent that continues it. budget: maximum tokens of the history. model: the model whose tokenizer counts.
-    versions: whether the history shows only the newest value of each resource (a named value that events set) or all.
-    idempotency_key: the same request with the same key gets the same answer.
+    agent: the agent that continues the workflow. budget: maximum tokens of the history. model: the model whose
+    tokenizer counts. versions: whether the history shows only the newest value of each resource (a named value that
+    events set) or all values. idempotency_key: a repeated request with the same key gets the same answer and appends
+    nothing.
     """
 
     input: Annotated[Any, AfterValidator(_not_blank_json)]
@@ -101,7 +103,10 @@ class ResumeRequest(Model):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventResult(EndRecord):
-    """Result of an append, with what was done if it ended the workflow. redactions: secrets removed, by kind."""
+    """Result of appending an event to a workflow, and what was done if the event ended the workflow.
+
+    version: the workflow's version after the event. redactions: secrets removed from the event, by kind.
+    """
 
     version: int
     redactions: Mapping[str, int] = field(default_factory=dict)
@@ -109,7 +114,11 @@ class EventResult(EndRecord):
 
 @dataclass(frozen=True, slots=True)
 class ResumedWorkflow:
-    """A workflow's history before its input. version: of the input's event. redactions: secrets removed, by kind."""
+    """A workflow's history, as it was before the input that continues it.
+
+    version: the workflow's version after the input was appended as an event. redactions: secrets removed from the
+    input, by kind.
+    """
 
     history: WorkflowHistory
     version: int
@@ -120,7 +129,8 @@ class ResumedWorkflow:
 class Workflows:
     """Creates, appends to, reads and resumes workflows.
 
-    Raises NotFound, Conflict, VersionConflict, InvalidRequest and Unavailable as the store does.
+    Its methods raise NotFound, Conflict, VersionConflict, InvalidRequest and Unavailable as the store does.
+    snapshot_events: number of events after which the state is stored again, so that reading replays few events.
     """
 
     store: WorkflowStore
@@ -144,9 +154,10 @@ class Workflows:
         return workflow_id, cleaned.counts
 
     async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> EventResult:
-        """Append an event; return its version and, if it ended the workflow, the memories written about it.
+        """Append an event; return the workflow's new version and, if the event ended it, what was done afterwards.
 
-        Raises AccessDenied for an end that the scope's agent may not report.
+        Raises AccessDenied if the event ends a workflow that the scope's agent, to which the scope is bound, did not
+        begin.
         """
         agent = new.agent or scope.agent_id
         self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": agent})
@@ -161,7 +172,10 @@ class Workflows:
         return EventResult(version=appended.version, redactions=cleaned.counts, **asdict(done))
 
     async def _check_began(self, scope: Scope, workflow_id: str) -> None:
-        """Raise AccessDenied unless the scope's agent began the workflow: ending it also ends its threads and items."""
+        """Raise AccessDenied unless the scope's agent began the workflow.
+
+        Ending a workflow also ends its threads and items, so other agents may not do it.
+        """
         began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
         if began != [scope.agent_id]:
             by = " by " + repr(began[0]) if began and began[0] else ""
@@ -171,9 +185,9 @@ class Workflows:
             )
 
     async def chain(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
-        """The workflow preceded by its ancestors that have not expired, oldest first.
+        """The workflow and the ancestors that it continues, oldest first; ancestors that have expired are left out.
 
-        There are no cycles: a parent is fixed when its child is created.
+        There are no cycles, because a parent is fixed when its child is created.
         """
 
         async def ancestor(ancestor_id: str) -> WorkflowLog | None:
@@ -187,7 +201,10 @@ class Workflows:
         return [*(each for each in ancestors if each is not None), log]
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
-        """The newest value of each resource in the workflow and its ancestors, the last set first."""
+        """The newest value of each resource (a named value that events set) in the workflow and its ancestors.
+
+        The value that was set last comes first.
+        """
         return current_resources((log.workflow_id, log.state) for log in await self.chain(scope, workflow_id))
 
     async def history(self, scope: Scope, workflow_id: str, view: HistoryView) -> tuple[WorkflowHistory, int]:
@@ -198,10 +215,11 @@ class Workflows:
     async def resume(
         self, scope: Scope, workflow_id: str, request: ResumeRequest, view: HistoryView
     ) -> ResumedWorkflow:
-        """Append the input as the next event; return the history of the workflow and its ancestors before it.
+        """Append the request's input as the next event; return the history of the workflow and its ancestors before it.
 
-        With an idempotency key, a repeated call gets the first answer again and appends nothing. When other callers
-        append events meanwhile, the history is read again. view: how to write the history that `request` asks for.
+        With an idempotency key, a repeated call gets the first answer again and appends nothing. If other callers
+        append events meanwhile, the history is read again, a few times at most; then VersionConflict is raised. view:
+        how to write the history.
         """
         self.redactor.check_ids(scope.tenant, {"idempotency_key": request.idempotency_key, "agent": request.agent})
         cleaned = await self._clean(scope, request.input)
@@ -229,7 +247,10 @@ class Workflows:
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
     async def _snapshot_if_due(self, scope: Scope, workflow_id: str, version: int) -> None:
-        """Store a snapshot every `snapshot_events` events. If that fails, the next read replays more events."""
+        """Store the workflow's state if `version` is a multiple of `snapshot_events`.
+
+        If this fails, it is only logged: later reads replay more events.
+        """
         if version % self.snapshot_events:
             return
         try:
@@ -245,7 +266,10 @@ class Workflows:
         return await to_thread.run_sync(history, chain, view)
 
     async def _newest(self, scope: Scope, log: WorkflowLog, limit: int) -> tuple[Event, ...]:
-        """The workflow's newest `limit` events; if its log has expired, events reconstructed from its last state."""
+        """At least the newest `limit` events of the workflow, if it has as many, oldest first.
+
+        If its log has expired, the events are reconstructed from its last state.
+        """
         if log.base.version == 0:
             return log.events
         if not log.lost:

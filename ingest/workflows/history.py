@@ -1,6 +1,7 @@
-"""The history of a workflow chain as text within a token budget: the current values, then the newest events.
+"""The history of a workflow and its ancestors as text within a token budget: current values, then the newest events.
 
-Every piece ends with a newline and begins with "-", "#" or "<", so token counts add up; see `memtypes.search.passage`.
+Each piece of the text ends with a newline and begins with "-", "#" or "<", so that the token counts of pieces add up;
+see `memtypes.search.passage`.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ VALUES_HEADING = "# Current values\n"
 VALUES_MARK = "- [more values are left out]\n"
 EVENTS_MARK = "- [older events are left out]\n"
 MIN_EVENT_TOKENS = 24
-"""Tokens of the shortest cut piece that still says something: the time of an event takes 15, the sign of a cut 3."""
+"""Minimum tokens of an entry that is cut to fit: the time of an event takes 15 tokens, the sign of a cut 3."""
 
 SHORTEST_EVENT_TOKENS = 16
-"""Tokens of the shortest whole event, which limits how many events are read for a budget."""
+"""Tokens of the shortest possible event. A budget divided by it says how many events must be read at most."""
 
 _VALUE_SHARE = 4
-"""A value takes at most a quarter of the room of all values."""
+"""A single value takes at most a quarter (1 / 4) of the tokens that all values may take."""
 
 _LABELS = {
     WorkflowEventType.STARTED: "workflow started",
@@ -60,7 +61,10 @@ _ENDS = {status: event for event, status in STATUS_AFTER.items() if status.ended
 
 
 class Versions(StrEnum):
-    """Which values of a resource a history shows: the current one, or also those that it replaced."""
+    """Which values of a resource (a named value that events set) a history shows.
+
+    newest: only the current value. all: also earlier values, which it has replaced.
+    """
 
     NEWEST = "newest"
     ALL = "all"
@@ -68,9 +72,11 @@ class Versions(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HistoryView:
-    """How to write a history. budget: tokens, as the caller's model counts them.
+    """How to write a history.
 
-    margin: share by which that model may count more than `tokenizer`; that share of the budget is left free.
+    budget: maximum tokens, as the caller's model counts them. tokenizer: counts tokens here. margin: how much more
+    tokens the caller's model may count than `tokenizer`, as a fraction; the history is kept shorter accordingly.
+    versions: whether replaced values of resources are shown.
     """
 
     budget: int
@@ -90,7 +96,10 @@ class LoggedWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class ChainResource:
-    """The newest value of a resource in a workflow and its ancestors. workflow_id: the workflow that set it."""
+    """The newest value of a resource (a named value that events set) in a workflow and its ancestors.
+
+    workflow_id, version, at: the workflow, its version and the time at which the value was set.
+    """
 
     id: str
     value: Any
@@ -101,9 +110,9 @@ class ChainResource:
 
 @dataclass(frozen=True, slots=True)
 class HistoryOmissions:
-    """How many events, values of resources and values of data a history leaves out or cuts.
+    """How many entries a history leaves out or cuts: events, values of resources, and values of data.
 
-    older_values: how many of the omitted values of resources had been replaced by newer ones.
+    older_values: how many of the omitted values of resources had been replaced by newer values.
     """
 
     events: int = 0
@@ -114,7 +123,11 @@ class HistoryOmissions:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowHistory:
-    """The history of a workflow chain as text. total_tokens: as the caller's model may count, the margin included."""
+    """The history of a workflow and its ancestors as text.
+
+    total_tokens: tokens that the caller's model may count at most, the margin included. omitted: what was left out or
+    cut.
+    """
 
     text: str
     total_tokens: int
@@ -122,17 +135,21 @@ class WorkflowHistory:
 
 
 def history(chain: Sequence[LoggedWorkflow], view: HistoryView) -> WorkflowHistory:
-    """The current values and the newest events of `chain`, oldest workflow first, in the view's budget.
+    """The current values and the newest events of a chain of workflows, as text within the view's budget.
 
-    Values get half of the budget, or more if the events leave it free. A value that does not fit is left out. Events
-    are selected from the newest back, without a gap, and shown oldest first. A value that takes more than a quarter of
-    the room for values is cut, and so is an event that takes more than half of the room for events, unless it is short.
+    chain: a workflow preceded by its ancestors, oldest first. Values get half of the budget, or more if the events
+    leave some free; a value that does not fit is left out. Events are selected from the newest back, without a gap, and
+    shown oldest first. A value that takes more than a quarter of the tokens for values is cut. So is an event that
+    takes more than half of the tokens for events, unless it is short.
     """
     return _HistoryWriter(chain, view).write()
 
 
 def current_resources(chain: Iterable[tuple[str, WorkflowState]]) -> list[ChainResource]:
-    """The newest value of each resource in a chain of workflows, the last set first. chain: ids and states."""
+    """The newest value of each resource (a named value that events set) in a chain of workflows, the last set first.
+
+    chain: id and state of each workflow, oldest first.
+    """
     newest: dict[str, ChainResource] = {}
     for workflow_id, state in chain:
         for name, value in state.resources.items():
@@ -172,7 +189,10 @@ class _HistoryWriter:
             self._data |= workflow.state.data
 
     def write(self) -> WorkflowHistory:
-        """Fill the budget. If the text exceeds it after all, the oldest events are dropped, then the last values."""
+        """Fill the token budget with values and events.
+
+        If the whole text exceeds the budget nevertheless, the oldest events are dropped first, then the last values.
+        """
         room = self._budget - self._count(OPENING) - self._count(CLOSING)
         values = self._values(room // 2)
         events = self._events(room - _tokens(values))
@@ -205,7 +225,7 @@ class _HistoryWriter:
         return [heading, *pieces, *([] if len(pieces) == len(entries) else [mark])]
 
     def _events(self, room: int) -> list[_Piece]:
-        """The newest events in at most `room` tokens, oldest first; with a line on older ones, if any."""
+        """The newest events in at most `room` tokens, oldest first; a line before them if older events are left out."""
         events = self._newest_events(room)
         shown = sum(piece.kind is _Kind.EVENT for piece in events)
         if shown == sum(workflow.log.version for workflow in self._chain):
@@ -235,7 +255,10 @@ class _HistoryWriter:
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
-        """`event` as text, and how many replaced values of resources it shows. Current values are named, not shown."""
+        """`event` as text, and how many replaced values of resources the text shows.
+
+        Current values are shown elsewhere in the history, so only their names appear here.
+        """
         all_versions = self._view.versions is Versions.ALL
         replaced = {name for name in event.resources if (name, workflow_id, event.version) not in self._sources}
         lines = [event_text(event)]
@@ -264,7 +287,7 @@ class _HistoryWriter:
         return _Piece(_Kind.HEADING, text, self._count(text))
 
     def _count(self, text: str) -> int:
-        """Tokens of `text`, counted once: the same pieces are tried in different rooms."""
+        """Tokens of `text`, cached, because the same pieces are tried several times."""
         if text not in self._counts:
             self._counts[text] = self._tokenizer.count(text)
         return self._counts[text]
@@ -289,7 +312,10 @@ def _text(pieces: Sequence[_Piece]) -> str:
 
 
 def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
-    """The names of `members`. Names in `replaced` are marked as replaced and, if `values`, shown with their values."""
+    """The names of `members`, separated by commas; those in `replaced` are marked "(replaced)".
+
+    values: show the values of replaced members too.
+    """
     return ", ".join(
         (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)") if name in replaced else name
         for name, value in members.items()
@@ -297,7 +323,10 @@ def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
 
 
 def event_text(event: Event) -> str:
-    """`event` as text without resources and data: time (to the second), step, type, agent, reason and values."""
+    """`event` as text: time (to the second), step, type and agent, then reason, input, output and error if set.
+
+    Resources and data are left out.
+    """
     step = f"step {event.step_id} " if event.step_id is not None else ""
     agent = f" by {event.agent}" if event.agent is not None else ""
     lines = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_LABELS[event.type]}{agent}"]

@@ -1,7 +1,8 @@
 """Finds intentions (memories of things to do) that are due, marks them as fired once, and completes or cancels them.
 
-An intention is due by time, event or context. Due intentions are found among the open ones, which are read in full.
-Marking and ending one takes a lock between processes, so that of two callers only one gets it or ends it.
+An intention is due at a time, on an event, or when the conversation turns to something (its context). Due intentions
+are found among all open ones, which are read in full. Firing or ending an intention takes a lock between processes, so
+that of two callers only one gets it or ends it.
 """
 
 from __future__ import annotations
@@ -32,16 +33,19 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.search.vectors import DenseVector
 
 MIN_CONTEXT_SIMILARITY = 0.4
-"""Cosine from which a context meets a condition.
+"""Minimum cosine similarity between the caller's context and an intention's condition for the intention to be due.
 
 Of twelve labelled pairs, related ones had 0.48 or more, unrelated ones 0.07 or less.
 """
 
 MAX_OPEN = 1_000
-"""Open intentions of a namespace that are checked, the newest."""
+"""Maximum open intentions of a namespace that are checked for being due: the newest."""
 
 LOCK_S = 8.0
-"""TTL of the lock between processes: shorter than callers wait for it, so that a killed process fails nobody."""
+"""TTL in seconds of the lock between processes.
+
+It is shorter than callers wait for the lock, so that a killed process does not make another caller fail.
+"""
 
 _PAGE = 500
 
@@ -50,9 +54,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """Asks for the intentions that are due at time `at`, because of `event`, or because `context` meets a condition.
+    """Asks for the intentions that are due at time `at`, on `event`, or because `context` is like their condition.
 
-    session_id: the caller's. Without one, intentions that only one session may see are left out.
+    event: name of something that happened. context: what the conversation is about. session_id: the caller's session;
+    if None, intentions that only one session may see are left out.
     """
 
     at: datetime
@@ -63,7 +68,10 @@ class DueRequest:
 
 @dataclass(frozen=True, slots=True)
 class Intentions:
-    """Finds intentions, marks them as fired, and ends them. process_locks: held against other processes."""
+    """Finds due intentions, marks them as fired, and ends them.
+
+    locks: keep other tasks of this process from changing the same scope. process_locks: the same between processes.
+    """
 
     store: MemoryStore
     embedder: Embedder
@@ -74,7 +82,7 @@ class Intentions:
     _vectors: LRUCache[str, DenseVector] = field(default_factory=lambda: LRUCache(4 * MAX_OPEN), init=False)
 
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """The intentions that are due by `request` and have not fired, the longest overdue first."""
+        """The intentions that are due by `request` and not fired yet, the longest overdue first. Changes nothing."""
         listing = Listing((MemoryType.PROSPECTIVE,), _may_be_due(request, self.clock()), _PAGE)
         listed = [memory async for memory in self.store.list_all(scope, listing, most=MAX_OPEN)]
         intentions = [memory for memory in listed if isinstance(memory, Prospective)]
@@ -88,19 +96,20 @@ class Intentions:
         return await self._fire(scope, [memory.id for memory in await self.due(scope, request)], request)
 
     async def deliver(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
-        """Mark as fired those of the intentions `ids` that are due by `request` and have not fired yet; return them."""
+        """Mark as fired those intentions among `ids` that are due by `request` and were not fired yet; return them."""
         return await self._fire(scope, await self.due_among(scope, ids, request), request)
 
     async def due_among(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[str]:
-        """Those of the intentions `ids` that are due by `request` and have not fired yet."""
+        """The ids among `ids` of intentions that are due by `request` and were not fired yet. Changes nothing."""
         waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
         by_context = await self._due_by_context(waiting, request.context)
         return [memory.id for memory in waiting if is_due(memory, request) or memory.id in by_context]
 
     async def end(self, scope: Scope, memory_id: str, status: Literal[Status.COMPLETED, Status.CANCELLED]) -> Memory:
-        """Complete or cancel an intention.
+        """Set an intention's status to completed or cancelled; return the memory.
 
-        Raises NotFound, InvalidRequest if the memory is no intention, and Conflict if the intention ended otherwise.
+        Raises NotFound if there is no such memory, InvalidRequest if it is no intention, and Conflict if the intention
+        has already ended with another status.
         """
         check = partial(_changeable, status=status)
         async with self._process_lock(scope):
@@ -111,7 +120,10 @@ class Intentions:
             return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
-        """Make an intention due at `until`. Raises as `end` does, and InvalidRequest for a time in the past."""
+        """Make an intention due at `until`, and open again if it had fired; return the memory.
+
+        Raises InvalidRequest for a time in the past, and the errors of `end`.
+        """
         if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
         due = {"due_at": until, "due_text": None, "trigger_type": TriggerType.TIME}
@@ -121,7 +133,10 @@ class Intentions:
             return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def _fire(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[Prospective]:
-        """Mark as fired those of `ids`, due a moment ago, that nobody has fired or changed since; return them."""
+        """Mark as fired those intentions among `ids` that are still due and not fired; return them.
+
+        The caller has just found them due; meanwhile another caller may have fired or changed some of them.
+        """
         if not ids:
             return []
         async with self._process_lock(scope), self.locks.of(scope):
@@ -140,7 +155,10 @@ class Intentions:
 
     @asynccontextmanager
     async def _process_lock(self, scope: Scope) -> AsyncIterator[None]:
-        """Keep others from firing or ending intentions. Without the locks, one may fire or end twice."""
+        """Keep other processes from firing or ending intentions.
+
+        If no lock can be had, the block runs without it: an intention may then fire or end twice.
+        """
         request = LockRequest("due", scope, ttl_s=LOCK_S, optional=True)
         async with AsyncExitStack() as stack:
             stack.enter_context(suppress(LockLost))  # counted; an error would keep what is marked from the caller
@@ -165,7 +183,10 @@ class Intentions:
 
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
-    """`memory` itself. Raises as `Intentions.end` does if it is no intention whose status can become `status`."""
+    """`memory` itself, if it is an intention whose status may become `status`.
+
+    Raises InvalidRequest or Conflict if not, as `Intentions.end` does.
+    """
     if not isinstance(memory, Prospective):
         raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
     if memory.status not in OPEN and memory.status is not status:
@@ -174,7 +195,11 @@ def _changeable(memory: Memory, status: Status) -> Prospective:
 
 
 def _may_be_due(request: DueRequest, now: datetime) -> Filter:
-    """Store filter for intentions that are open, valid, not fired, and of a trigger that `request` asks for."""
+    """Store filter for intentions that may be due by `request`.
+
+    They are open, valid, not fired yet, and either have a due time that is reached or wait for an event or a context,
+    if the request has one.
+    """
     kinds: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
     triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}
     kinds += [Compare("trigger_type", Op.EQ, str(trigger)) for trigger, value in triggers.items() if value]
@@ -187,7 +212,10 @@ def _is_waiting(intention: Prospective) -> bool:
 
 
 def is_due(intention: Prospective, request: DueRequest) -> bool:
-    """Whether `intention` is due by its time or by the request's event; event names ignore case and blanks."""
+    """Whether `intention` is due by its time or by the request's event.
+
+    Event names are compared without case and extra blanks. Intentions that wait for a context are not covered.
+    """
     if intention.due_at is not None and intention.due_at <= request.at:
         return True
     if intention.trigger_type is not TriggerType.EVENT or request.event is None:
@@ -200,12 +228,12 @@ def _folded(name: str) -> str:
 
 
 def _visible(memory: Memory, session_id: str | None) -> bool:
-    """Whether session `session_id` may see `memory`; without a session, only what the whole namespace sees."""
+    """Whether a caller in session `session_id` may see `memory`; None stands for a caller without a session."""
     if memory.visibility is Visibility.NAMESPACE:
         return True
     return session_id is not None and memory.session_id == session_id
 
 
 def _condition(intention: Prospective) -> str:
-    """What the intention waits for: its condition, or its content."""
+    """The text that says what the intention waits for: its trigger condition, or its content if it has none."""
     return intention.trigger_condition or intention.content

@@ -1,6 +1,6 @@
-"""To-dos of a session: each has an item in working memory from when it is created until it is completed.
+"""To-dos of an agent's session: each has an item in working memory from its creation until it is completed.
 
-A to-do is reported by itself, or in the whole list that an agent keeps and sends with each prompt.
+An agent reports one to-do at a time, or sends its whole list of to-dos with each prompt.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.scope import Name, Scope
 
 COMPLEX_STEPS = 5
-"""A to-do that took more steps than this is also stored as a procedure."""
+"""A to-do that took more steps than this is also stored as a procedure (a how-to memory) when it is completed."""
 
 
 class TodoStatus(StrEnum):
-    """The state of a to-do in an agent's list."""
+    """The status of a to-do in an agent's list."""
 
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
@@ -30,7 +30,7 @@ class TodoStatus(StrEnum):
 
 
 class Todo(Model):
-    """An entry of the list of to-dos that an agent keeps."""
+    """An entry of the list of to-dos that an agent keeps and sends with its prompts."""
 
     id: Name
     content: Text
@@ -39,7 +39,11 @@ class Todo(Model):
 
 @dataclass(frozen=True, slots=True)
 class CompletedTodo:
-    """Result of completing a to-do. cleared: number of items. redactions: secrets removed from its steps, by kind."""
+    """Result of completing a to-do.
+
+    cleared: number of its items that were cleared from working memory. procedural_id: id of the procedure that was
+    stored from its steps; None if there were few steps. redactions: secrets removed from the steps, by kind.
+    """
 
     cleared: int
     procedural_id: str | None = None
@@ -47,9 +51,9 @@ class CompletedTodo:
 
 
 async def complete_todo(working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]) -> CompletedTodo:
-    """Clear the items of a to-do; store a procedure if it took many steps.
+    """Clear a to-do's items from working memory; store a procedure if it took more than `COMPLEX_STEPS` steps.
 
-    The procedure is written first, so that a call that is repeated after a failure adds nothing.
+    steps: what was done, in order. The procedure is written first, so repeating the call after a failure adds nothing.
     """
     written = await _write_procedure(working, scope, todo_id, steps) if len(steps) > COMPLEX_STEPS else None
     cleared = await working.end_todos(scope, [todo_id])
@@ -57,10 +61,11 @@ async def complete_todo(working: WorkingMemory, scope: Scope, todo_id: str, step
 
 
 async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Todo]) -> None:
-    """Update the session's items from the list of to-dos that an agent sends with a prompt; resume paused items.
+    """Update the session's working memory from the list of to-dos that an agent sends with a prompt.
 
-    Items are created for new entries, replaced for entries with another text, and cleared for completed ones. A
-    to-do that is missing from the list stays, because agents also send a part of their list.
+    An item is created for a new to-do, replaced if the to-do's text has changed, and cleared if the to-do is completed.
+    A to-do that is missing from the list stays, because agents also send a part of their list. Items that were paused
+    when the session stopped are shown again.
     """
     items = await working.live_items(scope, optional=True)
     if any(item.paused for item in items):
@@ -94,5 +99,5 @@ async def _write_procedure(working: WorkingMemory, scope: Scope, todo_id: str, s
 
 
 def active_todo(todos: Sequence[Todo]) -> str | None:
-    """Id of the first to-do in progress."""
+    """Id of the first to-do that is in progress; None if there is none."""
     return next((todo.id for todo in todos if todo.status is TodoStatus.IN_PROGRESS), None)

@@ -1,14 +1,14 @@
-"""Working memory: the items of a session. Every prompt of the session shows them until they are cleared or expire.
+"""Working memory: the items of a session, which every prompt of the session shows until they are cleared or expire.
 
-An item of a to-do lives until the to-do ends or its session stops, at most `todo_life` without use; other items expire
-five minutes after their last use. An item with a time to live expires when it was not used for that long. See
-`ingest.working.todos` for what begins and ends to-dos.
+An item of a to-do lives until the to-do ends, or until it was not used for `todo_life`. Any other item expires after
+five minutes without use, unless it sets another time to live. While a session is stopped, its to-do items are not
+shown. `ingest.working.todos` says what begins and ends to-dos.
 
 An item is stored twice: in the live store, which the next prompts read, and as an embedded copy in the memory store.
 The copy is written first, with the item's expiry, so a crash in between leaves a copy that expires. Later changes are
-made in the live store, which marks the item as unsynced in the same transaction; the mark stays until the copy is
-updated, so a crash in between is repaired by the next sweep. A session is synced under its lock, and the updates carry
-the lock's fencing number, so a sync that is late cannot overwrite what a later one wrote.
+made in the live store, which marks the item as unsynced in the same transaction. The mark stays until the copy is
+updated, so after a crash the next sweep repairs the copy. A session is synced under its lock, and the updates carry the
+lock's fencing number, so a late sync cannot overwrite what a later sync wrote.
 """
 
 from __future__ import annotations
@@ -39,30 +39,36 @@ from memtypes.ports.workflows import WorkflowStore
 from memtypes.ports.working import ItemSelection, LiveItem, LiveItemStore
 
 TTL_S = 300
-"""Seconds without use after which an item of no to-do expires."""
+"""Default time to live, in seconds without use, of an item that belongs to no to-do."""
 MAX_TTL_S = 7 * 24 * 3600
 
 TODO_LIFE = timedelta(hours=24)
-"""Time without use after which an item of a to-do expires, in case neither the to-do nor the session is ever ended."""
+"""Time without use after which a to-do's item expires, in case neither the to-do nor the session is ever ended."""
 
 MAX_CLEARED = 500
-"""Maximum number of cleared items in a list: the newest."""
+"""Maximum number of cleared items in a list of items: the newest ones."""
 
 MAX_ENDED = 10_000
-"""To-dos that are remembered as ended, so that a list that still has them does not search for their items again."""
+"""Maximum number of ended to-dos that are remembered.
+
+When an agent's list still contains such a to-do, its items need not be searched for again.
+"""
 
 LOCK_S = 5.0
-"""TTL of a session's lock: shorter than callers wait for it, so that a killed process fails nobody."""
+"""TTL in seconds of the lock on a session's items.
+
+It is shorter than callers wait for the lock, so that a killed process does not make another caller fail.
+"""
 
 _DRAFTED = ("context_type", "scope", "priority", "expires_at", "agent_id", "workflow_id")
-"""Fields that an item takes from the draft that renews it."""
+"""Fields that an existing item takes over from a new draft with the same content, which renews it."""
 
 _COPIED = {*_DRAFTED, "live", "accessed_at", "cleared_at"} - {"agent_id"}
-"""Fields that the copy in the memory store takes over from the live item. Its agent is a part of its id."""
+"""Fields that the copy in the memory store takes over from the live item. `agent_id` never differs."""
 
 _SWEEP_NAMESPACES = 100
 _SWEEP_SESSIONS = 100
-"""Sessions of a namespace (and above, namespaces) in one sweep; the next sweep continues."""
+"""Maximum sessions of a namespace (and above, namespaces) that one sweep covers; the next sweep continues."""
 
 _ALL_SESSIONS = 100_000
 _PAGE = 500
@@ -91,7 +97,7 @@ class NewItem(Model):
     )
 
     def draft(self, scope: Scope, now: datetime, ttl: timedelta) -> LiveDraft:
-        """The draft of the item's copy in the memory store."""
+        """The draft from which the item is written to the memory store. ttl: time to live, from `now`."""
         return LiveDraft(
             type=MemoryType.WORKING,
             session_id=scope.session_id,
@@ -103,9 +109,11 @@ class NewItem(Model):
 
 @dataclass(frozen=True, slots=True)
 class WorkingMemory:
-    """Creates, lists, clears and pauses the live items of a session, which every scope must name, and their copies.
+    """Creates, lists, clears and pauses the working-memory items of a session, and updates their stored copies.
 
-    todo_life: time after which the item of an unused to-do expires. ended: to-dos lately ended here, by scope and id.
+    Every scope must name the session. items: the live store. store: the memory store, which has a copy of each item.
+    todo_life: time without use after which a to-do's item expires. ended: to-dos that lately ended in this process, by
+    scope and to-do id.
     """
 
     items: LiveItemStore
@@ -118,7 +126,10 @@ class WorkingMemory:
     ended: LRUCache[tuple[Scope, str], None] = field(default_factory=lambda: LRUCache(MAX_ENDED))
 
     async def sweep(self) -> int:
-        """Copy due changes of live items, in all namespaces; return how many. Raises as `sync_session` does."""
+        """Update the stored copies of changed or expired items in all namespaces; return the number of items.
+
+        Raises Overloaded, LockLost and Unavailable.
+        """
         now = self.clock()
         done = 0
         for due in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):
@@ -128,9 +139,9 @@ class WorkingMemory:
         return done
 
     async def sync_session(self, scope: Scope) -> int:
-        """Copy a session's changed live items to the memory store and delete ended ones; return how many of both.
+        """Update the stored copies of a session's changed or expired items; return the number of items.
 
-        Raises Overloaded, LockLost and Unavailable.
+        Items that are over are then deleted from the live store. Raises Overloaded, LockLost and Unavailable.
         """
         scope = scope.unbound
         async with self.locks.held(LockRequest(f"working {scope.session_id}", scope, ttl_s=LOCK_S)) as lease:
@@ -151,9 +162,10 @@ class WorkingMemory:
             await self.store.patch(scope, changes, removed=removed, fence=fence)
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
-        """Create a live item, or renew the session's item with the same content.
+        """Create a live item, or renew the session's item that has the same content.
 
-        Raises InvalidRequest; NotFound for a workflow that does not exist, and Conflict for one that has ended.
+        Raises InvalidRequest if its text is refused, NotFound if its workflow does not exist, and Conflict if its
+        workflow has ended.
         """
         now, ttl = self.clock(), self._ttl(new)
         if new.workflow_id is not None:
@@ -166,7 +178,7 @@ class WorkingMemory:
         return created
 
     async def _check_open(self, scope: Scope, workflow_id: str, item_id: str) -> None:
-        """Raise Conflict if the workflow has ended while its item `item_id` was written; the item ends too."""
+        """End the item `item_id` and raise Conflict if its workflow has ended while the item was written."""
         try:
             await self.workflows.join(scope, workflow_id, session=scope.session_id)
         except Conflict:
@@ -176,9 +188,10 @@ class WorkingMemory:
             raise
 
     async def put_todos(self, scope: Scope, todos: Sequence[NewItem]) -> list[RedactedValue[Working]]:
-        """Create the items that stand for to-dos; each replaces the session's earlier item of its to-do.
+        """Create the items that stand for to-dos; each replaces the item that the session has for the same to-do.
 
-        Raises InvalidRequest for a text that is refused, and Unavailable; items written before the error stay.
+        Raises InvalidRequest if a text is refused, and Unavailable if an item could not be stored. Items that were
+        written before the error stay.
         """
         now = self.clock()
         drafts = [new.draft(scope, now, self._ttl(new)) for new in todos]
@@ -200,12 +213,18 @@ class WorkingMemory:
         return RedactedValue(item.memory, outcome.redactions)
 
     async def live_items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """The session's items, neither cleared nor expired, oldest first. optional: do not wait for a slow store."""
+        """The session's items that are neither cleared nor expired, oldest first; paused items are included.
+
+        optional: the caller can do without the items, so a slow store is not waited for.
+        """
         now = self.clock()
         return [item for item in await self.items.items(scope, optional=optional) if not item.is_over(now)]
 
     async def list_items(self, scope: Scope, todo_id: str | None, *, include_cleared: bool) -> list[Working]:
-        """The session's live items, oldest first; of one to-do if `todo_id` is given; with cleared ones on request."""
+        """The session's items that its prompts show, oldest first; only those of a to-do if `todo_id` is given.
+
+        include_cleared: also list items that were cleared, the newest `MAX_CLEARED`.
+        """
         now = self.clock()
         items = await self.items.items(scope)
         memories = {item.memory.id: item.memory for item in items if item.is_shown(now)}
@@ -217,14 +236,20 @@ class WorkingMemory:
         return sorted(selected, key=lambda memory: (memory.created_at, memory.id))
 
     async def clear(self, scope: Scope, selection: ItemSelection) -> int:
-        """Clear the selected items, live and stored; return their number. They are kept, marked as cleared."""
+        """Clear the selected items, in the live store and the memory store; return how many.
+
+        A cleared item is not shown any more; its copy in the memory store is kept, marked as cleared.
+        """
         if selection.todo_id is not None:
             return await self.end_todos(scope, [selection.todo_id])
         cleared = await self._clear_live(scope, [selection])
         return cleared + await self._clear_stored(scope, None, selection.id)
 
     async def end_todos(self, scope: Scope, todo_ids: Sequence[str]) -> int:
-        """Clear the items of to-dos, live and stored; return their number. They are kept, marked as cleared."""
+        """Clear the items of to-dos, in the live store and the memory store; return how many.
+
+        A cleared item is not shown any more; its copy in the memory store is kept, marked as cleared.
+        """
         live = {item.memory.todo_id for item in await self.live_items(scope)}
         cleared = await self._clear_live(scope, [ItemSelection(todo_id) for todo_id in todo_ids if todo_id in live])
         cleared += await self._clear_stored(scope, Compare("todo_id", Op.ANY, tuple(todo_ids)))
@@ -232,9 +257,9 @@ class WorkingMemory:
         return cleared
 
     async def end_workflow(self, scope: Scope, workflow_id: str, *, delete: bool) -> int:
-        """Clear the session's items of an ended workflow, or delete them; return their number.
+        """Clear the session's items that belong to an ended workflow, or delete them; return how many.
 
-        When deleting, items that were cleared before go too: nothing of them is kept.
+        With `delete`, their copies in the memory store are deleted too, also of items that had been cleared before.
         """
         live = [item.memory.id for item in await self.live_items(scope) if item.memory.workflow_id == workflow_id]
         if not delete:
@@ -246,10 +271,10 @@ class WorkingMemory:
         return await self.ingestor.editor.remove_where(scope, (MemoryType.WORKING,), where)
 
     async def stop_session(self, scope: Scope) -> None:
-        """Pause the items of the session's to-dos until its next prompt; they expire if there is none.
+        """Pause the items of the session's to-dos: they are not shown until the session's next prompt.
 
-        Some hosts report a stop after every answer of a session that goes on, so nothing is cleared. If the live store
-        is away the items stay, at most for their time to live.
+        Paused items still expire. Some hosts report a stop after every answer of a session that goes on, so nothing is
+        cleared. If the live store is unavailable, the items stay until they expire; this is logged, not raised.
         """
         try:
             await self.items.set_paused(scope, self.clock(), paused=True)
@@ -257,13 +282,14 @@ class WorkingMemory:
             _log.warning("items of a stopped session stay until they expire: %s", error)
 
     async def resume_session(self, scope: Scope) -> None:
-        """End the pause of the session's items."""
+        """Show the paused items of the session again."""
         await self.items.set_paused(scope, self.clock(), paused=False)
 
     async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
-        """Remove live items whose memories will be deleted: of the scope's session or, without one, of the namespace.
+        """Remove live items whose memories are about to be deleted, so that a sweep does not restore them.
 
-        memory_id: remove only this one.
+        Covers the scope's session, or all sessions of the namespace if the scope names none. memory_id: remove only
+        this item.
         """
         now = self.clock()
         sessions = await self.items.due_sessions(scope, now + _FAR_FUTURE, _ALL_SESSIONS)
@@ -280,7 +306,10 @@ class WorkingMemory:
         return cleared
 
     async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
-        """Clear the session's items that only the memory store has; with `where` or an id, also those of no session."""
+        """Clear the session's items that are in the memory store but no longer live; return how many.
+
+        With `where` or an id, items that belong to no session are cleared too.
+        """
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:
@@ -294,7 +323,7 @@ class WorkingMemory:
         return len(ids)
 
     async def copies(self, scope: Scope, where: Filter, limit: int) -> list[Working]:
-        """The stored items of the session that match `where`, newest first, at most `limit`."""
+        """The session's items in the memory store that match `where`, newest first, at most `limit`."""
         session = Compare("session_id", Op.EQ, scope.session_id)
         page = await self.store.page(scope, Listing((MemoryType.WORKING,), all_of(session, where), limit))
         return [memory for memory in page.memories if isinstance(memory, Working)]
@@ -308,9 +337,9 @@ class WorkingMemory:
 
 
 def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
-    """The live item of a written draft; if the draft was merged into another item, that item with the draft's fields.
+    """The live item for a written draft; if it was merged into an existing item, that item with the draft's fields.
 
-    Raises InvalidRequest if the text was refused, Unavailable if it was not stored.
+    Raises InvalidRequest if the text was refused, and Unavailable if the item was not stored.
     """
     if outcome.status is WriteStatus.FAILED:
         raise Unavailable(f"the item was not stored: {outcome.reason}")
@@ -322,5 +351,5 @@ def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
 
 
 def _whole_ms(instant: datetime) -> datetime:
-    """`instant` in whole milliseconds, as the live store keeps it."""
+    """`instant` rounded down to whole milliseconds, the precision of the live store."""
     return instant.replace(microsecond=instant.microsecond // 1_000 * 1_000)
