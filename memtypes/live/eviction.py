@@ -1,4 +1,7 @@
-"""Which turns are evicted or flushed from a thread, by its limits and its policy. Without I/O."""
+"""Chooses the turns that leave a thread, by the thread's limits and its policy. Does no I/O.
+
+Eviction makes room for a turn that is appended to a full thread. A flush removes many turns at once, before that.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from memtypes.live.thread_policy import Eviction, EvictionPolicy, Flush, FlushSt
 from memtypes.live.turns import Turn
 
 USE_ORDER = ""
-"""Used in place of a rank when the least recently used turn is evicted first."""
+"""Eviction rank of every turn in a thread that evicts its least recently used turn first."""
 
 _SPAN = 2**40
-"""More than the number of turns in any thread, so that a rank outweighs every index."""
+"""More than the number of turns in any thread, so that a turn's rank by role outweighs its index."""
 
 _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
@@ -28,26 +31,27 @@ class ThreadLimits:
 
     @property
     def count(self) -> int:
-        """How many turns a thread may have: the smaller of the limits of messages and of stored turns."""
+        """How many turns a thread may have: the smaller of the limits `messages` and `turns`."""
         return self.turns if self.messages is None else min(self.messages, self.turns)
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadSize:
-    """A number of tokens and of messages: those that a thread has, or those that a flush may leave in it."""
+    """Size of a thread in tokens and in messages: its present size, or the largest size that a flush may leave."""
 
     tokens: int
     messages: int
 
     def within(self, goal: ThreadSize) -> bool:
-        """Whether neither tokens nor messages exceed those of `goal`."""
+        """Whether this size has at most the tokens and at most the messages of `goal`."""
         return self.tokens <= goal.tokens and self.messages <= goal.messages
 
 
 def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
-    """Rank by which a turn is evicted; it is stored with the turn, and None means never.
+    """The eviction rank of `turn`, which is stored with it; None for a turn that is never evicted.
 
-    USE_ORDER: the least recently used goes first. Else the turn goes first whose rank plus index is lowest.
+    The rank is an integer as text; the turn with the lowest sum of rank and index is evicted first. USE_ORDER instead
+    of an integer: the least recently used turn is evicted first.
     """
     if turn.pinned:
         return None
@@ -63,15 +67,16 @@ def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
 
 
 def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float) -> bool:
-    """Whether a thread needs a flush: its tokens or messages have reached `threshold` times their limit."""
+    """Whether a thread of this size needs a flush: its tokens or messages have reached `threshold` times the limit."""
     too_long = limits.tokens is not None and tokens >= threshold * limits.tokens
     return too_long or messages >= threshold * limits.count
 
 
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
-    """Tokens and messages that may be left after a flush: the share `target` of each limit.
+    """The largest size that a flush may leave: the share `target` (0-1) of each limit.
 
-    force: flush even within the limits, so that at most the share `target` of the present size is left.
+    size: the thread's present size. force: whether to flush a thread within its limits too, so that at most the share
+    `target` of its present size is left.
     """
     tokens = size.tokens if limits.tokens is None else math.floor(target * limits.tokens)
     messages = math.floor(target * limits.count)
@@ -82,10 +87,11 @@ def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: 
 
 
 def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize) -> list[Turn]:
-    """The turns that a flush removes so that at most `goal` is left, sorted by index.
+    """The turns that a flush must remove so that at most `goal` is left, sorted by index.
 
-    The strategy decides which go first; turns that must stay, such as pinned ones, are never among them. turns: oldest
-    first. used: order of last use, by turn index; higher is later.
+    flush: its strategy decides which turns are removed first; turns that must stay, such as pinned turns, never are.
+    turns: all turns of the thread, oldest first. used: for each turn index, a number that is higher the later the turn
+    was last used.
     """
     size = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
     candidates = _candidates(flush, turns, used)
@@ -101,7 +107,7 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
 
 
 def _candidates(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int]) -> list[Turn]:
-    """The turns that may be flushed, in the strategy's order: no pinned or system turns, and not the newest turn."""
+    """The turns that a flush may remove, in the strategy's order: without pinned, system and protected turns."""
     first, last = flush.protected
     free = [turn for turn in turns[first : max(len(turns) - last, 0)] if not turn.pinned and turn.role != "system"]
     if flush.strategy in (FlushStrategy.HYBRID_SUMMARY, FlushStrategy.SIMPLE_FIFO):

@@ -13,14 +13,14 @@ _IMPORTANT = re.compile(
 )
 
 _MOST = 5
-"""The frequency of a word is the number of lines that have it, but at most this."""
+"""Maximum frequency of a word that counts for the score of a line; the frequency is the number of lines with it."""
 
 _BONUS = float(_MOST)
-"""Added to the score of a line about a decision, requirement or error, to lift it above all other lines."""
+"""Added to the score of a line about a decision, requirement or error, so that it ranks above all other lines."""
 
 
 def sentences(text: str) -> list[str]:
-    """`text` split at sentences and line ends, without blank parts; runs of white space become one space."""
+    """The sentences and lines of `text`, without blank ones; each run of white space becomes one space."""
     split = (" ".join(sentence.split()) for sentence in _SENTENCE.split(text))
     return [sentence for sentence in split if sentence]
 
@@ -28,7 +28,8 @@ def sentences(text: str) -> list[str]:
 def most_important(lines: Sequence[str], cost: Callable[[str], int], limit: int) -> tuple[list[str], str]:
     """The lines with the highest scores that together cost at most `limit`, in order; and the single best line.
 
-    The best line is returned even if it costs more. Of equal scores, later lines are preferred. Raises ValueError.
+    cost: the cost of a line, such as its number of tokens. The best line is returned even if it alone costs more than
+    `limit`. Of lines with equal scores, the later is preferred.
     """
     frequency = Counter(word for line in lines for word in set(_words(line)))
     by_score = sorted(range(len(lines)), key=lambda place: (-_score(lines[place], frequency), -place))
@@ -46,7 +47,7 @@ def _words(line: str) -> list[str]:
 
 
 def _score(line: str, frequency: Counter[str]) -> float:
-    """Mean frequency of the words of `line`, plus a bonus if it tells of a decision, requirement or error."""
+    """Mean frequency of the words of `line`, plus _BONUS if it is about a decision, requirement or error."""
     words = set(_words(line))
     if not words:
         return 0.0

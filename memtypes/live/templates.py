@@ -1,4 +1,7 @@
-"""Templates of thread keys, in Jinja's syntax, limited to text and the members of five variables."""
+"""Templates for thread keys, such as "{{ user.id }}/{{ session.id }}", in a small part of Jinja's syntax.
+
+A template contains text and members of the five VARIABLES, nothing else.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ MAX_KEY = 256
 _AGENT_ID = ("agent", "id")
 
 _Piece: TypeAlias = str | tuple[str, ...]
-"""Text, or the path of a member, such as ("session", "id")."""
+"""A part of a template: text, or the path of a variable's member, such as ("session", "id")."""
 
 
 def checked_template(text: str) -> str:
-    """`text` itself; ValueError unless it contains only plain text and members such as {{ session.id }}."""
+    """`text` itself. Raises ValueError unless it is a valid template: plain text, and members like {{ session.id }}."""
     _pieces(text)
     return text
 
@@ -63,10 +66,11 @@ def _path(node: nodes.Node) -> tuple[str, ...]:
 
 
 def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
-    """The thread key: `template` filled with the values of `variables`. Raises InvalidRequest if the key is invalid.
+    """The thread key: `template` with each member replaced by its value in `variables`.
 
-    Different values give different keys: in each value, these characters are percent-encoded: "%", control characters,
-    blanks at its ends, and the character that separates it from the next member.
+    Different values give different keys, because these characters of a value are percent-encoded: "%", control
+    characters, blanks at its ends, and the character that separates it from the next member. Raises InvalidRequest if a
+    value is missing or the key is invalid.
     """
     try:
         pieces = _pieces(template)
@@ -85,7 +89,7 @@ def rendered_key(template: str, variables: Mapping[str, Any]) -> str:
 
 
 def is_key_of(template: str, key: str, agent_id: str) -> bool:
-    """Whether `key` can be made from `template` for the agent `agent_id`, with any values of the other variables."""
+    """Whether `template` gives `key` for the agent `agent_id` and some values of the other variables."""
     pattern, pieces = "", _pieces(template)
     for piece, separator in zip(pieces, _separators(pieces), strict=True):
         if piece == _AGENT_ID:
@@ -98,7 +102,7 @@ def is_key_of(template: str, key: str, agent_id: str) -> bool:
 
 
 def _separators(pieces: list[_Piece]) -> list[str]:
-    """For each piece: the first character of the text after it; "" if the piece is text or the last member."""
+    """For each member among `pieces`, the first character of the text after it; "" for text and for the last member."""
     last = max((place for place, piece in enumerate(pieces) if isinstance(piece, tuple)), default=0)
     follows = [*pieces[1:], ""]
     return [
@@ -108,7 +112,7 @@ def _separators(pieces: list[_Piece]) -> list[str]:
 
 
 def _encoded(value: str, separator: str) -> str:
-    """`value` with percent-encoding of characters that keys must not have or that would make a key ambiguous."""
+    """`value` with percent-encoding of the characters that a key must not have or that would make it ambiguous."""
     start, end = len(value) - len(value.lstrip()), len(value.rstrip())
     return "".join(
         char
@@ -119,7 +123,10 @@ def _encoded(value: str, separator: str) -> str:
 
 
 def _members(name: str, value: object) -> dict[str, Any]:
-    """The values of a variable's members, also nested ones, as texts by dotted name. Raises InvalidRequest."""
+    """The members of the variable `name`, nested like `value`, with every value converted to text.
+
+    Raises InvalidRequest for a value that is not an object, or a member that is no string or integer.
+    """
     if not isinstance(value, Mapping):
         raise InvalidRequest("must be an object such as {'id': ...}", path=f"variables.{name}")
     return {str(member): _strings(f"{name}.{member}", inner) for member, inner in value.items()}

@@ -1,4 +1,4 @@
-"""The schema of the policy file: limits, flushing, eviction and privacy of threads, and agents' access to them."""
+"""Schema of the policy file (YAML): limits, flushing, eviction and privacy of threads, and agents' access to them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from memtypes.model.scope import Name
 MAX_PATTERN = 1_000
 
 DEFAULT_TURNS = 50
-"""Maximum number of turns of a thread whose policy names no limit of turns or messages."""
+"""Maximum number of turns of a thread whose policy sets no limit on turns or messages."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, None: 1}
 
 
 def seconds(value: object) -> object:
-    """Seconds of "30s", "5m", "3h" or "2d"; any other value unchanged, for pydantic to check."""
+    """A duration such as "30s", "5m", "3h" or "2d" in seconds; a value that is not a string is returned unchanged.
+
+    Raises ValueError for any other string.
+    """
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if isinstance(value, str) and match is None:
         raise ValueError("must be a duration such as 30s, 5m, 3h or 2d")
@@ -43,7 +46,7 @@ Template = Annotated[str, AfterValidator(checked_template)]
 
 
 def checked_pattern(pattern: str) -> str:
-    """`pattern` itself; ValueError unless it is valid RE2 and does not match the empty string."""
+    """`pattern` itself. Raises ValueError unless it is a valid RE2 pattern that does not match the empty string."""
     if not 1 <= len(pattern) <= MAX_PATTERN:
         raise ValueError(f"a pattern must have 1 to {MAX_PATTERN} characters, has {len(pattern)}")
     try:
@@ -58,7 +61,7 @@ def checked_pattern(pattern: str) -> str:
 class PolicyType(StrEnum):
     """What a thread policy must limit: tokens (token_based), messages (message_count_based) or nothing (buffer).
 
-    Further limits apply if they are set. A buffer is never flushed automatically.
+    Other limits that the policy sets apply too. A buffer is never flushed automatically.
     """
 
     TOKEN_BASED = "token_based"  # noqa: S105 - tokens of text
@@ -69,8 +72,8 @@ class PolicyType(StrEnum):
 class FlushStrategy(StrEnum):
     """Which turns a flush removes first.
 
-    simple_fifo: the oldest. lru: the least recently used. token_aware_lru: large and long unused ones. hybrid_summary:
-    the oldest, but not the first and last few of the thread (see `Flush`).
+    simple_fifo: the oldest turns. lru: the least recently used turns. token_aware_lru: turns with many tokens that were
+    not used for long. hybrid_summary: the oldest turns, but never the first and last few of the thread (see `Flush`).
     """
 
     SIMPLE_FIFO = "simple_fifo"
@@ -80,7 +83,10 @@ class FlushStrategy(StrEnum):
 
 
 class EvictionPolicy(StrEnum):
-    """Order of eviction from a full thread: oldest first, least recently used first, or by role and keywords."""
+    """Order in which turns are evicted from a full thread. fifo: the oldest first. lru: the least recently used first.
+
+    priority: by role (tool, assistant, user), and turns with a keyword last.
+    """
 
     FIFO = "fifo"
     LRU = "lru"
@@ -88,7 +94,7 @@ class EvictionPolicy(StrEnum):
 
 
 class ContextAllocation(Model):
-    """Shares of a thread context's token budget for each of its parts, 0-1; they add up to 1."""
+    """Shares (0-1) of a thread context's token budget, one for each part of the context. The shares add up to 1."""
 
     system: Share = 0.0
     long_term: Share = 0.0
@@ -104,11 +110,12 @@ class ContextAllocation(Model):
 
 
 class Flush(Model):
-    """When a thread is flushed, that is, some of its turns removed and stored as memories, and how.
+    """When and how a thread is flushed, that is, some of its turns are removed and stored as memories.
 
-    threshold: share of a limit at which a flush starts. target: share of it that is left afterwards. keep_first,
-    keep_last: how many turns at each end the strategy hybrid_summary keeps. oldest: minimum share of the turns between
-    these that it removes. llm: summarise removed turns with the summariser endpoint.
+    threshold: share of a limit at which a flush starts. target: share of the limit that is left after it. keep_first,
+    keep_last: how many turns at the start and end of the thread the strategy hybrid_summary keeps. oldest: minimum
+    share of the turns between them that hybrid_summary removes. summary_tokens: maximum size of the thread's summary.
+    llm: whether a language model summarises the removed turns.
     """
 
     strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO
@@ -122,7 +129,7 @@ class Flush(Model):
 
     @property
     def protected(self) -> tuple[int, int]:
-        """How many turns at the start and at the end of a thread are never flushed; at the end at least one."""
+        """How many turns are never flushed: at the start of a thread, and at its end (at least one)."""
         hybrid = self.strategy is FlushStrategy.HYBRID_SUMMARY
         return (self.keep_first, max(self.keep_last, 1)) if hybrid else (0, 1)
 
@@ -134,7 +141,7 @@ class Flush(Model):
 
 
 class Eviction(Model):
-    """Order of eviction. keywords: under the priority policy, turns that contain one are evicted later."""
+    """How turns are evicted from a full thread. keywords: the policy `priority` evicts turns with one of them last."""
 
     policy: EvictionPolicy = EvictionPolicy.FIFO
     keywords: list[Name] = Field(default_factory=list, max_length=256)
@@ -143,9 +150,9 @@ class Eviction(Model):
 class LockTimes(Model):
     """Time limits of changes to a thread, in seconds.
 
-    append: for appending a turn or replacing all turns. If the turn is stored in time but the flush that it starts is
-    not finished, the flush is cancelled and done after a later turn. clear: for removing all turns. flush: for a flush,
-    and the TTL of its lock; appends and clears take no lock.
+    append: limit for appending a turn or replacing all turns. If the turn is stored in time but the flush that it
+    starts is not finished, the flush is cancelled and done after a later turn. clear: limit for removing all turns.
+    flush: limit for a flush, and the TTL of the flush's lock. Appends and clears take no lock.
     """
 
     append: LockTime = 30.0
@@ -154,16 +161,20 @@ class LockTimes(Model):
 
 
 class Privacy(Model):
-    """What a thread does not store. redact: RE2 patterns of texts to mask. never_keep_roles: turns of these roles."""
+    """What a thread does not store. redact: RE2 patterns; text that matches one is masked.
+
+    never_keep_roles: appending a turn with one of these roles is refused.
+    """
 
     redact: list[Annotated[str, AfterValidator(checked_pattern)]] = Field(default_factory=list, max_length=256)
     never_keep_roles: list[Role] = Field(default_factory=list, max_length=64)
 
 
 class ThreadPolicy(Model):
-    """Policy of the threads that are opened with its name as `resource`: limits, flushing, eviction, key, privacy.
+    """Policy for the threads that name it as their `resource`: limits, flushing, eviction, key and privacy.
 
-    ttl: seconds; None for the service's default.
+    ttl: time to live in seconds; None for the service's default. max_context_ratio: share of the context window of
+    `model` that limits the thread's tokens. key: template for the keys of threads.
     """
 
     type: PolicyType = PolicyType.BUFFER
@@ -213,7 +224,7 @@ class ThreadPolicy(Model):
 
     @property
     def most_turns(self) -> int:
-        """The maximum number of turns of a thread: max_turns if set, else the larger of 50 and max_messages."""
+        """Maximum number of turns of a thread: max_turns if set, else the larger of DEFAULT_TURNS and max_messages."""
         return self.max_turns or max(DEFAULT_TURNS, self.max_messages or 0)
 
 
@@ -225,7 +236,10 @@ class AccessMode(StrEnum):
 
 
 class ResourceReference(Model):
-    """A resource (a thread policy's name) whose threads an agent may use. key: if None, the key in the policy."""
+    """A resource (a thread policy's name) whose threads an agent may use.
+
+    key: template for the keys of the agent's threads; None for the policy's template.
+    """
 
     id: Name
     key: Template | None = None
@@ -237,9 +251,10 @@ def _by_id(value: object) -> object:
 
 
 class Agent(Model):
-    """The resources (names of thread policies) of an agent, in one of three forms.
+    """The resources (names of thread policies) whose threads an agent may use, in one of three forms.
 
-    One id, several ids with a common key, or several ids, each with a key and a mode.
+    The forms are one id in `memory`, several ids in `memories` with a common `key`, or several ids in `memories`, each
+    with a key and a mode of its own.
     """
 
     memory: Name | None = None
@@ -265,7 +280,10 @@ class Agent(Model):
 
 
 class Policies(Model):
-    """The contents of a policy file: thread policies by name (called `resource` elsewhere), agents by id."""
+    """The contents of a policy file. threads: thread policies by name, which the API calls `resource`.
+
+    agents: by agent id, the thread policies that the agent may use.
+    """
 
     threads: dict[Name, ThreadPolicy] = Field(default_factory=dict)
     agents: dict[Name, Agent] = Field(default_factory=dict)
@@ -290,10 +308,16 @@ class Policies(Model):
 
 
 def read_policies(path: Path | None) -> Policies:
-    """Read the policy file at `path`; empty policies if None. Raises InvalidConfigFile."""
+    """Read the policy file at `path`; return empty policies if `path` is None.
+
+    Raises InvalidConfigFile if the file can't be read or is invalid.
+    """
     return Policies() if path is None else parse_policies(read_text(path, "policy file"), str(path))
 
 
 def parse_policies(text: str, file: str) -> Policies:
-    """Parse the text of a policy file; `file` names it in errors. Raises InvalidConfigFile."""
+    """Parse `text`, the contents of a policy file. file: its name for error messages.
+
+    Raises InvalidConfigFile if the text is invalid.
+    """
     return parse_yaml(text, Policies, f"policy file {file}")

@@ -13,7 +13,7 @@ from memtypes.model.memory import Flag, Metadata, Model, Whole, readable
 from memtypes.model.scope import Name
 
 MAX_TURN = 200_000
-"""Characters of a turn; two turns fit into one memory."""
+"""Maximum characters of a turn, so that two turns fit into one memory."""
 
 MAX_REFERENCES = 100
 
@@ -24,7 +24,7 @@ Version = Annotated[Whole, Field(ge=0, lt=2**53)]
 
 
 class FileReference(Model):
-    """A file or an image that a turn mentions."""
+    """A file or an image that a conversation turn mentions, by its path."""
 
     path: Path
 
@@ -33,7 +33,7 @@ FileReferences = Annotated[list[Path | FileReference], Field(max_length=MAX_REFE
 
 
 class NewTurn(Model):
-    """A turn as a caller sends it. pinned: it is never evicted or flushed."""
+    """A conversation turn as a caller sends it. pinned: whether it always stays in its thread."""
 
     role: Role
     content: TurnText
@@ -47,13 +47,16 @@ class NewTurn(Model):
 
 
 def paths(references: list[str | FileReference]) -> list[str]:
-    """The distinct paths in `references`, each a path or a FileReference, in order."""
+    """The distinct paths in `references`, each of which is a path or a FileReference, in order."""
     return list(dict.fromkeys(entry if isinstance(entry, str) else entry.path for entry in references))
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn of a thread. index: its number, never reused; -1 before it is appended. tokens: of its content."""
+    """A turn of a thread. tokens: number of tokens of its content.
+
+    index: its number in the thread, which no other turn ever gets; -1 before it is appended.
+    """
 
     role: str
     content: str

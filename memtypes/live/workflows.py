@@ -1,6 +1,6 @@
-"""Workflows: events as callers send them and as the log stores them, and the state computed from the events.
+"""Workflows of agents: a log of events for each, and the workflow's state, which is computed from its events.
 
-Without I/O; reads no clock.
+Events have one class as callers send them and one as the log stores them. This module does no I/O and reads no clock.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ MAX_EVENT_BYTES = 256 * 1024
 MAX_RESOURCES = 1_000
 
 SNAPSHOT_EVENTS = 50
-"""Events between two snapshots, by default. A read of the newest state folds no more, unless a snapshot failed."""
+"""Default number of events between two snapshots of a workflow's state.
+
+A read of the newest state applies at most as many events to the snapshot, unless storing a snapshot failed.
+"""
 
 MAX_REASON = 400
-"""Maximum characters of the reason of a status; a longer one is cut."""
+"""Maximum characters of the reason for a status change; a longer reason is cut."""
 
 
 class WorkflowEventType(StrEnum):
-    """What an event reports: about the workflow, one of its steps, or its data."""
+    """What a workflow event reports: a change of the workflow, of one of its steps, or of its data."""
 
     STARTED = "started"
     STEP_STARTED = "step_started"
@@ -47,13 +50,13 @@ _REQUIRED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.
 
 
 def small_json(value: object) -> object:
-    """`value` itself; ValueError unless it is plain JSON of at most MAX_EVENT_BYTES."""
+    """`value` itself. Raises ValueError unless it is JSON of at most MAX_EVENT_BYTES."""
     check_json(value, MAX_EVENT_BYTES)
     return value
 
 
 def path_safe(value: str) -> str:
-    """`value` itself; ValueError if it can't be a part of a URL's path."""
+    """`value` itself. Raises ValueError if it can't be one segment of a URL path: a slash, "." or ".."."""
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError("must not contain slashes, because it is part of a path")
     return value
@@ -66,10 +69,11 @@ Resources = Annotated[dict[Name, Any], Field(max_length=MAX_RESOURCES), AfterVal
 
 
 class NewEvent(Model):
-    """An event as a caller sends it.
+    """A workflow event as a caller sends it.
 
-    input, output, error: any JSON. resources, data: values to set in the state, by key; any event may have them.
-    reason: why the agent reports the event. expected_version: the event is refused if another version is current.
+    input, output, error: of the step or the workflow, any JSON. resources, data: values to set in the workflow's state,
+    by key, whatever the event's type. reason: why the agent reports the event. expected_version: the event is refused
+    if the workflow has another version.
     """
 
     type: WorkflowEventType
@@ -99,14 +103,14 @@ class NewEvent(Model):
         return {name: value for name, value in values.items() if value is not None}
 
     def at(self, moment: datetime) -> Event:
-        """The event for the log, dated `moment`; the log assigns its version."""
+        """The event as the log stores it, with the time `moment`; the log assigns its version."""
         fields = {name: getattr(self, name) for name in ("step_id", "agent", "input", "output", "error", "reason")}
         return Event(self.type, moment, **fields, resources=self.resources or {}, data=self.data or {})
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of the log. version: its position in the log, counted from 1; 0 before it is appended."""
+    """An event in a workflow's log. version: its position in the log, counted from 1; 0 before it is appended."""
 
     type: WorkflowEventType
     at: datetime
@@ -126,11 +130,11 @@ class Event:
 
     @classmethod
     def from_json(cls, stored: bytes | str, version: int) -> Event:
-        """The event that `to_json` wrote as `stored`, with its version."""
+        """The event that `to_json` wrote as `stored`. version: its position in the log."""
         return replace(_EVENT.validate_json(stored), version=version)
 
     def members(self) -> dict[str, Any]:
-        """The event as the JSON object of API answers; fields with default values are left out."""
+        """The event as a JSON object for API answers; fields with default values are left out."""
         members: dict[str, Any] = _EVENT.dump_python(self, mode="json", exclude_defaults=True)
         return {"version": self.version, **members}
 
@@ -139,7 +143,7 @@ _EVENT = TypeAdapter(Event)
 
 
 class WorkflowStatus(StrEnum):
-    """The status of a workflow."""
+    """The status of a workflow. pending: no event has started it yet."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -154,10 +158,10 @@ class WorkflowStatus(StrEnum):
 
 
 class OnEnd(StrEnum):
-    """What becomes of a workflow's threads and working items when it ends.
+    """What happens to a workflow's threads and working items when the workflow ends.
 
-    KEEP: they stay until their time to live is over. FLUSH: the threads' turns become memories, and the items are
-    cleared. DELETE: both are deleted; memories made from their turns earlier stay.
+    keep: they stay until their time to live is over. flush: the threads' turns become memories, and the working items
+    are cleared. delete: threads and items are deleted; memories made from the threads' turns earlier stay.
     """
 
     KEEP = "keep"
@@ -166,7 +170,7 @@ class OnEnd(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """The status of a step."""
+    """The status of a workflow step in its latest attempt."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -179,14 +183,14 @@ STATUS_AFTER: Mapping[WorkflowEventType, WorkflowStatus] = {
     WorkflowEventType.FAILED: WorkflowStatus.FAILED,
     WorkflowEventType.CANCELLED: WorkflowStatus.CANCELLED,
 }
-"""The status after an event of each type, whatever it was before; events of other types do not change it."""
+"""The workflow's status after an event of each type; events of other types do not change the status."""
 
 _STEP_ENDS = {WorkflowEventType.STEP_COMPLETED: StepStatus.COMPLETED, WorkflowEventType.STEP_FAILED: StepStatus.FAILED}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """State of a step in its latest attempt. started_at: None if only its end was reported."""
+    """State of a workflow step in its latest attempt. started_at: None if an event reported only the step's end."""
 
     status: StepStatus
     agent: str | None = None
@@ -197,7 +201,7 @@ class Step:
     ended_at: datetime | None = None
 
     def ended(self, event: Event) -> Step:
-        """The step after `event`, which ends it. If the event has an agent or input, it replaces the step's."""
+        """The step after `event`, which ends it. The event's agent and input, if given, replace those of the step."""
         return replace(
             self,
             status=_STEP_ENDS[event.type],
@@ -211,9 +215,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ResourceValue:
-    """The newest value of a resource (a named value that events set). version, at: of the event that set it.
+    """The newest value of a resource, that is, of a named value that events of a workflow set.
 
-    values: how many times the workflow has set a value for the resource, this one included.
+    version, at: version and time of the event that set the value. values: how many times events have set the resource,
+    this value included.
     """
 
     value: Any
@@ -224,10 +229,10 @@ class ResourceValue:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A change of a workflow's status at the time `at`. version, actor: version and agent of the event that made it.
+    """A change of a workflow's status to `status`. version, actor: version and agent of the event that changed it.
 
-    reason: the event's `reason`, else `reason` in its data, else, if it ended the workflow, its error, output or input;
-    cut after MAX_REASON characters.
+    reason: the event's `reason`; else `reason` in its data; else, if the event ended the workflow, its error, output or
+    input. It is cut after MAX_REASON characters. None if the event has none of these.
     """
 
     status: WorkflowStatus
@@ -255,9 +260,9 @@ def value_text(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowState:
-    """State of a workflow after its first `version` events. steps: by id, in order of first appearance.
+    """State of a workflow after its first `version` events. changes: every change of its status, oldest first.
 
-    changes: every change of its status, oldest first.
+    steps: by step id, in the order in which events first named them. output, error: of the event that ended it.
     """
 
     version: int = 0
@@ -272,7 +277,7 @@ class WorkflowState:
     changes: tuple[StatusChange, ...] = ()
 
     def to_json(self) -> bytes:
-        """The state as a snapshot stores it."""
+        """The state as the JSON that a snapshot stores."""
         return _STATE.dump_json(self)
 
     @classmethod
@@ -281,7 +286,7 @@ class WorkflowState:
         return _STATE.validate_json(stored)
 
     def members(self) -> dict[str, Any]:
-        """The state as the JSON object of API answers: without the version; of each resource only its value."""
+        """The state as a JSON object for API answers: without the version, and of each resource only its value."""
         members: dict[str, Any] = _STATE.dump_python(self, mode="json", exclude={"version", "resources"})
         return {**members, "resources": {name: resource.value for name, resource in self.resources.items()}}
 
@@ -290,7 +295,10 @@ _STATE = TypeAdapter(WorkflowState)
 
 
 def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
-    """The workflow's state after `events`, which follow `state` in the log. They may be applied in several calls."""
+    """The workflow's state after `events`, which follow `state` in the log.
+
+    Applying the events in several calls gives the same state as applying them in one call.
+    """
     steps, resources, data = dict(state.steps), dict(state.resources), dict(state.data)
     version = state.version
     for event in events:

@@ -15,7 +15,7 @@ from memtypes.model.times import Instant
 
 
 class EventType(StrEnum):
-    """The kinds of event."""
+    """Kinds of event that an episodic memory records."""
 
     USER_QUERY = "user_query"
     AGENT_RESPONSE = "agent_response"
@@ -29,15 +29,15 @@ _INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _moment(value: str) -> str:
-    """`value` itself; ValueError unless it is a time with a UTC offset."""
+    """`value` itself. Raises ValueError unless it is a time with a UTC offset."""
     _INSTANT.validate_python(value)
     return value
 
 
 class SpokenTurn(TypedDict, total=False):
-    """A thread's turn whose text is part of an event's content. characters: length of that text.
+    """A conversation turn whose text is part of an event's content. characters: length of that text.
 
-    Except for the text, it has the fields of the turn; fields without a value are left out.
+    It has the fields of the thread's turn, except for the text; fields without a value are left out.
     """
 
     index: Required[_Natural]
@@ -55,7 +55,7 @@ class SpokenTurn(TypedDict, total=False):
 
 
 class EpisodicFields(BaseModel):
-    """The fields that only an event has."""
+    """The fields that only an event (an episodic memory) has."""
 
     event_type: EventType = EventType.OBSERVATION
     title: Label | None = None
@@ -68,7 +68,7 @@ class EpisodicFields(BaseModel):
 
 
 class EpisodicDraft(EpisodicFields, Draft):
-    """An event as a caller sends it."""
+    """An event to remember, as a caller sends it."""
 
     type: Literal[MemoryType.EPISODIC]
 
@@ -82,13 +82,14 @@ class Episodic(EpisodicFields, Memory):
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
 
     def identity(self) -> tuple[str | None, ...]:
-        """What distinguishes two events: content, speaker and day, and for a private one its session."""
+        """The values that distinguish two events: content, speaker, day and, if private to a session, the session."""
         return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}")
 
     def embedding_text(self) -> str:
-        """The date in words, the speaker, the content and its context: "20 January 2023 Friday Gina: I lost my job".
+        """The text to embed for the event, such as "20 January 2023 Friday Gina: I lost my job".
 
-        Questions name dates and speakers in words; adding either of them raised the measured recall.
+        It has the date, the speaker, the title, the content and the context. Questions name dates and speakers in
+        words, and adding either of them raised the measured recall.
         """
         when = f"{self.created_at.day} {self.created_at:%B %Y %A}"
         who = f"{self.speaker}: " if self.speaker else ""
@@ -99,7 +100,7 @@ class Episodic(EpisodicFields, Memory):
         return f"{self.created_at:%Y-%m-%d}"
 
     def line(self) -> str:
-        """The entry in a context: the speaker, if known, the content and its context."""
+        """The event's entry in a prompt context: the speaker, if known, the content and the event's own `context`."""
         said = f"{self.speaker}: {self.content}" if self.speaker else self.content
         return f"{said}{self._context()}"
 

@@ -1,16 +1,16 @@
-"""The errors of Remembrancer, one class for each thing a caller can do something about.
+"""The errors of Remembrancer: one class for each way in which a caller can react.
 
-Adapters translate a vendor's errors into these once, at their edge; nothing above an adapter sees a vendor's class.
+Adapters translate the errors of other libraries into these classes, so that no other code sees a library's errors.
 
     RemembrancerError
     ├── InvalidRequest          the request is invalid; `path` names the field
-    ├── NotFound                no such thing in this tenant and namespace
-    ├── AccessDenied            the caller's agent may not use this
-    │   └── ReadOnly            the caller may read this, not write it
+    ├── NotFound                no such memory, thread or other object in this tenant and namespace
+    ├── AccessDenied            the caller's agent may not use what was asked for
+    │   └── ReadOnly            the caller may read it, not write it
     ├── Conflict                the request conflicts with stored data
     │   ├── VersionConflict     another version is current; `current_version` says which
-    │   └── LockLost            the lock of this write has a new holder; nothing was changed
-    ├── Overloaded              a queue is full; try again after `retry_after_s`
+    │   └── LockLost            the lock that protects the write was lost
+    ├── Overloaded              the service is busy; try again after `retry_after_s`
     ├── Unavailable             a store or an engine does not answer; try again after `retry_after_s`
     ├── EmbedderMismatch        the store was built with another embedder; nothing was changed
     ├── StoreInUse              another process holds the embedded store
@@ -25,7 +25,7 @@ class RemembrancerError(Exception):
 
 
 class InvalidRequest(RemembrancerError):
-    """The request is invalid; `path` names the field."""
+    """The request is invalid. path: the field that is wrong; empty for the whole request. got: the refused value."""
 
     def __init__(self, message: str, *, path: str = "", got: object = None) -> None:
         super().__init__(message)
@@ -34,23 +34,23 @@ class InvalidRequest(RemembrancerError):
 
 
 class NotFound(RemembrancerError):
-    """The requested item does not exist in this tenant and namespace."""
+    """The memory, thread or other object that was asked for does not exist in this tenant and namespace."""
 
 
 class AccessDenied(RemembrancerError):
-    """The agent that the caller acts as may not use this."""
+    """The agent that the caller acts as may not use what was asked for, such as another agent's thread."""
 
 
 class ReadOnly(AccessDenied):
-    """The caller may read this but not write it; nothing was changed."""
+    """The caller may read the thread or other object but not write it; nothing was changed."""
 
 
 class Conflict(RemembrancerError):
-    """The request conflicts with stored data."""
+    """The request conflicts with stored data, such as an id that is taken."""
 
 
 class VersionConflict(Conflict):
-    """The current version is not the one that the caller expected; nothing was changed."""
+    """The stored object has `current_version`, not the version that the caller expected; nothing was changed."""
 
     def __init__(self, message: str, *, current_version: int) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ class VersionConflict(Conflict):
 
 
 class LockLost(Conflict):
-    """The lock of this write has a new holder; nothing was changed."""
+    """The lock that protects a write was lost: it expired or has another holder. See `memtypes.ports.locks`."""
 
 
 class _Retryable(RemembrancerError):
@@ -68,20 +68,20 @@ class _Retryable(RemembrancerError):
 
 
 class Overloaded(_Retryable):
-    """A bounded queue is full; try again after `retry_after_s`."""
+    """The service is busy: a queue is full, or a lock stayed taken. Try again after `retry_after_s` seconds."""
 
 
 class Unavailable(_Retryable):
-    """A store or an engine is not available or did not answer in time; try again after `retry_after_s`."""
+    """A store or an engine could not be reached or did not answer in time. Try again after `retry_after_s` seconds."""
 
 
 class EmbedderMismatch(RemembrancerError):
-    """The store was built with another embedder; nothing was changed."""
+    """The memory store's vectors were made by another embedder than the configured one; nothing was changed."""
 
 
 class StoreInUse(RemembrancerError):
-    """Another process has the embedded store open; the text names the process and says what to do."""
+    """Another process has the embedded store open. The message names the process and says what to do."""
 
 
 class SetupRequired(RemembrancerError):
-    """A prepared file is missing or damaged; the text names the command that prepares it."""
+    """A file that set-up prepares, such as a model, is missing or damaged. The message names the command to run."""

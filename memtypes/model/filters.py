@@ -1,7 +1,7 @@
-"""Filters over the fields of memories: parsed and validated here, translated by each store.
+"""Filters over the fields of memories. They are parsed and validated here; each store translates them for its engine.
 
-The JSON form is `{field: {operator: value, ...}}`, `{"and": [..]}`, `{"or": [..]}` or `{"not": ..}`. Several fields in
-one object, and several operators on one field, must all hold.
+The JSON form is `{field: {operator: value, ...}}`, `{"and": [..]}`, `{"or": [..]}` or `{"not": ..}`. If an object has
+several fields, or a field several operators, all of these conditions must hold.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_VALUES = 10_000
 
 
 class Op(StrEnum):
-    """Operators that compare a field with a value."""
+    """Operators by which a filter compares a field with a value. any, all: the field has any or all of a list."""
 
     EQ = "eq"
     NE = "ne"
@@ -43,7 +43,7 @@ class Op(StrEnum):
 
 
 class Kind(StrEnum):
-    """Kind of value, such as text or time, that a field is compared as."""
+    """Kind of value as which a filter compares a field. FLAG: true or false. METADATA: text, number, true or false."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -55,7 +55,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Condition: `field` op `value`. value: for Op any and all a tuple, for between (first, last), else a scalar."""
+    """Condition that compares `field` with `value` by the operator `op`.
+
+    value: a tuple for the operators any and all, (lowest, highest) for between, a single value for the others.
+    """
 
     field: str
     op: Op
@@ -71,7 +74,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class All:
-    """Condition: all `parts` hold; true if there are none."""
+    """Condition: all `parts` hold; true if there are no parts."""
 
     parts: tuple[Filter, ...]
 
@@ -99,7 +102,7 @@ def ends_after(field: str, instant: datetime) -> Filter:
 
 
 def in_view(instant: datetime) -> Filter:
-    """Condition: at `instant` the memory is not expired, and its validity has not ended or was restored."""
+    """Condition: at `instant` the memory is not expired, and is valid: not replaced, or no longer replaced."""
     back = Compare("state_until", Op.LTE, instant)
     return all_of(
         AnyOf((Absent("valid_to"), Compare("valid_to", Op.GT, instant), back)), ends_after("expires_at", instant)
@@ -107,7 +110,10 @@ def in_view(instant: datetime) -> Filter:
 
 
 def with_states(tree: Filter, instant: datetime) -> Filter:
-    """The filter `tree`, with conditions on `state` replaced by conditions on the times that determine it then."""
+    """The filter `tree`, with each condition on `state` replaced by conditions on the stored times that determine it.
+
+    instant: the time at which a memory must have the state (see `Memory.at`).
+    """
     match tree:
         case All(parts):
             return All(tuple(with_states(part, instant) for part in parts))
@@ -141,7 +147,7 @@ def _in_state(state: object, instant: datetime) -> Filter:
 
 
 _HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
-"""Fields of the scope, and those for internal use."""
+"""Fields that a filter must not name: the tenant, which the scope sets, and fields for internal use."""
 _KINDS: Mapping[Any, Kind] = {
     int: Kind.INTEGER, float: Kind.NUMBER, bool: Kind.FLAG, str: Kind.TEXT, datetime: Kind.TIME,
     AwareDatetime: Kind.TIME,
@@ -152,7 +158,10 @@ _TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _kind_of(annotation: Any) -> Kind | None:
-    """Kind of the values of a type: for a list, of its elements; None for a type without a kind."""
+    """Kind as which a filter compares a field with this type annotation; None for a type that it can't compare.
+
+    A list has the kind of its elements.
+    """
     origin = typing.get_origin(annotation)
     arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
     if origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list):
@@ -177,11 +186,14 @@ def _field_kinds() -> dict[str, Kind]:
 
 
 FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())
-"""The kind of every field that a filter may name, besides `metadata.KEY`."""
+"""The kind of every field that a filter may name, except `metadata.KEY`."""
 
 
 def kind_of_field(field: str) -> Kind:
-    """Kind of value in `field`, by its path. Raises InvalidRequest for a field that no memory has."""
+    """The kind as which a filter compares `field`, such as "tags", "links.to" or "metadata.KEY".
+
+    Raises InvalidRequest for a field that no memory has.
+    """
     if field.startswith("metadata.") and len(field) > len("metadata."):
         return Kind.METADATA
     if field not in FIELD_KINDS:
@@ -191,7 +203,7 @@ def kind_of_field(field: str) -> Kind:
 
 
 def parse_filter(tree: object) -> Filter:
-    """Parse the JSON form of a filter. Raises InvalidRequest with the error and its path."""
+    """Parse the decoded JSON of a filter. Raises InvalidRequest, with the path of the error, if it is invalid."""
     parsed = _parse(tree, "filters", 0)
     conditions = list(leaves(parsed))
     if len(conditions) > MAX_CONDITIONS:
@@ -203,7 +215,7 @@ def parse_filter(tree: object) -> Filter:
 
 
 def leaves(tree: Filter) -> Iterator[Compare | Absent]:
-    """All conditions on single fields in the filter `tree`, in order."""
+    """Yield the conditions on single fields in the filter `tree`, in order."""
     match tree:
         case All(parts) | AnyOf(parts):
             for part in parts:
@@ -274,7 +286,7 @@ def _bounds(kind: Kind, operand: object, path: str) -> tuple[Any, Any]:
 
 
 def _value(kind: Kind, value: object, path: str) -> Any:
-    """JSON `value` converted for comparison with a field of `kind`. In metadata, times are compared as texts."""
+    """The JSON `value`, converted and checked for comparison with a field of `kind`. Only a time is converted."""
     if kind is Kind.TIME:
         return parse_time(value, path)
     types, needed = _ALLOWED[kind]
@@ -294,7 +306,10 @@ _ALLOWED: Mapping[Kind, tuple[tuple[type, ...], str]] = {
 
 
 def parse_time(value: object, path: str) -> datetime:
-    """The time that JSON `value` states. Raises InvalidRequest with `path`."""
+    """The time that the JSON `value`, RFC 3339 text, states. Raises InvalidRequest for any other value.
+
+    path: the place of `value` in the request, for the error.
+    """
     try:
         return _TIME.validate_python(value)
     except ValidationError as error:
@@ -304,6 +319,6 @@ def parse_time(value: object, path: str) -> datetime:
 
 
 def all_of(*parts: Filter | None) -> Filter:
-    """Filter that holds if every part holds; None parts are left out."""
+    """A filter that holds if every part holds. Parts that are None are left out."""
     given = tuple(part for part in parts if part is not None)
     return given[0] if len(given) == 1 else All(given)

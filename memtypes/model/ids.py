@@ -15,7 +15,7 @@ _NAMESPACE = uuid.UUID("5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11")
 def normalise(content: str) -> str:
     """`content` normalised for comparison: Unicode NFC, each run of white space as one blank, no blanks at the ends.
 
-    Case is kept: `tar -C` and `tar -c` are two instructions.
+    Upper and lower case are kept, because `tar -C` and `tar -c` are two instructions.
     """
     return " ".join(unicodedata.normalize("NFC", content).split())
 
@@ -26,7 +26,7 @@ def content_hash(content: str) -> str:
 
 
 def memory_id(scope: Scope, memory_type: str, identity: tuple[str | None, ...]) -> str:
-    """The UUIDv5 of a memory in `scope`.
+    """The id of a memory: a UUIDv5 computed from its scope, its type and its identity.
 
     identity: the values that distinguish memories of this type, such as the normalised content (see
     `Memory.identity`). They are encoded as JSON before hashing, so different values never give the same text.

@@ -1,6 +1,6 @@
-"""Fields shared by all types of memory: of a draft, which a caller sends, and of a stored memory.
+"""Fields that all types of memory share: those of a draft, which a caller sends, and those of a stored memory.
 
-Each type adds its fields in its own module; `memtypes.model.types` has the five together.
+Each type adds its own fields in a module of its own; `memtypes.model.types` lists the five types.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ MAX_EARLIER = 100
 MAX_SOURCES = 100
 MAX_METADATA_BYTES = 16 * 1024
 MAX_LABEL = 500
-"""Characters of a title, concept or name; those that default to the content's first line are cut here."""
+"""Maximum characters of a title, concept or name. A default from the content's first line is cut to this length."""
 
 _REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters (Unicode's Cc) but tab, newline and return, and lone surrogates (Cs)."""
+"""Lone surrogates (Unicode's Cs) and control characters (Cc), except tab, newline and return."""
 
 
 def printable(value: str) -> str:
-    """`value` itself; ValueError if it has lone surrogates or control characters other than tab, newline and return."""
+    """`value` itself. Raises ValueError for lone surrogates and control characters except tab, newline and return."""
     if found := _REFUSED.search(value):
         raise ValueError(f"must not contain control characters (U+{ord(found[0]):04X} at character {found.start()})")
     return value
 
 
 def not_blank(value: str) -> str:
-    """`value` itself; ValueError if it is only white space."""
+    """`value` itself. Raises ValueError if it is only white space."""
     if not value.strip():
         raise ValueError("must not be blank")
     return value
 
 
 def check_json(value: object, max_bytes: int) -> None:
-    """Raise ValueError unless `value` is plain JSON of at most `max_bytes` bytes."""
+    """Raise ValueError unless `value` can be written as JSON of at most `max_bytes` bytes."""
     try:
         size = len(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, UnicodeEncodeError) as error:
@@ -59,23 +59,23 @@ def check_json(value: object, max_bytes: int) -> None:
 
 
 def readable(value: str) -> str:
-    """`value` itself; ValueError if it is blank or not printable."""
+    """`value` itself. Raises ValueError if it is blank or not `printable`."""
     return printable(not_blank(value))
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTENT), AfterValidator(readable)]
-"""The content of a memory."""
+"""The content of a memory: text of at most MAX_CONTENT characters that is not blank."""
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(readable)]
-"""A short name or title."""
+"""A name or title of at most MAX_LABEL characters."""
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(printable)]
-"""A step, condition or other short text in a field of one type."""
+"""Text of at most 10,000 characters in a field that only one type of memory has, such as a procedure's step."""
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TAG), AfterValidator(readable)]
 
 Whole = Annotated[int, Strict()]
-"""An integer; neither "5" nor true is accepted."""
+"""An integer in JSON: neither the string "5" nor true is accepted."""
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 
@@ -85,18 +85,18 @@ Importance = Annotated[Whole, Field(ge=1, le=10)]
 
 
 def first_line(content: str) -> str:
-    """The first non-blank line of `content`, at most MAX_LABEL characters: the default of a title."""
+    """The first non-blank line of `content`, cut to MAX_LABEL characters: the default for a memory's title."""
     return next(line.strip() for line in content.splitlines() if line.strip())[:MAX_LABEL].strip()
 
 
 class Model(BaseModel):
-    """The base of every model: frozen, and unknown fields are refused."""
+    """Base of the pydantic models: instances are frozen, and unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
 
 
 class Source(Model):
-    """Where a memory comes from: a thread and its turns, a file and its line, or a caller."""
+    """Where a memory comes from: turns of a thread, a line of a file, or a caller who gives itself a name."""
 
     thread_id: str | None = Field(default=None, max_length=256)
     turns: list[Whole] = Field(default_factory=list, max_length=1000)
@@ -106,7 +106,7 @@ class Source(Model):
 
 
 class LinkType(StrEnum):
-    """The relation of a memory to the one that it links to."""
+    """The relation of a memory to the memory that it links to."""
 
     REINFORCES = "reinforces"
     CONTRADICTS = "contradicts"
@@ -124,10 +124,10 @@ class Link(Model):
 
 
 class State(StrEnum):
-    """State of a memory in the current view.
+    """Whether a memory still holds. replaced: its validity has ended, so searches leave it out unless asked for it.
 
-    replaced: its validity has ended, so it is not in the view. contested: a `contradicts` link connects it with a
-    current memory, so one of the two is probably false. current: every other memory.
+    contested: a `contradicts` link connects it with a current memory, so one of the two is probably false. current:
+    every other memory.
     """
 
     CURRENT = "current"
@@ -136,9 +136,9 @@ class State(StrEnum):
 
 
 class UpkeepMark(Model):
-    """A decision of upkeep about a memory: which job made it, when, and why.
+    """A decision about a memory by upkeep, the service's background jobs that promote, forget and merge memories.
 
-    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is not made again.
+    into: id of the memory that it was merged into. undone: whether a caller reversed the decision, which then stays so.
     """
 
     job: Literal["promote", "forget", "compact"]
@@ -149,7 +149,7 @@ class UpkeepMark(Model):
 
 
 class TokenCount(Model):
-    """Token counts of a memory by `tokenizer`: count of its content, line of its entry in a context."""
+    """Token counts of a memory by `tokenizer`. count: tokens of its content. line: tokens of its entry in a context."""
 
     count: Whole = Field(ge=0)
     tokenizer: str
@@ -157,14 +157,14 @@ class TokenCount(Model):
 
 
 class Decision(StrEnum):
-    """Decision of a review: whether a text becomes a memory."""
+    """Decision of a review by language models: whether a text becomes a memory."""
 
     STORE = "store"
     REJECT = "reject"
 
 
 class Tier(StrEnum):
-    """Reliability of a review: consensus with two or three valid votes, partial with one, fallback with none."""
+    """Reliability of a review, by its number of valid votes: consensus two or three, partial one, fallback none."""
 
     CONSENSUS = "consensus"
     PARTIAL = "partial"
@@ -172,9 +172,9 @@ class Tier(StrEnum):
 
 
 class Vote(Model):
-    """Vote of one reviewer on a text. ok: whether it is valid and in time. scores: 1-10, by aspect of the text.
+    """Vote of one reviewer on whether to remember a text. ok: whether the vote is valid and came in time.
 
-    stand_in: whether it is a local reviewer's vote that replaces the failed vote before it.
+    stand_in: a local reviewer's vote in place of the failed vote before it. scores: 1-10, by aspect, such as novelty.
     """
 
     reviewer: str
@@ -187,7 +187,7 @@ class Vote(Model):
 
 
 class Reviewed(Model):
-    """Result of a review. importance, relevance, novelty: mean of that score over the valid votes; None without one."""
+    """Result of a review. importance, relevance, novelty: mean score of the valid votes; None if there is no score."""
 
     decision: Decision
     importance: float | None = None
@@ -201,11 +201,11 @@ class Reviewed(Model):
 _LATER_FIELDS = frozenset(
     {"state", "state_until", "state_reason", "dated", "earlier", "rewordings", "sources", "upkeep"}
 )
-"""Fields of memories whose names are common words, so callers may use them in metadata."""
+"""Fields of memories whose names callers may use as metadata keys all the same, because they are common words."""
 
 
 def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """`metadata` itself; ValueError if it is not JSON of at most 16 KiB, or has a key that is a field of memories."""
+    """`metadata` itself. Raises ValueError unless it is JSON of at most 16 KiB, with no key that is a memory field."""
     check_json(metadata, MAX_METADATA_BYTES)
     reserved = sorted(set(metadata) & (set(Memory.model_fields) - _LATER_FIELDS))
     if reserved:
@@ -214,7 +214,7 @@ def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 Metadata = Annotated[dict[str, Any], AfterValidator(check_metadata)]
-"""The caller's own fields of a memory or a turn."""
+"""Fields that the caller adds to a memory or a turn, as a JSON object."""
 
 
 def _distinct(tags: list[str]) -> list[str]:
@@ -222,7 +222,7 @@ def _distinct(tags: list[str]) -> list[str]:
 
 
 class Draft(Model):
-    """A memory as a caller sends it: fields accepted for every type."""
+    """A memory as a caller sends it: the fields that every type accepts."""
 
     content: Text
     session_id: Name | None = None
@@ -247,7 +247,7 @@ class Draft(Model):
 
 
 class EarlierText(Model):
-    """An earlier content of an edited memory, which it had from `since` until `until`."""
+    """An earlier content of an edited memory, which the memory had from `since` until `until`."""
 
     content: str
     since: Instant
@@ -255,7 +255,7 @@ class EarlierText(Model):
 
 
 class Rewording(Model):
-    """A repetition in other words that was merged into this memory at `at`. id: names it in the call that undoes it."""
+    """A repetition in other words that was merged into a memory at `at`. id: the id to send to undo the merge."""
 
     id: str
     content: str
@@ -265,7 +265,7 @@ class Rewording(Model):
 
 
 def state_at(now: datetime, state: State, valid_to: datetime | None, state_until: datetime | None) -> State:
-    """The state at `now` of a memory with this stored state and these times."""
+    """The state that a memory has at `now`, computed from its stored `state`, `valid_to` and `state_until`."""
     if state_until is not None and state_until <= now:
         return State.CURRENT
     if valid_to is not None and valid_to <= now:
@@ -276,7 +276,7 @@ def state_at(now: datetime, state: State, valid_to: datetime | None, state_until
 CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
     {"valid_to": None, "superseded_by": None, "state": State.CURRENT, "state_until": None, "state_reason": None}
 )
-"""The values of these fields when nothing replaces or contests a memory any more."""
+"""Values to set on a memory that nothing replaces or contests any more."""
 
 
 class Memory(Model):
@@ -284,7 +284,7 @@ class Memory(Model):
 
     own_fields: ClassVar[frozenset[str]] = frozenset()
     title_field: ClassVar[str | None] = None
-    """The field that is the content's first line when the caller leaves it out."""
+    """Name of the type's title field, which is the content's first line if the caller leaves it out; None if none."""
 
     id: str
     type: MemoryType
@@ -336,24 +336,24 @@ class Memory(Model):
 
     @property
     def ended_by_upkeep(self) -> bool:
-        """Whether upkeep took it out of the current view: it was forgotten, or merged into another."""
+        """Whether a background job of upkeep ended the memory: it was forgotten, or merged into another memory."""
         return self.upkeep is not None and (self.upkeep.job == "forget" or self.upkeep.into is not None)
 
     @classmethod
     def defaults(cls, draft: Draft) -> dict[str, Any]:
-        """Values of type-specific fields that the caller left out, derived from the rest of `draft`."""
+        """Values for fields of this type that the caller left out, derived from the other fields of `draft`."""
         return {cls.title_field: first_line(draft.content)} if cls.title_field else {}
 
     def titled(self, separator: str) -> str:
-        """Title, `separator` and content; only the content if the title is its first line or missing."""
+        """Title, `separator` and content; only the content if there is no title or it is the content's first line."""
         title = getattr(self, self.title_field) if self.title_field else None
         return f"{title}{separator}{self.content}" if title and title != first_line(self.content) else self.content
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values that distinguish two memories of this type in one scope.
+        """The values that distinguish two memories of this type in one scope; the memory's id is computed from them.
 
-        These are the normalised content and, for a private memory, its session, so that equal texts of two sessions are
-        not merged into one memory, which only one of the sessions could find.
+        They are the normalised content and, for a private memory, its session. So equal texts of two sessions are not
+        merged into one memory, which only one of the sessions could find.
         """
         private_to = self.session_id if self.visibility is Visibility.SESSION else None
         return (normalise(self.content), private_to)
@@ -363,22 +363,22 @@ class Memory(Model):
         return self.content
 
     def group(self) -> str | None:
-        """Heading under which a context lists this memory; None without a heading."""
+        """The heading under which a context lists this memory; None for no heading."""
         return None
 
     def line(self) -> str:
-        """The entry of this memory in a context, without a bullet, possibly of several lines."""
+        """The memory's entry in a prompt context, without a bullet. It may have several lines."""
         return self.content
 
     def at(self, now: datetime) -> Self:
-        """The memory with its state at `now`, computed from its stored times: a state can change without a write."""
+        """The memory with its state at `now`, computed from stored times: a state can change without a write."""
         state = state_at(now, self.state, self.valid_to, self.state_until)
         if self.state_until is not None and self.state_until <= now:
             return self.model_copy(update=CURRENT_AGAIN)
         return self if state is self.state else self.model_copy(update={"state": state})
 
     def edited(self, content: str, now: datetime) -> Self:
-        """The memory with the new `content`; the old content is added to its earlier texts.
+        """A copy of the memory with the new `content`; the old content is added to its earlier texts.
 
         At most MAX_EARLIER earlier texts with MAX_CONTENT characters in total are kept; the oldest are dropped.
         """
@@ -389,9 +389,9 @@ class Memory(Model):
         return self.model_copy(update={"content": content, "earlier": earlier})
 
     def to_payload(self) -> dict[str, Any]:
-        """The memory as JSON without absent fields, times as RFC 3339 text: the form in which stores keep it."""
+        """The memory as a JSON object, as stores keep it: without fields that are None, times as RFC 3339 text."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def replace(self, **changes: Any) -> Self:
-        """A validated copy with `changes` to its fields."""
+        """A copy of the memory with `changes`, new values by field name; the copy is validated."""
         return type(self).model_validate({**self.model_dump(), **changes})

@@ -1,4 +1,4 @@
-"""Policy table: visibility, budget share and ageing of each type of memory."""
+"""The five types of memory, and a table with the visibility, budget share and ageing of each."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TypePolicy:
-    """Policy of a type. share: of the long-term budget, 0-1. half_life: time in which recency halves; None for never.
+    """Policy of a type of memory. visibility: the default for memories of the type.
 
-    near: memories with at least this cosine may state the same and are compared word by word.
+    share: part of a context's token budget for long-term memories, 0-1. half_life: age at which the recency score of a
+    memory is halved; None if it does not fall with age. near: two memories whose embeddings have at least this cosine
+    may state the same, so they are compared word by word.
     """
 
     visibility: Visibility
@@ -50,4 +52,4 @@ POLICIES: Mapping[MemoryType, TypePolicy] = MappingProxyType(
 )
 
 LONG_TERM: tuple[MemoryType, ...] = tuple(kind for kind in MemoryType if POLICIES[kind].share > 0)
-"""The types that share the long-term budget; working memory has its own."""
+"""The types that share a context's long-term token budget. Working memory has a budget of its own."""

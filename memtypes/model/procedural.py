@@ -13,7 +13,7 @@ from memtypes.model.times import Instant
 
 
 class ProcedureCategory(StrEnum):
-    """The kinds of procedure."""
+    """Kinds of procedure that a procedural memory describes."""
 
     WORKFLOW = "workflow"
     PATTERN = "pattern"
@@ -22,7 +22,7 @@ class ProcedureCategory(StrEnum):
 
 
 class ProceduralFields(BaseModel):
-    """The fields that only a procedure has."""
+    """The fields that only a procedure (a procedural memory) has."""
 
     procedure_name: Label | None = None
     category: ProcedureCategory = ProcedureCategory.WORKFLOW
@@ -36,7 +36,7 @@ class ProceduralFields(BaseModel):
 
 
 class ProceduralDraft(ProceduralFields, Draft):
-    """A procedure as a caller sends it."""
+    """A procedure to remember, as a caller sends it."""
 
     type: Literal[MemoryType.PROCEDURAL]
 
@@ -50,11 +50,11 @@ class Procedural(ProceduralFields, Memory):
     type: Literal[MemoryType.PROCEDURAL] = MemoryType.PROCEDURAL
 
     def embedding_text(self) -> str:
-        """The name (unless it is the content's first line), the content, the steps and the conditions."""
+        """The text to embed: name (unless it is the content's first line), content, steps and conditions."""
         return "\n".join([self.titled(": "), *self.steps, *self._conditions()])
 
     def line(self) -> str:
-        """The entry in a context: the name, the content, the numbered steps and the conditions."""
+        """The procedure's entry in a prompt context: name, content, numbered steps and conditions, on several lines."""
         steps = (f"{number}. {step}" for number, step in enumerate(self.steps, 1))
         return "\n".join([self.titled(": "), *steps, *self._conditions()])
 

@@ -13,7 +13,7 @@ from memtypes.model.times import Instant, rfc3339
 
 
 class IntentionType(StrEnum):
-    """The kinds of intention."""
+    """Kinds of intention that a prospective memory describes."""
 
     TODO = "todo"
     REMINDER = "reminder"
@@ -22,7 +22,7 @@ class IntentionType(StrEnum):
 
 
 class TriggerType(StrEnum):
-    """What makes an intention due."""
+    """What makes an intention due: a time, an event or a situation."""
 
     TIME = "time"
     EVENT = "event"
@@ -30,7 +30,7 @@ class TriggerType(StrEnum):
 
 
 class Status(StrEnum):
-    """The state of an intention."""
+    """The progress of an intention. pending and active intentions are unfinished."""
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -39,13 +39,14 @@ class Status(StrEnum):
 
 
 OPEN: frozenset[Status] = frozenset({Status.PENDING, Status.ACTIVE})
-"""The states of an unfinished intention."""
+"""The statuses of an unfinished intention."""
 
 
 class ProspectiveFields(BaseModel):
-    """The fields that only an intention has.
+    """The fields that only an intention (a prospective memory) has.
 
-    due_text: the words of the content that state due_at. fired_at: when the intention was last delivered as due.
+    due_text: the words of the content that state `due_at`, such as "next Friday". fired_at: when the service last
+    reported the intention as due.
     """
 
     intention_type: IntentionType = IntentionType.TODO
@@ -61,7 +62,7 @@ class ProspectiveFields(BaseModel):
 
 
 class ProspectiveDraft(ProspectiveFields, Draft):
-    """An intention as a caller sends it."""
+    """An intention to remember, as a caller sends it."""
 
     type: Literal[MemoryType.PROSPECTIVE]
 
@@ -75,18 +76,18 @@ class Prospective(ProspectiveFields, Memory):
     type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
 
     def identity(self) -> tuple[str | None, ...]:
-        """What distinguishes two intentions: content, due time and trigger, and for a private one its session."""
+        """The values that distinguish two intentions: content, due time, trigger and, if private, the session."""
         due = rfc3339(self.due_at) if self.due_at else None
         return (*super().identity(), due, self.trigger_condition)
 
     def embedding_text(self) -> str:
-        """The title (unless it is the content's first line), the content, the trigger and the due day."""
+        """The text to embed: title (unless it is the content's first line), content, trigger and due day."""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         due = f" (due {self.due_at.day} {self.due_at:%B %Y %A})" if self.due_at else ""
         return f"{self.titled('. ')}{when}{due}"
 
     def line(self) -> str:
-        """The entry in a context: the status, the content and what makes it due."""
+        """The intention's entry in a prompt context: the status, the content, the due time and the trigger."""
         due = f" (due {self.due_at:%Y-%m-%d %H:%M}Z)" if self.due_at else ""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         return f"[{self.status}] {self.content}{due}{when}"

@@ -1,4 +1,4 @@
-"""Scope of a request: tenant and namespace, which every call of a store needs."""
+"""Scope of a request: the tenant and namespace to which every call of a store is limited."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from memtypes.model.errors import InvalidRequest
 MAX_NAME = 256
 
 DEFAULT_TENANT = "default"
-"""The tenant of calls without a key."""
+"""The tenant of API calls without an API key."""
 
 
 def clean_name(value: str) -> str:
-    """`value` itself; ValueError unless it has 1-256 characters, no control characters and no blanks at its ends."""
+    """`value` itself, if it is a valid name. Raises ValueError if not.
+
+    A name has 1-256 characters, no control characters and no blanks at its ends.
+    """
     if not 1 <= len(value) <= MAX_NAME:
         raise ValueError(f"must have 1 to {MAX_NAME} characters, has {len(value)}")
     if value != value.strip():
@@ -28,16 +31,16 @@ def clean_name(value: str) -> str:
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(clean_name)]
-"""A namespace, session, agent or to-do id, of any script."""
+"""A namespace, or the id of a session, agent or to-do, in any script."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Where a call reads and writes: a tenant's namespace, with the session and agent of the caller.
 
-    tenant and namespace limit every read and every write. session_id: searches also find its private memories.
-    agent_id: the agent that the caller acts as; it is recorded in memories that are written. agents: if not empty, the
-    caller reaches working items of these agents only; None stands for items of no agent.
+    tenant and namespace limit every read and write. session_id: the caller's session, whose private memories searches
+    also find. agent_id: the agent that the caller acts as; it is recorded in memories that are written. agents: if not
+    empty, the caller reaches only the working items of these agents, where None stands for items of no agent.
     """
 
     tenant: str
@@ -57,10 +60,10 @@ class Scope:
                 raise InvalidRequest(f"{field} {error}", path=field, got=value) from error
 
     def reaches(self, agent_id: str | None) -> bool:
-        """Whether the caller may reach a working item of the agent `agent_id`."""
+        """Whether the caller may reach the working items of the agent `agent_id` (None: items of no agent)."""
         return not self.agents or agent_id in self.agents
 
     @property
     def unbound(self) -> Scope:
-        """The same scope without the limit to certain agents' working items, for the service's work after a call."""
+        """The scope with `agents` empty, so that the service's own work after a call reaches all working items."""
         return replace(self, agents=())

@@ -12,7 +12,7 @@ from memtypes.model.policy import MemoryType
 
 
 class Category(StrEnum):
-    """Kinds of fact."""
+    """Kinds of fact that a semantic memory states."""
 
     PATTERN = "pattern"
     FACT = "fact"
@@ -21,7 +21,7 @@ class Category(StrEnum):
 
 
 class SemanticFields(BaseModel):
-    """The fields that only a fact has."""
+    """The fields that only a fact (a semantic memory) has."""
 
     concept: Label | None = None
     category: Category = Category.FACT
@@ -32,7 +32,7 @@ class SemanticFields(BaseModel):
 
 
 class SemanticDraft(SemanticFields, Draft):
-    """A fact as a caller sends it."""
+    """A fact to remember, as a caller sends it."""
 
     type: Literal[MemoryType.SEMANTIC]
 
@@ -46,14 +46,14 @@ class Semantic(SemanticFields, Memory):
     type: Literal[MemoryType.SEMANTIC] = MemoryType.SEMANTIC
 
     def embedding_text(self) -> str:
-        """The concept (unless it is the content's first line), the content and the related concepts."""
+        """The text to embed: concept (unless it is the content's first line), content and related concepts."""
         related = f" (related: {', '.join(self.related)})" if self.related else ""
         return f"{self.titled(': ')}{related}"
 
     def line(self) -> str:
-        """The entry in a context: the concept (unless it is the content's first line), the content, sometimes a day.
+        """The fact's entry in a prompt context: the concept (unless it is the content's first line) and the content.
 
-        The day is that since which the fact holds if it replaced or contests another; if it was replaced, its last day.
+        A fact that was replaced ends with "(until DAY)"; a fact that replaced or contests another with "(since DAY)".
         """
         if self.superseded_by is not None and self.valid_to is not None and self.state_until is None:
             return f"{self.titled(': ')} (until {self.valid_to:%Y-%m-%d})"

@@ -1,7 +1,7 @@
-"""Strict JSON decoding: for request bodies, and value by value for imported files.
+"""JSON decoding: strict for request bodies, and value by value for imported files.
 
-`strict_json` refuses what two JSON parsers could read differently. `value_at` reads imported files, whose rows are
-validated one at a time afterwards, so it accepts repeated keys (the last one counts) and numbers of any size.
+`strict_json` refuses text that two JSON parsers could read differently. `value_at` reads imported files, whose rows are
+validated one by one afterwards. So it accepts numbers of any size and repeated keys, of which the last one counts.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 class MalformedJson(RemembrancerError):
-    """The text is not JSON, or is JSON that parsers could read differently.
+    """The text is not JSON, or is JSON that two parsers could read differently.
 
-    path: of the invalid value in the request. position: of the character at which parsing failed.
+    path: the place of the invalid value in the request. position: index of the character at which parsing failed.
     """
 
     def __init__(self, message: str, *, path: str = "", position: int = 0) -> None:
@@ -37,10 +37,11 @@ class MalformedJson(RemembrancerError):
 
 
 def strict_json(raw: bytes, *, any_integer: bool = False) -> Any:
-    """Decode the JSON of a request body, refusing ambiguous text.
+    """Decode the JSON of a request body, refusing text that two parsers could read differently.
 
-    any_integer: accept integers of up to MAX_DIGITS digits. Raises MalformedJson for broken text, broken UTF-8, NaN and
-    Infinity, repeated keys, unpaired surrogates and deep nesting; InvalidRequest for numbers beyond 64 bits.
+    any_integer: accept integers of up to MAX_DIGITS digits, not only of 64 bits. Raises MalformedJson for text that is
+    not JSON or not UTF-8, NaN, Infinity, repeated keys, unpaired surrogates and more than MAX_DEPTH levels of nesting;
+    InvalidRequest for numbers that are too large.
     """
     try:
         value = (_STRICT_ANY_INTEGER if any_integer else _STRICT).decode(raw.decode("utf-8"))
@@ -58,7 +59,10 @@ def strict_json(raw: bytes, *, any_integer: bool = False) -> Any:
 
 
 def value_at(text: str, start: int = 0) -> tuple[Any, int]:
-    """The JSON value that begins at `start`, and the position after it. Raises MalformedJson."""
+    """The JSON value in `text` that begins at position `start`, and the position after it.
+
+    Raises MalformedJson if there is no JSON value at `start`, or one that is nested too deeply or can't be stored.
+    """
     try:
         return _LENIENT.raw_decode(text, start)
     except json.JSONDecodeError as error:
@@ -70,7 +74,7 @@ def value_at(text: str, start: int = 0) -> tuple[Any, int]:
 
 
 def whole_value(text: str) -> Any:
-    """The only JSON value in `text`, which may have blanks around it. Raises MalformedJson."""
+    """The only JSON value in `text`, which may have blanks around it. Raises MalformedJson if there is other text."""
     value, end = value_at(text, skip_blank(text, 0))
     rest = skip_blank(text, end)
     if rest != len(text):
@@ -79,7 +83,7 @@ def whole_value(text: str) -> Any:
 
 
 def skip_blank(text: str, start: int) -> int:
-    """The position of the first non-blank character at or after `start`."""
+    """The position of the first non-blank character of `text` at or after `start`; the end of `text` if none."""
     blank = _BLANK.match(text, start)
     return blank.end() if blank else start
 
@@ -105,7 +109,7 @@ def _parts(value: Any) -> list[Any]:
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object with these members; MalformedJson if a key occurs twice."""
+    """The JSON object with these (key, value) pairs as a dict. Raises MalformedJson if a key occurs twice."""
     members = dict(pairs)
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]

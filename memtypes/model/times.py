@@ -1,4 +1,4 @@
-"""Instants: always aware, always UTC, written as RFC 3339 with a `Z`."""
+"""Times as the API reads and writes them: datetimes in UTC, written as RFC 3339 text with a `Z`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
 _DATE_AND_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}([Zz]|[+-]\d\d(:?\d\d)?)")
 
 Clock: TypeAlias = Callable[[], datetime]
-"""Returns the current time. It is injected everywhere, so an answer can be replayed at its original time."""
+"""A function that returns the current time. Code gets it as an argument, so an answer can be replayed at its time."""
 
 
 def system_clock() -> datetime:
@@ -22,7 +22,7 @@ def system_clock() -> datetime:
 
 
 def to_utc(value: datetime) -> datetime:
-    """The same instant in UTC."""
+    """`value` converted to UTC. Raises ValueError if the result would not lie in the years 1 to 9999."""
     try:
         return value.astimezone(UTC)
     except OverflowError as error:
@@ -36,7 +36,7 @@ def _written_out(value: object) -> object:
 
 
 def rfc3339(value: datetime) -> str:
-    """`value` as RFC 3339 text in UTC; microseconds are written unless they are 0."""
+    """`value` as RFC 3339 text in UTC, such as 2026-03-01T09:30:00Z; microseconds are written unless they are 0."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -46,4 +46,4 @@ Instant = Annotated[
     AfterValidator(to_utc),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
-"""A time with any offset, converted to UTC; one without an offset is refused."""
+"""A time that a caller sends, with any UTC offset; it is converted to UTC. A time without an offset is refused."""

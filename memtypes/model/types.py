@@ -1,4 +1,4 @@
-"""Table of the classes of the five types of memory; add a row here for a new type."""
+"""Table of the class of each type of memory; add a row here for a new type."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ MEMORY_CLASSES: Mapping[MemoryType, type[Memory]] = MappingProxyType(
 AnyDraft: TypeAlias = Annotated[
     EpisodicDraft | SemanticDraft | ProspectiveDraft | ProceduralDraft | WorkingDraft, Field(discriminator="type")
 ]
-"""A draft of any type, discriminated by `type`."""
+"""A memory of any type as a caller sends it; the field `type` says which class it is."""
 
 DRAFT: TypeAdapter[AnyDraft] = TypeAdapter(AnyDraft)
 
 
 def from_payload(payload: Mapping[str, Any]) -> Memory:
-    """The memory that `Memory.to_payload` wrote as `payload`, as an object of its type."""
+    """The memory that `Memory.to_payload` wrote as `payload`, as an object of its type's class."""
     return MEMORY_CLASSES[MemoryType(payload["type"])].model_validate(payload)

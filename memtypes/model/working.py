@@ -14,7 +14,7 @@ from memtypes.model.times import Instant
 
 
 class ContextType(StrEnum):
-    """The kind of content of a working item, as the caller declares it."""
+    """Kinds of content that a caller can declare for a working item."""
 
     TASK_CONTEXT = "task_context"
     VARIABLES = "variables"
@@ -23,7 +23,7 @@ class ContextType(StrEnum):
 
 
 class WorkingScope(StrEnum):
-    """How long a working item is needed: for a task, a subtask or the session."""
+    """For how long a working item is needed: for a task, a subtask or the whole session."""
 
     TASK = "task"
     SUBTASK = "subtask"
@@ -31,7 +31,7 @@ class WorkingScope(StrEnum):
 
 
 class WorkingFields(BaseModel):
-    """The fields that only a working item has."""
+    """The fields that only a working item (a working memory) has."""
 
     todo_id: Name | None = None
     context_type: ContextType = ContextType.TASK_CONTEXT
@@ -41,13 +41,13 @@ class WorkingFields(BaseModel):
 
 
 class WorkingDraft(WorkingFields, Draft):
-    """A working item as a caller sends it."""
+    """A working item to remember, as a caller sends it."""
 
     type: Literal[MemoryType.WORKING]
 
 
 class LiveDraft(WorkingDraft):
-    """Draft of the memory store's copy of a working item in the live store (Redis). workflow_id: as in `Working`."""
+    """Draft from which the memory store's copy of an item in the live store (Redis) is made. See `Working`."""
 
     live: Flag = True
     workflow_id: Name | None = None
@@ -69,6 +69,6 @@ class Working(WorkingFields, Memory):
     workflow_id: Name | None = None
 
     def identity(self) -> tuple[str | None, ...]:
-        """What distinguishes two working items: content, to-do and agent, and for a private one its session."""
+        """The values that distinguish two working items: content, to-do, agent and, if private, the session."""
         agent = () if self.agent_id is None else (self.agent_id,)
         return (*super().identity(), self.todo_id, *agent)
