@@ -134,8 +134,8 @@ async def thread_part(
 ) -> ThreadContext:
     """The context of a thread in `budget` tokens, as `counter` counts.
 
-    The thread's turns in it are marked as used, so that they are evicted later than unused ones. files: whether to list
-    the files and images that the thread mentions.
+    The thread's own turns in it are marked as used, which the LRU policies for flush and eviction consider. files:
+    whether to list the files and images that turns mention.
     """
     threads = services.threads
     policy = await threads.policy(scope, thread_id)

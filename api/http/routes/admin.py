@@ -1,4 +1,4 @@
-"""Calls for operators: keys, upkeep jobs, re-embedding, and export, import and erasure of a namespace."""
+"""HTTP calls for operators: API keys, upkeep jobs, re-embedding, and export, import and erasure of namespaces."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_LINES = 50_000
 
 
 class NewKey(Answer):
-    """A new key. Only this answer shows the key itself."""
+    """A new API key. Only this answer shows the key itself. agents: ids of the agents that the key is bound to."""
 
     id: str
     key: str
@@ -42,13 +42,16 @@ class NewKey(Answer):
 
 
 class KeysAnswer(Answer):
-    """All keys, without their secrets."""
+    """All API keys that the service knows, without the secret keys themselves."""
 
     keys: list[KnownKey]
 
 
 class ReembedAnswer(Answer):
-    """How many entries of all tenants were embedded again: memories by type, keyed items, and both in total."""
+    """How many entries of all tenants were embedded again.
+
+    types: number of memories by type. items: number of keyed items. total: memories and keyed items together.
+    """
 
     types: dict[MemoryType, int]
     items: int
@@ -56,7 +59,7 @@ class ReembedAnswer(Answer):
 
 
 class ErasePost(Model):
-    """What to erase: a whole namespace or, with memory_id, one memory in it."""
+    """What to erase. memory_id: the only memory to erase; by default everything in the namespace."""
 
     namespace: Name
     memory_id: str | None = None
@@ -64,26 +67,26 @@ class ErasePost(Model):
 
 @Endpoint("POST /v1/admin/keys", role=Role.ADMIN, status=201, errors=(503,))
 async def post_key(services: AppServices, data: JSONBody[KeyRights]) -> NewKey:
-    """Create a key; it is shown once."""
+    """Create an API key, which only this answer shows."""
     key_id, key = await services.keys.create(data, services.clock)
     return NewKey(id=key_id, key=key, **dict(data))
 
 
 @Endpoint("GET /v1/admin/keys", role=Role.ADMIN)
 async def list_keys(services: AppServices) -> KeysAnswer:
-    """List keys without their secrets."""
+    """List the API keys, without the secret keys themselves."""
     return KeysAnswer(keys=services.keys.known())
 
 
 @Endpoint("DELETE /v1/admin/keys/{key_id}", role=Role.ADMIN, status=204, errors=(404, 409, 503))
 async def delete_key(services: AppServices, key_id: PathId) -> None:
-    """Revoke a key."""
+    """Revoke an API key."""
     await services.keys.remove(key_id)
 
 
 @Endpoint("POST /v1/admin/jobs/{job}", role=Role.ADMIN, errors=(404, 503))
 async def run_job(request: ApiRequest, services: AppServices, job: PathId, data: JSONBody[JobRequest]) -> JobReport:
-    """Run an upkeep job: promote, forget, expire or compact; a dry run by default."""
+    """Run an upkeep job (promote, forget, expire or compact), by default as a dry run."""
     if job not in set(UpkeepJob):
         raise NotFound(f"no job of this name; known are {', '.join(UpkeepJob)}")
     return await services.upkeep.run_all(request.auth.tenant, UpkeepJob(job), data)
@@ -91,7 +94,10 @@ async def run_job(request: ApiRequest, services: AppServices, job: PathId, data:
 
 @Endpoint("POST /v1/admin/reembed", role=Role.ADMIN, errors=(409, 503))
 async def post_reembed(services: AppServices) -> ReembedAnswer:
-    """Embed every memory and item again into new collections and switch to them; the store is blocked meanwhile."""
+    """Embed every memory and keyed item again.
+
+    The vectors go into new collections, which then replace the old ones. Calls that need the store wait meanwhile.
+    """
     counts = await services.reembedding.run(stop_engine=True)
     types = {kind: counts[kind] for kind in MemoryType}
     return ReembedAnswer(types=types, items=counts[ITEMS], total=sum(counts.values()))
@@ -99,7 +105,7 @@ async def post_reembed(services: AppServices) -> ReembedAnswer:
 
 @Endpoint("POST /v1/admin/export", role=Role.ADMIN, also={200: str}, errors=(503,), media_type=NDJSON)
 async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[InNamespace]) -> Stream:
-    """Every memory and keyed item of a namespace, one a line."""
+    """Export every memory and keyed item of a namespace as newline-delimited JSON."""
     await services.store.ping()  # once the answer has begun, an error can no longer be reported
     return Stream(_lines(services, request.scope_in(data.namespace)), media_type=NDJSON)
 
@@ -108,7 +114,7 @@ async def post_export(request: ApiRequest, services: AppServices, data: JSONBody
 async def post_import(
     request: ApiRequest, services: AppServices, params: Params[InNamespace], body: RawBody
 ) -> BatchAnswer:
-    """Import an exported namespace."""
+    """Import the memories and keyed items of an exported namespace."""
     scope = request.scope_in(params.namespace)
     request.require_media_type(NDJSON)
     lines = await parse_body(body, lambda: read_lines(body, MAX_LINES, any_integer=True))
@@ -127,7 +133,7 @@ async def post_import(
 
 @Endpoint("POST /v1/admin/erase", role=Role.ADMIN, errors=(503,))
 async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[ErasePost]) -> Erased:
-    """Erase a namespace or one memory everywhere."""
+    """Erase a namespace or one memory from every store."""
     scope = request.scope_in(data.namespace)
     async with services.captures.locks.of(scope), services.threads.evicted_turns.locks.of(scope):
         return await erase_everywhere(services.erasable, scope, data.memory_id, services.clock)

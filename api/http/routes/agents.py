@@ -1,4 +1,4 @@
-"""Calls on language models and on agents: the registry of models, and an agent's whole context in one budget."""
+"""HTTP calls on language models (the service's registry of them), and for an agent's context in one token budget."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from retrieval.answer import Answer
 
 
 class ModelsQuery(Model):
-    """Query parameters of the list of models. category: list only the models of this category."""
+    """Query parameters for listing language models. category: only models of this category, such as fast or code."""
 
     category: ModelCategory | None = None
 
 
 class ResolvePost(Model):
-    """A model to choose by task (a category: fast, long or code), or to look up by name."""
+    """Asks for a language model, either by task or by name. task: a model category: fast, long or code."""
 
     task: ModelCategory | None = None
     name: Name | None = None
@@ -42,8 +42,8 @@ class ModelAnswer(Answer):
     """A language model, or a family of models, that the service knows.
 
     context_window: tokens of input and output; null for an unknown model. max_output: null if only the window limits
-    it. tokenizer: counts for the model. margin: share by which the model's own count may exceed the tokenizer's.
-    source: where the numbers come from, with the date.
+    it. tokenizer: name of the tokenizer that counts tokens for the model. margin: share by which the model's own count
+    may exceed the tokenizer's. source: where these numbers come from, with the date.
     """
 
     name: str
@@ -57,13 +57,13 @@ class ModelAnswer(Answer):
 
 
 class ModelsAnswer(Answer):
-    """The language models that the service knows: first those of the operator's file, then its own list."""
+    """The language models that the service knows. Models of the operator's file precede the built-in ones."""
 
     models: list[ModelAnswer]
 
 
 class ResolvedModel(Answer):
-    """The chosen model, and how its context window is divided."""
+    """The language model that was chosen, and how its context window is divided among the parts of a call."""
 
     model: ModelAnswer
     allocation: Allocation | None = Field(description="Tokens for each part; null if the window is unknown.")
@@ -71,16 +71,16 @@ class ResolvedModel(Answer):
 
 @Endpoint("GET /v1/models")
 async def get_models(services: AppServices, params: Params[ModelsQuery]) -> ModelsAnswer:
-    """The language models of the registry."""
+    """List the language models that the service knows."""
     return ModelsAnswer.model_validate({"models": services.models().listed(params.category)}, from_attributes=True)
 
 
 @Endpoint("POST /v1/models/resolve", errors=(404,))
 async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> ResolvedModel:
-    """A model for a task or by name, and the parts of its window.
+    """Find a language model by task or name.
 
-    By name, or else the first of the task's category; the operator's models come first. An unknown name gets the
-    defaults of its provider, if the name tells the provider.
+    For a task it is the first model of that category, and the operator's models come first. An unknown name gets the
+    defaults of its provider, if the name tells the provider. The answer divides the model's context window.
     """
     registry = services.models()
     if data.name is not None:
@@ -97,9 +97,9 @@ async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> R
 async def post_agent_context(
     request: ApiRequest, services: AppServices, agent_id: PathId, data: JSONBody[AgentContextPost]
 ) -> AgentContextAnswer:
-    """An agent's whole context in one budget.
+    """Build an agent's whole context in one token budget.
 
-    Working items of no agent are included, unless the key is bound to agents.
+    Items of working memory that belong to no agent are included, unless the API key is bound to agents.
     """
     scope = request.agent_scope(data.namespace, data.session_id, agent_id)
     return await AgentContexts(services).build(scope if scope.agents else replace(scope, agents=(agent_id, None)), data)

@@ -1,4 +1,4 @@
-"""Calls that list what the service decided by itself, with its reasons, and take it back."""
+"""HTTP calls that list the automatic decisions of the service, such as merges, with their reasons, and undo them."""
 
 from __future__ import annotations
 
@@ -16,30 +16,33 @@ from retrieval.answer import Answer
 
 
 class DecisionQuery(InNamespace):
-    """Which decisions to list: the newest, of one kind or of all."""
+    """Which automatic decisions to list: the newest `limit`. kind: only this kind, such as merged."""
 
     kind: DecisionKind | None = None
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
 
 
 class DecisionsAnswer(Answer):
-    """Automatic decisions, newest first. An undo of a rejected text or merged wording, by its id, stores the text."""
+    """Automatic decisions, newest first.
+
+    A rejected text or merged wording has an id too: POST /v1/memories/{id}/undo then stores it as a memory.
+    """
 
     decisions: Sequence[DecidedText]
 
 
 class UndoneAnswer(Answer):
-    """Ids of the memories that an undo brought back."""
+    """Ids of the memories that undoing a decision brought back."""
 
     restored: list[str]
 
 
 @Endpoint("GET /v1/decisions", errors=(503,))
 async def list_decisions(request: ApiRequest, services: AppServices, params: Params[DecisionQuery]) -> DecisionsAnswer:
-    """What was replaced, contested, merged, promoted, forgotten or rejected.
+    """List memories and texts that were replaced, contested, merged, promoted, forgotten or rejected.
 
-    Each is taken back with POST /v1/memories/{id}/undo. POST /v1/memories/{id}/restore also brings a replaced
-    memory back, but contested with its successor.
+    POST /v1/memories/{id}/undo takes such a decision back. POST /v1/memories/{id}/restore also brings a replaced
+    memory back, but marks it and its successor as contested.
     """
     scope = request.scope_in(params.namespace)
     return DecisionsAnswer(decisions=await services.decisions.latest(scope, params.kind, params.limit))
@@ -47,9 +50,9 @@ async def list_decisions(request: ApiRequest, services: AppServices, params: Par
 
 @Endpoint("POST /v1/memories/{memory_id}/undo", role=Role.WRITER, errors=(404, 409, 429, 503))
 async def post_undo(services: AppServices, namespace: QueryScope, memory_id: PathId) -> UndoneAnswer:
-    """Take back a decision: of upkeep in the last 30 days, or of a write.
+    """Undo an automatic decision about a memory.
 
-    Answers with the ids of the memories that this brought back: what was merged, replaced, forgotten or not stored, or
-    the events that a promoted fact was made of.
+    Decisions of upkeep jobs can be undone for 30 days. The answer has the ids of the memories that came back: those
+    that were merged, replaced, forgotten or not stored, or the events from which a fact was promoted.
     """
     return UndoneAnswer(restored=await services.decisions.undo(namespace, memory_id))

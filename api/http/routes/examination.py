@@ -1,4 +1,4 @@
-"""Calls that classify or review a text without storing it."""
+"""HTTP calls that classify or review a text without storing it as a memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from retrieval.answer import Answer
 
 
 class ClassifyBody(Model):
-    """A text to classify. context: text that surrounds it."""
+    """A text whose memory type to find. context: text around it, such as the rest of the conversation."""
 
     content: Text
     context: Text | None = None
 
 
 class ReviewBody(Model):
-    """A text to review as a memory of a namespace. type: its memory type; accepted, but no reviewer needs it."""
+    """A text to review as a possible memory of a namespace. type: its memory type, which no reviewer uses."""
 
     content: Text
     namespace: Name
@@ -30,7 +30,10 @@ class ReviewBody(Model):
 
 
 class ReviewAnswer(Answer):
-    """The decision on a text and each reviewer's vote. redacted: whether secrets were removed before the review."""
+    """The decision whether to store a text, and each reviewer's vote.
+
+    redacted: whether secrets were removed before the review. redactions: their number by kind.
+    """
 
     decision: Decision
     importance: float | None
@@ -45,7 +48,7 @@ class ReviewAnswer(Answer):
 
 @Endpoint("POST /v1/classify", errors=(503,))
 async def post_classify(request: ApiRequest, services: AppServices, data: JSONBody[ClassifyBody]) -> ClassifyAnswer:
-    """Find the type of a text."""
+    """Find the memory type of a text."""
     classified = await services.examiner.classify(request.auth.tenant, data.content, data.context)
     parts = await services.examiner.parts(request.auth.tenant, data.content, classified.type)
     return ClassifyAnswer.of(classified, parts)
@@ -53,7 +56,7 @@ async def post_classify(request: ApiRequest, services: AppServices, data: JSONBo
 
 @Endpoint("POST /v1/review", errors=(503,))
 async def post_review(request: ApiRequest, services: AppServices, data: JSONBody[ReviewBody]) -> ReviewAnswer:
-    """Review a text."""
+    """Review whether a text is worth storing as a memory."""
     scope = request.scope_in(data.namespace)
     examined = await services.examiner.review(scope, data.content)
     redactions = dict(examined.counts)

@@ -1,4 +1,7 @@
-"""Hooks that an agent's host calls: before a prompt is sent, after a session, and when a to-do is created or done."""
+"""HTTP calls (hooks) that the program that runs an agent makes at certain events.
+
+The events: a prompt is about to be sent, a session has ended, a to-do is created or completed.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +50,10 @@ MAX_STEPS = 200
 MAX_TODOS = 200
 
 PROMPT_BUDGET = 1_500
-"""Default tokens of the context for a prompt: a help for the next answer, not the whole window."""
+"""Default token budget of a prompt's context: it should help the next answer, not fill the model's window."""
 
 THREAD_SHARE = 0.5
-"""Largest share of the budget that a thread's own context may take; memories get what it leaves."""
+"""Largest share of a prompt's budget that the context of its thread may take. Memories get the rest."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,9 +65,10 @@ def _distinct(todos: list[Todo]) -> list[Todo]:
 
 
 class SessionStop(InSession):
-    """The messages of a session that has ended, oldest first. review: skip keeps every message, as for imports.
+    """The messages of a session that has ended, oldest first, or of a part of it.
 
-    A session may be sent in parts: each has what was said earlier in `before`, and whether it was the last in `ended`.
+    review: auto filters and reviews the messages; skip stores them all, as for imports. A session may be sent in
+    several calls: `before` says what was said earlier, and `ended` is true for the last call only.
     """
 
     messages: list[SessionMessage] = Field(max_length=MAX_MESSAGES)
@@ -77,9 +81,10 @@ class SessionStop(InSession):
 
 
 class PromptSubmit(InSession):
-    """A prompt that is about to be sent. budget: tokens of the context for it, the thread's part included.
+    """A prompt that is about to be sent to a model.
 
-    todos: the list of to-dos as the agent keeps it. todo_id: the current to-do; by default the one in progress.
+    budget: maximum tokens of the context for it, including the thread's part. todos: the agent's current list of
+    to-dos, or a part of it. todo_id: the to-do that the agent works on; by default the to-do in progress in the list.
     """
 
     prompt: Text
@@ -96,7 +101,7 @@ class PromptSubmit(InSession):
     floor: Floor = DEFAULT_FLOOR
 
     def request(self, thread_tokens: int) -> RetrieveRequest:
-        """The request that retrieves the context for the prompt. thread_tokens: tokens that the thread has used."""
+        """The request that retrieves memories for the prompt. thread_tokens: tokens that the thread's part takes."""
         budget = self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
         return RetrieveRequest(
             query=both_ends(self.prompt, MAX_QUERY),
@@ -114,7 +119,7 @@ class PromptSubmit(InSession):
 
 
 class TodoCreated(InSession):
-    """A to-do that was created in a session; its content becomes a working item."""
+    """A to-do that was created in a session. Its content becomes an item of working memory."""
 
     todo_id: Name
     content: Text
@@ -128,7 +133,7 @@ class TodoCreated(InSession):
 
 
 class TodoCompleted(InSession):
-    """A to-do that is done. steps: what was done for it, in order."""
+    """A to-do that was completed in a session. steps: the steps that were taken for it, in order."""
 
     todo_id: Name
     agent_id: Name | None = None
@@ -138,8 +143,8 @@ class TodoCompleted(InSession):
 class MessageResult(Answer):
     """The outcome of storing one message of a session.
 
-    index: the message's index. ids, types: those of the memories that store it. reason: why it was rejected, merged or
-    changed, or failed. redactions: secrets removed, by kind.
+    index: position of the message in the request, from 0. ids, types: ids and types of the memories that store it.
+    reason: why it was rejected, merged or changed, or why storing it failed. redactions: secrets removed, by kind.
     """
 
     index: int
@@ -151,29 +156,30 @@ class MessageResult(Answer):
 
 
 class SessionStopAnswer(Answer):
-    """A result for each message, in order, and how many ended with each status."""
+    """The outcome of each message of a session, in order, and the number of outcomes with each status."""
 
     results: list[MessageResult]
     counts: StatusCounts
 
     @classmethod
     def of(cls, outcomes: Sequence[MessageOutcome]) -> Self:
-        """The answer for these outcomes."""
+        """The answer for the outcomes of the request's messages, in the same order."""
         results = [MessageResult(index=index, **members_of(outcome)) for index, outcome in enumerate(outcomes)]
         return cls(results=results, counts=StatusCounts.of(outcomes))
 
 
 class TodoCreatedAnswer(Answer):
-    """The id of the new working item. redactions: secrets removed from its content, by kind."""
+    """The id of the working memory item for a to-do. redactions: number of secrets removed from it, by kind."""
 
     working_id: str
     redactions: Redactions = None
 
 
 class TodoCompletedAnswer(Answer):
-    """How many working items were cleared, and the procedure stored for a to-do of more than 5 steps.
+    """What was done for a completed to-do.
 
-    redactions: secrets removed from the steps, by kind.
+    cleared: number of its working memory items that were cleared. procedural_id: id of the memory that stores its steps
+    if there were more than 5, else null. redactions: number of secrets removed from the steps, by kind.
     """
 
     cleared: int
@@ -183,11 +189,11 @@ class TodoCompletedAnswer(Answer):
 
 @Endpoint("POST /v1/hooks/session-stop", role=Role.WRITER, errors=(409, 503), max_bytes=SESSION_BYTES)
 async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
-    """A session has ended: store what is worth keeping of its messages.
+    """Store the messages of an ended session that are worth keeping.
 
-    A repeated call stores what is missing. Messages are filtered and reviewed like explicit writes with
-    `review: auto`, and get the type that fits their text. Text that the service itself recalled is cut from a message
-    first, and the result says so.
+    A repeated call stores what is missing. With `review: auto`, messages are filtered and reviewed like memories
+    written with it, and get the type that fits their text. Text that the service itself recalled is first cut from a
+    message, and the result for this message says so. The session's to-dos are paused if it has ended.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if data.ended:
@@ -198,12 +204,13 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
 
 @Endpoint("POST /v1/hooks/prompt-submit", role=Role.WRITER, errors=(404, 503))
 async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBody[PromptSubmit]) -> RetrieveAnswer:
-    """A prompt is sent: the context for it; due intentions in the context are marked as fired.
+    """Build the context for a prompt that is about to be sent.
 
-    The list of to-dos is stored first: new ones are created, completed ones completed, and those with another text
-    replaced; one that is missing from the list stays. With a thread_id the thread's own context follows the memories,
-    in at most half of the budget; the receipt covers the memories alone. Without the live store the context has neither
-    working memory nor thread, and the answer says so.
+    Due tasks in the context are marked as fired, so that they are not due again. The list of to-dos is stored first:
+    new to-dos are created, completed ones completed, and those with a changed text replaced. A to-do that is missing
+    from the list stays. With a thread_id, the thread's own context follows the memories, in at most half of the budget,
+    and the receipt covers the memories alone. If the live store is away, the context has neither working memory nor
+    thread, and the answer says so.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     await _submit_todos(services, scope, data.todos)
@@ -217,7 +224,7 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
 
 
 async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo]) -> None:
-    """Store the agent's list of to-dos. If the live store does not respond, leave that to the next prompt."""
+    """Store the agent's list of to-dos. If the live store does not respond, only log it: the next prompt repeats it."""
     try:
         await submit_todos(services.working, scope, todos)
     except Unavailable as error:
@@ -227,7 +234,10 @@ async def _submit_todos(services: Services, scope: Scope, todos: Sequence[Todo])
 async def _thread_part(
     services: Services, scope: Scope, data: PromptSubmit
 ) -> tuple[ThreadContext | None, tuple[str, ...]]:
-    """The context of the prompt's thread, and the names of parts that did not answer. Raises NotFound."""
+    """The context of the prompt's thread (None without one), and the names of parts that did not answer.
+
+    Raises NotFound if there is no such thread, and AccessDenied if the agent may not read it.
+    """
     if data.thread_id is None:
         return None, ()
     threads, counter = services.threads, services.tokenizers[DEFAULT_TOKENIZER]
@@ -245,9 +255,9 @@ async def _thread_part(
 
 @Endpoint("POST /v1/hooks/todo-created", role=Role.WRITER, errors=(429, 503))
 async def todo_created(request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]) -> TodoCreatedAnswer:
-    """A to-do was created.
+    """Create an item of working memory for a new to-do.
 
-    Its working item replaces an earlier one in this session, and is cleared when the to-do is completed.
+    It replaces the item that this session already has for the to-do, and is cleared when the to-do is completed.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     new = NewItem(content=data.content, todo_id=data.todo_id, ttl_s=data.ttl_s)
@@ -259,9 +269,9 @@ async def todo_created(request: ApiRequest, services: AppServices, data: JSONBod
 async def todo_completed(
     request: ApiRequest, services: AppServices, data: JSONBody[TodoCompleted]
 ) -> TodoCompletedAnswer:
-    """A to-do was completed.
+    """Clear the items of working memory for a completed to-do.
 
-    Its working items, live and stored, are cleared. Its steps are stored as a procedure if there are more than 5.
+    If it took more than 5 steps, they are stored as a procedural memory.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     completed = await complete_todo(services.working, scope, data.todo_id, data.steps)

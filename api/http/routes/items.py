@@ -1,4 +1,4 @@
-"""Calls on keyed items: JSON values under a path and a key, for the stores of agent frameworks."""
+"""HTTP calls on keyed items: JSON values under a path and a key, as the stores of agent frameworks need them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_OFFSET = 1_000_000
 MAX_LISTED_PATHS = 10_000
 
 PUT_BYTES = 4 * 1024 * 1024
-"""Largest body: it may write a value of 1 MiB with escapes, which take more bytes."""
+"""Largest body that puts an item. Its value may have 1 MiB, which takes more bytes when JSON escapes it."""
 
 
 def _paths(index: object) -> object:
@@ -38,7 +38,7 @@ def _paths(index: object) -> object:
 
 
 Index = Annotated[IndexPaths | None, BeforeValidator(_paths, json_schema_input_type=Literal[False] | list[str] | None)]
-"""Index paths of an item. False means no paths; null, or leaving them out, means the whole value."""
+"""Paths of the texts by which searches find an item. False means none; null or no `index` means the whole value."""
 
 
 def _labels(text: object) -> object:
@@ -48,8 +48,9 @@ def _labels(text: object) -> object:
 class ItemIn(AsAgent):
     """A value to put under a path and a key.
 
-    index: paths of the texts by which a search with a query finds it, such as `title` or `parts[*].text`; false for
-    none; the whole value if left out. ttl_s: seconds to live after the last put, and after a read that refreshes.
+    index: paths of the texts by which a search with a query finds the item, such as `title` or `parts[*].text`; false
+    for none; the whole value if left out. ttl_s: seconds that the item lives after the last put or a read with
+    `refresh_ttl`; by default it does not expire.
     """
 
     path: Path = ()
@@ -60,29 +61,29 @@ class ItemIn(AsAgent):
 
 
 class ItemParams(AsAgent):
-    """The address of an item. path: its labels, joined by dots; the root if left out."""
+    """The address of a keyed item. path: its labels, joined by dots, such as `users.ada`; the root if left out."""
 
     path: Annotated[Path, BeforeValidator(_labels)] = ()
     key: Key
 
     @property
     def address(self) -> ItemAddress:
-        """The path and the key that identify the item in the namespace."""
+        """The address as an object: path and key identify an item in its namespace."""
         return ItemAddress(path=self.path, key=self.key)
 
 
 class ItemRead(ItemParams):
-    """The address of an item to read. refresh_ttl: restart its time to live."""
+    """The address of a keyed item to read. refresh_ttl: whether to restart its time to live."""
 
     refresh_ttl: QueryFlag = False
 
 
 class ItemsSearch(AsAgent):
-    """A search for items under a path.
+    """A search for keyed items under a path. prefix: labels with which the path of an item begins.
 
-    query: finds by meaning, best first; without it the latest put comes first. filter: conditions on members of the
-    values, such as {"color": "red", "size": {"$gt": 3}}; operators $eq, $ne, $gt, $gte, $lt, $lte. refresh_ttl: restart
-    the time to live of the items in the answer.
+    query: finds items by meaning, best first; without it, the latest put comes first. filter: conditions on members of
+    the values, such as {"color": "red", "size": {"$gt": 3}}; operators $eq, $ne, $gt, $gte, $lt, $lte. refresh_ttl:
+    restart the time to live of the items in the answer.
     """
 
     prefix: Path = ()
@@ -94,7 +95,10 @@ class ItemsSearch(AsAgent):
 
 
 class PathsIn(AsAgent):
-    """Which paths of items to list. match: conditions that they all meet. max_depth: paths with more labels are cut."""
+    """Which paths of keyed items to list. match: conditions on a path, all of which must hold.
+
+    max_depth: number of labels to which longer paths are cut.
+    """
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None
@@ -103,7 +107,7 @@ class PathsIn(AsAgent):
 
 
 class ItemStored(Answer):
-    """When an item was first put at the address, when it was last put, and when it expires."""
+    """Times of a keyed item that was put: of the first put at its address, of the last put, and when it expires."""
 
     created_at: Instant
     updated_at: Instant
@@ -113,7 +117,7 @@ class ItemStored(Answer):
 class ItemAnswer(Answer):
     """A JSON value stored under a path and a key.
 
-    score: cosine similarity of the query and the nearest of the value's texts; left out without a query or texts.
+    score: cosine similarity of the search's query and the nearest text of the value; left out without a query or texts.
     """
 
     path: list[str] = Field(validation_alias=AliasPath("address", "path"))
@@ -127,20 +131,20 @@ class ItemAnswer(Answer):
 
 
 class ItemsFound(Answer):
-    """Items, in the order of the search."""
+    """Keyed items that a search found, in its order."""
 
     items: list[ItemAnswer]
 
 
 class PathsAnswer(Answer):
-    """Paths that have items, sorted."""
+    """Paths that have keyed items, sorted. A path is a list of labels."""
 
     paths: list[list[str]]
 
 
 @Endpoint("PUT /v1/items", role=Role.WRITER, errors=(429, 503), max_bytes=PUT_BYTES, any_integer=True)
 async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[ItemIn]) -> ItemStored:
-    """Put a value under a path and a key."""
+    """Put a JSON value under a path and a key."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     index = None if data.index is None else tuple(data.index)
     ttl = None if data.ttl_s is None else timedelta(seconds=data.ttl_s)
@@ -151,7 +155,7 @@ async def put_item(request: ApiRequest, services: AppServices, data: JSONBody[It
 
 @Endpoint("GET /v1/items", errors=(404, 503))
 async def get_item(request: ApiRequest, services: AppServices, params: Params[ItemRead]) -> ItemAnswer:
-    """The item under a path and a key."""
+    """Read the item under a path and a key."""
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
     item = await services.items.get(scope, params.address, refresh=params.refresh_ttl)
     if item is None:
@@ -163,7 +167,7 @@ async def get_item(request: ApiRequest, services: AppServices, params: Params[It
 async def delete_item(request: ApiRequest, services: AppServices, params: Params[ItemParams]) -> None:
     """Remove the item under a path and a key.
 
-    If there is none, the answer is the same, so that a call can be repeated.
+    The answer is the same if there is no such item, so that a call can be repeated.
     """
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
     await services.items.delete(scope, params.address)
@@ -171,7 +175,7 @@ async def delete_item(request: ApiRequest, services: AppServices, params: Params
 
 @Endpoint("POST /v1/items/search", errors=(429, 503), any_integer=True)
 async def search_items(request: ApiRequest, services: AppServices, data: JSONBody[ItemsSearch]) -> ItemsFound:
-    """Search the items under a path."""
+    """Search the keyed items under a path."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     filter_ = None if data.filter is None else ItemFilter.parse(data.filter)
     search = ItemSearch(data.prefix, filter_, None, data.limit, data.offset, data.refresh_ttl)
@@ -181,7 +185,7 @@ async def search_items(request: ApiRequest, services: AppServices, data: JSONBod
 
 @Endpoint("POST /v1/items/paths", errors=(503,))
 async def list_item_paths(request: ApiRequest, services: AppServices, data: JSONBody[PathsIn]) -> PathsAnswer:
-    """List the paths that have items."""
+    """List the paths that have keyed items."""
     scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
     listing = PathListing(tuple(data.match), data.max_depth, data.limit, data.offset)
     return PathsAnswer(paths=[list(path) for path in await services.items.paths(scope, listing)])

@@ -1,4 +1,4 @@
-"""Calls on memories: write one or many, read, list, change, delete and rate."""
+"""HTTP calls on memories: write one or many, read, list, change, restore, delete and rate memories."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from retrieval.answer import Answer, OmittedIfNone
 
 
 class FeedbackPost(Model):
-    """How useful a memory was when it was recalled."""
+    """A rating: how useful a memory was when it was recalled."""
 
     outcome: FeedbackOutcome
 
 
 class EraseQuery(InNamespace):
-    """Which memories of the namespace to delete. confirm: must be `true`."""
+    """Which memories of a namespace to delete: by default all. confirm: must be `true`."""
 
     confirm: Annotated[Literal["true"], Field(description="Must be true: deleted memories cannot be restored.")]
     type: MemoryType | None = None
@@ -54,7 +54,7 @@ class EraseQuery(InNamespace):
 
 
 class ListAnswer(Answer):
-    """A page of memories, newest first. total: number on all pages."""
+    """A page of memories, newest first. total: number of memories on all pages."""
 
     memories: list[MemoryAnswer]
     next_cursor: str | None
@@ -62,10 +62,10 @@ class ListAnswer(Answer):
 
 
 class HistoryVersion(Answer):
-    """An entry of a memory's history: one of its texts, or a memory that it replaced, was replaced by, or contests.
+    """An entry of a memory's history: a text of this memory, or of one that it replaced, was replaced by, or contests.
 
-    from, to: when the text held. replaced_by: id of the memory whose text took its place; of an earlier text, or of
-    another wording, the id of the memory itself.
+    memory: the memory with this text. from, to: when the text held. replaced_by: id of the memory whose text took its
+    place. For an earlier text or another wording, this is the id of the memory itself.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
@@ -78,13 +78,13 @@ class HistoryVersion(Answer):
 
 
 class HistoryAnswer(Answer):
-    """The versions of a memory, oldest first: its other texts, what it replaced, what replaced it, what contests it."""
+    """The history of a memory, oldest first: its texts, and the memories that replace, precede or contest it."""
 
     versions: list[HistoryVersion]
 
 
 class DeletedAnswer(Answer):
-    """How many memories were deleted, and how many still match."""
+    """How many memories were deleted. remaining: how many a count afterwards still finds."""
 
     deleted: int
     remaining: int
@@ -94,7 +94,7 @@ class DeletedAnswer(Answer):
 async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]) -> Response[WriteAnswer]:
     """Write one memory.
 
-    The status is 201 if it was stored, 200 if it was merged into another or rejected.
+    The status is 201 if it was stored, and 200 if it was merged into another memory, rejected, or failed.
     """
     post = data.root
     scope = request.agent_scope(post.namespace, post.session_id, post.agent_id)
@@ -116,7 +116,7 @@ async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody
 async def post_batch(
     request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
 ) -> Response[BatchAnswer]:
-    """Write many memories: all are checked before any is stored."""
+    """Write many memories, all of which are validated before any is stored."""
     kind = request.require_media_type(JSON, NDJSON)
     key = idempotency_key(request)
     batch = await parse_body(body, lambda: read_batch(body, kind, params.namespace))
@@ -137,7 +137,11 @@ async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
 
 
 def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
-    """Parse the body `raw` of media type `kind`. namespace: from the query. Raises MalformedJson or InvalidInput."""
+    """The batch in the body `raw`, whose media type `kind` is JSON or newline-delimited JSON.
+
+    namespace: from the query; needed for newline-delimited JSON, and not allowed for JSON. Raises MalformedJson if the
+    body cannot be parsed, and InvalidInput if it is no valid batch.
+    """
     if kind == NDJSON:
         if namespace is None:
             raise InvalidInput.at("namespace", "newline-delimited JSON needs ?namespace=")
@@ -160,7 +164,7 @@ async def list_memories(request: ApiRequest, services: AppServices, params: Para
 async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
     """Delete memories of a namespace.
 
-    Without a type it also discards the turns that were to become such memories.
+    Without a type, turns of conversations that wait to be stored as memories are deleted too.
     """
     scope, session = request.scope_in(params.namespace), request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()
@@ -187,13 +191,16 @@ async def get_memory(services: AppServices, namespace: QueryScope, memory_id: Pa
 async def patch_memory(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[MemoryPatch]
 ) -> MemoryAnswer:
-    """Change a memory; new content is embedded again under the same id."""
+    """Change fields of a memory.
+
+    The memory keeps its id. If its content changes, it is embedded again.
+    """
     return MemoryAnswer(await services.ingestor.editor.revise(namespace, known_id(memory_id), data.root))
 
 
 @Endpoint("GET /v1/memories/{memory_id}/history", errors=(404, 503))
 async def get_history(services: AppServices, namespace: QueryScope, memory_id: PathId) -> HistoryAnswer:
-    """Show what a memory said, replaced and was replaced by."""
+    """Show what a memory said over time, what it replaced and what replaced it."""
     memory = await read_memory(services, namespace, memory_id)
     versions = await history_of(services.store, namespace, memory, services.clock())
     return HistoryAnswer.model_validate({"versions": versions}, from_attributes=True)
@@ -201,9 +208,10 @@ async def get_history(services: AppServices, namespace: QueryScope, memory_id: P
 
 @Endpoint("POST /v1/memories/{memory_id}/restore", role=Role.WRITER, errors=(404, 409, 503))
 async def restore_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """Make a replaced or ended memory current again.
+    """Make a replaced or expired memory current again.
 
-    It and the memory in its place are then contested. One that is neither replaced nor ended is a conflict.
+    The memory and the memory that took its place are then both contested. The status is 409 if the memory is neither
+    replaced nor expired.
     """
     return MemoryAnswer(await services.ingestor.editor.bring_back(namespace, known_id(memory_id)))
 
@@ -218,5 +226,5 @@ async def delete_memory(services: AppServices, namespace: QueryScope, memory_id:
 async def post_feedback(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[FeedbackPost]
 ) -> MemoryAnswer:
-    """Rate a recalled memory."""
+    """Rate how useful a recalled memory was."""
     return MemoryAnswer(await services.ingestor.editor.rate(namespace, known_id(memory_id), data.outcome))

@@ -1,4 +1,4 @@
-"""Calls on intentions: list those that are due; complete, cancel or postpone one."""
+"""HTTP calls on prospective memories (tasks to do later): list due tasks, and complete, cancel or postpone a task."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _CHANGE_ERRORS = (404, 409, 503)
 
 
 class DueQuery(InNamespace):
-    """What intentions may be due by: a time (now by default), an event, or a context.
+    """Which tasks count as due: by the time `at` (by default now), by an event, or by the text `context`.
 
-    session_id: the caller's; intentions that only another session may see are neither listed nor marked. mark: record
-    the due ones as fired, so that they are not due again.
+    context: text that may meet a task's condition, such as a prompt. session_id: the calling session; tasks that only
+    another session may see are left out. mark: mark the listed tasks as fired, so that they are not due again.
     """
 
     at: Instant | None = None
@@ -39,20 +39,20 @@ class DueQuery(InNamespace):
 
 
 class DueAnswer(Answer):
-    """The intentions that are due, those due for longest first."""
+    """The tasks (prospective memories) that are due, the longest overdue first."""
 
     due: list[MemoryAnswer]
 
 
 class SnoozePost(Model):
-    """When a postponed intention is due again."""
+    """The time at which a postponed task is due again."""
 
     until: Instant
 
 
 @Endpoint("GET /v1/prospective/due", errors=(503,), head=False)
 async def get_due(request: ApiRequest, services: AppServices, params: Params[DueQuery]) -> DueAnswer:
-    """Intentions that are due; marked, they are due once."""
+    """List due tasks, and mark them as fired on request."""
     if params.mark and not request.auth.role.may(Role.WRITER):
         raise Forbidden(f"mark=true needs the role {Role.WRITER}; the key has {request.auth.role}")
     scope = request.scope_in(params.namespace, params.session_id)
@@ -63,13 +63,13 @@ async def get_due(request: ApiRequest, services: AppServices, params: Params[Due
 
 @Endpoint("POST /v1/memories/{memory_id}/complete", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def complete(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """Complete an intention."""
+    """Complete a task (a prospective memory)."""
     return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.COMPLETED))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/cancel", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
-    """Cancel an intention."""
+    """Cancel a task (a prospective memory)."""
     return MemoryAnswer(await services.intentions.end(namespace, known_id(memory_id), Status.CANCELLED))
 
 
@@ -77,5 +77,5 @@ async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId
 async def snooze(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[SnoozePost]
 ) -> MemoryAnswer:
-    """Postpone an intention."""
+    """Postpone a task (a prospective memory)."""
     return MemoryAnswer(await services.intentions.snooze(namespace, known_id(memory_id), data.until))

@@ -1,4 +1,7 @@
-"""Calls that search memories, retrieve a context in a token budget, and read and check receipts of retrievals."""
+"""HTTP calls that search memories, retrieve a context in a token budget, and read and check receipts.
+
+A receipt records a retrieval: its query, its candidates and what became of each.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ from retrieval.receipts.model import Receipt, ReceiptVerdict, ReplayAnswer
 
 @Endpoint("POST /v1/search", errors=(503,))
 async def post_search(request: ApiRequest, services: AppServices, data: JSONBody[SearchRequest]) -> SearchAnswer:
-    """The best memories for a query, ranked."""
+    """Search for the best memories for a query, ranked."""
     return await run_search(services, _scope(request, data), data)
 
 
 @Endpoint("POST /v1/retrieve", errors=(503,))
 async def post_retrieve(request: ApiRequest, services: AppServices, data: JSONBody[RetrieveRequest]) -> RetrieveAnswer:
-    """A context for a query that fits a budget of tokens."""
+    """Retrieve a context for a query, within a token budget."""
     return await run_retrieve(services, _scope(request, data), data)
 
 
@@ -33,13 +36,13 @@ def _scope(request: ApiRequest, asked: RankedRequest) -> Scope:
 
 
 class ReceiptQuery(Model):
-    """Query parameters of a receipt. contents: also return its entries and context, for a check outside the service."""
+    """Query parameters for reading a receipt. contents: also return the texts of its memories and its context."""
 
     contents: QueryFlag = False
 
 
 class ReceiptAnswer(Receipt):
-    """A receipt. contents: the entries and the context, if the query asks for them."""
+    """A receipt of a retrieval. contents: the texts of its memories and its context; absent unless requested."""
 
     contents: dict[str, object] | None = None
 
@@ -48,9 +51,10 @@ class ReceiptAnswer(Receipt):
 async def get_receipt(
     request: ApiRequest, services: AppServices, params: Params[ReceiptQuery], receipt_id: PathId
 ) -> Response[bytes]:
-    """The receipt of a retrieval.
+    """Read the receipt of a retrieval.
 
-    It is the exact JSON text that was stored; with its contents if the query asks for them.
+    The answer is the exact JSON text that was stored. With `contents=true` the texts that it is about are added, so
+    that it can be checked without the service.
     """
     receipts = await receipts_with(services, request.auth, receipt_id)
     text = await receipts.text(request.auth.tenant, receipt_id)
@@ -61,13 +65,13 @@ async def get_receipt(
 
 @Endpoint("POST /v1/receipts/{receipt_id}/verify", errors=(404, 503))
 async def verify_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReceiptVerdict:
-    """Check a receipt."""
+    """Check that a receipt was not altered and fits the stored memories."""
     receipts = await receipts_with(services, request.auth, receipt_id)
     return await receipts.verify(request.auth.tenant, receipt_id)
 
 
 @Endpoint("POST /v1/receipts/{receipt_id}/replay", errors=(404, 503))
 async def replay_receipt(request: ApiRequest, services: AppServices, receipt_id: PathId) -> ReplayAnswer:
-    """Repeat a retrieval at the receipt's clock and compare."""
+    """Repeat a receipt's retrieval as of its time, and compare the results."""
     receipts = await receipts_with(services, request.auth, receipt_id)
     return await receipts.replay(request.auth.tenant, receipt_id, bound=bool(request.auth.agents))

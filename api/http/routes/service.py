@@ -1,4 +1,4 @@
-"""Calls about the service: liveness, readiness, metrics, the size of a namespace, and the API's documentation."""
+"""HTTP calls about the service: liveness, readiness, metrics, the size of a namespace, and the API documentation."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from retrieval.answer import Answer, OmittedIfNone
 
 PING_S = 2.0
 RETRY_S = "1"
-"""Retry-After of an answer that the service is not ready, in seconds."""
+"""Value of the Retry-After header, in seconds, when the service is not ready."""
 
 
 class HealthCheck(Answer):
-    """Whether a check passed, and how many milliseconds it took."""
+    """Whether a check of a resource passed, and how many milliseconds it took. detail: why it failed."""
 
     ok: bool
     ms: float
@@ -34,14 +34,14 @@ class HealthCheck(Answer):
 
 
 class HealthAnswer(Answer):
-    """Whether the service is alive or ready. checks: one for each resource, if the call was about readiness."""
+    """Whether the service is alive or ready. checks: results by resource; only in the answer about readiness."""
 
     status: Literal["ok", "unavailable"]
     checks: OmittedIfNone[dict[str, HealthCheck]] = None
 
 
 class StatsAnswer(Answer):
-    """Number of memories and tokens in a namespace, by type and in total. items: number of keyed items."""
+    """Numbers of memories and their tokens in a namespace, by type and in total. items: number of keyed items."""
 
     namespace: str
     types: dict[MemoryType, TypeStats]
@@ -51,13 +51,13 @@ class StatsAnswer(Answer):
 
 @Endpoint("GET /health/live", role=None)
 async def live() -> HealthAnswer:
-    """Whether the process runs."""
+    """Check whether the process runs."""
     return HealthAnswer(status="ok")
 
 
 @Endpoint("GET /health/ready", role=None, also={503: HealthAnswer})
 async def ready(services: AppServices) -> Response[HealthAnswer]:
-    """Whether every resource that the service needs answers."""
+    """Check whether every resource that the service needs answers."""
     checks = await ping_all(services.pings)
     if all(check.ok for check in checks.values()):
         return Response(HealthAnswer(status="ok", checks=checks))
@@ -67,13 +67,13 @@ async def ready(services: AppServices) -> Response[HealthAnswer]:
 
 @Endpoint("GET /metrics", media_type="text/plain")
 async def metrics(services: AppServices) -> Response[str]:
-    """Counters and timings for Prometheus."""
+    """Metrics of the service in the Prometheus text format."""
     return Response(exposition(service_metrics(services)), media_type="text/plain; version=0.0.4")
 
 
 @Endpoint("GET /v1/stats", errors=(503,))
 async def stats(request: ApiRequest, services: AppServices, params: Params[InNamespace]) -> StatsAnswer:
-    """The size of a namespace."""
+    """Count the memories, tokens and keyed items of a namespace."""
     scope = request.scope_in(params.namespace)
     types = await services.store.stats(scope)
     total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))
@@ -94,7 +94,7 @@ async def docs(request: ApiRequest) -> Response[str]:
 
 
 async def ping_all(pings: Mapping[str, Ping]) -> dict[str, HealthCheck]:
-    """Ping all resources at the same time. Returns a check of each, by name."""
+    """Ping all resources at the same time. Returns whether each one answered, by name."""
     return dict(zip(pings, await asyncio.gather(*map(_check, pings.values())), strict=True))
 
 

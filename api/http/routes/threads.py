@@ -1,4 +1,7 @@
-"""Calls on threads: turns within limits, chains, contexts in a token budget, flushing, clearing and backups."""
+"""HTTP calls on threads (conversations): open, list and delete threads, append and read turns, build contexts.
+
+They also flush threads (move turns to memories), clear them, and read backups.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ async def _writable(
 ) -> Scope:
     """The scope of a call that changes a thread. Raises AccessDenied, or ReadOnly if its agent may only read it.
 
-    speaker: agent of the turn, which counts as the calling agent if the query names none.
+    speaker: the agent that the appended turn names; it is the calling agent if the query names none.
     """
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id or request.auth.agent(speaker))
     await services.threads.check_access(scope, thread_id, write=True)
@@ -84,9 +87,10 @@ async def _writable(
 async def post_thread(
     request: ApiRequest, services: AppServices, data: JSONBody[ThreadPost]
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
-    """Create a thread, or find that of a resource and key; with an agent alone, one for each of its resources.
+    """Create a thread, or find an existing thread by resource and key.
 
-    The status is 201 if one was created, else 200.
+    A body that names only an agent opens a thread for each resource that the policy file lists for this agent. The
+    status is 201 if a thread was created, else 200.
     """
     scope, threads = request.agent_scope(data.namespace, agent_id=data.agent_id), services.threads
     data = data.model_copy(update={"agent_id": scope.agent_id})
@@ -104,9 +108,9 @@ async def post_thread(
 
 @Endpoint("GET /v1/threads", errors=_READ_ERRORS)
 async def list_threads(request: ApiRequest, services: AppServices, params: Params[ThreadsQuery]) -> ThreadsAnswer:
-    """List threads, the last used first.
+    """List the threads that the caller may read, the last changed first.
 
-    Only those that the caller may read; this does not count as use. `agent_id` lists the threads that it opened.
+    With `agent_id`, only threads that this agent opened are listed.
     """
     scope, threads = request.agent_scope(params.namespace, agent_id=params.agent_id), services.threads
     page = await threads.store.page_of_threads(scope, ThreadQuery(**params.model_dump(exclude={"namespace"})))
@@ -118,9 +122,9 @@ async def list_threads(request: ApiRequest, services: AppServices, params: Param
 async def get_thread(
     request: ApiRequest, services: AppServices, params: Params[PageQuery], thread_id: PathId
 ) -> PageAnswer:
-    """A thread and its turns.
+    """Read a thread and a page of its turns.
 
-    The turns in the answer count as used.
+    The turns in the answer are marked as used, which the LRU policies for flush and eviction consider.
     """
     scope = await _readable(request, services, params, thread_id)
     content = await services.threads.store.page(scope, thread_id, params.offset, params.limit)
@@ -132,9 +136,9 @@ async def get_thread(
 async def get_turns(
     request: ApiRequest, services: AppServices, params: Params[TurnsQuery], thread_id: PathId
 ) -> TurnsAnswer:
-    """All turns of a thread, in order.
+    """List the turns of a thread, oldest first.
 
-    Turns that became memories are included if asked for. This does not count as use.
+    With `include_flushed`, turns that were moved to memories are listed too. Turns are not marked as used.
     """
     scope = await _readable(request, services, params, thread_id)
     turns = await services.threads.turns(scope, thread_id, include_flushed=params.include_flushed)
@@ -153,7 +157,7 @@ async def get_turns(
 async def post_turn(
     request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[TurnPost]
 ) -> SaidAnswer:
-    """Append a turn."""
+    """Append a turn to a thread."""
     scope = await _writable(request, services, params, thread_id, data.agent_id)
     turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
     key = idempotency_key(request)
@@ -171,9 +175,9 @@ async def put_turns(
     thread_id: PathId,
     data: JSONBody[ReplacePost],
 ) -> VersionAnswer:
-    """Replace all turns.
+    """Replace all turns of a thread.
 
-    Turns of agents that are not the key's are refused.
+    The status is 403 if a turn names an agent that the API key is not bound to.
     """
     for turn in data.turns:
         request.auth.agent(turn.agent_id)
@@ -186,7 +190,7 @@ async def put_turns(
 async def get_chain(
     request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId
 ) -> ThreadChainAnswer:
-    """The threads it continues."""
+    """List a thread and the threads that it continues."""
     chain = await services.threads.chain(await _readable(request, services, params, thread_id), thread_id)
     answers = [ThreadAnswer.of(services.threads, thread) for thread in chain.threads]
     return ThreadChainAnswer(threads=answers, gap=chain.gap, cycle=False)
@@ -200,11 +204,11 @@ async def post_context(
     thread_id: PathId,
     data: JSONBody[ContextPost],
 ) -> ContextAnswer:
-    """The thread's context in a budget.
+    """Build the context of a thread in a token budget.
 
-    Its turns count as used. The default budget is the share of the model's window that the policy allows, or else the
-    share for history. If the model's tokenizer is an approximation, the margin that the registry gives for it is left
-    free.
+    The thread's turns in it are marked as used. The default budget is the share of the model's window that the thread's
+    policy allows, or else the model's share for history. If the tokenizer only approximates the model's own count, the
+    margin that the registry has for the model is left free.
     """
     scope = await _readable(request, services, params, thread_id)
     policy = await services.threads.policy(scope, thread_id)
@@ -247,9 +251,9 @@ def _context_answer(counted: CountedContext[ThreadContext], budget: int, tokeniz
 
 
 def _context_budget(asked: int | None, window: int | None, model: KnownModel | None) -> int:
-    """The budget of a context: `asked`, else the policy's `window`, else the history's share of the model's window.
+    """Token budget of a context: `asked`, else `window` (the policy's limit), else the model's share for history.
 
-    Raises InvalidInput if none of them is known.
+    Raises InvalidInput if none of the three is known.
     """
     share = None if model is None or model.allocation is None else model.allocation.history
     budget = asked if asked is not None else window or share
@@ -267,7 +271,7 @@ async def post_flush(
     thread_id: PathId,
     data: JSONBody[FlushRequest],
 ) -> FlushAnswer:
-    """Flush a thread."""
+    """Flush a thread, which moves turns to memories."""
     scope = await _writable(request, services, params, thread_id)
     flushed = await services.threads.flush(scope, thread_id, data)
     return FlushAnswer.model_validate(flushed, from_attributes=True)
@@ -277,7 +281,7 @@ async def post_flush(
 async def post_clear(
     request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[ClearPost]
 ) -> ThreadCleared:
-    """Clear a thread."""
+    """Remove all turns of a thread."""
     scope = await _writable(request, services, params, thread_id)
     cleared, backup_id = await services.threads.clear(scope, thread_id, backup=data.backup)
     return ThreadCleared(cleared=cleared, backup_id=backup_id and public_backup_id(scope.namespace, backup_id))
@@ -287,7 +291,7 @@ async def post_clear(
 async def get_stats(
     request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId
 ) -> ThreadStatsAnswer:
-    """A thread's load."""
+    """Show the size of a thread and its limits."""
     scope = await _readable(request, services, params, thread_id)
     thread = await services.threads.store.get(scope, thread_id)
     backlog = await services.threads.evicted_turns.store.backlog(scope, thread_id)
@@ -298,7 +302,7 @@ async def get_stats(
 async def get_health(
     request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId
 ) -> ThreadHealthAnswer:
-    """Checks of a thread."""
+    """Check the health of a thread."""
     scope = await _readable(request, services, params, thread_id)
     content = await services.threads.store.read(scope, thread_id)
     backlog = await services.threads.evicted_turns.store.backlog(scope, thread_id)
@@ -316,7 +320,7 @@ async def delete_thread(request: ApiRequest, services: AppServices, params: Para
 async def get_backup(
     request: ApiRequest, services: AppServices, params: Params[BackupQuery], backup_id: PathId
 ) -> BackupAnswer:
-    """The turns of a cleared thread."""
+    """Read the backup of a cleared thread."""
     namespace, local_id = _backup_place(backup_id)
     if not local_id or params.namespace not in (None, namespace):
         raise _no_backup()
@@ -332,7 +336,7 @@ def public_backup_id(namespace: str, backup_id: str) -> str:
 
 
 def _backup_place(public_id: str) -> tuple[str, str]:
-    """Namespace and stored id from a public backup id. Raises NotFound if it is malformed."""
+    """(namespace, stored backup id) from a public backup id. Raises NotFound if the public id is malformed."""
     backup_id, _, coded = public_id.rpartition(".")
     try:
         return clean_name(urlsafe_b64decode(coded + "=" * (-len(coded) % 4)).decode()), backup_id

@@ -1,4 +1,4 @@
-"""Calls on workflows: append events to a log, read the state that results from them, and continue a workflow."""
+"""HTTP calls on workflows: append events to a log, read the state that results from the events, and continue it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _WRITE_ERRORS = (404, 409, 503)
 async def post_workflow(request: ApiRequest, services: AppServices, data: JSONBody[WorkflowPost]) -> BegunAnswer:
     """Begin a workflow.
 
-    A key bound to agents can end only what its agent began.
+    An API key that is bound to agents can later end only a workflow that its agent began.
     """
     scope = request.agent_scope(data.namespace, agent_id=data.agent)
     workflow_id, redactions = await services.workflows.create(scope, data)
@@ -70,9 +70,10 @@ async def post_event(
     workflow_id: PathId,
     data: JSONBody[NewEvent],
 ) -> EventAnswer:
-    """Append an event; one that ends the workflow stores its record as memories.
+    """Append an event to a workflow.
 
-    An event without an agent gets the one that the key is bound to.
+    An event that ends the workflow also stores a record of the workflow as memories. An event that names no agent gets
+    the agent that the API key is bound to.
     """
     scope = request.agent_scope(params.namespace, agent_id=data.agent)
     reported = await services.workflows.append(scope, workflow_id, data)
@@ -83,7 +84,7 @@ async def post_event(
 async def get_workflow(
     request: ApiRequest, services: AppServices, params: Params[StateQuery], workflow_id: PathId
 ) -> WorkflowAnswer:
-    """A workflow's state."""
+    """Read a workflow and its state."""
     scope = request.scope_in(params.namespace)
     log = await services.workflows.store.load(scope, workflow_id, params.at_version)
     state = log.state
@@ -95,7 +96,7 @@ async def get_workflow(
 
 @Endpoint("GET /v1/workflows/{workflow_id}/chain", errors=_READ_ERRORS)
 async def get_workflow_chain(services: AppServices, namespace: QueryScope, workflow_id: PathId) -> WorkflowChainAnswer:
-    """The workflows it continues."""
+    """List a workflow and the workflows that it continues."""
     logs = await services.workflows.chain(namespace, workflow_id)
     gap = len(logs) <= len(logs[-1].ancestors)
     return WorkflowChainAnswer(workflows=[WorkflowLink.of(log) for log in logs], gap=gap, cycle=False)
@@ -103,7 +104,7 @@ async def get_workflow_chain(services: AppServices, namespace: QueryScope, workf
 
 @Endpoint("GET /v1/workflows/{workflow_id}/resources", errors=_READ_ERRORS)
 async def get_workflow_resources(services: AppServices, namespace: QueryScope, workflow_id: PathId) -> ResourcesAnswer:
-    """The resources of its chain."""
+    """List the resources (named values) of a workflow and its ancestors."""
     resources = await services.workflows.resources(namespace, workflow_id)
     return ResourcesAnswer.model_validate({"resources": resources}, from_attributes=True)
 
@@ -112,7 +113,7 @@ async def get_workflow_resources(services: AppServices, namespace: QueryScope, w
 async def get_events(
     request: ApiRequest, services: AppServices, params: Params[EventsQuery], workflow_id: PathId
 ) -> EventsAnswer:
-    """A workflow's events."""
+    """List the events of a workflow."""
     scope = request.scope_in(params.namespace)
     later = await services.workflows.store.events(scope, workflow_id, params.after, params.limit + 1)
     page = later[: params.limit]
@@ -127,9 +128,9 @@ async def get_workflow_history(
     params: Params[HistoryQuery],
     workflow_id: PathId,
 ) -> WorkflowHistoryAnswer:
-    """The current values and the newest events of its chain, in a budget.
+    """Write the history of a workflow and its ancestors as text, in a token budget.
 
-    Unlike `continue`, this appends nothing.
+    The text has the current values and the newest events. Unlike `continue`, this call appends no event.
     """
     view = _view(services, params)
     read = partial(services.workflows.history, request.scope_in(params.namespace), workflow_id)
@@ -145,7 +146,7 @@ async def post_continue(
     workflow_id: PathId,
     data: JSONBody[ResumeRequest],
 ) -> ContinueAnswer:
-    """Continue: the history in a budget, and the input as the next event."""
+    """Continue a workflow: append the input as its next event, and return its history in a token budget."""
     scope = request.agent_scope(params.namespace, agent_id=data.agent)
     view, counted = _view(services, data), None
     if services.counter is not None and data.model is not None and services.counter.counts(data.model):
@@ -160,7 +161,7 @@ async def post_continue(
 
 
 def _view(services: Services, asked: HistoryQuery | ResumeRequest) -> HistoryView:
-    """The budget, tokenizer and margin of a history. The default budget is the model's share for history."""
+    """The budget, tokenizer and margin of the requested history. By default the budget is the model's share for it."""
     tokenizer, margin, budget = services.workflows.tokenizer, 0.0, DEFAULT_BUDGET
     if asked.model is not None:
         model = services.models().find(asked.model)
@@ -175,7 +176,7 @@ async def _counted(
     view: HistoryView,
     read: Callable[[HistoryView], Awaitable[tuple[WorkflowHistory, int]]],
 ) -> CountedHistory:
-    """The history that `read` writes, shortened until it is in the view's budget as the model's provider counts."""
+    """The history from `read`, shortened until it fits the view's budget by the count of the model's provider."""
 
     async def build(margin: float) -> BuiltContext[tuple[WorkflowHistory, int]]:
         written, version = await read(replace(view, margin=margin))

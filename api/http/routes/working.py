@@ -1,4 +1,4 @@
-"""Calls on working memory: create, list and clear the live items of a session."""
+"""HTTP calls on working memory: create, list and clear the items of a session."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from retrieval.answer import Answer
 
 
 class WorkingIn(NewItem, InSession):
-    """A working item to create in a session."""
+    """An item of working memory to create in a session."""
 
     agent_id: Name | None = None
 
 
 class WorkingQuery(InSession):
-    """Which items of a session to list: those of a to-do or all, with or without cleared ones.
+    """Which items of working memory to list. todo_id: only items of this to-do; by default all of the session.
 
-    agent_id: the calling agent, for a key that is bound to several; only its items are listed.
+    agent_id: the calling agent, needed for an API key that is bound to several agents; only its items are listed.
     """
 
     agent_id: Name | None = None
@@ -38,9 +38,9 @@ class WorkingQuery(InSession):
 
 
 class ClearIn(InSession):
-    """Which items to clear: those of a to-do, one item, or all of the session.
+    """Which items of working memory to clear: the items of a to-do, the item `id`, or all of the session.
 
-    agent_id: the calling agent, for a key that is bound to several; only its items are cleared.
+    agent_id: the calling agent, needed for an API key that is bound to several agents; only its items are cleared.
     """
 
     agent_id: Name | None = None
@@ -55,14 +55,14 @@ class ClearIn(InSession):
 
 
 class ItemTokens(Answer):
-    """How many tokens the content has, and the tokenizer that counted them."""
+    """How many tokens the content of an item has, and the tokenizer that counted them."""
 
     count: int
     tokenizer: str
 
 
 class WorkingItemAnswer(Answer):
-    """A working item of a session, live or cleared."""
+    """An item of working memory. cleared_at: when it was cleared; null if it was not."""
 
     id: str
     namespace: str
@@ -82,26 +82,26 @@ class WorkingItemAnswer(Answer):
 
 
 class WorkingCreated(WorkingItemAnswer):
-    """A working item that was created. redactions: secrets removed from its content, by kind."""
+    """An item of working memory that was created. redactions: number of secrets removed from its content, by kind."""
 
     redactions: Redactions = None
 
 
 class ItemsAnswer(Answer):
-    """The working items of a session, oldest first."""
+    """The items of a session's working memory, oldest first."""
 
     items: list[WorkingItemAnswer]
 
 
 class WorkingCleared(Answer):
-    """How many working items were cleared."""
+    """How many items of working memory were cleared."""
 
     cleared: int
 
 
 @Endpoint("POST /v1/working", role=Role.WRITER, status=201, errors=(404, 409, 429, 503))
 async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
-    """Create a working item."""
+    """Create an item of working memory."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     created = await services.working.create(scope, data)
     item = WorkingCreated.model_validate(created.value, from_attributes=True)
@@ -110,7 +110,7 @@ async def post_working(request: ApiRequest, services: AppServices, data: JSONBod
 
 @Endpoint("GET /v1/working", errors=(503,))
 async def list_working(request: ApiRequest, services: AppServices, params: Params[WorkingQuery]) -> ItemsAnswer:
-    """List working items; this does not count as use."""
+    """List items of working memory, without renewing their time to live."""
     scope = request.agent_scope(params.namespace, params.session_id, params.agent_id)
     items = await services.working.list_items(scope, params.todo_id, include_cleared=params.include_cleared)
     return ItemsAnswer.model_validate({"items": items}, from_attributes=True)
@@ -118,6 +118,6 @@ async def list_working(request: ApiRequest, services: AppServices, params: Param
 
 @Endpoint("POST /v1/working/clear", role=Role.WRITER, errors=(503,))
 async def clear_working(request: ApiRequest, services: AppServices, data: JSONBody[ClearIn]) -> WorkingCleared:
-    """Clear working items."""
+    """Clear items of working memory."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     return WorkingCleared(cleared=await services.working.clear(scope, ItemSelection(data.todo_id, data.id)))
