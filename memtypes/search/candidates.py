@@ -1,4 +1,7 @@
-"""Candidates of a search: as columns for ranking, or as single objects for callers that need only their scores."""
+"""Candidates of a search: the memories that it found, before ranking.
+
+`Candidates` has them as arrays, for ranking; `Candidate` is a single one, for callers that need only its scores.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ class Candidate:
     """A memory that a search found, with its raw scores.
 
     dense: cosine, -1..1; None if the query had no dense vector. sparse: BM25, at least 0; None if the query had no
-    sparse vector. If it had both, every candidate has both scores.
+    sparse vector. If the query had both vectors, every candidate has both scores.
     """
 
     id: str
@@ -32,11 +35,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Candidates of a search, as columns: arrays with a row for each candidate.
+    """The candidates of a search as arrays, with one row for each candidate.
 
-    ids: as ASCII bytes, which sort like the ids. kinds: the type of each, as its index in TYPES. dense, sparse: scores
-    as in Candidate. columns: the fields for ranking. late: the best cosine of each query token with any of the memory's
-    tokens, shape (candidates, query tokens). A score is NaN for a candidate without it, None if no candidate has it.
+    ids: memory ids as ASCII bytes, which sort like the ids. kinds: memory types, as indices into TYPES. dense, sparse:
+    scores as in `Candidate`, NaN for a candidate without that score; None if no candidate has it. columns: the payload
+    fields that ranking reads. late: late-interaction scores, shape (candidates, query tokens): for each query token,
+    its best cosine with any token of the memory.
     """
 
     ids: NDArray[np.bytes_]
@@ -48,7 +52,7 @@ class Candidates:
 
     @classmethod
     def of(cls, memories: Sequence[Memory]) -> Candidates:
-        """These memories as candidates without scores."""
+        """`Candidates` without scores, made from stored memories."""
         return cls(
             np.array([memory.id.encode() for memory in memories], dtype=np.bytes_),
             np.array([TYPES.index(memory.type) for memory in memories], dtype=np.int8),
@@ -74,7 +78,7 @@ class Candidates:
         )
 
     def take(self, places: NDArray[Any]) -> Candidates:
-        """The candidates in these rows, in this order."""
+        """Select candidates by the row numbers in `places`, in that order."""
         dense, sparse = (None if own is None else own.take(places) for own in (self.dense, self.sparse))
         late = None if self.late is None else self.late.take(places, axis=0)
         columns = self.columns.take(places)
@@ -90,12 +94,15 @@ class Candidates:
 
 
 def _optional(column: NDArray[np.float64] | None, count: int) -> list[float | None]:
-    """The scores in a column of `count` candidates; None for NaN, or for all if there is no column."""
+    """A score column as a list: None for NaN, or `count` times None if there is no column."""
     return [None] * count if column is None else [None if np.isnan(score) else score for score in column.tolist()]
 
 
 def _together(own: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """Concatenate one column of several parts; NaN for parts without the column; None if no part has it."""
+    """Concatenate one column of several `Candidates`. own: the column of each. counts: the number of rows of each.
+
+    Where the column is None, the rows are filled with NaN. Returns None if all columns are None.
+    """
     known = next((column for column in own if column is not None), None)
     if known is None:
         return None

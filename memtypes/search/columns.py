@@ -1,4 +1,4 @@
-"""The fields that ranking needs, as columns: one array for each field instead of one dictionary for each memory.
+"""The payload fields that ranking needs, as columns: one array for each field, not one dictionary for each memory.
 
 A search returns thousands of candidates, and Python reads a thousand dictionaries more slowly than an engine searches.
 """
@@ -18,7 +18,7 @@ from memtypes.search import vectors
 
 
 class ColumnKind(Enum):
-    """Type of the values in a column: the array's dtype, and the value that stands for none."""
+    """Type of the values in a column: the array's dtype, and the value (`none`) that marks a missing value."""
 
     TIME = np.dtype("datetime64[us]"), np.datetime64("NaT")  # in UTC
     WHOLE = np.dtype(np.int64), np.iinfo(np.int64).min
@@ -36,7 +36,7 @@ class ColumnKind(Enum):
 Column: TypeAlias = NDArray[Any]
 
 TERMS = "terms"
-"""The payload field that a store adds to a memory: the heaviest terms of its sparse vector."""
+"""Payload field with the heaviest terms of a memory's sparse vector. It is added when the memory is stored."""
 
 KINDS: Mapping[str, ColumnKind] = MappingProxyType(
     {
@@ -51,18 +51,19 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         TERMS: ColumnKind.TERMS,
     }
 )
-"""Every column by its path in a payload. Add the path here of a field that ranking needs."""
+"""The kind of each column, by the field's dotted path in a payload. A new ranking field must be added here."""
 
 COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for path in KINDS))
-"""The top-level payload fields of the columns. Texts are read for the winners only."""
+"""The top-level payload fields to read for the columns. Ranking does not read the texts of memories."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """Fields of `count` memories as columns, by path; a column may be missing if no memory has a value.
+    """Payload fields of `count` memories as columns (arrays), by the field's path.
 
-    tables: by path of a text column, its distinct texts, into which the column has indices. places: rows of `columns`
-    that belong to these memories, in order; None for all. So selecting memories copies no column until it is read.
+    A column may be missing if no memory has a value. A text column has indices into the list of its distinct texts,
+    which is in `tables`, by path. places: which rows of `columns` belong to these memories, in order; None if all do.
+    So selecting memories does not copy a column before it is read.
     """
 
     count: int
@@ -101,23 +102,23 @@ class Columns:
         return cls(sum(part.count for part in parts), columns, tables)
 
     def column(self, path: str) -> Column:
-        """The values of a field, shape (count,). A missing value is `none` of its ColumnKind."""
+        """The values of the field at `path`, one row for each memory; its ColumnKind's `none` if a value is missing."""
         known = self.columns.get(path)
         if known is None:
             return np.full(self.count, KINDS[path].none, dtype=KINDS[path].dtype)
         return known if self.places is None else known.take(self.places, axis=0)  # faster than an index
 
     def wholes(self, path: str, default: int) -> NDArray[np.int64]:
-        """The whole numbers of the field at `path`, `default` where a memory has none."""
+        """The whole numbers of the field at `path`; `default` for a memory without a value."""
         numbers: NDArray[np.int64] = self.column(path)
         return np.where(numbers == ColumnKind.WHOLE.none, default, numbers)
 
     def numbers(self, path: str, default: float) -> NDArray[np.float64]:
-        """The numbers of the field at `path`, `default` where a memory has none."""
+        """The numbers of the field at `path`, as float64; `default` for a memory without a value."""
         return np.nan_to_num(self.column(path).astype(np.float64), nan=default)
 
     def known(self, path: str) -> NDArray[np.bool_]:
-        """A mask: whether each memory has a value of the field at `path`."""
+        """A mask: True for each memory that has a value of the field at `path`."""
         kind, values = KINDS[path], self.column(path)
         if kind is ColumnKind.TIME:
             return ~np.isnat(values)
@@ -125,12 +126,15 @@ class Columns:
         return known
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
-        """A mask: whether `holds` is true for each memory's text at `path`. Called once for each distinct text."""
+        """A mask: True for each memory whose text at `path` meets the predicate `holds`.
+
+        `holds` is called once for each distinct text. A memory without a text gets False.
+        """
         held = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
         return held[self.column(path)]  # the code -1, for no text, selects the last
 
     def take(self, places: NDArray[Any]) -> Columns:
-        """The memories in these rows, in this order."""
+        """Select memories by the row numbers in `places`, in that order."""
         own = places if self.places is None else self.places.take(places)
         return Columns(len(places), self.columns, self.tables, own)
 
@@ -147,7 +151,10 @@ def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
-    """JSON `values` as a column of `kind`: any but TEXT, whose columns need a table of texts (see `Columns`)."""
+    """Convert JSON `values` to a column of `kind`; None marks a missing value.
+
+    `kind` must not be TEXT, whose columns also need a table of texts (see `Columns`).
+    """
     if kind is ColumnKind.TIME:
         # numpy parses a thousand times in the time that datetime takes for a hundred.
         return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=kind.dtype)
@@ -161,9 +168,9 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
 
 
 def _one_table(codes: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """Merge the text tables of several parts of a column. Returns the new codes of each part, and the merged table.
+    """Merge the text tables of several parts of a column. Returns each part's new codes, and the merged table.
 
-    A code is a position in a table, -1 for no text.
+    A code is the position of a memory's text in the table; -1 means no text.
     """
     places: dict[str, int] = {}
     moved: list[Column] = []

@@ -1,8 +1,9 @@
-"""Passages: memories as a context shows them, with only the fields that rendering needs.
+"""Passages: memories as they are shown in the context for a model, with only the fields that rendering needs.
 
-Every piece of a context ends with a newline, and begins with "-", "#" or "<". No token of cl100k_base or o200k_base
-extends across such a border, so the tokens of a context are exactly the sum of the tokens of its pieces (a property
-test checks this). A memory is stored with the token count of its piece, so budgets are filled without tokenising.
+Every piece of a context (an entry, a heading or a tag) ends with a newline, and begins with "-", "#" or "<". No token
+of cl100k_base or o200k_base extends across such a border, so the tokens of a context are exactly the sum of the tokens
+of its pieces (a property test checks this). A memory is stored with the token count of its piece, so budgets are filled
+without tokenising.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from memtypes.model.working import Working
 
 _FENCE_TAG = re.compile(r"<(?=/?(?:working_)?memor)", re.IGNORECASE)
 _OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
-"""Replaces "<" in a recalled text where it would begin a tag such as the one that ends the memories of a context."""
+"""Replaces "<" in a memory's text where it would begin a tag that delimits the memories of a context."""
 
 
 def bullet(text: str) -> str:
-    """`text` as one list entry: after "- ", with later lines indented, so that they can't look like entries."""
+    """`text` as one entry of a Markdown list. Lines after the first are indented, so that they can't look like entries.
+
+    Tags in it that could end the context's section of memories are made harmless.
+    """
     lines = (_FENCE_TAG.sub(_OPENING, text) if "<" in text else text).splitlines() or [""]
     if len(lines) == 1:
         return f"- {lines[0].strip()}\n"
@@ -29,20 +33,20 @@ def bullet(text: str) -> str:
 
 
 CUT_MARK = " [cut]"
-"""Ends a text of which only the beginning is shown."""
+"""Appended to a text of which a context shows only the beginning."""
 
 
 def piece(memory: Memory) -> str:
-    """The entry of `memory` in a Markdown context."""
+    """The Markdown list entry that shows `memory` in a context."""
     return bullet(memory.line())
 
 
 class Passage(NamedTuple):
-    """The fields of a memory that a context shows.
+    """The fields of a memory that rendering a context needs.
 
-    said: the text to show; None if it is the content alone. group: the heading above its entry; None for no heading.
-    tokens: of its entry, by `tokenizer`. live: whether the memory is a copy of an item in the live store (Redis).
-    state, valid_to, state_until: as stored with the memory.
+    said: the text to show if it is not just `content`; else None. group: the heading above the memory's list entry;
+    None for no heading. tokens: token count of the entry, by `tokenizer`. live: whether the memory is a copy of an item
+    in the live store (Redis). state, valid_to, state_until: as stored with the memory.
     """
 
     id: str

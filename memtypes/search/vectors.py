@@ -1,7 +1,8 @@
 """Vectors of a text, which encoders return and stores keep; and a memory's heaviest terms in 64 bytes.
 
-Ranking compares the words of a thousand candidates by their heaviest terms. A term is a number from 1 to 65,535,
-derived from its id in the sparse vector. A few of a search's terms may share a number.
+Ranking compares the words of a thousand candidates by their heaviest terms: those with the highest weights in the
+sparse vector. Such a term is stored as a number from 1 to 65,535, derived from its id in the sparse vector. Different
+terms may get the same number, but only a few terms of one search do.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 DenseVector: TypeAlias = NDArray[np.float32]
-"""Shape (dimensions,), unit length."""
+"""The dense vector of one text: shape (dimensions,), unit length."""
 
 DenseVectors: TypeAlias = NDArray[np.float32]
 """Shape (texts, dimensions): a dense vector for each of several texts."""
 
 TokenVectors: TypeAlias = NDArray[np.int8]
-"""Shape (tokens, 128): one compact vector a token, for late interaction."""
+"""The token vectors of one text, for late interaction (MaxSim): shape (tokens, 128), an int8 vector each."""
 
 TOKEN_DIMENSIONS = 128
 
 TokenStates: TypeAlias = NDArray[np.float16]
-"""Shape (tokens, dimensions): states of the first tokens of a text in a middle layer of the encoder."""
+"""Hidden states of the first tokens of a text, from a middle layer of the encoder: shape (tokens, dimensions)."""
 
 TokenMaxima: TypeAlias = NDArray[np.float32]
 """The best cosine, -1..1, of each query token with any token of a memory (MaxSim); shape (memories, query tokens).
@@ -44,7 +45,10 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class InContext:
-    """A text to embed. before: the text of the turns before it, which influences its vectors but gets none itself."""
+    """A text to embed, with the conversation before it.
+
+    before: the text of the turns before it. The encoder reads it as context, but makes no vectors for it.
+    """
 
     text: str
     before: str = ""
@@ -54,7 +58,8 @@ class InContext:
 class Embedding:
     """The result of one forward pass: the dense vector of a text and, from some models, its token vectors and states.
 
-    states: token states of a middle layer, which tell a request from a statement, say, better than the last layer's.
+    states: hidden states of the tokens in a middle layer. They distinguish, for example, a request from a statement
+    better than those of the last layer.
     """
 
     dense: DenseVector
@@ -72,7 +77,7 @@ class Vectors:
 
 
 KEPT = 32
-"""Terms that are stored with a memory. Twice as many find no more evidence, half as many a little less."""
+"""Maximum number of terms stored with a memory. With 64, ranking finds no more evidence; with 16, a little less."""
 
 NUMBERS = 1 << 16
 _DIGITS = 4
@@ -86,15 +91,18 @@ def numbered(ids: NDArray[np.uint32]) -> Numbers:
 
 
 def heaviest(vector: SparseVector) -> str:
-    """The terms with the highest weights, ties by term id, as text: for each of at most KEPT, four hexadecimal digits.
+    """The terms with the highest weights, at most KEPT, as text: four hexadecimal digits for each term.
 
-    The digits are the term's number, see `numbered`.
+    The digits are the term's number (see `numbered`). Terms of equal weight are ordered by their ids.
     """
     order = np.lexsort((vector.indices, -vector.values))[:KEPT]
     return numbered(vector.indices[order]).astype(">u2").tobytes().hex()
 
 
 def term_column(texts: Sequence[str | None]) -> Numbers:
-    """The inverse of `heaviest` for several texts: the terms' numbers, shape (memories, KEPT), padded with 0."""
+    """Decode several texts of `heaviest` to the terms' numbers, shape (texts, KEPT), padded with 0.
+
+    None gives a row of zeros.
+    """
     padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
     return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)

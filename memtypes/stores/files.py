@@ -1,4 +1,4 @@
-"""Files of embedded stores: atomic replacement, syncing, locks between processes, private directories."""
+"""File operations of embedded stores: atomic replacement, syncing, locks between processes, private directories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ MAX_SOCKET_BYTES = 100
 
 
 def private_directory(path: Path) -> Path:
-    """Create the directory `path` for its owner only, if it is missing. Returns its real path. Raises Unavailable."""
+    """Create the directory `path` for its owner only, if it is missing. Returns its path without symbolic links.
+
+    Raises Unavailable if the directory can't be created.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path.resolve(strict=True)
@@ -34,7 +37,10 @@ def private_directory(path: Path) -> Path:
 
 
 def socket_in(directory: Path, name: str) -> Path:
-    """The path for a socket: `name` in `directory`, or, if that is too long, one in a temporary private directory."""
+    """A path for a unix socket: `directory/name`, or, if that is too long, a path in a private temporary directory.
+
+    Too long means over MAX_SOCKET_BYTES. Raises Unavailable if other users can enter the temporary directory.
+    """
     path = directory / name
     if len(os.fsencode(path)) <= MAX_SOCKET_BYTES:
         return path
@@ -44,7 +50,7 @@ def socket_in(directory: Path, name: str) -> Path:
 def replace_file(path: Path, content: bytes, mode: int | None = PRIVATE) -> None:
     """Replace the file at `path` atomically: a reader sees the old or the new content, also after a power cut.
 
-    mode: its permissions; None for those that any new file gets.
+    mode: permission bits of the new file; None for the process's default permissions (0o666 without the umask).
     """
     scratch, flags = path.with_name(f"{path.name}.{os.getpid()}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
@@ -64,8 +70,8 @@ def replace_file(path: Path, content: bytes, mode: int | None = PRIVATE) -> None
 def sync_directory(directory: Path) -> None:
     """Sync a directory and the files in it to the disk. Releases the GIL, so it may run in a thread.
 
-    Files deleted meanwhile need no syncing. But a missing file may have been renamed, so the directory is listed again
-    until no further file is missing.
+    A file that disappears meanwhile was either deleted, and needs no syncing, or renamed. So the directory is listed
+    again until no further file disappears.
     """
     with suppress(FileNotFoundError):
         gone: set[Path] = set()
@@ -89,9 +95,9 @@ def _sync(path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Try to lock the file `path` and write this process's id to it; yields whether this process has the lock.
+    """Try to lock the file `path` without waiting. Yields True while this process has the lock, else False.
 
-    Raises Unavailable if the file can't be opened.
+    The owner's process id is written to the file. Raises Unavailable if the file can't be opened.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
@@ -114,7 +120,7 @@ def locked(path: Path) -> Iterator[bool]:
 
 @asynccontextmanager
 async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
-    """Like `locked`, but waits for the lock until `deadline`, a value of `time.monotonic`."""
+    """Like `locked`, but waits for the lock until `deadline`, a value of `time.monotonic`; then yields False."""
     while True:
         with locked(path) as held:
             if held or time.monotonic() > deadline:
@@ -124,12 +130,15 @@ async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
 
 
 def holder_of(path: Path) -> str:
-    """The id of the process that last held the lock file `path`, as text."""
+    """The id of the process that last held the lock file `path`, as text; "unknown" if the file is empty."""
     return path.read_text(encoding="ascii", errors="replace").strip() or "unknown"
 
 
 def _socket_directory() -> Path:
-    """A temporary directory for sockets that only this user can enter. Raises Unavailable if another user owns it."""
+    """A temporary directory for sockets that only this user can enter.
+
+    Raises Unavailable if the directory belongs to another user, or if others can enter it.
+    """
     path = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()

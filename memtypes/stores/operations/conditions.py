@@ -29,13 +29,14 @@ _EXACT = 2**53
 _INT64 = range(-(2**63), 2**63)
 _METADATA = "metadata."
 _LISTS = ("links", "rewordings")
-"""Fields that hold lists of objects."""
+"""Payload fields that contain lists of objects. A filter names a field of these objects as in `links.to`."""
 
 
 def within(scope: Scope, *conditions: Condition) -> Condition:
-    """Memories of the scope's namespace that meet all `conditions`. Every operation on memories uses this.
+    """Condition for the memories of the scope's namespace that meet all `conditions`.
 
-    If the scope lists agents, only their working items are included; None stands for items of no agent.
+    Every operation on memories uses this. If `scope.agents` is not empty, the working items of other agents are
+    excluded; None in it stands for working items without an agent.
     """
     bounds = [equals("tenant", scope.tenant), equals("namespace", scope.namespace)]
     if scope.agents:
@@ -46,14 +47,20 @@ def within(scope: Scope, *conditions: Condition) -> Condition:
 
 
 def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
-    """Whether `within(scope)` holds for the memory with this payload, for reads without a condition."""
+    """Whether the memory with this payload meets `within(scope)`.
+
+    For memories that were read by id, without a condition.
+    """
     if (payload["tenant"], payload["namespace"]) != (scope.tenant, scope.namespace):
         return False
     return payload["type"] != MemoryType.WORKING or scope.reaches(payload.get("agent_id"))
 
 
 def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]:
-    """Split a condition made by `within` into (tenant, namespace) and the rest; for another one, None and all of it."""
+    """Split a condition made by `within` into (tenant, namespace) and the list of its other parts.
+
+    For any other condition: None, and a list with the whole condition.
+    """
     match where:
         case {
             "must": [
@@ -68,22 +75,22 @@ def scope_in(where: Condition) -> tuple[tuple[str, str] | None, list[Condition]]
 
 
 def of_tenant(tenant: str) -> Condition:
-    """All memories of the tenant. Only for listing its namespaces."""
+    """Condition for all memories of a tenant. Used only to list the tenant's namespaces."""
     return {"must": [equals("tenant", tenant)]}
 
 
 def has_ids(ids: Iterable[Any]) -> Condition:
-    """Memories with these ids."""
+    """Condition for the memories with these ids."""
     return {"has_id": list(ids)}
 
 
 def negated(condition: Condition) -> Condition:
-    """Memories that do not meet `condition`."""
+    """Condition for the memories that do not meet `condition`."""
     return {"must_not": [condition]}
 
 
 def in_range(field: str, **ends: Any) -> Condition:
-    """Memories whose number or time in `field` is in a range, which has any of the ends gt, gte, lt and lte."""
+    """Condition for a number or time in `field` to be in a range. ends: bounds by name (gt, gte, lt, lte)."""
     return {"key": field, "range": ends}
 
 
@@ -105,9 +112,9 @@ def to_condition(tree: Filter | None) -> Condition:
 
 
 def _flat(conditions: Iterable[Condition]) -> list[Condition]:
-    """`conditions`, each `must` replaced by its parts, because engines check nested conditions more slowly.
+    """`conditions`, with each nested `must` replaced by its parts, as engines check nested conditions more slowly.
 
-    A `must` that contains ids stays (see `_has_any_id`).
+    A `must` that contains ids is not replaced (see `_has_any_id`).
     """
     flat: list[Condition] = []
     for condition in conditions:
@@ -117,7 +124,10 @@ def _flat(conditions: Iterable[Condition]) -> list[Condition]:
 
 
 def path_of(field: str) -> str:
-    """`field` as Qdrant's JSON path. A metadata key is quoted, as dots in it are part of the key."""
+    """`field` as Qdrant's JSON path. A metadata key is quoted, as dots in it are part of the key.
+
+    Raises InvalidRequest for a metadata key that no JSON path can express.
+    """
     name, _, member = field.partition(".")
     if name in _LISTS:
         return f"{name}[].{member}"
@@ -152,9 +162,10 @@ def _compare(leaf: Compare) -> Condition:
 
 
 def _has_any_id(ids: Iterable[Any]) -> Condition:
-    """Memories with one of `ids`. Texts that can't be ids of memories are left out.
+    """Condition of a caller's filter for the memories with one of `ids`. Texts that are not UUIDs are left out.
 
-    Its nesting distinguishes ids in a caller's filter from the ids that a request has found in the scope.
+    It is nested in a `must`. That distinguishes it from a condition on ids that a request has already found in the
+    scope.
     """
     return {"must": [has_ids(valid_ids(ids))]}
 
@@ -186,7 +197,7 @@ def _encodable(text: str) -> bool:
 
 
 def equals(key: str, value: str | int) -> Condition:
-    """Points whose field `key` is exactly `value`, or is a list that contains it."""
+    """Condition for points whose field `key` is exactly `value`, or is a list that contains `value`."""
     return {"key": key, "match": {"value": value}}
 
 

@@ -1,7 +1,8 @@
-"""The operations that every vector engine implements, on several collections at once: of memory types, and of items.
+"""The operations that every vector engine (a Qdrant server or the embedded engine) implements.
 
-The store's requests (see `messages`) are answered with these. Each operation takes a mapping by collection, so that a
-server is asked about all of them concurrently and an embedded engine in a plain loop.
+An engine has a collection for the memories of each type, and one for keyed items. The store's requests (see `messages`)
+are answered with these operations. Each operation takes a mapping by collection. So a server is asked about several
+collections concurrently, while the embedded engine goes through them in a loop.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ Payload: TypeAlias = dict[str, Any]
 """A memory (see `Memory.to_payload`) or an item as a JSON object."""
 
 Keys: TypeAlias = NDArray[Any]
-"""Memories as an engine identifies them: ids or internal numbers. Sortable; callers must not interpret them."""
+"""The engine's own identifiers of memories: UUIDs or internal numbers.
+
+They can be sorted and compared, but only the engine knows what they mean.
+"""
 
 
 FacetCounts: TypeAlias = list[tuple[str | int, int]]
@@ -40,10 +44,10 @@ FacetCounts: TypeAlias = list[tuple[str | int, int]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorQuery:
-    """Asks for the best `limit` memories by one vector.
+    """A query for the `limit` memories nearest to one dense or sparse vector.
 
-    where: the condition that they meet. corpus: the memories over which the sparse IDF is computed. among: search these
-    memories only, without an approximate index; None for every memory that meets `where`.
+    where: the condition that hits must meet. corpus: condition for the memories over which the IDF of a sparse query is
+    computed. among: search only these memories, without an approximate index; None to search all that meet `where`.
     """
 
     vector: DenseVector | SparseVector
@@ -55,7 +59,7 @@ class VectorQuery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryHits:
-    """The hits of one query, best first: keys (the engine's own ids of memories) and scores."""
+    """The hits of one query, best first: the engine's own identifiers of the memories (keys), and their scores."""
 
     keys: Keys
     scores: NDArray[np.float64]
@@ -71,9 +75,10 @@ class ScrollOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scroll:
-    """Asks for the first `limit` memories that meet a condition.
+    """A request for the first `limit` memories that meet a condition.
 
-    fields: the top-level payload fields to read; None for all. start_id: where to begin in the order of ids, inclusive.
+    fields: the top-level payload fields to read; None for all. start_id: with order BY_ID, the first id to return,
+    inclusive; None to begin at the lowest id.
     """
 
     where: Condition
@@ -85,7 +90,10 @@ class Scroll:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExistingColumns:
-    """Whether each requested memory exists, and the columns of those that do, in the order of the request."""
+    """Which of the requested memories exist, and the ranking columns of those that do.
+
+    exists: True or False for each requested memory. columns: rows for the existing memories only, in the same order.
+    """
 
     exists: NDArray[np.bool_]
     columns: Columns
@@ -93,9 +101,10 @@ class ExistingColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemPoint:
-    """An item as a point. Its `created_at` is the time of the last put, as engines order by it; see `items.item_of`.
+    """A keyed item as an engine stores it: a point with an id, a payload and vectors.
 
-    vectors: the dense one is a matrix, a row for each of the item's texts.
+    Its payload's `created_at` is the time of the last put, as engines order by that field; see `items.item_of`. The
+    dense vector is a matrix with a row for each of the item's texts.
     """
 
     id: str
@@ -109,7 +118,7 @@ Point: TypeAlias = Record | ItemPoint
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PutPoints:
-    """Insert points; an existing point is replaced only if it meets the condition."""
+    """Insert points. An existing point with the same id is replaced only if it meets the condition `where`."""
 
     points: Sequence[Point]
     where: Condition
@@ -117,7 +126,7 @@ class PutPoints:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetFields:
-    """Set the top-level `fields` in all payloads that meet the condition."""
+    """Set the top-level `fields` in the payloads of all points that meet the condition."""
 
     where: Condition
     fields: Payload
@@ -125,7 +134,7 @@ class SetFields:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DropFields:
-    """Remove the top-level `fields` from all payloads that meet the condition."""
+    """Remove the top-level `fields` from the payloads of all points that meet the condition."""
 
     where: Condition
     fields: tuple[str, ...]
@@ -142,61 +151,74 @@ Change: TypeAlias = PutPoints | SetFields | DropFields | RemovePoints
 
 
 class EngineOperations(ABC):
-    """What a vector engine does. It has a collection for each memory type and one for items, of points with payloads.
+    """Base class of vector engines. An engine has a collection of points for each memory type, and one for items.
 
-    An answer has the same collections as the request, in the same order. Raises Unavailable when the engine can't be
-    reached, InvalidRequest if it refuses a request.
+    A point has an id, a payload and vectors. An answer has the same collections as the request, in the same order.
+    Operations raise Unavailable when the engine can't be reached, and InvalidRequest if it refuses a request.
     """
 
     score_all_factor: ClassVar[int] = 2
-    """If a namespace has at most this factor times `depth` memories, a search scores all instead of asking twice."""
+    """At most this many times `depth` memories: a search with two vectors asks for all scores at once.
+
+    This is decided for each memory type in the searched namespace. With more memories, the search asks only for the
+    best hits of each vector; a second call then gets the scores of hits that only one of the vectors found.
+    """
 
     @abstractmethod
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
-        """The exact number of points that meet each condition."""
+        """The exact number of points in each collection that meet its condition."""
 
     @abstractmethod
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
-        """The values of a payload field, each with the number of points that have it, at most `limit` a collection."""
+        """The values of a payload field, each with the number of points that have it.
+
+        Counts the points that meet the condition in `wheres`. Returns at most `limit` values for each collection.
+        """
 
     @abstractmethod
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """The payloads that each scroll selects, by id, in the order of the scroll."""
+        """The payloads that each scroll selects, by point id, in the order of the scroll."""
 
     @abstractmethod
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
         """The hits of each query. A sparse query finds only memories that share a term with it.
 
-        An item scores by its nearest text; one without texts is not found.
+        The score of an item is that of its nearest text. An item without texts is not found.
         """
 
     @abstractmethod
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Which of the memories exist, and the columns of those (payload fields that ranking uses), type after type."""
+        """Which of the memories in `keys` exist, and the columns (payload fields for ranking) of those that do."""
 
     @abstractmethod
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory, type after type."""
+        """The best cosine of each query token with any token of each memory.
+
+        The rows are in the order of `keys`, one memory type after the other.
+        """
 
     @abstractmethod
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The UUIDs of the points with these keys (the engine's own ids), collection after collection."""
+        """The UUIDs of the points with these keys (the engine's own identifiers), in the order of `keys`."""
 
     @abstractmethod
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
-        """Apply the changes of each collection in order; return when they are durable."""
+        """Apply the changes of each collection in order. Returns when they are durable."""
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
-        """The payloads of those `ids` that exist in the namespace, in no particular order."""
+        """The payloads of the memories with these `ids` that exist in the scope, in no particular order."""
         scrolls = {kind: Scroll(within(scope, has_ids(few)), len(few)) for kind, few in ids.items()}
         payloads = await self.scroll(scrolls)
         return [payload for by_id in payloads.values() for payload in by_id.values()]
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
-        """The passages of those `ids` that exist in the namespace, in no particular order."""
+        """The passages of the memories with these `ids` that exist in the scope, in no particular order.
+
+        A passage is the part of a memory that a context shows.
+        """
         return [passage_of(memory_of(payload)) for payload in await self.payloads(scope, ids)]
 
 
 def memory_of(payload: Payload) -> Memory:
-    """The memory in a point's payload."""
+    """The memory that is stored in a point's payload."""
     return from_payload({name: value for name, value in payload.items() if name != TERMS})

@@ -1,4 +1,4 @@
-"""The `ItemStore` port implemented by requests to an engine, embedded or on a server."""
+"""The `ItemStore` port (keyed items), implemented by requests to a vector engine, embedded or on a server."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _EXPORTED = 100
 
 
 class EngineItems(ItemStore):
-    """The keyed items in the engine of a memory store.
+    """Stores keyed items in the vector engine of a memory store.
 
-    window: how many items a filtered search reads first; each further read has twice as many. most_bytes: maximum size
-    of the values in one answer.
+    window: how many items a search with a filter reads first; each further read has twice as many. most_bytes: maximum
+    size in bytes of all values in the answer to a search.
     """
 
     def __init__(self, store: MessageStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES) -> None:
@@ -41,7 +41,7 @@ class EngineItems(ItemStore):
         return replace(item, created_at=datetime.fromisoformat(await self._store.ask(request)))
 
     async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
-        """The item at an address, or None. refresh: restart its time to live."""
+        """The item at an address; None if there is none, or if it has expired. refresh: restart its time to live."""
         item_id = address.id_in(scope, scope.agent_id)
         payload = await self._store.ask(items.get_item(scope=scope, item_id=item_id, at=at, refresh=refresh))
         return None if payload is None else items.item_of(payload)
@@ -51,7 +51,7 @@ class EngineItems(ItemStore):
         await self._store.ask(items.delete_item(scope=scope, item_id=address.id_in(scope, scope.agent_id)))
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items that a search finds. If the search refreshes, it restarts their time to live."""
+        """The items that a search finds. If `search.refresh` is set, their time to live is restarted."""
         hits = await self._hits(scope, search, at)
         if search.refresh and hits:
             ids = [item.address.id_in(scope, scope.agent_id) for item in hits]
@@ -59,7 +59,7 @@ class EngineItems(ItemStore):
         return hits
 
     async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
-        """The paths that have items and match the listing, sorted."""
+        """The paths that contain items and match the listing, sorted."""
         where = [
             equals("prefixes", ".".join(condition.path))
             for condition in listing.match
@@ -69,11 +69,11 @@ class EngineItems(ItemStore):
         return listing.select(map(items.path_of_text, texts))
 
     async def count(self, scope: Scope, at: datetime | None) -> int:
-        """The number of items of every agent in the namespace. at: leave out those that expired by then."""
+        """The number of items of every agent in the namespace. at: exclude items expired by then; None for all."""
         return await self._store.ask(items.count_items(scope=scope, at=at))
 
     async def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
-        """Every item of every agent in the namespace, in the order of ids."""
+        """Every item of every agent in the namespace that has not expired at `at`, ordered by id."""
         after: str | None = None
         while payloads := await self._store.ask(items.list_items(scope=scope, after=after, limit=_EXPORTED, at=at)):
             for payload in payloads:
@@ -92,9 +92,9 @@ class EngineItems(ItemStore):
         return total
 
     async def _hits(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items of a search. With a filter, items are read in growing windows until enough meet the filter.
+        """The items of a search. With a filter, items are read in growing windows until enough items meet the filter.
 
-        Raises InvalidRequest if their values are too large for one answer.
+        Raises InvalidRequest if the values of the items are too large for one answer.
         """
         hits, size, where = list[Item](), 0, _conditions(search)
         skipped, start, window = (search.offset, 0, self._window) if search.filter else (0, search.offset, search.limit)
@@ -126,7 +126,10 @@ class EngineItems(ItemStore):
 
 
 def _conditions(search: ItemSearch) -> list[Condition]:
-    """Conditions that every result of a search meets. Other items may meet them too, so the filter is checked again."""
+    """Engine conditions that every result of a search meets.
+
+    Some other items meet them too, so the filter is checked again on the items that the engine returns.
+    """
     conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
     facts = search.filter.facts() if search.filter else ()
     return [*conditions, *({"should": [equals("facts", fact), equals("facts", MANY)]} for fact in facts)]

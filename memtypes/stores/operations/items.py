@@ -1,7 +1,7 @@
-"""Requests on keyed items, and their points: the payload and vectors that an engine stores for an item.
+"""Requests on keyed items, and the payload and vectors that an engine stores for an item.
 
-Except for `delete_expired_items`, every condition is made by `_within`: it names a tenant and a namespace and, unless a
-request is on the items of every agent, the agent.
+Every condition except that of `delete_expired_items` is made by `_within`. It names a tenant and a namespace and,
+unless the request is for the items of every agent, the agent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from memtypes.stores.operations.schema import ITEMS
 from memtypes.stores.operations.uuids import strings_of
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
-"""Bytes of values after which a page of items ends."""
+"""A page of items ends before the item whose value would exceed this total size in bytes."""
 
 EXPIRED_AT_ONCE = 500
 
@@ -51,7 +51,7 @@ NO_TERMS = SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))
 
 
 def payload_of(scope: Scope, item: Item, *, indexed: bool) -> Payload:
-    """The payload of an item in `scope`. indexed: whether it has texts, and so vectors."""
+    """The payload that an engine stores for an item. indexed: whether the item has texts, and so vectors."""
     text = value_text(item.value)
     path = item.address.path
     fields = {
@@ -76,7 +76,7 @@ def payload_of(scope: Scope, item: Item, *, indexed: bool) -> Payload:
 
 
 def item_of(payload: Payload, score: float | None = None) -> Item:
-    """The keyed item that a point's payload stores."""
+    """The keyed item that is stored in a point's payload. score: its score in a search; None outside a search."""
     index, ttl, expires = payload.get("index"), payload.get("ttl_s"), payload.get(EXPIRES)
     return Item(
         address=ItemAddress.model_construct(path=path_of_text(payload["path"]), key=payload["key"]),
@@ -92,12 +92,15 @@ def item_of(payload: Payload, score: float | None = None) -> Item:
 
 
 def path_of_text(text: str) -> tuple[str, ...]:
-    """The path that is stored as `text`, split into its labels."""
+    """The labels of a stored path, such as ("users", "ada") for "users.ada"."""
     return tuple(text.split(".")) if text else ()
 
 
 def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_agent: bool = False) -> Condition:
-    """The condition for items of the scope's agent, or of every agent, that meet `conditions` and exist at `at`."""
+    """Condition for items of the scope's agent, or of every agent, that meet `conditions` and are not expired at `at`.
+
+    With None for `at`, expired items are included.
+    """
     agent = {} if every_agent else equals("agent", scope.agent_id or NO_AGENT)
     alive = {} if at is None else negated(in_range(EXPIRES, lte=rfc3339(at)))
     return within(scope.unbound, agent, alive, *conditions)
@@ -107,7 +110,10 @@ def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_age
 async def put_item(
     engine: EngineOperations, *, scope: Scope, payload: Payload, vectors: DenseVectors, at: datetime, restored: bool
 ) -> str:
-    """Insert or replace an item at the time `at`. Returns the time at which one was first put at its address."""
+    """Insert or replace an item at the time `at`. Returns the time of the first put at the item's address.
+
+    restored: the item is restored from an export, so this time is taken from its payload, not from an earlier item.
+    """
     same = _within(scope, has_ids([payload["id"]]), at=at)
     before = (await engine.scroll({ITEMS: Scroll(same, 1, (FIRST_PUT,))}))[ITEMS]
     first = payload[FIRST_PUT]
@@ -139,10 +145,10 @@ async def delete_item(engine: EngineOperations, *, scope: Scope, item_id: str) -
 
 
 class ItemPage(msgspec.Struct, frozen=True, array_like=True):
-    """Some of the items that a request asks for, in order.
+    """One page of the items that a request asks for, in order.
 
-    scores: one for each payload; None for an item that was not found by its vector. read: number of ids read for the
-    page, by which the offset of the next one is larger; 0 if no items are left.
+    scores: one for each payload; None for an item that was not found by its vector. read: by how much the offset of the
+    next page is larger than that of this page; 0 if no items are left.
     """
 
     payloads: list[Payload]
@@ -163,7 +169,7 @@ async def find_items(  # noqa: PLR0913 - all by name
 ) -> ItemPage:
     """Items from `offset` on: best score first, items without texts last; without a vector, the last put first.
 
-    At most `limit`; fewer if their values have more than MAX_PAGE_BYTES.
+    Returns at most `limit` items; fewer if their values exceed MAX_PAGE_BYTES together.
     """
     bounds = _within(scope, *where, at=at)
     end = offset + limit
@@ -184,14 +190,14 @@ async def find_items(  # noqa: PLR0913 - all by name
 
 @request()
 async def refresh_items(engine: EngineOperations, *, scope: Scope, ids: list[str], at: datetime) -> None:
-    """Restart the time to live of those of the items that have one."""
+    """Restart the time to live of the items with these ids. Items without a time to live are unchanged."""
     payloads = await _payloads(engine, _within(scope, at=at), ids, ("id", "ttl_s"))
     await _refreshed(engine, scope, list(payloads.values()), at)
 
 
 @request()
 async def list_item_paths(engine: EngineOperations, *, scope: Scope, where: list[Condition], at: datetime) -> list[str]:
-    """The distinct paths that have items, in no particular order, each as a text: its labels joined by dots."""
+    """The distinct paths that contain items, in no particular order. A path is its labels joined by dots."""
     bounds = _within(scope, *where, at=at)
     count = (await engine.count({ITEMS: bounds}))[ITEMS]
     return [str(path) for path, _ in (await engine.facet("path", {ITEMS: bounds}, count))[ITEMS]] if count else []
@@ -199,7 +205,7 @@ async def list_item_paths(engine: EngineOperations, *, scope: Scope, where: list
 
 @request()
 async def count_items(engine: EngineOperations, *, scope: Scope, at: datetime | None) -> int:
-    """The number of items of every agent in the namespace. at: leave out those that expired by then."""
+    """The number of items of every agent in the namespace. at: exclude items expired by then; None for all."""
     return (await engine.count({ITEMS: _within(scope, at=at, every_agent=True)}))[ITEMS]
 
 
@@ -207,7 +213,10 @@ async def count_items(engine: EngineOperations, *, scope: Scope, at: datetime | 
 async def list_items(
     engine: EngineOperations, *, scope: Scope, after: str | None, limit: int, at: datetime
 ) -> list[Payload]:
-    """The payloads of the namespace's next items of every agent, by id. after: the last id of the page before."""
+    """The payloads of the next `limit` items of every agent in the namespace, ordered by id.
+
+    after: the last id of the previous page; None for the first page. at: exclude items that have expired by then.
+    """
     where = _within(scope, at=at, every_agent=True)
     # One more than the limit, as the engine begins with `after` itself.
     ordered = Scroll(where, limit + 1, order=ScrollOrder.BY_ID, start_id=after)
@@ -227,9 +236,9 @@ async def delete_items(engine: EngineOperations, *, scope: Scope) -> int:
 
 @request(repeatable=False)
 async def delete_expired_items(engine: EngineOperations, *, at: datetime) -> int:
-    """Remove items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE. Time is the only condition.
+    """Remove items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE in one call.
 
-    Returns how many there were; 0 once none is left.
+    Returns the number of removed items; 0 when no expired item is left.
     """
     expired = in_range(EXPIRES, lte=rfc3339(at))
     ids = list((await engine.scroll({ITEMS: Scroll({"must": [expired]}, EXPIRED_AT_ONCE, ())}))[ITEMS])
@@ -239,7 +248,7 @@ async def delete_expired_items(engine: EngineOperations, *, at: datetime) -> int
 
 
 async def _latest(engine: EngineOperations, where: Condition, limit: int) -> list[tuple[str, float | None]]:
-    """The ids of the `limit` items that were put last, latest first, each with None for its score."""
+    """The ids of the `limit` items that were put last, latest first, each with None as its score."""
     newest = Scroll(where, limit, (), ScrollOrder.NEWEST_FIRST)
     return [(item_id, None) for item_id in (await engine.scroll({ITEMS: newest}))[ITEMS]]
 
@@ -247,9 +256,10 @@ async def _latest(engine: EngineOperations, where: Condition, limit: int) -> lis
 async def _nearest(
     engine: EngineOperations, where: Condition, vector: DenseVector, limit: int
 ) -> list[tuple[str, float | None]]:
-    """Ids and scores of the best hits, ties by id; if these are fewer than `limit`, then the latest items without text.
+    """The `limit` items nearest to `vector`, as (id, score), ordered by score, then by id.
 
-    An engine may cut a group of equal scores anywhere, so more hits are read until the group is whole.
+    If there are fewer hits, the latest items without texts follow, with None as their score. An engine may cut a group
+    of equal scores anywhere, so more hits are read until the group is complete.
     """
     asked = limit + 1
     while True:
@@ -277,7 +287,7 @@ async def _payloads(
 async def _refreshed(
     engine: EngineOperations, scope: Scope, payloads: Sequence[Payload], at: datetime
 ) -> list[Payload]:
-    """Restart the time to live of items that were read at `at`. Returns their payloads with the new times of expiry."""
+    """Restart the time to live of items read at `at`. Returns their payloads with the new expiry times."""
     by_ttl: dict[float, list[str]] = {}
     for payload in payloads:
         if "ttl_s" in payload:

@@ -1,6 +1,6 @@
 """The `MemoryStore` port implemented by requests to an engine: the common part of the embedded and the Qdrant store.
 
-Checks the caller's arguments, and converts them to requests and the engine's answers back.
+Checks the caller's arguments, converts them to requests, and converts the engine's answers to memories and results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Answer = TypeVar("Answer")
 
 
 class MessageStore(MemoryStore):
-    """A memory store that sends requests to an engine by `ask`. dimensions: of its dense vectors."""
+    """A memory store that sends requests to an engine by `ask`. dimensions: length of its dense vectors."""
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
@@ -54,7 +54,10 @@ class MessageStore(MemoryStore):
             await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories of `ids` that exist, in the order of `ids`. If `ids` names types, only these are searched."""
+        """The memories with these `ids` that exist, in the order of `ids`.
+
+        If `ids` maps ids to memory types, each id is looked up only in its type; otherwise in every type.
+        """
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -63,7 +66,7 @@ class MessageStore(MemoryStore):
         return {memory_id: memories[memory_id] for memory_id in wanted if memory_id in memories}
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages of those of `ids` that exist, in the order of `ids`."""
+        """The passages (what a context shows) of the memories with these `ids` that exist, in the order of `ids`."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -81,7 +84,8 @@ class MessageStore(MemoryStore):
     ) -> None:
         """Set top-level payload fields of memories, and remove the fields `removed` from each of them.
 
-        Raises InvalidRequest for a field in IDENTITY, LockLost if a memory was patched under a higher fence.
+        changes: the new fields by memory id. fence: fencing number of the caller's lock. Raises InvalidRequest for a
+        field in IDENTITY, and LockLost if a memory was patched under a higher fence.
         """
         for fields in (*changes.values(), dict.fromkeys(removed)):
             fixed = sorted(IDENTITY.intersection(fields))
@@ -95,7 +99,7 @@ class MessageStore(MemoryStore):
                 raise LockLost(f"{protected} memories were patched by a later holder of the lock")
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add to the memories' access counts. The engine adds, so concurrent uses are all counted."""
+        """Add to the memories' access counts. Concurrent uses are all counted, as the engine does the addition."""
         valid = set(valid_ids([use.id for use in uses]))
         typed: dict[MemoryType, list[Use]] = {}
         for use in uses:
@@ -105,7 +109,7 @@ class MessageStore(MemoryStore):
             await self.ask(writes.note_uses(scope=scope, kind=kind, uses=same_type))
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove the memories of `ids`. Returns how many were removed."""
+        """Remove the memories with these `ids`. Returns how many were removed."""
         wanted = valid_ids(ids)
         return await self.ask(writes.delete(scope=scope, ids=wanted)) if wanted else 0
 
@@ -129,7 +133,10 @@ class MessageStore(MemoryStore):
         return Page(tuple(map(memory_of, page.payloads)), next_cursor, page.total)
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """The candidates of each search: the best by its dense and by its sparse vector. All are one request."""
+        """The candidates of each search: the best hits of its dense vector and of its sparse vector.
+
+        All searches are sent as one request.
+        """
         if not searches:
             return []
         visible = visible_to(scope.session_id)
@@ -171,13 +178,19 @@ class MessageStore(MemoryStore):
 
 
 def visible_to(session_id: str | None) -> Filter:
-    """Filter for what searches in a session may find: memories visible to the whole namespace, and its own."""
+    """Filter for the memories that a search in this session may find.
+
+    These are memories visible to the whole namespace and, unless `session_id` is None, memories of the session.
+    """
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
     return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
 
 
 def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """The ids `wanted`, by the memory type to look in: the type that `ids` gives, or every type if it gives none."""
+    """Group the ids `wanted` by the memory type in which to look them up.
+
+    `ids` may map each id to its type. If it is only a sequence of ids, every id is looked up in every type.
+    """
     if not isinstance(ids, Mapping):
         return {kind: list(wanted) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}

@@ -1,7 +1,7 @@
 """Typed requests to a store's engine, in this or in another process, and their encoding as MessagePack.
 
-A request names the type of its answer: `ask(request: Request[T]) -> T`. Most are calls of functions on an engine, which
-`request` turns into requests. Arrays are encoded as their raw bytes.
+A request class names the type of its answer: `ask(request: Request[T]) -> T`. Most requests are calls of functions that
+take an engine; the decorator `request` makes a request class from such a function. Arrays are sent as raw bytes.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Parameters = ParamSpec("Parameters")
 
 
 class Request(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True, tag_field="request"):
-    """Base of all requests. Answer: the type of the answer."""
+    """Base class of all requests. The type parameter is the type of the answer."""
 
     repeatable: ClassVar[bool] = True
-    """Whether sending the request twice has the same effect and answer as sending it once."""
+    """True if sending the request twice has the same effect and answer as sending it once."""
 
 
 class EngineRequest(Request[Answer], frozen=True, kw_only=True):
-    """A call of a function on an engine. Its fields are the arguments, without the engine."""
+    """A request to call `function` on an engine. The fields are the function's other arguments."""
 
     function: ClassVar[Callable[..., Awaitable[Any]]]
 
@@ -46,9 +46,10 @@ RequestMaker: TypeAlias = Callable[Parameters, EngineRequest[Answer]]
 def request(
     *, repeatable: bool = True
 ) -> Callable[[EngineFunction[Parameters, Answer]], RequestMaker[Parameters, Answer]]:
-    """A decorator of a function on an engine: calling it returns the call as a request, instead of making the call.
+    """Decorator that makes a request class from an async function on an engine: calling it returns the request.
 
-    The function takes the engine, and arguments by name that can be encoded. repeatable: see `Request`.
+    The function takes the engine first, then keyword arguments that can be encoded as MessagePack. `EngineRequest.run`
+    calls the function. repeatable: see `Request`.
     """
 
     def requested(function: EngineFunction[Parameters, Answer]) -> RequestMaker[Parameters, Answer]:
@@ -64,13 +65,13 @@ def request(
 
 
 def answer_type(request: type[Request[Any]]) -> Any:
-    """The type of the answer to a class of requests: T of its base class `Request[T]`."""
+    """The answer's type for a request class: the T of its base class `Request[T]`."""
     (base,) = request.__orig_bases__  # type: ignore[attr-defined]  # typing sets it on every generic subclass
     return get_args(base)[0]
 
 
 def decode(content: bytes | msgspec.Raw, message_type: Any) -> Any:
-    """Decode MessagePack to a value of `message_type`. Raises msgspec.MsgspecError."""
+    """Decode MessagePack to a value of `message_type`. Raises msgspec.MsgspecError for any other content."""
     return _decoder(message_type).decode(content)
 
 
@@ -96,4 +97,4 @@ encode = _encoder.encode
 """Encode a value as MessagePack."""
 
 encode_into = _encoder.encode_into
-"""Encode a value as MessagePack into a bytearray, from an offset on. The bytearray then ends with the value."""
+"""Encode a value as MessagePack into a bytearray from an offset on; anything after the value is cut off."""

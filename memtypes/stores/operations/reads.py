@@ -1,6 +1,6 @@
-"""Requests that read memories of a namespace: by id, in pages, counted.
+"""Requests that read memories of a namespace: by id, in pages, or as counts.
 
-Pages are newest first, ties by id. An engine orders by time but not by id within one instant, so its limit may cut a
+Pages are newest first, ties by id. An engine orders by time, but not by id among equal times, so its limit may cut a
 group of equal times anywhere. That group is read again by id, so no memory is lost or repeated.
 """
 
@@ -32,18 +32,27 @@ NAMESPACE = "namespace"
 
 @request()
 async def get_payloads(engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]) -> list[Payload]:
-    """The payloads of those memories that exist, in no particular order. ids: the ids to look up in each type."""
+    """The payloads of the requested memories that exist, in no particular order.
+
+    ids: the memory ids to look up in each type.
+    """
     return await engine.payloads(scope, ids)
 
 
 @request()
 async def get_passages(engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]) -> list[Passage]:
-    """The passages (fields that a context shows) of those memories that exist. ids: the ids to look up in each type."""
+    """The passages (fields that a context shows) of the requested memories that exist.
+
+    ids: the memory ids to look up in each type.
+    """
     return await engine.passages(scope, ids)
 
 
 class PayloadPage(msgspec.Struct, frozen=True, array_like=True):
-    """A page of payloads. more: whether another page follows. total: the number of memories on all pages."""
+    """One page of memories' payloads, newest first.
+
+    more: whether another page follows. total: the number of memories on all pages.
+    """
 
     payloads: list[Payload]
     more: bool
@@ -60,7 +69,10 @@ async def get_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> PayloadPage:
-    """A page of memories, newest first. after: created_at and id of the last memory of the previous page."""
+    """One page of the memories that meet a condition, newest first.
+
+    after: created_at and id of the last memory of the previous page; None for the first page.
+    """
     where = within(scope, where)
     total = sum((await engine.count(dict.fromkeys(types, where))).values())
     positions = await list_page(engine, where, types, limit + 1, after)  # one more: is there a next?
@@ -74,7 +86,10 @@ async def get_page(
 
 @request()
 async def count_tokens(engine: EngineOperations, *, scope: Scope) -> dict[MemoryType, TypeStats]:
-    """Memories and tokens of each type. Tokens are summed by facets: each token count times how often it occurs."""
+    """The number of memories of each type, and the sum of their token counts.
+
+    The sum is computed from facets: each distinct token count times the number of memories that have it.
+    """
     counts, facets = await _facets(engine, TOKENS, within(scope))
     return {
         kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
@@ -113,12 +128,12 @@ class Position(NamedTuple):
 
 
 def cursor_of(payload: Payload) -> str:
-    """The opaque cursor that continues after the memory of `payload`."""
+    """The opaque cursor for the page that begins after the memory of `payload`."""
     return base64.urlsafe_b64encode(json.dumps([payload[CREATED], payload["id"]]).encode()).decode()
 
 
 def parse_cursor(cursor: str) -> tuple[str, str]:
-    """created_at and id of the last memory of a page. Raises InvalidRequest for anything but a cursor."""
+    """The created_at and id that `cursor_of` encoded in a cursor. Raises InvalidRequest for any other text."""
     try:
         created, last = json.loads(base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True))
         valid = rfc3339(datetime.fromisoformat(created)) == created and str(uuid.UUID(last)) == last
@@ -136,7 +151,10 @@ async def list_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> list[Position]:
-    """Positions of the first `limit` memories that meet `where`. after: created_at and id to continue after."""
+    """Positions of the first `limit` memories that meet `where`, newest first.
+
+    after: created_at and id of the memory after which the page begins; None for the first page.
+    """
     tied: list[Position] = []
     older = where
     if after is not None:
@@ -158,7 +176,7 @@ async def list_page(
 
 
 def _ties(where: Condition, instant: str, limit: int, start_id: str | None = None) -> Scroll:
-    """A scroll of the first `limit` memories created at `instant`, by id, from `start_id`."""
+    """A scroll of the first `limit` memories created at `instant`, ordered by id, beginning at `start_id`."""
     return Scroll(
         _and(where, in_range(CREATED, gte=instant, lte=instant)), limit, (CREATED,), ScrollOrder.BY_ID, start_id
     )
@@ -178,15 +196,16 @@ async def _positions(engine: EngineOperations, scrolls: Mapping[MemoryType, Scro
 
 
 def in_order(positions: Iterable[Position]) -> list[Position]:
-    """`positions` newest first, ties by id."""
+    """`positions` sorted: newest first, ties by id."""
     by_id = sorted(positions, key=lambda position: position.id)
     return sorted(by_id, key=lambda position: position.created, reverse=True)
 
 
 def split_at_cut(positions: list[Position], limit: int) -> tuple[list[Position], datetime | None]:
-    """Separate the memories of the oldest instant, some of which a read with this limit may have cut off.
+    """Separate the memories of the oldest instant, as a read with this limit may have returned only some of them.
 
-    Returns the positions that are newer, and that instant; all, and None, if `limit` has cut nothing off.
+    Returns the newer positions and the oldest instant. If there are fewer positions than `limit`, none is missing:
+    returns all positions and None.
     """
     if len(positions) < limit:
         return positions, None

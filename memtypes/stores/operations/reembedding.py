@@ -1,4 +1,4 @@
-"""Computes new vectors for stored memories and items, for the re-embedding of every kind of store."""
+"""Computes new vectors for stored memories and items when a store is re-embedded, for every kind of store."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from memtypes.stores.operations.items import NO_TERMS
 from memtypes.stores.operations.schema import ITEMS, Collection
 
 EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]]
-"""Computes the vectors of texts in context (see `memtypes.conversation_context`)."""
+"""Computes the vectors of texts, each with its conversation context (see `memtypes.conversation_context`)."""
 
 
 async def embed_again(
     store: MemoryStore, kind: Collection, payloads: Sequence[Payload], embed: EmbedTexts
 ) -> Sequence[Point]:
-    """The points of the memories or items in `payloads`, with new vectors. store: where earlier turns are read."""
+    """The points of the memories or items in `payloads`, with new vectors.
+
+    store: the store to read earlier turns from, which are the context of a turn.
+    """
     if kind is ITEMS:
         return [await _item_point(payload, embed) for payload in payloads]
     memories = [memory_of(payload) for payload in payloads]

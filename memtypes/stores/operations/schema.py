@@ -15,7 +15,7 @@ TOKENS = "tokens"
 
 
 class ItemCollection(StrEnum):
-    """The collection of keyed items, beside those of the memory types."""
+    """The collection of keyed items. It exists in addition to the collection of each memory type."""
 
     ITEMS = "items"
 
@@ -27,14 +27,14 @@ Collection: TypeAlias = MemoryType | ItemCollection
 COLLECTIONS: tuple[Collection, ...] = (*MemoryType, ITEMS)
 
 Kind = TypeVar("Kind", bound=Collection)
-"""The kinds of collection that a request names; its answer has the same kinds."""
+"""The collections that a request names, such as only memory types. Its answer has the same collections."""
 
 VERSION = "v1"
 """The version of a new store's collections or shards; re-embedding creates the next version."""
 
 
 class Index(StrEnum):
-    """The kinds of payload index."""
+    """The kinds of index on a payload field."""
 
     TENANT = "tenant"
     KEYWORD = "keyword"
@@ -68,16 +68,20 @@ _BY_TYPE: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
 
 
 def indexes_of(kind: Collection) -> Mapping[str, Index]:
-    """The payload indexes of a collection: for the fields that every call filters by, and those of common filters.
+    """The payload fields of a collection that have an index, and the kind of each index.
 
-    Each index costs the embedded engine about 10 ms at start. Other fields are compared by reading the payloads of one
-    namespace, a few milliseconds per thousand.
+    They are the fields by which every call filters, and those of common filters. Each index costs the embedded engine
+    about 10 ms at start. Other fields are compared by reading the payloads of one namespace, in a few milliseconds per
+    thousand.
     """
     return _OF_ITEMS if isinstance(kind, ItemCollection) else {**_COMMON, **_BY_TYPE.get(kind, {})}
 
 
 def mismatch(where: str, built: tuple[str, int], configured: tuple[str, int]) -> str:
-    """The message of EmbedderMismatch. built, configured: fingerprint and dimensions of the two embedders."""
+    """The message of EmbedderMismatch for a store with another embedder than the configured one.
+
+    where: the store, as the message names it. built, configured: (fingerprint, dimensions) of the two embedders.
+    """
     return (
         f"{where} was built with the embedder {built[0]} ({built[1]} dimensions), but {configured[0]} ({configured[1]} "
         "dimensions) is configured. Nothing was changed. Use the embedder that it was built with, or another "

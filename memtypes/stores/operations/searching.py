@@ -1,7 +1,7 @@
 """Candidates of a search: the best hits of its dense and its sparse query, each with both exact scores.
 
-The two queries, in each memory type, are called legs. All legs are sent to the engine at once. A second engine
-operation asks for the scores that a leg lacks: those of candidates that only the other leg found.
+The two queries of a search, in each memory type, are called legs; both legs in a type form a pool. All legs are sent to
+the engine at once. A second engine operation gets the missing scores: of candidates that only the other leg found.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Scores: TypeAlias = NDArray[np.float64]
 
 
 class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A `CandidateSearch` as sent to an engine: its filters are conditions, by memory type."""
+    """A `CandidateSearch` as it is sent to an engine. wheres: its filters as conditions, by memory type."""
 
     wheres: dict[MemoryType, Condition]
     dense: DenseVector | None
@@ -58,13 +58,16 @@ class _Leg:
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
     def score(self, keys: Keys) -> None:
-        """Set `scores` to the scores of the candidates `keys` among the hits; NaN for those with an unknown score."""
+        """Set `scores` to the score of each candidate in `keys` among the hits; NaN where it is not among them."""
         self.scores = scores_of(keys, self.hits)
         if len(self.hits.keys) < self.limit:
             self._score_unmatched()
 
     def add(self, keys: Keys, hits: QueryHits) -> None:
-        """Fill in missing scores. keys: all candidates. hits: of a second query, for only those without a score."""
+        """Fill in missing scores.
+
+        keys: all candidates of the pool. hits: of a second query, which asked only for the candidates without a score.
+        """
         missing = np.isnan(self.scores)
         self.scores[missing] = scores_of(keys[missing], hits)
         self._score_unmatched()
@@ -86,7 +89,7 @@ class _Pool:
 
     @property
     def legs(self) -> list[_Leg]:
-        """The queries of the search (legs): by dense vector, by sparse vector or both."""
+        """The queries of this pool (legs): by dense vector, by sparse vector or both."""
         return [leg for leg in (self.dense, self.sparse) if leg is not None]
 
     def unite(self) -> None:
@@ -104,14 +107,17 @@ class _Pool:
                 leg.scores = leg.scores[mask]
 
     def drop_unscored(self) -> None:
-        """Drop candidates that still lack a score: their memories were removed between the first and second query."""
+        """Drop candidates that still lack a score: they were removed between the first and the second query."""
         for leg in self.legs:
             self.keep(~np.isnan(leg.scores))
 
 
 @request()
 async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]) -> list[Candidates]:
-    """The candidates of each search: the best hits of its dense and its sparse query, type after type."""
+    """The candidates of each search: the best hits of its dense and its sparse query.
+
+    A search's candidates are ordered by memory type.
+    """
     corpus = within(scope)
     joined = (
         kind for search in searches if search.dense is not None and search.sparse is not None for kind in search.wheres
@@ -127,7 +133,8 @@ async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: l
 def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
     """A pool for each memory type of a search: its queries, without hits yet.
 
-    counts: number of memories of each type, which is needed for a search with two queries.
+    counts: the namespace's number of memories of each type; needed only if the search has two queries. factor: the
+    engine's `score_all_factor`.
     """
     pools = []
     for kind, where in search.wheres.items():
@@ -151,7 +158,7 @@ async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condit
 
 
 async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Ask the engine for the dense scores of candidates that only the sparse query has found, and the reverse."""
+    """Ask the engine for scores that candidates lack: those by a query that did not find the candidate."""
     legs = [(pool, leg) for pool in pools for leg in pool.legs if np.isnan(leg.scores).any()]
     missing = [pool.keys[np.isnan(leg.scores)] for pool, leg in legs]
     queries = [
@@ -175,9 +182,9 @@ async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, 
 
 
 async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]) -> Candidates:
-    """The candidates of a search, with ids, scores, columns and, if it has tokens, each token's best cosine.
+    """The candidates of a search, with ids, scores, columns and, if the search has tokens, late-interaction scores.
 
-    pools: the hits of the search in each memory type.
+    pools: the search's hits in each memory type.
     """
     pools = [pool for pool in pools if len(pool.keys)]
     columns = None
@@ -204,13 +211,13 @@ async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequ
 
 
 def _joined(legs: Sequence[_Leg | None]) -> Scores | None:
-    """The scores of several pools' dense, or sparse, queries, concatenated; None if there is no such query."""
+    """The scores of several pools' legs of one kind (dense or sparse), concatenated; None if there is no such leg."""
     scores = [leg.scores for leg in legs if leg is not None]
     return np.concatenate(scores) if scores else None
 
 
 def union(parts: Sequence[Keys]) -> Keys:
-    """The engine's keys in all `parts`, each once, in the order in which they first occur."""
+    """The keys in all `parts`, without repetitions, in the order of their first occurrence."""
     if len(parts) == 1:
         return parts[0]
     together = np.concatenate(parts)
@@ -219,7 +226,7 @@ def union(parts: Sequence[Keys]) -> Keys:
 
 
 def scores_of(keys: Keys, hits: QueryHits) -> Scores:
-    """The score of each key among `hits`; NaN for a key that is no hit."""
+    """The score that each key has among `hits`; NaN for a key that is not among them."""
     if not len(hits.keys):
         return np.full(len(keys), np.nan)
     order = np.argsort(hits.keys)

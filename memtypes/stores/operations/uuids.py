@@ -1,4 +1,4 @@
-"""UUIDs as arrays of 16 bytes each, which are sent and compared faster than texts."""
+"""UUIDs as arrays of 16 bytes each, which are sent and compared faster than their texts."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _GROUPS = tuple(
     (slice(start + hyphens, end + hyphens), slice(start, end))
     for hyphens, (start, end) in enumerate(itertools.pairwise((0, 8, 12, 16, 20, 32)))
 )
-"""Where each group of a UUID's digits is in a text with hyphens, and in a text without."""
+"""Position of each group of a UUID's digits: in a text with hyphens, and in a text without hyphens."""
 
 
 _TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def valid_ids(ids: Iterable[str]) -> list[str]:
-    """Those of `ids` that are UUIDs in lower case with hyphens, each once; no other id can exist."""
+    """The `ids` that are UUIDs in lower case with hyphens, without repetitions. No memory has any other id."""
     return list(dict.fromkeys(memory_id for memory_id in ids if _TEXT.fullmatch(memory_id)))
 
 
 def ids_of(texts: Iterable[str]) -> Ids:
-    """UUIDs, given as texts in lower case with hyphens, as an array of 16 bytes each."""
+    """Convert UUIDs, as texts in lower case with hyphens, to an array of 16 bytes each."""
     return np.frombuffer(bytes.fromhex("".join(texts).replace("-", "")), dtype=ID)
 
 
 def texts_of(ids: Ids) -> NDArray[np.bytes_]:
-    """The ids as an array of ASCII texts of 36 bytes, in lower case with hyphens."""
+    """Convert ids of 16 bytes to an array of ASCII texts of 36 bytes, in lower case with hyphens."""
     digits = np.frombuffer(ids.tobytes().hex().encode(), dtype=np.uint8).reshape(-1, 2 * BYTES)
     texts = np.full((len(ids), _LENGTH), ord("-"), dtype=np.uint8)
     for text, digit in _GROUPS:
@@ -47,5 +47,5 @@ def texts_of(ids: Ids) -> NDArray[np.bytes_]:
 
 
 def strings_of(ids: Ids) -> list[str]:
-    """The ids as Python strings, in lower case with hyphens."""
+    """Convert ids of 16 bytes to Python strings, in lower case with hyphens."""
     return [text.decode() for text in texts_of(ids).tolist()]

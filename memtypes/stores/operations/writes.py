@@ -1,6 +1,6 @@
 """Requests that write memories of a namespace.
 
-Every condition is made by `within`, so no write changes memories of another namespace.
+Every condition is made by `within`, which names the namespace, so no write changes memories of another namespace.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ from memtypes.stores.operations.messages import request
 
 MAX_RECORDS = 64
 MAX_CHARACTERS = 1_000_000
-"""Maximum numbers of records and of characters of content in one write; queries are answered between writes."""
+"""Maximum number of characters of content in one write.
+
+Together with MAX_RECORDS it keeps writes short, as queries are answered only between writes.
+"""
 
 FENCE = "fence"
 
@@ -41,7 +44,10 @@ _INTEGERS = range(-(2**63), 2**64)
 
 @request()
 async def upsert(engine: EngineOperations, *, scope: Scope, kind: MemoryType, points: list[Record]) -> None:
-    """Store points of one type, replacing older ones. Raises Conflict if an id belongs to another namespace."""
+    """Store points (memories with vectors) of one type. A point replaces an older one with the same id.
+
+    Raises Conflict if an id belongs to a memory of another namespace.
+    """
     ids = has_ids(point.id for point in points)
     foreign = await engine.count({kind: {"must": [ids, negated(within(scope))]}})
     if foreign[kind]:
@@ -52,7 +58,7 @@ async def upsert(engine: EngineOperations, *, scope: Scope, kind: MemoryType, po
 
 
 class FieldChange(msgspec.Struct, frozen=True, array_like=True):
-    """New values of payload fields, the same for several memory ids."""
+    """New values of payload fields for the memories with these ids."""
 
     ids: list[str]
     fields: Payload
@@ -62,9 +68,10 @@ class FieldChange(msgspec.Struct, frozen=True, array_like=True):
 async def patch(
     engine: EngineOperations, *, scope: Scope, changes: list[FieldChange], removed: list[str], fence: int | None
 ) -> int:
-    """Set payload fields of those memories that exist, and remove the fields `removed` from all of them.
+    """Set payload fields of the memories that exist, and remove the fields `removed` from all of them.
 
-    Returns how many memories stayed unchanged, as they were patched under a higher fence.
+    fence: fencing number of the caller's lock, which is stored with the memories; None without a lock. Returns how many
+    memories were left unchanged, because they had been patched under a higher fence.
     """
     existing = await _existing(engine, scope, (one for change in changes for one in change.ids))
     mark = {} if fence is None else {FENCE: fence}
@@ -87,9 +94,9 @@ async def patch(
 
 @request(repeatable=False)
 async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType, uses: list[Use]) -> None:
-    """Add uses to the access counts, and set the access times, of those memories of one type that exist.
+    """Add uses to the access counts of memories of one type, and set their access times.
 
-    Memories with the same new count and time are changed together.
+    Ids that do not exist are ignored. Memories with the same new count and time are changed together.
     """
     by_id = {use.id: use for use in uses}
     counts = Scroll(within(scope, has_ids(by_id)), len(by_id), ("access_count",))
@@ -107,7 +114,7 @@ async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType,
 
 @request(repeatable=False)
 async def delete(engine: EngineOperations, *, scope: Scope, ids: list[str]) -> int:
-    """Remove those of the memories with these ids that exist in the scope. Returns how many there were."""
+    """Remove the memories with these ids that exist in the scope. Returns how many there were."""
     existing = await _existing(engine, scope, ids)
     wheres = {kind: within(scope, has_ids(sorted(some))) for kind, some in existing.items()}
     await engine.write({kind: [RemovePoints(where)] for kind, where in wheres.items()})
@@ -124,14 +131,17 @@ async def delete_where(engine: EngineOperations, *, scope: Scope, types: list[Me
 
 
 async def _existing(engine: EngineOperations, scope: Scope, ids: Iterable[str]) -> dict[MemoryType, set[str]]:
-    """Those of `ids` that exist in the scope, by memory type; types without any are left out."""
+    """The ids that exist in the scope, by memory type. Types without such ids are left out."""
     wanted = list(dict.fromkeys(ids))
     payloads = await engine.scroll(dict.fromkeys(MemoryType, Scroll(within(scope, has_ids(wanted)), len(wanted), ())))
     return {kind: set(by_id) for kind, by_id in payloads.items() if by_id}
 
 
 def batches(records: Collection[Record]) -> Iterator[list[Record]]:
-    """`records` in batches of one memory type, of at most MAX_RECORDS records and about MAX_CHARACTERS."""
+    """Split `records` into batches, each of one memory type.
+
+    A batch has at most MAX_RECORDS records, and at most MAX_CHARACTERS of content unless it is a single record.
+    """
     for kind in MemoryType:
         batch: list[Record] = []
         size = 0
@@ -147,7 +157,10 @@ def batches(records: Collection[Record]) -> Iterator[list[Record]]:
 
 
 def check_integers(value: object, path: str) -> None:
-    """Raise InvalidRequest where `value`, plain JSON, contains an integer beyond 64 bits."""
+    """Raise InvalidRequest if `value` (plain JSON) contains an integer that does not fit in 64 bits.
+
+    path: the dotted name of `value` in the error.
+    """
     if isinstance(value, dict):
         for key, member in value.items():
             check_integers(member, f"{path}.{key}")
@@ -159,7 +172,7 @@ def check_integers(value: object, path: str) -> None:
 
 
 def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[FieldChange]:
-    """Group changes, given by memory id: all ids with the same new fields become one FieldChange."""
+    """Convert changes by memory id to FieldChanges: ids with the same new fields are put into one FieldChange."""
     groups: dict[str, FieldChange] = {}
     for memory_id, fields in changes.items():
         payload = dict(fields)
