@@ -1,4 +1,4 @@
-"""A context provider of Microsoft's Agent Framework: `RemembrancerContext`. It needs the extra `agent-framework`."""
+"""A context provider for Microsoft's Agent Framework: `RemembrancerContext`. Needs the extra `agent-framework`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RemembrancerContext(ContextProvider):
     async def before_run(
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
     ) -> None:
-        """Add the memories that help with the input."""
+        """Add the memories that help with the input to the context of the run."""
         query = "\n".join(text for role, text in _said(context.input_messages) if role == "user")
         known = await recalled(self._memory, query, self._budget)
         if known:
@@ -41,13 +41,13 @@ class RemembrancerContext(ContextProvider):
     async def after_run(
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
     ) -> None:
-        """Remember the input and the response."""
+        """Remember the input and the response, unless `captures` is False."""
         if self._captures:
             answered = context.response.messages if context.response is not None else []
             await capture(self._memory, session.session_id, _said([*context.input_messages, *answered]))
 
 
 def _said(messages: list[Message]) -> list[tuple[str, str]]:
-    """Role and text of what was said; tools and system texts are left out."""
+    """Role and text of each message of the user and the assistant; tools and system texts are left out."""
     said = [(str(message.role), message.text) for message in messages]
     return [(role, text) for role, text in said if role in ("user", "assistant") and text.strip()]

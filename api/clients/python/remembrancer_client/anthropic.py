@@ -1,6 +1,7 @@
-"""Anthropic's memory tool over keyed items: `MemoryTool` and `AsyncMemoryTool`. It needs the extra `anthropic`.
+"""Anthropic's memory tool, backed by Remembrancer's items: `MemoryTool` and `AsyncMemoryTool`.
 
-Each file is an item. A directory exists while it has files.
+It needs the package's extra `anthropic`. Each file of the memory directory is an item. A directory exists while it has
+files.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ ROOT = "/memories"
 MAX_LINES = 999_999
 
 Steps: TypeAlias = Generator[Description[Any], Any, str]
-"""Generator for one command: yields calls, is sent their answers (None for a missing item), returns the text."""
+"""Generator for a command of Claude: yields calls, is sent their answers (None: no item), returns Claude's text."""
 
 
 class MemoryTool(BetaAbstractMemoryTool):
-    """Claude's memory directory, kept in the namespace of `memory`. path: path of the items that store the files."""
+    """Claude's memory directory, stored in the namespace of `memory`. path: path of the items that store the files."""
 
     def __init__(self, memory: Remembrancer, path: Sequence[str] = ("claude-memory",)) -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class MemoryTool(BetaAbstractMemoryTool):
         self._files = _Files(memory.items, path)
 
     def execute(self, command: Any) -> str:
-        """Run a command and return the text for Claude. Raises ToolError, whose message Claude reads."""
+        """Run a command of Claude and return the text for Claude. Raises ToolError, whose message Claude reads."""
         steps, answer = self._files.steps(command), None
         try:
             while True:
@@ -52,14 +53,14 @@ class MemoryTool(BetaAbstractMemoryTool):
             raise ToolError(str(error)) from error
 
     def clear_all_memory(self) -> str:
-        """Delete every file."""
+        """Delete every file of the memory directory."""
         return self.execute(None)
 
     view = create = str_replace = insert = delete = rename = execute
 
 
 class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
-    """The same as `MemoryTool`, for an async client."""
+    """Claude's memory directory, stored through an async client. See `MemoryTool`."""
 
     def __init__(self, memory: AsyncRemembrancer, path: Sequence[str] = ("claude-memory",)) -> None:
         super().__init__()
@@ -67,7 +68,7 @@ class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
         self._files = _Files(memory.items, path)
 
     async def execute(self, command: Any) -> str:
-        """Run a command and return the text for Claude. Raises ToolError, whose message Claude reads."""
+        """Run a command of Claude and return the text for Claude. Raises ToolError, whose message Claude reads."""
         steps, answer = self._files.steps(command), None
         try:
             while True:
@@ -78,16 +79,16 @@ class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
             raise ToolError(str(error)) from error
 
     async def clear_all_memory(self) -> str:
-        """Delete every file."""
+        """Delete every file of the memory directory."""
         return await self.execute(None)
 
     view = create = str_replace = insert = delete = rename = execute
 
 
 class _Files:
-    """The commands on files. A file's key is its path below the root.
+    """Claude's commands on files, stored as items. The key of a file's item is its path below `/memories`.
 
-    Each command is a generator of calls, which the sync or the async tool makes, and returns the text for Claude.
+    Each command is a generator. It yields the calls that the sync or the async tool makes, and returns Claude's text.
     """
 
     def __init__(self, items: Items[Any], path: Sequence[str]) -> None:
@@ -95,14 +96,14 @@ class _Files:
         self._path = list(path)
 
     def steps(self, command: Any) -> Steps:
-        """The generator that runs a command, or that deletes every file if `command` is None."""
+        """The generator that runs `command`; if it is None, the generator that deletes every file."""
         if command is None:
             return self._clear()
         steps: Steps = getattr(self, command.command)(command)
         return steps
 
     def view(self, command: BetaMemoryTool20250818ViewCommand) -> Steps:
-        """A file with line numbers, or the files below a directory."""
+        """Show a file with line numbers, or list the files below a directory."""
         key = _key(command.path)
         text = yield from self._read(key) if key else _no_file()
         if text is not None:
@@ -124,7 +125,7 @@ class _Files:
         return f"File created successfully at: {command.path}"
 
     def str_replace(self, command: BetaMemoryTool20250818StrReplaceCommand) -> Steps:
-        """Replace a text that occurs once in a file."""
+        """Replace a text in a file. Raises ToolError unless it occurs exactly once."""
         text = yield from self._file(command.path)
         old, new = command.old_str, command.new_str or ""
         places = list(_occurrences(text, old))
@@ -155,7 +156,7 @@ class _Files:
         return f"The file {command.path} has been edited."
 
     def delete(self, command: BetaMemoryTool20250818DeleteCommand) -> Steps:
-        """Delete a file, or all files of a directory."""
+        """Delete a file, or all files below a directory."""
         key = _key(command.path)
         if not key:
             raise ToolError("Cannot delete the /memories directory itself")
@@ -165,7 +166,7 @@ class _Files:
         return f"Successfully deleted {command.path}"
 
     def rename(self, command: BetaMemoryTool20250818RenameCommand) -> Steps:
-        """Move a file, or all files of a directory."""
+        """Move a file, or all files below a directory."""
         old, new = _key(command.old_path), _key(command.new_path)
         if not old:
             raise ToolError("Cannot rename the /memories directory itself")
@@ -193,12 +194,12 @@ class _Files:
         return Items.put.describe(self._items, self._path, key, {"text": text}, index=["text"])
 
     def _read(self, key: str) -> Generator[Description[Any], Any, str | None]:
-        """The text of a file; None if there is none."""
+        """The text of a file; None if the file does not exist."""
         item = yield Items.get.describe(self._items, self._path, key)
         return None if item is None else str(item.value["text"])
 
     def _file(self, path: str) -> Steps:
-        """The text of a file. Raises ToolError if there is no such file."""
+        """The text of a file. Raises ToolError if the file does not exist."""
         key = _key(path)
         text = yield from self._read(key) if key else _no_file()
         if text is None:
@@ -208,7 +209,7 @@ class _Files:
         return text
 
     def _below(self, directory: str) -> Generator[Description[Any], Any, dict[str, str]]:
-        """The texts of all files below a directory, by key in order."""
+        """The texts of all files below a directory, by the file's key, sorted."""
         files: dict[str, str] = {}
         offset, prefix = 0, f"{directory}/" if directory else ""
         while True:
@@ -219,7 +220,7 @@ class _Files:
             offset += PAGE
 
     def _at(self, path: str, key: str) -> Generator[Description[Any], Any, dict[str, str]]:
-        """The texts, by key, of the file at `path` or of all files below it. Raises ToolError if there are none."""
+        """The texts, by key, of the file at `path` or of all files below it. Raises ToolError if no file is there."""
         text = yield from self._read(key)
         files = (yield from self._below(key)) if text is None else {key: text}
         if not files:
@@ -235,13 +236,13 @@ class _Files:
 
 
 def _no_file() -> Generator[Description[Any], Any, str | None]:
-    """Make no call and return None. Stands in for `_read` at the root directory, which is not a file."""
+    """Used in place of `_read` for the root directory, which is not a file: makes no call and returns None."""
     return None
     yield
 
 
 def _key(path: str) -> str:
-    """The key of a path: its names below the root. Raises ToolError for a path outside the root, URL-encoded or not."""
+    """The key of a path: its part below `/memories`. Raises ToolError if it leads outside, even when URL-decoded."""
     if path != ROOT and not path.startswith(f"{ROOT}/"):
         raise ToolError(f"Path must start with /memories, got: {path}")
     names = [name for name in path[len(ROOT) :].split("/") if name not in ("", ".")]
@@ -274,7 +275,7 @@ def _occurrences(text: str, part: str) -> Iterator[int]:
 
 
 def _listing(path: str, files: dict[str, str]) -> Iterator[str]:
-    """Yield a line with size and path for the directory, and for everything in it up to two levels deep."""
+    """Yield a line with size and path for the directory `path`, and for its entries up to two levels deep."""
     sizes: dict[str, int] = {}
     start = len(_key(path)) + 1 if _key(path) else 0
     for key, text in files.items():
@@ -292,7 +293,7 @@ def _listing(path: str, files: dict[str, str]) -> Iterator[str]:
 
 
 def _size(count: int) -> str:
-    """Bytes as people read them: 0B, 512B, 5.5K."""
+    """A number of bytes in a readable form, such as 512B or 5.5K."""
     unit, size = "B", float(count)
     for larger in ("K", "M", "G"):
         if size < 1024:

@@ -1,9 +1,9 @@
-"""How each call is described once, for the sync and the async client.
+"""Descriptions of the API's calls, each written once for the sync and the async client.
 
-A call is a method that returns a description of what to send: a `Request` or an `Upload` if it is decorated with
-`Call`, `Pages` or `Lines` if it is decorated with `Each`. On a client, the decorated method makes the call. With a
-`Connection` it returns the answer, or an iterator if decorated with `Each`. With an `AsyncConnection` it returns an
-awaitable, or an async iterator.
+A method under the decorator `Call` returns a `Request` or an `Upload`; a method under `Each` returns `Pages` or
+`Lines`. These objects describe what to send. When a user calls the decorated method on a client, the client's
+connection sends the request: `Call` then returns the answer, and `Each` an iterator. On an async client they return an
+awaitable and an async iterator.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ Line: TypeAlias = Mapping[str, Any] | str | bytes
 
 
 class Description(Generic[T]):
-    """Description of what to send. T is the type of the answer."""
+    """Base of `Request` and `Upload`, which describe a call to the API. T is the type of the call's answer."""
 
 
 @dataclass(frozen=True)
 class Request(Description[T]):
-    """A call: its method and path, and the type that its answer is decoded into (NoneType for an empty one).
+    """An HTTP request. answer: type into which the response body is decoded; NoneType for an empty body.
 
-    repeatable: whether the call may be sent again when it is unknown whether the service did it, as for reads. A call
-    with an idempotency key always may. accepts: error statuses whose body has the type `answer`, too.
+    repeatable: whether the request may be sent again after an error that leaves open whether the service carried it
+    out, as for reads. key: idempotency key; a request that has a key may always be sent again. accepts: error statuses
+    that do not raise, because their body has the type `answer`.
     """
 
     method: str
@@ -58,16 +59,19 @@ class Request(Description[T]):
 
 @dataclass(frozen=True)
 class Pages(Generic[T]):
-    """A list returned in pages. turn: returns a page's entries, and the request for the next page or None."""
+    """A list that the service returns in pages. first: request for the first page.
+
+    turn: given the answer with a page, returns the page's entries, and the request for the next page or None.
+    """
 
     first: Request[Any]
     turn: Callable[[Any], tuple[list[T], Request[Any] | None]]
 
 
 def by_cursor(first: Request[T], entries: Callable[[T], list[EntryT]]) -> Pages[EntryT]:
-    """The pages of a list: `first` requests the first page, and each page has the cursor of the next one.
+    """The pages of a list whose answers name the next page by `next_cursor`.
 
-    entries: returns the entries of a page.
+    first: request for the first page. entries: returns the list's entries in the answer with a page.
     """
 
     def turn(page: Any) -> tuple[list[EntryT], Request[T] | None]:
@@ -79,15 +83,16 @@ def by_cursor(first: Request[T], entries: Callable[[T], list[EntryT]]) -> Pages[
 
 @dataclass(frozen=True)
 class Lines(Generic[T]):
-    """An answer of one JSON value a line, decoded while it arrives."""
+    """A call whose answer has a JSON value on each line (NDJSON); the lines are decoded as they arrive."""
 
     request: Request[T]
 
 
 class Upload(Description[UploadAnswer]):
-    """Lines that are sent in parts, and the result so far. request: returns the request for a part, given its body.
+    """An upload of any number of lines, sent in parts of at most MAX_LINES lines and MAX_BYTES, and its result so far.
 
-    A line is an object, or the JSON text of one; blank lines are skipped.
+    lines: each is a JSON object, as a mapping or as text; blank lines are skipped. request: given the body of a part,
+    returns the request that sends it.
     """
 
     MAX_LINES = 1_000
@@ -105,7 +110,7 @@ class Upload(Description[UploadAnswer]):
         self._refused: list[BatchItem] = []
 
     def add(self, line: Line) -> Request[BatchAnswer] | None:
-        """Add a line. If it does not fit into the current part, return the request for that part."""
+        """Add a line to the current part. If it does not fit, return the request for that part and begin a new one."""
         text = encode(line) if isinstance(line, Mapping) else line.encode() if isinstance(line, str) else line
         text = text.strip()
         if not text:
@@ -117,12 +122,12 @@ class Upload(Description[UploadAnswer]):
         return request
 
     def rest(self) -> Request[BatchAnswer] | None:
-        """The request for the lines that were not sent yet; None if there are none."""
+        """The request for the lines of the current part, which then is empty; None if it has no lines."""
         part, self._part, self._size = self._part, [], 0
         return self._request(b"\n".join(part)) if part else None
 
     def take(self, answer: BatchAnswer) -> None:
-        """Add to the result what the service answered to a part."""
+        """Add the service's answer to a part to the counts and to the list of refused lines."""
         for name in self._counts:
             self._counts[name] += getattr(answer.counts, name)
         for item in answer.results:
@@ -131,57 +136,57 @@ class Upload(Description[UploadAnswer]):
         self._sent += len(answer.results)
 
     def result(self) -> UploadAnswer:
-        """The counts of all parts so far, and the lines that were not stored."""
+        """The status counts of all parts answered so far, and the results of rejected and failed lines."""
         return UploadAnswer(StatusCounts(**self._counts), self._refused)
 
     def failed(self, error: RemembrancerError) -> UploadFailed:
-        """The exception for a part that failed: how many lines were sent before it, and with what result."""
+        """The exception for a part that failed with `error`, with the number and the results of the lines before it."""
         return UploadFailed(f"after {self._sent} lines: {error}", self.result())
 
 
 class Group(Generic[ConnectionT_co]):
-    """Calls that share a connection and a namespace."""
+    """Base of the groups of calls, such as `client.threads`, with the client's connection and namespace."""
 
     def __init__(self, connection: ConnectionT_co, namespace: str | None) -> None:
         self.connection = connection
         self._namespace = namespace
 
     def _scope(self, options: Mapping[str, Any]) -> str:
-        """The namespace that `options` names, or else the client's."""
+        """The namespace in `options`, or else the client's. Raises ValueError if neither is set."""
         namespace = options.get("namespace", self._namespace)
         if namespace is None:
             raise ValueError("name a namespace: namespace= of the call or of the client, or REMEMBRANCER_NAMESPACE")
         return str(namespace)
 
     def _body(self, options: Mapping[str, Any], **members: Any) -> bytes:
-        """A JSON body of `members` and `options`, with the namespace."""
+        """A JSON body with `members`, `options` and the namespace."""
         return encode({**members, **options, "namespace": self._scope(options)})
 
     def _query(self, options: Mapping[str, Any], **members: Any) -> dict[str, Any]:
-        """The query of `members` and `options`, with the namespace."""
+        """Query parameters with `members`, `options` and the namespace."""
         return {**members, **options, "namespace": self._scope(options)}
 
     def _get(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
-        """A call that reads. `members` and `options` go into the query."""
+        """A GET request with `members` and `options` as query parameters."""
         return Request("GET", path, answer, query=self._query(options, **members), repeatable=True)
 
     def _ask(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
-        """A call that reads, whose `members` and `options` go into a body."""
+        """A POST request that only reads, so that it may be repeated. `members` and `options` go into its body."""
         return replace(self._post(path, answer, options, **members), repeatable=True)
 
     def _post(self, path: str, answer: type[T], options: Mapping[str, Any], /, **members: Any) -> Request[T]:
-        """A call that writes. `members` and `options` go into its body."""
+        """A POST request that writes. `members` and `options` go into its body."""
         return Request("POST", path, answer, body=self._body(options, **members))
 
     def _split(self, options: Mapping[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Split `options`: the namespace and the options in `names`, for the query, and the others, for the body."""
+        """Split `options` into query parameters (the namespace and the options in `names`) and all others."""
         in_query = {"namespace", *names}
         query = {name: value for name, value in options.items() if name in in_query}
         return self._query(query), {name: value for name, value in options.items() if name not in in_query}
 
 
 class Call(Generic[P, T]):
-    """Decorator of a method that describes a call with one answer."""
+    """Decorator for a method that describes a call with one answer. Calling the decorated method sends the call."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Description[T]]) -> None:
         self.__doc__ = describe.__doc__
@@ -196,12 +201,12 @@ class Call(Generic[P, T]):
         self, group: Group[AsyncConnection], owner: type | None = None
     ) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, group: Any, owner: type | None = None) -> Any:
-        """On a group, the method that makes the call over the group's connection. On the class, this decorator."""
+        """On an instance, a method that sends the call over its connection. On the class, the decorator itself."""
         return self if group is None else _bound(group, self.describe, group.connection.run)
 
 
 class Each(Generic[P, T]):
-    """Decorator of a method that describes a list to iterate over."""
+    """Decorator for a method that describes a list. Calling the decorated method returns an iterator over the list."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Pages[T] | Lines[T]]) -> None:
         self.__doc__ = describe.__doc__
@@ -214,7 +219,7 @@ class Each(Generic[P, T]):
     @overload
     def __get__(self, group: Group[AsyncConnection], owner: type | None = None) -> Callable[P, AsyncIterator[T]]: ...
     def __get__(self, group: Any, owner: type | None = None) -> Any:
-        """On a group, the method that makes the call over the group's connection. On the class, this decorator."""
+        """On an instance, a method that sends the call over its connection. On the class, the decorator itself."""
         return self if group is None else _bound(group, self.describe, group.connection.each)
 
 
@@ -236,12 +241,12 @@ def _plain(value: Any) -> Any:
 
 
 def segment(name: str) -> str:
-    """`name` as one segment of a path. Raises ValueError for a name that would lead to another path."""
+    """`name`, percent-encoded as one segment of a URL path. Raises ValueError if it is empty, `.` or `..`."""
     if name in ("", ".", ".."):
         raise ValueError(f"not an id: {name!r}")
     return quote(name, safe="")
 
 
 def fresh_key() -> str:
-    """A new idempotency key."""
+    """A new random idempotency key."""
     return uuid.uuid4().hex

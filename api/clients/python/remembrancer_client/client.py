@@ -1,4 +1,4 @@
-"""The clients: `Remembrancer` and `AsyncRemembrancer`."""
+"""The clients of the memory service: `Remembrancer`, which is sync, and `AsyncRemembrancer`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ ClientT = TypeVar("ClientT", bound="AnyClient[Any]")
 
 
 class AnyClient(Memories[ConnectionT_co]):
-    """The calls of both clients: those on memories here, the others in groups.
+    """Base of both clients. Calls on memories are methods of the client itself, the other calls are in groups.
 
-    working: calls on working memory. hooks: calls that report events of an agent's session. threads, workflows, items:
-    calls on these. admin: export, import, keys and upkeep, with an admin key.
+    The groups are attributes. working: calls on working memory. hooks: calls that report events of an agent's session.
+    threads: calls on conversations. workflows: calls on logs of agents' work. items: calls on JSON values under keys.
+    admin: export, import, API keys and upkeep, for which the client needs an admin key.
     """
 
     def __init__(self, connection: ConnectionT_co, namespace: str | None) -> None:
@@ -41,18 +42,19 @@ class AnyClient(Memories[ConnectionT_co]):
         self.admin: Admin[ConnectionT_co] = Admin(connection, namespace)
 
     def within(self: ClientT, namespace: str) -> ClientT:
-        """A client for another namespace that shares this one's connection. Closing either client closes both."""
+        """A client for another namespace that shares this client's connection. Closing either client closes both."""
         client = copy.copy(self)
         AnyClient.__init__(client, self.connection, namespace)
         return client
 
 
 class Remembrancer(AnyClient[Connection]):
-    """A client of the service at `url`.
+    """A sync client of the memory service at `url`.
 
     By default, url, key and namespace are the environment variables REMEMBRANCER_URL (or http://127.0.0.1:8707),
-    REMEMBRANCER_KEY and REMEMBRANCER_NAMESPACE. namespace: used by calls that name none. timeout: in seconds, or a
-    timeout of httpx. transport: a transport of httpx.
+    REMEMBRANCER_KEY and REMEMBRANCER_NAMESPACE. key: API key. namespace: used by calls that do not name a namespace.
+    timeout: in seconds, or an `httpx.Timeout`. retries: when a failed call is sent again. transport: an httpx
+    transport, for example for a Unix socket.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Remembrancer(AnyClient[Connection]):
 
 
 class AsyncRemembrancer(AnyClient[AsyncConnection]):
-    """A client of the service at `url` whose calls are awaited. The settings are those of `Remembrancer`."""
+    """An async client of the memory service at `url`. It has the arguments and calls of `Remembrancer`."""
 
     def __init__(
         self,

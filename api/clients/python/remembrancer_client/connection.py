@@ -1,7 +1,8 @@
-"""The sync and the async transport, which build, retry and decode the calls that `calls` describes in the same way.
+"""The sync and the async connection, which send the requests of the module `calls` and decode the answers.
 
-A call is sent again after 429, 502, 503, 504 or a broken connection if it is repeatable or has an idempotency key, and
-after a failure to connect in any case. It waits as long as Retry-After says, or else a growing random time.
+If the service cannot be connected to, every request is sent again. After status 429, 502, 503 or 504 or a broken
+connection, only requests that are repeatable or have an idempotency key are sent again. The wait before the next
+attempt is that of the Retry-After header, or else a random time that grows with each attempt.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ _KEY = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class Retries:
-    """When a failed call is sent again. attempts: how often a call is sent at most.
+    """When a failed call is sent again. attempts: maximum number of times that a call is sent, the first one included.
 
-    longest_wait_s: a call that would have to wait longer is not sent again.
+    longest_wait_s: seconds; a call that would have to wait longer before its next attempt is not sent again.
     """
 
     attempts: int = 4
     longest_wait_s: float = 60.0
 
     def wait_s(self, request: Request[Any], attempt: int, error: RemembrancerError) -> float | None:
-        """Seconds until the next attempt after `error`; None to give up."""
+        """Seconds to wait before `request` is sent again; None to give up. attempt: number of attempts so far."""
         if attempt >= self.attempts or not _may_repeat(request, error):
             return None
         asked = error.retry_after if isinstance(error, Problem) else None
@@ -60,7 +61,10 @@ class Retries:
 
 @dataclass(frozen=True)
 class Target:
-    """The service to call. transport: replaces httpx's, for a Unix socket or an application in this process."""
+    """The service to call. key: API key, None to send no key. timeout: in seconds, or an `httpx.Timeout`.
+
+    transport: replaces httpx's transport, such as for a Unix socket or for an application in the same process.
+    """
 
     url: str
     key: str | None = field(repr=False)
@@ -69,7 +73,7 @@ class Target:
     transport: Any = None
 
     def options(self) -> dict[str, Any]:
-        """Options of the httpx client."""
+        """Keyword arguments for `httpx.Client`. Raises ValueError if the URL or the key is malformed."""
         if not self.url.startswith(("http://", "https://")):
             raise ValueError(f"not the URL of a service: {self.url!r}; it begins with http:// or https://")
         headers = {"User-Agent": f"remembrancer-client/{VERSION}"}
@@ -81,14 +85,14 @@ class Target:
 
 
 class Connection:
-    """Sends calls and returns their answers."""
+    """Sends calls to the service and returns their decoded answers."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self.http = httpx.Client(**target.options())
 
     def run(self, description: Description[T]) -> T:
-        """The answer to a call, or the result of an upload."""
+        """Send the described call and return its answer; for an `Upload`, the total of its parts."""
         if isinstance(description, Request):
             response = self._send(description)
             answer: T = _decoded(description, response, response.content)
@@ -99,7 +103,7 @@ class Connection:
         return answer
 
     def find(self, description: Description[T]) -> T | None:
-        """The answer to a call. For what does not exist, a read returns None and a write raises NotFound."""
+        """The answer to a call. If the service answers 404, a GET request returns None, and others raise NotFound."""
         try:
             return self.run(description)
         except NotFound:
@@ -108,7 +112,7 @@ class Connection:
             raise
 
     def each(self, description: Pages[T] | Lines[T]) -> Iterator[T]:
-        """The entries of all pages, or the lines of an answer."""
+        """Yield the entries of all pages, or the decoded lines of a streamed answer."""
         if isinstance(description, Lines):
             yield from self._lines(description)
         else:
@@ -169,14 +173,14 @@ class Connection:
 
 
 class AsyncConnection:
-    """Sends calls and returns their answers, on asyncio."""
+    """Sends calls to the service and returns their decoded answers, on asyncio."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self.http = httpx.AsyncClient(**target.options())
 
     async def run(self, description: Description[T]) -> T:
-        """The answer to a call, or the result of an upload."""
+        """Send the described call and return its answer; for an `Upload`, the total of its parts."""
         if isinstance(description, Request):
             response = await self._send(description)
             answer: T = _decoded(description, response, response.content)
@@ -187,7 +191,7 @@ class AsyncConnection:
         return answer
 
     async def find(self, description: Description[T]) -> T | None:
-        """The answer to a call. For what does not exist, a read returns None and a write raises NotFound."""
+        """The answer to a call. If the service answers 404, a GET request returns None, and others raise NotFound."""
         try:
             return await self.run(description)
         except NotFound:
@@ -196,7 +200,7 @@ class AsyncConnection:
             raise
 
     async def each(self, description: Pages[T] | Lines[T]) -> AsyncIterator[T]:
-        """The entries of all pages, or the lines of an answer."""
+        """Yield the entries of all pages, or the decoded lines of a streamed answer."""
         if isinstance(description, Lines):
             async for line in self._lines(description):
                 yield line
@@ -261,7 +265,7 @@ class AsyncConnection:
 
 
 def _reads(description: Description[Any]) -> bool:
-    """Whether a call is a read, so that a 404 means "not there"; for a write it means that the URL is wrong."""
+    """Whether the call is a GET request, whose 404 means that the entry does not exist."""
     return isinstance(description, Request) and description.method == "GET"
 
 
@@ -281,7 +285,7 @@ def _built(http: httpx.Client | httpx.AsyncClient, request: Request[Any]) -> htt
 
 
 def _query(members: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """Query parameters without those that are None; booleans and times as the API writes them."""
+    """Query parameters as text: booleans as `true` or `false`, times in ISO 8601. Omits members that are None."""
     texts: dict[str, str | list[str]] = {}
     for name, value in members.items():
         if isinstance(value, bool):
@@ -310,7 +314,7 @@ def _error(response: httpx.Response) -> RemembrancerError:
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds that a Retry-After header names, as a number or a date; None without one, or for another form."""
+    """Seconds to wait by a Retry-After header, which is a number or a date; None if it is absent or malformed."""
     if header is None:
         return None
     try:
@@ -325,7 +329,7 @@ def _retry_after(header: str | None) -> float | None:
 
 @contextmanager
 def _translated(url: str) -> Iterator[None]:
-    """Raise httpx's errors as those of this package."""
+    """Raise the connection errors of httpx as `Unreachable` or `TimedOut`."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:

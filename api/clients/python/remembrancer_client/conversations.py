@@ -1,6 +1,7 @@
-"""What the adapters for agent frameworks share: texts of conversations in the form that the service takes.
+"""Functions shared by the adapters for agent frameworks, which recall for prompts and send in what was said.
 
-People paste the output of terminals and whole documents into prompts. Both must not end the run of an agent.
+They shorten and clean texts before the service validates them: people paste terminal output and whole documents into
+prompts, and an agent's run must not fail because of that.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ from remembrancer_client.client import AsyncRemembrancer
 from remembrancer_client.options.sessions import ChatMessage
 
 MAX_CONTENT = 500_000
-"""Maximum characters of a memory."""
+"""Maximum characters of a memory's content."""
 
 QUERY_CHARACTERS = 9_999
-"""Characters at each end of a prompt that are its query if it is longer than both; a query has at most 20,000."""
+"""Characters of the beginning and of the end of a long prompt that become its query; a query has at most 20,000."""
 
 _REFUSED = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Terminal codes, control characters but tab, newline and return, and lone surrogates."""
+"""What the service refuses: terminal codes, control characters except tab, newline and return, lone surrogates."""
 
 
 def printable(text: str) -> str:
-    """`text` without the characters that the service refuses, and without blanks around it."""
+    """`text` without the control characters that the service refuses, and without whitespace at its ends."""
     return _REFUSED.sub("", text).strip()
 
 
 def query_of(prompt: str) -> str:
-    """The query for a prompt: its printable text, or both ends of a long one; empty if the prompt has no text."""
+    """The query for a prompt: its printable text, or beginning and end of a long text; empty if it has no text."""
     text = printable(prompt)
     if len(text) <= 2 * QUERY_CHARACTERS:
         return text
@@ -35,19 +36,19 @@ def query_of(prompt: str) -> str:
 
 
 def contents_of(text: str) -> list[str]:
-    """The printable text as the contents of memories: usually one, several for a long text, none for a blank one."""
+    """The printable text, split into contents of at most MAX_CONTENT characters; an empty list if the text is blank."""
     text = printable(text)
     return [text[start : start + MAX_CONTENT] for start in range(0, len(text), MAX_CONTENT)]
 
 
 async def recalled(memory: AsyncRemembrancer, prompt: str, budget: int) -> str:
-    """The context for a prompt in at most `budget` tokens; empty if nothing helps or the prompt has no text."""
+    """The memories that help with a prompt, as text of at most `budget` tokens; empty if nothing helps."""
     query = query_of(prompt)
     return (await memory.recall(query, budget=budget)).context if query else ""
 
 
 async def capture(memory: AsyncRemembrancer, session_id: str, messages: Iterable[tuple[str, str]]) -> None:
-    """Send the messages of a session, each a role and a text, to the service, which stores what is worth keeping."""
+    """Send messages of a session, each as (role, text), to the service, which stores what is worth keeping."""
     texts = ((role, printable(text)) for role, text in messages)
     said: list[ChatMessage] = [{"role": role, "content": text} for role, text in texts if text]
     if said:

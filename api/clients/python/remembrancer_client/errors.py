@@ -2,14 +2,14 @@
 
 RemembrancerError
 ├── Unreachable           the service cannot be reached, or the connection broke
-│   └── TimedOut          it did not answer in time
-├── UnexpectedAnswer      the answer is not one of this API: a proxy's page, a redirect, a body that cannot be read
-├── UploadFailed          a part of an upload failed; `result` says what was done before it
+│   └── TimedOut          the service did not answer in time
+├── UnexpectedAnswer      the answer is not from this API: a proxy's page, a redirect, a body that cannot be read
+├── UploadFailed          a part of an upload failed; `result` has the results of the parts before it
 └── Problem               the service refused the call and said why
     ├── InvalidRequest    400, 413, 422: the request has to be changed; `errors` names the fields
-    ├── Unauthorized      401: no key, or an unknown one
+    ├── Unauthorized      401: the API key is missing or unknown
     ├── Forbidden         403: the key's role or agent may not do this
-    ├── NotFound          404: there is no such thing in this namespace
+    ├── NotFound          404: the namespace has no memory, thread or other entry with this id
     ├── Conflict          409: another version is stored, or an idempotency key came with another body
     ├── RateLimited       429: too many calls; `retry_after` says when to try again
     └── Unavailable       502, 503, 504: a part of the service is away; `retry_after` says when to try again
@@ -23,7 +23,10 @@ from remembrancer_client.answers.memories import UploadAnswer
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with a field. path: such as `items[3].importance`; empty for the whole body. got: what was sent."""
+    """An error in one field of a request. got: the value that was sent.
+
+    path: the field's place in the request, such as `items[3].importance`; empty if the error is in the whole body.
+    """
 
     path: str
     message: str
@@ -35,7 +38,7 @@ class RemembrancerError(Exception):
 
 
 class Unreachable(RemembrancerError):
-    """The service cannot be reached, or the connection broke. sent: whether the request may have reached it."""
+    """The service cannot be reached, or the connection broke. sent: the request may have reached the service."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -43,11 +46,11 @@ class Unreachable(RemembrancerError):
 
 
 class TimedOut(Unreachable):
-    """The service did not answer in time; a write may have been done all the same."""
+    """The service did not answer in time. If the request was a write, it may have been carried out."""
 
 
 class UnexpectedAnswer(RemembrancerError):
-    """The answer is not one of this API; `status` is its HTTP status."""
+    """The answer is not from this API, such as a proxy's page or a redirect. status: its HTTP status."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -55,7 +58,7 @@ class UnexpectedAnswer(RemembrancerError):
 
 
 class UploadFailed(RemembrancerError):
-    """A part of an upload failed; `__cause__` is the error. result: what was done with the parts before it."""
+    """A part of an upload failed. `__cause__`: the part's error. result: results of the parts sent before it."""
 
     def __init__(self, message: str, result: UploadAnswer) -> None:
         super().__init__(message)
@@ -63,10 +66,11 @@ class UploadFailed(RemembrancerError):
 
 
 class Problem(RemembrancerError):
-    """An error that the service answered: an RFC 9457 problem document.
+    """The service refused the call and answered with an RFC 9457 problem document.
 
-    status: the HTTP status. errors: what is wrong with single fields. retry_after: seconds, or None if none were named.
-    current_version: version of the thread or workflow, after a version conflict.
+    status: the HTTP status. errors: errors in single fields. retry_after: seconds to wait before the next attempt; None
+    if the answer has no Retry-After header. current_version: after a version conflict, the stored version of the thread
+    or workflow.
     """
 
     def __init__(self, document: ProblemDocument, retry_after: float | None) -> None:
@@ -82,35 +86,35 @@ class Problem(RemembrancerError):
 
 
 class InvalidRequest(Problem):
-    """The request has to be changed; `errors` names the fields."""
+    """The request is malformed and has to be changed. `errors` names the fields."""
 
 
 class Unauthorized(Problem):
-    """The call had no key, or an unknown one."""
+    """The API key of the call is missing or unknown."""
 
 
 class Forbidden(Problem):
-    """The key's role does not allow the call, or the key is bound to other agents."""
+    """The API key's role does not allow the call, or the key is bound to other agents."""
 
 
 class NotFound(Problem):
-    """There is no such thing in this namespace."""
+    """The namespace has no memory, thread or other entry with this id or key."""
 
 
 class Conflict(Problem):
-    """The call contradicts what is stored: another version, or an idempotency key that came with another body."""
+    """The call conflicts with stored data, such as a newer version or an idempotency key used with another body."""
 
 
 class RateLimited(Problem):
-    """The key has made too many calls; `retry_after` says when to try again."""
+    """The API key has made too many calls. `retry_after` has the seconds to wait."""
 
 
 class Unavailable(Problem):
-    """A part of the service is away; `retry_after` says when to try again."""
+    """A part of the service, such as its store, does not respond. `retry_after` has the seconds to wait."""
 
 
 class ProblemDocument(msgspec.Struct, frozen=True):
-    """The body of an error answer."""
+    """The body of an error answer: an RFC 9457 problem document."""
 
     status: int
     title: str = ""

@@ -1,4 +1,4 @@
-"""A memory service of Google's ADK: `RemembrancerMemoryService`. It needs the extra `google-adk`."""
+"""A memory service for Google's ADK: `RemembrancerMemoryService`. Needs the package's extra `google-adk`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from remembrancer_client.options.memories import NewMemory
 
 
 class RemembrancerMemoryService(BaseMemoryService):
-    """Remembers the events of sessions. Each app and user has a namespace of its own, `app/user`.
+    """Remembers the events of ADK sessions. Each user of an app has a separate namespace, `app/user`.
 
-    An event that is added again is merged into the first one. top_k: how many memories a search returns.
+    An event that is added twice is stored once. top_k: maximum number of memories that a search returns.
     """
 
     def __init__(self, memory: AsyncRemembrancer, *, top_k: int = 10) -> None:
@@ -45,7 +45,7 @@ class RemembrancerMemoryService(BaseMemoryService):
         session_id: str | None = None,
         custom_metadata: Mapping[str, object] | None = None,
     ) -> None:
-        """Remember events, as they were said."""
+        """Remember the texts of events, unchanged, as episodic memories. Skips partial events."""
         own: NewMemory = {"metadata": dict(custom_metadata or {}), "session_id": session_id}
         said = [(event, text) for event in events if not event.partial for text in contents_of(_text(event.content))]
         await self._of(app_name, user_id).remember_all({**own, **_memory(event, text)} for event, text in said)
@@ -58,7 +58,7 @@ class RemembrancerMemoryService(BaseMemoryService):
         memories: Sequence[MemoryEntry],
         custom_metadata: Mapping[str, object] | None = None,
     ) -> None:
-        """Remember texts as facts."""
+        """Remember the texts of `memories` as facts (semantic memories)."""
         items: list[NewMemory] = [
             {
                 "type": "semantic",

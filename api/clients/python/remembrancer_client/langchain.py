@@ -1,4 +1,4 @@
-"""A LangChain retriever: `RemembrancerRetriever`. It needs the extra `langchain`."""
+"""A retriever for LangChain: `RemembrancerRetriever`. Needs the package's extra `langchain`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from remembrancer_client.conversations import query_of
 class RemembrancerRetriever(BaseRetriever):
     """The best memories for a query, as documents with their score and type.
 
-    memory: with an `AsyncRemembrancer`, only the async methods work. k: how many documents to return.
-    options: passed to `search`, such as types, filters or session_id.
+    memory: with an `AsyncRemembrancer`, only the async methods work. k: maximum number of documents.
+    options: keyword arguments for the client's `search`, such as types, filters or session_id.
     """
 
     memory: Remembrancer | AsyncRemembrancer = Field(exclude=True)

@@ -1,4 +1,4 @@
-"""A LangGraph store over keyed items: `RemembrancerStore`. It needs the extra `langgraph`."""
+"""A store for LangGraph: `RemembrancerStore`. Needs the package's extra `langgraph`."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from remembrancer_client.groups.items import Items
 from remembrancer_client.options.workflows import ItemSearchOptions, PathMatch
 
 CONCURRENT = 16
-"""How many calls of one batch may be in flight at the same time."""
+"""Maximum number of calls of one batch that are in flight at the same time."""
 
 
 class RemembrancerStore(BaseStore):
-    """Keeps LangGraph's items in the namespace of `memory`, where other programs with the same key see them, too.
+    """Stores LangGraph's items in the namespace of `memory`. Other programs with the same API key see them, too.
 
     A batch is no transaction: it reads before it writes, and of several puts under one key only the last is written.
-    Values are JSON of at most 1 MiB. memory: with a `Remembrancer` all methods work, with an `AsyncRemembrancer` only
-    the async ones. fields: paths of the texts by which a search with a query finds an item; by default all texts.
+    Values are JSON of at most 1 MiB. memory: an `AsyncRemembrancer` has the async methods of the store only, a
+    `Remembrancer` all of them. fields: paths of the texts by which a query finds an item; by default all texts.
     """
 
     supports_ttl = True
@@ -53,7 +53,7 @@ class RemembrancerStore(BaseStore):
         self.ttl_config = ttl
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Run the operations, reads before writes. Returns their results in the order of `ops`."""
+        """Run the operations `ops`, reads before writes. Returns their results in the order of `ops`."""
         if not isinstance(self._memory, Remembrancer):
             raise TypeError("the sync methods of the store need a Remembrancer")
         known, connection = _checked(ops), self._memory.connection
@@ -63,7 +63,7 @@ class RemembrancerStore(BaseStore):
         return _results(known, answers)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Run the operations, reads before writes. Returns their results in the order of `ops`."""
+        """Run the operations `ops`, reads before writes. Returns their results in the order of `ops`."""
         known = _checked(ops)
         if not isinstance(self._memory, AsyncRemembrancer):
             return await asyncio.to_thread(self.batch, known)
@@ -97,7 +97,7 @@ class RemembrancerStore(BaseStore):
         raise ValueError(f"not an operation of a store: {op!r}")
 
     def _writes(self, ops: Sequence[Op]) -> list[Description[Any]]:
-        """The last put or delete under each key."""
+        """The calls for the last put or delete under each key."""
         last = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
         return [self._write(op) for op in last.values()]
 

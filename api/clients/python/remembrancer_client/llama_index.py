@@ -1,4 +1,4 @@
-"""A LlamaIndex memory block: `RemembrancerMemoryBlock`. It needs the extra `llama-index`."""
+"""A memory block for LlamaIndex: `RemembrancerMemoryBlock`. Needs the package's extra `llama-index`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from remembrancer_client.client import AsyncRemembrancer
 from remembrancer_client.conversations import capture, query_of
 
 RECALLS = 64
-"""How many recalled contexts are kept with their query, so that LlamaIndex can ask for a shorter one."""
+"""Number of recalled contexts kept with their query, because LlamaIndex may ask to shorten them."""
 
 
 class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
-    """Recalls what helps the newest user message, and remembers what leaves the short-term memory.
+    """Recalls memories for the newest user message, and remembers messages that leave the short-term memory.
 
-    budget: maximum tokens of what is recalled. If the chat has less room, memories are recalled again in a smaller one.
+    budget: maximum tokens of the recalled memories. If the chat has less room, they are recalled again for that room.
     """
 
     name: str = "remembrancer"
@@ -29,20 +29,20 @@ class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
     _recalls: dict[str, tuple[str, int]] = PrivateAttr(default_factory=dict)
 
     async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:
-        """The context for the newest user message."""
+        """The memories that help with the newest user message, as text."""
         asked = [message.content for message in messages or () if message.role == MessageRole.USER and message.content]
         query = query_of(asked[-1]) if asked else ""
         return await self._recall(query, self.budget) if query else ""
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
-        """Remember what user and assistant said, each message in the session that it names."""
+        """Remember what the user and the assistant said, each message in the session that its `session_id` names."""
         said = [message for message in messages if message.role in (MessageRole.USER, MessageRole.ASSISTANT)]
         for session_id, part in groupby(said, lambda message: message.additional_kwargs.get("session_id")):
             texts = ((message.role.value, message.content or "") for message in part)
             await capture(self.memory, session_id or "llama-index", texts)
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
-        """Recall the context again in a budget that is smaller by `tokens_to_truncate`; None if nothing fits."""
+        """Recall `content` again with a budget that is smaller by `tokens_to_truncate`; None if nothing fits."""
         query, tokens = self._recalls.get(content, ("", 0))
         budget = tokens - tokens_to_truncate
         return (await self._recall(query, budget)) or None if query and budget > 0 else None

@@ -1,4 +1,4 @@
-"""A session of the OpenAI Agents SDK over keyed items: `RemembrancerSession`. It needs the extra `openai-agents`."""
+"""A session for the OpenAI Agents SDK: `RemembrancerSession`. Needs the package's extra `openai-agents`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from remembrancer_client.groups.items import PAGE
 
 
 class RemembrancerSession:
-    """The history of a conversation: the items as the SDK gave them, kept until `clear_session`.
+    """Stores the items of a conversation as the SDK passed them, until `clear_session`.
 
-    captures: whether what user and assistant say is also remembered, so that other sessions can recall it.
+    captures: whether what the user and the assistant say is also remembered, so that other sessions can recall it.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class RemembrancerSession:
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
         """The latest `limit` items, oldest first; all items if `limit` is negative.
 
-        limit: by default that of the settings; if they have none, all items are returned.
+        limit: by default the limit of `session_settings`; if that is None too, all items are returned.
         """
         limit = resolve_session_limit(limit, self.session_settings)
         return [entry.value for entry in await self._entries(limit)]
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
-        """Append items."""
+        """Append items to the conversation."""
         for item in items:
             key = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
             await self._memory.items.put(self._path, key, item, index=False)
@@ -54,7 +54,7 @@ class RemembrancerSession:
             await capture(self._memory, self.session_id, _said(items))
 
     async def pop_item(self) -> TResponseInputItem | None:
-        """Remove the latest item; None if there is none."""
+        """Remove the latest item and return it; None if the conversation has no items."""
         for entry in await self._entries(1):
             await self._memory.items.delete(self._path, entry.key)
             item: TResponseInputItem = entry.value
@@ -62,12 +62,12 @@ class RemembrancerSession:
         return None
 
     async def clear_session(self) -> None:
-        """Remove all items. What was remembered of them stays."""
+        """Remove all items. Memories that were made of them stay."""
         for entry in await self._entries(None):
             await self._memory.items.delete(self._path, entry.key)
 
     async def _entries(self, limit: int | None) -> list[ItemAnswer]:
-        """The latest `limit` entries, sorted by key, which begins with the time."""
+        """The latest `limit` stored items, oldest first; all if `limit` is None or negative."""
         wanted = None if limit is None or limit < 0 else limit
         entries: list[ItemAnswer] = []
         while wanted is None or len(entries) < wanted:

@@ -1,4 +1,4 @@
-"""A capability of Pydantic AI: `RemembrancerCapability`. It needs the extra `pydantic-ai`."""
+"""A capability for Pydantic AI: `RemembrancerCapability`. Needs the package's extra `pydantic-ai`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ INSTRUCTIONS = (
 
 @dataclass
 class RemembrancerCapability(AbstractCapability[Any]):
-    """Gives an agent the memories that help with its prompt, and tools to recall and remember; remembers what was said.
+    """Gives an agent the memories that help with its prompt, and the tools `recall` and `remember`.
 
-    budget: maximum tokens of the memories, which are a user message before the prompt and not part of the history.
-    captures: whether prompt and answer are remembered.
+    budget: maximum tokens of the memories. They are a user message before the prompt, which is not part of the agent's
+    message history. captures: whether the prompt and the answer are remembered after the run.
     """
 
     memory: AsyncRemembrancer
@@ -34,7 +34,7 @@ class RemembrancerCapability(AbstractCapability[Any]):
     _recalled: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def get_instructions(self) -> str:
-        """What the agent is told about its memory."""
+        """Instructions that tell the agent about its memory."""
         return INSTRUCTIONS
 
     def get_toolset(self) -> FunctionToolset[Any]:
@@ -51,13 +51,13 @@ class RemembrancerCapability(AbstractCapability[Any]):
         return ", ".join(statuses) or "There is nothing to remember."
 
     async def for_run(self, ctx: RunContext[Any]) -> RemembrancerCapability:
-        """A copy for one run, with its own record of what it has recalled."""
+        """A copy of this capability for one run, with its own cache of recalled memories."""
         return replace(self)
 
     async def before_model_request(
         self, ctx: RunContext[Any], request_context: ModelRequestContext
     ) -> ModelRequestContext:
-        """The request, with what was recalled for the newest prompt inserted before that prompt."""
+        """The request to the model, with the memories for the newest prompt inserted before that prompt."""
         prompts = [
             (place, _text(part.content))
             for place, message in enumerate(request_context.messages)
@@ -77,7 +77,7 @@ class RemembrancerCapability(AbstractCapability[Any]):
         return replace(request_context, messages=[*messages[:place], known, *messages[place:]])
 
     async def after_run(self, ctx: RunContext[Any], *, result: AgentRunResult[Any]) -> AgentRunResult[Any]:
-        """Remember the prompt and the answer."""
+        """Remember the run's prompt and answer, unless `captures` is False."""
         if self.captures:
             answer = "\n".join(part.content for part in result.response.parts if isinstance(part, TextPart))
             said = [("user", _text(ctx.prompt)), ("assistant", answer)]
@@ -86,7 +86,7 @@ class RemembrancerCapability(AbstractCapability[Any]):
 
 
 def _text(content: str | Sequence[Any] | None) -> str:
-    """The texts of a prompt, without images and files."""
+    """The texts of a prompt, joined; images and files are left out."""
     if content is None or isinstance(content, str):
         return content or ""
     return "\n".join(part for part in content if isinstance(part, str))

@@ -1,4 +1,4 @@
-"""Answers about memories: a memory, and the outcomes of writing, changing and judging memories."""
+"""Answers of the calls on memories: a memory, and the results of writing, listing, classifying and reviewing them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import msgspec
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Base of all answers: immutable; members of an answer that this client does not know are ignored."""
+    """Base of all answers: immutable. Members of a response that this client version does not know are ignored."""
 
 
 class Memory(Answer, frozen=True):
     """A memory of any type. Fields that only some types have are None for the others.
 
-    type: episodic, semantic, prospective, procedural or working. state: current, contested or replaced.
+    type: episodic, semantic, prospective, procedural or working. state: current, contested (another memory contradicts
+    it) or replaced (a newer memory took its place).
     """
 
     id: str
@@ -90,7 +91,7 @@ class Memory(Answer, frozen=True):
 
 
 class Source(Answer, frozen=True):
-    """Where a memory comes from: a thread and its turns, a file and line, or a caller."""
+    """Where a memory comes from: indexes of turns in a thread, a line of a file, or a program (`caller`)."""
 
     thread_id: str | None = None
     turns: list[int] = []
@@ -100,9 +101,9 @@ class Source(Answer, frozen=True):
 
 
 class Rewording(Answer, frozen=True):
-    """A text that was merged into a memory at the time `at`, because it said the same in other words.
+    """A text that was merged into a memory at the time `at`, because it says the same in other words.
 
-    id: the id with which `undo` stores the text as a memory of its own.
+    id: passed to `undo`, it stores the text as a separate memory. reason: why the texts were merged.
     """
 
     id: str
@@ -113,7 +114,7 @@ class Rewording(Answer, frozen=True):
 
 
 class Link(Answer, frozen=True):
-    """A link from a memory to the memory `to` in its namespace. strength: how sure or close the relation is."""
+    """A link from a memory to the memory with the id `to`, in the same namespace. strength: of the relation, 0..1."""
 
     to: str
     type: str
@@ -121,7 +122,7 @@ class Link(Answer, frozen=True):
 
 
 class TokenCount(Answer, frozen=True):
-    """Token counts of a memory by `tokenizer`. count: tokens of its content. line: tokens of its entry in a context."""
+    """A memory's size by `tokenizer`. count: tokens of its content. line: tokens that its entry takes in a context."""
 
     count: int
     tokenizer: str
@@ -131,8 +132,8 @@ class TokenCount(Answer, frozen=True):
 class UpkeepMark(Answer, frozen=True):
     """What an upkeep job decided about a memory: which job, when, and why.
 
-    into: id of the memory that it was merged into. undone: whether a caller undid the decision; upkeep then does not
-    repeat it.
+    into: id of the memory into which the job merged this memory. undone: whether a caller undid the decision, so that
+    upkeep does not repeat it.
     """
 
     job: str
@@ -145,8 +146,8 @@ class UpkeepMark(Answer, frozen=True):
 class SpokenTurn(Answer, frozen=True):
     """A turn of a conversation whose text is part of an episodic memory's content.
 
-    characters: length of the turn's text in that content. The other fields are those of the turn; fields that the turn
-    did not have are left out.
+    characters: length of the turn's text in that content. index: number of the turn in its thread. The other fields are
+    the turn's role, time, tokens and what else was sent with it.
     """
 
     index: int
@@ -164,14 +165,19 @@ class SpokenTurn(Answer, frozen=True):
 
 
 class BatchAnswer(Answer, frozen=True):
-    """The results of the items, in order, and how many ended with each status."""
+    """The results of the items of a batch, in their order, and how many items ended with each status."""
 
     results: list[BatchItem]
     counts: StatusCounts
 
 
 class WriteResult(Answer, frozen=True):
-    """The outcome of writing a text."""
+    """The outcome of writing a text. status: stored, merged, rejected or failed. id: None if no memory has the text.
+
+    merged_into: id of the memory that says the same. supersedes, contests: ids of memories that the text replaces or
+    contradicts. redactions: number of secrets removed from it, by kind. classified, review: how its type was chosen,
+    and what the reviewers said.
+    """
 
     id: str | None
     status: str
@@ -186,7 +192,7 @@ class WriteResult(Answer, frozen=True):
 
 
 class WriteAnswer(WriteResult, frozen=True):
-    """The outcome of writing one memory, and the memory."""
+    """The outcome of writing one memory, with the memory; None if nothing was stored."""
 
     memory: Memory | None = None
 
@@ -198,7 +204,7 @@ class BatchItem(WriteResult, frozen=True, kw_only=True):
 
 
 class ClassifyAnswer(Answer, frozen=True):
-    """The memory type of a text and the reason for it. The confidences of all types sum to 1."""
+    """The memory type of a text, with the reason. alternatives: the other types. All confidences sum to 1."""
 
     type: str
     confidence: float
@@ -208,7 +214,7 @@ class ClassifyAnswer(Answer, frozen=True):
 
 
 class Alternative(Answer, frozen=True):
-    """Another memory type that a text may have, and how likely."""
+    """Another memory type that a text may have, with its probability."""
 
     type: str
     confidence: float
@@ -224,7 +230,7 @@ class TextPart(Answer, frozen=True):
 class Reviewed(Answer, frozen=True):
     """The result of a review: whether a text is worth storing, and why.
 
-    importance, relevance, novelty: mean of the score over the valid votes that have it; None if none has it.
+    importance, relevance, novelty: mean of this score over the valid votes; None if no valid vote has the score.
     """
 
     decision: str
@@ -239,8 +245,8 @@ class Reviewed(Answer, frozen=True):
 class Vote(Answer, frozen=True):
     """Vote of one reviewer on a text.
 
-    ok: whether the vote is valid and came in time. scores: 1-10, by aspect of the text. stand_in: whether it is a local
-    reviewer's vote that replaces the failed vote before it.
+    ok: whether the vote is valid and came in time. scores: 1-10, by aspect of the text, such as importance. stand_in:
+    whether a local reviewer voted in place of the reviewer whose vote, the one before this, failed. ms: milliseconds.
     """
 
     reviewer: str
@@ -253,7 +259,7 @@ class Vote(Answer, frozen=True):
 
 
 class StatusCounts(Answer, frozen=True):
-    """How many items ended with each status."""
+    """Number of texts that were stored, merged into a memory that says the same, rejected, or failed."""
 
     stored: int
     merged: int
@@ -262,7 +268,7 @@ class StatusCounts(Answer, frozen=True):
 
 
 class DecisionsAnswer(Answer, frozen=True):
-    """What the service decided by itself, newest first. With a rejected text's or wording's id, `undo` stores it."""
+    """Decisions that the service made by itself, newest first. Pass the id of a decision to `undo` to take it back."""
 
     decisions: list[DecidedText]
 
@@ -287,7 +293,7 @@ class ListAnswer(Answer, frozen=True):
 
 
 class DeletedAnswer(Answer, frozen=True):
-    """How many memories were deleted, and how many still match."""
+    """How many memories were deleted, and how many that match the call's conditions remain."""
 
     deleted: int
     remaining: int
@@ -302,8 +308,8 @@ class HistoryAnswer(Answer, frozen=True):
 class HistoryVersion(Answer, frozen=True):
     """An entry of a memory's history: one of its texts, or a memory that it replaced, was replaced by, or contests.
 
-    from, to: when the text held. replaced_by: id of the memory whose text took its place; of an earlier text, or of
-    another wording, the id of the memory itself.
+    since (`from` in JSON), to: period in which the text was valid. replaced_by: id of the memory whose text took its
+    place; for an earlier text or another wording of the memory, the id of the memory itself.
     """
 
     memory: Memory
@@ -314,19 +320,19 @@ class HistoryVersion(Answer, frozen=True):
 
 
 class UndoneAnswer(Answer, frozen=True):
-    """Ids of the memories that an undo brought back."""
+    """Ids of the memories that an undo restored, or stored after all."""
 
     restored: list[str]
 
 
 class DueAnswer(Answer, frozen=True):
-    """The intentions that are due, those due for longest first."""
+    """The intentions (such as tasks and reminders) that are due, the longest overdue first."""
 
     due: list[Memory]
 
 
 class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
-    """The decision on a text and each reviewer's vote. redacted: whether secrets were removed before the review."""
+    """The reviewers' decision on a text. redactions: number of secrets removed from the text before, by kind."""
 
     redacted: bool
     redactions: dict[str, int]

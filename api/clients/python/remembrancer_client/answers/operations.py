@@ -1,4 +1,4 @@
-"""Answers about items and for operators: health, keys, upkeep and erasure."""
+"""Answers of the calls on keyed items, and of the calls for operators: health, API keys, upkeep and erasure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from remembrancer_client.answers.memories import Answer
 
 
 class HealthAnswer(Answer, frozen=True):
-    """Whether the service is alive or ready. checks: one for each resource, if the call was about readiness."""
+    """Whether the service is alive or ready: "ok" or "unavailable". checks: of each resource, in a readiness answer."""
 
     status: str
     checks: dict[str, HealthCheck] = {}
 
 
 class HealthCheck(Answer, frozen=True):
-    """Whether a check passed, and how many milliseconds it took."""
+    """Whether a resource, such as the store, responds. ms: milliseconds of the check. detail: why it failed."""
 
     ok: bool
     ms: float
@@ -24,13 +24,16 @@ class HealthCheck(Answer, frozen=True):
 
 
 class KeysAnswer(Answer, frozen=True):
-    """All keys, without their secrets."""
+    """All API keys, without their secrets."""
 
     keys: list[KnownKey]
 
 
 class KnownKey(Answer, frozen=True):
-    """A key as it is listed, without its secret. created_at: None for a key of the keys file."""
+    """An API key without its secret. agents: the agents that the key may act as; empty for all.
+
+    created_at: None if the key is from the keys file.
+    """
 
     id: str
     tenant: str
@@ -41,7 +44,7 @@ class KnownKey(Answer, frozen=True):
 
 
 class NewKey(Answer, frozen=True):
-    """A new key. Only this answer shows the key itself."""
+    """A new API key. Only this answer has its secret, in `key`."""
 
     id: str
     key: str
@@ -54,7 +57,7 @@ class NewKey(Answer, frozen=True):
 class JobReport(Answer, frozen=True):
     """What an upkeep job did, or would do in a dry run.
 
-    ids: the memories that it removed, changed or promoted. reasons: why, by the memory's id.
+    ids: the memories that the job removed, changed or promoted. reasons: why, by the memory's id.
     """
 
     job: str
@@ -73,7 +76,7 @@ class ReembedAnswer(Answer, frozen=True):
 
 
 class Erased(Answer, frozen=True):
-    """How many entries were erased from each store, and how many a count afterwards still found."""
+    """Number of entries erased from each store. remaining: number that a count at `checked_at` found afterwards."""
 
     erased: dict[str, int]
     remaining: dict[str, int]
@@ -81,7 +84,7 @@ class Erased(Answer, frozen=True):
 
 
 class ItemStored(Answer, frozen=True):
-    """When an item was first put under its path and key, when it was last put, and when it expires."""
+    """The times of an item that was put: when its key was first put, when it was last put, and when it expires."""
 
     created_at: datetime
     updated_at: datetime
@@ -105,12 +108,12 @@ class ItemAnswer(Answer, frozen=True):
 
 
 class ItemsFound(Answer, frozen=True):
-    """Items, in the order of the search."""
+    """The items that a search found: best first if it had a query, else the latest put first."""
 
     items: list[ItemAnswer]
 
 
 class PathsAnswer(Answer, frozen=True):
-    """Paths that have items, sorted."""
+    """The paths that have items, sorted. A path is a list of labels."""
 
     paths: list[list[str]]

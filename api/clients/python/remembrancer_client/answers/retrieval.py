@@ -1,4 +1,4 @@
-"""Answers of search and retrieval, receipts, the contexts of agents, and models."""
+"""Answers of search and retrieval, and of the calls on receipts, contexts for agents and language models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from remembrancer_client.answers.threads import OmittedParts, TurnPlace
 
 
 class AgentContextAnswer(Answer, frozen=True):
-    """An agent's whole context as text, its parts, and its size."""
+    """An agent's whole context as text, with the parts that it consists of and its size."""
 
     context: str
     parts: AgentContextParts
@@ -18,9 +18,10 @@ class AgentContextAnswer(Answer, frozen=True):
 
 
 class AgentContextParts(Answer, frozen=True):
-    """The parts of an agent's context: what each shows, and how many tokens it takes.
+    """The parts of an agent's context: the entries that each part shows, and how many tokens they take.
 
-    working: working memory. due: tasks that are due. memory: other memories; its tokens include the headings of `due`.
+    working: working memory. due: tasks that are due. memory: other memories; its tokens include the headings above the
+    tasks in `due`.
     """
 
     memory: MemoryPart
@@ -30,7 +31,7 @@ class AgentContextParts(Answer, frozen=True):
 
 
 class MemoryPart(Answer, frozen=True):
-    """A part of an agent's context that consists of memories, and its tokens."""
+    """A part of an agent's context that consists of memories. tokens: size of the part."""
 
     tokens: int
     items: list[ContextItem]
@@ -57,14 +58,17 @@ class ContextItem(Answer, frozen=True):
 
 
 class ThreadsPart(Answer, frozen=True):
-    """The agent's threads, and the tokens of those in its context."""
+    """The part of an agent's context that shows its threads. tokens: size of the threads that fit into it."""
 
     tokens: int
     items: list[AgentThreadItem]
 
 
 class AgentThreadItem(Answer, frozen=True):
-    """A thread of an agent. turns: the turns that are shown; empty if there was no room. omitted: what was left out."""
+    """A thread of an agent, as its context shows it. turns: the turns shown; empty if there was no room.
+
+    resource: name of the thread's policy. mode: the agent's access to the thread. omitted: what was left out.
+    """
 
     thread_id: str
     resource: str
@@ -76,11 +80,12 @@ class AgentThreadItem(Answer, frozen=True):
 
 
 class AgentContextMetadata(Answer, frozen=True):
-    """Size of an agent's context and where it comes from.
+    """Size of an agent's context, and the settings with which it was built.
 
     total_tokens: the tokenizer's count of the context plus `margin`, a share such as 0.1 by which the model may count
-    more; at most the budget. model_tokens: the count of the model's provider, where one is configured. allocation:
-    tokens that each part was allotted. degraded: parts of the service that did not answer.
+    more; at most the budget. model_tokens: the count by the model's provider; None if no provider is configured.
+    allocation: tokens allotted to each part. as_of: time for which the memories were chosen. degraded: parts of the
+    service that did not respond, so that the context is made without them. receipt_id: id of the retrieval's receipt.
     """
 
     total_tokens: int
@@ -114,9 +119,9 @@ class ModelsAnswer(Answer, frozen=True):
 class ModelAnswer(Answer, frozen=True):
     """A language model, or a family of models, that the service knows.
 
-    context_window: tokens of input and output; None for an unknown model. max_output: None if only the window limits
-    it. tokenizer: counts for the model. margin: share by which the model's own count may exceed the tokenizer's.
-    source: where the numbers come from, with the date.
+    context_window: tokens of input and output together; None for an unknown model. max_output: maximum tokens of an
+    answer; None if only the window limits it. tokenizer: name of the tokenizer that stands in for the model's own.
+    margin: share by which the model's own count may exceed the tokenizer's. source: where the numbers come from.
     """
 
     name: str
@@ -137,7 +142,12 @@ class ResolvedModel(Answer, frozen=True):
 
 
 class ReceiptAnswer(Answer, frozen=True):
-    """A receipt. contents: the entries and the context, if the query asks for them."""
+    """The receipt of a retrieval: a record of its request, its candidates and why each is in the context or not.
+
+    contents: the texts of the entries and of the context, if the call asked for them. embedder: name of the embedding
+    model. long_term, working: how the budgets for memories and for working memory were filled. previous_id,
+    previous_sha256: the receipt before this one, to which its hash `sha256` chains it.
+    """
 
     id: str
     version: int
@@ -162,17 +172,17 @@ class ReceiptAnswer(Answer, frozen=True):
 
 
 class TokenizerName(Answer, frozen=True):
-    """The tokenizer of a retrieval: name of its encoding, and hash of its rank file."""
+    """The tokenizer of a retrieval: name of its encoding, and SHA-256 of the encoding's rank file."""
 
     name: str
     sha256: str
 
 
 class ReceiptBudgets(Answer, frozen=True):
-    """Tokens for each memory type.
+    """Tokens for each memory type in the context of a retrieval.
 
     initial: by the default shares of the types. shifted: after tokens were moved to the types that the query asks for.
-    final: after tokens that a type did not use went to other types.
+    final: after tokens that one type did not use went to other types.
     """
 
     initial: dict[str, int]
@@ -181,11 +191,14 @@ class ReceiptBudgets(Answer, frozen=True):
 
 
 class FillTerms(Answer, frozen=True):
-    """How a budget was filled: its limits, the tokens of headings and wrapper, and the tokens `used` by each type.
+    """How the token budget for a context was filled; with the candidates, enough to fill it again.
 
-    The tokens that a type needs are computed from the best candidates. sight: how many of these the receipt lists.
-    unlisted: tokens, by type, of those that it does not list. due_tokens: tokens of the tasks that were due. first:
-    ranks of the tasks that were offered to the budget before better hits, in this order.
+    total: tokens of the budget. caps: maximum tokens of each type. task_like, how_to: whether the query asks for tasks
+    or for a procedure. cut, excerpt: whether memories too long for the budget are cut, or reduced to an excerpt.
+    wrapper, headings, groups: tokens of the text around the entries. used: tokens that each type took.
+    The tokens that a type needs are estimated from the best candidates. sight: how many of these candidates the receipt
+    lists. unlisted: tokens of those that it does not list, by type. due_tokens: tokens of the tasks that were due.
+    first: ranks of the tasks that were offered to the budget before better hits, in this order.
     """
 
     total: int
@@ -206,13 +219,13 @@ class FillTerms(Answer, frozen=True):
 
 
 class ReceiptCandidate(Answer, frozen=True):
-    """A candidate of the retrieval and its outcome.
+    """A memory that a retrieval considered, and why it is in the context or not (`outcome`).
 
-    rank: None if it is not a hit. tokens: size of its entry. counted: whether its entry was counted; if not, `tokens`
-    is the stored count. whole: if the entry was cut to at most `allowed` tokens, its tokens before that. group: heading
-    of its group. place: its place among the working items. due: whether it is a task that is overdue or due that day.
-    of: id of the hit that it duplicates. since: when it was superseded or expired. certainty: probability that it
-    helps; None without a relevance floor.
+    rank: None if it is not a hit. signals: parts of its score. tokens: size of its entry. counted: whether that size
+    was counted; if not, `tokens` is the stored count. allowed, whole: if the entry was cut, its maximum tokens and its
+    tokens before the cut. group: heading above its entry. place: its index among the working items. due: whether it is
+    a task that is overdue or due that day. of: id of the hit that it duplicates. since: when it was superseded or
+    expired. certainty: probability that it helps to answer; None if the request has no relevance floor.
     """
 
     id: str
@@ -236,7 +249,7 @@ class ReceiptCandidate(Answer, frozen=True):
 
 
 class UnlistedCandidates(Answer, frozen=True):
-    """Candidates that a receipt counts but does not list."""
+    """Candidates that a receipt counts but does not list one by one. outcomes: how many had each outcome."""
 
     count: int
     outcomes: dict[str, int]
@@ -244,17 +257,17 @@ class UnlistedCandidates(Answer, frozen=True):
 
 
 class AccessCounts(Answer, frozen=True):
-    """How often memories were accessed; zeros are left out. ids: the first 13 characters of each id, concatenated."""
+    """Access counts of memories, zeros left out. ids: the first 13 characters of each memory's id, concatenated."""
 
     ids: str
     counts: list[int]
 
 
 class ReplayAnswer(Answer, frozen=True):
-    """The result of a replay.
+    """The result of a replay, which repeats the retrieval of a receipt and compares the contexts.
 
-    identical: whether the context is the same to the byte; if not, `changes` say why. behind: differences that did not
-    change the context, such as the score of a memory that is not in it.
+    identical: whether the context is the same to the byte; if not, `changes` says why. behind: differences that did not
+    change the context, such as a new score of a memory that is not in it.
     """
 
     identical: bool
@@ -263,7 +276,10 @@ class ReplayAnswer(Answer, frozen=True):
 
 
 class ReceiptChange(Answer, frozen=True):
-    """A difference between a receipt and its replay. id: the memory's id. what: field that differs. why: the reason."""
+    """A difference between a receipt and its replay. id: of the memory. what: name of the field that differs.
+
+    before, after: the field's value in the receipt and in the replay. why: the reason.
+    """
 
     id: str
     what: str
@@ -280,7 +296,7 @@ class ReceiptVerdict(Answer, frozen=True):
 
 
 class ReceiptCheck(Answer, frozen=True):
-    """Result of one check of a receipt."""
+    """Result of one check of a receipt. detail: what the check found wrong."""
 
     name: str
     ok: bool
@@ -291,9 +307,9 @@ ContextT = TypeVar("ContextT")
 
 
 class RetrieveAnswer(Answer, Generic[ContextT], frozen=True):
-    """A context within its token budget: a text, or a list of messages.
+    """A context within its token budget, as a text or a list of chat messages. items: the memories in it.
 
-    receipt_id: id of its receipt; None if none was recorded.
+    receipt_id: id of the receipt, which tells how the context was made; None if no receipt was recorded.
     """
 
     context: ContextT
@@ -303,22 +319,22 @@ class RetrieveAnswer(Answer, Generic[ContextT], frozen=True):
 
 
 class ContextMessage(Answer, frozen=True):
-    """A chat message of a context; recalled text never has a system role."""
+    """A message of a context in the form of chat messages. role: always `user`, never a system role."""
 
     content: str
     role: str = "user"
 
 
 class ContextMetadata(Answer, frozen=True):
-    """Size of a context and the settings behind it.
+    """Size of a context, and the settings with which it was built.
 
-    total_tokens: of the whole context. budget: tokens for its long-term part. utilization: used share of that budget.
-    trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: name of the one
-    used. floor: the relevance floor of the hits. working_excerpted: ids of the working items that are shown in part.
-    working_left_out: ids of those that are not shown. duplicates: ids of memories left out because one in the context
-    has the same text or contains theirs. thread_tokens: tokens of the thread's part, if a thread was named; they count
-    towards the budget. margin: share by which the model's own count may be higher than the tokenizer's without
-    exceeding the budget. model_tokens: the count of the model's provider, where one is configured.
+    total_tokens: size of the whole context. budget: tokens for all but working memory. utilization: used share of that
+    budget. candidates: number of hits. trimmed_count: number of hits that are not in the context. tokenizer: its name.
+    working_excerpted, working_left_out: ids of the working items that are shown in part, or not at all. duplicates: ids
+    of memories left out because a memory in the context has or contains the same text. thread_tokens: size of the
+    thread's part, if the call named a thread; included in the budget. margin: share by which the model's own count may
+    exceed the tokenizer's; the context fits the budget by both counts. model_tokens: the count by the model's provider;
+    None if no provider is configured. degraded: parts of the service that did not respond.
     """
 
     total_tokens: int
@@ -343,14 +359,14 @@ class ContextMetadata(Answer, frozen=True):
 
 
 class FloorAnswer(Answer, frozen=True):
-    """The relevance floor: memories that help with a probability below `value` are left out. dropped: how many were."""
+    """The relevance floor: memories less likely than `value` to help are left out. dropped: how many were left out."""
 
     value: float
     dropped: int
 
 
 class SearchAnswer(Answer, frozen=True):
-    """The best memories for a query."""
+    """The best memories for a query. profile, weights: how their scores were weighted. as_of: time of the search."""
 
     hits: list[SearchHit]
     profile: str
@@ -361,7 +377,7 @@ class SearchAnswer(Answer, frozen=True):
 
 
 class SearchHit(Answer, frozen=True):
-    """A ranked memory. signals: only when the request asked to explain."""
+    """A memory that a search found. signals: parts of its score, empty unless the call set `explain`."""
 
     rank: int
     id: str

@@ -1,4 +1,4 @@
-"""Answers about threads, working memory and hooks."""
+"""Answers of the calls on threads (stored conversations), working memory and hooks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from remembrancer_client.answers.memories import Answer, StatusCounts
 
 
 class TurnPlace(Answer, frozen=True):
-    """Where a turn is: its thread in the chain, and its index in that thread. cut: only its beginning is shown."""
+    """A turn shown in a context: its thread, and its index there. cut: whether only the turn's beginning is shown."""
 
     thread_id: str
     index: int
@@ -17,10 +17,10 @@ class TurnPlace(Answer, frozen=True):
 
 
 class OmittedParts(Answer, frozen=True):
-    """What a context leaves out. turns, files, images: how many. summary, initial_context: whether this is incomplete.
+    """What a context leaves out of a thread and of the threads that it continues.
 
-    Only turns that are still in a thread are counted. The summary or initial context is that of the thread or an
-    ancestor.
+    turns, files, images: how many are left out; turns that were removed from a thread are not counted. summary,
+    initial_context: whether a summary or an initial context is left out or cut.
     """
 
     turns: int = 0
@@ -31,7 +31,7 @@ class OmittedParts(Answer, frozen=True):
 
 
 class SessionStopAnswer(Answer, frozen=True):
-    """A result for each message, in order, and how many ended with each status."""
+    """A result for each message that was sent, in order, and how many messages ended with each status."""
 
     results: list[MessageResult]
     counts: StatusCounts
@@ -40,8 +40,8 @@ class SessionStopAnswer(Answer, frozen=True):
 class MessageResult(Answer, frozen=True):
     """The outcome of storing one message of a session.
 
-    index: the message's index. ids, types: those of the memories that store it. reason: why it was rejected, merged or
-    changed, or failed. redactions: secrets removed, by kind.
+    index: the message's index in the call. ids, types: ids and types of the memories that store the message. reason:
+    why it was rejected, merged, changed or failed. redactions: number of secrets removed from it, by kind.
     """
 
     index: int
@@ -53,9 +53,10 @@ class MessageResult(Answer, frozen=True):
 
 
 class TodoCompletedAnswer(Answer, frozen=True):
-    """How many working items were cleared, and the procedure stored for a to-do of more than 5 steps.
+    """How many working items of a completed to-do were cleared.
 
-    redactions: secrets removed from the steps, by kind.
+    procedural_id: id of the memory that stores the to-do's steps; None unless it has more than 5. redactions: number of
+    secrets removed from the steps, by kind.
     """
 
     cleared: int
@@ -64,14 +65,14 @@ class TodoCompletedAnswer(Answer, frozen=True):
 
 
 class TodoCreatedAnswer(Answer, frozen=True):
-    """The id of the new working item. redactions: secrets removed from its content, by kind."""
+    """Id of the working item for a new to-do. redactions: number of secrets removed from its content, by kind."""
 
     working_id: str
     redactions: dict[str, int] = {}
 
 
 class ThreadsAnswer(Answer, frozen=True):
-    """Threads, the last used first. next_cursor: null on the last page."""
+    """A page of threads, the last used first. next_cursor: `cursor` of the next page; None on the last page."""
 
     threads: list[ThreadAnswer]
     next_cursor: str | None
@@ -80,8 +81,9 @@ class ThreadsAnswer(Answer, frozen=True):
 class ThreadAnswer(Answer, frozen=True):
     """A thread without its turns.
 
-    redactions: secrets removed from its initial context, by kind. policy: name of the policy that the policy file has
-    for its resource. Without one it is None, and the limits are 50 turns and 3 hours.
+    tokens, turns: its size. policy: name of the policy that the policy file has for the thread's resource; if None, the
+    limits are 50 turns and 3 hours. ttl_s: seconds without use after which it expires. redactions: number of secrets
+    removed from its initial context, by kind.
     """
 
     id: str
@@ -118,13 +120,13 @@ class ReferenceAnswer(Answer, frozen=True):
 
 
 class BackupAnswer(Answer, frozen=True):
-    """The turns that a thread had before it was cleared."""
+    """The backup of a thread: the turns that it had before it was cleared."""
 
     turns: list[Turn]
 
 
 class Turn(Answer, frozen=True):
-    """A turn of a thread. index: its number, never reused; -1 before it is appended. tokens: size of its content."""
+    """A turn of a thread. index: its number in the thread, never reused. tokens: size of its content. at: its time."""
 
     role: str
     content: str
@@ -149,7 +151,10 @@ class PageAnswer(Answer, frozen=True):
 
 
 class ThreadChainAnswer(Answer, frozen=True):
-    """A thread preceded by the threads that it continues, oldest first. gap: whether one of those has expired."""
+    """The threads that a thread continues, oldest first, and the thread itself at the end.
+
+    gap: whether a thread of the chain has expired, so that it is missing. cycle: always False.
+    """
 
     threads: list[ThreadAnswer]
     gap: bool
@@ -157,14 +162,14 @@ class ThreadChainAnswer(Answer, frozen=True):
 
 
 class ThreadCleared(Answer, frozen=True):
-    """How many turns were removed. backup_id: id of their backup, if one was asked for."""
+    """How many turns were removed from a thread. backup_id: id of their backup; None if no backup was requested."""
 
     cleared: int
     backup_id: str | None = None
 
 
 class ContextAnswer(Answer, frozen=True):
-    """A context, the turns, files and images in it, and what was left out."""
+    """The context of a thread as text, with the turns, files and images that it shows, and what it leaves out."""
 
     context: str
     turns: list[TurnPlace]
@@ -175,7 +180,7 @@ class ContextAnswer(Answer, frozen=True):
 
 
 class FileMention(Answer, frozen=True):
-    """Newest mention of a file or an image. turn: index of the turn that mentions it, in the thread `thread_id`."""
+    """The newest mention of a file or an image in a thread. turn: index of the turn with the mention."""
 
     path: str
     thread_id: str
@@ -185,8 +190,9 @@ class FileMention(Answer, frozen=True):
 class ThreadContextMetadata(Answer, frozen=True):
     """The size of a thread's context.
 
-    allocation: tokens of each of its parts, headings included. model_tokens: the count of the model's provider, where
-    one is configured. degraded: parts that did not answer.
+    allocation: tokens of each part of the context, headings included. gap: whether a thread that this thread continues
+    has expired. model_tokens: the count by the model's provider; None if no provider is configured. degraded: parts of
+    the service that did not respond.
     """
 
     total_tokens: int
@@ -201,8 +207,8 @@ class ThreadContextMetadata(Answer, frozen=True):
 class FlushAnswer(Answer, frozen=True):
     """The result of a flush, which removes turns from a thread and stores them as memories.
 
-    flushed: number of turns removed. tokens_before, tokens_after: size of the thread. summary: text that replaces the
-    turns in the thread. memory_ids: ids of the memories made.
+    flushed: number of turns removed. tokens_before, tokens_after: size of the thread before and after. summary: text
+    that replaces the turns in the thread. memory_ids: ids of the memories that store the turns.
     """
 
     flushed: int
@@ -213,7 +219,7 @@ class FlushAnswer(Answer, frozen=True):
 
 
 class ThreadHealthAnswer(Answer, frozen=True):
-    """The checks of a thread, and whether all passed."""
+    """Results of a thread's health checks. ok: whether all checks passed."""
 
     ok: bool
     checks: list[ThreadCheck]
@@ -230,11 +236,12 @@ class ThreadCheck(Answer, frozen=True):
 class ThreadStatsAnswer(Answer, frozen=True):
     """The size of a thread.
 
-    utilization: its size as a share of the limit that it is nearest to. distance_to_flush: tokens until a flush starts;
-    messages, if tokens are not limited. turns_to_flush: turns until the limits of messages and turns start a flush.
-    Both are None for a thread that is not flushed automatically. waiting: number of batches of turns that were evicted
-    from threads of this namespace and are not stored as memories yet. set_aside: number of batches of this thread that
-    could not be stored; they are retried at next_try_at, then at growing intervals, and when a service starts.
+    utilization: its size as a share of the limit that it is nearest to. distance_to_flush: tokens that may be added
+    before a flush starts (messages, if tokens are not limited). turns_to_flush: turns that may be added before the
+    limits of messages and turns start a flush. Both are None for a thread that is not flushed automatically. waiting:
+    number of batches of turns that were evicted from threads of this namespace and are not stored as memories yet.
+    set_aside: number of batches of this thread that could not be stored. They are retried at next_try_at, then at
+    growing intervals, and when a service starts.
     """
 
     turns: int
@@ -255,7 +262,7 @@ class ThreadStatsAnswer(Answer, frozen=True):
 
 
 class TurnsAnswer(Answer, frozen=True):
-    """Turns of a thread in order. next_after: `after` of the next page; null on the last one."""
+    """A page of a thread's turns, oldest first. next_after: `after` of the next page; None on the last page."""
 
     turns: list[ListedTurn]
     next_after: int | None
@@ -269,17 +276,17 @@ class ListedTurn(Turn, frozen=True, kw_only=True):
 
 
 class VersionAnswer(Answer, frozen=True):
-    """The version of a thread after a change. redactions: secrets removed from the new turns, by kind."""
+    """A thread's version after its turns were replaced. redactions: secrets removed from the new turns, by kind."""
 
     version: int
     redactions: dict[str, int] = {}
 
 
 class SaidAnswer(Answer, frozen=True):
-    """An appended turn. flushed, evicted: how many other turns left the thread because of it.
+    """The turn that was appended to a thread. flushed, evicted: how many other turns left the thread because of it.
 
-    version: of the thread afterwards, which the next call may send as expected_version. redactions: secrets removed
-    from the turn, by kind.
+    version: the thread's new version, which the next call may send as expected_version. redactions: number of secrets
+    removed from the turn, by kind.
     """
 
     turn: Turn
@@ -316,7 +323,7 @@ class WorkingItemAnswer(Answer, frozen=True):
 
 
 class ItemTokens(Answer, frozen=True):
-    """How many tokens the content has, and the tokenizer that counted them."""
+    """Number of tokens in a working item's content, and the name of the tokenizer that counted them."""
 
     count: int
     tokenizer: str

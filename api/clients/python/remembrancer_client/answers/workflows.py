@@ -1,4 +1,4 @@
-"""Answers about workflows."""
+"""Answers of the calls on workflows, which are append-only logs of events."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from remembrancer_client.answers.memories import Answer
 
 
 class WorkflowsAnswer(Answer, frozen=True):
-    """A page of workflows, latest created first; any page may be short. next_cursor: None on the last page only."""
+    """A page of workflows, latest created first. Any page may be short; next_cursor is None on the last page only."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
 
 
 class ListedWorkflow(Answer, frozen=True):
-    """A workflow in a list. updated_at: time of its last event, or of its creation."""
+    """A workflow in a list. updated_at: time of its last event, or of its creation if it has no event."""
 
     workflow_id: str
     parent_id: str | None
@@ -36,7 +36,7 @@ class BegunAnswer(Answer, frozen=True):
 
 
 class WorkflowAnswer(Answer, frozen=True):
-    """A workflow with its state at a version."""
+    """A workflow and its state. version: number of the event after which it has this state."""
 
     workflow_id: str
     parent_id: str | None
@@ -46,7 +46,7 @@ class WorkflowAnswer(Answer, frozen=True):
 
 
 class WorkflowStateAnswer(Answer, frozen=True):
-    """The state of a workflow that results from its events. changes: every status that it had, the first one first."""
+    """The state that results from a workflow's events. changes: every status that the workflow had, oldest first."""
 
     status: str
     steps: dict[str, dict[str, Any]]
@@ -70,7 +70,10 @@ class StatusAnswer(Answer, frozen=True):
 
 
 class WorkflowChainAnswer(Answer, frozen=True):
-    """A workflow preceded by those that it continues, oldest first. gap: whether one of those has expired."""
+    """The workflows that a workflow continues, oldest first, and the workflow itself at the end.
+
+    gap: whether a workflow of the chain has expired, so that it is missing. cycle: always False.
+    """
 
     workflows: list[WorkflowLink]
     gap: bool
@@ -78,7 +81,7 @@ class WorkflowChainAnswer(Answer, frozen=True):
 
 
 class WorkflowLink(Answer, frozen=True):
-    """One workflow of a chain: its status, who reported it and why. states: every status that it had."""
+    """A workflow of a chain. actor, reason: who reported its status, and why. states: every status that it had."""
 
     workflow_id: str
     parent_id: str | None
@@ -90,7 +93,7 @@ class WorkflowLink(Answer, frozen=True):
 
 
 class WorkflowHistoryAnswer(Answer, frozen=True):
-    """The history of a workflow and those that it continues, as text. version: that of the workflow's newest event."""
+    """History of a workflow and of the workflows that it continues, as text. version: number of its newest event."""
 
     history: str
     version: int
@@ -99,18 +102,18 @@ class WorkflowHistoryAnswer(Answer, frozen=True):
 
 
 class ContinueAnswer(WorkflowHistoryAnswer, frozen=True):
-    """A continued workflow: its history before the new input, and the version of the event with that input.
+    """A workflow that was continued with an input. history: text of what happened before the input.
 
-    redactions: secrets removed from the input, by kind.
+    version: number of the event with the input. redactions: number of secrets removed from the input, by kind.
     """
 
     redactions: dict[str, int] = {}
 
 
 class OmittedFromHistory(Answer, frozen=True):
-    """What the history leaves out or cuts: events, values of resources, and values of the data.
+    """How many events, values of resources and values of the data a workflow's history leaves out or cuts.
 
-    older_values: values of resources that were replaced later; `versions=all` shows them.
+    older_values: values of resources that were replaced by newer values; `versions="all"` shows them.
     """
 
     events: int
@@ -120,10 +123,10 @@ class OmittedFromHistory(Answer, frozen=True):
 
 
 class HistoryMetadata(Answer, frozen=True):
-    """The size of a history.
+    """The size of a workflow's history.
 
-    tokenizer: the one that counted. total_tokens: with a margin for the model's own count. model_tokens: the count of
-    the model's provider, where one is configured. degraded: "token_count" if the provider could not count.
+    total_tokens: the count of `tokenizer` plus a margin, because the model's own count may be higher. model_tokens: the
+    count by the model's provider; None if no provider is configured. degraded: "token_count" if the provider failed.
     """
 
     total_tokens: int
@@ -134,14 +137,14 @@ class HistoryMetadata(Answer, frozen=True):
 
 
 class EventsAnswer(Answer, frozen=True):
-    """A page of a workflow's events. next_after: `after` of the next page; None on the last one."""
+    """A page of a workflow's events. next_after: `after` of the next page; None on the last page."""
 
     events: list[LoggedEvent]
     next_after: int | None
 
 
 class LoggedEvent(Answer, frozen=True):
-    """An event of a workflow's log: version, type, time, and the fields of its type; the others are None."""
+    """An event of a workflow's log. version: number of the event. Fields that its event type does not have are None."""
 
     version: int
     type: str
@@ -157,11 +160,11 @@ class LoggedEvent(Answer, frozen=True):
 
 
 class EventAnswer(Answer, frozen=True):
-    """The version of an appended event.
+    """The version of an appended event. redactions: number of secrets removed from the event, by kind.
 
-    redactions: secrets removed from the event, by kind. The other fields tell what happened if the event ended the
-    workflow. memories: ids of the memories made of the workflow, by type. threads: how many of its threads were flushed
-    or deleted. items: how many of its working items ended.
+    The other fields are empty or 0 unless the event ended the workflow. memories: ids of the memories made of the
+    workflow, by type. threads: how many of its threads were flushed or deleted. items: how many of its working items
+    ended.
     """
 
     version: int
@@ -172,7 +175,7 @@ class EventAnswer(Answer, frozen=True):
 
 
 class ResourcesAnswer(Answer, frozen=True):
-    """The resources (named values) set by a workflow and those that it continues, latest change first."""
+    """The resources (named values) of a workflow and of the workflows that it continues, latest change first."""
 
     resources: list[ResourceAnswer]
 

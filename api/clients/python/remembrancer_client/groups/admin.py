@@ -1,4 +1,4 @@
-"""Calls for operators, with an admin key: export, import, erasure, keys and upkeep."""
+"""Calls for operators, which need an admin key: export, import, erasure, API keys and upkeep."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
 
 class Admin(Group[ConnectionT_co]):
-    """The calls for operators."""
+    """The group `client.admin`: calls for operators, which need an admin key."""
 
     @Each
     def export(self, **options: Unpack[Scoped]) -> Lines[dict[str, Any]]:
-        """The namespace's memories, newest first, then its items, yielded as they arrive. `restore` imports them."""
+        """Yield the namespace's memories, newest first, then its items, as JSON objects. `restore` imports them."""
         return Lines(self._ask("/v1/admin/export", dict[str, Any], options))
 
     @Call
     def restore(
         self, lines: Iterable[Line] | AsyncIterable[Line], **options: Unpack[Scoped]
     ) -> Description[UploadAnswer]:
-        """Import exported memories with their times, in parts of 1,000 lines. Returns the counts.
+        """Import exported memories with their times, in parts of 1,000 lines. Returns how many were stored.
 
-        lines: the lines of a stored export, or `export`'s. Memories that are stored already are not stored twice, so an
-        import that failed may be started again.
+        lines: the objects that `export` yields, or the lines of a file with them. Memories that are stored already are
+        not stored twice, so a failed import may be repeated from the beginning.
         """
         query = self._query(options)
 
@@ -62,7 +62,7 @@ class Admin(Group[ConnectionT_co]):
 
     @Call
     def keys(self) -> Description[KeysAnswer]:
-        """All keys, without their secrets."""
+        """All API keys, without their secrets."""
         return Request("GET", "/v1/admin/keys", KeysAnswer, repeatable=True)
 
     @Call
@@ -73,16 +73,16 @@ class Admin(Group[ConnectionT_co]):
         agents: Sequence[str] = (),
         namespace: str | None = None,
     ) -> Description[NewKey]:
-        """Create a key, which only this answer shows. agents: the agents that the key may act as; empty for all.
+        """Create an API key; only this answer shows its secret. agents: the agents that it may act as; empty for all.
 
-        namespace: used for an MCP client's calls that name none.
+        namespace: used for an MCP client's calls that do not name a namespace.
         """
         body = encode({"tenant": tenant, "role": role, "agents": list(agents), "namespace": namespace})
         return Request("POST", "/v1/admin/keys", NewKey, body=body)
 
     @Call
     def revoke_key(self, key_id: str) -> Description[None]:
-        """Revoke a created key."""
+        """Revoke an API key that was made with `create_key`."""
         return Request("DELETE", f"/v1/admin/keys/{segment(key_id)}", NoneType)
 
     @Call
@@ -95,5 +95,5 @@ class Admin(Group[ConnectionT_co]):
 
     @Call
     def reembed(self) -> Description[ReembedAnswer]:
-        """Embed every memory again and return how many. The store is blocked meanwhile: set a long timeout."""
+        """Embed all memories and items again, and return how many. Blocks the store meanwhile; set a long timeout."""
         return Request("POST", "/v1/admin/reembed", ReembedAnswer)

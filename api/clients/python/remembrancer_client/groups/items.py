@@ -1,4 +1,4 @@
-"""Calls on items: JSON values under a path of labels and a key."""
+"""Calls on items. An item is a JSON value stored under a path (a list of labels) and a key."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 PAGE = 30
-"""Items to read with one call: 30 values of 1 MiB fit into an answer, which has at most 32 MiB."""
+"""Maximum items to read with one call: 30 values of 1 MiB fit into an answer, which has at most 32 MiB."""
 
 
 class Items(Group[ConnectionT_co]):
-    """The calls on items. A path is a list of labels without dots; an item's key is unique under its path.
+    """The group `client.items`. A path is a list of labels without dots; an item's key is unique under its path.
 
-    Putting and deleting are repeated after a broken connection: the key makes them idempotent.
+    `put` and `delete` are sent again after a broken connection, because repeating them changes nothing.
     """
 
     @Call
     def put(self, path: Sequence[str], key: str, value: Any, **options: Unpack[PutOptions]) -> Description[ItemStored]:
-        """Store `value`, any JSON up to 1 MiB, under the key, in place of what was there."""
+        """Store `value`, any JSON up to 1 MiB, under the path and key. Replaces the value that was there."""
         body = self._body(options, path=_labels(path), key=key, value=value)
         return Request("PUT", "/v1/items", ItemStored, body=body, repeatable=True)
 
     @Call
     def get(self, path: Sequence[str], key: str, **options: Unpack[GetOptions]) -> Description[ItemAnswer]:
-        """The item; NotFound if there is none."""
+        """The item under the path and key. Raises NotFound if there is none."""
         return self._get("/v1/items", ItemAnswer, options, path=_dotted(path), key=key)
 
     @Call
     def delete(self, path: Sequence[str], key: str, **options: Unpack[ItemScope]) -> Description[None]:
-        """Delete the item, if there is one."""
+        """Delete the item under the path and key, if it exists."""
         query = self._query(options, path=_dotted(path), key=key)
         return Request("DELETE", "/v1/items", NoneType, query=query, repeatable=True)
 
     @Call
     def search(self, prefix: Sequence[str] = (), **options: Unpack[ItemSearchOptions]) -> Description[ItemsFound]:
-        """The items whose path begins with the labels of `prefix`, best first; without a query, the latest put."""
+        """The items whose path begins with the labels of `prefix`, best first; without a query, latest put first."""
         return self._ask("/v1/items/search", ItemsFound, options, prefix=_labels(prefix))
 
     @Call
@@ -52,14 +52,14 @@ class Items(Group[ConnectionT_co]):
 
 
 def _labels(path: Sequence[str]) -> list[str]:
-    """The labels of a path. Raises TypeError for a text, whose characters would become the labels."""
+    """The labels of a path, as a list. Raises TypeError for a string, whose characters would become the labels."""
     if isinstance(path, str):
         raise TypeError(f"a path is a list of labels, such as [{path!r}], not a text")
     return list(path)
 
 
 def _dotted(path: Sequence[str]) -> str:
-    """The labels joined by dots. Raises ValueError for a label that is empty or contains a dot."""
+    """The labels of a path, joined by dots. Raises ValueError for a label that is empty or contains a dot."""
     for label in _labels(path):
         if not label or "." in label:
             raise ValueError(f"not a label of a path: {label!r}; it must not be empty or contain a dot")

@@ -1,4 +1,4 @@
-"""Calls on memories: write, recall, search, read, change, judge."""
+"""Calls on memories: write, recall, search, read, change and judge them."""
 
 from __future__ import annotations
 
@@ -71,16 +71,16 @@ if TYPE_CHECKING:
 
 
 class Memories(Group[ConnectionT_co]):
-    """The calls on memories, receipts, agents and models."""
+    """Base of the clients, with the calls on memories, receipts, contexts for agents and language models."""
 
     @Call
     def remember(self, content: str, **fields: Unpack[RememberOptions]) -> Description[WriteAnswer]:
-        """Write a memory. It is stored, merged into one that says the same, or rejected; the answer says why."""
+        """Write a memory. The service stores it, merges it into a memory with the same content, or rejects it."""
         return self._post("/v1/memories", WriteAnswer, fields, content=content)
 
     @Call
     def batch(self, items: Iterable[NewMemory], **options: Unpack[BatchOptions]) -> Description[BatchAnswer]:
-        """Write at most 1,000 memories in one call and return the outcomes; if one is invalid, none is stored."""
+        """Write at most 1,000 memories and return an outcome for each. If an item is invalid, none is stored."""
         query, fields = self._split(options)
         key = fields.pop("idempotency_key", None) or fresh_key()
         body = encode({**query, "items": list(items)})
@@ -92,9 +92,10 @@ class Memories(Group[ConnectionT_co]):
         items: Iterable[NewMemory | str | bytes] | AsyncIterable[NewMemory | str | bytes],
         **options: Unpack[Scoped],
     ) -> Description[UploadAnswer]:
-        """Write any number of memories, in parts of 1,000 with an idempotency key each. Returns the counts.
+        """Write any number of memories, in parts of 1,000. Returns how many were stored, merged, rejected or failed.
 
-        items: memories, or their JSON texts, as in the lines of a file. Raises UploadFailed if a part is refused.
+        items: memories as dictionaries or as JSON texts, such as the lines of a file. Each part has an idempotency key.
+        Raises UploadFailed if a part is refused.
         """
         query = self._query(options)
 
@@ -106,14 +107,14 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def recall(self, query: str, **options: Unpack[RecallOptions]) -> Description[RetrieveAnswer[str]]:
-        """A context for a prompt, as text, within the token budget; with the memories in it and a receipt."""
+        """A context for a prompt: the memories that help with it, as text within the token budget, with a receipt."""
         return self._ask("/v1/retrieve", RetrieveAnswer[str], options, query=query)
 
     @Call
     def recall_messages(
         self, query: str, **options: Unpack[RecallOptions]
     ) -> Description[RetrieveAnswer[list[ContextMessage]]]:
-        """The context that `recall` gives, as chat messages."""
+        """The same context as from `recall`, as chat messages."""
         return self._ask("/v1/retrieve", RetrieveAnswer[list[ContextMessage]], options, query=query, format="messages")
 
     @Call
@@ -139,7 +140,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def forget_all(self, *, confirm: bool, **options: Unpack[EraseOptions]) -> Description[DeletedAnswer]:
-        """Delete all memories of the namespace, or of one type or session. Returns how many. confirm: must be True."""
+        """Delete all memories of the namespace, or of a type or session. Returns how many. confirm: must be True."""
         return Request("DELETE", "/v1/memories", DeletedAnswer, query=self._query(options, confirm=confirm))
 
     @Call
@@ -149,7 +150,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Each
     def all(self, **options: Unpack[ListOptions]) -> Pages[Memory]:
-        """All memories that match, newest first, read page by page."""
+        """All memories that match the options, newest first, read page by page."""
         first = self._get("/v1/memories", ListAnswer, options)
         return by_cursor(first, lambda page: page.memories)
 
@@ -160,23 +161,23 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def restore(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Make a replaced or ended memory current again, beside what replaced it."""
+        """Make a replaced or ended memory current again. The memory that replaced it stays, too."""
         return Request("POST", _path(memory_id, "restore"), Memory, query=self._query(options))
 
     @Call
     def undo(self, memory_id: str, **options: Unpack[Scoped]) -> Description[UndoneAnswer]:
-        """Take back what upkeep decided about a memory. Returns the ids that are current again."""
+        """Take back a decision of the service about a memory or text. Returns the ids of the memories that are back."""
         return Request("POST", _path(memory_id, "undo"), UndoneAnswer, query=self._query(options))
 
     @Call
     def feedback(self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Report the `outcome` of using a memory; return the memory as it is afterwards."""
+        """Report how useful a memory was (`outcome`), and return the updated memory."""
         body = encode({"outcome": outcome})
         return Request("POST", _path(memory_id, "feedback"), Memory, query=self._query(options), body=body)
 
     @Call
     def due(self, **options: Unpack[DueOptions]) -> Description[DueAnswer]:
-        """The intentions that are due, those due for longest first."""
+        """The intentions (such as tasks and reminders) that are due, the longest overdue first."""
         query, reads = self._query(options), not options.get("mark", False)
         return Request("GET", "/v1/prospective/due", DueAnswer, query=query, repeatable=reads)
 
@@ -198,17 +199,17 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def stats(self, **options: Unpack[Scoped]) -> Description[StatsAnswer]:
-        """How many memories and tokens the namespace has, by type."""
+        """Number of memories in the namespace, and of tokens in them, by memory type."""
         return self._get("/v1/stats", StatsAnswer, options)
 
     @Call
     def decisions(self, **options: Unpack[DecisionOptions]) -> Description[DecisionsAnswer]:
-        """What the service decided by itself, with its reasons, newest first."""
+        """Decisions that the service made by itself, such as to merge two memories, with reasons, newest first."""
         return self._get("/v1/decisions", DecisionsAnswer, options)
 
     @Call
     def classify(self, content: str, context: str | None = None) -> Description[ClassifyAnswer]:
-        """The memory type of a text. context: text that surrounds it."""
+        """The memory type that the service chooses for a text. context: the text around it."""
         body = encode({"content": content, "context": context})
         return Request("POST", "/v1/classify", ClassifyAnswer, body=body, repeatable=True)
 
@@ -219,49 +220,49 @@ class Memories(Group[ConnectionT_co]):
         type: MemoryType | None = None,
         **options: Unpack[Scoped],
     ) -> Description[ReviewAnswer]:
-        """Whether a text is worth storing, with the votes of the reviewers."""
+        """Whether a text is worth storing, with the reviewers' votes. Stores nothing."""
         return self._ask("/v1/review", ReviewAnswer, options, content=content, type=type)
 
     @Call
     def receipt(self, receipt_id: str, *, contents: bool = False) -> Description[ReceiptAnswer]:
-        """The receipt of a retrieval: why each candidate is in the context or not. contents: include the texts."""
+        """The receipt of a retrieval: why each candidate is in the context or not. contents: also return the texts."""
         path = f"/v1/receipts/{segment(receipt_id)}"
         return Request("GET", path, ReceiptAnswer, query={"contents": contents}, repeatable=True)
 
     @Call
     def verify(self, receipt_id: str) -> Description[ReceiptVerdict]:
-        """Whether a receipt is valid, with the result of each check."""
+        """Check whether a stored receipt is consistent and unaltered. Returns the result of each check."""
         return Request("POST", f"/v1/receipts/{segment(receipt_id)}/verify", ReceiptVerdict, repeatable=True)
 
     @Call
     def replay(self, receipt_id: str) -> Description[ReplayAnswer]:
-        """Repeat the retrieval of a receipt: whether it gives the same context now, and what changed."""
+        """Repeat the retrieval of a receipt. Returns whether the context is still the same, and what changed."""
         return Request("POST", f"/v1/receipts/{segment(receipt_id)}/replay", ReplayAnswer, repeatable=True)
 
     @Call
     def agent_context(self, agent_id: str, **options: Unpack[AgentOptions]) -> Description[AgentContextAnswer]:
-        """An agent's whole context: memories, its threads, working memory, and what is due."""
+        """An agent's whole context: memories, its threads, working memory, and tasks that are due."""
         return self._ask(f"/v1/agents/{segment(agent_id)}/context", AgentContextAnswer, options)
 
     @Call
     def models(self, category: str | None = None) -> Description[ModelsAnswer]:
-        """The language models that the service knows. category: fast, long or code."""
+        """The language models that the service knows. category: "fast", "long" or "code"; by default all models."""
         return Request("GET", "/v1/models", ModelsAnswer, query={"category": category}, repeatable=True)
 
     @Call
     def resolve_model(self, task: str | None = None, *, name: str | None = None) -> Description[ResolvedModel]:
-        """The model for a task or with this name, and how its context window is divided."""
+        """The model with this name, or for a task ("fast", "long" or "code"), and how its context window is divided."""
         named = {"task": task} if name is None else {"name": name}
         return Request("POST", "/v1/models/resolve", ResolvedModel, body=encode(named), repeatable=True)
 
     @Call
     def live(self) -> Description[HealthAnswer]:
-        """Whether the service's process answers."""
+        """Whether the service's process responds."""
         return Request("GET", "/health/live", HealthAnswer, repeatable=True)
 
     @Call
     def ready(self) -> Description[HealthAnswer]:
-        """Whether every part of the service answers; `checks` names those that do not."""
+        """Whether every part of the service, such as the store, responds. checks: the result for each part."""
         return Request("GET", "/health/ready", HealthAnswer, repeatable=True, accepts=(503,))
 
 

@@ -1,4 +1,4 @@
-"""Calls on threads: conversations with a token limit, whose oldest turns become memories."""
+"""Calls on threads. A thread is a conversation with a token limit; turns that exceed it become memories."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ if TYPE_CHECKING:
 
 
 class Threads(Group[ConnectionT_co]):
-    """The calls on threads."""
+    """The group `client.threads`: calls on conversations."""
 
     @Call
     def open(self, **options: Unpack[ThreadOptions]) -> Description[ThreadAnswer]:
-        """Create a thread, or find the one with this key and resource."""
+        """Create a thread, or return the existing thread with the same key and resource."""
         return self._post("/v1/threads", ThreadAnswer, options)
 
     @Call
@@ -69,7 +69,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Each
     def all(self, **options: Unpack[ThreadListOptions]) -> Pages[ThreadAnswer]:
-        """All threads that match, the last used first, read page by page."""
+        """All threads that match the options, the last used first, read page by page."""
         first = self._get("/v1/threads", ThreadsAnswer, options)
         return by_cursor(first, lambda page: page.threads)
 
@@ -82,7 +82,7 @@ class Threads(Group[ConnectionT_co]):
     def append(
         self, thread_id: str, role: str, content: str, **options: Unpack[AppendOptions]
     ) -> Description[SaidAnswer]:
-        """Append a turn. The answer also says how many other turns left the thread because of it."""
+        """Append a turn to a thread. The answer also says how many other turns left the thread because of it."""
         query, fields = self._split(options)
         key = fields.pop("idempotency_key", None) or fresh_key()
         body = encode({"role": role, "content": content, **fields})
@@ -92,31 +92,31 @@ class Threads(Group[ConnectionT_co]):
     def replace(
         self, thread_id: str, turns: Sequence[TurnText], **options: Unpack[ReplaceOptions]
     ) -> Description[VersionAnswer]:
-        """Replace all turns and return the thread's new version."""
+        """Replace all turns of a thread, and return its new version."""
         query, fields = self._split(options, "agent_id")
         body = encode({"turns": list(turns), **fields})
         return Request("PUT", _path(thread_id, "turns"), VersionAnswer, query=query, body=body)
 
     @Call
     def turns(self, thread_id: str, **options: Unpack[TurnListOptions]) -> Description[TurnsAnswer]:
-        """A page of the turns, with those that have left the thread if include_flushed is True."""
+        """A page of a thread's turns. With include_flushed, also turns that have left the thread."""
         return self._get(_path(thread_id, "turns"), TurnsAnswer, options)
 
     @Call
     def chain(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadChainAnswer]:
-        """The thread and those that it continues, oldest first."""
+        """The threads that a thread continues, oldest first, and the thread itself."""
         return self._get(_path(thread_id, "chain"), ThreadChainAnswer, options)
 
     @Call
     def context(self, thread_id: str, **options: Unpack[ThreadContextOptions]) -> Description[ContextAnswer]:
-        """The thread as text within a token budget."""
+        """A thread's conversation as text, within a token budget."""
         query, fields = self._split(options, "agent_id")
         path, body = _path(thread_id, "context"), encode(fields)
         return Request("POST", path, ContextAnswer, query=query, body=body, repeatable=True)
 
     @Call
     def flush(self, thread_id: str, **options: Unpack[FlushOptions]) -> Description[FlushAnswer]:
-        """Remove the turns that the thread can spare, and store them as memories."""
+        """Remove turns from a thread until it is well within its limits, and store them as memories."""
         query, fields = self._split(options, "agent_id")
         return Request("POST", _path(thread_id, "flush"), FlushAnswer, query=query, body=encode(fields))
 
@@ -124,14 +124,14 @@ class Threads(Group[ConnectionT_co]):
     def clear(
         self, thread_id: str, *, confirm: bool, **options: Unpack[ThreadClearOptions]
     ) -> Description[ThreadCleared]:
-        """Remove all turns and return how many. confirm: must be True."""
+        """Remove all turns of a thread, and return how many. confirm: must be True."""
         query, fields = self._split(options, "agent_id")
         body = encode({"confirm": confirm, **fields})
         return Request("POST", _path(thread_id, "clear"), ThreadCleared, query=query, body=body)
 
     @Call
     def backup(self, backup_id: str, **options: Unpack[ThreadScope]) -> Description[BackupAnswer]:
-        """The turns that a thread had before it was cleared. A backup is kept for 24 hours."""
+        """The turns that a thread had before `clear`, which returned `backup_id`. A backup is kept for 24 hours."""
         return self._get(f"/v1/threads/backups/{segment(backup_id)}", BackupAnswer, options)
 
     @Call

@@ -47,34 +47,34 @@ if TYPE_CHECKING:
 
 
 class Workflows(Group[ConnectionT_co]):
-    """The calls on workflows."""
+    """The group `client.workflows`."""
 
     @Call
     def begin(self, **options: Unpack[WorkflowOptions]) -> Description[BegunAnswer]:
-        """Begin a workflow. parent_id: the workflow that it continues."""
+        """Create a workflow. parent_id: the workflow that it continues."""
         return self._post("/v1/workflows", BegunAnswer, options)
 
     @Call
     def report(self, workflow_id: str, type: EventKind, **options: Unpack[EventOptions]) -> Description[EventAnswer]:
-        """Append an event and return its version."""
+        """Append an event to a workflow's log. The answer has the event's number (`version`)."""
         query, fields = self._split(options)
         body = encode({"type": type, **fields})
         return Request("POST", _path(workflow_id, "events"), EventAnswer, query=query, body=body)
 
     @Call
     def get(self, workflow_id: str, **options: Unpack[StateOptions]) -> Description[WorkflowAnswer]:
-        """The workflow with its state."""
+        """A workflow with its state."""
         return self._get(_path(workflow_id), WorkflowAnswer, options)
 
     @Each
     def all(self, **options: Unpack[WorkflowListOptions]) -> Pages[ListedWorkflow]:
-        """All workflows that match, latest created first, read page by page."""
+        """All workflows that match the options, latest created first, read page by page."""
         first = self._get("/v1/workflows", WorkflowsAnswer, options)
         return by_cursor(first, lambda page: page.workflows)
 
     @Each
     def events(self, workflow_id: str, **options: Unpack[EventListOptions]) -> Pages[LoggedEvent]:
-        """The events of the log, oldest first, read page by page. limit: events on a page."""
+        """The events of a workflow's log, oldest first, read page by page. limit: page size."""
         query, path = self._query(options), _path(workflow_id, "events")
 
         def page(after: int) -> Request[EventsAnswer]:
@@ -87,22 +87,22 @@ class Workflows(Group[ConnectionT_co]):
 
     @Call
     def history(self, workflow_id: str, **options: Unpack[HistoryOptions]) -> Description[WorkflowHistoryAnswer]:
-        """What has happened, as text within a token budget."""
+        """What has happened in a workflow and the workflows that it continues, as text within a token budget."""
         return self._get(_path(workflow_id, "history"), WorkflowHistoryAnswer, options)
 
     @Call
     def chain(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[WorkflowChainAnswer]:
-        """The workflow and those that it continues, oldest first."""
+        """The workflows that a workflow continues, oldest first, and the workflow itself."""
         return self._get(_path(workflow_id, "chain"), WorkflowChainAnswer, options)
 
     @Call
     def resources(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[ResourcesAnswer]:
-        """The latest value of each resource set by the workflow or those that it continues, latest change first."""
+        """The latest value of each resource (named value) of a workflow and of the workflows that it continues."""
         return self._get(_path(workflow_id, "resources"), ResourcesAnswer, options)
 
     @Call
     def resume(self, workflow_id: str, input: Any, **options: Unpack[ResumeOptions]) -> Description[ContinueAnswer]:
-        """Append `input` as the next event, and return the history before it."""
+        """Append `input` to a workflow as an event, and return the history before that event."""
         query, fields = self._split(options)
         key = fields.setdefault("idempotency_key", fresh_key())
         body = encode({"input": input, **fields})

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Working(Group[ConnectionT_co]):
-    """Working memory: notes on the current task of a session, which expire."""
+    """The group `client.working`: calls on working memory, the notes on a session's current task. They expire."""
 
     @Call
     def add(self, session_id: str, content: str, **options: Unpack[WorkingOptions]) -> Description[WorkingCreated]:
@@ -40,30 +40,30 @@ class Working(Group[ConnectionT_co]):
 
     @Call
     def items(self, session_id: str, **options: Unpack[WorkingListOptions]) -> Description[ItemsAnswer]:
-        """The items of a session, oldest first."""
+        """The working items of a session, oldest first."""
         return self._get("/v1/working", ItemsAnswer, options, session_id=session_id)
 
     @Call
     def clear(self, session_id: str, **options: Unpack[ClearOptions]) -> Description[WorkingCleared]:
-        """Clear a to-do's items, one item, or all of the session."""
+        """Clear the working items of a to-do, one item, or all items of the session."""
         return self._post("/v1/working/clear", WorkingCleared, options, session_id=session_id)
 
 
 class Hooks(Group[ConnectionT_co]):
-    """Calls that report what happens in an agent's session: prompts, to-dos, and its end."""
+    """The group `client.hooks`: calls that report an agent session's prompts, to-dos and messages."""
 
     @Call
     def prompt_submit(
         self, session_id: str, prompt: str, **options: Unpack[PromptOptions]
     ) -> Description[RetrieveAnswer[str]]:
-        """The context for a prompt. Due tasks in it are marked as fired."""
+        """The context for a prompt. Due tasks in the context are marked as fired, so that they are not shown again."""
         return self._post("/v1/hooks/prompt-submit", RetrieveAnswer[str], options, session_id=session_id, prompt=prompt)
 
     @Call
     def session_stop(
         self, session_id: str, messages: Sequence[ChatMessage], **options: Unpack[StopOptions]
     ) -> Description[SessionStopAnswer]:
-        """Send the messages of a session that has ended. The answer says what became of each."""
+        """Store what is worth keeping of a session's messages. The answer has a result for each message."""
         said = {"session_id": session_id, "messages": list(messages)}
         return self._post("/v1/hooks/session-stop", SessionStopAnswer, options, **said)
 
@@ -71,7 +71,7 @@ class Hooks(Group[ConnectionT_co]):
     def todo_created(
         self, session_id: str, todo_id: str, content: str, **options: Unpack[TodoOptions]
     ) -> Description[TodoCreatedAnswer]:
-        """Put a new to-do into working memory."""
+        """Add a to-do of an agent to its working memory."""
         todo = {"session_id": session_id, "todo_id": todo_id, "content": content}
         return self._post("/v1/hooks/todo-created", TodoCreatedAnswer, options, **todo)
 
@@ -79,6 +79,6 @@ class Hooks(Group[ConnectionT_co]):
     def todo_completed(
         self, session_id: str, todo_id: str, **options: Unpack[DoneOptions]
     ) -> Description[TodoCompletedAnswer]:
-        """Clear the working items of a to-do that is done. If it took over five steps, store them as a procedure."""
+        """Clear the working items of a completed to-do. If it has more than five steps, store them as a procedure."""
         todo = {"session_id": session_id, "todo_id": todo_id}
         return self._post("/v1/hooks/todo-completed", TodoCompletedAnswer, options, **todo)

@@ -1,6 +1,6 @@
-"""Keyword arguments of the calls on memories, as typed dictionaries; what is left out keeps the service's default.
+"""Keyword arguments of the calls on memories, as typed dictionaries. The service has a default for each of them.
 
-Every call that works in a namespace takes `namespace`, in place of the client's. Times are datetimes with an offset.
+Every call that works in a namespace takes `namespace`, which replaces the client's. Times are datetimes with an offset.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Status: TypeAlias = Literal["pending", "active", "completed", "cancelled"]
 
 
 class Scoped(TypedDict, total=False):
-    """Options of a call in a namespace. namespace: in place of the client's."""
+    """Options for a call in a namespace. namespace: used instead of the client's."""
 
     namespace: str
 
 
 class LinkTo(TypedDict, total=False):
-    """A link to the memory `to`. strength: 0..1."""
+    """A link to the memory with the id `to`. type: how it relates to that memory. strength: 0..1."""
 
     to: str
     type: Literal["reinforces", "contradicts", "extends", "refines", "derived_from"]
@@ -31,7 +31,7 @@ class LinkTo(TypedDict, total=False):
 
 
 class MemoryChanges(TypedDict, total=False):
-    """Fields of a memory that can be changed: first those of all types, then those of one type each."""
+    """Fields of a memory that can be changed: first the fields of all memory types, then the fields of each type."""
 
     importance: int
     tags: list[str]
@@ -80,7 +80,7 @@ class MemoryChanges(TypedDict, total=False):
 
 
 class MemoryFields(MemoryChanges, total=False):
-    """Fields of a new memory, besides its content. type: by default, the service classifies the content."""
+    """Fields of a new memory other than its content. type: by default, the service chooses it by the content."""
 
     type: MemoryType | None
     session_id: str | None
@@ -99,24 +99,24 @@ class NewMemory(MemoryFields, total=False):
 
 
 class RememberOptions(MemoryFields, Scoped, total=False):
-    """Options of `remember`."""
+    """Options for `remember`: fields of the new memory, and the namespace."""
 
 
 class UpdateOptions(MemoryChanges, Scoped, total=False):
-    """Options of `update`. valid_to: when the memory ends; None makes a replaced or ended memory current again."""
+    """Options for `update`. valid_to: when the memory ends; None makes a replaced or ended memory current again."""
 
     content: str
     valid_to: datetime | None
 
 
 class BatchOptions(Scoped, total=False):
-    """Options of `batch`. idempotency_key: by default a new one for each call."""
+    """Options for `batch`. idempotency_key: by default, each call gets a new random key."""
 
     idempotency_key: str
 
 
 class ListOptions(Scoped, total=False):
-    """Options of `page` and `all`: which memories, and how many on a page (at most 500)."""
+    """Options for `page` and `all`: conditions that all have to match, and the page. limit: page size, at most 500."""
 
     type: MemoryType
     session_id: str
@@ -131,9 +131,10 @@ class ListOptions(Scoped, total=False):
 
 
 class RankOptions(Scoped, total=False):
-    """Options of search and retrieval. filters: in the filter language of the API.
+    """Options for searches and retrievals. filters: conditions in the API's filter language.
 
-    floor: memories whose probability of helping to answer the query is below this are left out.
+    profile, weights: how the parts of a score are weighted. as_of: find what was valid at this time. floor: leave out
+    memories whose probability of helping to answer the query is below this. explain: return the parts of the scores.
     """
 
     types: list[MemoryType] | None
@@ -150,20 +151,20 @@ class RankOptions(Scoped, total=False):
 
 
 class SearchOptions(RankOptions, total=False):
-    """Options of `search`."""
+    """Options for `search`. top_k: maximum number of hits."""
 
     top_k: int
 
 
 class BudgetParts(TypedDict, total=False):
-    """A budget in tokens. per_type: maximum tokens of each type; 0 leaves the type out."""
+    """A token budget. total: maximum of the context. per_type: maximum of each memory type; 0 leaves the type out."""
 
     total: int
     per_type: dict[MemoryType, int] | None
 
 
 class RecallOptions(RankOptions, total=False):
-    """Options of `recall`. working_budget: tokens for working memory, on top of `budget`."""
+    """Options for `recall`. working_budget: tokens for working memory, in addition to `budget`."""
 
     todo_id: str | None
     budget: int | BudgetParts
@@ -177,14 +178,14 @@ class RecallOptions(RankOptions, total=False):
 
 
 class EraseOptions(Scoped, total=False):
-    """Options of `forget_all`: which memories to delete; all of the namespace by default."""
+    """Options for `forget_all`: which memories to delete. By default, all memories of the namespace."""
 
     type: MemoryType
     session_id: str
 
 
 class DueOptions(Scoped, total=False):
-    """Options of `due`. mark: mark the intentions in the answer as fired, so that later calls do not return them."""
+    """Options for `due`. mark: mark the intentions in the answer as fired, so that later calls do not return them."""
 
     at: datetime
     event: str
@@ -194,14 +195,14 @@ class DueOptions(Scoped, total=False):
 
 
 class DecisionOptions(Scoped, total=False):
-    """Options of `decisions`."""
+    """Options for `decisions`. kind: by default, decisions of all kinds. limit: maximum number of decisions."""
 
     kind: Literal["replaced", "contested", "merged", "promoted", "forgotten", "rejected"]
     limit: int
 
 
 class AgentOptions(Scoped, total=False):
-    """Options of `agent_context`. variables: values for the key templates of the agent's threads."""
+    """Options for `agent_context`. variables: values for placeholders in the key templates of the agent's threads."""
 
     query: str | None
     session_id: str | None

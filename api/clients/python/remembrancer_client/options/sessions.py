@@ -1,4 +1,4 @@
-"""Keyword arguments of the calls on working memory, hooks and threads; what is left out keeps the service's default."""
+"""Keyword arguments of the calls on working memory, hooks and threads, for which the service has defaults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from remembrancer_client.options.memories import BudgetParts, Oversize, Review, 
 
 
 class WorkingOptions(Scoped, total=False):
-    """Options of a new working item."""
+    """Options for a new working item, a note on the current task. ttl_s: seconds until it expires."""
 
     todo_id: str | None
     workflow_id: str | None
@@ -20,7 +20,7 @@ class WorkingOptions(Scoped, total=False):
 
 
 class WorkingListOptions(Scoped, total=False):
-    """Options of a list of working items."""
+    """Options for listing a session's working items. include_cleared: return cleared items, too."""
 
     agent_id: str
     todo_id: str
@@ -28,7 +28,7 @@ class WorkingListOptions(Scoped, total=False):
 
 
 class ClearOptions(Scoped, total=False):
-    """Options of clearing working memory: a to-do's items, one item, or all of the session."""
+    """Options for clearing working memory: a to-do's items, or the item `id`. By default, all items of the session."""
 
     agent_id: str | None
     todo_id: str | None
@@ -36,7 +36,7 @@ class ClearOptions(Scoped, total=False):
 
 
 class TodoEntry(TypedDict):
-    """An entry of an agent's list of to-dos."""
+    """An entry of an agent's to-do list."""
 
     id: str
     content: str
@@ -44,7 +44,7 @@ class TodoEntry(TypedDict):
 
 
 class PromptOptions(Scoped, total=False):
-    """Options of `prompt_submit`. todos: the agent's to-dos. thread_id: thread to include in the context."""
+    """Options for `prompt_submit`. todos: the agent's to-do list. thread_id: thread to include in the context."""
 
     todo_id: str | None
     todos: list[TodoEntry]
@@ -58,21 +58,21 @@ class PromptOptions(Scoped, total=False):
 
 
 class TodoOptions(Scoped, total=False):
-    """Options of `todo_created`."""
+    """Options for `todo_created`. ttl_s: seconds until the to-do's working item expires."""
 
     agent_id: str | None
     ttl_s: int | None
 
 
 class DoneOptions(Scoped, total=False):
-    """Options of `todo_completed`. steps: what was done, in order; more than five become a procedure."""
+    """Options for `todo_completed`. steps: what was done, in order; more than five steps are stored as a procedure."""
 
     agent_id: str | None
     steps: list[str]
 
 
 class ChatMessage(TypedDict, total=False):
-    """A message of a conversation; `role` and `content` are required. timestamp: RFC 3339."""
+    """A message of a conversation; `role` and `content` are required. timestamp: its time, in RFC 3339."""
 
     role: str
     content: str
@@ -80,14 +80,14 @@ class ChatMessage(TypedDict, total=False):
 
 
 class SaidBefore(TypedDict, total=False):
-    """What a session said before the messages of a call. count: how many messages. messages: the last of them."""
+    """Messages of a session that earlier calls sent. count: number of them. messages: the last of these messages."""
 
     count: int
     messages: list[ChatMessage]
 
 
 class StopOptions(Scoped, total=False):
-    """Options of `session_stop`. review: "skip" keeps every message. ended: False if the session goes on."""
+    """Options for `session_stop`. review: "skip" stores every message. ended: False if the session goes on."""
 
     review: Review
     before: SaidBefore
@@ -95,7 +95,7 @@ class StopOptions(Scoped, total=False):
 
 
 class ThreadOptions(Scoped, total=False):
-    """Options of opening a thread. variables: values for the template of its key."""
+    """Options for opening a thread. variables: for placeholders in its key template. parent_id: thread to continue."""
 
     key: str | None
     parent_id: str | None
@@ -107,19 +107,19 @@ class ThreadOptions(Scoped, total=False):
 
 
 class ReferenceOptions(Scoped, total=False):
-    """Options of opening all threads of an agent."""
+    """Options for opening an agent's threads. variables: values for placeholders in the threads' key templates."""
 
     variables: dict[str, Any]
 
 
 class ThreadScope(Scoped, total=False):
-    """Options of a call on a thread. agent_id: the calling agent, if the key is bound to several."""
+    """Options for a call on a thread. agent_id: the calling agent; needed if the API key is bound to several agents."""
 
     agent_id: str
 
 
 class ThreadListOptions(ThreadScope, total=False):
-    """Options of a list of threads."""
+    """Options for listing threads: conditions that all have to match, and the page. key_prefix: start of the key."""
 
     key_prefix: str
     resource: str
@@ -130,14 +130,14 @@ class ThreadListOptions(ThreadScope, total=False):
 
 
 class ThreadPageOptions(ThreadScope, total=False):
-    """Options of a page of a thread's turns."""
+    """Options for reading a page of a thread's turns. offset: number of turns to skip, from the oldest."""
 
     limit: int
     offset: int
 
 
 class TurnListOptions(ThreadScope, total=False):
-    """Options of a list of turns. include_flushed: return turns that have left the thread, too."""
+    """Options for listing turns. include_flushed: return turns that have left the thread, too."""
 
     include_flushed: bool
     after: int
@@ -145,7 +145,7 @@ class TurnListOptions(ThreadScope, total=False):
 
 
 class TurnFields(TypedDict, total=False):
-    """Fields of a turn, besides its role and content. pinned: whether to keep it from being evicted or flushed."""
+    """Fields of a turn other than role and content. pinned: whether the turn must not be evicted or flushed."""
 
     agent_id: str | None
     files: list[str]
@@ -164,20 +164,20 @@ class TurnText(TurnFields, total=False):
 
 
 class AppendOptions(TurnFields, Scoped, total=False):
-    """Options of `append`. expected_version: refuse the turn unless this is the thread's version."""
+    """Options for `append`. expected_version: the service refuses the turn unless this is the thread's version."""
 
     expected_version: int | None
     idempotency_key: str
 
 
 class ReplaceOptions(ThreadScope, total=False):
-    """Options of `replace`. expected_version: refuse the turns unless this is the thread's version."""
+    """Options for `replace`. expected_version: the service refuses the turns unless this is the thread's version."""
 
     expected_version: int | None
 
 
 class ThreadContextOptions(ThreadScope, total=False):
-    """Options of a thread's context. budget: by default part of the model's window."""
+    """Options for a thread's context. budget: maximum tokens; by default a share of the model's context window."""
 
     budget: int | None
     tokenizer: Tokenizer | None
@@ -186,7 +186,7 @@ class ThreadContextOptions(ThreadScope, total=False):
 
 
 class FlushOptions(ThreadScope, total=False):
-    """Options of `flush`. force: flush even below the threshold."""
+    """Options for `flush`. force: remove turns even if the thread is within its limits. dry_run: change nothing."""
 
     strategy: Literal["simple_fifo", "lru", "token_aware_lru", "hybrid_summary"] | None
     dry_run: bool
@@ -194,6 +194,6 @@ class FlushOptions(ThreadScope, total=False):
 
 
 class ThreadClearOptions(ThreadScope, total=False):
-    """Options of clearing a thread. backup: keep the turns for 24 hours."""
+    """Options for clearing a thread. backup: keep a copy of the turns for 24 hours."""
 
     backup: bool

@@ -1,4 +1,4 @@
-"""Keyword arguments of the calls on workflows, items and upkeep; what is left out keeps the service's default."""
+"""Keyword arguments of the calls on workflows, keyed items and upkeep, for which the service has defaults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EventKind: TypeAlias = Literal[
 
 
 class WorkflowOptions(Scoped, total=False):
-    """Options of a new workflow. on_end: what becomes of its threads and working items when it ends."""
+    """Options for a new workflow. on_end: what to do with its threads and working items when the workflow ends."""
 
     workflow_id: str | None
     parent_id: str | None
@@ -31,7 +31,7 @@ class WorkflowOptions(Scoped, total=False):
 
 
 class EventOptions(Scoped, total=False):
-    """Options of an event. expected_version: refuse it unless this is the workflow's version."""
+    """Options for an event. expected_version: the service refuses the event unless this is the workflow's version."""
 
     step_id: str | None
     agent: str | None
@@ -45,7 +45,7 @@ class EventOptions(Scoped, total=False):
 
 
 class WorkflowListOptions(Scoped, total=False):
-    """Options of a list of workflows."""
+    """Options for listing workflows: conditions that all have to match, and the page."""
 
     status: Literal["pending", "running", "completed", "failed", "cancelled"]
     parent_id: str
@@ -54,20 +54,20 @@ class WorkflowListOptions(Scoped, total=False):
 
 
 class StateOptions(Scoped, total=False):
-    """Options of a workflow's state. at_version: read the state after this event."""
+    """Options for reading a workflow. at_version: return the state after the event with this number."""
 
     at_version: int
 
 
 class EventListOptions(Scoped, total=False):
-    """Options of a list of events. after: return only events whose version is higher than this."""
+    """Options for listing events. after: return only events whose version is higher than this."""
 
     after: int
     limit: int
 
 
 class HistoryOptions(Scoped, total=False):
-    """Options of a workflow's history. versions: show only the newest value of each resource, or all values."""
+    """Options for a workflow's history. versions: show only the newest value of each resource, or all values."""
 
     budget: int
     model: str
@@ -75,7 +75,7 @@ class HistoryOptions(Scoped, total=False):
 
 
 class ResumeOptions(Scoped, total=False):
-    """Options of `resume`. idempotency_key: by default a new one for each call."""
+    """Options for `resume`. idempotency_key: by default, each call gets a new random key."""
 
     agent: str | None
     budget: int | None
@@ -85,23 +85,23 @@ class ResumeOptions(Scoped, total=False):
 
 
 class ItemScope(Scoped, total=False):
-    """Options of a call on items. agent_id: the agent whose items they are; without it, those of no agent."""
+    """Options for a call on items. agent_id: the agent that owns the items; by default, items without an agent."""
 
     agent_id: str
 
 
 class GetOptions(ItemScope, total=False):
-    """Options of `get`. refresh_ttl: restart the item's time to live."""
+    """Options for `get`. refresh_ttl: restart the item's time to live."""
 
     refresh_ttl: bool
 
 
 class PutOptions(ItemScope, total=False):
-    """Options of `put`.
+    """Options for `put`.
 
-    index: paths of the texts by which a search finds the item, such as `title` or `parts[*].text`; False for none; by
-    default the whole value. ttl_s: the item expires this many seconds after the last put, or the last read with
-    refresh_ttl.
+    index: paths of the texts by which a search finds the item, such as `title` or `parts[*].text`. By default, all
+    texts of the value; False for no search by text. ttl_s: the item expires this many seconds after it was last put, or
+    last read with refresh_ttl.
     """
 
     index: Literal[False] | list[str] | None
@@ -109,7 +109,7 @@ class PutOptions(ItemScope, total=False):
 
 
 class ItemSearchOptions(ItemScope, total=False):
-    """Options of a search of items. filter: conditions on members of the values, such as {"size": {"$gt": 3}}."""
+    """Options for searching items. filter: conditions on members of the values, such as {"size": {"$gt": 3}}."""
 
     query: str | None
     filter: dict[str, Any] | None
@@ -119,14 +119,14 @@ class ItemSearchOptions(ItemScope, total=False):
 
 
 class PathMatch(TypedDict):
-    """A condition on paths: that they begin or end with `path`; `*` matches any label."""
+    """A condition on the paths of items: that a path begins or ends with `path`, in which `*` matches any label."""
 
     type: Literal["prefix", "suffix"]
     path: list[str]
 
 
 class PathOptions(ItemScope, total=False):
-    """Options of a list of paths. max_depth: paths with more labels are cut to this number."""
+    """Options for listing the paths of items. max_depth: paths with more labels are cut to this number of labels."""
 
     match: list[PathMatch]
     max_depth: int | None
@@ -135,7 +135,10 @@ class PathOptions(ItemScope, total=False):
 
 
 class JobOptions(TypedDict, total=False):
-    """Options of an upkeep job. dry_run: True by default. namespace: by default the client's; None means all."""
+    """Options for an upkeep job. dry_run: change nothing; True by default. types: memory types, by default all.
+
+    namespace: by default the client's; None means all namespaces.
+    """
 
     namespace: str | None
     dry_run: bool
