@@ -1,4 +1,4 @@
-"""Geometry of the inspector's bars and columns: numbers in, rectangles out. Knows no HTML."""
+"""Computes the rectangles of the inspector's bar and column charts from numbers. It does not render HTML."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH = 1_000.0
-"""Units of a bar's full width."""
+"""Width of a full bar, in the units of a chart's coordinates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a bar. name: its colour in the style sheet. value: its size, at least 0. label: text for people."""
+    """A part of a bar. name: CSS class that gives its colour. value: its size, at least 0. label: text for the user."""
 
     name: str
     value: float
@@ -20,7 +20,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A rectangle of a bar, in units of WIDTH."""
+    """A rectangle that shows one part of a bar. x, width: its left edge and its width; a full bar has width WIDTH."""
 
     name: str
     label: str
@@ -30,7 +30,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """A signal of a hit. value: 0 to 1. weight: factor in the score. share: value times weight. width: of its bar."""
+    """A signal (one term of a hit's score), such as recency. value: 0 to 1. weight: its factor in the score.
+
+    share: value times weight. width: width of the bar that shows `value`.
+    """
 
     name: str
     value: float
@@ -40,7 +43,7 @@ class SignalRow:
 
 
 def stacked(parts: Iterable[Part], total: float) -> list[Segment]:
-    """The parts one after the other, scaled so that `total` fills WIDTH; parts beyond it are cut off."""
+    """The parts as adjacent rectangles, scaled so that `total` fills WIDTH. What exceeds WIDTH is cut off."""
     segments: list[Segment] = []
     x = 0.0
     for part in parts:
@@ -54,7 +57,7 @@ def stacked(parts: Iterable[Part], total: float) -> list[Segment]:
 def columns(stacks: Sequence[Sequence[Part]], height: float) -> list[list[Segment]]:
     """The segments of each stack from the bottom up, scaled so that the highest stack has `height`.
 
-    The stacks are upright bars: `x` is the height at which a segment begins, `width` its own height.
+    The stacks are upright bars: `x` of a segment is the height at which it begins, and `width` is its height.
     """
     highest = max((sum(part.value for part in stack) for stack in stacks), default=0.0)
     scaled = [stacked(stack, highest) for stack in stacks]
@@ -65,7 +68,7 @@ def columns(stacks: Sequence[Sequence[Part]], height: float) -> list[list[Segmen
 
 
 def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> list[SignalRow]:
-    """The signals that have a weight; the one that adds most to the score first."""
+    """A row for each signal whose weight is not 0, ordered by how much the signals add to the score, largest first."""
     rows = [
         SignalRow(name, values.get(name, 0.0), weight, weight * values.get(name, 0.0), values.get(name, 0.0) * WIDTH)
         for name, weight in weights.items()
@@ -75,5 +78,5 @@ def signal_rows(values: Mapping[str, float], weights: Mapping[str, float]) -> li
 
 
 def signal_bar(rows: Iterable[SignalRow], best: float) -> list[Segment]:
-    """A bar of a score, the sum of these signals' shares, scaled so that the score `best` fills it."""
+    """The bar of a hit's score: a segment for the share of each signal. A score of `best` would fill the bar."""
     return stacked([Part(f"signal-{row.name}", row.share, f"{row.name} {row.share:.3f}") for row in rows], best)

@@ -1,7 +1,7 @@
-"""Logins to the inspector by API key, and the CSRF tokens of its forms.
+"""Logins to the inspector (the service's web pages) by API key, and the CSRF tokens of its forms.
 
-Logins are held in memory. The cookie is a random id of the login and has nothing of the key in it. A login ends after
-LOGIN_S, at a logout, when its key is revoked, and when the service stops.
+Logins are held in memory. The cookie is a random id, which reveals nothing about the key. A login ends after LOGIN_S
+seconds, at a logout, when its key is revoked, and when the service stops.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from api.auth.keys import Caller, KeyBook
 LOGIN_S = 8 * 3_600
 MAX_LOGINS = 1_000
 MAX_LOGINS_OF_KEY = 50
-"""Logins at the same time, in all and with one key; a further one ends the oldest of them."""
+"""Maximum number of logins with one API key at the same time. A further login ends the oldest one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who sent a request. token: CSRF token that each form must send. logged_in: False for a service without keys."""
+    """Who sent a request to the inspector. token: CSRF token that the visitor's forms must contain.
+
+    logged_in: False if the service has no API keys, so that nobody needs to log in.
+    """
 
     caller: Caller
     token: str
@@ -41,7 +44,7 @@ class _Login:
 class Logins:
     """The visitors who are logged in to the inspector.
 
-    rate: limits the calls of each key; logins and pages count as calls. now: a clock in seconds.
+    rate: limits the calls with each API key; a login and each page count as calls. now: a clock in seconds.
     """
 
     def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
@@ -51,7 +54,7 @@ class Logins:
         self.anonymous_token = secrets.token_urlsafe(32)
 
     def begin(self, key: str) -> str | None:
-        """Log in with `key` and return the value of the login's cookie; None if the key is unknown. Raises TooMany."""
+        """Log in with the API key `key`. Returns the login's cookie, or None for an unknown key. Raises TooMany."""
         caller = self._keys.caller(key)
         if caller is None:
             return None
@@ -64,11 +67,11 @@ class Logins:
         return cookie
 
     def end(self, cookie: str | None) -> None:
-        """End the login with this cookie."""
+        """End the login that has this cookie, if there is one."""
         self._logins.pop(_digest(cookie or ""), None)
 
     def visitor(self, cookie: str | None) -> Visitor | None:
-        """The visitor with this cookie; None for one who has to log in."""
+        """The visitor who sent this cookie; None if the visitor has to log in."""
         login = self._logins.get(_digest(cookie)) if cookie else None
         caller = self._keys.caller_with(login.key_id) if login else None
         if login is not None and caller is not None:

@@ -1,4 +1,7 @@
-"""Renders the inspector's pages: Jinja templates with autoescape, the headers of every page, redirects and errors."""
+"""Renders the pages of the inspector, with which users look at memories in a browser.
+
+It has the Jinja templates (with autoescape), the security headers of every page, redirects and error pages.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ NOTICES: Mapping[str, str] = {
     "namespace": "Choose a namespace first.",
     "logout": "You are logged out.",
 }
-"""Messages about the previous request, by the name that a page's address has for each."""
+"""Messages about what the previous request did, by the name with which a page's URL refers to each."""
 
 NAMES_S = 20.0
 MAX_TENANTS = 1_000
@@ -71,17 +74,17 @@ VIEWS: tuple[tuple[str, str], ...] = (
     ("Decisions", "/decisions"),
     ("Upkeep", "/upkeep"),
 )
-"""The views of a namespace, by their names, in the order of the navigation."""
+"""(title, path) of each page about a namespace, in the order of the navigation."""
 
 
 def link(path: str, **parameters: object) -> str:
-    """The address of a page below /inspect, with those parameters that have a value."""
+    """The URL of a page below /inspect. Query parameters that are None or empty are left out."""
     present = {name: str(value) for name, value in parameters.items() if value not in (None, "")}
     return f"{ROOT}{path}" + (f"?{urlencode(present)}" if present else "")
 
 
 def environment() -> Environment:
-    """The templates, with the filters and functions that they use."""
+    """The Jinja environment that loads the inspector's templates, with the filters and functions that they use."""
     made = Environment(
         loader=PackageLoader("api.http.inspector", "templates"),
         autoescape=True,
@@ -109,30 +112,30 @@ def environment() -> Environment:
 
 
 def when(instant: datetime) -> str:
-    """A time to the minute, in UTC."""
+    """A UTC time as text, to the minute."""
     return f"{instant:%Y-%m-%d %H:%M}"
 
 
 def shorten(text: str, most: int = 240) -> str:
-    """The beginning of a text on one line, with an ellipsis where it goes on."""
+    """At most `most` characters of a text, on one line; an ellipsis marks that the text is longer."""
     line = " ".join(text[: 4 * most].split())
     return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most].rstrip()} \N{HORIZONTAL ELLIPSIS}"
 
 
 def plain(value: object) -> str:
-    """The value of a field as text: a text as it is, anything else as JSON."""
+    """The value of a field as text. A string stays unchanged, any other value becomes JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 class TenantNames:
-    """The names of each tenant's namespaces, kept for NAMES_S seconds, because every page lists them."""
+    """Cache of the names of each tenant's namespaces, which every page lists. Entries live NAMES_S seconds."""
 
     def __init__(self, store: MemoryStore, now: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._names: TTLCache[str, list[str]] = TTLCache(MAX_TENANTS, NAMES_S, timer=now)
 
     async def of(self, tenant: str, *, fresh: bool = False) -> list[str]:
-        """The names of the tenant's namespaces, sorted. fresh: read them from the store now."""
+        """The sorted names of the tenant's namespaces. fresh: read them from the store instead of the cache."""
         names = None if fresh else self._names.get(tenant)
         if names is None:
             names = self._names[tenant] = await self._store.namespaces(tenant)
@@ -141,7 +144,7 @@ class TenantNames:
 
 @dataclass(frozen=True, slots=True)
 class HtmlPage:
-    """The answer to one request, as a page or a part of one."""
+    """Renders the answer to one request of a browser: a whole page, or an HTML fragment for htmx."""
 
     templates: Environment
     request: ApiRequest
@@ -150,17 +153,24 @@ class HtmlPage:
 
     @property
     def is_part(self) -> bool:
-        """Whether htmx sent the request, to put the answer into the page that the browser shows already."""
+        """Whether htmx sent the request, which puts the answer into the page that the browser already shows."""
         return self.request.headers.get("hx-request") == "true"
 
     async def show(self, template: str, asked: InNamespace | None, **context: Any) -> Response[str]:
-        """The page of `template` with the frame around it. asked: what the page is about; None for no namespace."""
+        """The page that `template` renders, with the navigation and the list of namespaces.
+
+        asked: parameters of the page, with its namespace; None for a page about no namespace. context: further values
+        for the template.
+        """
         names = await self.names.of(self.request.auth.tenant)
         namespace = None if asked is None else asked.namespace
         return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
-        """The answer rendered from `template` with these values. It lists no namespaces unless `context` has them."""
+        """The answer that `template` renders, without the list of namespaces unless `context` has it.
+
+        context: further values for the template. status: HTTP status.
+        """
         request = self.request
         values = {
             **_frame(visitor_of(request)),
@@ -173,11 +183,11 @@ class HtmlPage:
 
 
 LivePage: TypeAlias = NamedDependency[HtmlPage]
-"""Type of a handler's parameter `page`."""
+"""Type of a handler's parameter `page`, which renders the answer."""
 
 
 def _frame(visitor: Visitor | None) -> dict[str, Any]:
-    """The values that every template gets: the visitor and what the visitor may do."""
+    """The values that every template gets: the visitor, the CSRF token, and what the visitor may do."""
     role = visitor.caller.role if visitor else None
     return {
         "visitor": visitor,
@@ -190,24 +200,28 @@ def _frame(visitor: Visitor | None) -> dict[str, Any]:
 
 
 def html(text: str, status: int = 200) -> Response[str]:
-    """An answer of HTML with the headers of every page."""
+    """An HTML response with the security headers of every page."""
     return Response(text, status_code=status, media_type="text/html", headers=dict(PAGE_HEADERS))
 
 
 def go(path: str, *, done: str | None = None, **parameters: object) -> Redirect:
-    """A redirect to a page after a form. done: name in NOTICES of the message that the page shows."""
+    """A redirect to a page after a form was sent. done: name, in NOTICES, of the message that the page shows."""
     return Redirect(link(path, **parameters, **{NOTICE: done}), status_code=303, headers=dict(PAGE_HEADERS))
 
 
 def _page_before(request: Request[Any, Any, Any]) -> str:
-    """The address of the inspector's page that sent the request, or of the inspector's first page if none did."""
+    """The URL of the inspector page from which the request came, or of the first page if it came from elsewhere."""
     before = urlsplit(request.headers.get("referer", ""))
     inside = before.netloc == request.headers.get("host") and f"{before.path}/".startswith(f"{ROOT}/")
     return f"{before.path}?{before.query}" if inside else link("/")
 
 
 def answer_error(templates: Environment, request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The answer to a request that failed: the login page, or the problem as a page or as a part of one."""
+    """The answer to a request that raised `error`.
+
+    LoginNeeded leads to the login page, and a page without a valid namespace to the first page. Any other error is
+    shown as a page or, for htmx, as an HTML fragment.
+    """
     part = request.headers.get("hx-request") == "true"
     if isinstance(error, LoginNeeded):
         target = request.scope["path"] if request.method == "GET" else ROOT

@@ -1,4 +1,4 @@
-"""The router of the inspector: its pages, style sheet and script, and what every request to them passes."""
+"""The router of the inspector: its pages, style sheet and script, its login guard and its form check."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from api.http.request import ApiRequest
 from api.wiring.container import AppServices
 
 PAGES: tuple[ModuleType, ...] = (access, overview, search, memories, receipts, sessions, tasks, live, upkeep)
-"""Modules of pages."""
+"""Modules with the handlers of the inspector's pages."""
 
 _YEAR_S = 365 * 86_400
 
 
 def inspector_router() -> Router:
-    """The inspector's router, under /inspect. Needs `logins` (Logins) and `names` (TenantNames) in the app's state."""
+    """The router for /inspect. The application's state must have `logins` (Logins) and `names` (TenantNames)."""
     templates = environment()
 
     def page(request: ApiRequest, services: AppServices) -> HtmlPage:

@@ -1,4 +1,4 @@
-"""The decorator of the inspector's handlers, and the access guard and form check that run before each of them."""
+"""`View`, the decorator of the inspector's handlers, and the login guard and form check that run before handlers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from api.http.request import ApiRequest, InNamespace
 COOKIE = "remembrancer_inspector"
 TOKEN_FIELD = "token"  # noqa: S105 - the name of a form's field
 NOTICE = "done"
-"""Query parameter with the name of a message about the previous request, which the page shows."""
+"""Query parameter that names a message about the previous request, for the page to show."""
 
 MAX_FIELDS = 64
 FORM = "application/x-www-form-urlencoded"
@@ -32,11 +32,11 @@ _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
 class LoginNeeded(Unauthorized):
-    """The visitor has to log in first."""
+    """The visitor has to log in to the inspector before this request."""
 
 
 class MemoryAddress(InNamespace):
-    """Parameters of a page or form about one memory."""
+    """Parameters of an inspector page or form about one memory. id: id of the memory."""
 
     id: str
 
@@ -45,8 +45,8 @@ class MemoryAddress(InNamespace):
 class View:
     """One page or form of the inspector, used as a decorator of its handler.
 
-    route: method, and path below /inspect. role: lowest role that may see it; None for a page without a login.
-    max_bytes: largest form, if it is not the service's usual limit.
+    route: method, and path below /inspect. role: lowest role that may use it; None for a page that needs no login.
+    max_bytes: largest form body; None for the service's usual limit.
     """
 
     route: str
@@ -54,7 +54,7 @@ class View:
     max_bytes: int | None = None
 
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
-        """The Litestar handler that runs `handler` on this route."""
+        """The Litestar route handler that runs the decorated function `handler`."""
         method, path = self.route.split()
         decorate = route(
             path,
@@ -68,9 +68,10 @@ class View:
 
 
 async def admit_visitor(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Set `auth` and `visitor` of the request, or raise LoginNeeded, Forbidden or TooMany.
+    """Litestar guard that admits a request to the inspector and notes its visitor and caller.
 
-    Only handlers that are a `View` or marked `public` are admitted.
+    Raises LoginNeeded without a login, Forbidden if the visitor's role is too low, and TooMany above the rate limit.
+    Handlers that are marked `public` admit everybody. Any other handler that is no `View` is refused.
     """
     if handler.opt.get("public"):
         return
@@ -91,15 +92,15 @@ async def admit_visitor(connection: ASGIConnection[Any, Any, Any, Any], handler:
 
 
 def visitor_of(request: Request[Any, Any, Any]) -> Visitor | None:
-    """The visitor that the guard set on the request; None for one who has not logged in."""
+    """The visitor that `admit_visitor` noted on the request; None if the visitor has not logged in."""
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     return visitor
 
 
 async def check_form(request: Request[Any, Any, Any]) -> None:
-    """Raise Forbidden for a form that another site's page sent, or that lacks the token of the visitor's pages.
+    """Raise Forbidden for a form that a page of another site sent, or that lacks the visitor's CSRF token.
 
-    Runs before every handler; only GET and HEAD pass without a token.
+    It runs before every handler. Requests with GET or HEAD, and the login form, need no token.
     """
     if request.method in (HttpMethod.GET, HttpMethod.HEAD):
         return
@@ -117,9 +118,9 @@ async def check_form(request: Request[Any, Any, Any]) -> None:
 
 
 async def form_fields(request: ApiRequest) -> dict[str, str]:
-    """The fields of a form that are not empty, with line breaks as LF. Of several with one name, the last counts.
+    """The fields of a form that are not empty, with line breaks as LF. If a name is repeated, its last value counts.
 
-    Raises UnsupportedMedia or InvalidInput.
+    Raises UnsupportedMedia for a body that is no form, and InvalidInput if the form cannot be decoded.
     """
     body = await request.body()
     if body == b"{}" and "content-type" not in request.headers:
@@ -129,18 +130,18 @@ async def form_fields(request: ApiRequest) -> dict[str, str]:
 
 
 async def read_form(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
-    """The fields of the form as a `model`. Raises InvalidInput."""
+    """The form that the request sent, validated as a `model`. Raises InvalidInput if a field is invalid."""
     fields = await form_fields(request)
     return checked(model, {name: value for name, value in fields.items() if name != TOKEN_FIELD})
 
 
 def read_address(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
-    """The query parameters that are not empty as a `model`. Raises InvalidInput."""
+    """The query parameters, without empty ones, validated as a `model`. Raises InvalidInput if one is invalid."""
     return checked(model, {name: value for name, value in _pairs(request.scope["query_string"]) if name != NOTICE})
 
 
 def namespace_in(request: ApiRequest) -> str:
-    """The namespace in the address; other parameters are not checked. Raises InvalidInput."""
+    """The namespace in the URL's query. Other parameters are not checked. Raises InvalidInput without a valid one."""
     named = {name: value for name, value in _pairs(request.scope["query_string"]) if name == "namespace"}
     return checked(InNamespace, named).namespace
 

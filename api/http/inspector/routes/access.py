@@ -1,4 +1,4 @@
-"""The login page of the inspector, which asks for a key, and the logout."""
+"""The login page of the inspector, which asks for an API key, and the logout."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from api.http.request import ApiRequest
 from memtypes.model.memory import Model
 
 _INSIDE = re.compile(rf"{ROOT}([/?][!-~]*)?")
-"""Addresses of the inspector, to which a login may lead."""
+"""Matches URLs of the inspector. A login redirects to no other URLs."""
 
 
 class LoginAddress(Model):
-    """Where to go after the login."""
+    """Parameters of the login page. next: URL to open after the login."""
 
     next: Annotated[str, Field(max_length=8_192)] = ROOT
 
 
 class LoginForm(LoginAddress):
-    """The form of the login page: a key of the service, and where to go next."""
+    """The form of the login page: an API key of the service, and the URL to open after the login."""
 
     key: Annotated[str, Field(max_length=1_024)] = ""
 
 
 @View("GET /login", role=None)
 async def login_page(request: ApiRequest, page: LivePage) -> Response[str]:
-    """The form that asks for a key."""
+    """The login page, with a form that asks for an API key."""
     return page.part("login.html", next=read_address(request, LoginAddress).next, failed=False)
 
 
 @View("POST /login", role=None)
 async def login(request: ApiRequest, page: LivePage) -> Response[str]:
-    """A redirect with the cookie of a new login; the form again, with status 403, for an unknown key."""
+    """Log in and redirect to the requested page. For an unknown key, show the form again with status 403."""
     form = await read_form(request, LoginForm)
     logins: Logins = request.app.state.logins
     cookie = logins.begin(form.key.strip()) if form.key.strip() else None
@@ -53,7 +53,7 @@ async def login(request: ApiRequest, page: LivePage) -> Response[str]:
 
 @View("POST /logout", role=None)
 async def logout(request: ApiRequest) -> Response[str]:
-    """A redirect to the login page; the login has ended."""
+    """End the login and redirect to the login page."""
     request.app.state.logins.end(request.cookies.get(COOKIE))
     answer = go("/login", done="logout")
     answer.cookies.append(_cookie(request, "", 0))

@@ -1,4 +1,4 @@
-"""Pages of threads with their turns, and of workflows with their events."""
+"""Inspector pages that show threads (conversations) with their turns, and workflows with their events."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ EVENTS = 200
 
 
 class PagedAddress(InNamespace):
-    """Parameters of a list that is shown in pages."""
+    """Parameters of a long list. cursor: where the page begins; by default at the first entry."""
 
     cursor: Annotated[str, Field(max_length=2_048)] | None = None
 
 
 class ThreadAddress(InNamespace):
-    """Parameters of a thread's page. after: show the turns after this index."""
+    """Parameters of the page about a thread. after: show only turns with a higher index than this."""
 
     id: Annotated[str, Field(max_length=256)]
     after: Annotated[QueryWhole, Field(ge=-1, le=2**53)] = -1
 
 
 class WorkflowAddress(InNamespace):
-    """Parameters of a workflow's page. after: show the events after this version."""
+    """Parameters of the page about a workflow. after: show only events with a higher version than this."""
 
     id: Annotated[str, Field(max_length=256)]
     after: Annotated[QueryWhole, Field(ge=0, le=2**53)] = 0
@@ -46,7 +46,7 @@ class WorkflowAddress(InNamespace):
 
 @View("GET /threads")
 async def list_threads(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The threads that the visitor may read, the last used first."""
+    """The page that lists the threads that the visitor may read, the last changed first."""
     asked = read_address(request, PagedAddress)
     scopes = _scopes(request, asked.namespace)
     listed = await services.threads.store.page_of_threads(
@@ -60,9 +60,9 @@ async def list_threads(request: ApiRequest, services: AppServices, page: LivePag
 
 @View("GET /thread")
 async def show_thread(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The page of a thread: its turns, including those that left it and became memories.
+    """The page of a thread, with its turns and the turns that were moved from it to memories.
 
-    After the thread itself has expired, the latter are still shown.
+    Turns in memories are shown even after the thread itself has expired.
     """
     asked = read_address(request, ThreadAddress)
     scope = await _reading(services, _scopes(request, asked.namespace), asked.id)
@@ -83,12 +83,12 @@ async def show_thread(request: ApiRequest, services: AppServices, page: LivePage
 
 
 def _scopes(request: ApiRequest, namespace: str) -> list[Scope]:
-    """The scopes in which the visitor may act: one for each agent of the key, else one without an agent."""
+    """The scopes in which the visitor may act: one for each agent that the key is bound to, or one without an agent."""
     return [request.scope_in(namespace, agent_id=agent) for agent in request.auth.agents or (None,)]
 
 
 async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) -> Scope:
-    """The first of the scopes that may read the thread. Raises AccessDenied if none may, and NotFound."""
+    """The first scope that may read the thread. Raises AccessDenied if none may, and NotFound for an unknown thread."""
     for scope in scopes[:-1]:
         with suppress(AccessDenied):
             await services.threads.check_access(scope, thread_id, write=False)
@@ -99,7 +99,7 @@ async def _reading(services: Services, scopes: Sequence[Scope], thread_id: str) 
 
 @View("GET /workflows")
 async def list_workflows(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The workflows of the namespace, latest created first."""
+    """The page that lists the workflows of a namespace, latest created first."""
     asked = read_address(request, PagedAddress)
     listed = await services.workflows.store.page(
         request.scope_in(asked.namespace), WorkflowListing(limit=PAGE, cursor=asked.cursor)
@@ -109,7 +109,7 @@ async def list_workflows(request: ApiRequest, services: AppServices, page: LiveP
 
 @View("GET /workflow")
 async def show_workflow(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """A workflow's state, its steps and resources, its events, and the workflows that continue it."""
+    """The page of a workflow: its state, steps, resources and events, and the workflows that continue it."""
     asked = read_address(request, WorkflowAddress)
     scope = request.scope_in(asked.namespace)
     log = await services.workflows.store.load(scope, asked.id)

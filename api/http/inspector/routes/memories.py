@@ -1,4 +1,4 @@
-"""Pages of memories: lists, one memory with its history, links and conversation, and the forms that change it."""
+"""Inspector pages that list memories and show a memory with its history and links, and the forms that change it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing
 
 FORM_BYTES = 8 * 1024 * 1024
-"""Largest form that edits a memory, in bytes: 500,000 characters of any script take up to 4.5 MB in it."""
+"""Largest form that edits a memory, in bytes. A content of 500,000 characters takes up to 4.5 MB in a form."""
 
 NEIGHBOURS = 4
-"""Number of memories of the same session that a memory's page shows before it, and after it."""
+"""How many earlier and how many later memories of the same session the page of a memory shows."""
 
 SOON = timedelta(minutes=30)
-"""Longest time after a memory in which others of its session are shown with it."""
+"""A memory's page shows later memories of its session only if they were created within this time."""
 
 MAX_LINKED = 100
 
@@ -40,7 +40,7 @@ TAG_SEPARATOR = ", "
 
 
 class EditForm(MemoryAddress):
-    """The form that edits a memory, with its fields. tags: separated by commas. steps: one on a line."""
+    """The form that edits a memory. tags: separated by commas. steps: of a procedure, one on each line."""
 
     content: Annotated[str, Field(max_length=MAX_CONTENT)] = ""
     importance: Annotated[int, Field(ge=1, le=10)]
@@ -48,7 +48,10 @@ class EditForm(MemoryAddress):
     steps: Annotated[str, Field(max_length=MAX_CONTENT)] | None = None
 
     def changes(self, memory: Memory) -> dict[str, Any]:
-        """The fields of `memory` that the form changes. A tag with a comma stays one tag unless tags were edited."""
+        """New values of the fields of `memory` that the user edited, by field name.
+
+        A tag that contains a comma stays one tag unless the tags were edited.
+        """
         shown: dict[str, Any] = {
             "content": memory.content.replace("\r\n", "\n"),
             "importance": memory.importance,
@@ -67,7 +70,7 @@ class EditForm(MemoryAddress):
 
 @dataclass(frozen=True, slots=True)
 class ShownLink:
-    """A link of the shown memory, or, if `back`, a link to it. other: the other memory; None if it was deleted."""
+    """A link from the shown memory to `other` (None if deleted). back: whether it is a link in the other direction."""
 
     link: Link
     other_id: str
@@ -77,7 +80,7 @@ class ShownLink:
 
 @View("GET /memories")
 async def list_memories(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """A page of the memories of a namespace, newest first."""
+    """The page that lists the memories of a namespace, newest first."""
     asked = read_address(request, ListQuery)
     now = services.clock()
     found = await services.store.page(request.scope_in(asked.namespace), asked.listing(now))
@@ -92,7 +95,7 @@ async def list_memories(request: ApiRequest, services: AppServices, page: LivePa
 
 @View("GET /memory")
 async def show_memory(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """A memory with its fields, history, links and the conversation that it is from."""
+    """The page of a memory: its fields, history and links, and the memories around it in its session."""
     asked = read_address(request, MemoryAddress)
     scope, now = request.scope_in(asked.namespace), services.clock()
     memory = await read_memory(services, scope, asked.id)
@@ -110,7 +113,7 @@ async def show_memory(request: ApiRequest, services: AppServices, page: LivePage
 
 @View("POST /memory/edit", role=Role.WRITER, max_bytes=FORM_BYTES)
 async def edit_memory(request: ApiRequest, services: AppServices) -> Redirect:
-    """Save the fields that were changed in the form."""
+    """Save the fields of a memory that were changed in the form, and show the memory."""
     form = await read_form(request, EditForm)
     scope = request.scope_in(form.namespace)
     memory = await read_memory(services, scope, form.id)
@@ -122,7 +125,7 @@ async def edit_memory(request: ApiRequest, services: AppServices) -> Redirect:
 
 @View("POST /memory/pin", role=Role.WRITER)
 async def pin_memory(request: ApiRequest, services: AppServices) -> Redirect:
-    """Pin a memory that is not pinned, and unpin one that is."""
+    """Pin a memory, or unpin it if it is pinned."""
     form = await read_form(request, MemoryAddress)
     scope = request.scope_in(form.namespace)
     memory = await read_memory(services, scope, form.id)
@@ -132,7 +135,7 @@ async def pin_memory(request: ApiRequest, services: AppServices) -> Redirect:
 
 @View("POST /memory/restore", role=Role.WRITER)
 async def restore_memory(request: ApiRequest, services: AppServices) -> Redirect:
-    """Make a replaced or ended memory current again."""
+    """Make a replaced or expired memory current again."""
     form = await read_form(request, MemoryAddress)
     await services.ingestor.editor.bring_back(request.scope_in(form.namespace), known_id(form.id))
     return go("/memory", namespace=form.namespace, id=form.id, done="restored")
@@ -147,7 +150,7 @@ async def forget_memory(request: ApiRequest, services: AppServices) -> Redirect:
 
 
 async def _links(services: Services, scope: Scope, memory: Memory) -> list[ShownLink]:
-    """The links of a memory, then those of others that lead to it; at most MAX_LINKED of each."""
+    """At most MAX_LINKED links from a memory to others, then the links of at most MAX_LINKED others to it."""
     forth = memory.links[:MAX_LINKED]
     others = await services.store.get(scope, [link.to for link in forth])
     listing = Listing(filter=Compare("links.to", Op.EQ, memory.id), limit=MAX_LINKED)
@@ -159,7 +162,7 @@ async def _links(services: Services, scope: Scope, memory: Memory) -> list[Shown
 
 
 async def _conversation(services: Services, scope: Scope, memory: Memory) -> list[Memory]:
-    """The memory and its neighbours in its session, oldest first; empty for a working item, or without a session."""
+    """The memory and its neighbours in its session, oldest first. Empty for working memory or without a session."""
     if memory.session_id is None or memory.type is MemoryType.WORKING:
         return []
     session, at = Compare("session_id", Op.EQ, memory.session_id), memory.created_at

@@ -1,6 +1,6 @@
-"""The inspector's first page: the namespaces, or one of them with its size and newest memories, and its charts.
+"""The inspector's first page: a list of namespaces, or the size, the newest memories and the charts of one namespace.
 
-The charts show its growth, the ages of its memories and the uses of the newest. They are loaded after the page.
+The charts show growth, the ages of memories, and when the newest memories were used. They are loaded after the page.
 """
 
 from __future__ import annotations
@@ -24,26 +24,29 @@ from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Listing, TypeStats
 
 NEWEST = 12
-"""Newest memories that the page lists."""
+"""How many of the newest memories the page lists."""
 
 SAMPLE = 500
-"""Newest memories whose uses are counted: reading all would block the store of a large namespace for seconds."""
+"""How many of the newest memories the chart of uses counts: reading all of them could block the store for seconds."""
 
 HEIGHT = 120.0
-"""Units of the highest column."""
+"""Height of the highest column, in the units of the chart's coordinates."""
 
 AGES: tuple[tuple[str, int], ...] = (("7 days", 7), ("30 days", 30), ("90 days", 90), ("a year", 365))
-"""Limits of the ages that are counted, in words and days."""
+"""(name, days) of the limits between the age ranges of the chart of ages."""
 
 UNITS: tuple[tuple[int, str, int, int], ...] = ((30, "day", 1, 30), (180, "week", 7, 26), (36_500, "month", 30, 24))
-"""(limit, unit, days, number) of columns: their unit and its days, where the oldest memory has at most `limit` days."""
+"""(limit, unit, days, number): how the chart of growth divides time if the oldest memory has at most `limit` days.
+
+It then has `number` columns, each for one unit (such as a week) of `days` days.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column for the memories created from `start` until before `end`. segments: its parts, from the bottom up.
 
-    The column is an upright bar: `x` is the height at which a segment begins, `width` its own height.
+    The column is an upright bar: `x` of a segment is the height at which it begins, and `width` is its height.
     """
 
     start: datetime
@@ -54,9 +57,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class AgeRow:
-    """The memories of one type by age. counts: how many in each range of ages, the youngest first.
+    """The ages of the memories of one type. counts: number of memories in each age range, youngest range first.
 
-    bar: the same numbers as a bar. tokens: tokens of all memories of the type.
+    bar: segments that show these numbers. tokens: tokens of all memories of the type.
     """
 
     type: MemoryType
@@ -67,7 +70,7 @@ class AgeRow:
 
 @View("GET /")
 async def overview(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The page of the namespace in the query, or of the only one that exists; else a list of namespaces."""
+    """The page of the namespace that the query names, or of the only namespace. Otherwise a list of namespaces."""
     namespace = read_address(request, MaybeNamespace).namespace
     if namespace is None:
         names = await page.names.of(request.auth.tenant, fresh=True)
@@ -92,7 +95,7 @@ async def overview(request: ApiRequest, services: AppServices, page: LivePage) -
 
 @View("GET /growth")
 async def growth(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """Columns of new memories, ages by type, and the uses of the newest memories."""
+    """The charts of a namespace: new memories over time, ages by type, and when the newest memories were used."""
     asked = read_address(request, InNamespace)
     scope, now = request.scope_in(asked.namespace), services.clock()
     limits = [now - timedelta(days=days) for _, days in AGES]
@@ -116,7 +119,7 @@ async def growth(request: ApiRequest, services: AppServices, page: LivePage) -> 
 
 
 def _between(edges: Sequence[datetime]) -> list[Filter]:
-    """Filters for the memories created between each two neighbours in `edges`, which are in descending order."""
+    """A filter for each pair of adjacent times in `edges` (latest first): memories created between the two."""
     return [all_of(Compare("created_at", Op.GTE, start), _before(end)) for end, start in pairwise(edges)]
 
 
@@ -125,7 +128,10 @@ def _before(end: datetime) -> Filter:
 
 
 def _unit(ages: Sequence[Mapping[MemoryType, int]]) -> tuple[str, int, int]:
-    """The name of the columns' unit, its days, and the number of columns: to the oldest memory, or for two years."""
+    """(unit, days, number) of the growth chart's columns, chosen by the age of the oldest memory; see UNITS.
+
+    ages: numbers of memories in each age range, youngest range first.
+    """
     totals = [sum(counts.values()) for counts in ages]
     oldest = max((days for (_, days), total in zip(AGES, totals, strict=False) if total), default=0)
     oldest = 36_500 if totals[-1] else oldest
@@ -151,7 +157,7 @@ def _age_rows(ages: Sequence[Mapping[MemoryType, int]], sizes: Mapping[MemoryTyp
 
 
 def _uses(memories: Sequence[Memory], now: datetime) -> dict[str, int]:
-    """The number of memories by when they were last used."""
+    """Numbers of memories by the time of their last use, for the chart of uses."""
     week, month = now - timedelta(days=7), now - timedelta(days=30)
     used = [memory.accessed_at for memory in memories]
     return {

@@ -1,4 +1,7 @@
-"""Pages of receipts: the list, and one with its candidates, budgets, verification and replay."""
+"""Inspector pages about receipts, which record retrievals.
+
+One page lists receipts. Another shows a receipt with its candidates and budgets, checks it, and repeats its retrieval.
+"""
 
 from __future__ import annotations
 
@@ -35,31 +38,32 @@ OUTCOMES: Mapping[CandidateOutcome, str] = {
     CandidateOutcome.NOT_DUE: "was not due yet",
     CandidateOutcome.REMOVED: "was deleted meanwhile",
 }
-"""What became of a candidate, for people."""
+"""Text for the user about what became of a candidate, by its outcome."""
 
 
 class ReceiptAddress(MaybeNamespace):
-    """Parameters of a page or form about one receipt."""
+    """Parameters of an inspector page or form about one receipt. id: id of the receipt."""
 
     id: Annotated[str, Field(max_length=64)]
 
 
 class ReceiptsAddress(InNamespace):
-    """Which receipts to list: those older than `before`."""
+    """Which receipts to list. before: only receipts older than the receipt with this id; by default the newest."""
 
     before: Annotated[str, Field(max_length=64)] | None = None
 
 
 class MemoryReceiptsAddress(MemoryAddress, ReceiptsAddress):
-    """Which receipts to list: those that have the memory among their candidates."""
+    """Which receipts to list: receipts that have the memory `id` among their candidates."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypeBudget:
-    """The budget of a memory type and what is in it. room: width of its bar, in proportion to the largest budget.
+    """The token budget of one memory type in a retrieval, and how it was used.
 
-    initial: the budget before tokens were moved between types. mark: position of `initial` on the bar. left_out: tokens
-    of its candidates for which the budget had no room.
+    used: tokens of the type in the context. initial, final: the budget before and after tokens were moved between
+    types. room, mark: width of `final` and position of `initial` on the bar. included: number of memories in the
+    context. left_out, left_out_count: tokens and number of candidates for which the budget had no room.
     """
 
     type: MemoryType
@@ -76,7 +80,10 @@ class TypeBudget:
 
 @dataclass(frozen=True, slots=True)
 class ShownCandidate:
-    """A candidate, what became of it, the parts of its score, and its memory, which is None if it was deleted."""
+    """A candidate of a receipt as the page shows it. why: what became of it, in words.
+
+    bar, signals: the parts of its score. memory: None if it was deleted.
+    """
 
     candidate: ReceiptCandidate
     why: str
@@ -87,7 +94,7 @@ class ShownCandidate:
 
 @View("GET /receipts")
 async def list_of_receipts(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The newest receipts of the namespace."""
+    """The page that lists receipts of a namespace, newest first."""
     asked = read_address(request, ReceiptsAddress)
     listed = await list_receipts(services.receipts.queue, request.scope_in(asked.namespace), PAGE, asked.before)
     return await page.show("receipts.html", asked, page=listed)
@@ -95,7 +102,7 @@ async def list_of_receipts(request: ApiRequest, services: AppServices, page: Liv
 
 @View("GET /memory/receipts")
 async def receipts_of_memory(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The receipts, among the newest of the namespace, that have the memory among their candidates."""
+    """The recent receipts that have a memory among their candidates: an HTML fragment for htmx, else a page."""
     asked = read_address(request, MemoryReceiptsAddress)
     scope = request.scope_in(asked.namespace)
     listed = await list_receipts(
@@ -109,13 +116,13 @@ async def receipts_of_memory(request: ApiRequest, services: AppServices, page: L
 
 @View("GET /receipt")
 async def show_receipt(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """A receipt: its budgets, and every candidate with what became of it and why."""
+    """The page of a receipt: its budgets, and each candidate with what became of it and why."""
     return await _receipt_page(request, services, page, read_address(request, ReceiptAddress).id)
 
 
 @View("POST /receipt/verify")
 async def verify_receipt(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The result of each check of the receipt: an HTML fragment for htmx, else shown on the receipt's page."""
+    """Check a receipt and show the results: as an HTML fragment for htmx, else on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
     receipts = await receipts_with(services, request.auth, receipt_id)
     verdict = await receipts.verify(request.auth.tenant, receipt_id)
@@ -124,7 +131,7 @@ async def verify_receipt(request: ApiRequest, services: AppServices, page: LiveP
 
 @View("POST /receipt/replay")
 async def replay_receipt(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """What differs when the retrieval is repeated: an HTML fragment for htmx, else shown on the receipt's page."""
+    """Repeat a receipt's retrieval and show what differs: as an HTML fragment for htmx, else on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
     receipts = await receipts_with(services, request.auth, receipt_id)
     replay = await receipts.replay(request.auth.tenant, receipt_id, bound=bool(request.auth.agents))
@@ -133,7 +140,7 @@ async def replay_receipt(request: ApiRequest, services: AppServices, page: LiveP
 
 @View("POST /receipt/context")
 async def show_context(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The context of the receipt, rendered again: an HTML fragment for htmx, else shown on the receipt's page."""
+    """Render a receipt's context again and show it: as an HTML fragment for htmx, else on the receipt's page."""
     receipt_id = (await read_form(request, ReceiptAddress)).id
     receipts = await receipts_with(services, request.auth, receipt_id)
     tenant = request.auth.tenant
@@ -182,14 +189,17 @@ async def _receipt_page(
 
 
 def total_bar(receipt: Receipt, total: int) -> list[Segment]:
-    """A bar of the budget: the tokens of each memory type, and those of the text around the memories."""
+    """A bar that shows how a retrieval used its token budget `total`.
+
+    It has a segment for each memory type, and one for the text around the memories.
+    """
     used = receipt.long_term.used
     parts = [Part(f"type-{kind}", used.get(kind, 0), f"{kind}: {used.get(kind, 0):,} tokens") for kind in LONG_TERM]
     return stacked([*parts, Part("around", receipt.long_term.wrapper, "around them")], total)
 
 
 def type_budgets(receipt: Receipt) -> list[TypeBudget]:
-    """The budget of each long-term type with its memories. All bars have the scale of the largest budget."""
+    """The budget of each long-term memory type, and how it was used. All bars share the scale of the largest budget."""
     budgets, used = receipt.budgets, receipt.long_term.used
     sizes = [max(budgets.final.get(kind, 0), budgets.initial.get(kind, 0), used.get(kind, 0)) for kind in LONG_TERM]
     scale = max([*sizes, 1])
@@ -221,7 +231,7 @@ def _type_budget(receipt: Receipt, kind: MemoryType, scale: int) -> TypeBudget:
 
 
 def shown_candidates(receipt: Receipt, memories: Mapping[str, Memory]) -> list[ShownCandidate]:
-    """The receipt's listed candidates, those with a rank first, each with what became of it in words."""
+    """The candidates that the receipt lists, as the page shows them: ranked ones first. memories: by id."""
     ordered = sorted(receipt.candidates, key=_by_rank)
     best = max((candidate.score for candidate in ordered), default=0.0)
     return [_shown(candidate, receipt, memories, best) for candidate in ordered]

@@ -1,4 +1,4 @@
-"""The search page, with the signals behind each hit's score, and the form that builds a context."""
+"""The inspector's search page, with the signals behind each hit's score, and the form that builds a context."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULT_BUDGET = 1_500
 
 
 class SearchAddress(InNamespace):
-    """What to search for. Without `q` the page shows only the form."""
+    """Parameters of the search page. q: the query; without it, the page shows only the form."""
 
     q: Query | None = None
     type: MemoryType | None = None
@@ -37,7 +37,7 @@ class SearchAddress(InNamespace):
 
 
 class ContextForm(InNamespace):
-    """A context to build in `budget` tokens."""
+    """The form that builds a context for the query `q` in `budget` tokens."""
 
     q: Query
     session_id: Name | None = None
@@ -46,7 +46,7 @@ class ContextForm(InNamespace):
 
 @dataclass(frozen=True, slots=True)
 class ShownHit:
-    """A hit, a bar of what each signal adds to its score, and the signals that have a weight."""
+    """A hit as the search page shows it, with the signals (terms of its score). bar: what each signal adds to it."""
 
     hit: SearchHit
     bar: list[Segment]
@@ -55,7 +55,7 @@ class ShownHit:
 
 @View("GET /search")
 async def search(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The best memories for a query, each with the parts of its score. The form reports what is wrong in its fields."""
+    """The search page: the best memories for a query with the parts of their scores, or the errors in the form."""
     answer, shown = None, []
     errors: tuple[FieldError, ...] = ()
     try:
@@ -87,7 +87,7 @@ async def search(request: ApiRequest, services: AppServices, page: LivePage) -> 
 
 @View("POST /context")
 async def build_context(request: ApiRequest, services: AppServices) -> Redirect:
-    """Build a context for the query and redirect to its receipt. Raises Unavailable if none could be recorded."""
+    """Build a context for a query and redirect to its receipt. Raises Unavailable if no receipt could be recorded."""
     form = await read_form(request, ContextForm)
     scope = request.agent_scope(form.namespace, form.session_id)
     asked = RetrieveRequest(
@@ -104,6 +104,6 @@ async def build_context(request: ApiRequest, services: AppServices) -> Redirect:
 
 
 def shown_hit(hit: SearchHit, weights: Mapping[str, float], best: float) -> ShownHit:
-    """A hit with the parts of its score, largest first. Its bar is scaled so that the score `best` fills it."""
+    """A hit with the parts of its score, largest first. best: the score that would fill its bar."""
     rows = signal_rows(hit.signals or {}, weights)
     return ShownHit(hit, signal_bar(rows, best), rows)

@@ -1,4 +1,4 @@
-"""Pages of sessions: the latest ones, and the timeline of one with what was injected at each prompt."""
+"""Inspector pages that list the latest sessions and show a session's timeline: its memories and built contexts."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from memtypes.ports.memory_store import Listing
 from retrieval.receipts.listing import ListedReceipt, ReceiptPage, list_receipts
 
 NEWEST = 500
-"""Newest memories whose sessions are listed."""
+"""How many of the newest memories the list of sessions reads."""
 
 TIMELINE = 100
-"""Memories, and prompts, on one page of a timeline."""
+"""Maximum number of memories, and of receipts, on one page of a timeline."""
 
 MAX_INJECTED = 1_000
-"""Injected memories whose texts one page reads."""
+"""Maximum number of injected memories whose texts a page reads."""
 
 
 class SessionAddress(InNamespace):
     """Parameters of a session's page.
 
-    cursor: where its list of memories goes on. before: list only receipts older than the one with this id.
+    cursor: where its list of memories continues. before: list only receipts older than the receipt with this id.
     """
 
     id: Name
@@ -45,7 +45,7 @@ class SessionAddress(InNamespace):
 class SessionRow:
     """A session in the list. first, last: times of its earliest and latest memory or context.
 
-    memories, contexts: how many it has. Only the memories and contexts that the list has read count.
+    memories, contexts: their numbers in the session, among the newest memories and receipts that the list reads.
     """
 
     id: str
@@ -67,7 +67,7 @@ class Moment:
 
 @View("GET /sessions")
 async def list_sessions(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The sessions of the newest memories and receipts."""
+    """The page that lists the sessions of the newest memories and receipts."""
     asked = read_address(request, InNamespace)
     scope = request.scope_in(asked.namespace)
     memories = (await services.store.page(scope, Listing(limit=NEWEST))).memories
@@ -77,7 +77,7 @@ async def list_sessions(request: ApiRequest, services: AppServices, page: LivePa
 
 
 def session_rows(memories: Iterable[Memory], receipts: Iterable[ListedReceipt]) -> list[SessionRow]:
-    """The sessions of these memories and receipts, the latest first."""
+    """The sessions to which these memories and receipts belong, the latest first."""
     rows: dict[str, SessionRow] = {}
     seen = [(memory.session_id, memory.created_at, 1, 0) for memory in memories]
     seen += [(receipt.request.get("session_id"), receipt.created_at, 0, 1) for receipt in receipts]
@@ -91,7 +91,7 @@ def session_rows(memories: Iterable[Memory], receipts: Iterable[ListedReceipt]) 
 
 @View("GET /session")
 async def show_session(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """What a session stored and what was injected into it, in order of time."""
+    """The page of a session: the memories that it stored and the contexts injected into it, in order of time."""
     asked = read_address(request, SessionAddress)
     scope = request.scope_in(asked.namespace)
     where = Compare("session_id", Op.EQ, asked.id)
@@ -116,7 +116,7 @@ async def show_session(request: ApiRequest, services: AppServices, page: LivePag
 
 
 async def _injections(services: Services, scope: Scope, page: ReceiptPage) -> list[Moment]:
-    """The contexts of the receipts, each with those of its memories that still exist."""
+    """A moment for each receipt: its context, with the injected memories that still exist."""
     ids = {each.id: each.type for receipt in page.receipts for each in receipt.included}
     known: Mapping[str, Memory] = await services.store.get(scope, dict(list(ids.items())[:MAX_INJECTED]))
     return [

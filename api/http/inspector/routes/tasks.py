@@ -1,4 +1,4 @@
-"""The page of intentions that are due or open, and of to-dos in working memory."""
+"""The inspector page of tasks (prospective memories) that are due or open, and of the items of working memory."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from memtypes.model.prospective import OPEN, Prospective, Status
 from memtypes.ports.memory_store import Listing
 
 MOST = 200
-"""Maximum number of open intentions, and of to-dos, that the page lists: the newest ones."""
+"""Maximum number of open tasks, and of items of working memory, that the page lists, newest first."""
 
 
 class SnoozeForm(MemoryAddress):
-    """The form that postpones an intention by some hours."""
+    """The form that postpones a task by some hours."""
 
     hours: Annotated[int, Field(ge=1, le=24 * 365)]
 
 
 @View("GET /due")
 async def due(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The intentions that are due, the other open ones by their time, and the working items that are not cleared."""
+    """The page of due tasks, other open tasks by due time, and items of working memory that are not cleared."""
     asked = read_address(request, InNamespace)
     scope, now = request.scope_in(asked.namespace), services.clock()
     is_due = await services.intentions.due(scope, DueRequest(now))
@@ -55,7 +55,7 @@ async def due(request: ApiRequest, services: AppServices, page: LivePage) -> Res
 
 @View("POST /due/complete", role=Role.WRITER)
 async def complete(request: ApiRequest, services: AppServices) -> Redirect:
-    """Mark an intention (a task of prospective memory) as completed, and go back to the list of due tasks."""
+    """Mark a task as completed, and go back to the page of due tasks."""
     form = await read_form(request, MemoryAddress)
     await services.intentions.end(request.scope_in(form.namespace), known_id(form.id), Status.COMPLETED)
     return go("/due", namespace=form.namespace, done="completed")
@@ -63,7 +63,7 @@ async def complete(request: ApiRequest, services: AppServices) -> Redirect:
 
 @View("POST /due/cancel", role=Role.WRITER)
 async def cancel(request: ApiRequest, services: AppServices) -> Redirect:
-    """Cancel an intention."""
+    """Cancel a task, and go back to the page of due tasks."""
     form = await read_form(request, MemoryAddress)
     await services.intentions.end(request.scope_in(form.namespace), known_id(form.id), Status.CANCELLED)
     return go("/due", namespace=form.namespace, done="cancelled")
@@ -71,7 +71,7 @@ async def cancel(request: ApiRequest, services: AppServices) -> Redirect:
 
 @View("POST /due/snooze", role=Role.WRITER)
 async def snooze(request: ApiRequest, services: AppServices) -> Redirect:
-    """Postpone an intention."""
+    """Postpone a task, and go back to the page of due tasks."""
     form = await read_form(request, SnoozeForm)
     until = services.clock() + timedelta(hours=form.hours)
     await services.intentions.snooze(request.scope_in(form.namespace), known_id(form.id), until)

@@ -1,4 +1,4 @@
-"""Pages of what the service decided by itself, with undo, and of the upkeep jobs, as dry runs and for real."""
+"""Inspector pages that list automatic decisions, which can be undone, and that run upkeep jobs, also as dry runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ingest.upkeep.decisions import DecisionKind
 from ingest.upkeep.planners import JobRequest, UpkeepJob
 
 LISTED = 200
-"""Maximum number of decisions, or of memories of a job's report, that a page lists."""
+"""Maximum number of decisions, or of memories in the report of an upkeep job, that a page lists."""
 
 JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = {
     UpkeepJob.EXPIRE: (
@@ -43,17 +43,17 @@ JOBS: Mapping[UpkeepJob, tuple[str, tuple[tuple[str, str, str], ...]]] = {
         (("similarity", "Cosine from which two are compared, 0.5 to 1", "0.97"),),
     ),
 }
-"""What each job does, and its options as (name, label, initial value)."""
+"""For each upkeep job, a description for the user and its options as (name, label, initial value)."""
 
 
 class DecisionsAddress(InNamespace):
-    """Which decisions to list."""
+    """Which automatic decisions to list. kind: only decisions of this kind; by default all."""
 
     kind: DecisionKind | None = None
 
 
 class JobForm(InNamespace):
-    """The form with the options of a job. An option that is left out has its default."""
+    """The form that runs an upkeep job with its options. apply: change memories; by default it is a dry run."""
 
     job: UpkeepJob
     apply: bool = False
@@ -65,14 +65,14 @@ class JobForm(InNamespace):
     similarity: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
     def request(self) -> JobRequest:
-        """The job's request. Raises InvalidInput for an option out of its range."""
+        """The request that runs the job with the form's options. Raises InvalidInput for an option out of its range."""
         options = self.model_dump(exclude={"job", "apply"}, exclude_none=True)
         return checked(JobRequest, {**options, "dry_run": not self.apply})
 
 
 @View("GET /decisions")
 async def decisions(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """The newest automatic decisions, each with its reason."""
+    """The page that lists the newest automatic decisions, each with its reason."""
     asked = read_address(request, DecisionsAddress)
     listed = await services.decisions.latest(request.scope_in(asked.namespace), asked.kind, LISTED)
     return await page.show("decisions.html", asked, decisions=listed, kinds=list(DecisionKind))
@@ -94,7 +94,7 @@ async def upkeep(request: ApiRequest, page: LivePage) -> Response[str]:
 
 @View("POST /upkeep", role=Role.ADMIN)
 async def run_job(request: ApiRequest, services: AppServices, page: LivePage) -> Response[str]:
-    """Run the job and show its report; after a dry run, also a button that runs the job for real."""
+    """Run an upkeep job and show its report. After a dry run, the page has a button that applies the changes."""
     form = await read_form(request, JobForm)
     report = await services.upkeep.run_all(request.auth.tenant, form.job, form.request())
     listed = report.ids[:LISTED]
