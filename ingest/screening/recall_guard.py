@@ -55,7 +55,7 @@ CONTEXTS = [
     *(compile_re2(_BLOCK.replace("TAG", tag)) for tag in ("memories", "working_memory")),
     compile_re2(r'(?m)^\{\n"(?:memories|working_memory)":\{\n(?s:.*?)^\}\n\}[ \t]*$\n?'),
 ]
-"""RE2 patterns of whole contexts, one for each form.
+"""RE2 patterns of whole contexts, one for each way in which a context ends.
 
 RE2 takes linear time even for a text with many beginnings of a context and no end.
 """

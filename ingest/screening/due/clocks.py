@@ -1,4 +1,4 @@
-"""Times of day in words, and their zones: "half past four", "um halb drei", "14h30", "9 am Eastern"."""
+"""Reads times of day in words, and their time zones: "half past four", "um halb drei", "14h30", "9 am Eastern"."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _OTHER_WORDS = (*_SHORT_PLACES, "reunion", "male", "nome", "center", "easter", "
 """Names of places that mostly mean something else in a text, such as "male" and "nome"."""
 _ZONE_NAME = re.compile(r"[A-Z]\w+(?:/[A-Z]\w+(?:-\w+)*)+")
 _ADJECTIVES = ("", "er", "ter", "se", "s", "n", "ner")
-"""Endings of adjectives: Berliner Zeit, Londense tijd."""
+"""Endings that make an adjective of the name of a place, as in "Berliner Zeit" or "Londense tijd"."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeOfDay:
-    """A time of day, whose words end before token `end`. hour: 0 to 24.
+    """A time of day in a text. end: index of the token after its words. hour: 0 to 24.
 
-    sure: whether the half of the day is known (24-hour clock, a.m., p.m.). digital: written as 9:00 or 9h. bare: only a
-    number, without o'clock or the like.
+    sure: whether the half of the day is known (24-hour clock, a.m., p.m.). digital: whether it is written as 9:00 or
+    9h. bare: whether it is only a number, without "o'clock" or the like.
     """
 
     end: int
@@ -36,9 +36,11 @@ class TimeOfDay:
     bare: bool = False
 
     def hour_of_day(self, part: str | None, *, to_seven: bool, now: int) -> int:
-        """The hour, 0 to 24, in `part` of the day; without a part, "at four" is 16. now: the current hour.
+        """The hour on the 24-hour clock, 0 to 24.
 
-        to_seven: whether hours up to 7, and not only to 5, are in the afternoon, unless they are past.
+        part: the part of the day that the text names; None if it names none, so that "at four" is taken for 16.
+        to_seven: whether hours up to 7, and not only up to 5, are taken for the afternoon; 6 and 7 are not if they are
+        over by then. now: the current hour.
         """
         hour = self.hour
         if self.sure:
@@ -57,13 +59,16 @@ class TimeOfDay:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Reads the times of day and the zones in `words`. home: the speaker's zone."""
+    """Reads the times of day and the time zones in `words`. home: the speaker's zone."""
 
     words: Words
     home: tzinfo
 
     def at(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """The time of day at token `i`, or None. led: whether a preposition of clock times ("at") stands before it."""
+        """The time of day at token `i`, or None.
+
+        led: whether a preposition of clock times, such as "at", stands before it.
+        """
         clock = self._named(i) or self._minutes_first(i) or self._japanese(i) or self._digits(i, led=led)
         clock = clock or self._hour_first(i, led=led)
         if clock is None:
@@ -138,7 +143,10 @@ class Clocks:
         return self._made(hour[0] * 60 + offset, self._oclock(hour[1]), bare=not sign and not half_to)
 
     def _fraction(self, i: int) -> tuple[int, int]:
-        """Minutes that "half", "quarter", "five" ... stand for, and the position after; 0 for other words or ranges."""
+        """The minutes that "half", "quarter", "five" ... at token `i` stand for, and the position after these words.
+
+        It gives 0 minutes for other words and for ranges.
+        """
         words = self.words
         for kind, minutes in (("half", 30), ("quarter", 15)):
             if words.is_a(kind, i):
@@ -207,7 +215,7 @@ class Clocks:
     # Zones
 
     def zone(self, i: int) -> tuple[tzinfo, int] | None:
-        """The zone at token `i` and the position after it: CET, +05:30, Asia/Tokyo, Lisbon time, hora de Tokio."""
+        """The time zone at token `i` (CET, +05:30, Asia/Tokyo, "Lisbon time") and the position after it."""
         words, written = self.words, self._written(i)
         if written:
             return written
@@ -226,7 +234,7 @@ class Clocks:
         return place if place and (words.plain(i) in _SHORT_PLACES or after_of) else None
 
     def _written(self, i: int) -> tuple[tzinfo, int] | None:
-        """The zone at token `i` by its offset, its name in the time zone database or its abbreviation."""
+        """The zone at token `i`, written as an offset, a name of the time zone database or an abbreviation."""
         words = self.words
         if self._is_offset(i):
             return self._offset(i), i + 2
@@ -267,7 +275,7 @@ class Clocks:
 
 
 def _place(words: Words, i: int) -> tuple[ZoneInfo, int] | None:
-    """The zone of the place at token `i`, and the position after it."""
+    """The time zone of the place named at token `i`, and the position after its name."""
     for end in range(min(i + 3, len(words.tokens)), i, -1):
         name = " ".join(words.plain(position) for position in range(i, end))
         for ending in _ADJECTIVES if end == i + 1 else ("",):
@@ -293,7 +301,7 @@ def _zone_names() -> frozenset[str]:
 
 @cache
 def _places() -> Mapping[str, str]:
-    """Zone of each place: the cities of the time zone database, and the places of the lexicon."""
+    """Time zone by name of a place: the cities of the time zone database, and the places of the lexicon."""
     zones = sorted(zone for zone in _zone_names() if zone.split("/")[0] in _AREAS)
     cities = {plain(zone.split("/")[-1].replace("_", " ")): zone for zone in zones}
     listed = {plain(name.strip()): zone for zone, names in lexicon()["places"].items() for name in names.split(",")}

@@ -1,8 +1,8 @@
-"""Days in words, as dates: "2 May", "next Friday", "in two weeks", "the last Monday of March", "fin de mes".
+"""Reads days in words as dates: "2 May", "next Friday", "in two weeks", "the last Monday of March", "fin de mes".
 
-A date without a year, or a weekday, means the next one to come; "next Friday" is the first Friday after today. A week
-ends on Friday. "Next week" and "next month" mean the same day of that week or month. Holidays are known if a rule gives
-their date.
+A date without a year, or a weekday, means the next such day to come; "next Friday" is the first Friday after today. The
+end of a week is its Friday. "Next week" and "next month" mean today's day in that week or month. Holidays are known if
+a rule gives their date.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _ORDINAL_MARKS = ("st", "nd", "rd", "th", "er", "re", "e", "de", "ste", "a", "o"
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day, whose words end before token `end`. kind: the form of the words, such as date, weekday or offset.
+    """A day in a text. end: index of the token after its words. kind: their form, such as date, weekday or offset.
 
-    instant: the moment, if the words name one ("in 90 minutes"). part: of the day, as in "tonight". over: whether the
-    words put it in the past. spread: whether it is a range of weekdays ("Monday to Friday").
+    instant: the exact moment, if the words name one ("in 90 minutes"). part: the part of the day, as in "tonight".
+    over: whether the words put the day in the past. spread: whether they name a range of weekdays ("Monday to Friday").
     """
 
     end: int
@@ -37,7 +37,10 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Reads the days in `words`, said at `now`, in the speaker's zone. month_first: 3/4 is in March."""
+    """Reads the days in `words`, said at `now`, a time in the speaker's zone.
+
+    month_first: whether 3/4 is 4 March; if not, it is 3 April.
+    """
 
     words: Words
     now: datetime
@@ -45,7 +48,7 @@ class Days:
 
     @property
     def today(self) -> date:
-        """The speaker's date."""
+        """The date of `now`, in the speaker's zone."""
         return self.now.date()
 
     def at(self, i: int) -> Day | None:
@@ -119,7 +122,7 @@ class Days:
         return None
 
     def _full_date(self, i: int) -> Day:
-        """A date in digits with its year, and the time and zone that ISO 8601 gives it."""
+        """The day of a date in digits with its year, and its instant if ISO 8601 gives a time."""
         text, iso = self.words.plain(i), self.words.kind(i) != "date"
         if iso and len(text) > len("2026-12-01"):
             at = datetime.fromisoformat(text.upper().replace(" ", ""))
@@ -132,7 +135,7 @@ class Days:
         return Day(i + 1, "date", date(third + 2000 * (third < 100), month, day))
 
     def _order(self, first: int, second: int, *, slashes: bool) -> tuple[int, int]:
-        """Which of two numbers is the month and which the day, as (month, day)."""
+        """The month and the day, in this order, that two numbers mean. slashes: whether a slash stands between them."""
         month_first = first <= 12 and (second > 12 or (slashes and self.month_first))
         return (first, second) if month_first else (second, first)
 
@@ -146,7 +149,7 @@ class Days:
         raise ValueError("no such date")
 
     def _day_number(self, i: int) -> tuple[int, int, bool] | None:
-        """The number of a day, the position after it, and whether it is an ordinal: 1st, 2., the first."""
+        """The day of the month at token `i`, the position after it, and whether it is an ordinal (1st, 2., first)."""
         words, found = self.words, self.words.get("ordinal", i)
         leads = ("det", "on", "by") if words.language.flag("ordinal_after_on") else ("det",)
         led = any(words.is_a(lead, i - 1) for lead in leads)
@@ -183,7 +186,10 @@ class Days:
         return self._with_year(number[1], month[0] + 1, number[0])
 
     def _with_year(self, j: int, month: int, day: int) -> Day:
-        """The date with the year that may follow at `j`."""
+        """The day with this month and day of the month, in the year that may be named at token `j`.
+
+        Without a year it is the next such date.
+        """
         words = self.words
         k = words.after("of", j + (words.plain(j) == ","))
         k += words.plain(k) == "." and words.kind(k + 1) == "number"
@@ -304,7 +310,7 @@ class Days:
 
     @property
     def monday(self) -> date:
-        """The Monday of this week."""
+        """The Monday of the current week."""
         return self.today - timedelta(days=self.today.weekday())
 
     def _next_period(self, i: int) -> Day | None:
@@ -336,7 +342,10 @@ class Days:
         return Day(words.after("next", found[1]), "weekday", self.monday + timedelta(days=5 + ahead))
 
     def _weekday(self, i: int) -> Day | None:
-        """The first such day after today: "Friday", "next Friday", "lundi prochain"; "Friday of next week"."""
+        """The day that a weekday at token `i` means: the first such day after today, or that of another week.
+
+        The first is meant by "Friday", "next Friday" and "lundi prochain", the second by "Friday of next week".
+        """
         words = self.words
         found = words.get("weekday", words.after_any(("next", "this", "previous"), i))
         verb = words.is_a("past", i) and words.plain(i - 1) in words.language.stops and not words.kinds_at(i - 1)
@@ -361,7 +370,11 @@ class Days:
         return Day(end, "weekday", self._following(number) - timedelta(days=7 * past), over=past, spread=bool(last))
 
     def _counted(self, weekday: int, end: int) -> Day | None:
-        """The weekday with what follows it: "Sunday week", "the Monday after next", "the Friday before 20 March"."""
+        """The day that a weekday means together with the words after it; None for other words.
+
+        Examples: "Sunday week", "the Monday after next", "the Friday before 20 March". weekday: 0 is Monday. end: index
+        of the token after the weekday.
+        """
         words, unit, day = self.words, unit_at(self.words, end), self._following(weekday)
         if unit and unit[0].days >= 7:
             return Day(unit[1], "weekday", unit[0].later(day))

@@ -1,9 +1,10 @@
-"""The times that a text mentions, each with its day, time of day, part of the day and zone, in any order of words.
+"""Reads the times that a text mentions, each with its day, time of day, part of the day and zone, in any word order.
 
-A mention may be relative to another: "two hours before the show on Friday". A day without a clock time gets an hour: 9
-in the morning, 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the end of a day, week, month or
-year, and else 9. If that has passed today, it gets the next of 17:00, 20:00 and 23:59. A length of days ("in two days")
-keeps the current time of day. Midnight is the end of the day that is named with it. "Before Friday" is Friday.
+A mention may be relative to another mention: "two hours before the show on Friday". A day without a clock time gets an
+hour: 9 in the morning, 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the end of a day, week,
+month or year, and otherwise 9. If that hour has passed today, it gets the next of 17:00, 20:00 and 23:59. A length of
+days ("in two days") keeps the current time of day. "Midnight" is the end of the day that is named with it. "Before
+Friday" means Friday.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from memtypes.words import Words
 
 _HOURS = {"lunch": 12, "afternoon": 15, "eod": 17, "evening": 18, "night": 20}
 _DATES = ("date", "monthday", "dom")
-"""Kinds of days that name a date."""
+"""Values of `Day.kind` for days that are named by a date."""
 _MOST = 20
 """Maximum number of times that are read from one text; bounds the work."""
 _FURTHEST_ANCHOR = 6
@@ -28,9 +29,11 @@ _FURTHEST_ANCHOR = 6
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A time that tokens `first` to `last` (exclusive) name. moved: whether it is the 4 in "moved from 3 to 4 pm".
+    """A time that the tokens `first` to `last` (exclusive) of a text name.
 
-    hours: whether it is a range of hours ("from 9 to 5"), of which the clock is the first.
+    clock: the time of day. part: the part of the day, such as "evening". moved: whether it is the new time of something
+    that was moved, as the 4 in "moved from 3 to 4 pm". hours: whether it is a range of hours ("from 9 to 5"); `clock`
+    is then the first hour.
     """
 
     first: int
@@ -49,13 +52,13 @@ class Mention:
 
     @property
     def instant(self) -> datetime | None:
-        """The moment that its words name by themselves, such as "in 90 minutes"."""
+        """The exact moment that the words name by themselves ("in 90 minutes"); None if they name none."""
         return self.day.instant if self.day else None
 
 
 @dataclass(frozen=True, slots=True)
 class MentionReader:
-    """Reads the mentions in `words`, said at `now`, a datetime in the speaker's zone."""
+    """Reads the times that `words` mention, said at `now`, a time in the speaker's zone."""
 
     words: Words
     now: datetime
@@ -64,7 +67,7 @@ class MentionReader:
 
     @classmethod
     def of(cls, words: Words, now: datetime, home: tzinfo, *, month_first: bool) -> MentionReader:
-        """The reader of `words`, said at `now` in the zone `home`. month_first: 3/4 is in March."""
+        """The reader of `words`, said at `now` in the zone `home`. month_first: whether 3/4 is 4 March, not 3 April."""
         return cls(words, now.astimezone(home), Days(words, now.astimezone(home), month_first), Clocks(words, home))
 
     def mentions(self) -> list[Mention]:
@@ -84,7 +87,7 @@ class MentionReader:
         return self._related(self._joined(mentions), distances)
 
     def instant_of(self, mention: Mention) -> datetime:
-        """The instant of `mention`, in UTC. Raises ValueError or OverflowError outside of the calendar."""
+        """The instant of `mention`, in UTC. Raises ValueError or OverflowError if it is outside of the calendar."""
         if mention.instant:
             return mention.instant
         zone, clock = mention.zone or self.now.tzinfo, mention.clock
@@ -116,7 +119,10 @@ class MentionReader:
     # One mention
 
     def _mention(self, i: int, *, led: bool) -> Mention | None:
-        """The mention at token `i`. led: whether a preposition of clock times stands before it."""
+        """The mention at token `i`; None if there is none.
+
+        led: whether a preposition of clock times, such as "at", stands before it.
+        """
         words = self.words
         start = words.after_any(("at", "from", "by"), i)
         mention = self._extended(Mention(i, i), i, led=led)
@@ -139,7 +145,10 @@ class MentionReader:
         return replace(mention, last=until.end) if until and until.kind in _DATES else mention
 
     def _connected(self, i: int) -> tuple[int, bool]:
-        """The position after up to four connecting words, and whether the last is a preposition of clock times."""
+        """The position after up to four connecting words at token `i`, such as "on the".
+
+        Also, whether the last of these is a preposition of clock times, such as "at".
+        """
         words, led = self.words, False
         for _ in range(4):
             kind = next((each for each in ("link", "on", "by", "of", "det") if words.is_a(each, i)), None)
@@ -187,7 +196,10 @@ class MentionReader:
         return self.clocks.at(words.after("det", words.after("at", k)), led=True) if k > j else None
 
     def _with_clock(self, mention: Mention, clock: TimeOfDay) -> Mention | None:
-        """`mention` with the time `clock`. Of a range of times the first counts, or the last if something is moved."""
+        """`mention` with the time of day `clock`; None if it begins a range of bare numbers that does not rise.
+
+        In a range of times the first counts; if the text moves something from one time to another, the last.
+        """
         until = self._until(clock.end)
         if until is None:
             return replace(mention, clock=clock, last=clock.end)
@@ -257,7 +269,10 @@ class MentionReader:
         return None
 
     def _related(self, mentions: list[Mention], distances: Sequence[tuple[int, int, Length]]) -> list[Mention]:
-        """The mentions, with each distance applied to the mention soon after it, or else to the one before it."""
+        """The mentions, with each distance ("two hours before") applied to the mention soon after it or before it.
+
+        distances: the first token, the position after the last token, and the length of each distance.
+        """
         for start, end, length in distances:
             sentence = self._sentence(end)
             following = (

@@ -1,7 +1,7 @@
 """Due times: the instant at which a text says that its task is due, for a speaker's clock and time zone.
 
-The times that it mentions are read by a grammar (`mentions`); a linear model over cues around each mention (the past,
-negation, habits, names ...) tells whether it is the due time. `benchmarks/training/due.py` learns the weights.
+A grammar (`mentions`) reads the times that the text mentions. A linear model tells which mention is the due time, by
+cues around it: the past, negation, habits, names and others. `benchmarks/training/due.py` learns the weights.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MONTH_FIRST = frozenset(
     f"America/{city}"
     for city in ("New_York", "Detroit", "Chicago", "Denver", "Boise", "Phoenix", "Los_Angeles", "Anchorage")
 ) | {"Pacific/Honolulu"}
-"""Zones where 3/4 is 4 March. Without a zone it is 4 March, too."""
+"""Time zones where 3/4 is 4 March. It is 4 March, too, if the zone is unknown."""
 
 _SENTENCE_ENDS = (".", "!", "?", ";", "…")
 _CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ":", "(", ")", "\u2013", "\u2014", "=")
@@ -46,13 +46,13 @@ _CLAUSE_CUES = (
 )  # fmt: skip
 _SENTENCE_CUES = ("past", "participle", "negation", "cancel", "habit", "task", "condition", "vague")
 _REACH = 40
-"""Tokens to either side of a mention in which cues count."""
+"""Number of tokens on either side of a mention in which cues count."""
 _NAMED_KINDS = ("weekday", "monthday", "holiday", "dom")
 
 
 @dataclass(frozen=True, slots=True)
 class DueTime:
-    """When an intention is due, in UTC, and the words of its text that say so."""
+    """When a task is due, in UTC, and the words of its text that say so."""
 
     at: datetime
     text: str
@@ -60,15 +60,20 @@ class DueTime:
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
-    """Screening step that reads the due time of an intention from its text, if due_at is not given.
+    """Screening step that reads the due time of an intention (a task to be done later) from its text.
 
-    Words such as "tomorrow" count from created_at, by default from now, in the metadata's zone, by default in UTC.
+    Words such as "tomorrow" count from created_at, or from now if that is not set. They are read in the time zone that
+    the metadata names under TIMEZONE, by default UTC.
     """
 
     clock: Clock
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
-        """The submission, with a due time if its text names one; unchanged if it waits for an event or a context."""
+        """The submission, with a due time if its text names one.
+
+        It is unchanged if it is no intention, waits for an event or a context instead of a time, or has a due time
+        already.
+        """
         draft = submission.draft
         if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
             return submission
@@ -85,7 +90,7 @@ class DueTimes:
 
 
 def zone_of(name: object) -> ZoneInfo | None:
-    """The time zone called `name`; None if there is none."""
+    """The time zone called `name`; None if there is no such zone."""
     if not isinstance(name, str):
         return None
     try:
@@ -117,7 +122,7 @@ def reader_of(text: str, now: datetime, zone: ZoneInfo | None) -> MentionReader:
 
 
 def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, float]]]:
-    """Each mention that is not in the past, with its features. An hour of today that is over does not count as past."""
+    """Each mention that is not in the past, with its features. An earlier hour of today does not count as past."""
     today = reader.now.date()
     open_ = [m for m in reader.mentions() if m.day is None or not (m.day.over or m.day.date < today)]
     for mention in open_:
@@ -139,7 +144,7 @@ def _weights() -> Mapping[str, float]:
 
 
 def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Mapping[str, float]:
-    """The features that `mention` has, each with the value 1. mentions: those of the text that are not past."""
+    """The features that `mention` has, each with the value 1. mentions: all that the text has, except past ones."""
     clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
     sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
     lead = _lead(words, mention)
@@ -170,7 +175,7 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
 
 
 def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str) -> Mapping[str, object]:
-    """Signs in the mention itself and in the other mentions of the text, by name; the true ones count."""
+    """Possible features from the form of the mention and from the text's other mentions; those that are true count."""
     first, clock, others = mention.first, mention.clock, [m for m in mentions if m is not mention]
     moved = words.has("moved")
     signs = {
@@ -191,7 +196,7 @@ def _form(words: Words, mentions: Sequence[Mention], mention: Mention, lead: str
 
 
 def _lone_clock(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Signs that what looks like a time of day, without a day, is none: Psalm 23:4, the 6 am shift."""
+    """Signs that what looks like a time of day, without a day, is not one: "Psalm 23:4", "the 6 am shift"."""
     alone, before = lead in ("start", "none"), mention.first - 1
     return {
         "loose clock": mention.clock and not mention.clock.sure and lead != "at",
@@ -202,7 +207,7 @@ def _lone_clock(words: Words, mention: Mention, lead: str) -> Mapping[str, objec
 
 
 def _as_name(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Signs that a lone day is part of a name or describes a noun: Ruby Tuesday, Monday.com, sunday roast."""
+    """Signs that a lone day is part of a name or describes a noun: "Ruby Tuesday", "Monday.com", "sunday roast"."""
     before, after, alone = mention.first - 1, mention.last, lead in ("start", "none")
     capitals = not words.language.flag("capital_nouns")  # where only names have them
     verb_second = "past_prefix" in words.language.rules  # Dutch and German: a verb follows, and nouns are joined
@@ -241,7 +246,10 @@ def _ends_at(words: Words, kind: str, end: int) -> bool:
 
 
 def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
-    """The range of tokens around the mention, up to the nearest signs `ends`, such as "." (not in Monday.com)."""
+    """The range of tokens around the mention, up to the nearest sign in `ends`, such as "." (not in Monday.com).
+
+    conjunctions: whether conjunctions end the range, too.
+    """
 
     def is_end(i: int) -> bool:
         inner = words.glued(i) and words.glued(i + 1)

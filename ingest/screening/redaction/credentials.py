@@ -23,13 +23,17 @@ from memtypes.linear_model import LinearModel
 _PACKAGE = "ingest.screening.redaction"
 _MAX_LINE = 2_000
 _SHORTEST, _SHORTEST_ALONE, _SHORTEST_KEY, _LONGEST = 5, 16, 24, 1_500
-"""Fewest characters of a credential near a secret's name, of one without, and of a part of a path; the most of any."""
+"""Limits of length, in characters.
+
+Minimum of a credential near the name of a secret, of a credential without such a name nearby, and of a part of a path
+that may be a key; maximum of a credential.
+"""
 THRESHOLD = 0.6
-"""Probability from which a word is taken for a secret."""
+"""Probability above which a word is taken for a secret."""
 _BESIDE = 5
-"""A name at most this many characters before a word belongs to it in any case."""
+"""The name of a secret counts for any word that begins at most this many characters after it."""
 _REACH = 80
-"""A name says something about a word at most this many characters away."""
+"""Maximum number of characters between the name of a secret and a word after it for which the name counts."""
 
 _KEYS = compile_re2(
     f"(?i:(?P<password>{NAMES['password']})|(?P<token>{NAMES['token']})|(?P<weak>{NAMES['weak']}))"
@@ -39,15 +43,18 @@ _KEYS = compile_re2(
 _FAMILY = {"short": "password", "camel": "password", "flag": "weak"}
 _GROUPS = {index: name for name, index in _KEYS.groupindex.items()}
 KEYED = _KEYS
-"""Matches every text that has the name of a secret."""
+"""Matches every text that has the name of a secret, such as "password"."""
 LONG = compile_re2(r"[^\s\"'`<>|]{16,}")
-"""Matches every text with a word long enough to be a token without such a name."""
+"""Matches every text with a word long enough to be a token although no name of a secret is near it."""
 
 _ATOM = re.compile(
     r"\"([^\s\"]{4,400})\"|'([^\s']{4,400})'|`([^\s`]{4,400})`|"
     r"[^\s\"'`\xab\xbb\u2018-\u201e<>|\u0590-\u06ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uff1f]+"
 )
-"""A word, in quotes or not. Scripts without blanks between words end it."""
+"""Matches a word, in quotes or not.
+
+Characters of scripts without blanks between words, such as Japanese, end a word.
+"""
 _PAIRS = re.compile(r"[;&,](?=[\w.%\-]+[=:])")
 _ASSIGNS = re.compile(r"([\-$@]{0,2}[^\W\d][\w.\-\[\]%]*)(?:=>|:=|=|:)(?!/|=*$)(.+)", re.DOTALL)
 _URL_PARTS = re.compile(r"(?:[?&#;]([\w.\-%\[\]]+)=)?([^/?&#]+)")
@@ -59,7 +66,7 @@ _OPENING, _CLOSING = "([{<*_\"'`", ".,;:)]}>*\"'`?"
 
 @dataclass(frozen=True, slots=True)
 class CandidateWord:
-    """The word from `start` to `end` (exclusive) in a text, and its surroundings."""
+    """A word that may be a credential: its indexes `start` to `end` (exclusive) in a text, and its surroundings."""
 
     start: int
     end: int
@@ -68,7 +75,7 @@ class CandidateWord:
 
 
 class _Key(NamedTuple):
-    """A name of a secret, such as "password", in a line: where it ends and starts, and its family of names."""
+    """A name of a secret, such as "password", in a line: the indexes of its end and start, and its family of names."""
 
     end: int
     start: int
@@ -79,7 +86,8 @@ class _Key(NamedTuple):
 class _Line:
     """A line of a text.
 
-    start: its index in the text. keys: names of secrets in the line. above: the line before. head: header of its table.
+    start: its index in the text. keys: names of secrets in the line. above: the line before. head: header line of the
+    table that the line is in; empty outside of tables.
     """
 
     text: str
@@ -164,7 +172,7 @@ def _stands_alone(text: str, start: int, end: int) -> bool:
 
 
 def _words(line: str, shortest: int) -> Iterator[tuple[int, int, bool, str]]:
-    """Start, end, whether quoted, and assigned name ("" if none) of each word of `line`, except plain words."""
+    """The words of `line`, except plain words: start, end, whether quoted, and the name assigned to ("" if none)."""
     for match in _ATOM.finditer(line):
         group = match.lastindex or 0
         whole, start = match[group], match.start(group)
@@ -186,7 +194,10 @@ def _plain(word: str) -> bool:
 
 
 def _pieces(word: str, start: int) -> Iterator[tuple[int, int, str]]:
-    """Start, end and name of each value in `word`, which may be a list of pairs or a URL. Indexes begin at `start`."""
+    """The start, end and name of each value in `word`, which may be a URL or a list of name=value pairs.
+
+    start: index of `word` in its line, to which the indexes are relative.
+    """
     position = 0
     for part in _PAIRS.split(word):
         yield from _values(part, start + position)
@@ -225,9 +236,9 @@ def _stripped(word: str, start: int, end: int, offset: int) -> tuple[int, int]:
 
 
 def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
-    """What stands around a word, with the nearest name of a secret: to the left, to the right or above.
+    """What stands around a word, with the nearest name of a secret before it, after it or above it.
 
-    A "weak" name counts only right before the word, or if there is no other name.
+    A "weak" name counts only right before the word, or if no other name is near.
     """
     before, after = line.text[max(0, start - _REACH) : start], line.text[end : end + 2]
     reach = line.keys[: bisect_right(line.keys, (start, start, ""))][-4:]
@@ -257,7 +268,7 @@ def _name_before(before: str) -> str:
 
 
 def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] | None:
-    """Family, gap and side of a name of a secret to the right of a word, or above it."""
+    """Family, gap and side of the name of a secret after a word or above it; None if there is no such name."""
     after = line.keys[bisect_left(line.keys, (end, end, "")) :][:3]
     right = next((key for key in after if end <= key.start <= end + 40 and key.family != "weak"), None)
     if right is not None:
@@ -281,13 +292,16 @@ def _above(line: _Line, start: int) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CredentialModel:
-    """Tells secrets from harmless words. bigrams: how likely each letter follows another."""
+    """Tells secrets from harmless words. classifier: judges a word by its features.
+
+    bigrams: how likely each letter follows another.
+    """
 
     classifier: LinearModel
     bigrams: BigramTable
 
     def secret(self, found: Iterable[CandidateWord]) -> list[CandidateWord]:
-        """The candidates that are more likely secret than not."""
+        """The words of `found` whose probability of being a secret is above THRESHOLD."""
         judged = list(found)
         if not judged:
             return []
@@ -298,7 +312,7 @@ class CredentialModel:
 
 @cache
 def credential_model() -> CredentialModel:
-    """The model that is shipped with this package."""
+    """The trained model that is shipped with this package."""
     with np.load(io.BytesIO(files(_PACKAGE).joinpath("bigrams.npz").read_bytes())) as arrays:
         bigrams = arrays["bigrams"].astype(np.float32) / 8
     return CredentialModel(LinearModel.load(_PACKAGE, "credentials.npz"), bigrams)

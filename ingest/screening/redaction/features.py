@@ -1,4 +1,4 @@
-"""Features of a word that may be a credential: what it looks like, and which names of keys stand near it."""
+"""Features of a word that may be a credential: what it looks like, and which names of secrets stand near it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 BigramTable = npt.NDArray[np.float32]
-"""log2 probability of a letter after another, (27, 27); index 0 is the border of a word, 1 to 26 are a to z."""
+"""log2 probability that a letter (second index) follows another (first index), as an array of shape (27, 27).
+
+Index 0 is the border of a word, 1 to 26 are a to z.
+"""
 
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HEX = re.compile(r"(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)")
@@ -42,11 +45,14 @@ NAMES: tuple[str, ...] = (
     "longest_word", "hex", "digest", "uuid", "numeric", "placeholder", "code", "reference", "file", "identifier",
     "prefix", "padded", "entropy", "passwordlike", "letters_only", "short", "ticket",
 )  # fmt: skip
-"""Features of a word alone. They have weights for each of FAMILIES: that of the nearest name of a secret counts."""
+"""Names of the features of a word alone.
+
+Each feature has one weight for each of FAMILIES. The family of the nearest name of a secret selects the weight.
+"""
 
 
 def word_features(word: str, bigrams: BigramTable) -> list[float]:
-    """The values of the features `NAMES`, mostly from 0 to 1."""
+    """The values of the features `NAMES` of `word`, mostly from 0 to 1."""
     length = len(word)
     lower, upper, digits = (sum(map(test, word)) for test in (str.islower, str.isupper, str.isdigit))
     signs = length - lower - upper - digits
@@ -90,13 +96,16 @@ def _kind(letter: str) -> int:
 
 
 def _entropy(word: str) -> float:
-    """Shannon entropy of the characters in bits each."""
+    """Shannon entropy of the characters of `word`, in bits per character."""
     counts = [word.count(letter) for letter in set(word)]
     return -sum(count / len(word) * math.log2(count / len(word)) for count in counts)
 
 
 def _likeness(word: str, bigrams: BigramTable) -> tuple[float, int, int]:
-    """How much the letters read like words (1: as text, 0: random), number of letter pairs, longest run of letters."""
+    """How word-like the letters are, the number of letter pairs, and the length of the longest run of letters.
+
+    Word-like: 1 for ordinary text, 0 for random letters.
+    """
     codes = [ord(letter) - 96 if "a" <= letter <= "z" else 0 for letter in word.lower()]
     pairs = [(a, b) for a, b in pairwise(codes) if a and b]
     runs = "".join("a" if code else " " for code in codes).split()
@@ -111,8 +120,9 @@ class Surroundings:
     """What stands around a word, within its line.
 
     key: family of the nearest name of a secret, see `FAMILIES`. gap: text between that name and the word. side: where
-    the name stands: "left", "right", or "above" (the line or the head of the column). before: up to 80 characters.
-    after: the two characters after it. quoted: whether the word is in quotes. name: what it is assigned to.
+    the name stands: "left", "right", or "above" (the line or the head of the column). before: up to 80 characters
+    before the word. after: the two characters after the word. quoted: whether the word is in quotes. name: the name
+    that the word is assigned to, as in `name = "word"`; empty if there is none.
     """
 
     key: str = ""
@@ -129,7 +139,7 @@ CONTEXT: tuple[str, ...] = (
     "named", "in_url", "joined_words", "name_harmless", "name_id", "call_after", "sentence_gap", "flag",
     "bracketed", "copula", "pair",
 )  # fmt: skip
-"""Features of the surroundings."""
+"""Names of the features of a word's surroundings."""
 
 _SUFFIX = re.compile(
     r"(?i)[_\- ]?(?:min|max|length|len|ttl|file|path|field|hash|hint|name|ref|expir|life|rotat|timeout|reset|policy|"
@@ -161,7 +171,7 @@ _ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]I
 
 
 def context_features(near: Surroundings) -> list[float]:
-    """The values of the features `CONTEXT`: 0 or 1 each, except "joined_words", a share."""
+    """The values of the features `CONTEXT` of a word's surroundings: 0 or 1 each, except "joined_words", a share."""
     gap, left = _SAID_BEFORE_COLON.sub("", near.gap), near.side == "left"
     words = len(gap.split())
     assigned = re.fullmatch(
@@ -197,12 +207,12 @@ def prefixed(word: str) -> bool:
 
 
 def ruled_out(word: str, *, quoted: bool) -> bool:
-    """Whether `word` is a template, a variable, a path, a colour, or (unless quoted) code."""
+    """Whether `word` can't be a credential: it is a template, variable, path, colour, or (unless quoted) code."""
     return _TEMPLATE.match(word) is not None or (not quoted and _CODE.match(word) is not None)
 
 
 def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray[np.float32]:
-    """All features of `word`: its own, in the block of the nearest name's family; its context's; products of both."""
+    """All features of a word: its own, in the block of the nearest name's family; its context's; products of both."""
     alone = np.array(word_features(word, bigrams), dtype=np.float32)
     context = np.array(context_features(near), dtype=np.float32)
     blocks = np.zeros((len(FAMILIES), len(NAMES)), dtype=np.float32)
@@ -215,4 +225,4 @@ _CROSSED = [
     NAMES.index(name)
     for name in ("word_likeness", "hex", "uuid", "letters_only", "identifier", "passwordlike", "ticket")
 ]
-"""Indexes of word features that mean something else beside a name: they are multiplied by those of the surroundings."""
+"""Indexes of word features whose meaning depends on a name nearby, so they are multiplied by the context features."""

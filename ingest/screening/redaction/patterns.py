@@ -30,7 +30,7 @@ from ingest.screening.redaction.rules import FORMATS, compile_re2
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The part of `text` from index `start` to `end` (exclusive); may be a secret."""
+    """The part of `text` from index `start` to `end` (exclusive), which may be a secret."""
 
     text: str
     start: int
@@ -38,7 +38,7 @@ class Span:
 
     @property
     def inside(self) -> str:
-        """The characters between start and end."""
+        """The characters of the span itself."""
         return self.text[self.start : self.end]
 
     def before(self, length: int) -> str:
@@ -47,7 +47,7 @@ class Span:
 
 
 Check: TypeAlias = Callable[[Span], Span | None]
-"""Returns the part of a match that is secret, or None if the match is harmless."""
+"""Returns the part of a pattern's match that is secret, or None if the match is harmless."""
 
 
 def _always(span: Span) -> Span | None:
@@ -59,7 +59,8 @@ class Pattern:
     """How one kind of secret is found. kind: its name in reports. regex: compiled by RE2. check: confirms a match.
 
     anchored: whether the regex may match the start or end of the text, so that several texts cannot be searched as one.
-    literals: a text that matches contains one of them, in lower case; empty if unknown.
+    literals: every text that matches contains one of these strings when put in lower case; empty if no such strings are
+    known.
     """
 
     kind: str
@@ -69,7 +70,10 @@ class Pattern:
     literals: tuple[str, ...] = ()
 
     def likely(self, encoded: bytes, lowered: str) -> bool:
-        """Whether a text may have such a secret. encoded: the text in UTF-8. lowered: the text in lower case."""
+        """Whether a text may have a secret of this kind. encoded: the text in UTF-8.
+
+        lowered: the text in lower case.
+        """
         for literal in self.literals:
             if literal in lowered:
                 break
@@ -89,16 +93,17 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class CredentialPattern(Pattern):
-    """Credentials without a fixed format, as judged by the model; `regex` matches every text that may have one.
+    """Finds credentials without a fixed format, as judged by a trained model.
 
-    keyed: finds those near the name of a secret; if False, only the others.
+    regex: preselects, so it matches every text that may have such a credential. keyed: True to find credentials near
+    the name of a secret, such as "password"; False to find only the others. model: loads the trained model.
     """
 
     keyed: bool = True
     model: Callable[[], CredentialModel] = credential_model
 
     def spans(self, text: str) -> Iterator[Span]:
-        """The secrets of this kind in `text`."""
+        """The credentials in `text`."""
         for candidate in self.model().secret(candidates(text, keyed=self.keyed)):
             yield Span(text, candidate.start, candidate.end)
 
@@ -112,7 +117,7 @@ _ISSUERS = (
     (re.compile(r"6011|65|64[4-9]|62|35(?:2[89]|[3-8])"), frozenset({16, 17, 18, 19})),
     (re.compile(r"30[0-5]|36|3[89]"), frozenset({14})),
 )
-"""Prefix and lengths of Visa, Mastercard, American Express, Discover (with UnionPay and JCB) and Diners."""
+"""Prefix and lengths of card numbers: Visa, Mastercard, American Express, Discover (with UnionPay and JCB), Diners."""
 
 _REFERENCE = re.compile(
     r"(?:order|invoice|ticket|case|sku|part|ref|reference|isbn|serial|tracking|id|no|version|build|#)\W*(?:number|no)?\W*$",
@@ -138,14 +143,14 @@ def _card(span: Span) -> Span | None:
 
 
 def _iban(span: Span) -> Span | None:
-    """The IBAN at the start of the span (valid checksum and length), without words after it; None if it is none."""
+    """The IBAN at the start of the span (valid checksum and length), without words after it; None if there is none."""
     blanks = [span.start + blank.start() for blank in re.finditer(" ", span.inside)]
     spans = (Span(span.text, span.start, end) for end in (span.end, *reversed(blanks)))
     return next((shorter for shorter in spans if iban.is_valid(shorter.inside)), None)
 
 
 def _phone(span: Span) -> Span | None:
-    """The span if it is a phone number: 7 to 15 digits, no date, without a word such as "order" or "ticket" before."""
+    """The span if it is a phone number: 7 to 15 digits, no date, and not after a word such as "order" or "ticket"."""
     digits = len(_DIGIT.findall(span.inside))
     continued = span.before(1) in (*"0123456789.-/_=+", "#") or span.text[span.end : span.end + 1] in ("/", "_", "=")
     other = continued or _REFERENCE.search(span.before(24)) or _DATE.fullmatch(span.inside)
@@ -159,13 +164,13 @@ def _local_phone(span: Span) -> Span | None:
 
 
 def _long_phone(span: Span) -> Span | None:
-    """The span if it is a phone number with country code: at least nine digits, so "+120,000" is none."""
+    """The span if it is a phone number with country code. It needs nine digits, so "+120,000" is not a phone number."""
     decimal = re.fullmatch(r"\+\d+\.\d+", span.inside)
     return _phone(span) if len(_DIGIT.findall(span.inside)) >= 9 and not decimal else None
 
 
 def _email(span: Span) -> Span | None:
-    """The span if it is an e-mail address, not that of a repository (git@...) or the name of an image or unit file."""
+    """The span if it is an e-mail address, and not a repository (git@...) or the name of an image or unit file."""
     local, _, domain = span.inside.rpartition("@")
     suffix = domain.rpartition(".")[2].lower()
     return None if local.lower() in ("git", "hg") or suffix in _NOT_A_DOMAIN else span
@@ -216,7 +221,7 @@ _CODE = r"[A-Za-z0-9]{4,6}(?:[ -][A-Za-z0-9]{4,6})+|[0-9]{6,10}"
 
 
 def _official_number(span: Span) -> Span | None:
-    """The span if its checksum or form is that of an official number of a person, such as a passport's."""
+    """The span if it is an official number of a person, such as a passport's, by its checksum or form."""
     number = span.inside.strip(" .,;:")
     shaped = _INSURANCE.fullmatch(number) or re.fullmatch(r"[A-Z0-9]{8,9}", number)
     confirmed = shaped or any(office.is_valid(number) for office in _OFFICIAL)
@@ -306,6 +311,6 @@ BUILT_IN: tuple[Pattern, ...] = (
     CredentialPattern("password", KEYED, keyed=True),
     CredentialPattern("token", LONG, keyed=False),
 )
-"""Earlier patterns take precedence where secrets overlap."""
+"""The built-in patterns. Where secrets overlap, the earlier pattern takes precedence."""
 
 KINDS: frozenset[str] = frozenset(pattern.kind for pattern in BUILT_IN)

@@ -1,4 +1,4 @@
-r"""What a tenant's rules do about secrets: remove them, refuse the text that contains them, or allow them.
+r"""Applies a tenant's rules for secrets: remove them, refuse the text that contains them, or allow them.
 
 Rules come from YAML:
 
@@ -6,8 +6,9 @@ default: {policy: redact, kinds: {email: allow}, patterns: [{name: badge, regex:
 tenants:
   acme: {policy: refuse, never_keep_roles: [system], never_keep_types: [working]}
 
-If redaction cannot run, it raises, so that nothing unscreened is stored. Ids are addresses, so they are not redacted:
-one that contains a token or key of a known format is refused. Personal data, such as an e-mail address, may be an id.
+If redaction cannot run, it raises Unavailable, so that nothing unscreened is stored. Ids are addresses, so they are not
+redacted: an id that contains a token or key of a known format is refused. Personal data, such as an e-mail address, may
+be an id.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ ID_FIELDS = frozenset(
 )
 _SCREENED_IDS = ("id", "session_id", "agent_id", "todo_id", "superseded_by", "source_sessions")
 _KINDS_IN_IDS = frozenset({"private_key", "url_password", "jwt", "azure_key"})
-"""Kinds that are refused in ids, besides the formats of vendors' tokens and the tenant's own patterns."""
+"""Kinds of secrets that are refused in ids, besides vendors' tokens and the tenant's own patterns."""
 
 _LABELS = ("title", "concept", "procedure_name", "speaker")
 _MAX_LINE = 10_000
 
 ValueT = TypeVar("ValueT")
-"""Any JSON."""
+"""Type of a value to redact: any JSON."""
 
 
 class SecretsRefused(InvalidRequest):
@@ -54,7 +55,7 @@ class SecretsRefused(InvalidRequest):
 
 
 class Treatment(StrEnum):
-    """What happens to a secret, or to the text that contains it."""
+    """What is done about a secret: redact it, refuse the text that contains it, or allow it."""
 
     REDACT = "redact"
     REFUSE = "refuse"
@@ -72,20 +73,24 @@ def _checked_regex(regex: str) -> str:
 
 
 class CustomPattern(Model):
-    """A kind of secret defined by the user. regex: in RE2 syntax, whose time is linear in the text."""
+    """A kind of secret that a tenant's rules define. regex: in RE2 syntax, whose time is linear in the text."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     regex: Annotated[str, StringConstraints(min_length=1, max_length=1_000), AfterValidator(_checked_regex)]
 
     def compiled(self) -> Pattern:
-        """The pattern for RE2. Raises re2.error."""
+        """The pattern with its regex compiled by RE2. Raises re2.error."""
         # A sign alone may be literal; then the texts are only searched more slowly.
         anchored = any(sign in self.regex for sign in ("^", "$", r"\A", r"\z"))
         return Pattern(self.name, compile_re2(self.regex), anchored=anchored)
 
 
 class RedactionRules(Model):
-    """Rules of one tenant. policy: for kinds not in `kinds`. never_keep_roles: speakers whose texts are not stored."""
+    """The redaction rules of one tenant.
+
+    policy: treatment of kinds of secrets that are not in `kinds`. patterns: kinds that the tenant defines.
+    never_keep_roles, never_keep_types: roles of speakers, and memory types, whose texts are not stored.
+    """
 
     policy: Treatment = Treatment.REDACT
     kinds: dict[str, Treatment] = Field(default_factory=dict)
@@ -99,16 +104,16 @@ class RedactionRules(Model):
         return frozenset(role.casefold() for role in roles)
 
     def treatment(self, kind: str) -> Treatment:
-        """What happens to secrets of `kind`."""
+        """What is done about secrets of `kind`."""
         return self.kinds.get(kind, self.policy)
 
     def active_patterns(self) -> tuple[Pattern, ...]:
-        """The patterns of every kind that is not allowed, custom ones first. Raises re2.error."""
+        """The patterns of every kind that is not allowed, the tenant's own patterns first. Raises re2.error."""
         custom = (pattern.compiled() for pattern in self.patterns)
         return tuple(pattern for pattern in (*custom, *BUILT_IN) if self.treatment(pattern.kind) != Treatment.ALLOW)
 
     def objection(self, draft: Draft | Memory) -> str | None:
-        """Why `draft` is not stored because of its type or role; None if it may be."""
+        """Why `draft` is not stored because of its type or its speaker's role; None if it may be stored."""
         kind = getattr(draft, "type", None)
         if kind in self.never_keep_types:
             return f"memories of type {kind} are not stored here"
@@ -131,9 +136,9 @@ class RuleBook(Model):
 
 
 def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
-    """The rules in the YAML file `path`, or the default ones without a path. Raises InvalidConfigFile.
+    """The rules in the YAML file `path`; without rules of its own if `path` is None. Raises InvalidConfigFile.
 
-    policy: what is done with secrets for which the file says nothing.
+    policy: treatment of secrets where the file sets none.
     """
     if path is None:
         return RuleBook(default=RedactionRules(policy=policy))
@@ -156,7 +161,7 @@ class RedactedValue(Generic[ValueT]):
 
 
 class Redactor:
-    """Replaces secrets in values by markers, by the rules of each tenant."""
+    """Replaces secrets in values by markers such as [redacted:email], by the rules of each tenant."""
 
     def __init__(self, book: RuleBook | None = None) -> None:
         self._book = book or RuleBook()
@@ -167,7 +172,10 @@ class Redactor:
         return self._book.of(tenant)
 
     def clean(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """`value`, any JSON, without secrets. Raises SecretsRefused if a kind is refused, and Unavailable."""
+        """`value`, any JSON, without secrets. Raises SecretsRefused if the rules refuse a kind of secret in it.
+
+        Raises Unavailable if redaction cannot run.
+        """
         cleaned, rules = self.clean_query(tenant, value), self.rules(tenant)
         refused = sorted(kind for kind in cleaned.counts if rules.treatment(kind) is Treatment.REFUSE)
         if refused:
@@ -176,7 +184,10 @@ class Redactor:
         return cleaned
 
     def clean_query(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """`value`, any JSON, without secrets; those of refused kinds are removed too. Raises Unavailable."""
+        """`value`, any JSON, without secrets; secrets of refused kinds are removed too instead of refused.
+
+        Raises Unavailable if redaction cannot run.
+        """
         patterns = self._active_patterns(tenant)
         redaction = Redaction(patterns)
         with _fail_closed():
@@ -185,9 +196,9 @@ class Redactor:
             return RedactedValue(redaction.value(value), dict(redaction.counts))
 
     def check_ids(self, tenant: str, ids: Mapping[str, str | Sequence[str] | None]) -> None:
-        """Raise SecretsRefused if an id contains a token or key. ids: an id, a list of ids or None, by field name.
+        """Raise SecretsRefused if an id contains a token or key. ids: by field name, an id, a list of ids, or None.
 
-        The message names the field and the kind, never the id. Raises Unavailable.
+        The message names the field and the kind of secret, never the id. Raises Unavailable if redaction cannot run.
         """
         kinds = _KINDS_IN_IDS | {pattern.name for pattern in self.rules(tenant).patterns}
         patterns = [each for each in self._active_patterns(tenant) if each.literals or each.kind in kinds]
@@ -203,7 +214,7 @@ class Redactor:
     def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue[Any]:
         """`draft` without secrets in its texts; the same object if there are none.
 
-        Raises SecretsRefused, also for a secret in an id, and Unavailable.
+        Raises SecretsRefused if the rules refuse a kind of secret in it or an id contains a secret, and Unavailable.
         """
         self.check_ids(tenant, _ids(draft))
         texts = _texts(draft)
@@ -254,7 +265,7 @@ def _truncated(name: str, value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class RedactionGate:
-    """Removes secrets from drafts, and rejects roles and types that the tenant's rules exclude."""
+    """Screening step that removes secrets from drafts, and rejects drafts that the tenant's rules exclude."""
 
     redactor: Redactor
 

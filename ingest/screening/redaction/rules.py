@@ -1,4 +1,4 @@
-"""Formats of the tokens of known vendors, and names that stand near secrets, read from rules.jsonl.
+"""Formats of vendors' tokens, and names that stand near secrets (such as "password"), read from rules.jsonl.
 
 The formats follow the rules of gitleaks as shipped in llm-guard, with lengths relaxed to lower bounds, and the vendors'
 own documentation. Licences: LICENSES.txt.
@@ -14,7 +14,7 @@ import re2
 
 
 def compile_re2(pattern: str) -> Any:
-    """`pattern` compiled by RE2. Raises re2.error."""
+    """`pattern` compiled by RE2. Raises re2.error if it is invalid."""
     options = re2.Options()
     options.log_errors = False
     return re2.compile(pattern, options=options)
@@ -31,9 +31,12 @@ _NAMES = next(line["names"] for line in _LINES if "names" in line)
 FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = tuple(
     (line["kind"], tuple(line["literals"]), line["regex"]) for line in _LINES if "regex" in line
 )
-"""Kind, literals and regex of each format: every text that the regex matches has one of the literals, in lower case."""
+"""Kind, literals and regex of each format. A text that the regex matches has one of the literals, in lower case."""
 
 NAMES: dict[str, str] = {
     family: "|".join((*names, *_VENDORS)) if family == "weak" else "|".join(names) for family, names in _NAMES.items()
 }
-"""A regex for the names of passwords, of tokens, and of what often stands near harmless words, in many languages."""
+"""For each family of names (password, token, weak), a regex that matches its names in many languages.
+
+Weak names, such as "login" or a vendor's name, often stand near harmless words.
+"""

@@ -11,7 +11,7 @@ from typing import Any
 from ingest.screening.redaction.patterns import BUILT_IN, Pattern
 
 _MAX_PASSWORD = 200
-"""Length up to which a value can be a password because of its key alone."""
+"""Maximum length of a value that may be a password because of its key alone, as in {"password": ...}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Secret:
 
 
 def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret]:
-    """The secrets in `text`, by position. Overlapping ones are joined under the kind of the earliest pattern."""
+    """The secrets in `text`, by position. Overlapping ones are joined, with the kind of the earliest pattern."""
     encoded = text.encode("utf-8", "replace")  # RE2 reads UTF-8, which has no lone surrogates
     # Encoded once and not for each pattern: most texts hold no secret, and this is a good part of a write.
     decoded = encoded.decode()  # as long as `text`
@@ -34,7 +34,10 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret
 
 
 def _joined(secrets: Sequence[Secret]) -> list[Secret]:
-    """`secrets` (in pattern order) sorted by position; overlapping ones joined under the earliest pattern's kind."""
+    """`secrets` by position; overlapping ones are joined, with the kind of the earliest pattern.
+
+    secrets: in the order of their patterns.
+    """
     joined: list[tuple[int, Secret]] = []
     for order, secret in sorted(enumerate(secrets), key=lambda numbered: numbered[1].start):
         if not joined or secret.start >= joined[-1][1].end:
