@@ -330,7 +330,10 @@ class Threads:
             raise Unavailable(hint, retry_after_s=error.retry_after_s) from error
 
     async def _flushes(self, scope: Scope, policy: ThreadPolicy, workflow_id: str | None) -> bool:
-        """Whether the turns of a thread become memories when it expires; not if its policy or workflow drops them."""
+        """Whether a thread's turns become memories when it expires.
+
+        They do not in a buffer, nor if the thread's workflow deletes what belongs to it.
+        """
         if policy.type is PolicyType.BUFFER or workflow_id is None:
             return policy.type is not PolicyType.BUFFER
         return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE

@@ -1,13 +1,14 @@
 """The journals of imports, so that an interrupted import continues where it stopped.
 
-Imports of files with rows have one journal per import (that is, per destination, paths and options). It has a JSON line
-for each finished batch: which rows of which file, how they ended, and the problems of those that were not stored. A
-line is written and synced only after its batch was read back from the store. A batch that was stored but not recorded
-is sent again; that is harmless, because ids are deterministic. A torn last line is cut off. Imports without failures
-delete their journal.
+An import of files with rows (such as CSV) has a journal of its own, identified by destination, paths and options. The
+journal has a JSON line for each finished batch: which rows of which file it covers, how they ended, and why some were
+not stored. The line is written and synced to disk only after the batch was stored. A batch that was stored but not
+recorded is sent again, which is harmless because ids are deterministic. An incomplete last line is cut off. An import
+without failures deletes its journal.
 
-Imports of sessions have one journal per destination, which is kept. It lists the keys of all messages that were sent.
-So an import sends only new messages, wherever they are found, and memories that were forgotten since do not come back.
+All imports of sessions into one destination share a journal, which is kept. It lists the keys of all messages that were
+sent. So an import sends only new messages, from whatever file it reads them, and memories that were forgotten since do
+not come back.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ _Entry = TypeVar("_Entry")
 
 @dataclass(frozen=True, slots=True)
 class FinishedRows:
-    """Rows `first` (from 0) to `end` (exclusive) of one file, with counts by status. file: from `file_identity`."""
+    """Rows `first` (counted from 0) to `end` (exclusive) of one file, which an import has finished.
+
+    file: the file's `file_identity`. counts: numbers of rows by status. problems: rows that were not stored, and why.
+    """
 
     file: str
     first: int
@@ -46,9 +50,9 @@ class FinishedRows:
 
 
 def file_identity(source: SourceFile) -> str | None:
-    """A hash of path, size, modification time and first 64 KiB, which changes when the file does.
+    """A hash that changes when the file changes: of its path, size, modification time and first 64 KiB.
 
-    None for a pipe, and for a file that can't be read.
+    None for a pipe, and for a file that cannot be read.
     """
     if source.path is None or not source.path.is_file():
         return None
@@ -71,9 +75,10 @@ class ImportJournal:
 
     @classmethod
     def open(cls, directory: Path | None, identity: object) -> ImportJournal:
-        """The journal in `directory` of the import with this `identity` (plain JSON), with the rows of earlier runs.
+        """The journal of the import with this `identity` (any JSON value), with the rows that earlier runs finished.
 
-        Raises InvalidRequest for an unusable directory.
+        directory: where journals are stored; None keeps the journal in memory only. Raises InvalidRequest if the
+        directory cannot be used.
         """
         if directory is None:
             return cls(None)
@@ -84,7 +89,7 @@ class ImportJournal:
         return cls(path, _entries(path, FinishedRows))
 
     def finished(self, file: str | None) -> list[FinishedRows]:
-        """The journal's entries for the file whose `file_identity` is `file`; none if `file` is None."""
+        """The finished rows of the file whose `file_identity` is `file`; none if `file` is None."""
         return [rows for rows in self.entries if rows.file == file]
 
     def add(self, rows: FinishedRows) -> None:
@@ -94,13 +99,13 @@ class ImportJournal:
             _append(self.path, rows)
 
     def close(self, *, complete: bool) -> None:
-        """Delete the journal of a complete import; else leave it for the next run."""
+        """Delete the journal if the import is `complete`; otherwise leave it for the next run."""
         if complete and self.path is not None:
             self.path.unlink(missing_ok=True)
 
 
 class _SentPart(msgspec.Struct):
-    """A line of a journal of sessions: keys of messages that were written to a namespace."""
+    """A line of a journal of sessions: the namespace to which messages were written, and the messages' keys."""
 
     namespace: str
     keys: list[str]
@@ -108,14 +113,21 @@ class _SentPart(msgspec.Struct):
 
 @dataclass(slots=True)
 class SentMessages:
-    """The keys of messages that imports have written to one destination, by namespace. path: None for memory only."""
+    """The keys of messages that imports have written to one destination, by namespace.
+
+    A key identifies a message in all copies of a transcript. path: the journal; None keeps the keys in memory only.
+    """
 
     path: Path | None
     keys: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
     def open(cls, directory: Path | None, destination: str) -> SentMessages:
-        """The keys in the journal for `destination` in `directory`. Raises InvalidRequest for an unusable directory."""
+        """The keys that the journal for `destination` lists; none before the first import.
+
+        directory: where journals are stored; None keeps the keys in memory only. Raises InvalidRequest if the directory
+        cannot be used.
+        """
         if directory is None:
             return cls(None)
         path = directory / f"sessions-{hashlib.sha256(destination.encode()).hexdigest()[:24]}.jsonl"
@@ -125,7 +137,7 @@ class SentMessages:
         return sent
 
     def add(self, namespace: str, keys: Iterable[str]) -> None:
-        """Append `keys` to the journal; they are on disk when this returns."""
+        """Append the `keys` of messages that were written to `namespace`; they are on disk when this returns."""
         part = _SentPart(namespace, list(keys))
         self.keys[namespace].update(part.keys)
         if self.path is not None and part.keys:
@@ -162,7 +174,10 @@ def _append(path: Path, entry: object) -> None:
 
 
 def _entries(path: Path, kind: type[_Entry]) -> list[_Entry]:
-    """The entries of a journal. A torn last line is cut off the file; what a damaged line lists is imported again."""
+    """The entries of the journal at `path`; none if there is no such file.
+
+    An incomplete last line is cut off the file. A damaged line is skipped, so what it lists is imported again.
+    """
     if not path.exists():
         return []
     with _as_invalid_request(path):

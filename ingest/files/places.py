@@ -1,4 +1,7 @@
-"""Finds the files in which programs keep past sessions, memories and notes: below a path or in their usual places."""
+"""Finds the files in which programs keep past sessions, memories and notes, so that they can be imported.
+
+They are looked for below a given path, or in the usual places of each program.
+"""
 
 from __future__ import annotations
 
@@ -37,24 +40,28 @@ class PastSource(StrEnum):
 
 
 AGENTS = (PastSource.CLAUDE_CODE, PastSource.CODEX)
-"""Agents, whose transcripts grow while a session runs."""
+"""Coding agents, which write a transcript while a session runs."""
 
 CHATS = (PastSource.CHATGPT, PastSource.CLAUDE)
-"""Chat programs, whose conversations the user downloads. Their format has the same name."""
+"""Chat programs, whose conversations a user downloads as an export. The export's `Format` has the program's name."""
 
 DUMPS = (PastSource.MEM0, PastSource.ZEP, PastSource.LANGGRAPH)
-"""Memory services and stores, whose memories the user has exported to a file. Its format has the same name."""
+"""Memory services, whose memories a user exports to a file. The file's `Format` has the service's name."""
 
 _INSTRUCTIONS = frozenset(("claude.md", "claude.local.md", "agents.md"))
-"""Names of files that tell agents how to work in a project."""
+"""Names, in lower case, of files that tell agents how to work in a project."""
 
 _MAX_LINES = 100
-"""Number of lines at the start of a transcript in which the project's folder is looked for."""
+"""Maximum lines at the start of a transcript that are searched for the folder of its project."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryFiles:
-    """Files of one format whose rows become memories. folder: of the project that they belong to, if any."""
+    """Files of one format whose rows become memories.
+
+    folder: the folder of the project to which they belong; None if they belong to no project. type: the type of the
+    memories; None lets each row be classified.
+    """
 
     folder: str | None
     paths: tuple[str, ...]
@@ -64,18 +71,22 @@ class MemoryFiles:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Folders in which a user's agent tools keep their files. environment: may name others, as CODEX_HOME does."""
+    """Finds the files that a user's agents, chat programs and note programs keep.
+
+    home: the user's home folder. working: the current folder. environment: environment variables, which may name other
+    folders (such as CODEX_HOME).
+    """
 
     home: Path
     working: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def claude_code(self) -> Path:
-        """The folder of Claude Code's settings and transcripts."""
+        """The folder of Claude Code's settings and transcripts: CLAUDE_CONFIG_DIR, or ~/.claude."""
         return self._folder("CLAUDE_CONFIG_DIR", ".claude")
 
     def codex(self) -> Path:
-        """The folder of Codex's settings and rollouts."""
+        """The folder of Codex's settings and session logs (rollouts): CODEX_HOME, or ~/.codex."""
         return self._folder("CODEX_HOME", ".codex")
 
     def _folder(self, variable: str, name: str) -> Path:
@@ -83,7 +94,7 @@ class Places:
         return Path(named).expanduser() if named else self.home / name
 
     def session_files(self, source: PastSource, path: Path | None) -> list[SessionFile]:
-        """The files with sessions of `source` at `path`, or in the usual places if `path` is None.
+        """The files with past sessions of program `source` at `path`, or in its usual places if `path` is None.
 
         Raises InvalidRequest for a path that does not exist.
         """
@@ -96,9 +107,9 @@ class Places:
         return [TranscriptFile(each, CodexLines) for each in _codex_files(path or self.codex())]
 
     def memory_files(self, source: PastSource, path: Path | None) -> list[MemoryFiles]:
-        """The files with memories or notes of `source` at `path`, or in the usual places if `path` is None.
+        """The files with memories or notes of program `source` at `path`, or in its usual places if `path` is None.
 
-        Raises InvalidRequest if `path` does not exist, or if it is None and the source has no usual place.
+        Raises InvalidRequest if `path` does not exist, or if it is None and the program has no usual place.
         """
         if path is not None and not path.exists():
             raise InvalidRequest(f"there is no file or folder {path}", path="path", got=str(path))
@@ -138,7 +149,7 @@ class Places:
         return groups
 
     def looked_in(self, source: PastSource) -> str:
-        """The usual places of `source` in words, for messages to the user."""
+        """The usual places of program `source`, as text for messages to the user."""
         places = {
             PastSource.CLAUDE_CODE: self.claude_code() / "projects",
             PastSource.CODEX: self.codex() / "sessions",
@@ -155,7 +166,7 @@ def _claude_code_files(path: Path) -> Iterator[Path]:
 
 
 def _codex_files(path: Path) -> Iterator[Path]:
-    """The rollouts at `path`: a file, a folder of sessions, or Codex's folder."""
+    """The session logs (rollouts) at `path`: a file, a folder of sessions, or Codex's folder."""
     inner = [path / name for name in ("sessions", "archived_sessions") if (path / name).is_dir()]
     for root in inner or [path]:
         rollouts = _files(root, ".jsonl", ".jsonl.zst")
@@ -163,7 +174,10 @@ def _codex_files(path: Path) -> Iterator[Path]:
 
 
 def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
-    """The `files` that exist, in two groups: instructions, whose sections become procedures, and other notes."""
+    """The `files` that exist, grouped into instructions for agents, which become procedures, and other notes.
+
+    folder: the project's folder; None for files of no project.
+    """
     existing = [file for file in files if file.is_file()]
     instructions = tuple(str(file) for file in existing if file.name.lower() in _INSTRUCTIONS)
     notes = tuple(str(file) for file in existing if file.name.lower() not in _INSTRUCTIONS)
@@ -197,21 +211,21 @@ def _files(root: Path, *endings: str) -> Iterator[Path]:
 
 
 def _downloads(home: Path) -> Iterator[Path]:
-    """Files in the downloads folder that may be exports of chats."""
+    """Files in the downloads folder that may be exports of chat programs: ZIP archives and conversations files."""
     for path in sorted((home / "Downloads").glob("*")):
         if path.is_file() and (path.suffix == ".zip" or path.name.startswith(CONVERSATIONS)):
             yield path
 
 
 def _chat_files(form: Format, paths: Iterable[Path]) -> Iterator[ChatFile]:
-    """The exports of one program among `paths`; a folder stands for the files with conversations in it."""
+    """The exports of the program with format `form` among `paths`; a folder stands for its conversations files."""
     for path in paths:
         files = [path] if path.is_file() else sorted(path.glob(f"{CONVERSATIONS}*.json"))
         yield from (ChatFile(file, READERS[form]) for file in files if _chat_format(file) is form)
 
 
 def _chat_format(path: Path) -> Format | None:
-    """The chat program that wrote the export at `path`; None if it is no such export or can't be read."""
+    """The format of the chat export at `path`, which tells its program; None if it is no export or cannot be read."""
     with suppress(OSError), export_streams(path) as streams:
         for name, opened in streams[:1]:
             with opened() as stream:

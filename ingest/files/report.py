@@ -1,4 +1,4 @@
-"""The reports of imports, of rows and of sessions, and their progress bar."""
+"""The reports of imports (of rows and of sessions), and the progress bar that they show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _FIGURES = re.compile(r"\b\d+\.\d+\b")
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """A row of a file that was not stored, and why. status: rejected or failed. line: None for the whole file."""
+    """A row of a file that was not stored, and why.
+
+    line: the row's line number, from 1; None if the problem is with the whole file. status: rejected or failed.
+    """
 
     file: str
     line: int | None
@@ -37,11 +40,11 @@ class RowProblem:
 
 @dataclass(slots=True)
 class ImportReport:
-    """The counts of an import, added up while it runs.
+    """The counts of an import of rows, added up while it runs.
 
-    types: stored memories by type. problems: the first bad rows. omitted: number of further bad rows. resumed: rows
-    that an earlier, interrupted run had finished. skipped: files in folders whose format is unknown. stopped: why the
-    import ended before the last row, if it did.
+    counts: rows by status. types: stored memories by type. problems: the first bad rows. omitted: number of further bad
+    rows. resumed: rows that an earlier, interrupted run had finished. skipped: files in folders whose format is
+    unknown. stopped: why the import ended before the last row; None if it did not. seconds: how long it took.
     """
 
     skipped: tuple[str, ...] = ()
@@ -60,12 +63,15 @@ class ImportReport:
 
     @property
     def exit_code(self) -> int:
-        """Exit status of the command: 0 if every row was stored or merged, 1 if some were not or the import stopped."""
+        """Exit status of the command.
+
+        0 if every row was stored or merged; 1 if a row was rejected or failed, or the import stopped early.
+        """
         bad = self.counts[WriteStatus.REJECTED] + self.counts[WriteStatus.FAILED]
         return 1 if bad or self.stopped else 0
 
     def add(self, counts: Mapping[WriteStatus, int], problems: Iterable[RowProblem]) -> None:
-        """Add the counts by status of finished rows, and their problems up to `MAX_PROBLEMS`."""
+        """Add finished rows: their counts by status, and their problems, of which `MAX_PROBLEMS` are listed in all."""
         for status, count in counts.items():
             self.counts[status] += count
         self.problems += problems
@@ -81,10 +87,11 @@ class ImportReport:
 class SessionReport:
     """How the messages of an import of sessions ended, added up while it runs.
 
-    counts: messages by status. types: memories that were stored, by type. reasons: counts of the reasons why messages
-    were rejected or failed, by status. earlier: messages that an earlier import had sent. left_out: counts of what did
-    not become a message, by reason. namespaces: messages sent to each. problems: files and sessions that could not be
-    read or sent. stopped: why the import ended before the last message, if it did.
+    counts: messages by status. types: memories that were stored, by type. reasons: for rejected and for failed
+    messages, how often each reason occurred. earlier: messages that an earlier import had sent. left_out: how many
+    parts of transcripts did not become messages, by reason. namespaces: messages sent to each namespace. problems:
+    files and sessions that could not be read or sent. stopped: why the import ended before the last message; None if it
+    did not. seconds: how long it took.
     """
 
     counts: Counter[WriteStatus] = field(default_factory=Counter)
@@ -106,7 +113,11 @@ class SessionReport:
 
     @property
     def exit_code(self) -> int:
-        """Exit status of the command: 1 if a message failed, a file was unreadable or the import stopped, else 0."""
+        """Exit status of the command.
+
+        1 if a message failed, a file was unreadable or the import stopped early; otherwise 0, also if messages were
+        rejected.
+        """
         return 1 if self.counts[WriteStatus.FAILED] or self.problems or self.stopped else 0
 
     def add(self, namespace: str, outcomes: Iterable[MessageOutcome]) -> None:
@@ -136,14 +147,15 @@ class SessionReport:
 
 
 def _in_general(reason: str | None) -> str:
-    """`reason` without the figures and details of one message, so that equal reasons are counted together."""
+    """`reason` without figures and text in brackets, so that reasons that differ only in these are counted together."""
     return _FIGURES.sub("…", _DETAIL.sub("", reason)) if reason else "no reason was given"
 
 
 class ProgressBar:
-    """The progress of an import: a bar by bytes or messages, with rows per second and time left.
+    """The progress bar of an import, with rows (or messages) per second and the time left.
 
-    It shows nothing if `quiet`, or if the console (by default stderr) is no terminal.
+    unit: what is counted, for display. Nothing is shown if `quiet`, or if the console (by default stderr) is no
+    terminal.
     """
 
     def __init__(self, unit: str = "rows", *, quiet: bool = False, console: Console | None = None) -> None:
@@ -160,12 +172,12 @@ class ProgressBar:
         self._task: TaskID | None = None
 
     def start(self, total: int | None) -> None:
-        """Show the empty bar; `total` bytes are to be read, None if unknown."""
+        """Show the empty bar. total: bytes or messages to import; None if unknown."""
         self._task = self._progress.add_task("import", total=total, rows=0, rate=0.0)
         self._progress.start()
 
     def advance(self, position: int, rows: int) -> None:
-        """Show `position` bytes read since the start, `rows` rows finished and the rows per second."""
+        """Update the bar. position: bytes or messages done since the start. rows: rows or messages finished."""
         if self._task is None:
             return
         elapsed = self._progress.tasks[self._task].elapsed or 0.0

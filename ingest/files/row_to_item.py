@@ -1,8 +1,8 @@
-"""Turn a row of a file into the item of POST /v1/memories/batch that stores it: the fields of one memory.
+"""Turn a row of a file into an item of POST /v1/memories/batch: the fields of the memory to store.
 
-Fields are renamed by the caller's mapping; the cells of a CSV file are parsed; the caller's type, session and agent are
-filled in; the heading becomes the title; extra fields become metadata; the place in the file becomes the source. The
-result is validated like a draft, so a bad row is found before it is sent.
+Fields are renamed by the caller's mapping, and the cells of a CSV file are parsed. The caller's type, session and agent
+are filled in. The heading becomes the title, extra fields become metadata, and the place in the file becomes the
+source. The item is validated like a draft of a memory, so a bad row is found before it is sent.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FIELDS: Mapping[str, Any] = {
     for draft in typing.get_args(typing.get_args(AnyDraft)[0])
     for name, info in draft.model_fields.items()
 }
-"""Class of the value of each draft field, over all memory types."""
+"""For each field that a draft of any memory type has, the class of its value."""
 
 _CLASSES = tuple(MEMORY_CLASSES.values())
 _TITLE_FIELDS = {memory_class.title_field for memory_class in _CLASSES if memory_class.title_field}
@@ -54,9 +54,9 @@ _COMMON_FIELDS = {*_FIELDS, "review"}.difference(*(memory_class.own_fields for m
 class RowOptions:
     """How rows become items.
 
-    type, session_id, agent_id: for rows that have none; a row without any type is classified. mapping: from names in
-    the file to fields of memories or metadata.KEY. extra_to_metadata: whether unknown fields become metadata; if not,
-    the row is rejected.
+    type, session_id, agent_id: used for rows that have none; a row without any type is classified. mapping: from field
+    names in the file to fields of memories, or to metadata.KEY. extra_to_metadata: True makes unknown fields metadata;
+    False rejects rows that have any.
     """
 
     type: MemoryType | None = None
@@ -67,7 +67,7 @@ class RowOptions:
 
 
 def check_mapping(mapping: Mapping[str, str]) -> None:
-    """Raise InvalidRequest unless each target of `mapping` is a memory field or metadata.KEY, and none occurs twice."""
+    """Raise InvalidRequest unless `mapping` has valid targets: memory fields or metadata.KEY, none of them twice."""
     targets = list(mapping.values())
     for foreign, target in mapping.items():
         if target not in _FIELDS and not (target.startswith(_METADATA) and len(target) > len(_METADATA)):
@@ -79,7 +79,7 @@ def check_mapping(mapping: Mapping[str, str]) -> None:
 
 
 def to_item(row: FileRow, options: RowOptions, now: datetime) -> dict[str, Any]:
-    """The batch item for `row`. Raises InvalidRequest if it is not a valid draft at time `now`."""
+    """The batch item that stores `row` as a memory. Raises InvalidRequest if it is not a valid draft at time `now`."""
     fields = _renamed(row.fields, options.mapping)
     if row.textual:
         fields = {name: _parsed_cell(name, value) for name, value in fields.items()}
@@ -128,7 +128,7 @@ def _add_metadata(fields: dict[str, Any], added: Mapping[str, Any]) -> None:
 
 
 def _parsed_cell(name: str, value: Any) -> Any:
-    """The text `value` parsed as field `name` requires (number, list ...); text that can't be parsed stays as it is."""
+    """The text `value` parsed as field `name` requires, such as a number or a list; unchanged if that is impossible."""
     kind = _FIELDS.get(name)
     if not isinstance(value, str):
         return value
@@ -144,7 +144,7 @@ def _parsed_cell(name: str, value: Any) -> Any:
 
 
 def _parsed_list(text: str) -> Any:
-    """`text` as a list: parsed as JSON if possible, else split at semicolons, or at commas without a semicolon."""
+    """`text` as a list: parsed as JSON if possible, else split at semicolons, or at commas if it has no semicolon."""
     if text.startswith("["):
         try:
             return whole_value(text)
@@ -155,7 +155,7 @@ def _parsed_list(text: str) -> Any:
 
 
 def _set_heading(fields: dict[str, Any], heading: str) -> None:
-    """Make the heading the title of the row's type; put it before the content if the type has no title."""
+    """Make `heading` the title of the memory, or put it before the content if memories of this type have no title."""
     title_field = _class_of(fields).title_field
     if title_field is None:
         if "content" in fields:  # else validation reports that it is missing
@@ -167,12 +167,15 @@ def _set_heading(fields: dict[str, Any], heading: str) -> None:
 
 
 def _class_of(fields: Mapping[str, Any]) -> type[Memory]:
-    """The class of the row's type; the base class if it has none or an unknown one."""
+    """The memory class for the type in `fields`; the base class if there is no type or an unknown one."""
     return next((memory_class for kind, memory_class in MEMORY_CLASSES.items() if kind == fields.get("type")), Memory)
 
 
 def _source(source: Any, row: FileRow) -> Any:
-    """The item's source: file and line of `row`, updated with the row's `source` (a caller's name or an object)."""
+    """The item's source: file and line of `row`, with the members of the row's own `source` added.
+
+    source: the row's value of that field, a caller's name or an object; None if it has none.
+    """
     place = {"file": row.file, "line": row.line}
     if source is None:
         return place

@@ -1,4 +1,7 @@
-"""Import files: read them in batches of items, write these, and report. Knows no command line and no store."""
+"""Imports files of rows: reads them, writes them in batches of items, and reports how the rows ended.
+
+The module knows no command line and no store.
+"""
 
 from __future__ import annotations
 
@@ -25,27 +28,28 @@ from memtypes.model.times import Clock, system_clock
 
 BATCH_ROWS = 256
 BATCH_CHARS = 4 * 1024 * 1024
-"""Content characters after which a batch is full; as JSON it stays below the limit of a request body."""
+"""Characters of content from which a batch is full; sent as JSON, it stays below the limit of a request body."""
 
 _DELIVERY_ATTEMPTS = 3
 
 _MAX_FAILED_BATCHES = 3
-"""Consecutive batches without a stored row after which the import stops."""
+"""Number of consecutive batches, every row of which failed, after which the import stops."""
 
 WriteItems: TypeAlias = Callable[[list[dict[str, Any]]], Awaitable[Sequence[WriteOutcome]]]
-"""Writes valid items of POST /v1/memories/batch, in this process or over HTTP; returns an outcome for each, in order.
+"""Writes valid items of POST /v1/memories/batch, in this process or over HTTP; returns their outcomes in order.
 
-Raises a RemembrancerError if none of them could be delivered."""
+Raises a RemembrancerError if none of the items could be delivered.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRequest:
     """What to import and how.
 
-    paths: files, folders, or - for stdin. destination: names the store; with the namespace it distinguishes the
-    journals of imports. rows: how rows become items. format: of all files; None detects it by their names, or with
-    by_content first by their contents. strict: stop at the first bad row. journal: its directory; if None, there is no
-    journal and an interrupted import starts from the beginning.
+    paths: files, folders, or - for stdin. destination: name of the store; with the namespace it tells the journals of
+    imports apart. rows: how rows become items. format: the format of all files; None detects it for each file by its
+    name. by_content: detect it by the file's contents first. strict: stop at the first bad row. journal: the folder of
+    the journals; None means no journal, so an interrupted import starts from the beginning.
     """
 
     paths: tuple[str, ...]
@@ -59,12 +63,12 @@ class ImportRequest:
     stdin: BinaryIO | None = None
 
     def sources(self) -> Sources:
-        """The files to read. Raises InvalidRequest for an invalid path, format or mapping."""
+        """The files to read. Raises InvalidRequest for an invalid path, format or field mapping."""
         check_mapping(self.rows.mapping)
         return find_sources(self.paths, self.format, by_content=self.by_content)
 
     def identity(self) -> list[Any]:
-        """What identifies the import, for its journal: destination, namespace, paths and options, as plain JSON."""
+        """What distinguishes this import's journal: destination, namespace, paths and options, as plain JSON."""
         paths = [str(Path(path).absolute()).encode("utf-8", "surrogateescape").hex() for path in self.paths]
         return [self.destination, self.namespace, paths, self.format, self.by_content, asdict(self.rows)]
 
@@ -72,7 +76,10 @@ class ImportRequest:
 async def run_import(
     request: ImportRequest, write: WriteItems, progress: ProgressBar | None = None, clock: Clock = system_clock
 ) -> ImportReport:
-    """Import all files of `request` by `write`. Raises InvalidRequest for an invalid request or unusable journal."""
+    """Import all files of `request`, writing their rows with `write`; return the report.
+
+    Raises InvalidRequest for an invalid request, or for a journal that cannot be used.
+    """
     sources = request.sources()
     journal = ImportJournal.open(request.journal, request.identity())
     report = ImportReport(sources.skipped)
@@ -151,10 +158,11 @@ class _Import:
 
 
 async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-    """Write `items`; return one outcome per item, in order: failed, with the reason, if it was not delivered.
+    """Write `items`; return the outcome of each, in order. An item that was not delivered is failed, with the reason.
 
-    If the store is full or unavailable, the write is retried a few times: writing the same items twice is harmless. If
-    a batch is refused as invalid, none of it was stored. It is then halved until the invalid item is alone.
+    If the store is full or unavailable, the write is retried a few times: writing the same items twice is harmless. A
+    batch that is refused as invalid was not stored at all. It is then halved again and again, until each invalid item
+    is alone and rejected.
     """
     if not items:
         return []
@@ -171,9 +179,10 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
 
 @dataclass(slots=True)
 class ItemBatch:
-    """Rows `first` to `end` (exclusive) of a file.
+    """Rows `first` to `end` (exclusive) of a file, to be written together.
 
-    items: one per valid row. places: file and line of each item. problems: invalid rows. size: characters of content.
+    items: one for each valid row. places: file and line of each item. problems: the invalid rows. size: characters of
+    the items' contents.
     """
 
     first: int
@@ -184,7 +193,7 @@ class ItemBatch:
     size: int = 0
 
     def add(self, reading: Reading, options: RowOptions, now: datetime) -> None:
-        """Add the next row of the file: as an item if it is valid, else as a problem."""
+        """Add the next row of the file: as an item if it is valid, otherwise to the problems."""
         self.end += 1
         if isinstance(reading, BadLine):
             self._reject(reading, reading.reason)
@@ -203,7 +212,7 @@ class ItemBatch:
         self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, redact(reason)))
 
     def is_full(self) -> bool:
-        """Whether the batch is full, so that the next row starts another one."""
+        """Whether the batch is full, so that the next row begins another batch."""
         return len(self.items) + len(self.problems) >= BATCH_ROWS or self.size >= BATCH_CHARS
 
 
@@ -215,9 +224,10 @@ def read_batches(
     *,
     strict: bool = False,
 ) -> Iterator[ItemBatch]:
-    """Yield `readings` in batches.
+    """The rows of a file in batches of items.
 
-    finished: spans of row numbers to leave out, as (first, end) with `end` exclusive. strict: a bad row ends its batch.
+    readings: what the file's reader returns, rows and bad lines. finished: ranges of row numbers to leave out, as
+    (first, end) with `end` exclusive. strict: a bad row is the last of its batch.
     """
     batch: ItemBatch | None = None
     for row, reading in enumerate(readings):
@@ -234,7 +244,10 @@ def read_batches(
 
 @contextmanager
 def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
-    """The rows of `source`, and the stream that they are read from. A file that can't be read is a single BadLine."""
+    """The rows of `source`, and the stream from which they are read. A file that cannot be read gives one BadLine.
+
+    stdin: read if `source` has no path.
+    """
     if source.path is None:
         stream: BinaryIO = stdin or io.BytesIO()
         yield READERS[source.format](stream, source.name), stream

@@ -1,7 +1,7 @@
-"""Import past sessions: stores the messages that were not sent before, in the same way as messages of live sessions.
+"""Imports past sessions: stores the messages that were not sent before, as if the sessions were running now.
 
-A session is sent in parts, each with what was said before it. Once a part is stored, the keys of its messages are
-written to the journal; a part that was stored but not recorded is sent again, which adds nothing.
+A session is sent in parts, each with some messages before it as context. Once a part is stored, the keys of its
+messages are written to the journal. A part that was stored but not recorded is sent again, which adds nothing.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ _log = logging.getLogger(__name__)
 
 PART_MESSAGES = 64
 PART_CHARS = 1_000_000
-"""Characters after which a part is full; as JSON it stays below the limit of a request body."""
+"""Characters of messages from which a part is full; sent as JSON, it stays below the limit of a request body."""
 
 HEARD_CHARS = 2_000
-"""Characters of a message that is sent as context: twice as many as judging a message reads of it."""
+"""Maximum characters that are sent of an earlier message as context: twice what the judging of messages reads."""
 
 PATIENCE_S = 120.0
-"""Seconds for which a part is sent again and again to a service that is away, such as during a restart."""
+"""Seconds for which a part is sent again and again while the service is unavailable, such as during a restart."""
 
 QUIET_S = 10.0
-"""Seconds without a change after which the last answer in a transcript counts as complete."""
+"""Seconds without a change of a transcript after which its last answer counts as complete."""
 
 _ATTEMPTS, _PAUSE_S = 3, 0.5
-"""Number of attempts for a part with failed messages, and the pause between them in seconds."""
+"""Number of attempts to write a part in which messages failed, and seconds between two attempts."""
 
 POLL_S = 2.0
-"""Seconds between two looks at the files that are followed."""
+"""Seconds between two checks of the files that are watched for new messages."""
 
 _REST = 20
-"""A rest between two looks lasts at least this many times as long as the look, so that many files cost little time."""
+"""The pause between two checks lasts at least this many times as long as a check, so that many files cost little."""
 
 NO_PROJECT = "of no project; name a namespace for them with --namespace"
 OTHER_PROJECT = "of other projects"
@@ -60,12 +60,12 @@ OTHER_PROJECT = "of other projects"
 SessionFile: TypeAlias = TranscriptFile | ChatFile
 
 FileState: TypeAlias = tuple[int, int, bool]
-"""Size in bytes, time of the last change in nanoseconds, and whether that was at least QUIET_S ago."""
+"""Size in bytes, time of the last change in nanoseconds, and whether that change was at least QUIET_S ago."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionPart:
-    """Consecutive messages of a session, and what was said before them."""
+    """Consecutive messages of a session that are sent together. before: what was said in the session before them."""
 
     namespace: str
     session_id: str
@@ -74,14 +74,18 @@ class SessionPart:
 
 
 WritePart: TypeAlias = Callable[[SessionPart], Awaitable[Sequence[MessageOutcome]]]
-"""Writes a part, in this process or over HTTP; returns an outcome for each message. Raises a RemembrancerError."""
+"""Writes a part of a session, in this process or over HTTP; returns an outcome for each message.
+
+Raises a RemembrancerError if the part could not be delivered.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Decides into which namespace a session goes. fixed: that of all sessions; None: each project has its own.
+    """Decides into which namespace a session goes.
 
-    only: import only the project with this namespace. of_project: returns the namespace of the project in a folder.
+    of_project: returns the namespace of the project in a folder. fixed: the namespace of all sessions; None gives each
+    project its own. only: import only the project with this namespace; None imports all projects.
     """
 
     of_project: Callable[[str], str]
@@ -89,7 +93,11 @@ class Destination:
     only: str | None = None
 
     def of(self, folder: str | None) -> tuple[str | None, str]:
-        """Namespace for sessions that ran in `folder`, with an empty reason; or None and why they are not imported."""
+        """The namespace for sessions that ran in `folder`, and an empty text.
+
+        If such sessions are not imported: None, and the reason as text. folder: None if the session has no known
+        folder.
+        """
         project = None
         if folder is not None and (self.fixed is None or self.only is not None):
             with suppress(InvalidRequest):  # a folder that names no project
@@ -102,7 +110,11 @@ class Destination:
 
 @dataclass(slots=True)
 class NamespacePlan:
-    """What an import finds for one namespace. new: number of unsent messages. first, last: times of messages, or ""."""
+    """What an import finds for one namespace.
+
+    sessions, messages: how many there are in the files. new: messages that were not sent before. first, last: times of
+    the first and last message, in RFC 3339; empty if no message has a time.
+    """
 
     sessions: int = 0
     messages: int = 0
@@ -111,7 +123,7 @@ class NamespacePlan:
     last: str = ""
 
     def add(self, messages: int, new: int, times: Sequence[str]) -> None:
-        """Add a session with these numbers of messages and their times."""
+        """Add a session: its number of messages, how many of them are new, and the times of its messages."""
         self.sessions += 1
         self.messages += messages
         self.new += new
@@ -121,9 +133,11 @@ class NamespacePlan:
 
 @dataclass(slots=True)
 class SessionPlan:
-    """What an import would send. files: those with new messages, oldest first. read: number of files that were read.
+    """What an import would send.
 
-    left_out: counts of what would not be sent, by reason. states: the state of each file before it was read.
+    namespaces: counts by namespace. files: those with new messages, oldest first. read: number of files that were read.
+    left_out: how many messages and other entries would not be sent, by reason. problems: files that could not be read.
+    states: the state of each file before it was read.
     """
 
     namespaces: dict[str, NamespacePlan] = field(default_factory=dict)
@@ -141,7 +155,11 @@ class SessionPlan:
 
 @dataclass(slots=True)
 class SessionImport:
-    """Sends the new messages of session files, and adds up how they end."""
+    """Sends the new messages of session files, and counts how they end.
+
+    sent: the keys of messages that were sent before. write: None for an import that only plans. patience_s: seconds for
+    which an unavailable service is retried.
+    """
 
     destination: Destination
     sent: SentMessages
@@ -151,7 +169,7 @@ class SessionImport:
     patience_s: float = PATIENCE_S
 
     async def plan(self, files: Iterable[SessionFile]) -> SessionPlan:
-        """Read all files and count what there is to send. Sends nothing."""
+        """Read all files and count what would be sent. Sends nothing."""
         plan = SessionPlan()
         order: list[tuple[str, SessionFile]] = []
         for file in files:
@@ -168,7 +186,7 @@ class SessionImport:
         return plan
 
     def _add_to_plan(self, plan: SessionPlan, sessions: Sequence[PastSession]) -> tuple[list[str], int]:
-        """Add the sessions of a file to `plan`. Returns the times and the number of new messages of these sessions."""
+        """Add a file's sessions to `plan`; return the times of their messages, and how many messages are new."""
         all_times: list[str] = []
         total = 0
         for session in sessions:
@@ -184,10 +202,11 @@ class SessionImport:
         return all_times, total
 
     async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
-        """Forget what was sent to namespaces that are now empty, as in a new store. Returns whether there was anything.
+        """Forget which messages were sent to namespaces that are empty now, as in a new store.
 
-        A new plan then has these messages again. is_empty: whether a namespace has no memories. Its errors are raised,
-        so an unreachable service or a refused key is noticed before anything is sent.
+        Returns whether there were such messages; a plan made afterwards contains them again. is_empty: whether a
+        namespace has no memories. Errors that it raises are passed on, so an unreachable service or a refused key is
+        noticed before anything is sent.
         """
         empty = {name for name in plan.namespaces if await is_empty(name)}
         lost = [name for name in empty if plan.namespaces[name].new < plan.namespaces[name].messages]
@@ -196,7 +215,7 @@ class SessionImport:
         return bool(lost)
 
     async def run(self, plan: SessionPlan) -> SessionReport:
-        """Send the new messages of the plan's files. Returns the report, even if an error stops the import early."""
+        """Send the new messages of the plan's files; return the report, even if an error stops the import early."""
         started = anyio.current_time()
         self.report.left_out.update(plan.left_out)
         self.report.problems += plan.problems
@@ -214,7 +233,10 @@ class SessionImport:
         return self.report
 
     async def send(self, file: SessionFile) -> None:
-        """Send the new messages of a file, part by part; stop the import if the service stays unavailable."""
+        """Send the new messages of a file, part by part.
+
+        If the service stays unavailable, this stops, and the report's `stopped` says why.
+        """
         for session in await self._read(file, self.report.problems):
             namespace, _ = self.destination.of(session.folder)
             if namespace is None:
@@ -234,7 +256,7 @@ class SessionImport:
             return []
 
     def _unsent(self, namespace: str, session: PastSession) -> Iterator[tuple[int, PastMessage]]:
-        """Position of each message that was not sent in full, and the message without the parts that were sent."""
+        """Position of each message in the session that was not sent in full, and the message without what was sent."""
         sent = self.sent.keys[namespace]
         for position, message in enumerate(session.messages):
             if (rest := message.without(sent)) is not None:
@@ -260,7 +282,7 @@ class SessionImport:
         self.progress.advance(self.report.sent, self.report.sent)
 
     async def _write_patiently(self, part: SessionPart) -> list[MessageOutcome]:
-        """Send a part, up to `_ATTEMPTS` times while some of its messages fail; return the outcomes of the messages."""
+        """Send a part of a session; while some of its messages fail, send it again, up to `_ATTEMPTS` times in all."""
         outcomes = list(await self._write(part))
         for _ in range(_ATTEMPTS - 1):
             if all(outcome.status is not WriteStatus.FAILED for outcome in outcomes):
@@ -291,7 +313,10 @@ class SessionImport:
 def parts_of(
     namespace: str, session: PastSession, unsent: Sequence[tuple[int, PastMessage]]
 ) -> Iterator[tuple[SessionPart, list[PastMessage]]]:
-    """The unsent messages of a session, in parts of consecutive messages, each with what was said before the part."""
+    """The unsent messages of a session as parts to send, each with the messages that the part was made from.
+
+    unsent: position and message of each. A part has consecutive messages only, and knows what was said before them.
+    """
     run: list[tuple[int, PastMessage]] = []
     size = 0
     for position, message in unsent:
@@ -324,10 +349,11 @@ async def follow(
     said: Callable[[int], None],
     poll_s: float = POLL_S,
 ) -> None:
-    """Watch the files that `find` returns, also new ones, and send new messages, until cancelled or stopped.
+    """Watch session files and send their new messages, until cancelled or stopped by an error.
 
-    states: of the files that were already read. said: called with the number of messages after each round that sent
-    any. Files that did not change are not opened; of files that grew, only the new lines are read.
+    find: returns the files to watch, including new ones. states: states of files that were already read. said: called
+    with the number of messages after each check that sent any. poll_s: minimum seconds between two checks. Files that
+    did not change are not opened; of files that grew, only the new lines are read.
     """
     seen = dict(states)
     active: dict[Path, SessionFile] = {}
@@ -348,7 +374,7 @@ async def follow(
 
 
 def file_state(path: Path) -> FileState | None:
-    """Size of a file, time of its last change, and whether that is a while ago; None if the file is gone."""
+    """Size and change time of a file, and whether it was left unchanged for `QUIET_S`; None if the file is gone."""
     try:
         state = path.stat()
     except OSError:

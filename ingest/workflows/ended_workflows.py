@@ -35,7 +35,7 @@ MAX_STEPS = 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _NAMES = ("name", "title", "goal", "task")
-"""Members of a workflow's data that may name it."""
+"""Keys of a workflow's data, the first of which that has a text as value gives the workflow its name."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +86,10 @@ class EndedWorkflows:
         return EndRecord(memory_ids, threads, items)
 
     async def record_all(self) -> int:
-        """Do what is left to do for all ended workflows; return the number of workflows written."""
+        """Clean up after all ended workflows for which this is not finished.
+
+        Returns the number of workflows about which memories were written.
+        """
         done = 0
         async for scope, workflow_id in self.store.unrecorded():
             done += bool((await self.record(scope, workflow_id)).memories)

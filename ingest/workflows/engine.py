@@ -208,7 +208,7 @@ class Workflows:
         return current_resources((log.workflow_id, log.state) for log in await self.chain(scope, workflow_id))
 
     async def history(self, scope: Scope, workflow_id: str, view: HistoryView) -> tuple[WorkflowHistory, int]:
-        """The history of the workflow and its ancestors, and the version up to which it goes. Changes nothing."""
+        """The history of the workflow and its ancestors, and the workflow's version that it shows. Changes nothing."""
         logs = await self.chain(scope, workflow_id)
         return await self._history(scope, logs, view), logs[-1].version
 

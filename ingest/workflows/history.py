@@ -74,7 +74,7 @@ class Versions(StrEnum):
 class HistoryView:
     """How to write a history.
 
-    budget: maximum tokens, as the caller's model counts them. tokenizer: counts tokens here. margin: how much more
+    budget: maximum tokens, as the caller's model counts them. tokenizer: counts tokens here. margin: how many more
     tokens the caller's model may count than `tokenizer`, as a fraction; the history is kept shorter accordingly.
     versions: whether replaced values of resources are shown.
     """
@@ -87,7 +87,7 @@ class HistoryView:
 
 @dataclass(frozen=True, slots=True)
 class LoggedWorkflow:
-    """A workflow of a chain with its newest events, oldest first."""
+    """A workflow of a chain (a workflow and its ancestors) with its state and its newest events, oldest first."""
 
     log: WorkflowLog
     state: WorkflowState
@@ -168,7 +168,7 @@ class _Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """A piece of a history. whole: whether it is not cut. older: number of replaced values of resources in it."""
+    """A piece of a history's text. whole: False if it was cut. older: number of replaced values of resources in it."""
 
     kind: _Kind
     text: str
@@ -207,7 +207,10 @@ class _HistoryWriter:
         return WorkflowHistory(text, tokens, self._omitted(pieces if text else []))
 
     def _values(self, room: int) -> list[_Piece]:
-        """The current values, newest first, in at most `room` tokens; with a heading, and a line on those left out."""
+        """A heading and the current values, newest first, in at most `room` tokens.
+
+        A last line says so if values are left out. Empty if no value fits.
+        """
         entries = [(_Kind.RESOURCE, entry.id, entry.value) for entry in self._current]
         entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
         heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
@@ -235,7 +238,7 @@ class _HistoryWriter:
         return [mark, *events] if mark.tokens <= room else []
 
     def _newest_events(self, room: int) -> list[_Piece]:
-        """The newest events that fit, without a gap, oldest first, under a heading for each workflow."""
+        """The newest events that fit into `room` tokens, without a gap, oldest first; each workflow has a heading."""
         limit, pieces = max(room // 2, 2 * MIN_EVENT_TOKENS), list[_Piece]()
         for workflow in reversed(self._chain):
             title = f"Workflow {workflow.log.workflow_id} ({workflow.state.status})"
@@ -338,7 +341,10 @@ def event_text(event: Event) -> str:
 
 
 def events_of_state(state: WorkflowState) -> list[Event]:
-    """Events made from the state of a workflow whose log has expired: one for each step, by time, and its end."""
+    """Events that stand for those of an expired log: one for each step, by time, then the workflow's end.
+
+    They are made from the workflow's state.
+    """
     events = [
         Event(_STEP_EVENTS[step.status], at, state.version, step_id, step.agent, step.input, step.output, step.error)
         for step_id, step in state.steps.items()

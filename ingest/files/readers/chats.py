@@ -1,8 +1,8 @@
-"""Read the conversations that chat programs export, as files or in the ZIP archive that the user downloads.
+"""Reads the conversations that chat programs export, as files or in the ZIP archive that the user downloads.
 
-The files are the conversations.json of ChatGPT (a tree of messages per conversation) and that of Claude (a list of
-messages). Each message becomes a row: an event with its speaker, in the session of its conversation. System, tool,
-hidden and empty messages are skipped. Of ChatGPT's tree only the branch that ends in current_node is read.
+Each message of ChatGPT's conversations.json (a tree of messages per conversation) and of Claude's conversations.json (a
+list of messages) becomes a row: an event with its speaker, in the session of its conversation. System, tool, hidden and
+empty messages are skipped. Of ChatGPT's tree only the branch that ends in current_node is read.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from ingest.files.readers.transcripts import PastMessage, PastSession, spoken
 from memtypes.model.memory import MAX_LABEL
 
 CONVERSATIONS = "conversations"
-"""The names of an export's files with conversations begin with this; a list in such a file may have this name."""
+"""How the names of an export's conversation files begin, and the name that the list in such a file may have."""
 
 _EVENTS = {"user": "user_query", "assistant": "agent_response"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Conversation:
-    """What all messages of one exported conversation share: session id and title."""
+    """What all messages of one exported conversation have in common: session id and title."""
 
     session: str
     title: object
 
     def event(self, turn: int, role: str, text: str, at: str | None) -> dict[str, Any]:
-        """The fields of message number `turn`, said by `role` (user or assistant) at `at`."""
+        """The fields of the row for message number `turn`, said by `role` (user or assistant) at time `at`."""
         return {
             "type": "episodic",
             "content": text,
@@ -70,7 +70,7 @@ def read_chatgpt(line: FileRow) -> Iterator[Exported]:
 
 
 def _branch(nodes: dict[str, Any], last: str | None) -> list[dict[str, Any]]:
-    """The messages from the root to node `last`, or to the last leaf if `last` is unknown. Stops at a cycle."""
+    """The messages from the root of a tree to node `last`; if `last` is unknown, to the last leaf. Stops at a cycle."""
     parents = {node.get("parent") for node in nodes.values()}
     leaves = [name for name in nodes if name not in parents]
     at: str | None = last if last in nodes else leaves[-1] if leaves else None
@@ -108,7 +108,7 @@ def read_claude(line: FileRow) -> Iterator[Exported]:
 
 
 def _claude_text(message: dict[str, Any]) -> str:
-    """The `text` of a Claude message; if it is empty, the texts of its content blocks."""
+    """The `text` of a message in Claude's export; if it is empty, the texts of its content blocks."""
     if message.get("text"):
         return str(message["text"])
     blocks = message.get("content") or []
@@ -117,14 +117,21 @@ def _claude_text(message: dict[str, Any]) -> str:
 
 @dataclass(slots=True)
 class ChatFile:
-    """An export of chats. reader: yields an event per message. left_out: counts of unreadable messages, by reason."""
+    """An export of a chat program.
+
+    reader: the reader of its format, which returns an event per message. left_out: counts of messages that could not be
+    read, by reason.
+    """
 
     path: Path
     reader: Reader
     left_out: Counter[str] = field(default_factory=Counter)
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
-        """The conversations of the export; `quiet` has no effect. Raises OSError."""
+        """The conversations of the export. Raises OSError if it cannot be read.
+
+        `quiet` has no effect: an export does not grow.
+        """
         del quiet
         self.left_out.clear()
         messages: dict[str, list[PastMessage]] = {}
@@ -144,7 +151,10 @@ class ChatFile:
 
 
 def _add(messages: dict[str, list[PastMessage]], event: dict[str, Any], seen: Counter[str]) -> None:
-    """Add a message to its session. Its key is a hash of its contents: positions in an export are not stable."""
+    """Add a message to its session in `messages`; its key is a hash, because positions in an export change.
+
+    seen: how often each hash has occurred, so that repeated messages get different keys.
+    """
     session, text = spoken(event["session_id"]), spoken(event["content"])
     if not text:
         return
@@ -158,7 +168,10 @@ def _add(messages: dict[str, list[PastMessage]], event: dict[str, Any], seen: Co
 
 @contextmanager
 def export_streams(path: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO]]]]:
-    """Names and openers of the files with conversations at `path`, a file or a ZIP archive. Raises OSError."""
+    """Names and open functions of the conversation files at `path`, which is such a file or a ZIP archive.
+
+    Raises OSError if the archive is damaged or unsupported.
+    """
     if path.suffix.lower() != ".zip":
         yield [(str(path), lambda: path.open("rb"))]
         return

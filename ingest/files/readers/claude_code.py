@@ -1,7 +1,8 @@
-"""Transcripts of Claude Code: one JSON line per part of a message, linked to the line before it by `parentUuid`.
+"""Reads transcripts of Claude Code: JSON Lines with one line per part of a message, linked to the line before.
 
-Only the chain that ends in the last message is read: lines that a rewind abandoned stay in the file and are left out. A
-compaction begins a new chain, which continues the one before. Lines with context that hooks added are never read.
+The link is the field `parentUuid`. Lines that a rewind abandoned stay in the file, so only the chain of lines that ends
+in the last message is read. After a compaction a new chain begins, which continues the chain before it. Lines with
+context that hooks added are never read.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ _NO_CONTENT = "(no content)"
 
 @dataclass(frozen=True, slots=True)
 class _TreeLine:
-    """A line of a transcript, which is a tree. parent: uuid of the line that it follows.
+    """A line of a transcript, whose lines form a tree.
 
-    begins: whether it starts a new conversation. answer: id of the agent's answer that the line is a part of. key,
-    text: of the message in the line; the text may be empty.
+    parent: uuid of the line that it follows. begins: whether it starts a new conversation. answer: id of the agent's
+    answer that the line is a part of. key, text: key and text of the message part in the line; the text is empty if
+    nobody says anything.
     """
 
     session: str
@@ -56,7 +58,7 @@ class ClaudeCodeLines(TranscriptLines):
         self._last: str | None = None
 
     def add(self, number: int, line: dict[str, Any]) -> None:
-        """Take a line; skip those without uuid, such as titles and snapshots, in which nobody says anything."""
+        """Add a line; lines without a uuid, such as titles and snapshots, are skipped, because they hold no message."""
         del number
         uuid = line.get("uuid")
         if not isinstance(uuid, str) or uuid in self._lines:
@@ -90,7 +92,10 @@ class ClaudeCodeLines(TranscriptLines):
         )
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
-        """What a person or an agent says in the line; if nothing, "", and the line is counted as left out."""
+        """What a person or an agent says in the line.
+
+        If nobody says anything, the text is empty and the line is counted in `left_out`.
+        """
         reason = _other_than_said(line, message)
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -102,7 +107,10 @@ class ClaudeCodeLines(TranscriptLines):
         return "\n".join(said)
 
     def sessions(self) -> list[PastSession]:
-        """The sessions in the file: usually one, but old versions of Claude Code copied an earlier session into it."""
+        """The sessions in the file, usually one.
+
+        Old versions of Claude Code copied an earlier session into the file of the session that continues it.
+        """
         chain = self._chain()
         folders: dict[str, str | None] = {}
         messages: dict[str, list[PastMessage]] = {}
@@ -126,7 +134,7 @@ class ClaudeCodeLines(TranscriptLines):
         return [PastSession(session, folders[session], tuple(said)) for session, said in messages.items()]
 
     def _chain(self) -> set[str]:
-        """Uuids of the lines from the first to the last message, without abandoned branches."""
+        """Uuids of the lines from the first message to the last, without branches that a rewind abandoned."""
         order = list(self._lines)
         chain: set[str] = set()
         at = self._last
@@ -143,7 +151,7 @@ class ClaudeCodeLines(TranscriptLines):
         return chain
 
     def _continues(self, line: _TreeLine, chain: set[str]) -> bool:
-        """Whether an earlier part of the same answer is in `chain`; the line then belongs to the conversation too."""
+        """Whether the line continues an agent's answer that began in `chain`, so it belongs to the conversation too."""
         at = line.parent
         while line.answer is not None and at in self._lines and self._lines[at].answer == line.answer:
             if at in chain:
@@ -153,7 +161,7 @@ class ClaudeCodeLines(TranscriptLines):
 
 
 def _other_than_said(line: dict[str, Any], message: dict[str, Any]) -> str | None:
-    """Why nothing in the line was said by the user or the agent; None if something may have been."""
+    """Why a line is left out that neither the user nor the agent said; None if one of them may have said it."""
     if line.get("isCompactSummary"):
         return SUMMARIES
     origin = line.get("origin")

@@ -1,8 +1,9 @@
-"""Rollouts of Codex: one JSON line per item of a thread.
+"""Reads rollouts, Codex's session logs: JSON Lines files with one line per item of a session.
 
-Only the messages of user and assistant among the `response_item`s are read. `event_msg`s repeat them, and developer
-messages are instructions. Text that Codex itself put into a user's message (environment, instructions, context of
-hooks) is left out: it is noted with its kind, or has a known form. Rolled-back messages are left out, too.
+Only the messages of user and assistant among the `response_item`s are read. `event_msg` lines repeat them, and
+developer messages are instructions. Text that Codex itself put into a user's message (environment, instructions,
+context of hooks) is left out; it is recognised by its recorded kind or by its form. Messages that were rolled back are
+left out, too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _REQUEST = re.compile(r"# Context from my IDE setup:.*?^## My request for Codex:
 
 
 class CodexLines(TranscriptLines):
-    """The lines of one rollout of Codex."""
+    """The lines of one rollout, a session log of Codex."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -38,7 +39,7 @@ class CodexLines(TranscriptLines):
         self._messages: list[PastMessage] = []
 
     def add(self, number: int, line: dict[str, Any]) -> None:
-        """Add a line; lines of types in which nobody says anything are skipped."""
+        """Add a line; lines that hold no message of their own, such as token counts, are skipped."""
         payload = line.get("payload")
         if not isinstance(payload, dict):
             return
@@ -85,7 +86,7 @@ class CodexLines(TranscriptLines):
         self._messages.append(PastMessage(role, name_or_none(line.get("timestamp")), ((key, text),)))
 
     def _roll_back(self, turns: int) -> None:
-        """Remove the last `turns` messages of the user, and everything after the first of them."""
+        """Remove the last `turns` messages of the user, and all messages after the first of the removed ones."""
         places = [place for place, message in enumerate(self._messages) if message.role == "user"]
         if turns > 0 and places:
             start = places[max(0, len(places) - turns)]
@@ -94,7 +95,10 @@ class CodexLines(TranscriptLines):
 
 
 def _texts(payload: dict[str, Any]) -> list[Any]:
-    """The texts of a message's parts. If a user's message notes the kinds of its parts, only what the user wrote."""
+    """The texts of a message's parts.
+
+    If a user's message records the kinds of its parts, only the parts that the user wrote are included.
+    """
     parts = payload["content"]
     note = payload.get(_NOTE)
     kinds = note.get("content_item_kinds") if isinstance(note, dict) else None

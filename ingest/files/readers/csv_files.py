@@ -16,7 +16,10 @@ _SEPARATORS = ",;\t"
 
 
 def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per CSV record after the header, a BadLine for each unreadable one; `file` is the name for reports."""
+    """One row for each CSV record after the header, and a BadLine for each record that cannot be read.
+
+    file: the file's name in reports.
+    """
     numbers: list[int] = []
     unreadable: list[BadLine] = []
     lines = _text_lines(stream, file, numbers, unreadable)
@@ -50,7 +53,7 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _header(line: str, separator: str) -> list[str] | str:
-    """The names of the columns; or what is wrong with the header."""
+    """The names of the columns; if the header is invalid, a message that says why."""
     if "\r" in line:
         return "the lines end with a carriage return alone; save the file with line feeds"
     names = [name.strip() for name in next(csv.reader([line], delimiter=separator))]
@@ -61,7 +64,10 @@ def _header(line: str, separator: str) -> list[str] | str:
 
 
 def _text_lines(stream: BinaryIO, file: str, numbers: list[int], unreadable: list[BadLine]) -> Iterator[str]:
-    """The lines of `stream` for the csv module. Appends line numbers to `numbers`, unreadable lines to `unreadable`."""
+    """The lines of `stream`, for the csv module.
+
+    Appends their numbers to `numbers`, and lines that cannot be read to `unreadable` instead.
+    """
     for line in read_lines(stream, file):
         if isinstance(line, BadLine):
             unreadable.append(line)

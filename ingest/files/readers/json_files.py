@@ -1,9 +1,9 @@
-"""Read JSON Lines, JSON, and other programs' exports in these forms.
+"""Read JSON Lines, JSON, and other programs' exports in these two formats.
 
 JSON Lines: one object per line; blank lines are skipped.
 
-JSON: a list of objects, an object with such a list under "memories" or "items", or a single object. The list is parsed
-value by value, so each row has its line, and rows before a syntax error are still read.
+JSON: a list of objects, an object that has such a list under "memories" or "items", or a single object. The list is
+parsed value by value, so that each row has its line number, and rows before a syntax error are still read.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ingest.files.readers.rows import BadLine, FileRow, Reader, Reading, read_li
 from memtypes.model.strict_json import MalformedJson, skip_blank, value_at, whole_value
 
 MAX_FILE = 256 * 1024 * 1024
-"""Bytes of a JSON file, which is read as a whole; JSON Lines has no such limit."""
+"""Maximum bytes of a JSON file, which is read as a whole; JSON Lines has no such limit."""
 
 _LIST_NAMES = ("memories", "items")
 _TYPE_NAMES = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 
 Exported: TypeAlias = dict[str, Any] | BadLine
-"""The fields of a row that an object of an export stands for; or what is wrong with a part of the object."""
+"""The fields of one row made from an export's object; or a BadLine that says which part of the object is wrong."""
 
 
 def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -38,7 +38,7 @@ def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per object of the file's list, which may be under "memories" or "items"."""
+    """One row per object of the file's list, which may be the value of "memories" or "items" in an object."""
     return read_objects(stream, file, _LIST_NAMES)
 
 
@@ -52,10 +52,11 @@ def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> It
 
 
 def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Exported]]], Reader]:
-    """Decorator for a function that takes one object of an export and returns its rows; makes a reader of it.
+    """Decorator that makes a `Reader` of a function which converts one object of an export into rows.
 
-    list_names: names under which a JSON file may have the list of objects; without names, the file is JSON Lines. An
-    object of another form, for which the function raises an error, becomes a BadLine.
+    list_names: names under which a JSON file may have the list of objects; without names, the file is JSON Lines. If
+    the function raises an error, because an object does not have the expected form, the reader returns a BadLine for
+    it.
     """
 
     def decorate(convert: Callable[[FileRow], Iterator[Exported]]) -> Reader:
@@ -88,7 +89,10 @@ def _row(value: Any, file: str, line: int) -> Reading:
 
 
 class _JsonWalk:
-    """Parses a JSON text value by value, so each row has its line; `_at` is the position reached, on line `_line`."""
+    """Parses a JSON text value by value, so that each row has its line number.
+
+    `_at` is the position reached, and `_line` the line of this position.
+    """
 
     def __init__(self, text: str, file: str, list_names: tuple[str, ...]) -> None:
         self._text = text
@@ -140,7 +144,10 @@ class _JsonWalk:
         self._expect("]")
 
     def _comma_or(self, end: str) -> None:
-        """Step over the comma before the next value, or stay before `end`. Raises MalformedJson otherwise."""
+        """Move past the comma before the next value, or stay at the closing bracket `end`.
+
+        Raises MalformedJson for anything else.
+        """
         if self._peek() == end:
             return
         self._expect(",")
@@ -148,7 +155,7 @@ class _JsonWalk:
             raise MalformedJson(f"is not JSON: a comma before {end}", position=self._at)
 
     def _peek(self) -> str:
-        """Skip blanks; return the next character without stepping over it, empty at the end of the text."""
+        """Skip blanks; return the next character without moving past it, or an empty text at the end."""
         self._advance(skip_blank(self._text, self._at))
         return self._text[self._at : self._at + 1]
 

@@ -1,7 +1,7 @@
-"""Read what other memory services and stores export: each memory, fact or item is a row of its own.
+"""Read exports of other memory services and stores: each memory, fact or item becomes a row.
 
-mem0's get_all and Zep's facts (edges of its graph) and episodes as JSON; the items of a LangGraph store and the
-graph of the MCP memory server as JSON Lines.
+As JSON: the answer of mem0's get_all, and Zep's facts (edges of its graph) and episodes. As JSON Lines: the items of a
+LangGraph store, and the graph of the MCP memory server.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SPEAKERS = frozenset(("user", "assistant"))
 
 @export_reader("results", "memories")
 def read_mem0(line: FileRow) -> Iterator[Exported]:
-    """One fact per memory of a mem0 export; its mem0 and user ids are added to its metadata."""
+    """One fact per memory of a mem0 export; the memory's own id and its user id become metadata."""
     memory = line.fields
     ids = {f"mem0_{name}": memory[name] for name in ("id", "user_id") if memory.get(name)}
     yield {
@@ -37,7 +37,10 @@ def read_mem0(line: FileRow) -> Iterator[Exported]:
 
 @export_reader("edges", "facts", "episodes", "results")
 def read_zep(line: FileRow) -> Iterator[Exported]:
-    """One fact per edge of a Zep export, which expires when Zep says that it ended; one event per episode."""
+    """One fact per edge of a Zep graph, and one event per episode.
+
+    A fact that Zep marks as ended gets that time as its expiry.
+    """
     record = line.fields
     names = ("uuid", "name", "source_description", "role_name", "source")
     metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}
@@ -61,7 +64,7 @@ def read_zep(line: FileRow) -> Iterator[Exported]:
 
 
 def _before(ended: str | None, began: str | None) -> str | None:
-    """`began`; if it is missing or not before `ended`, one second before `ended`."""
+    """When a fact begins: `began`, or one second before `ended` if `began` is missing or not before `ended`."""
     if ended is None:
         return began
     end = datetime.fromisoformat(ended)
@@ -70,7 +73,7 @@ def _before(ended: str | None, began: str | None) -> str | None:
 
 @export_reader()
 def read_langgraph(line: FileRow) -> Iterator[Exported]:
-    """One memory per item (line) of a LangGraph store; the item's path and key are added to its metadata."""
+    """One memory per item (line) of a LangGraph store; the item's path and key become metadata."""
     item = line.fields
     path = [str(label) for label in item["namespace"]]
     yield {
@@ -81,7 +84,7 @@ def read_langgraph(line: FileRow) -> Iterator[Exported]:
 
 
 def _text_of(value: Any) -> str:
-    """The text of an item's value: the text under one of `_TEXT_NAMES`, else the whole value as JSON."""
+    """The text of an item's value: the text under a name such as `content`, otherwise the whole value as JSON."""
     inner = value
     for _ in range(3):
         if isinstance(inner, dict):
@@ -90,7 +93,7 @@ def _text_of(value: Any) -> str:
 
 
 def _as_utc(time: str | None) -> str | None:
-    """ISO time `time` as RFC 3339; a time without an offset is UTC. None for one in the year 1, which means no time."""
+    """The ISO time `time` as RFC 3339; without an offset it is taken as UTC. None for year 1, which means no time."""
     parsed = None if time is None else datetime.fromisoformat(time)
     if parsed is None or parsed.year == 1:
         return None
@@ -99,7 +102,7 @@ def _as_utc(time: str | None) -> str | None:
 
 @export_reader()
 def read_mcp(line: FileRow) -> Iterator[Exported]:
-    """One fact per entity observation ("Ann: likes tea") and per relation of an MCP memory server's graph."""
+    """One fact per observation of an entity ("Ann: likes tea") and per relation in a graph of the MCP memory server."""
     record = line.fields
     if record["type"] == "entity":
         name, kind = str(record["name"]), str(record.get("entityType") or "")

@@ -1,10 +1,10 @@
-"""Read Markdown notes: one row per note, or per section of a long one, with the YAML front matter as fields.
+"""Read Markdown notes: one row per note, or per section of a long note, with fields from its YAML front matter.
 
-title becomes the concept, tags the tags, a date (created, date, updated ...) created_at; the rest becomes metadata.
+`title` becomes the memory's concept, `tags` its tags, a date (created, date, updated ...) its `created_at`. Other
+fields become metadata.
 
-Notes of an Obsidian vault have links to other notes, embeds, tags and comments in the text. A link becomes its text,
-and its target is listed in the metadata; embeds, comments and block ids are left out; tags in the text are added to the
-note's tags. Code stays as it is.
+In the notes of an Obsidian vault, a link becomes its text, and its target is listed in the metadata. Embeds, comments
+and block ids are left out; tags in the text are added to the note's tags. Code stays as it is.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _BLOCK_ID = re.compile(r"[ \t]\^[A-Za-z0-9-]+[ \t]*$", re.MULTILINE)
 _TAG = re.compile(r"(?<![^\s(])#([\w/-]*[^\W\d][\w/-]*)")
 
 _MAX_LINKS = 100
-"""Targets of links that a note's metadata lists."""
+"""Maximum link targets that are listed in a note's metadata."""
 
 
 def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per note, or per heading of a long note. If the front matter is not YAML, a BadLine comes first."""
+    """One row per note, or per section of a long note. If the front matter is not valid YAML, a BadLine comes first."""
     text = read_utf8(stream, file, MAX_NOTE)
     if isinstance(text, BadLine):
         yield text
@@ -57,7 +57,10 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
-    """Index of the first line after the front matter, and its fields; (0, {}) without front matter."""
+    """Index of the first line after the front matter, and the front matter's fields; (0, {}) if there is none.
+
+    Raises a YAML error or ValueError if the front matter cannot be read.
+    """
     if not lines or lines[0].rstrip() != "---":
         return 0, {}
     end = next((index for index, line in enumerate(lines[1:201], 1) if line.rstrip() in ("---", "...")), None)
@@ -73,7 +76,7 @@ def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
 
 
 def _parts(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """Line number and text of each part of the note; only a long note has several, one for each heading."""
+    """Line number (from 1) and text of each part of the note: one per heading if the note is long, else only one."""
     is_long = len("\n".join(lines[start:])) > LONG_NOTE
     headings = [index for index in range(start, len(lines)) if lines[index].startswith("#")] if is_long else []
     for first, end in itertools.pairwise(sorted({start, *headings, len(lines)})):
@@ -101,7 +104,7 @@ def _tags(value: Any) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as plain JSON: what JSON cannot hold, such as dates, becomes text, also in lists and mappings."""
+    """`value` as plain JSON: values that JSON cannot hold, such as dates, become text, also in lists and mappings."""
     if isinstance(value, dict):
         return {str(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list):
@@ -110,7 +113,10 @@ def _plain(value: Any) -> Any:
 
 
 def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """The rows of `read_notes` for a note of Obsidian, whose title is its file's name."""
+    """The rows of `read_notes` for an Obsidian note, without Obsidian's own markup.
+
+    A note without a title in its front matter gets its file's name as title.
+    """
     for reading in read_notes(stream, file):
         if not isinstance(reading, FileRow):
             yield reading
@@ -119,7 +125,10 @@ def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
-    """The fields of a note with its text as plain Markdown; None if no text is left."""
+    """The fields of an Obsidian note with its text as plain Markdown; None if no text is left.
+
+    title: used if the fields have no concept.
+    """
     links: dict[str, None] = {}
     tags: dict[str, None] = dict.fromkeys(fields.get("tags", ()))
 

@@ -1,4 +1,4 @@
-"""What file readers return (rows and bad lines), and reading a file as UTF-8 lines."""
+"""What file readers return (rows and bad lines), and a reader of UTF-8 lines that they share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeAlias
 from memtypes.model.memory import Memory
 
 MAX_LINE = 8 * 1024 * 1024
-"""Maximum bytes of a line: three times the longest content with every character escaped."""
+"""Maximum bytes of a line: three times the longest content of a memory if every character is escaped."""
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF16 = "is UTF-16 text; convert it to UTF-8"
@@ -19,10 +19,10 @@ _UTF16 = "is UTF-16 text; convert it to UTF-8"
 
 @dataclass(frozen=True, slots=True)
 class FileRow:
-    """One row that a reader found in a file: its fields and its place.
+    """One entry that a reader found in a file: its fields, file and line.
 
-    heading: the title that the file's structure gives it. textual: all values are text (CSV, front matter), so numbers,
-    lists and objects are still to be parsed.
+    heading: the title that the file's structure gives the row, such as a Markdown heading. textual: True if all values
+    are text (CSV, front matter), so numbers, lists and objects are still to be parsed.
     """
 
     fields: dict[str, Any]
@@ -34,7 +34,7 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line of a file that a reader could not read, and why. line: None if it is the whole file."""
+    """A line that a reader could not read, and why. line: its number, from 1; None if the problem is the whole file."""
 
     file: str
     line: int | None
@@ -44,7 +44,7 @@ class BadLine:
 Reading: TypeAlias = FileRow | BadLine
 
 Reader: TypeAlias = Callable[[BinaryIO, str], Iterator[Reading]]
-"""Reads a binary stream into rows and bad lines. The second argument is the file's name for reports."""
+"""A function that reads a binary stream into rows and bad lines. Its second argument is the file's name in reports."""
 
 
 def row(file: str, line: int, fields: dict[str, Any]) -> FileRow:
@@ -53,12 +53,12 @@ def row(file: str, line: int, fields: dict[str, Any]) -> FileRow:
 
 
 def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:
-    """`fields` as metadata: a name that is also a field of memories becomes original_NAME."""
+    """`fields` as metadata of a memory. A name that memories use for a field of their own becomes original_NAME."""
     return {f"original_{name}" if name in Memory.model_fields else name: value for name, value in fields.items()}
 
 
 def in_utc(time: Any) -> str | None:
-    """`time` as RFC 3339 in UTC; an ISO time without an offset is taken as UTC. None if it is no time."""
+    """The ISO time `time` as RFC 3339 in UTC; without an offset it is taken as UTC. None if it is not a valid time."""
     try:
         parsed = datetime.fromisoformat(time)
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
@@ -77,7 +77,7 @@ class TextLine:
 def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
     """The lines of UTF-8 text, with or without a byte order mark, in bounded memory.
 
-    A line that is too long or not UTF-8 is a BadLine in its place.
+    A line that is too long or not UTF-8 gives a BadLine instead. UTF-16 text gives a single BadLine.
     """
     number = 0
     while chunk := stream.readline(MAX_LINE + 1):
@@ -93,7 +93,10 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
 
 
 def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str = "") -> str | BadLine:
-    """The whole text of a UTF-8 file; a BadLine if it has more than `limit` bytes (its reason ends with `advice`)."""
+    """The whole text of a UTF-8 file; a BadLine if it is not UTF-8 or has more than `limit` bytes.
+
+    advice: appended to the reason if the file is too large.
+    """
     data = stream.read(limit + 1)
     if len(data) > limit:
         return BadLine(file, None, f"is larger than {limit} bytes{advice}")

@@ -1,4 +1,4 @@
-"""The formats that can be imported, and finding the files to import below paths of the command line."""
+"""The file formats that can be imported, and the search for the files to import below given paths."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SUFFIXES: Mapping[str, Format] = {
 }  # fmt: skip
 
 EXPORTS = tuple(form for form in Format if form not in SUFFIXES.values())
-"""The formats of other programs' exports; all but Obsidian's notes are recognised by their contents."""
+"""Formats of other programs' exports. All but Obsidian's notes are recognised by a file's name and beginning."""
 
 _BEGINNING = 64 * 1024
 _MCP_RECORD = re.compile(rb'^\s*\{[^\n]*"type"\s*:\s*"(?:entity|relation)"')
@@ -83,14 +83,18 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What an import reads. files: in reading order. skipped: files of unknown format in folders."""
+    """What an import reads.
+
+    files: the files to read, in this order. skipped: names of files in folders that are not read, as their format is
+    unknown.
+    """
 
     files: tuple[SourceFile, ...]
     skipped: tuple[str, ...]
 
     @property
     def size(self) -> int | None:
-        """Bytes of all files together; None if the size of one is unknown."""
+        """Bytes of all files together; None if the size of a file is unknown."""
         sizes = [file.size for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
@@ -98,10 +102,9 @@ class Sources:
 def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: bool = False) -> Sources:
     """The files to import for `paths`. Folders are searched recursively, sorted by name, without hidden entries.
 
-    chosen: the format of every file. If it is None, the format is detected by name, or with `by_content` first by the
-    file's beginning and then by name.
-
-    Raises InvalidRequest for a path that does not exist or can't be read and for a named file of unknown format.
+    chosen: the format of every file; None detects it by the file's name. by_content: detect it by the file's beginning
+    first, then by its name. Raises InvalidRequest for a path that does not exist or cannot be read, and for a named
+    file whose format is unknown.
     """
     if not paths or "" in paths:
         raise InvalidRequest("at least one file or folder, or - for standard input, is needed", path="paths")
@@ -125,12 +128,15 @@ def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: b
 
 
 def format_of(path: Path) -> Format | None:
-    """The format that the suffix of `path` stands for; None if it is unknown."""
+    """The format that the suffix of `path` stands for (such as .csv); None if the suffix is unknown."""
     return SUFFIXES.get(path.suffix.lower())
 
 
 def format_by_content(path: Path) -> Format | None:
-    """The format of another program's export, recognised by the file's beginning; else the format by the file name."""
+    """The export format that the beginning of the file shows; if it shows none, the format by the file's suffix.
+
+    None if both are unknown.
+    """
     try:
         with path.open("rb") as stream:
             beginning = stream.read(_BEGINNING)
@@ -140,7 +146,7 @@ def format_by_content(path: Path) -> Format | None:
 
 
 def export_format(name: str, beginning: bytes) -> Format | None:
-    """The export format of a file with this name and beginning; None if it is no known export."""
+    """The export format of a file with this name and these first bytes; None if it is no known export."""
     suffix = Path(name).suffix.lower()
     if suffix in (".md", ".markdown"):
         return Format.NOTES

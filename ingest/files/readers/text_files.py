@@ -2,10 +2,10 @@
 
 Plain text: one row per paragraph; blank lines separate paragraphs.
 
-Markdown: one row per section, with the path of its heading ("Deploying > Rolling back") and the text under it. Headings
-begin with `#`, outside fenced blocks. Text before the first heading is a section without heading. Front matter (between
-two `---` lines at the top) holds fields for every section: one `name: value` per line, or a list of `- value` lines
-under a bare `name:`. This is the only part of YAML that is supported here; `notes` reads more.
+Markdown: one row per section, with the text of the section and the path of its heading ("Deploying > Rolling back"). A
+heading begins with `#` outside fenced blocks. Text before the first heading is a section without heading. Front matter
+(between two `---` lines at the top) gives fields that every section has: one `name: value` per line, or a list of `-
+value` lines under a bare `name:`. No other YAML is supported here; `notes` reads all of it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per section of a Markdown file that has text, with the front matter as fields."""
+    """One row per section of a Markdown file that has text; the fields of the front matter are added to every row."""
     lines = read_lines(stream, file)
     head, front = _front_matter(lines)
     for reading in _blocks(chain(head, lines), file, _Outline()):
@@ -42,7 +42,7 @@ def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 class _TextBlock:
-    """Lines that form one row, in bounded memory. line: the number of the first one."""
+    """The lines of a file that form one row. line: the number of its first line. Memory use is bounded."""
 
     def __init__(self, line: int, heading: str | None = None) -> None:
         self.line = line
@@ -51,13 +51,13 @@ class _TextBlock:
         self._size = 0
 
     def add(self, text: str) -> None:
-        """Append a line; beyond the limit only its size is counted."""
+        """Append a line. Beyond `MAX_LINE` characters in all, lines are only counted, not stored."""
         self._size += len(text) + 1
         if self._size <= MAX_LINE:
             self._texts.append(text)
 
     def readings(self, file: str) -> Iterator[Reading]:
-        """The block as a row; a BadLine if it is too long, nothing if it is blank."""
+        """The block as a row; a BadLine if it is too long; nothing if it is blank."""
         content = "\n".join(self._texts).strip("\n").rstrip()
         if self._size > MAX_LINE:
             yield BadLine(file, self.line, f"the text from here on is longer than {MAX_LINE} characters")
@@ -66,7 +66,10 @@ class _TextBlock:
 
 
 def _front_matter(lines: Iterator[TextLine | BadLine]) -> tuple[list[TextLine | BadLine], dict[str, Any]]:
-    """([], fields) if the lines begin with front matter; else (the lines read so far, which are text, {})."""
+    """([], fields) if the lines begin with front matter.
+
+    Otherwise (the lines read so far, {}): these lines are a part of the text.
+    """
     seen: list[TextLine | BadLine] = []
     for line in lines:
         seen.append(line)
@@ -99,7 +102,10 @@ def _unquoted(text: str) -> str:
 
 
 def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: _Outline | None) -> Iterator[Reading]:
-    """The sections of `outline`, which begin at headings; without an outline paragraphs, which end at blank lines."""
+    """The rows of a text: with an `outline` its sections, which begin at headings.
+
+    Without an outline the rows are paragraphs, which end at blank lines.
+    """
     block: _TextBlock | None = None
     for line in lines:
         if isinstance(line, BadLine):
@@ -116,14 +122,17 @@ def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: _Outline | 
 
 
 class _Outline:
-    """The headings above the current line, and whether it is inside a fenced block."""
+    """The headings above the current line of a Markdown file, and whether the line is inside a fenced block."""
 
     def __init__(self) -> None:
         self._fence: str | None = None
         self._headings: dict[int, str] = {}
 
     def enters_section(self, text: str) -> bool:
-        """Whether the line `text` is a heading; if so, it becomes the current one. Also tracks fenced blocks."""
+        """Whether the line `text` is a heading, which is then remembered as the current one.
+
+        To be called for every line, because it also tracks fenced blocks.
+        """
         if fence := _FENCE.match(text):
             self._open_or_close(fence[1], fence[2])
             return False
@@ -136,7 +145,7 @@ class _Outline:
         return True
 
     def path(self) -> str | None:
-        """The headings down to the current one ("Deploying > Rolling back"); None before the first."""
+        """The headings above the current line as a path ("Deploying > Rolling back"); None before the first heading."""
         return " > ".join(name for _, name in sorted(self._headings.items()) if name) or None
 
     def _open_or_close(self, fence: str, rest: str) -> None:

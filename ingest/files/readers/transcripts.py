@@ -1,7 +1,8 @@
-"""Sessions of the past, and the transcripts that agents write while a session runs: JSON Lines that grow.
+"""Past sessions, and the transcripts that agents write while a session runs (JSON Lines files that grow).
 
-Only what people and agents said becomes messages. Each part of a message has a key, which is the same in copies of the
-transcript. Everything else is counted, by the reason why it is left out. A malformed line does not stop the reading.
+Only what people and agents said becomes messages; everything else is counted by the reason why it is left out. Each
+part of a message has a key, which is the same in all copies of the transcript, so that it is imported once. A malformed
+line does not stop the reading.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ _REMINDER = re2.compile(
     r"(?s)<system-reminder>.*?</system-reminder>|<user-prompt-submit-hook>.*?</user-prompt-submit-hook>"
 )
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Escape sequences of terminals, and the characters that no memory may have."""
+"""Escape sequences of terminals, and control characters, which no memory may have."""
 
 Block: TypeAlias = tuple[str, str]
-"""The key of a part of a message, and its text."""
+"""A part of a message: its key, which identifies it in all copies of the transcript, and its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
-    """A message of the user or the agent. at: the time as the transcript has it.
+    """A message of the user or the agent.
 
-    blocks: the message's parts (a transcript's content blocks), each a key, the same in every copy, and a text.
+    at: the time as the transcript has it. blocks: the parts of the message (a transcript's content blocks).
     """
 
     role: str
@@ -51,35 +52,35 @@ class PastMessage:
 
     @property
     def text(self) -> str:
-        """The texts of all parts, one below the other."""
+        """The texts of all parts of the message, joined by line breaks."""
         return "\n".join(text for _, text in self.blocks)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of all parts."""
+        """The keys of all parts of the message."""
         return tuple(key for key, _ in self.blocks)
 
     def without(self, sent: Container[str]) -> PastMessage | None:
-        """The message without the parts whose keys are in `sent`; None if no part is left."""
+        """The message without the parts whose keys are in `sent`; None if all parts were sent."""
         blocks = tuple(block for block in self.blocks if block[0] not in sent)
         return replace(self, blocks=blocks) if blocks else None
 
 
 @dataclass(frozen=True, slots=True)
 class PastSession:
-    """The messages of one session, oldest first. folder: where the agent worked; None if it is not recorded."""
+    """The messages of one past session, oldest first. folder: where the agent worked; None if it is not recorded."""
 
     id: str
     folder: str | None
     messages: tuple[PastMessage, ...]
 
     def times(self) -> list[str]:
-        """The valid times of its messages, as RFC 3339 in UTC."""
+        """The times of the messages as RFC 3339 in UTC, without missing and invalid times."""
         return [moment for message in self.messages if (moment := in_utc(message.at)) is not None]
 
 
 def spoken(text: Any) -> str:
-    """`text` without control characters and without reminders that a program put into it; empty if it is no text."""
+    """`text` without control characters and without reminders that a program inserted; empty if it is not a `str`."""
     if not isinstance(text, str):
         return ""
     without: str = _REMINDER.sub("", _CONTROL.sub("", text))
@@ -87,12 +88,15 @@ def spoken(text: Any) -> str:
 
 
 def name_or_none(value: Any) -> str | None:
-    """`value` if it is a text with at least one character, else None."""
+    """`value` if it is a non-empty `str`; otherwise None."""
     return value if isinstance(value, str) and value else None
 
 
 class TranscriptLines:
-    """Collects the lines of a transcript; a subclass for each program's format. left_out: counts of skipped lines."""
+    """Collects the lines of a transcript; each program's format has a subclass.
+
+    name: the transcript's file name. left_out: counts of skipped lines, by reason.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -101,20 +105,22 @@ class TranscriptLines:
     def add(self, number: int, line: dict[str, Any]) -> None:
         """Add the line with this number, counted from 0.
 
-        Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for a line of unknown form.
+        Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for a line that does not have the
+        expected form.
         """
         raise NotImplementedError
 
     def sessions(self) -> list[PastSession]:
-        """The sessions of all lines so far."""
+        """The sessions that the lines added so far contain."""
         raise NotImplementedError
 
 
 @dataclass(slots=True)
 class TranscriptFile:
-    """A transcript, and how far it was read. An incomplete last line is left for the next time.
+    """A transcript file, and how far it was read. An incomplete last line is not read until it is complete.
 
-    lines_of: returns an empty `TranscriptLines` for a transcript with this name.
+    lines_of: returns an empty `TranscriptLines` for a transcript with this file name. offset, number: bytes and lines
+    that were read. junk: counts of lines that could not be read, by reason.
     """
 
     path: Path
@@ -129,14 +135,15 @@ class TranscriptFile:
 
     @property
     def left_out(self) -> Counter[str]:
-        """How much was left out so far, by reason."""
+        """How many lines and messages were left out so far, by reason."""
         return self.junk + self.lines.left_out
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
-        """All sessions in the file so far; reads only what was added since the last call.
+        """All sessions in the file so far. Reads only what was added since the last call.
 
-        quiet: whether nothing was written for a while. If not, an answer at the end may be incomplete, so it is left
-        out. Raises OSError and InvalidRequest.
+        quiet: whether the file was left unchanged for a while. If not, an agent's answer at its end may be incomplete,
+        so it is left out for now. Raises OSError if the file cannot be read, and InvalidRequest if it is compressed and
+        the library for that is not installed.
         """
         compressed = self.path.suffix == ".zst"
         if compressed or self.path.stat().st_size < self.offset:
@@ -151,13 +158,13 @@ class TranscriptFile:
         return sessions
 
     def forget(self) -> None:
-        """Forget what was read, so that the next call reads the file from its beginning."""
+        """Forget what was read, which frees memory; the next call of `sessions` reads the file from its beginning."""
         self.offset = self.number = 0
         self.junk = Counter()
         self.lines = self.lines_of(self.path.name)
 
     def _take_line(self, stream: BinaryIO) -> bool:
-        """Read the next complete line; False if there is none."""
+        """Read the next complete line of the transcript; False if there is none yet."""
         chunk = stream.readline(MAX_LINE + 1)
         size, ended, fits = len(chunk), chunk.endswith(b"\n"), len(chunk) <= MAX_LINE
         while not ended and size > MAX_LINE and (more := stream.readline(MAX_LINE)):
@@ -182,7 +189,7 @@ class TranscriptFile:
 
 
 def _parsed(chunk: bytes) -> dict[str, Any] | None:
-    """The JSON object in a line; None if it is none."""
+    """The JSON object in a line; None if the line is not a JSON object."""
     try:
         value = msgspec.json.decode(chunk)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -191,7 +198,10 @@ def _parsed(chunk: bytes) -> dict[str, Any] | None:
 
 
 def _half_characters(chunk: bytes) -> Any:
-    """The JSON value of a line in which JavaScript escaped half of a surrogate pair, without it; None if it is none."""
+    """The JSON value of a line without the halves of surrogate pairs that JavaScript wrote as escapes.
+
+    None if the line has no escapes or is still not JSON.
+    """
     try:
         text = json.dumps(json.loads(chunk), ensure_ascii=False) if b"\\u" in chunk else "null"
         return json.loads(text.encode(errors="ignore"))
@@ -201,7 +211,10 @@ def _half_characters(chunk: bytes) -> Any:
 
 @contextmanager
 def _zstd_opened(path: Path) -> Iterator[BinaryIO]:
-    """The text of a file in Zstandard's format. Raises InvalidRequest without the library, OSError if it is damaged."""
+    """Open a file compressed with Zstandard for reading.
+
+    Raises InvalidRequest if the library is not installed, and OSError if the file is damaged.
+    """
     try:
         zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     except ImportError as error:
