@@ -192,10 +192,7 @@ class EvictedTurnWriter:
         return memory_ids
 
     def _draft(self, thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-        """Event draft of `turns`, dated now at the latest, even if the clock was set back.
-
-        Raises InvalidRequest if the turns do not form a valid memory.
-        """
+        """Event draft of `turns`, dated now at the latest. Raises InvalidRequest if they form no valid memory."""
         try:
             draft = draft_of_turns(thread_id, turns)
         except ValidationError as error:
@@ -252,10 +249,7 @@ class CapturedTurnWriter(EvictedTurnWriter):
         return ids
 
     async def discard(self, scope: Scope) -> None:
-        """Discard a session's turns and prompts that are not written yet.
-
-        If `scope` names no session, those of all sessions of the namespace are discarded.
-        """
+        """Discard unwritten turns and prompts of the scope's session; of all sessions if the scope names none."""
         await self.store.discard(scope, scope.session_id)
         await self._sessions.discard_prompts(scope)
 

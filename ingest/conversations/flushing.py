@@ -79,10 +79,7 @@ class ThreadCounts:
 
 @dataclass(frozen=True, slots=True)
 class FlushPlan:
-    """Selects which turns of a thread to flush, and how long their summary may be.
-
-    settings, limits: flush settings and limits of the thread's policy. force: flush even below the threshold.
-    """
+    """Selects which turns of a thread to flush and limits their summary. force: flush even below the threshold."""
 
     settings: Flush
     limits: ThreadLimits

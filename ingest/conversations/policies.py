@@ -93,10 +93,7 @@ class PolicyLookup:
         return max(1, int(policy.max_context_ratio * window))
 
     def warnings(self) -> list[str]:
-        """One message for each policy whose model has no known context window.
-
-        The registry of models may learn the window later, while the service runs.
-        """
+        """One message for each policy whose model has no known context window now."""
         return [
             f"threads.{name}.model: the window of {policy.model!r} is unknown; {UNKNOWN_WINDOW} tokens are assumed"
             for name, policy in self.policies.threads.items()

@@ -1,7 +1,4 @@
-"""Threads, which are stored conversations: opening, appending, replacing, flushing and clearing them.
-
-Each thread stays within the limits of its policy.
-"""
+"""Opens, appends to, replaces, flushes and clears threads (stored conversations) within their policies' limits."""
 
 from __future__ import annotations
 

@@ -113,10 +113,7 @@ def _thread_tag(thread_id: str) -> str:
 
 
 def _nearest(content: str, text: str, start: int, expected: int) -> int:
-    """Position at or after `start` where `text` occurs in `content` nearest to `expected`.
-
-    It is the length of `content` if `text` does not occur there.
-    """
+    """Position of `text` in `content`, from `start` on, that is nearest to `expected`; the end if it does not occur."""
     before, after = content.rfind(text, start, expected + len(text)), content.find(text, expected)
     places = [place for place in (before, after) if place >= 0]
     return min(places, key=lambda place: abs(place - expected), default=len(content))

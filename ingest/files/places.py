@@ -1,7 +1,4 @@
-"""Finds the files in which programs keep past sessions, memories and notes, so that they can be imported.
-
-They are looked for below a given path, or in the usual places of each program.
-"""
+"""Finds files of programs' past sessions, memories and notes to import, below a path or in their usual places."""
 
 from __future__ import annotations
 
@@ -174,10 +171,7 @@ def _codex_files(path: Path) -> Iterator[Path]:
 
 
 def _by_kind(folder: str | None, files: Iterable[Path]) -> list[MemoryFiles]:
-    """The `files` that exist, grouped into instructions for agents, which become procedures, and other notes.
-
-    folder: the project's folder; None for files of no project.
-    """
+    """The existing `files` as agents' instructions, which become procedures, and other notes. folder: the project's."""
     existing = [file for file in files if file.is_file()]
     instructions = tuple(str(file) for file in existing if file.name.lower() in _INSTRUCTIONS)
     notes = tuple(str(file) for file in existing if file.name.lower() not in _INSTRUCTIONS)

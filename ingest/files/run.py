@@ -1,7 +1,4 @@
-"""Imports files of rows: reads them, writes them in batches of items, and reports how the rows ended.
-
-The module knows no command line and no store.
-"""
+"""Imports files of rows: reads them, writes them in batches of items, and reports how the rows ended."""
 
 from __future__ import annotations
 
@@ -76,10 +73,7 @@ class ImportRequest:
 async def run_import(
     request: ImportRequest, write: WriteItems, progress: ProgressBar | None = None, clock: Clock = system_clock
 ) -> ImportReport:
-    """Import all files of `request`, writing their rows with `write`; return the report.
-
-    Raises InvalidRequest for an invalid request, or for a journal that cannot be used.
-    """
+    """Import all files of `request` with `write`. Raises InvalidRequest for a bad request or an unusable journal."""
     sources = request.sources()
     journal = ImportJournal.open(request.journal, request.identity())
     report = ImportReport(sources.skipped)
@@ -244,10 +238,7 @@ def read_batches(
 
 @contextmanager
 def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
-    """The rows of `source`, and the stream from which they are read. A file that cannot be read gives one BadLine.
-
-    stdin: read if `source` has no path.
-    """
+    """The rows of `source`, or one BadLine if it can't be read, and its stream. stdin: used if `source` has no path."""
     if source.path is None:
         stream: BinaryIO = stdin or io.BytesIO()
         yield READERS[source.format](stream, source.name), stream

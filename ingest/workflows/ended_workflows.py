@@ -86,10 +86,7 @@ class EndedWorkflows:
         return EndRecord(memory_ids, threads, items)
 
     async def record_all(self) -> int:
-        """Clean up after all ended workflows for which this is not finished.
-
-        Returns the number of workflows about which memories were written.
-        """
+        """Do what is left to do for all ended workflows; return for how many memories were written."""
         done = 0
         async for scope, workflow_id in self.store.unrecorded():
             done += bool((await self.record(scope, workflow_id)).memories)

@@ -172,10 +172,7 @@ class Workflows:
         return EventResult(version=appended.version, redactions=cleaned.counts, **asdict(done))
 
     async def _check_began(self, scope: Scope, workflow_id: str) -> None:
-        """Raise AccessDenied unless the scope's agent began the workflow.
-
-        Ending a workflow also ends its threads and items, so other agents may not do it.
-        """
+        """Raise AccessDenied unless the scope's agent began the workflow: ending it also ends its threads and items."""
         began = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
         if began != [scope.agent_id]:
             by = " by " + repr(began[0]) if began and began[0] else ""
@@ -201,10 +198,7 @@ class Workflows:
         return [*(each for each in ancestors if each is not None), log]
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
-        """The newest value of each resource (a named value that events set) in the workflow and its ancestors.
-
-        The value that was set last comes first.
-        """
+        """The newest value of each resource (named value) in the workflow and its ancestors, the last set first."""
         return current_resources((log.workflow_id, log.state) for log in await self.chain(scope, workflow_id))
 
     async def history(self, scope: Scope, workflow_id: str, view: HistoryView) -> tuple[WorkflowHistory, int]:
@@ -247,10 +241,7 @@ class Workflows:
         return await offload([json.dumps(value)], lambda: self.redactor.clean(scope.tenant, value))
 
     async def _snapshot_if_due(self, scope: Scope, workflow_id: str, version: int) -> None:
-        """Store the workflow's state if `version` is a multiple of `snapshot_events`.
-
-        If this fails, it is only logged: later reads replay more events.
-        """
+        """Store the state every `snapshot_events` events. A failure is only logged: later reads replay more events."""
         if version % self.snapshot_events:
             return
         try:
@@ -266,10 +257,7 @@ class Workflows:
         return await to_thread.run_sync(history, chain, view)
 
     async def _newest(self, scope: Scope, log: WorkflowLog, limit: int) -> tuple[Event, ...]:
-        """At least the newest `limit` events of the workflow, if it has as many, oldest first.
-
-        If its log has expired, the events are reconstructed from its last state.
-        """
+        """The workflow's newest `limit` events; if its log has expired, events reconstructed from its last state."""
         if log.base.version == 0:
             return log.events
         if not log.lost:

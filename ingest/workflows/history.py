@@ -189,10 +189,7 @@ class _HistoryWriter:
             self._data |= workflow.state.data
 
     def write(self) -> WorkflowHistory:
-        """Fill the token budget with values and events.
-
-        If the whole text exceeds the budget nevertheless, the oldest events are dropped first, then the last values.
-        """
+        """Fill the budget. If the text exceeds it nevertheless, drop the oldest events, then the last values."""
         room = self._budget - self._count(OPENING) - self._count(CLOSING)
         values = self._values(room // 2)
         events = self._events(room - _tokens(values))
@@ -207,10 +204,7 @@ class _HistoryWriter:
         return WorkflowHistory(text, tokens, self._omitted(pieces if text else []))
 
     def _values(self, room: int) -> list[_Piece]:
-        """A heading and the current values, newest first, in at most `room` tokens.
-
-        A last line says so if values are left out. Empty if no value fits.
-        """
+        """A heading and the newest current values in at most `room` tokens; a last line if some are left out."""
         entries = [(_Kind.RESOURCE, entry.id, entry.value) for entry in self._current]
         entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
         heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
@@ -258,10 +252,7 @@ class _HistoryWriter:
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
-        """`event` as text, and how many replaced values of resources the text shows.
-
-        Current values are shown elsewhere in the history, so only their names appear here.
-        """
+        """`event` as text with names, but not values, of current resources; and how many replaced values it shows."""
         all_versions = self._view.versions is Versions.ALL
         replaced = {name for name in event.resources if (name, workflow_id, event.version) not in self._sources}
         lines = [event_text(event)]
@@ -315,10 +306,7 @@ def _text(pieces: Sequence[_Piece]) -> str:
 
 
 def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
-    """The names of `members`, separated by commas; those in `replaced` are marked "(replaced)".
-
-    values: show the values of replaced members too.
-    """
+    """The names of `members`; those in `replaced` are marked "(replaced)" and, if `values`, shown with their values."""
     return ", ".join(
         (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)") if name in replaced else name
         for name, value in members.items()
@@ -326,10 +314,7 @@ def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
 
 
 def event_text(event: Event) -> str:
-    """`event` as text: time (to the second), step, type and agent, then reason, input, output and error if set.
-
-    Resources and data are left out.
-    """
+    """`event` as text without resources and data: time (to the second), step, type, agent, reason and values."""
     step = f"step {event.step_id} " if event.step_id is not None else ""
     agent = f" by {event.agent}" if event.agent is not None else ""
     lines = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_LABELS[event.type]}{agent}"]
@@ -341,10 +326,7 @@ def event_text(event: Event) -> str:
 
 
 def events_of_state(state: WorkflowState) -> list[Event]:
-    """Events that stand for those of an expired log: one for each step, by time, then the workflow's end.
-
-    They are made from the workflow's state.
-    """
+    """Events made from the state of a workflow whose log has expired: one for each step, by time, then its end."""
     events = [
         Event(_STEP_EVENTS[step.status], at, state.version, step_id, step.agent, step.input, step.output, step.error)
         for step_id, step in state.steps.items()

@@ -42,10 +42,7 @@ MAX_OPEN = 1_000
 """Maximum open intentions of a namespace that are checked for being due: the newest."""
 
 LOCK_S = 8.0
-"""TTL in seconds of the lock between processes.
-
-It is shorter than callers wait for the lock, so that a killed process does not make another caller fail.
-"""
+"""TTL in seconds of the lock between processes: less than callers wait for it, so a killed process fails nobody."""
 
 _PAGE = 500
 
@@ -155,10 +152,7 @@ class Intentions:
 
     @asynccontextmanager
     async def _process_lock(self, scope: Scope) -> AsyncIterator[None]:
-        """Keep other processes from firing or ending intentions.
-
-        If no lock can be had, the block runs without it: an intention may then fire or end twice.
-        """
+        """Keep other processes from firing or ending intentions. If that fails, an intention may fire or end twice."""
         request = LockRequest("due", scope, ttl_s=LOCK_S, optional=True)
         async with AsyncExitStack() as stack:
             stack.enter_context(suppress(LockLost))  # counted; an error would keep what is marked from the caller

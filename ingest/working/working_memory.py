@@ -49,16 +49,10 @@ MAX_CLEARED = 500
 """Maximum number of cleared items in a list of items: the newest ones."""
 
 MAX_ENDED = 10_000
-"""Maximum number of ended to-dos that are remembered.
-
-When an agent's list still contains such a to-do, its items need not be searched for again.
-"""
+"""Maximum ended to-dos that are remembered, so that lists that still have them start no search for their items."""
 
 LOCK_S = 5.0
-"""TTL in seconds of the lock on a session's items.
-
-It is shorter than callers wait for the lock, so that a killed process does not make another caller fail.
-"""
+"""TTL in seconds of the lock on a session's items: less than callers wait for it, so a killed process fails nobody."""
 
 _DRAFTED = ("context_type", "scope", "priority", "expires_at", "agent_id", "workflow_id")
 """Fields that an existing item takes over from a new draft with the same content, which renews it."""
@@ -126,10 +120,7 @@ class WorkingMemory:
     ended: LRUCache[tuple[Scope, str], None] = field(default_factory=lambda: LRUCache(MAX_ENDED))
 
     async def sweep(self) -> int:
-        """Update the stored copies of changed or expired items in all namespaces; return the number of items.
-
-        Raises Overloaded, LockLost and Unavailable.
-        """
+        """Copy changed items of all namespaces; return how many. Raises Overloaded, LockLost and Unavailable."""
         now = self.clock()
         done = 0
         for due in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):

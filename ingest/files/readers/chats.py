@@ -128,10 +128,7 @@ class ChatFile:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
-        """The conversations of the export. Raises OSError if it cannot be read.
-
-        `quiet` has no effect: an export does not grow.
-        """
+        """The conversations of the export; `quiet` has no effect. Raises OSError if the export cannot be read."""
         del quiet
         self.left_out.clear()
         messages: dict[str, list[PastMessage]] = {}
@@ -168,10 +165,7 @@ def _add(messages: dict[str, list[PastMessage]], event: dict[str, Any], seen: Co
 
 @contextmanager
 def export_streams(path: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO]]]]:
-    """Names and open functions of the conversation files at `path`, which is such a file or a ZIP archive.
-
-    Raises OSError if the archive is damaged or unsupported.
-    """
+    """Names and open functions of the conversation files in the file or ZIP archive at `path`. Raises OSError."""
     if path.suffix.lower() != ".zip":
         yield [(str(path), lambda: path.open("rb"))]
         return

@@ -92,10 +92,7 @@ class ClaudeCodeLines(TranscriptLines):
         )
 
     def _text(self, line: dict[str, Any], message: dict[str, Any]) -> str:
-        """What a person or an agent says in the line.
-
-        If nobody says anything, the text is empty and the line is counted in `left_out`.
-        """
+        """What a person or an agent says in the line; if nobody says anything, "", and `left_out` counts the line."""
         reason = _other_than_said(line, message)
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
@@ -107,10 +104,7 @@ class ClaudeCodeLines(TranscriptLines):
         return "\n".join(said)
 
     def sessions(self) -> list[PastSession]:
-        """The sessions in the file, usually one.
-
-        Old versions of Claude Code copied an earlier session into the file of the session that continues it.
-        """
+        """The sessions in the file, usually one; old versions of Claude Code copied an earlier session into it."""
         chain = self._chain()
         folders: dict[str, str | None] = {}
         messages: dict[str, list[PastMessage]] = {}

@@ -95,10 +95,7 @@ class CodexLines(TranscriptLines):
 
 
 def _texts(payload: dict[str, Any]) -> list[Any]:
-    """The texts of a message's parts.
-
-    If a user's message records the kinds of its parts, only the parts that the user wrote are included.
-    """
+    """The texts of a message's parts; of a user's message whose parts have known kinds, only what the user wrote."""
     parts = payload["content"]
     note = payload.get(_NOTE)
     kinds = note.get("content_item_kinds") if isinstance(note, dict) else None

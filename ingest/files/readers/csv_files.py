@@ -16,10 +16,7 @@ _SEPARATORS = ",;\t"
 
 
 def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row for each CSV record after the header, and a BadLine for each record that cannot be read.
-
-    file: the file's name in reports.
-    """
+    """One row for each CSV record after the header, a BadLine for each unreadable one. file: its name in reports."""
     numbers: list[int] = []
     unreadable: list[BadLine] = []
     lines = _text_lines(stream, file, numbers, unreadable)
@@ -64,10 +61,7 @@ def _header(line: str, separator: str) -> list[str] | str:
 
 
 def _text_lines(stream: BinaryIO, file: str, numbers: list[int], unreadable: list[BadLine]) -> Iterator[str]:
-    """The lines of `stream`, for the csv module.
-
-    Appends their numbers to `numbers`, and lines that cannot be read to `unreadable` instead.
-    """
+    """The readable lines of `stream`. Appends their numbers to `numbers`, and unreadable lines to `unreadable`."""
     for line in read_lines(stream, file):
         if isinstance(line, BadLine):
             unreadable.append(line)

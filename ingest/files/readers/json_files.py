@@ -144,10 +144,7 @@ class _JsonWalk:
         self._expect("]")
 
     def _comma_or(self, end: str) -> None:
-        """Move past the comma before the next value, or stay at the closing bracket `end`.
-
-        Raises MalformedJson for anything else.
-        """
+        """Move past a comma, or stay at the closing bracket `end`. Raises MalformedJson at anything else."""
         if self._peek() == end:
             return
         self._expect(",")

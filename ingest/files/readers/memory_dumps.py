@@ -37,10 +37,7 @@ def read_mem0(line: FileRow) -> Iterator[Exported]:
 
 @export_reader("edges", "facts", "episodes", "results")
 def read_zep(line: FileRow) -> Iterator[Exported]:
-    """One fact per edge of a Zep graph, and one event per episode.
-
-    A fact that Zep marks as ended gets that time as its expiry.
-    """
+    """One fact per edge of a Zep graph, which expires when Zep says that it ended; one event per episode."""
     record = line.fields
     names = ("uuid", "name", "source_description", "role_name", "source")
     metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}

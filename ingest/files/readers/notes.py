@@ -57,10 +57,7 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _front_matter(lines: list[str]) -> tuple[int, dict[str, Any]]:
-    """Index of the first line after the front matter, and the front matter's fields; (0, {}) if there is none.
-
-    Raises a YAML error or ValueError if the front matter cannot be read.
-    """
+    """Index of the line after the front matter, and its fields; (0, {}) without any. Raises YAML_ERRORS."""
     if not lines or lines[0].rstrip() != "---":
         return 0, {}
     end = next((index for index, line in enumerate(lines[1:201], 1) if line.rstrip() in ("---", "...")), None)

@@ -133,10 +133,7 @@ def format_of(path: Path) -> Format | None:
 
 
 def format_by_content(path: Path) -> Format | None:
-    """The export format that the beginning of the file shows; if it shows none, the format by the file's suffix.
-
-    None if both are unknown.
-    """
+    """The export format that the file's beginning shows, else the format by its suffix; None if both are unknown."""
     try:
         with path.open("rb") as stream:
             beginning = stream.read(_BEGINNING)

@@ -66,10 +66,7 @@ class _TextBlock:
 
 
 def _front_matter(lines: Iterator[TextLine | BadLine]) -> tuple[list[TextLine | BadLine], dict[str, Any]]:
-    """([], fields) if the lines begin with front matter.
-
-    Otherwise (the lines read so far, {}): these lines are a part of the text.
-    """
+    """The fields of front matter as ([], fields); without front matter ([lines read, which are text], {})."""
     seen: list[TextLine | BadLine] = []
     for line in lines:
         seen.append(line)
@@ -129,10 +126,7 @@ class _Outline:
         self._headings: dict[int, str] = {}
 
     def enters_section(self, text: str) -> bool:
-        """Whether the line `text` is a heading, which is then remembered as the current one.
-
-        To be called for every line, because it also tracks fenced blocks.
-        """
+        """Whether the line `text` is a heading, which becomes the current one. To be called for every line."""
         if fence := _FENCE.match(text):
             self._open_or_close(fence[1], fence[2])
             return False
