@@ -105,10 +105,7 @@ class ThreadChain(Generic[_ThreadT]):
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """The operations on threads.
-
-    They raise NotFound, Conflict, InvalidRequest, AccessDenied, ReadOnly and Unavailable.
-    """
+    """Operations on threads. They raise NotFound, Conflict, InvalidRequest, AccessDenied, ReadOnly and Unavailable."""
 
     store: ThreadStore
     policies: PolicyLookup
@@ -122,10 +119,7 @@ class Threads:
     )
 
     def opens_for_agent(self, request: OpenRequest) -> bool:
-        """Whether `request` asks for all threads of an agent: it names an agent and no resource.
-
-        False if the policy file has no agents.
-        """
+        """Whether `request` is for all threads of an agent: it names no resource, and the policy file has agents."""
         return bool(self.policies.policies.agents) and request.agent_id is not None and request.resource is None
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
@@ -292,10 +286,7 @@ class Threads:
         return ended
 
     async def expire(self) -> int:
-        """Store the turns of expired threads, and all turns in the queue, as memories; return the number of memories.
-
-        Covers all namespaces.
-        """
+        """Store turns of expired threads and queued turns, of all namespaces, as memories; return how many memories."""
         await self.store.queue_expired()
         return await self.evicted_turns.persist_all()
 
@@ -327,10 +318,7 @@ class Threads:
             raise Unavailable(hint, retry_after_s=error.retry_after_s) from error
 
     async def _flushes(self, scope: Scope, policy: ThreadPolicy, workflow_id: str | None) -> bool:
-        """Whether a thread's turns become memories when it expires.
-
-        They do not in a buffer, nor if the thread's workflow deletes what belongs to it.
-        """
+        """Whether a thread's turns become memories when it expires; not if its policy or workflow drops them."""
         if policy.type is PolicyType.BUFFER or workflow_id is None:
             return policy.type is not PolicyType.BUFFER
         return (await self.workflows.load(scope, workflow_id)).on_end is not OnEnd.DELETE

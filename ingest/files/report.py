@@ -23,10 +23,7 @@ _FIGURES = re.compile(r"\b\d+\.\d+\b")
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """A row of a file that was not stored, and why.
-
-    line: the row's line number, from 1; None if the problem is with the whole file. status: rejected or failed.
-    """
+    """A row that was not stored, and why. status: rejected or failed. line: from 1; None for the whole file."""
 
     file: str
     line: int | None

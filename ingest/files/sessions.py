@@ -233,10 +233,7 @@ class SessionImport:
         return self.report
 
     async def send(self, file: SessionFile) -> None:
-        """Send the new messages of a file, part by part.
-
-        If the service stays unavailable, this stops, and the report's `stopped` says why.
-        """
+        """Send a file's new messages, part by part; stop the import if the service stays unavailable."""
         for session in await self._read(file, self.report.problems):
             namespace, _ = self.destination.of(session.folder)
             if namespace is None:

@@ -117,10 +117,7 @@ class Intentions:
             return await self.ingestor.editor.revise(scope, memory_id, changes, check)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
-        """Make an intention due at `until`, and open again if it had fired; return the memory.
-
-        Raises InvalidRequest for a time in the past, and the errors of `end`.
-        """
+        """Make an intention due at `until`, and open again. Raises InvalidRequest if it is past, else as `end` does."""
         if until <= self.clock():
             raise InvalidRequest("must lie in the future", path="until", got=rfc3339(until))
         due = {"due_at": until, "due_text": None, "trigger_type": TriggerType.TIME}
@@ -177,10 +174,7 @@ class Intentions:
 
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
-    """`memory` itself, if it is an intention whose status may become `status`.
-
-    Raises InvalidRequest or Conflict if not, as `Intentions.end` does.
-    """
+    """`memory`, if it is an intention whose status may become `status`. Otherwise raises as `Intentions.end` does."""
     if not isinstance(memory, Prospective):
         raise InvalidRequest(f"only a prospective memory can be {status}; this one is {memory.type}", path="id")
     if memory.status not in OPEN and memory.status is not status:

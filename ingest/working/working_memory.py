@@ -297,10 +297,7 @@ class WorkingMemory:
         return cleared
 
     async def _clear_stored(self, scope: Scope, where: Filter | None, memory_id: str | None = None) -> int:
-        """Clear the session's items that are in the memory store but no longer live; return how many.
-
-        With `where` or an id, items that belong to no session are cleared too.
-        """
+        """Clear the session's items that only the memory store has; with `where` or an id, also those of no session."""
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:

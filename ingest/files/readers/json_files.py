@@ -89,10 +89,7 @@ def _row(value: Any, file: str, line: int) -> Reading:
 
 
 class _JsonWalk:
-    """Parses a JSON text value by value, so that each row has its line number.
-
-    `_at` is the position reached, and `_line` the line of this position.
-    """
+    """Parses a JSON text value by value, so each row has its line. `_at`: the position reached, on line `_line`."""
 
     def __init__(self, text: str, file: str, list_names: tuple[str, ...]) -> None:
         self._text = text

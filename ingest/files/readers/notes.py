@@ -122,10 +122,7 @@ def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
-    """The fields of an Obsidian note with its text as plain Markdown; None if no text is left.
-
-    title: used if the fields have no concept.
-    """
+    """The fields of an Obsidian note with its text as plain Markdown; None without any text. title: default concept."""
     links: dict[str, None] = {}
     tags: dict[str, None] = dict.fromkeys(fields.get("tags", ()))
 

@@ -99,10 +99,7 @@ def _unquoted(text: str) -> str:
 
 
 def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: _Outline | None) -> Iterator[Reading]:
-    """The rows of a text: with an `outline` its sections, which begin at headings.
-
-    Without an outline the rows are paragraphs, which end at blank lines.
-    """
+    """The sections of a text, which begin at headings; if `outline` is None, paragraphs, which end at blank lines."""
     block: _TextBlock | None = None
     for line in lines:
         if isinstance(line, BadLine):

@@ -93,10 +93,7 @@ def name_or_none(value: Any) -> str | None:
 
 
 class TranscriptLines:
-    """Collects the lines of a transcript; each program's format has a subclass.
-
-    name: the transcript's file name. left_out: counts of skipped lines, by reason.
-    """
+    """Collects a transcript's lines; each format has a subclass. left_out: counts of skipped lines, by reason."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -211,10 +208,7 @@ def _half_characters(chunk: bytes) -> Any:
 
 @contextmanager
 def _zstd_opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file compressed with Zstandard for reading.
-
-    Raises InvalidRequest if the library is not installed, and OSError if the file is damaged.
-    """
+    """Open a file in Zstandard's format. Raises InvalidRequest without the library, OSError if the file is damaged."""
     try:
         zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     except ImportError as error:
