@@ -52,16 +52,22 @@ class Layout:
 
     @classmethod
     def create(cls, path: Path) -> Layout:
-        """The layout of the directory `path`, created if missing, accessible only to its owner. Raises Unavailable."""
+        """The layout of the directory `path`, which is created if missing, for its owner only.
+
+        Raises Unavailable if the directory can't be created.
+        """
         return cls(private_directory(path))
 
     def shard_paths(self) -> Mapping[Collection, Path]:
-        """The shard directory of the current version of each collection. Raises Unavailable."""
+        """The shard directory of the current version of each collection.
+
+        Raises Unavailable if store.json is missing or unreadable.
+        """
         alias = self.existing_alias()
         return {kind: self.directory / kind / alias.current.get(kind, VERSION) for kind in COLLECTIONS}
 
     def read_alias(self) -> Alias | None:
-        """Contents of store.json (versions, embedder); None for a new store. Raises Unavailable if unreadable."""
+        """Contents of store.json (versions, embedder); None if it is missing. Raises Unavailable if unreadable."""
         try:
             return msgspec.json.decode(self.alias_path.read_bytes(), type=Alias)
         except FileNotFoundError:
@@ -83,7 +89,10 @@ class Layout:
         replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
 
     def next_path(self, kind: Collection) -> Path:
-        """The directory for the next version of a shard; files of an unfinished version there are deleted."""
+        """The directory for the next version of a collection's shard.
+
+        Files in it, left by a version that was not completed, are deleted.
+        """
         version = int(self.shard_paths()[kind].name.removeprefix("v")) + 1
         path = self.directory / kind / f"v{version}"
         shutil.rmtree(path, ignore_errors=True)
@@ -95,7 +104,10 @@ class Layout:
         self.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: path.name}))
 
     def read_holder(self) -> Holder | None:
-        """Contents of engine.json, whose process may have ended; None if the file is missing or invalid."""
+        """Contents of engine.json: the engine process that serves the store; None if the file is missing or invalid.
+
+        The process may have ended, as a process that is killed leaves the file behind.
+        """
         try:
             return msgspec.json.decode(self.holder_path.read_bytes(), type=Holder)
         except (FileNotFoundError, msgspec.MsgspecError):
@@ -104,7 +116,8 @@ class Layout:
     def prepare(self, fingerprint: str, dimensions: int) -> None:
         """Create store.json for a new store, or check that an existing one names the same embedder.
 
-        Raises EmbedderMismatch; deletes nothing. The caller holds the opening lock.
+        Raises EmbedderMismatch if it names another embedder, or if it is missing and the directory has memories; in
+        that case nothing is changed. The caller must hold the opening lock.
         """
         alias = self.read_alias()
         if alias is None and any((self.directory / kind).exists() for kind in COLLECTIONS):

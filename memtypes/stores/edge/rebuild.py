@@ -1,7 +1,7 @@
 """Re-embedding of an embedded store: writes all points with new vectors to new shards, then switches store.json.
 
-The engine is stopped first and can't be started meanwhile, so no write is missed. Until store.json is replaced the
-store is unchanged. The previous shards stay on the disk.
+The engine is stopped first and can't be started meanwhile, so no write is missed. The store is unchanged until
+store.json is replaced. The previous shards are not deleted.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
 from memtypes.stores.operations.schema import COLLECTIONS, Collection
 
 STOP_S = 60.0
-"""Seconds that an engine gets to flush and end."""
+"""Seconds that an engine process has to flush its shards and end after SIGTERM."""
 
 
 async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[Collection, int]:
     """Re-embed every memory and item of a store. Returns the number of points of each collection.
 
-    settings: the store's, with the fingerprint and dimensions of the new vectors. stop_engine: whether a running engine
-    is stopped, and its clients wait; if False, a running engine raises StoreInUse. Raises also InvalidRequest,
-    Unavailable, and the errors of `embed`; after any error the store is unchanged.
+    settings: the store's settings, with the fingerprint and dimensions of the new embedder. stop_engine: if True, a
+    running engine is stopped first, and its clients wait; if False, StoreInUse is raised if one runs. Also raises
+    StoreInUse if another process is opening the store, InvalidRequest if there is no store, Unavailable, and the errors
+    of `embed`. After any error the store is unchanged.
     """
     layout = await asyncio.to_thread(Layout.create, settings.directory)
     with locked(layout.opening_lock) as opening:
@@ -49,7 +50,10 @@ async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: boo
 
 
 async def _stop(layout: Layout) -> None:
-    """Send SIGTERM to the store's engine process, if one runs, and wait for its end. Raises StoreInUse after STOP_S."""
+    """Send SIGTERM to the store's engine process, if one runs, and wait until it has ended.
+
+    Raises StoreInUse if the process has not ended after STOP_S.
+    """
     with locked(layout.engine_lock) as gone:
         holder = None if gone else layout.read_holder()
     if holder is not None:  # else no engine runs, or one is ending
@@ -76,7 +80,7 @@ async def _rebuilt(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) ->
 
 
 class _OpenedStore(MessageStore):
-    """A store whose engine runs in this process: `embed_again` reads the turns before a turn from it."""
+    """A store whose engine runs in this process. `embed_again` reads from it the turns that precede a turn."""
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)
@@ -93,7 +97,10 @@ class _OpenedStore(MessageStore):
 
 
 async def _copy(old: EdgeEngine, new: EdgeEngine, kind: Collection, embed: EmbedTexts) -> int:
-    """Embed a collection's points again and write them to `new`; return how many. Raises Unavailable if some lack."""
+    """Embed the points of a collection in `old` again and write them to `new`. Returns the number of points.
+
+    Raises Unavailable if `new` then has another number of points than `old`.
+    """
     before = _OpenedStore(old)
     for payloads in old.every(kind):
         await new.write({kind: [PutPoints(await embed_again(before, kind, payloads, embed), EVERYTHING)]})

@@ -1,8 +1,8 @@
-"""The embedded engine: a shard for each collection, and the engine operations on them.
+"""The embedded engine: a shard for each collection, and the engine operations on these shards.
 
 Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). Its operations never suspend, so
-each request is atomic. An update is in the write-ahead log before it is acknowledged, so it survives the death of this
-process; syncing the log makes it survive the death of the machine, and `flush_one` truncates the log.
+each request is atomic. A write is in the write-ahead log before it is acknowledged, so it survives the death of this
+process. To survive the death of the machine, the log must also be synced; `flush_one` truncates the log.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from memtypes.stores.operations.schema import ITEMS, Collection, Kind, indexes_o
 from memtypes.stores.operations.uuids import Ids
 
 EVERY_STEP = 64
-"""Memories in each batch that `every` yields; a batch is one step of re-embedding."""
+"""Memories in each batch that `every` yields. Re-embedding handles one batch at a time."""
 
 WARM_UP_STEP = 100
-"""Memories that the first warm-up steps read: some milliseconds, unless the memories are long."""
+"""Memories read in one warm-up step at first: this takes some milliseconds, unless the memories are long."""
 
 LONG_STEP_S = 0.01
-"""Processor seconds of a warm-up step; after a longer one, the next steps read half as many memories."""
+"""A warm-up step that takes more processor seconds than this is long: the next ones read half as many memories."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,10 @@ class EdgeEngine(EngineOperations):
 
     @classmethod
     def open(cls, paths: Mapping[Collection, Path], dimensions: int) -> EdgeEngine:
-        """The engine of the shards in `paths`, created if missing. Raises StoreInUse or Unavailable."""
+        """The engine of the shards in `paths`, which are created if missing.
+
+        Raises StoreInUse if another process has a shard open, and Unavailable if a shard can't be opened.
+        """
         shards = {
             kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind), texts=kind is ITEMS))
             for kind, path in paths.items()
@@ -79,36 +82,45 @@ class EdgeEngine(EngineOperations):
         return cls(shards, dimensions)
 
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
-        """The exact number of points that meet each condition."""
+        """The exact number of points in each collection that meet its condition."""
         return {kind: self._shards[kind].reader.count(where) for kind, where in wheres.items()}
 
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
-        """The values of a payload field, each with the number of points that have it, at most `limit` a collection."""
+        """The values of a payload field, each with the number of points that have it.
+
+        Counts the points that meet the condition in `wheres`. Returns at most `limit` values for each collection.
+        """
         return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """The payloads that each scroll selects, by id, in the order of the scroll."""
+        """The payloads that each scroll selects, by point id, in the order of the scroll."""
         return {kind: self._shards[kind].reader.scroll(scroll) for kind, scroll in scrolls.items()}
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
-        """The hits of each query, in the order of the queries of each collection."""
+        """The hits of each query, by collection, in the order of its queries."""
         shared: SharedFilters = {}
         return {kind: self._shards[kind].reader.search(batch, shared) for kind, batch in queries.items()}
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Which of the memories exist, and their columns: the payload fields that ranking uses."""
+        """Which of the memories in `keys` exist, and the columns (payload fields for ranking) of those that do."""
         return self._columns.read(keys)
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory, type after type."""
+        """The best cosine of each query token with any token of each memory.
+
+        The rows are in the order of `keys`, one memory type after the other.
+        """
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The ids of the points with these numbers in their shards, collection after collection."""
+        """The UUIDs of the points with these slots (numbers in their shards), in the order of `keys`."""
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
-        """The payloads of those `ids` that exist in the scope, read by point number: 3 times as fast as by a filter."""
+        """The payloads of the memories with these `ids` that exist in the scope.
+
+        They are read by point number, which is 3 times as fast as by a filter.
+        """
         payloads: list[Payload] = []
         for kind, few in ids.items():
             shard = self._shards[kind]
@@ -116,7 +128,7 @@ class EdgeEngine(EngineOperations):
         return [payload for payload in payloads if in_scope(scope, payload)]
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
-        """The passages of those `ids` that exist in the scope."""
+        """The passages (what a context shows) of the memories with these `ids` that exist in the scope."""
         if scope.agents and MemoryType.WORKING in ids:  # the file of passages does not have their agents
             return await super().passages(scope, ids)
         passages: list[Passage] = []
@@ -126,20 +138,21 @@ class EdgeEngine(EngineOperations):
         return passages
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
-        """Apply the changes of each collection in order."""
+        """Apply the changes of each collection in order. They are durable once their directories are synced."""
         for kind, ordered in changes.items():
             for change in ordered:
                 self._write(kind, change)
 
     @property
     def unflushed(self) -> bool:
-        """Whether any shard has changes that are only in its write-ahead log."""
+        """Whether any shard has changes that are only in its write-ahead log, not in its segments."""
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
         """Cache the columns of every memory, so that the first searches are fast. Yields after each step.
 
-        Each step takes some milliseconds, so a query hardly waits for one. What searches have read is not read again.
+        Each step takes some milliseconds, so a query hardly waits for a step. Columns that a search has already cached
+        are not read again.
         """
         for kind in MemoryType:
             slots, limit = self._shards[kind].slots.used(), WARM_UP_STEP
@@ -152,12 +165,12 @@ class EdgeEngine(EngineOperations):
                 limit = max(1, limit // 2) if slow else limit
 
     def forget_columns(self) -> None:
-        """Forget every cached column."""
+        """Drop all cached columns."""
         for kind in MemoryType:
             self._columns.forget(kind, None)
 
     def every(self, kind: Collection) -> Iterator[list[Payload]]:
-        """The payloads of every point of a collection, of all scopes, in batches. Only for re-embedding."""
+        """The payloads of all points of a collection, in all scopes, in batches. Used only for re-embedding."""
         last = -1
         while True:
             batch = self._shards[kind].reader.after(last, EVERY_STEP, None)
@@ -167,26 +180,30 @@ class EdgeEngine(EngineOperations):
             last = batch[-1][0]
 
     def take_unsynced(self) -> list[Path]:
-        """The directories of logs and other files written since the last call, for the caller to sync to the disk."""
+        """Directories with files written since the last call. The caller must sync them to the disk."""
         logs = [directory for kind in self._unsynced for directory in self._shards[kind].logs]
         self._unsynced.clear()
         return logs
 
     def flush_one(self) -> None:
-        """Write the segments of one changed shard to disk, so that its log can be truncated."""
+        """Write the segments of one shard with unflushed changes to disk, so that its log can be truncated."""
         kind = next(iter(self._unflushed))
         engine_call(self._shards[kind].engine.flush)
         self._unflushed.discard(kind)
 
     def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
-        """The collections whose shard still contains bytes deleted before or at `removed_by`, a time in nanoseconds."""
+        """The collections whose shard still contains bytes of memories deleted before or at `removed_by`.
+
+        removed_by: a time in nanoseconds, as from `time.time_ns`.
+        """
         since = {kind: shard.deleted_since for kind, shard in self._shards.items()}
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 
     def copy_shard(self, kind: Collection, path: Path) -> Iterator[None]:
-        """Copy the shard of a collection to `path`, to be used by `use_copy` at the end. Yields after each batch.
+        """Copy the shard of a collection to the directory `path`. Yields after each batch of points.
 
-        Writes made meanwhile go to both shards. Raises Unavailable if such a write failed in the copy.
+        Writes made meanwhile go to both shards. When the iterator ends, `use_copy` puts the copy into use. Raises
+        Unavailable if a write failed in the copy.
         """
         self._drop_copy(kind)
         engine = open_shard(path, self._dimensions, {}, texts=kind is ITEMS)
@@ -201,7 +218,7 @@ class EdgeEngine(EngineOperations):
             sync_directory(directory)
 
     def use_copy(self, kind: Collection) -> None:
-        """Replace the shard of a collection by its complete copy, and delete all other versions of the shard."""
+        """Replace the shard of a collection by the copy that `copy_shard` completed, and delete its other versions."""
         copy, before = self._copies.pop(kind), self._shards[kind]
         if isinstance(kind, MemoryType):
             self._columns.renumber(kind, copy.new_slots(before))
@@ -210,7 +227,7 @@ class EdgeEngine(EngineOperations):
         copy.shard.delete_other_versions()
 
     def close(self) -> None:
-        """Sync, flush and close every shard; unfinished copies are dropped."""
+        """Sync, flush and close every shard. Copies that are not complete are dropped."""
         for kind in list(self._copies):
             self._drop_copy(kind)
         for directory in self.take_unsynced():

@@ -25,7 +25,10 @@ _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 
 
 class Reader:
-    """Reads one shard. namespaces: cache of namespaces' sizes, and of the inverted indexes of small namespaces."""
+    """Reads one shard.
+
+    namespaces: caches the sizes of namespaces, and the inverted indexes of small ones.
+    """
 
     def __init__(self, engine: edge.EdgeShard, slots: SlotFile, terms: TermFile) -> None:
         self._engine = engine
@@ -34,11 +37,14 @@ class Reader:
         self.namespaces = NamespaceCache(self.matching, self._count)
 
     def search(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
-        """The hits of each query; keyword queries in small namespaces are answered by inverted indexes."""
+        """The hits of each query. Keyword queries in small namespaces are answered by inverted indexes if possible."""
         return shard_hits(queries, self.namespaces, self._terms, partial(self.engine_hits, shared=shared))
 
     def engine_hits(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
-        """The hits of each query, all found by the engine, without the inverted indexes. shared: see `Translator`."""
+        """The hits of each query, all found by the engine, without the inverted indexes of small namespaces.
+
+        shared: filters already translated for this search (see `Translator`).
+        """
         translator = Translator(self._slots, shared)
         requests = edge.QueryBatchRequest([translator.query(query) for query in queries])
         return [
@@ -66,29 +72,41 @@ class Reader:
         return self._count(where) if known is None else known
 
     def facet(self, field: str, where: Condition, limit: int) -> FacetCounts:
-        """The values of a payload field, each with the number of memories that have it, at most `limit`."""
+        """The values of a payload field, each with the number of memories that have it.
+
+        Counts the memories that meet `where`. Returns at most `limit` values.
+        """
         facets = engine_call(
             self._engine.facet, edge.FacetRequest(field, limit, exact=True, filter=self._filter(where))
         )
         return [(hit.value, hit.count) for hit in facets.hits]
 
     def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
-        """The payloads of the existing points with these numbers, by number. fields: to be read; None for all."""
+        """The payloads of the points with these slots (point numbers) that exist, by slot.
+
+        fields: the top-level fields to read; None for all.
+        """
         records = engine_call(self._engine.retrieve, slots.tolist(), _selected(fields), False)
         return {_slot(record): record.payload or {} for record in records}
 
     def sparse_vectors(self, slots: Slots) -> dict[int, SparseVector]:
-        """The sparse vectors of the points with these numbers, by number; empty for a point without terms."""
+        """The sparse vectors of the points with these slots (point numbers), by slot. They may be empty."""
         records = engine_call(self._engine.retrieve, slots.tolist(), False, [SPARSE])
         return {_slot(record): _sparse(record.vector) for record in records}
 
     def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, Payload]]:
-        """Numbers and payloads of the first `limit` points after number `slot`, ascending. fields: None to read all."""
+        """(slot, payload) of the first `limit` points with numbers (slots) above `slot`, ascending.
+
+        fields: the top-level payload fields to read; None for all.
+        """
         request = edge.ScrollRequest(offset=slot + 1, limit=limit, with_payload=_selected(fields))
         return [(_slot(record), record.payload or {}) for record in self._records(request)]
 
     def matching(self, where: Condition, limit: int | None = None) -> Slots:
-        """The numbers (slots) of the points that meet a condition, ascending. limit: how many at most; None for all."""
+        """The slots (point numbers) of the points that meet a condition, ascending.
+
+        limit: the maximum number of slots to return; None for all.
+        """
         most = max(1, len(self._slots)) if limit is None else limit
         return slots_in(self._records(edge.ScrollRequest(limit=most, filter=self._filter(where), with_payload=False)))
 
@@ -103,7 +121,10 @@ class Reader:
         return records
 
     def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
-        """Payloads in the order of their ids. The engine orders by point number, so all matching points are sorted."""
+        """Payloads by memory id, in the order of the ids.
+
+        The engine itself can only order by point number, so the ids of all matching points are read and sorted.
+        """
         slots = self.matching(scroll.where)
         ids = self._slots.ids(slots)
         order = np.argsort(ids)
@@ -116,12 +137,12 @@ class Reader:
 
 
 def _selected(fields: Sequence[str] | None) -> bool | list[str]:
-    """The engine's `with_payload` argument. fields: those to read; None for all."""
+    """The engine's `with_payload` argument for the payload fields to read; None for all fields."""
     return True if fields is None else list(fields) or False
 
 
 def slots_in(points: Iterable[Any]) -> Slots:
-    """The engine's ids of these points or hits, in their order; they are the point numbers (slots)."""
+    """The slots (point numbers) of the engine's points or hits, in their order. The engine's ids are the slots."""
     return slots_of([point.id for point in points])
 
 
@@ -131,7 +152,7 @@ def _slot(point: edge.Record) -> int:
 
 
 def _sparse(vectors: Any) -> SparseVector:
-    """The sparse vector in `vectors`, the engine's vectors of one point; empty if there is none."""
+    """The sparse vector among the vectors that the engine returned for one point; empty if there is none."""
     sparse = vectors.get(SPARSE) if isinstance(vectors, dict) else None
     if sparse is None:
         return SparseVector(np.empty(0, np.uint32), np.empty(0, np.float32))

@@ -1,7 +1,7 @@
 """The points of one collection: the engine's shard, and this program's own files beside it, called the sidecar.
 
 A sidecar file has a row for each point number (slot). A point's rows are written before the point is written to the
-engine, and removed after it. So every point has its number and its vectors even if the process dies in between.
+engine, and removed after the point is removed. So even if the process dies in between, every point has its rows.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _ID = "id"
 """The payload field with the memory's id."""
 
 _USE_FIELDS = frozenset({"access_count", "accessed_at"})
-"""Payload fields that change whenever an answer contains the memory. They are not part of its passage."""
+"""Payload fields that change whenever the memory is part of an answer. They are not part of its passage."""
 
 _MARK = "removed"
-"""A file in a shard's directory, present when something was removed from the shard."""
+"""Name of a file in a shard's directory, which exists once something was removed from the shard."""
 
 _REPAIRED_AT_ONCE = 1_000
 COPIED_AT_ONCE = 32
-"""Points of a shard copied at once: this takes a few milliseconds, in which no request is answered."""
+"""Number of points that a step of copying a shard copies. No request is answered during these few milliseconds."""
 
 _LOGGED = 10_000
-"""If the terms of more memories than this must be repaired, the log says so, as it takes seconds."""
+"""If the terms of more memories than this must be repaired, a warning is logged, as it takes seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,8 @@ _log = logging.getLogger(__name__)
 class Shard:
     """The points of one collection in the directory `path`: the engine's shard, the files beside it, and a reader.
 
-    deleted_since: time in ns since which the shard contains bytes of removed points; 0 if unknown, None if it has none.
+    deleted_since: time in ns of the first removal, since which the shard contains bytes of removed points; 0 if there
+    are such bytes but the time is unknown; None if there are none.
     """
 
     path: Path
@@ -66,10 +67,11 @@ class Shard:
 
     @classmethod
     def of(cls, path: Path, engine: edge.EdgeShard, *, is_copy: bool = False) -> Shard:
-        """The shard in `path`, opened as `engine`; the files beside it are created if missing, and repaired.
+        """The shard in `path`, which the caller has opened as `engine`, with the files beside it.
 
-        is_copy: whether it is the new copy of a shard. Otherwise another version of the shard, left from a copy that
-        did not end, may contain deleted bytes.
+        The files are created if missing, and repaired. is_copy: True for the new copy of a shard, which has no deleted
+        bytes. False for any other shard: if another version of it is in the directory, left by a copy that was not
+        completed, that version may contain deleted bytes, so `deleted_since` is 0.
         """
         slots, terms = SlotFile(path), TermFile.beside(path)
         tokens, passages = TokenFile.beside(path), PassageFile.beside(path)
@@ -82,11 +84,14 @@ class Shard:
 
     @property
     def logs(self) -> tuple[Path, ...]:
-        """The directories to sync after a change: the engine's log and the files beside it, except the passages."""
+        """The directories to sync after a change: the engine's log, and the files beside it except the passages."""
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """Apply a change to the shard and the files beside it. Returns the changed points' numbers; None if unknown."""
+        """Apply a change to the shard and the files beside it.
+
+        Returns the slots (numbers) of the changed points; None if they are not known.
+        """
         where = Translator(self.slots).filter(change.where)
         self.reader.namespaces.forget(change)
         match change:
@@ -104,7 +109,7 @@ class Shard:
         return self.named(change)
 
     def named(self, change: Change) -> Slots | None:
-        """The numbers of the points that a change lists by id; None if it selects points by other conditions."""
+        """The slots (point numbers) of the points that a change lists by id; None if it does not list ids."""
         if isinstance(change, PutPoints):
             return self.slots.known([point.id for point in change.points])
         for part in change.where.get("must", ()):
@@ -121,7 +126,7 @@ class Shard:
         self.slots.close()
 
     def delete_other_versions(self) -> None:
-        """Delete the directories of every other version of this collection."""
+        """Delete the directories of all versions of this collection's shard except this one."""
         for other in self.path.parent.iterdir():
             if other != self.path:
                 shutil.rmtree(other)
@@ -149,7 +154,7 @@ class Shard:
         return slots
 
     def _mark_deleted(self) -> None:
-        """Note that the shard will have deleted bytes; for the next process by a file that is synced to the disk."""
+        """Note that the shard will contain deleted bytes: in `deleted_since`, and in a file for the next process."""
         self.deleted_since = time.time_ns()
         handle = os.open(self.path / _MARK, os.O_WRONLY | os.O_CREAT, 0o600)
         os.fsync(handle)
@@ -160,9 +165,10 @@ class Shard:
         self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
-        """Make the file of point numbers (slots) agree with the engine's points: a power cut may lose some of either.
+        """Make the slot file agree with the engine's points, as a power cut may lose some of either.
 
-        Compares only doubtful numbers (with no id, or a shared one) and the points after the last number.
+        Checks only the points after the last slot in the file, and doubtful slots: those without an id, and those that
+        have the same id as another slot.
         """
         doubtful = self.slots.doubtful()
         payloads = self.reader.payloads(doubtful, (_ID,))
@@ -173,7 +179,7 @@ class Shard:
         self.slots.settle(doubtful, {slot: payload[_ID] for slot, payload in payloads.items()})
 
     def _repair_terms(self) -> None:
-        """Copy to the term file the sparse vectors that only the engine's points have; a power cut may lose them."""
+        """Copy sparse vectors that only the engine has to the term file, which may lose them in a power cut."""
         lacking = self.terms.lacking(self.slots.used())
         if len(lacking) > _LOGGED:
             _log.warning("reading the terms of %d memories; 100,000 take a few seconds", len(lacking))
@@ -186,18 +192,18 @@ class Shard:
 
 @dataclass(slots=True)
 class ShardCopy:
-    """A copy of a shard without the deleted bytes that the engine keeps in its segments and its log.
+    """A copy of a shard, without the bytes of deleted points that the engine keeps in its segments and its log.
 
-    It is filled a batch at a time while its source is still written to. It always has the source's points up to and
-    including `copied`, the number (slot) of the last one copied, as every change of the source is applied to it too.
-    Its points have new numbers, without the gaps of removed memories.
+    It is filled batch by batch, while its source is still written to. copied: the slot (point number) of the last
+    source point that was copied. Every change of the source is applied to the copy too, so up to `copied` both have the
+    same points. The points of the copy get new slots, without the gaps of removed points.
     """
 
     shard: Shard
     copied: int = -1
 
     def copy_batch(self, source: Shard) -> bool:
-        """Copy the next points of `source` with all their vectors; True if the copy is now complete."""
+        """Copy the next points of `source`, with all their vectors. Returns True if the copy is now complete."""
         request = edge.ScrollRequest(
             offset=self.copied + 1, limit=COPIED_AT_ONCE + 1, with_payload=True, with_vector=True
         )
@@ -216,7 +222,10 @@ class ShardCopy:
         return complete
 
     def follow(self, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the source to the points already copied. slots: numbers of the changed source points."""
+        """Apply a change of the source shard to the points that are already copied.
+
+        slots: the changed points' slots in the source; None if they are not known.
+        """
         if isinstance(change, PutPoints) and slots is not None:
             copied = np.flatnonzero(slots <= self.copied).tolist()
             change = PutPoints(tuple(change.points[place] for place in copied), change.where)
@@ -225,5 +234,5 @@ class ShardCopy:
         self.shard.write(change)
 
     def new_slots(self, source: Shard) -> Slots:
-        """For each point number (slot) of `source`, the number in the copy; -1 where the memory was removed."""
+        """For each slot (point number) of `source`, the slot in the copy; -1 if the point was removed."""
         return self.shard.slots.places(source.slots.ids(np.arange(len(source.slots))))

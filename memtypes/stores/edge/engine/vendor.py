@@ -23,10 +23,10 @@ _Arguments = ParamSpec("_Arguments")
 _Answer = TypeVar("_Answer")
 
 SharedFilters: TypeAlias = dict[bytes, edge.Filter]
-"""Filters by their condition as MessagePack."""
+"""The engine's filters, by the condition that they were made from, as MessagePack."""
 
 _CONFIG_FILE = "edge_config.json"
-"""The engine's file in each shard's directory; a directory without it is not a shard."""
+"""Name of the engine's file in each shard's directory. A directory without this file is not a shard."""
 
 _NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
 """No HNSW graph: an exact scan of one namespace takes a millisecond or two."""
@@ -44,9 +44,10 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 def engine_call(
     operation: Callable[_Arguments, _Answer], *arguments: _Arguments.args, **named: _Arguments.kwargs
 ) -> _Answer:
-    """What the engine's `operation` returns. Raises its errors, most a bare Exception, as errors of this program.
+    """Call the engine's `operation` and return its result. Its errors are raised as errors of this program.
 
-    Those are StoreInUse, InvalidRequest and Unavailable.
+    The engine raises mostly a bare Exception. Raises StoreInUse if another process has the shard open, InvalidRequest
+    for a TypeError or ValueError, and Unavailable for any other error.
     """
     try:
         return operation(*arguments, **named)
@@ -59,9 +60,9 @@ def engine_call(
 
 
 def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, texts: bool = False) -> edge.EdgeShard:
-    """The engine's shard in `path`, created if missing, with indexes on the fields of `indexes`.
+    """The engine's shard in the directory `path`, created if missing, with indexes on the fields of `indexes`.
 
-    texts: whether a point has a dense vector for each of several texts, and scores by the nearest.
+    texts: True if a point has several dense vectors, one for each of its texts, and is scored by the nearest of them.
     """
     several = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim) if texts else None
     dense = edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, multivector_config=several, hnsw_config=_NO_GRAPH)
@@ -82,7 +83,7 @@ def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, tex
 
 
 def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Iterator[None]:
-    """Create the payload indexes that the shard lacks. Yields after each one: on a busy disk it takes 0.1 to 0.2 s."""
+    """Create the payload indexes that the shard lacks. Yields after each: one may take 0.1 to 0.2 s on a busy disk."""
     present = engine_call(shard.info).payload_schema
     for name, index in indexes.items():
         if name not in present:
@@ -94,14 +95,18 @@ def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Itera
 class Translator:
     """Converts conditions and queries to the engine's classes. slots: file with the point number of each memory id.
 
-    shared: filters of one search by their condition, for all shards; conditions with ids differ from shard to shard.
+    shared: caches the filters of one search, so that all shards share them. Filters with ids are not cached, as the
+    same memory id has another point number in each shard.
     """
 
     slots: SlotFile
     shared: SharedFilters = field(default_factory=dict)
 
     def filter(self, where: Condition, among: Slots | None = None) -> edge.Filter:
-        """The engine's filter for `where`, restricted to the points with the numbers `among`, if given."""
+        """The engine's filter for the condition `where`.
+
+        among: slots (point numbers) to which the filter is restricted; None for no restriction.
+        """
         clauses = where if where.keys() <= {"must", "should", "must_not"} else {"must": [where]}
         only = [] if among is None else [edge.HasIdCondition(set(among.tolist()))]
         return edge.Filter(
@@ -111,7 +116,7 @@ class Translator:
         )
 
     def query(self, query: VectorQuery) -> edge.QueryRequest:
-        """The engine's query for `query`, for hits without payloads."""
+        """The engine's query for a VectorQuery. Its hits have no payloads."""
         where = self._shared(query.where) if query.among is None else self.filter(query.where, query.among)
         if isinstance(query.vector, SparseVector):
             params = edge.SearchParams(idf=edge.IdfParams(self._shared(query.corpus)))
@@ -150,9 +155,10 @@ class Translator:
 
 
 def to_point(point: Point, slot: int) -> edge.Point:
-    """The engine's point for a memory or item, without token vectors, which are in a file beside the shard.
+    """The engine's point for a memory or item. Token vectors are left out, as they are in a file beside the shard.
 
-    A memory without terms gets no sparse vector, so it does not count for IDF; an item without texts has no vector.
+    A memory without terms gets no sparse vector, so that it does not count for IDF. An item without texts gets no dense
+    vector.
     """
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):
@@ -161,7 +167,7 @@ def to_point(point: Point, slot: int) -> edge.Point:
 
 
 def _unambiguous(value: str | int) -> Any:
-    """`value`; a bool is converted to np.bool_, as the engine's binding would take it for the integer 1 or 0."""
+    """`value`, but a bool as np.bool_, as the engine's Python binding would read a bool as the integer 1 or 0."""
     return np.bool_(value) if isinstance(value, bool) else value
 
 

@@ -1,7 +1,8 @@
 """The embedded store: a client of an engine process that all programs with the same directory share.
 
-The first program that opens a directory starts the process, which ends shortly after the last one has closed it.
-Acknowledged writes are in the write-ahead log, so they survive the death of any process; a power cut loses one second.
+The first program that opens a directory starts the engine process. The process ends shortly after the last program has
+closed the store. Acknowledged writes are in the write-ahead log, so they survive the death of any process; a power cut
+loses at most the last second.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode
 
 REWRITE_WAIT_S = 60.0
-"""Seconds that an erasure waits for the rewrite of shards: enough for some 100,000 memories."""
+"""Seconds that an erasure waits until shards are rewritten: enough for some 100,000 memories."""
 
 _POLL_S = 0.02
 _RETRY_S = 0.05
@@ -40,9 +41,9 @@ class ConnectionLostError(Exception):
 
 
 class Connection:
-    """A connection to the engine process: sends numbered requests, and matches the replies by these numbers.
+    """A connection to the engine process. Requests on it are numbered, and a reply has its request's number.
 
-    lost: whether the connection has broken, so that no more requests can be sent on it.
+    lost: True once the connection has broken; no more requests can then be sent on it.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,11 +55,15 @@ class Connection:
 
     @classmethod
     async def open(cls, socket: str) -> Connection:
-        """A connection to the engine that listens on `socket`. Raises OSError."""
+        """Connect to the engine process that listens on the path `socket`. Raises OSError if that fails."""
         return cls(*await asyncio.open_unix_connection(socket, limit=_BUFFER))
 
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """The answer to a request. Raises the engine's error, Unavailable after `timeout_s`, or ConnectionLostError."""
+        """Send a request and return its answer.
+
+        Raises the error that the engine reports, Unavailable if there is no answer within `timeout_s` seconds, and
+        ConnectionLostError if the connection breaks first.
+        """
         if self.lost:
             raise ConnectionLostError
         number = next(self._numbers)
@@ -77,7 +82,7 @@ class Connection:
         return answer
 
     async def aclose(self) -> None:
-        """Close the connection to the engine process; the process goes on."""
+        """Close the connection. The engine process keeps running."""
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         self._writer.close()
@@ -110,7 +115,10 @@ class Connection:
 
 
 class EdgeStore(MessageStore):
-    """The embedded store in one directory: a client of its engine process, bound to the event loop that opened it."""
+    """The embedded store in one directory: a client of the store's engine process.
+
+    Use it only in the event loop that opened it.
+    """
 
     def __init__(self, settings: EdgeSettings, layout: Layout) -> None:
         super().__init__(settings.dimensions)
@@ -123,9 +131,9 @@ class EdgeStore(MessageStore):
 
     @classmethod
     async def open(cls, settings: EdgeSettings) -> EdgeStore:
-        """The store in `settings.directory`, created if missing, connected to its engine process.
+        """Open the store in `settings.directory`, created if missing, and connect to its engine process.
 
-        Raises EmbedderMismatch, StoreInUse or Unavailable; in that case nothing was changed.
+        Raises EmbedderMismatch, StoreInUse or Unavailable; in that case memories are unchanged.
         """
         store = cls(settings, await asyncio.to_thread(Layout.create, settings.directory))
         await store._connected()
@@ -136,20 +144,26 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Start to rewrite shards with bytes deleted by `removed_by`, a time in ns. Returns how many are left."""
+        """Start to rewrite the shards that contain bytes deleted by `removed_by`, a time in nanoseconds.
+
+        Returns how many such shards are left. Does not wait for the rewrite.
+        """
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
-        """Disconnect. The engine process ends when no other client is connected."""
+        """Disconnect from the engine process. The process ends when no other client is connected."""
         self._closed = True
         await self._disconnect()
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """The engine process's answer to `request`."""
+        """Send a request to the engine process and return its answer."""
         return await self._send(request, self._settings.timeout_s)
 
     async def _send(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """The engine's answer. If the engine dies first, a repeatable request is sent once more, to a new engine."""
+        """Send a request to the engine process and return its answer.
+
+        If the process dies before it answers, a repeatable request is sent once more, to a new engine process.
+        """
         try:
             try:
                 return await (await self._connected()).ask(request, timeout_s)
@@ -163,7 +177,7 @@ class EdgeStore(MessageStore):
             raise Unavailable(str(error), retry_after_s=5) from error
 
     async def _connected(self) -> Connection:
-        """The connection to the engine process, opened again if it was lost."""
+        """The connection to the engine process. It is opened if there is none, or if it was lost."""
         if self._closed:
             raise Unavailable("the store has been closed")
         async with self._opening:
@@ -173,7 +187,7 @@ class EdgeStore(MessageStore):
             return self._connection
 
     async def _connect(self) -> Connection:
-        """A new connection to the engine process, which is started if none runs."""
+        """Open a new connection to the engine process, which is started if it does not run."""
         deadline = time.monotonic() + self._settings.start_timeout_s
         while True:
             started = await ensure_engine(self._layout, self._settings, deadline)
@@ -187,7 +201,7 @@ class EdgeStore(MessageStore):
             await asyncio.sleep(_RETRY_S)  # an engine that is about to end no longer listens
 
     async def _welcomed(self, deadline: float) -> Connection | None:
-        """A connection on which the engine has answered `Hello`; None if the engine can't be reached."""
+        """A new connection on which the engine has answered `Hello`; None if the engine can't be reached."""
         holder = self._layout.read_holder()
         if holder is None:
             return None
@@ -214,10 +228,10 @@ class EdgeStore(MessageStore):
 
 
 class EdgeFiles(Erasable):
-    """Removes the bytes of deleted memories from the store's files, by rewriting every shard that contains such bytes.
+    """Removes the bytes of deleted memories from the store's files: rewrites every shard that contains such bytes.
 
-    Shards are shared by all scopes, so the scope of an erasure has no influence. wait_s: seconds that an erasure waits
-    for the rewrite, which then goes on in the background.
+    Shards contain memories of all scopes, so the scope of an erasure is ignored. wait_s: seconds that an erasure waits
+    for the rewrite, which then continues in the background.
     """
 
     def __init__(self, store: EdgeStore, wait_s: float = REWRITE_WAIT_S) -> None:
@@ -230,11 +244,17 @@ class EdgeFiles(Erasable):
         return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Wait at most `self._wait_s` for the rewrite; return how many shards (of all scopes) still have such bytes."""
+        """Wait up to `self._wait_s` for the rewrite of shards that contain deleted bytes.
+
+        Returns how many shards, of all scopes, still contain such bytes.
+        """
         return await self._left(time.time_ns())
 
     async def _left(self, removed_by: int) -> int:
-        """Wait up to `self._wait_s` until no shard has bytes deleted by `removed_by`; return how many still do."""
+        """Wait up to `self._wait_s` until no shard contains bytes deleted by `removed_by`, a time in nanoseconds.
+
+        Returns how many shards still contain such bytes.
+        """
         deadline = time.monotonic() + self._wait_s
         while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
             await asyncio.sleep(_POLL_S)

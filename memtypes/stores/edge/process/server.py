@@ -1,8 +1,8 @@
 """`python -m memtypes.stores.edge.process.server DIRECTORY`: the engine process of one store.
 
-Answers one request at a time, in turns among its connections, so a query waits for at most one batch of another
-client's write. Syncs the logs every second, so a power cut loses at most the last second; flushes shards to disk when
-idle. Ends `--linger` seconds after its last client has disconnected, or on SIGTERM.
+Answers one request at a time, and its connections take turns, so a query waits for at most one batch of another
+client's write. Syncs the logs every second, so a power cut loses at most the last second. Flushes shards to disk when
+no requests come. Ends `--linger` seconds after its last client has disconnected, or on SIGTERM.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from memtypes.stores.operations.schema import Collection
 
 SYNC_S = 1.0
 QUIET_S = 0.5
-"""Seconds without a request before a shard is flushed: a flush blocks the process for some 100 ms."""
+"""A shard is flushed after this many seconds without a request, as a flush blocks the process for some 100 ms."""
 
 WARM_PAUSE_S = 0.005
 """Seconds between two warm-up steps, so that warming up takes at most a quarter of the time."""
@@ -59,7 +59,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EngineServer:
-    """Answers the clients of one engine. linger_s: seconds to go on after the last client has disconnected."""
+    """Answers the clients of one engine.
+
+    linger_s: seconds that the server keeps running after its last client has disconnected.
+    """
 
     engine: EdgeEngine
     layout: Layout
@@ -72,7 +75,7 @@ class EngineServer:
     idle: asyncio.TimerHandle | None = None
 
     async def serve(self, listener: socket.socket) -> None:
-        """Answer clients of `listener` until SIGTERM, SIGINT, or `linger_s` without a client."""
+        """Answer clients that connect to `listener`, until SIGTERM, SIGINT, or `linger_s` seconds without a client."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
         self._stay(FIRST_CLIENT_S)
@@ -120,7 +123,10 @@ class EngineServer:
                 self._stay(self.linger_s)
 
     async def _reply(self, call: Call) -> bytearray:
-        """The `Reply` to a call, with its length in front. The answer, up to half a megabyte, is encoded only once."""
+        """The encoded `Reply` to a call, with its length in front.
+
+        An answer can have half a megabyte, so it is encoded only once, together with the reply.
+        """
         self.requested_at = time.monotonic()
         try:
             request: Hello | RewriteShards | EngineRequest[Any] = decode(call.request, ANY_REQUEST)
@@ -136,7 +142,7 @@ class EngineServer:
             return framed(Reply(call.number, failure=Failure("Unavailable", "the embedded engine failed; see its log")))
 
     async def _answer(self, request: Hello | RewriteShards | EngineRequest[Any]) -> object:
-        """The answer to a request. Engine requests never suspend, so each is atomic."""
+        """The answer to a decoded request. Requests to the engine never suspend, so each is atomic."""
         match request:
             case Hello():
                 return None
@@ -147,7 +153,10 @@ class EngineServer:
                 return await request.run(self.engine)
 
     async def _warm(self) -> None:
-        """Fill the column cache in steps, with pauses for requests. If it fails, searches read the rest."""
+        """Fill the column cache in steps, with pauses in which requests are answered.
+
+        If this fails, searches read the columns that are not cached.
+        """
         try:
             for _ in self.engine.warm():
                 await asyncio.sleep(WARM_PAUSE_S)
@@ -155,7 +164,10 @@ class EngineServer:
             _log.exception("the warm-up failed")
 
     async def _rewrite(self) -> None:
-        """Rewrite shards with deleted bytes whenever a client asks; what failed is retried on the next request."""
+        """Rewrite the shards that contain deleted bytes, whenever a client asks for it.
+
+        A rewrite that fails is tried again when a client next asks.
+        """
         while True:
             await self.rewrite.wait()
             self.rewrite.clear()
@@ -187,7 +199,7 @@ class EngineServer:
 
 @contextmanager
 def _listening(layout: Layout) -> Iterator[socket.socket]:
-    """A listening socket, whose path is in the store's engine.json while it is open."""
+    """Yield a listening socket. While it is open, engine.json names its path and this process."""
     path = socket_in(layout.directory, "engine.sock")
     path.unlink(missing_ok=True)  # left by a killed engine: the lock says that none runs
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
@@ -202,7 +214,10 @@ def _listening(layout: Layout) -> Iterator[socket.socket]:
 
 
 def run_engine(layout: Layout, linger_s: float) -> None:
-    """Serve the store of `layout` until the server stops. Raises StoreInUse or Unavailable."""
+    """Serve the store of `layout` until the server stops.
+
+    Raises StoreInUse if another engine process serves the store, and Unavailable if its files can't be opened.
+    """
 
     async def serve() -> None:
         with _listening(layout) as listener:
@@ -221,7 +236,10 @@ def run_engine(layout: Layout, linger_s: float) -> None:
 
 
 def main() -> int:
-    """Run the engine process; exit code 0 after a clean end, 1 if opening failed, with the error on standard output."""
+    """Run the engine process. Returns 0 after a clean end, 1 if opening the store failed.
+
+    In the second case the error is written to standard output as JSON, for the program that started the process.
+    """
     parser = argparse.ArgumentParser(prog="memtypes.stores.edge.process.server")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--linger", type=float, default=2.0, help="seconds to stay after the last client")
@@ -236,7 +254,10 @@ def main() -> int:
 
 
 def _report(message: bytes) -> None:
-    """Send `message` to the process that started this one. From then on standard output goes to the log."""
+    """Send `message` to the program that started this process, which reads its standard output.
+
+    Later output goes to the log.
+    """
     with contextlib.suppress(BrokenPipeError):  # it has stopped waiting; the next client finds this engine ready
         os.write(sys.stdout.fileno(), message + b"\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Finds or starts the engine process of an embedded store."""
+"""Finds the engine process of an embedded store, or starts it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ _SERVER = "memtypes.stores.edge.process.server"
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """Settings of an embedded store: its directory, its embedder, and timeouts.
+    """Settings of an embedded store: its directory, its embedder, and timeouts in seconds.
 
-    fingerprint, dimensions: of the embedder. timeout_s: for a request. start_timeout_s: for finding or starting the
-    engine, which replays its log after a crash. linger_s: how long the engine runs on after its last client has left.
+    fingerprint, dimensions: of the embedder. timeout_s: for one request. start_timeout_s: for finding or starting the
+    engine process, which first replays its log after a crash. linger_s: how long the process keeps running after its
+    last client has disconnected.
     """
 
     directory: Path
@@ -48,10 +49,11 @@ class EdgeSettings:
 
 
 async def ensure_engine(layout: Layout, settings: EdgeSettings, deadline: float) -> int | None:
-    """Start the engine process of a store, unless one runs. Returns its process id, or None if one runs already.
+    """Start the engine process of a store, unless it runs. Returns its process id, or None if it already ran.
 
-    A lock keeps programs that open a store at the same time from starting two engines. Raises EmbedderMismatch,
-    StoreInUse or Unavailable.
+    A lock ensures that programs which open a store at the same time do not start two engines. Raises EmbedderMismatch
+    if the store was built with another embedder, StoreInUse if another program holds the lock until `deadline`, and
+    Unavailable if the engine does not start.
     """
     async with locked_by(layout.opening_lock, deadline) as opening:
         if not opening:
@@ -93,7 +95,10 @@ def _is_running(layout: Layout) -> bool:
 
 
 def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
-    """Start an engine process; return its id when it listens. Raises the error that it reports, or Unavailable."""
+    """Start an engine process. Returns its process id once it listens.
+
+    Raises the error that the process reports, or Unavailable if it reports nothing before `deadline`.
+    """
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb"):
         with os.fdopen(writer, "wb"):  # closed here, so that the pipe ends with the engine
@@ -106,9 +111,9 @@ def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
 
 
 def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
-    """Spawn the engine process in its own session, so Ctrl-C in this terminal does not end it. Returns its id.
+    """Spawn the engine process in its own session, so Ctrl-C in this terminal does not end it. Returns its process id.
 
-    It outlives this program, so it is spawned without a `subprocess.Popen`, which would warn about a running child.
+    The process outlives this program. So `subprocess.Popen` is not used, which would warn about a running child.
     """
     root = str(Path(memtypes.__file__).resolve().parent.parent)
     python_path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
@@ -127,7 +132,7 @@ def _spawn(layout: Layout, settings: EdgeSettings, stdout: int) -> int:
 
 
 def _read_line(handle: int, deadline: float) -> bytes:
-    """The next line of the pipe `handle`; incomplete if the pipe ends or the deadline passes first."""
+    """The next line from the pipe `handle`. It is incomplete if the pipe ends or the deadline passes first."""
     line = b""
     while not line.endswith(b"\n"):
         ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))

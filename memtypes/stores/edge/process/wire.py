@@ -1,6 +1,6 @@
-"""Messages between a client and the engine process: each is its length in four bytes, then MessagePack.
+"""Messages between a client and the engine process. A message is its length in four bytes, then MessagePack.
 
-Vectors are sent as raw bytes, so a message costs little more than a copy. Uses neither sockets nor the engine.
+Vectors are sent as raw bytes, so encoding costs little more than a copy. Uses neither sockets nor the engine.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from memtypes.stores.operations import items, reads, searching, writes
 from memtypes.stores.operations.messages import EngineRequest, Request, encode_into
 
 PROTOCOL = 12
-"""Version of the messages: incremented on every change of their format, so that other versions are refused."""
+"""Version of the message format. It must be increased with every change, so that other versions are refused."""
 
 MAX_MESSAGE = 1 << 30
 _LENGTH = 4
 
 
 class Hello(Request[None], frozen=True, kw_only=True, tag=True):
-    """Asks whether the engine answers: the first request on a connection, and a ping later."""
+    """Asks whether the engine process answers. Sent first on every connection, and later as a ping."""
 
 
 class RewriteShards(Request[int], frozen=True, kw_only=True, tag=True):
-    """Rewrite, in the background, the shards that contain bytes deleted by the time `removed_by`, in nanoseconds.
+    """Asks to rewrite, in the background, the shards that contain bytes deleted by `removed_by` (in nanoseconds).
 
-    The answer is the number of shards still to rewrite; repeat the request to follow the progress.
+    The answer is the number of shards still to be rewritten. Send the request again to follow the progress.
     """
 
     removed_by: int
@@ -38,18 +38,18 @@ _DEFINED = [member for module in (reads, writes, searching, items) for member in
 _ENGINE_REQUESTS = [each for each in _DEFINED if isinstance(each, type) and issubclass(each, EngineRequest)]
 
 ANY_REQUEST: Any = Union[Hello, RewriteShards, *_ENGINE_REQUESTS]
-"""The type of every request, for decoding one."""
+"""The union of all request classes, for decoding a request."""
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):
-    """What a client sends: a number and an encoded request. The reply has the same number."""
+    """A message from a client: a number and an encoded request. The reply has the same number."""
 
     number: int
     request: msgspec.Raw
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """An error of this program as sent to a client: class name, message, and `path` of an InvalidRequest."""
+    """An error of this program as it is sent to a client: class name, message, and `path` of an InvalidRequest."""
 
     kind: str
     message: str
@@ -57,7 +57,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True):
-    """What the engine sends back: the call's number, and the encoded answer or the failure."""
+    """A message from the engine process: the number of the call, and either the encoded answer or a failure."""
 
     number: int
     answer: msgspec.Raw = msgspec.Raw(msgspec.msgpack.encode(None))
@@ -68,12 +68,12 @@ _ERRORS = (errors.NotFound, errors.Conflict, errors.Unavailable, errors.StoreInU
 
 
 def failure_of(error: errors.RemembrancerError | OSError) -> Failure:
-    """`error` as a failure that can be sent."""
+    """`error` as a Failure, which can be sent to a client."""
     return Failure(type(error).__name__, str(error), getattr(error, "path", ""))
 
 
 def error_of(failure: Failure) -> errors.RemembrancerError:
-    """The error to raise for a received failure; Unavailable for an unknown class name."""
+    """The error to raise for a received Failure: of the same class, or Unavailable if the class name is unknown."""
     if failure.kind == errors.InvalidRequest.__name__:
         return errors.InvalidRequest(failure.message, path=failure.path)
     kind = next((kind for kind in _ERRORS if kind.__name__ == failure.kind), errors.Unavailable)
@@ -81,7 +81,10 @@ def error_of(failure: Failure) -> errors.RemembrancerError:
 
 
 def framed(message: object) -> bytearray:
-    """`message` encoded, with its length in front. Raises InvalidRequest for a message over MAX_MESSAGE bytes."""
+    """`message` as MessagePack, with its length in front.
+
+    Raises InvalidRequest if it has more than MAX_MESSAGE bytes.
+    """
     frame = bytearray(_LENGTH)
     encode_into(message, frame, _LENGTH)
     length = len(frame) - _LENGTH
@@ -92,7 +95,10 @@ def framed(message: object) -> bytearray:
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
-    """The next message from `reader`. Raises IncompleteReadError at the end, ValueError if over MAX_MESSAGE bytes."""
+    """The bytes of the next message from `reader`, without the length.
+
+    Raises IncompleteReadError when the connection ends, ValueError if the message has more than MAX_MESSAGE bytes.
+    """
     length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
     if length > MAX_MESSAGE:
         raise ValueError(f"a message of {length} bytes")

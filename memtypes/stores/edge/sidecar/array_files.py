@@ -1,7 +1,7 @@
-"""Arrays in files beside a shard: RowFile has one row for each number, RaggedFile any number of rows for each slot.
+"""Arrays in files beside a shard: a RowFile has one row for each number, a RaggedFile any number of rows for each slot.
 
-A slot is the number of a point in the shard. Rows are written to the file and read through a memory map of it, so they
-survive the death of the process; syncing the directory makes them survive a power cut.
+A slot is the number of a point in the shard. Rows are written to the file and read through a memory map of the file, so
+they survive the death of the process. Syncing the directory makes them survive a power cut.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from memtypes.stores.files import sync_directory
 
 LEAST_DEAD = 1 << 13
-"""Files with no more removed rows than this are not compacted."""
+"""A RaggedFile with no more removed rows than this is not compacted."""
 
 _PLACE = np.dtype((np.int64, 2))
 _COPIED_AT_ONCE = 4096
 
 
 class RowFile:
-    """A file of rows of `dtype`, created if missing. Only one process may write it."""
+    """A file of rows of `dtype`, created if missing. Only one process may write to it."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
@@ -41,7 +41,7 @@ class RowFile:
 
     @property
     def rows(self) -> NDArray[Any]:
-        """All rows, read-only. The file is mapped again after it has grown."""
+        """All rows, read-only. If the file has grown, it is mapped into memory again."""
         if not self._count:
             return np.empty(0, self._dtype)
         size = self._count * self._dtype.itemsize
@@ -50,7 +50,7 @@ class RowFile:
         return np.frombuffer(self._mapped, self._dtype, self._count)
 
     def put(self, numbers: NDArray[np.int64], rows: NDArray[Any]) -> None:
-        """Write each of `rows` at its row number; a gap after the present last row is filled with zeros."""
+        """Write `rows` at the row numbers in `numbers`. A gap after the present last row is filled with zeros."""
         if not len(numbers):
             return
         for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) != 1) + 1):
@@ -58,7 +58,7 @@ class RowFile:
         self._count = max(self._count, int(numbers.max()) + 1)
 
     def append(self, rows: NDArray[Any]) -> int:
-        """Write `rows` at the end of the file. Returns the row number of the first."""
+        """Write `rows` at the end of the file. Returns the row number of the first new row."""
         start = self._count
         self._write(rows.tobytes(), start * self._dtype.itemsize)
         self._count += len(rows)
@@ -80,22 +80,22 @@ class RowFile:
 
 
 class RaggedFile:
-    """Any number of rows for each slot (point number), in two files. Only one process may write them.
+    """Any number of rows for each slot (point number), in two files. Only one process may write to them.
 
-    `vectors.bin` contains the rows, `places.bin` the first row and the number of rows of each slot. Rows are written
-    before their place, and the place before the engine's point of the slot. Removed rows are overwritten with zeros; on
-    opening, files with more removed rows than live ones are compacted.
+    `vectors.bin` contains the rows; `places.bin` has, for each slot, its first row and its number of rows. A slot's
+    rows are written first, then its entry in `places.bin`, then the engine's point. Removed rows are overwritten with
+    zeros. On opening, a file with more removed rows than live ones is compacted.
     """
 
     name: ClassVar[str]
-    """The name of the files' directory in a shard's directory."""
+    """Name of the subdirectory of a shard's directory that contains the files."""
 
     row: ClassVar[np.dtype[Any]]
     """The dtype of a row."""
 
     @classmethod
     def beside(cls, shard: Path) -> Self:
-        """The files in the directory of a shard; created if missing."""
+        """Open the files of the shard in the directory `shard`. They are created if missing."""
         return cls(shard / cls.name)
 
     def __init__(self, directory: Path) -> None:
@@ -112,7 +112,10 @@ class RaggedFile:
         return self._content.rows
 
     def places_of(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """First row and number of rows of each slot (point number); two zeros if it has no rows. Shape (slots, 2)."""
+        """First row and number of rows of each slot (point number), shape (slots, 2).
+
+        A slot without rows gets two zeros.
+        """
         known = self._places.rows
         places = np.zeros((len(slots), 2), dtype=np.int64)
         inside = slots < len(known)
@@ -120,14 +123,14 @@ class RaggedFile:
         return places
 
     def copy(self, source: Self, slots: NDArray[np.int64], new: NDArray[np.int64]) -> None:
-        """Copy the rows of the point numbers `slots` in `source`, to the point numbers `new` in this file."""
+        """Copy the rows of the slots (point numbers) `slots` in `source` to the slots `new` in this file."""
         places = source.places_of(slots)
         filled = np.flatnonzero(places[:, 1])
         content = source.content
         self.set(new[filled], [content[start : start + count] for start, count in places[filled].tolist()])
 
     def set(self, slots: NDArray[np.int64], rows: Sequence[NDArray[Any]]) -> None:
-        """Write the rows of each slot (point number), in place of earlier ones."""
+        """Write the rows of each slot (point number). They replace the slot's earlier rows."""
         self.remove(slots)
         if rows:
             lengths = np.array([len(each) for each in rows], dtype=np.int64)
@@ -135,7 +138,7 @@ class RaggedFile:
             self._places.put(slots, np.stack([start + np.cumsum(lengths) - lengths, lengths], axis=1))
 
     def remove(self, slots: NDArray[np.int64]) -> None:
-        """Remove the rows of these slots (point numbers), by overwriting them with zeros."""
+        """Remove the rows of these slots (point numbers). Their bytes are overwritten with zeros."""
         places = self.places_of(slots)
         filled = np.flatnonzero(places[:, 1])
         self._places.put(slots[filled], np.zeros((len(filled), 2), dtype=np.int64))
@@ -172,7 +175,10 @@ def _sibling(directory: Path, name: str) -> Path:
 
 
 def _finish_compaction(directory: Path) -> None:
-    """Finish a compaction that a crash interrupted: if `directory` is missing, use the new one; delete leftovers."""
+    """Finish a compaction that a crash interrupted.
+
+    If `directory` is missing, the new directory takes its place. Leftover directories are deleted.
+    """
     new, old = _sibling(directory, "new"), _sibling(directory, "old")
     if new.exists() and not directory.exists():
         new.rename(directory)
@@ -181,7 +187,10 @@ def _finish_compaction(directory: Path) -> None:
 
 
 def row_numbers(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The numbers of all rows of runs, one run after the other; a run has `length` rows from row `start`."""
+    """The row numbers of several runs of rows, one run after the other.
+
+    Run number i has `lengths[i]` rows, of which the first is row `starts[i]`.
+    """
     rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
     rows += np.arange(len(rows))
     return rows

@@ -1,7 +1,7 @@
-"""Cache of the payload fields that ranking uses: for each field one array (column), indexed by slot (point number).
+"""Cache of the payload fields that ranking uses: for each field an array (column), indexed by slot (point number).
 
-Reading a payload costs the engine several microseconds and a search needs thousands of them. The engine process is the
-only writer of its shards, so it knows which values have changed. A memory takes about 250 bytes.
+Reading a payload costs the engine several microseconds, and a search needs thousands of payloads. The engine process is
+the only writer of its shards, so it knows which values have changed. A memory takes about 250 bytes.
 """
 
 from __future__ import annotations
@@ -20,31 +20,37 @@ from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, PutPoints, SetFields
 
 _LEAST = 1_024
-"""Rows of a new table."""
+"""Number of rows of a new table."""
 
 _ROW = np.dtype([(path, kind.dtype) for path, kind in KINDS.items()])
-"""One memory's fields, side by side: copying a thousand rows is many times faster than copying twenty columns."""
+"""Dtype of one memory's fields, side by side: copying a thousand rows is much faster than copying twenty columns."""
 
 _EMPTY_ROW = np.array([tuple(np.full(kind.dtype.shape, kind.none) for kind in KINDS.values())], _ROW)
 
 
 ReadPayloads: TypeAlias = Callable[[MemoryType, Slots], Mapping[int, Payload]]
-"""Reads the COLUMN_FIELDS of those memories of a type that have one of the slots (point numbers), by slot."""
+"""Reads the ranking fields (COLUMN_FIELDS) of memories of one type, by their slots (point numbers).
+
+The answer is by slot; slots without a memory are left out.
+"""
 
 
 class _Texts:
-    """The distinct texts of a text column. Each has an integer code, which the column stores instead of the text."""
+    """The distinct texts of a text column. Each text has an integer code, which is in the column in its place."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._codes: dict[str, int] = {}
 
     def codes(self, values: Sequence[str | None]) -> list[int]:
-        """The code of each text, newly assigned to a new text; -1 for None."""
+        """The code of each text; -1 for None. A text that has no code yet gets a new one."""
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """For each code, its text's position in a new list, -1 for no text; and the list: the texts that occur."""
+        """Convert codes to positions in a new list, which has only the texts that occur. Returns positions and list.
+
+        The code -1, for no text, stays -1.
+        """
         used = np.unique(codes)
         positions = np.searchsorted(used, codes)
         absent = int(len(used) > 0 and used[0] == -1)
@@ -60,14 +66,17 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """Cached columns of one type, with a row for each slot (point number). known: which rows. used: fields in use."""
+    """Cached columns of one memory type, with a row for each slot (point number).
+
+    known: which rows are cached. used: the fields for which any memory has a value.
+    """
 
     known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
     rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _LEAST))
     used: set[str] = field(default_factory=set)
 
     def has(self, slots: Slots) -> NDArray[np.bool_]:
-        """A mask: which of these slots (point numbers) are cached."""
+        """A mask: True for each of these slots (point numbers) that is cached."""
         self.reserve(slots)
         return self.known[slots]
 
@@ -85,7 +94,7 @@ class _TypeColumns:
 
 
 class ColumnCache:
-    """Caches, by memory, the payload fields that ranking uses: each is an array (column) with a row for each slot.
+    """Caches the payload fields that ranking uses. Each field is an array (column) with a row for each slot.
 
     read_payloads: reads the payloads of memories that are not cached.
     """
@@ -96,7 +105,10 @@ class ColumnCache:
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """A mask of which slots (point numbers) have a memory, and these memories' columns, read if not cached."""
+        """Which of these slots (point numbers) have a memory, and the columns of those that do.
+
+        Columns that are not cached are read first.
+        """
         for kind, wanted in slots.items():
             missing = self.unknown(kind, wanted)
             if len(missing):
@@ -108,11 +120,11 @@ class ColumnCache:
         return ExistingColumns(exists, self._gather(slots))
 
     def unknown(self, kind: MemoryType, slots: Slots) -> Slots:
-        """Those of `slots` (point numbers) whose columns are not cached."""
+        """The `slots` (point numbers) whose columns are not cached."""
         return slots[~self._types[kind].has(slots)]
 
     def learn(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
-        """Cache the columns of payloads, each given with its slot (point number). They must have all COLUMN_FIELDS."""
+        """Cache the columns of memories. payloads: (slot, payload) pairs, which must have all COLUMN_FIELDS."""
         by_slot = dict(payloads)
         slots = slots_of(by_slot)
         self._types[kind].reserve(slots)
@@ -120,9 +132,9 @@ class ColumnCache:
         self._types[kind].known[slots] = True
 
     def follow(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Update the cache after a change; changed memories whose new values are not known are dropped from the cache.
+        """Update the cache after a change. Changed memories whose new values are not known are dropped from the cache.
 
-        slots: the changed memories' point numbers; if None (unknown), all memories of the type are dropped.
+        slots: the changed memories' slots (point numbers). If None (unknown), all memories of the type are dropped.
         """
         if isinstance(change, PutPoints) and slots is not None:
             self.learn(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
@@ -133,7 +145,7 @@ class ColumnCache:
             self.forget(kind, slots)
 
     def forget(self, kind: MemoryType, slots: Slots | None) -> None:
-        """Drop the cached columns of the memories with the point numbers `slots`, or of all of the type if None."""
+        """Drop the cached columns of these slots (point numbers); of all memories of the type if None."""
         if slots is None:
             self._types[kind] = _TypeColumns()
         else:
@@ -141,7 +153,10 @@ class ColumnCache:
             self._types[kind].known[slots] = False
 
     def renumber(self, kind: MemoryType, moved: Slots) -> None:
-        """Move the cached values after a shard was rewritten. moved: the new number of each point, -1 if it is gone."""
+        """Move the cached values to new slots (point numbers) after a shard was rewritten.
+
+        moved: for each old slot, the new one; -1 if the memory was removed.
+        """
         before, after = self._types[kind], _TypeColumns()
         after.reserve(moved)
         size = min(len(moved), len(before.known))
@@ -151,7 +166,10 @@ class ColumnCache:
         self._types[kind] = after
 
     def _gather(self, slots: Mapping[MemoryType, Slots]) -> Columns:
-        """The columns of cached memories, type after type; without columns that no memory of these types has."""
+        """The columns of cached memories, one type after the other.
+
+        Fields that no memory of these types has are left out.
+        """
         rows = np.concatenate([self._types[kind].take(wanted) for kind, wanted in slots.items()]).view(_ROW)[:, 0]
         used = set().union(*(self._types[kind].used for kind in slots))
         columns: dict[str, Column] = {path: rows[path] for path in KINDS if path in used}
@@ -161,7 +179,10 @@ class ColumnCache:
         return Columns(len(rows), columns, tables)
 
     def _set(self, kind: MemoryType, slots: Slots, paths: Iterable[str], payloads: Sequence[Payload]) -> None:
-        """Write the fields `paths` of payloads to the cached columns. payloads: one for each slot, or one for all."""
+        """Write some fields of payloads to the cached columns.
+
+        paths: the fields. payloads: one for each slot, or a single one for all slots.
+        """
         types = self._types[kind]
         for path in paths:
             values = values_at(path, payloads)
@@ -174,8 +195,8 @@ class ColumnCache:
 
 
 def _names_all(where: Condition) -> bool:
-    """Whether a condition consists of only a scope and ids, so that every listed memory meets it.
+    """Whether a condition has no parts but a scope and ids, so that every memory it lists meets it.
 
-    This relies on requests listing only ids that they have just found in the scope.
+    This is correct only because requests list no ids but those that they have just found in the scope.
     """
     return all("has_id" in part or part.get("key") in ("tenant", "namespace") for part in where.get("must", ({},)))

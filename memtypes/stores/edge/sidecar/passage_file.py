@@ -1,8 +1,9 @@
-"""Files beside a shard with its passages: the parts of memories that an answer shows.
+"""Files beside a shard with its passages: the parts of memories that a context shows.
 
-An answer shows hundreds. Making a passage from a payload takes 20 microseconds, reading a stored one less than one.
-A passage is stored when its memory is written or first shown, and removed before its memory changes, so the files stay
-correct if the process dies. After a power cut they may be wrong, so files that were not closed are deleted on opening.
+A context shows hundreds of passages. Making one from a payload takes 20 microseconds, reading a stored one less than
+one microsecond. A passage is stored when its memory is written or first shown, and removed before its memory changes,
+so the files stay correct if the process dies. After a power cut they may be wrong, so files that were not closed are
+deleted on opening.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _CLOSED = "closed-2"
 
 
 ReadPayloads: TypeAlias = Callable[[Slots], Mapping[int, Payload]]
-"""Reads the payloads of those slots that have a memory."""
+"""Reads payloads by slot (point number). Slots without a memory are left out of the answer."""
 
 
 class _Entry(NamedTuple):
@@ -46,7 +47,10 @@ class PassageFile(RaggedFile):
 
     @classmethod
     def beside(cls, shard: Path) -> Self:
-        """The passage files in the directory of a shard; new ones if they are missing or were not closed."""
+        """Open the passage files of the shard in the directory `shard`.
+
+        If they are missing or were not closed, new ones are created.
+        """
         directory = shard / cls.name
         if not (directory / _CLOSED).exists():
             shutil.rmtree(directory, ignore_errors=True)
@@ -56,12 +60,15 @@ class PassageFile(RaggedFile):
         return passages
 
     def put(self, payloads: Mapping[int, Payload]) -> None:
-        """Store the passages (what contexts show) of the memories in `payloads`, which are by slot (point number)."""
+        """Store the passages (what contexts show) of memories. payloads: the memories, by slot (point number)."""
         entries = (_Entry(each["tenant"], each["namespace"], passage_of(memory_of(each))) for each in payloads.values())
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
     def read(self, scope: Scope, slots: Slots, read_payloads: ReadPayloads) -> list[Passage]:
-        """The passages of those memories with the point numbers `slots` that are in the scope; stores missing ones."""
+        """The passages (what contexts show) of the memories with these slots (point numbers) that are in the scope.
+
+        Passages that are not stored yet are made from the payloads, and stored.
+        """
         places = self.places_of(slots)
         missing = slots[places[:, 1] == 0]
         if len(missing):

@@ -1,9 +1,9 @@
 """Slots: the numbers that identify memories in a shard's engine. A shard never assigns a slot twice.
 
-The engine creates a Python object for every UUID in an answer, which took a third of every search; a number costs
+The engine creates a Python object for every UUID in an answer, which took a third of every search. A number costs
 nothing, and is an index into the sidecar's arrays. The slot file has the 16 bytes of each slot's memory id. It is
-written before the engine's point, so a slot may lack its point, but a point lacks its slot only after a power cut
-(see `Shard`). Removed ids become zeros; a rewritten shard has no gaps.
+written before the engine's point, so a slot may have no point, but a point has no slot only after a power cut (see
+`Shard`). Removed ids become zeros. A rewritten shard has no gaps.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ from memtypes.stores.operations.uuids import ID, Ids, ids_of
 Slots: TypeAlias = NDArray[np.int64]
 
 DIRECTORY = "slots"
-"""The directory of the slot file in a shard's directory."""
+"""Name of the subdirectory of a shard's directory that contains the slot file."""
 
 RECENT = 1 << 16
-"""New slots are in a dictionary. When it has more entries than this, the sorted index is rebuilt to include them."""
+"""Maximum number of slots that are only in a dictionary, not in the sorted index of ids.
+
+New slots are added to the dictionary. When it has more, the index is rebuilt with them and the dictionary emptied.
+"""
 
 
 class SlotFile:
-    """File of the memory id of each slot (point number) of a shard, with an index from ids to slots."""
+    """File with the memory id of each slot (point number) of a shard, and an index from ids to slots."""
 
     def __init__(self, shard: Path) -> None:
         self.directory = shard / DIRECTORY
@@ -39,7 +42,7 @@ class SlotFile:
         return len(self._file)
 
     def places(self, ids: Ids) -> Slots:
-        """The slot (point number) of each memory id; -1 for an id without one."""
+        """The slot (point number) of each memory id; -1 for an id that has no slot."""
         slots = np.full(len(ids), -1, dtype=np.int64)
         if len(self._sorted):
             last = np.searchsorted(self._sorted, ids, side="right") - 1
@@ -51,12 +54,12 @@ class SlotFile:
         return slots
 
     def known(self, texts: Sequence[str]) -> Slots:
-        """The slots (point numbers) of those memory ids that have one."""
+        """The slots (point numbers) of the memory ids in `texts`. Ids without a slot are left out."""
         slots = self.places(ids_of(texts))
         return slots[slots >= 0]
 
     def claim(self, ids: Ids) -> Slots:
-        """The slot (point number) of each memory id; an id without one gets a new one."""
+        """The slot (point number) of each memory id. An id that has no slot is assigned a new one."""
         slots = self.places(ids)
         missing = ids[slots < 0]
         if not len(missing):
@@ -78,12 +81,16 @@ class SlotFile:
         return np.flatnonzero(self._file.rows != b"")
 
     def doubtful(self) -> Slots:
-        """The slots (point numbers) with no id, or with the id of another slot. A power cut can cause both."""
+        """Slots (point numbers) with no id, or with the same id as another slot. A power cut can cause both."""
         shared = self._sorted[:-1] == self._sorted[1:]
         return np.unique(np.concatenate([self._empty, self._order[:-1][shared], self._order[1:][shared]]))
 
     def settle(self, doubtful: Slots, known: Mapping[int, str]) -> None:
-        """Set the ids of the slots (point numbers) in `known`, and clear the ids of all other `doubtful` slots."""
+        """Correct slots (point numbers) of which a power cut may have damaged the ids.
+
+        known: the correct id of each slot that has a point; these are stored. The ids of all other `doubtful` slots are
+        cleared.
+        """
         lost = np.setdiff1d(doubtful, slots_of(known))
         if known or len(np.setdiff1d(lost, self._empty)):
             self._file.put(lost, np.zeros(len(lost), ID))
@@ -91,7 +98,7 @@ class SlotFile:
             self._index()
 
     def remove(self, slots: Slots) -> None:
-        """Overwrite the ids of these slots (point numbers) with zeros, so that no id has these slots any more."""
+        """Overwrite the ids of these slots (point numbers) with zeros, so that the ids no longer have a slot."""
         for memory_id in self.ids(slots).tolist():
             self._recent.pop(memory_id, None)
         self._file.put(slots, np.zeros(len(slots), ID))
@@ -101,7 +108,10 @@ class SlotFile:
         self._file.close()
 
     def _index(self) -> None:
-        """Build the sorted index from memory ids to slots. Ids added later go to the dictionary `_recent`."""
+        """Build the sorted index from memory ids to slots, and empty the dictionary `_recent`.
+
+        Ids that are added later go to that dictionary.
+        """
         rows = self._file.rows
         used, self._empty = np.flatnonzero(rows != b""), np.flatnonzero(rows == b"")
         self._order = used[np.argsort(rows[used], kind="stable")]
@@ -110,5 +120,5 @@ class SlotFile:
 
 
 def slots_of(numbers: Iterable[int]) -> Slots:
-    """These slots (point numbers) as an array."""
+    """Slots (point numbers) as an array."""
     return np.fromiter(numbers, dtype=np.int64)

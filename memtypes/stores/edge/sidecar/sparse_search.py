@@ -1,11 +1,11 @@
 """Keyword search in one shard: sparse vectors in files beside it, and inverted indexes of small namespaces.
 
-For each query the engine looks up a namespace's memories among all others and computes term statistics again; an
+For each query the engine looks up a namespace's memories among all others and computes term statistics again. An
 inverted index of some thousand memories takes a fraction of that time. Scores may differ from the engine's in the last
 digit of a float32, because terms may be added in another order.
 
-A keyword query needs no engine if its namespace is small and the memories that meet its filter are known: either the
-query lists them, or a dense query with the same filter asks for so many hits that it finds all of them.
+A keyword query needs no engine if its namespace is small and the memories that meet its filter are known. That is the
+case if the query lists them, or if a dense query with the same filter asks for so many hits that it finds all of them.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ SMALL = 2_000
 """Maximum number of memories in a small namespace. Up to it, an inverted index is faster than the engine's query."""
 
 CACHED = 2_000
-"""Maximum number of namespaces whose slots are cached. These take 32 MB at most."""
+"""Maximum number of namespaces whose slots (point numbers) are cached. They take 32 MB at most."""
 
 CACHED_TERMS = 2_000_000
-"""Maximum number of terms in all cached inverted indexes together. These take 32 MB."""
+"""Maximum number of terms in all cached inverted indexes together. They take 32 MB."""
 
 ScopeKey: TypeAlias = tuple[str, str]
 """Tenant and namespace, which identify a cached namespace."""
 
 Matching: TypeAlias = Callable[[Condition, int], Slots]
-"""Reads the slots of the points that meet a condition, at most the given number, ascending."""
+"""Reads the slots of the points that meet a condition, ascending, at most the given number of slots."""
 
 Counting: TypeAlias = Callable[[Condition], int]
 """Counts the points that meet a condition."""
 
 EngineHits: TypeAlias = Callable[[Sequence[VectorQuery]], list[QueryHits]]
-"""Runs queries in the engine, and returns the hits of each."""
+"""Runs queries in the engine, and returns the hits of each query."""
 
 _NO_HITS = QueryHits(np.empty(0, dtype=np.int64), np.empty(0))
 
@@ -51,17 +51,17 @@ _TERM, _WEIGHT = "term", "weight"
 _ENTRY = np.dtype([(_TERM, np.uint32), (_WEIGHT, np.float32)])
 
 _NO_TERMS = np.zeros(1, _ENTRY)
-"""Stands for a vector without terms, to tell it from one that was never written."""
+"""Stored for a sparse vector without terms, to distinguish it from a vector that was never stored."""
 
 _HALF, _ONE = np.float32(0.5), np.float32(1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseCorpus:
-    """An inverted index of the memories with the point numbers `slots`, ascending. size: number of memories with terms.
+    """An inverted index of the memories in `slots` (point numbers, ascending). size: number of memories with terms.
 
-    terms, owners, weights: an entry for each term of each memory, ordered by term: the term, the position of its memory
-    in `slots`, and the term's weight in that memory.
+    terms, owners, weights: an entry for each term of each memory, ordered by term. It consists of the term, the
+    position of its memory in `slots`, and the term's weight in that memory.
     """
 
     slots: Slots
@@ -71,7 +71,10 @@ class SparseCorpus:
     weights: NDArray[np.float32]
 
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
-        """The best `limit` memories of `among` that share a term with the query; IDF is over the whole index."""
+        """The best `limit` memories among the slots (point numbers) `among` that share a term with the query.
+
+        IDF is computed over all memories of the index.
+        """
         scores, shared = self._scores(query)
         positions = np.minimum(np.searchsorted(self.slots, among), len(self.slots) - 1)
         wanted = np.zeros(len(self.slots), dtype=np.bool_)
@@ -81,9 +84,10 @@ class SparseCorpus:
         return QueryHits(self.slots[best], scores[best].astype(np.float64))
 
     def _scores(self, query: SparseVector) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """For each memory, the sum of weight times IDF over the terms shared with the query, and whether there are any.
+        """The score of each memory, and a mask: whether the memory shares a term with the query.
 
-        IDF as in the engine: ln(1 + (n - df + 0.5) / (df + 0.5)), where n counts the memories that have terms.
+        The score is the sum of weight times IDF over the shared terms. IDF is computed as in the engine: ln(1 + (n - df
+        + 0.5) / (df + 0.5)), where n is the number of memories that have terms.
         """
         starts = np.searchsorted(self.terms, query.indices, side="left")
         counts = np.searchsorted(self.terms, query.indices, side="right") - starts
@@ -105,16 +109,16 @@ class TermFile(RaggedFile):
     row: ClassVar[np.dtype[Any]] = _ENTRY
 
     def put(self, slots: Slots, vectors: Sequence[SparseVector]) -> None:
-        """Store the sparse vector of each slot (point number), in place of earlier ones."""
+        """Store the sparse vector of each slot (point number). It replaces an earlier vector."""
         self.set(slots, [_entries(vector) for vector in vectors])
 
     def lacking(self, slots: Slots) -> Slots:
-        """Those of `slots` (point numbers) that have no stored sparse vector, not even an empty one."""
+        """The `slots` (point numbers) for which no sparse vector is stored, not even an empty one."""
         lacking: Slots = slots[self.places_of(slots)[:, 1] == 0]
         return lacking
 
     def corpus(self, slots: Slots) -> SparseCorpus:
-        """An inverted index of the memories with the point numbers `slots`, which must be ascending."""
+        """Build an inverted index of the memories with these slots (point numbers), which must be ascending."""
         starts, lengths = self.places_of(slots).T
         entries = self.content.take(row_numbers(starts, lengths), mode="clip")
         owners = np.repeat(np.arange(len(slots)), lengths)
@@ -125,7 +129,7 @@ class TermFile(RaggedFile):
 
 
 class NamespaceCache:
-    """Cache, for one shard, of small namespaces' point numbers (slots) and inverted indexes, and large ones' sizes.
+    """Caches the slots (point numbers) and inverted indexes of a shard's small namespaces, and the sizes of large ones.
 
     The engine process is the only writer, so an entry is valid until a memory of the namespace is written or removed.
     matching, counting: functions that read from the engine. small: maximum number of memories in a small namespace.
@@ -148,17 +152,23 @@ class NamespaceCache:
         self._corpora: LRUCache[ScopeKey, SparseCorpus] = LRUCache(terms, lambda each: min(len(each.terms), terms))
 
     def members(self, where: Condition) -> Slots | None:
-        """The point numbers of a small namespace, ascending; None if it is large, or `where` is not a scope alone."""
+        """The slots (point numbers) of a small namespace, ascending.
+
+        None if the namespace is large, or if the condition `where` has more parts than a scope.
+        """
         known = self._known(where)
         return None if isinstance(known, int) else known
 
     def count(self, where: Condition) -> int | None:
-        """The number of memories in a namespace; None if `where` is not a scope alone."""
+        """The number of memories in a namespace; None if the condition `where` has more parts than a scope."""
         known = self._known(where)
         return known if known is None or isinstance(known, int) else len(known)
 
     def _known(self, where: Condition) -> Slots | int | None:
-        """The point numbers of a small namespace, or the size of a large one; None if `where` is not a scope alone."""
+        """The slots (point numbers) of a small namespace, or the number of memories in a large one.
+
+        None if the condition `where` has more parts than a scope.
+        """
         scope, rest = scope_in(where)
         if scope is None or rest:
             return None
@@ -168,7 +178,10 @@ class NamespaceCache:
         return self._slots[scope]
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
-        """The inverted index of a small namespace; None if it is large or empty, or `where` is not a scope alone."""
+        """The inverted index of a small namespace, built if it is not cached.
+
+        None if the namespace is large or empty, or if the condition `where` has more parts than a scope.
+        """
         slots, (scope, _) = self.members(where), scope_in(where)
         if slots is None or not len(slots) or scope is None:
             return None
@@ -177,7 +190,10 @@ class NamespaceCache:
         return self._corpora[scope]
 
     def forget(self, change: Change) -> None:
-        """Drop the cached namespace in which a change may add or remove memories; all if that namespace is unknown."""
+        """Drop from the cache the namespace in which a change may add or remove memories.
+
+        If the change does not name a namespace, all namespaces are dropped.
+        """
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:
@@ -191,7 +207,7 @@ class NamespaceCache:
 def shard_hits(
     queries: Sequence[VectorQuery], namespaces: NamespaceCache, terms: TermFile, engine_hits: EngineHits
 ) -> list[QueryHits]:
-    """The hits of each query in one shard, in order: by inverted indexes where possible, else by the engine."""
+    """The hits of each query in one shard, in order: from inverted indexes where possible, else from the engine."""
     hits: dict[int, QueryHits] = {}
     passes: dict[int, Slots | int] = {}
     for place, query in enumerate(queries):
@@ -213,7 +229,10 @@ def shard_hits(
 
 
 def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:
-    """Numbers of the points that a keyword query may find, or the index of a query that finds them; None if unknown."""
+    """The memories among which a keyword query has its hits, if it can be answered by an inverted index; else None.
+
+    They are given as slots (point numbers), or as the index of a dense query in `queries` that finds them all.
+    """
     if members is None or not isinstance(query.vector, SparseVector):
         return None
     if query.among is not None:

@@ -1,8 +1,9 @@
 """Token vectors of a shard, in files beside it, and late interaction with them in integer arithmetic.
 
 The engine returns vectors as lists of Python floats, and a search needs millions of numbers; here they are rows of a
-mapped file. They are int8, which processors multiply many times faster than floats: onnxruntime uses that, numpy does
-not. Integer sums are exact, so scores do not depend on how the work is divided: equal memories get equal scores.
+mapped file. They are int8, which processors multiply many times faster than floats. onnxruntime uses these
+instructions, numpy does not. Integer sums are exact, so scores do not depend on how the work is divided: memories with
+equal vectors get equal scores.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ _MODEL: Final = (
     b"Z\x15\n\x01a\x12\x10\n\x0e\x08\x02\x12\n\n\x03\x12\x01n\n\x03\x12\x01dZ\x15\n\x01b\x12\x10\n\x0e\x08\x03\x12\n"
     b"\n\x03\x12\x01d\n\x03\x12\x01mb\x15\n\x01c\x12\x10\n\x0e\x08\x06\x12\n\n\x03\x12\x01n\n\x03\x12\x01mB\x04\n\x00\x10\r"
 )
-"""One node: (a - 128) @ b with a as uint8 and b as int8. Spelled out, as `onnx` is installed for set-up only."""
+"""ONNX model with one node: (a - 128) @ b, with a as uint8 and b as int8.
+
+Written here as bytes, as the package `onnx`, which could build it, is installed only for set-up.
+"""
 
 FLIP: Final = np.uint8(0x80)
-"""XOR with it turns an int8 into a uint8 that is 128 more: processors have an instruction for uint8 times int8."""
+"""XOR with this turns an int8 into a uint8 that is 128 more, as processors can multiply uint8 by int8."""
 
 PORTION: Final = 1 << 14
-"""Token vectors compared in one matrix product: 2 MiB, which fit in the processor's cache."""
+"""Number of token vectors in one matrix product: these are 2 MiB, which fit in the processor's cache."""
 
 _NO_ROWS: Final = np.empty((0, TOKEN_DIMENSIONS), dtype=np.uint8)
 
@@ -40,10 +44,10 @@ _UNIT: Final = 127.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TokenRows:
-    """The token vectors of some memories as rows of a shared array.
+    """The token vectors of some memories, as rows of the array for the whole shard.
 
-    content: all rows of the shard, each number increased by 128. starts: the first row of each memory. lengths: the
-    number of its rows, 0 if it has no token vectors.
+    content: all rows of the shard; each number is 128 more than the int8. starts: the first row of each memory.
+    lengths: the number of rows of each memory; 0 if it has no token vectors.
     """
 
     content: NDArray[np.uint8]
@@ -51,7 +55,7 @@ class TokenRows:
     lengths: NDArray[np.int64]
 
     def in_order(self) -> NDArray[np.int64]:
-        """The indices of the memories that have tokens, in the order of their rows: it is faster to read them so."""
+        """Indices of the memories that have token vectors, in the order of their rows, in which reading is fastest."""
         memories = np.flatnonzero(self.lengths)
         return memories[np.argsort(self.starts[memories])]
 
@@ -69,17 +73,20 @@ class TokenFile(RaggedFile):
     row: ClassVar[np.dtype[Any]] = np.dtype((np.uint8, TOKEN_DIMENSIONS))
 
     def put(self, slots: Slots, tokens: Sequence[TokenVectors | None]) -> None:
-        """Store the token vectors of each slot (point number), in place of earlier ones; None for no vectors."""
+        """Store the token vectors of each slot (point number), replacing earlier ones. None stores no vectors."""
         self.set(slots, [_NO_ROWS if vectors is None else vectors.view(np.uint8) ^ FLIP for vectors in tokens])
 
     def rows(self, slots: Slots) -> TokenRows:
-        """The token vectors of the memories with the point numbers `slots`."""
+        """The token vectors of the memories with these slots (point numbers)."""
         starts, lengths = self.places_of(slots).T
         return TokenRows(self.content, starts, lengths)
 
 
 class Matcher:
-    """Computes cosines of query tokens and memories' tokens. integers: use int8 products where they are exact."""
+    """Computes the cosines of a query's tokens with memories' tokens.
+
+    integers: if True, int8 products are used where the processor computes them exactly; if False, floats.
+    """
 
     def __init__(self, *, integers: bool = True) -> None:
         options = onnxruntime.SessionOptions()
@@ -89,7 +96,10 @@ class Matcher:
         self._vectors = np.empty((PORTION, TOKEN_DIMENSIONS), dtype=np.uint8)  # new pages cost more than what is copied
 
     def maxima(self, query: TokenVectors, parts: Sequence[TokenRows]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory in `parts`; NaN for one without tokens."""
+        """The best cosine of each query token with any token of each memory in `parts`.
+
+        Shape (memories, query tokens). A memory without tokens gets NaN.
+        """
         owners = np.repeat(np.arange(len(parts)), [len(part.lengths) for part in parts])
         firsts = np.searchsorted(owners, np.arange(len(parts)))
         lengths = np.concatenate([part.lengths for part in parts])
@@ -121,7 +131,7 @@ class Matcher:
         return products
 
     def _is_exact(self) -> bool:
-        """Whether integer products are exact on this processor; without VNNI intermediate sums may saturate."""
+        """Whether integer products are exact on this processor. Without VNNI, intermediate sums may saturate."""
         largest = np.full((1, TOKEN_DIMENSIONS), 255, dtype=np.uint8)
         (products,) = self._session.run(None, {"a": largest, "b": np.full((TOKEN_DIMENSIONS, 1), 127, dtype=np.int8)})
         return int(products[0, 0]) == 127 * 127 * TOKEN_DIMENSIONS
