@@ -1,7 +1,4 @@
-"""Candidates of a search: the memories that it found, before ranking.
-
-`Candidates` has them as arrays, for ranking; `Candidate` is a single one, for callers that need only its scores.
-"""
+"""Candidates of a search, not yet ranked: as arrays for ranking, or as single objects for callers of their scores."""
 
 from __future__ import annotations
 

@@ -126,10 +126,7 @@ class Columns:
         return known
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
-        """A mask: True for each memory whose text at `path` meets the predicate `holds`.
-
-        `holds` is called once for each distinct text. A memory without a text gets False.
-        """
+        """A mask: True for each memory whose text at `path` meets the predicate `holds`; False without a text."""
         held = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
         return held[self.column(path)]  # the code -1, for no text, selects the last
 
@@ -151,10 +148,7 @@ def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
-    """Convert JSON `values` to a column of `kind`; None marks a missing value.
-
-    `kind` must not be TEXT, whose columns also need a table of texts (see `Columns`).
-    """
+    """Convert JSON `values` to a column of `kind`, which must not be TEXT: its columns need a table of texts."""
     if kind is ColumnKind.TIME:
         # numpy parses a thousand times in the time that datetime takes for a hundred.
         return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=kind.dtype)

@@ -45,10 +45,7 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class InContext:
-    """A text to embed, with the conversation before it.
-
-    before: the text of the turns before it. The encoder reads it as context, but makes no vectors for it.
-    """
+    """A text to embed. before: text of the turns before it, which influences its vectors but gets no vectors itself."""
 
     text: str
     before: str = ""
@@ -100,9 +97,6 @@ def heaviest(vector: SparseVector) -> str:
 
 
 def term_column(texts: Sequence[str | None]) -> Numbers:
-    """Decode several texts of `heaviest` to the terms' numbers, shape (texts, KEPT), padded with 0.
-
-    None gives a row of zeros.
-    """
+    """Decode texts of `heaviest` to the terms' numbers: a row of KEPT numbers for each text, padded with 0."""
     padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
     return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)

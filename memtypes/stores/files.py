@@ -25,10 +25,7 @@ MAX_SOCKET_BYTES = 100
 
 
 def private_directory(path: Path) -> Path:
-    """Create the directory `path` for its owner only, if it is missing. Returns its path without symbolic links.
-
-    Raises Unavailable if the directory can't be created.
-    """
+    """Create the directory `path` for its owner only, if missing. Returns its real path. Raises Unavailable."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path.resolve(strict=True)
@@ -37,10 +34,7 @@ def private_directory(path: Path) -> Path:
 
 
 def socket_in(directory: Path, name: str) -> Path:
-    """A path for a unix socket: `directory/name`, or, if that is too long, a path in a private temporary directory.
-
-    Too long means over MAX_SOCKET_BYTES. Raises Unavailable if other users can enter the temporary directory.
-    """
+    """The path for a socket: `directory/name`, or a path in a private temporary directory if that is too long."""
     path = directory / name
     if len(os.fsencode(path)) <= MAX_SOCKET_BYTES:
         return path
@@ -135,10 +129,7 @@ def holder_of(path: Path) -> str:
 
 
 def _socket_directory() -> Path:
-    """A temporary directory for sockets that only this user can enter.
-
-    Raises Unavailable if the directory belongs to another user, or if others can enter it.
-    """
+    """A temporary directory for sockets. Raises Unavailable if not this user alone owns and can enter it."""
     path = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()

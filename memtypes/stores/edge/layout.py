@@ -52,17 +52,11 @@ class Layout:
 
     @classmethod
     def create(cls, path: Path) -> Layout:
-        """The layout of the directory `path`, which is created if missing, for its owner only.
-
-        Raises Unavailable if the directory can't be created.
-        """
+        """The layout of the directory `path`, created if missing, accessible only to its owner. Raises Unavailable."""
         return cls(private_directory(path))
 
     def shard_paths(self) -> Mapping[Collection, Path]:
-        """The shard directory of the current version of each collection.
-
-        Raises Unavailable if store.json is missing or unreadable.
-        """
+        """Shard directory of each collection's current version. Raises Unavailable if store.json can't be read."""
         alias = self.existing_alias()
         return {kind: self.directory / kind / alias.current.get(kind, VERSION) for kind in COLLECTIONS}
 
@@ -89,10 +83,7 @@ class Layout:
         replace_file(self.alias_path, msgspec.json.format(msgspec.json.encode(alias)))
 
     def next_path(self, kind: Collection) -> Path:
-        """The directory for the next version of a collection's shard.
-
-        Files in it, left by a version that was not completed, are deleted.
-        """
+        """The directory for the next version of a shard; files left there by an unfinished version are deleted."""
         version = int(self.shard_paths()[kind].name.removeprefix("v")) + 1
         path = self.directory / kind / f"v{version}"
         shutil.rmtree(path, ignore_errors=True)
@@ -104,10 +95,7 @@ class Layout:
         self.write_alias(msgspec.structs.replace(alias, current={**alias.current, kind: path.name}))
 
     def read_holder(self) -> Holder | None:
-        """Contents of engine.json: the engine process that serves the store; None if the file is missing or invalid.
-
-        The process may have ended, as a process that is killed leaves the file behind.
-        """
+        """Contents of engine.json; None if missing or invalid. The process that it names may have ended."""
         try:
             return msgspec.json.decode(self.holder_path.read_bytes(), type=Holder)
         except (FileNotFoundError, msgspec.MsgspecError):

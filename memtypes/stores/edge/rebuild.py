@@ -50,10 +50,7 @@ async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: boo
 
 
 async def _stop(layout: Layout) -> None:
-    """Send SIGTERM to the store's engine process, if one runs, and wait until it has ended.
-
-    Raises StoreInUse if the process has not ended after STOP_S.
-    """
+    """Send SIGTERM to the store's engine process, if one runs, and wait for its end. Raises StoreInUse after STOP_S."""
     with locked(layout.engine_lock) as gone:
         holder = None if gone else layout.read_holder()
     if holder is not None:  # else no engine runs, or one is ending
@@ -97,10 +94,7 @@ class _OpenedStore(MessageStore):
 
 
 async def _copy(old: EdgeEngine, new: EdgeEngine, kind: Collection, embed: EmbedTexts) -> int:
-    """Embed the points of a collection in `old` again and write them to `new`. Returns the number of points.
-
-    Raises Unavailable if `new` then has another number of points than `old`.
-    """
+    """Embed a collection's points again into `new`; return how many. Raises Unavailable if `new` then lacks points."""
     before = _OpenedStore(old)
     for payloads in old.every(kind):
         await new.write({kind: [PutPoints(await embed_again(before, kind, payloads, embed), EVERYTHING)]})

@@ -47,10 +47,7 @@ def within(scope: Scope, *conditions: Condition) -> Condition:
 
 
 def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
-    """Whether the memory with this payload meets `within(scope)`.
-
-    For memories that were read by id, without a condition.
-    """
+    """Whether a memory, read by its id without a condition, meets `within(scope)`. payload: of the memory."""
     if (payload["tenant"], payload["namespace"]) != (scope.tenant, scope.namespace):
         return False
     return payload["type"] != MemoryType.WORKING or scope.reaches(payload.get("agent_id"))
@@ -124,10 +121,7 @@ def _flat(conditions: Iterable[Condition]) -> list[Condition]:
 
 
 def path_of(field: str) -> str:
-    """`field` as Qdrant's JSON path. A metadata key is quoted, as dots in it are part of the key.
-
-    Raises InvalidRequest for a metadata key that no JSON path can express.
-    """
+    """`field` as Qdrant's JSON path, with a metadata key quoted. Raises InvalidRequest if no path can express it."""
     name, _, member = field.partition(".")
     if name in _LISTS:
         return f"{name}[].{member}"

@@ -32,10 +32,7 @@ Payload: TypeAlias = dict[str, Any]
 """A memory (see `Memory.to_payload`) or an item as a JSON object."""
 
 Keys: TypeAlias = NDArray[Any]
-"""The engine's own identifiers of memories: UUIDs or internal numbers.
-
-They can be sorted and compared, but only the engine knows what they mean.
-"""
+"""The engine's own identifiers of memories: UUIDs or internal numbers. They can be sorted, but not interpreted."""
 
 
 FacetCounts: TypeAlias = list[tuple[str | int, int]]
@@ -90,10 +87,7 @@ class Scroll:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExistingColumns:
-    """Which of the requested memories exist, and the ranking columns of those that do.
-
-    exists: True or False for each requested memory. columns: rows for the existing memories only, in the same order.
-    """
+    """exists: whether each requested memory exists. columns: for ranking, of those that exist, in the same order."""
 
     exists: NDArray[np.bool_]
     columns: Columns
@@ -170,10 +164,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
-        """The values of a payload field, each with the number of points that have it.
-
-        Counts the points that meet the condition in `wheres`. Returns at most `limit` values for each collection.
-        """
+        """The values of a payload field, each with the number of points that have it; at most `limit` a collection."""
 
     @abstractmethod
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
@@ -192,10 +183,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory.
-
-        The rows are in the order of `keys`, one memory type after the other.
-        """
+        """The best cosine of each query token with any token of each memory, in the order of `keys`."""
 
     @abstractmethod
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
@@ -212,10 +200,7 @@ class EngineOperations(ABC):
         return [payload for by_id in payloads.values() for payload in by_id.values()]
 
     async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
-        """The passages of the memories with these `ids` that exist in the scope, in no particular order.
-
-        A passage is the part of a memory that a context shows.
-        """
+        """The passages (what a context shows) of the memories with these `ids` that exist in the scope."""
         return [passage_of(memory_of(payload)) for payload in await self.payloads(scope, ids)]
 
 

@@ -126,10 +126,7 @@ class EngineItems(ItemStore):
 
 
 def _conditions(search: ItemSearch) -> list[Condition]:
-    """Engine conditions that every result of a search meets.
-
-    Some other items meet them too, so the filter is checked again on the items that the engine returns.
-    """
+    """Engine conditions that every result meets. Other items may meet them too, so the filter is checked again."""
     conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
     facts = search.filter.facts() if search.filter else ()
     return [*conditions, *({"should": [equals("facts", fact), equals("facts", MANY)]} for fact in facts)]

@@ -97,10 +97,7 @@ def path_of_text(text: str) -> tuple[str, ...]:
 
 
 def _within(scope: Scope, *conditions: Condition, at: datetime | None, every_agent: bool = False) -> Condition:
-    """Condition for items of the scope's agent, or of every agent, that meet `conditions` and are not expired at `at`.
-
-    With None for `at`, expired items are included.
-    """
+    """Condition for items of the scope's agent, or of every agent; if `at` is given, only items not expired by then."""
     agent = {} if every_agent else equals("agent", scope.agent_id or NO_AGENT)
     alive = {} if at is None else negated(in_range(EXPIRES, lte=rfc3339(at)))
     return within(scope.unbound, agent, alive, *conditions)
@@ -213,10 +210,7 @@ async def count_items(engine: EngineOperations, *, scope: Scope, at: datetime | 
 async def list_items(
     engine: EngineOperations, *, scope: Scope, after: str | None, limit: int, at: datetime
 ) -> list[Payload]:
-    """The payloads of the next `limit` items of every agent in the namespace, ordered by id.
-
-    after: the last id of the previous page; None for the first page. at: exclude items that have expired by then.
-    """
+    """The payloads of the next items of every agent in the namespace, by id. after: last id of the page before."""
     where = _within(scope, at=at, every_agent=True)
     # One more than the limit, as the engine begins with `after` itself.
     ordered = Scroll(where, limit + 1, order=ScrollOrder.BY_ID, start_id=after)

@@ -54,10 +54,7 @@ class MessageStore(MemoryStore):
             await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories with these `ids` that exist, in the order of `ids`.
-
-        If `ids` maps ids to memory types, each id is looked up only in its type; otherwise in every type.
-        """
+        """The memories with these `ids` that exist, in order. If `ids` maps ids to types, only these are searched."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -133,10 +130,7 @@ class MessageStore(MemoryStore):
         return Page(tuple(map(memory_of, page.payloads)), next_cursor, page.total)
 
     async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """The candidates of each search: the best hits of its dense vector and of its sparse vector.
-
-        All searches are sent as one request.
-        """
+        """The candidates of each search: the best hits of its dense vector and of its sparse vector."""
         if not searches:
             return []
         visible = visible_to(scope.session_id)
@@ -178,19 +172,13 @@ class MessageStore(MemoryStore):
 
 
 def visible_to(session_id: str | None) -> Filter:
-    """Filter for the memories that a search in this session may find.
-
-    These are memories visible to the whole namespace and, unless `session_id` is None, memories of the session.
-    """
+    """Filter for what a search in a session may find: memories visible to the whole namespace or of the session."""
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
     return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
 
 
 def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """Group the ids `wanted` by the memory type in which to look them up.
-
-    `ids` may map each id to its type. If it is only a sequence of ids, every id is looked up in every type.
-    """
+    """Group the ids `wanted` by the type to look them up in: the type to which `ids` maps each, else every type."""
     if not isinstance(ids, Mapping):
         return {kind: list(wanted) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}

@@ -32,27 +32,18 @@ NAMESPACE = "namespace"
 
 @request()
 async def get_payloads(engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]) -> list[Payload]:
-    """The payloads of the requested memories that exist, in no particular order.
-
-    ids: the memory ids to look up in each type.
-    """
+    """The payloads of the requested memories that exist, in no particular order. ids: to look up in each type."""
     return await engine.payloads(scope, ids)
 
 
 @request()
 async def get_passages(engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]) -> list[Passage]:
-    """The passages (fields that a context shows) of the requested memories that exist.
-
-    ids: the memory ids to look up in each type.
-    """
+    """The passages (what a context shows) of the memories that exist. ids: to look up in each type."""
     return await engine.passages(scope, ids)
 
 
 class PayloadPage(msgspec.Struct, frozen=True, array_like=True):
-    """One page of memories' payloads, newest first.
-
-    more: whether another page follows. total: the number of memories on all pages.
-    """
+    """One page of memories' payloads. more: whether another page follows. total: the memories on all pages."""
 
     payloads: list[Payload]
     more: bool
@@ -69,10 +60,7 @@ async def get_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> PayloadPage:
-    """One page of the memories that meet a condition, newest first.
-
-    after: created_at and id of the last memory of the previous page; None for the first page.
-    """
+    """A page of memories, newest first. after: created_at and id of the last memory of the previous page."""
     where = within(scope, where)
     total = sum((await engine.count(dict.fromkeys(types, where))).values())
     positions = await list_page(engine, where, types, limit + 1, after)  # one more: is there a next?
@@ -86,10 +74,7 @@ async def get_page(
 
 @request()
 async def count_tokens(engine: EngineOperations, *, scope: Scope) -> dict[MemoryType, TypeStats]:
-    """The number of memories of each type, and the sum of their token counts.
-
-    The sum is computed from facets: each distinct token count times the number of memories that have it.
-    """
+    """Memories and tokens of each type. Tokens are summed by facets: each token count times how often it occurs."""
     counts, facets = await _facets(engine, TOKENS, within(scope))
     return {
         kind: TypeStats(count, sum(int(tokens) * often for tokens, often in facets.get(kind, ())))
@@ -151,10 +136,7 @@ async def list_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> list[Position]:
-    """Positions of the first `limit` memories that meet `where`, newest first.
-
-    after: created_at and id of the memory after which the page begins; None for the first page.
-    """
+    """Positions of the first `limit` memories that meet `where`. after: created_at and id to continue after."""
     tied: list[Position] = []
     older = where
     if after is not None:

@@ -64,10 +64,7 @@ class _Leg:
             self._score_unmatched()
 
     def add(self, keys: Keys, hits: QueryHits) -> None:
-        """Fill in missing scores.
-
-        keys: all candidates of the pool. hits: of a second query, which asked only for the candidates without a score.
-        """
+        """Fill in missing scores. keys: all candidates. hits: of a second query, only for those without a score."""
         missing = np.isnan(self.scores)
         self.scores[missing] = scores_of(keys[missing], hits)
         self._score_unmatched()
@@ -114,10 +111,7 @@ class _Pool:
 
 @request()
 async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]) -> list[Candidates]:
-    """The candidates of each search: the best hits of its dense and its sparse query.
-
-    A search's candidates are ordered by memory type.
-    """
+    """The candidates of each search, by memory type: the best hits of its dense and of its sparse query."""
     corpus = within(scope)
     joined = (
         kind for search in searches if search.dense is not None and search.sparse is not None for kind in search.wheres

@@ -32,10 +32,7 @@ from memtypes.stores.operations.messages import request
 
 MAX_RECORDS = 64
 MAX_CHARACTERS = 1_000_000
-"""Maximum number of characters of content in one write.
-
-Together with MAX_RECORDS it keeps writes short, as queries are answered only between writes.
-"""
+"""Maximum number of characters of content in one write; queries are answered only between writes."""
 
 FENCE = "fence"
 
@@ -44,10 +41,7 @@ _INTEGERS = range(-(2**63), 2**64)
 
 @request()
 async def upsert(engine: EngineOperations, *, scope: Scope, kind: MemoryType, points: list[Record]) -> None:
-    """Store points (memories with vectors) of one type. A point replaces an older one with the same id.
-
-    Raises Conflict if an id belongs to a memory of another namespace.
-    """
+    """Store points of one type, replacing older ones. Raises Conflict if an id belongs to another namespace."""
     ids = has_ids(point.id for point in points)
     foreign = await engine.count({kind: {"must": [ids, negated(within(scope))]}})
     if foreign[kind]:
@@ -138,10 +132,7 @@ async def _existing(engine: EngineOperations, scope: Scope, ids: Iterable[str]) 
 
 
 def batches(records: Collection[Record]) -> Iterator[list[Record]]:
-    """Split `records` into batches, each of one memory type.
-
-    A batch has at most MAX_RECORDS records, and at most MAX_CHARACTERS of content unless it is a single record.
-    """
+    """Split `records` into batches of one memory type, of at most MAX_RECORDS records and about MAX_CHARACTERS."""
     for kind in MemoryType:
         batch: list[Record] = []
         size = 0
@@ -157,10 +148,7 @@ def batches(records: Collection[Record]) -> Iterator[list[Record]]:
 
 
 def check_integers(value: object, path: str) -> None:
-    """Raise InvalidRequest if `value` (plain JSON) contains an integer that does not fit in 64 bits.
-
-    path: the dotted name of `value` in the error.
-    """
+    """Raise InvalidRequest if `value` (plain JSON) has an integer beyond 64 bits. path: its name in the error."""
     if isinstance(value, dict):
         for key, member in value.items():
             check_integers(member, f"{path}.{key}")

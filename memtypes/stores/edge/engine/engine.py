@@ -71,10 +71,7 @@ class EdgeEngine(EngineOperations):
 
     @classmethod
     def open(cls, paths: Mapping[Collection, Path], dimensions: int) -> EdgeEngine:
-        """The engine of the shards in `paths`, which are created if missing.
-
-        Raises StoreInUse if another process has a shard open, and Unavailable if a shard can't be opened.
-        """
+        """The engine of the shards in `paths`, created if missing. Raises StoreInUse or Unavailable."""
         shards = {
             kind: Shard.of(path, open_shard(path, dimensions, indexes_of(kind), texts=kind is ITEMS))
             for kind, path in paths.items()
@@ -86,10 +83,7 @@ class EdgeEngine(EngineOperations):
         return {kind: self._shards[kind].reader.count(where) for kind, where in wheres.items()}
 
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
-        """The values of a payload field, each with the number of points that have it.
-
-        Counts the points that meet the condition in `wheres`. Returns at most `limit` values for each collection.
-        """
+        """The values of a payload field, each with the number of points that have it; at most `limit` a collection."""
         return {kind: self._shards[kind].reader.facet(field, where, limit) for kind, where in wheres.items()}
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
@@ -106,10 +100,7 @@ class EdgeEngine(EngineOperations):
         return self._columns.read(keys)
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory.
-
-        The rows are in the order of `keys`, one memory type after the other.
-        """
+        """The best cosine of each query token with any token of each memory, in the order of `keys`."""
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
@@ -117,10 +108,7 @@ class EdgeEngine(EngineOperations):
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
-        """The payloads of the memories with these `ids` that exist in the scope.
-
-        They are read by point number, which is 3 times as fast as by a filter.
-        """
+        """The payloads of the memories with these `ids` in the scope, read by slot: 3 times as fast as by a filter."""
         payloads: list[Payload] = []
         for kind, few in ids.items():
             shard = self._shards[kind]
@@ -192,10 +180,7 @@ class EdgeEngine(EngineOperations):
         self._unflushed.discard(kind)
 
     def with_deleted_bytes(self, removed_by: int) -> list[Collection]:
-        """The collections whose shard still contains bytes of memories deleted before or at `removed_by`.
-
-        removed_by: a time in nanoseconds, as from `time.time_ns`.
-        """
+        """Collections whose shard still has bytes deleted by the time `removed_by`, in nanoseconds."""
         since = {kind: shard.deleted_since for kind, shard in self._shards.items()}
         return [kind for kind, marked in since.items() if marked is not None and marked <= removed_by]
 

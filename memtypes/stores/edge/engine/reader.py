@@ -25,10 +25,7 @@ _NEWEST_FIRST = edge.OrderBy("created_at", edge.Direction.Desc)
 
 
 class Reader:
-    """Reads one shard.
-
-    namespaces: caches the sizes of namespaces, and the inverted indexes of small ones.
-    """
+    """Reads one shard. namespaces: caches the sizes of namespaces, and the inverted indexes of small ones."""
 
     def __init__(self, engine: edge.EdgeShard, slots: SlotFile, terms: TermFile) -> None:
         self._engine = engine
@@ -41,10 +38,7 @@ class Reader:
         return shard_hits(queries, self.namespaces, self._terms, partial(self.engine_hits, shared=shared))
 
     def engine_hits(self, queries: Sequence[VectorQuery], shared: SharedFilters) -> list[QueryHits]:
-        """The hits of each query, all found by the engine, without the inverted indexes of small namespaces.
-
-        shared: filters already translated for this search (see `Translator`).
-        """
+        """The hits of each query, found by the engine, without inverted indexes. shared: see `Translator`."""
         translator = Translator(self._slots, shared)
         requests = edge.QueryBatchRequest([translator.query(query) for query in queries])
         return [
@@ -72,20 +66,14 @@ class Reader:
         return self._count(where) if known is None else known
 
     def facet(self, field: str, where: Condition, limit: int) -> FacetCounts:
-        """The values of a payload field, each with the number of memories that have it.
-
-        Counts the memories that meet `where`. Returns at most `limit` values.
-        """
+        """The values of a payload field, each with the number of memories that have it; at most `limit` values."""
         facets = engine_call(
             self._engine.facet, edge.FacetRequest(field, limit, exact=True, filter=self._filter(where))
         )
         return [(hit.value, hit.count) for hit in facets.hits]
 
     def payloads(self, slots: Slots, fields: Sequence[str] | None = None) -> SlotPayloads:
-        """The payloads of the points with these slots (point numbers) that exist, by slot.
-
-        fields: the top-level fields to read; None for all.
-        """
+        """The payloads of the points with these slots (numbers) that exist, by slot. fields: None to read all."""
         records = engine_call(self._engine.retrieve, slots.tolist(), _selected(fields), False)
         return {_slot(record): record.payload or {} for record in records}
 
@@ -95,18 +83,12 @@ class Reader:
         return {_slot(record): _sparse(record.vector) for record in records}
 
     def after(self, slot: int, limit: int, fields: Sequence[str] | None) -> list[tuple[int, Payload]]:
-        """(slot, payload) of the first `limit` points with numbers (slots) above `slot`, ascending.
-
-        fields: the top-level payload fields to read; None for all.
-        """
+        """(slot, payload) of the first `limit` points with numbers above `slot`, ascending. fields: None for all."""
         request = edge.ScrollRequest(offset=slot + 1, limit=limit, with_payload=_selected(fields))
         return [(_slot(record), record.payload or {}) for record in self._records(request)]
 
     def matching(self, where: Condition, limit: int | None = None) -> Slots:
-        """The slots (point numbers) of the points that meet a condition, ascending.
-
-        limit: the maximum number of slots to return; None for all.
-        """
+        """The slots (numbers) of the points that meet a condition, ascending. limit: maximum count; None for all."""
         most = max(1, len(self._slots)) if limit is None else limit
         return slots_in(self._records(edge.ScrollRequest(limit=most, filter=self._filter(where), with_payload=False)))
 
@@ -121,10 +103,7 @@ class Reader:
         return records
 
     def _scroll_by_id(self, scroll: Scroll) -> dict[str, Payload]:
-        """Payloads by memory id, in the order of the ids.
-
-        The engine itself can only order by point number, so the ids of all matching points are read and sorted.
-        """
+        """Payloads in the order of their ids. The engine orders by point number, so all matching ids are sorted."""
         slots = self.matching(scroll.where)
         ids = self._slots.ids(slots)
         order = np.argsort(ids)

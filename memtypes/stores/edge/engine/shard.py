@@ -88,10 +88,7 @@ class Shard:
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """Apply a change to the shard and the files beside it.
-
-        Returns the slots (numbers) of the changed points; None if they are not known.
-        """
+        """Apply a change to the shard and the files beside it. Returns the changed points' slots; None if unknown."""
         where = Translator(self.slots).filter(change.where)
         self.reader.namespaces.forget(change)
         match change:
@@ -222,10 +219,7 @@ class ShardCopy:
         return complete
 
     def follow(self, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the source shard to the points that are already copied.
-
-        slots: the changed points' slots in the source; None if they are not known.
-        """
+        """Apply a change of the source to the points already copied. slots: of the changed points in the source."""
         if isinstance(change, PutPoints) and slots is not None:
             copied = np.flatnonzero(slots <= self.copied).tolist()
             change = PutPoints(tuple(change.points[place] for place in copied), change.where)

@@ -103,10 +103,7 @@ class Translator:
     shared: SharedFilters = field(default_factory=dict)
 
     def filter(self, where: Condition, among: Slots | None = None) -> edge.Filter:
-        """The engine's filter for the condition `where`.
-
-        among: slots (point numbers) to which the filter is restricted; None for no restriction.
-        """
+        """The engine's filter for `where`. among: slots (point numbers) to which it is restricted; None for all."""
         clauses = where if where.keys() <= {"must", "should", "must_not"} else {"must": [where]}
         only = [] if among is None else [edge.HasIdCondition(set(among.tolist()))]
         return edge.Filter(

@@ -115,10 +115,7 @@ class Connection:
 
 
 class EdgeStore(MessageStore):
-    """The embedded store in one directory: a client of the store's engine process.
-
-    Use it only in the event loop that opened it.
-    """
+    """The embedded store in one directory: a client of its engine process, bound to the event loop that opened it."""
 
     def __init__(self, settings: EdgeSettings, layout: Layout) -> None:
         super().__init__(settings.dimensions)
@@ -144,10 +141,7 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Start to rewrite the shards that contain bytes deleted by `removed_by`, a time in nanoseconds.
-
-        Returns how many such shards are left. Does not wait for the rewrite.
-        """
+        """Start to rewrite shards with bytes deleted by `removed_by`, a time in ns. Returns how many are left."""
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
@@ -160,10 +154,7 @@ class EdgeStore(MessageStore):
         return await self._send(request, self._settings.timeout_s)
 
     async def _send(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """Send a request to the engine process and return its answer.
-
-        If the process dies before it answers, a repeatable request is sent once more, to a new engine process.
-        """
+        """The engine's answer. If the engine dies first, a repeatable request is sent once more, to a new engine."""
         try:
             try:
                 return await (await self._connected()).ask(request, timeout_s)
@@ -244,17 +235,11 @@ class EdgeFiles(Erasable):
         return await self._store.rewrite_shards(requested_at) - await self._left(requested_at)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Wait up to `self._wait_s` for the rewrite of shards that contain deleted bytes.
-
-        Returns how many shards, of all scopes, still contain such bytes.
-        """
+        """Wait up to `self._wait_s` for the rewrite. Returns how many shards still contain deleted bytes."""
         return await self._left(time.time_ns())
 
     async def _left(self, removed_by: int) -> int:
-        """Wait up to `self._wait_s` until no shard contains bytes deleted by `removed_by`, a time in nanoseconds.
-
-        Returns how many shards still contain such bytes.
-        """
+        """Wait up to `self._wait_s` for the rewrite. Returns how many shards have bytes deleted by `removed_by`."""
         deadline = time.monotonic() + self._wait_s
         while (left := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
             await asyncio.sleep(_POLL_S)

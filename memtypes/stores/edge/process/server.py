@@ -59,10 +59,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EngineServer:
-    """Answers the clients of one engine.
-
-    linger_s: seconds that the server keeps running after its last client has disconnected.
-    """
+    """Answers the clients of one engine. linger_s: seconds to keep running after the last has disconnected."""
 
     engine: EdgeEngine
     layout: Layout
@@ -123,10 +120,7 @@ class EngineServer:
                 self._stay(self.linger_s)
 
     async def _reply(self, call: Call) -> bytearray:
-        """The encoded `Reply` to a call, with its length in front.
-
-        An answer can have half a megabyte, so it is encoded only once, together with the reply.
-        """
+        """The encoded `Reply` to a call, with its length in front. The answer is encoded only once, with the reply."""
         self.requested_at = time.monotonic()
         try:
             request: Hello | RewriteShards | EngineRequest[Any] = decode(call.request, ANY_REQUEST)
@@ -153,10 +147,7 @@ class EngineServer:
                 return await request.run(self.engine)
 
     async def _warm(self) -> None:
-        """Fill the column cache in steps, with pauses in which requests are answered.
-
-        If this fails, searches read the columns that are not cached.
-        """
+        """Fill the column cache in steps, with pauses for requests. If it fails, searches read the missing columns."""
         try:
             for _ in self.engine.warm():
                 await asyncio.sleep(WARM_PAUSE_S)
@@ -164,10 +155,7 @@ class EngineServer:
             _log.exception("the warm-up failed")
 
     async def _rewrite(self) -> None:
-        """Rewrite the shards that contain deleted bytes, whenever a client asks for it.
-
-        A rewrite that fails is tried again when a client next asks.
-        """
+        """Rewrite shards that contain deleted bytes when a client asks; what failed is retried when one next asks."""
         while True:
             await self.rewrite.wait()
             self.rewrite.clear()
@@ -214,10 +202,7 @@ def _listening(layout: Layout) -> Iterator[socket.socket]:
 
 
 def run_engine(layout: Layout, linger_s: float) -> None:
-    """Serve the store of `layout` until the server stops.
-
-    Raises StoreInUse if another engine process serves the store, and Unavailable if its files can't be opened.
-    """
+    """Serve the store of `layout` until the server stops. Raises StoreInUse if an engine does so, or Unavailable."""
 
     async def serve() -> None:
         with _listening(layout) as listener:
@@ -236,10 +221,7 @@ def run_engine(layout: Layout, linger_s: float) -> None:
 
 
 def main() -> int:
-    """Run the engine process. Returns 0 after a clean end, 1 if opening the store failed.
-
-    In the second case the error is written to standard output as JSON, for the program that started the process.
-    """
+    """Run the engine process. Returns 0 after a clean end; 1 if opening failed, with the error on standard output."""
     parser = argparse.ArgumentParser(prog="memtypes.stores.edge.process.server")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--linger", type=float, default=2.0, help="seconds to stay after the last client")
@@ -254,10 +236,7 @@ def main() -> int:
 
 
 def _report(message: bytes) -> None:
-    """Send `message` to the program that started this process, which reads its standard output.
-
-    Later output goes to the log.
-    """
+    """Send `message` to the program that started this process. Later output goes to the log."""
     with contextlib.suppress(BrokenPipeError):  # it has stopped waiting; the next client finds this engine ready
         os.write(sys.stdout.fileno(), message + b"\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

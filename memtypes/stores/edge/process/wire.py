@@ -81,10 +81,7 @@ def error_of(failure: Failure) -> errors.RemembrancerError:
 
 
 def framed(message: object) -> bytearray:
-    """`message` as MessagePack, with its length in front.
-
-    Raises InvalidRequest if it has more than MAX_MESSAGE bytes.
-    """
+    """`message` as MessagePack, with its length in front. Raises InvalidRequest for more than MAX_MESSAGE bytes."""
     frame = bytearray(_LENGTH)
     encode_into(message, frame, _LENGTH)
     length = len(frame) - _LENGTH
@@ -95,10 +92,7 @@ def framed(message: object) -> bytearray:
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
-    """The bytes of the next message from `reader`, without the length.
-
-    Raises IncompleteReadError when the connection ends, ValueError if the message has more than MAX_MESSAGE bytes.
-    """
+    """The next message from `reader`. Raises IncompleteReadError at the end, ValueError if over MAX_MESSAGE bytes."""
     length = int.from_bytes(await reader.readexactly(_LENGTH), "big")
     if length > MAX_MESSAGE:
         raise ValueError(f"a message of {length} bytes")

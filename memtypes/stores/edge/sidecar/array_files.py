@@ -112,10 +112,7 @@ class RaggedFile:
         return self._content.rows
 
     def places_of(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """First row and number of rows of each slot (point number), shape (slots, 2).
-
-        A slot without rows gets two zeros.
-        """
+        """First row and number of rows of each slot (point number), shape (slots, 2); zeros for a slot without rows."""
         known = self._places.rows
         places = np.zeros((len(slots), 2), dtype=np.int64)
         inside = slots < len(known)
@@ -175,10 +172,7 @@ def _sibling(directory: Path, name: str) -> Path:
 
 
 def _finish_compaction(directory: Path) -> None:
-    """Finish a compaction that a crash interrupted.
-
-    If `directory` is missing, the new directory takes its place. Leftover directories are deleted.
-    """
+    """Finish a compaction that a crash interrupted: use the new directory if `directory` is missing; clean up."""
     new, old = _sibling(directory, "new"), _sibling(directory, "old")
     if new.exists() and not directory.exists():
         new.rename(directory)
@@ -187,10 +181,7 @@ def _finish_compaction(directory: Path) -> None:
 
 
 def row_numbers(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row numbers of several runs of rows, one run after the other.
-
-    Run number i has `lengths[i]` rows, of which the first is row `starts[i]`.
-    """
+    """The row numbers of several runs of rows, one after the other. Run i is `lengths[i]` rows from row `starts[i]`."""
     rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
     rows += np.arange(len(rows))
     return rows

@@ -29,10 +29,7 @@ _EMPTY_ROW = np.array([tuple(np.full(kind.dtype.shape, kind.none) for kind in KI
 
 
 ReadPayloads: TypeAlias = Callable[[MemoryType, Slots], Mapping[int, Payload]]
-"""Reads the ranking fields (COLUMN_FIELDS) of memories of one type, by their slots (point numbers).
-
-The answer is by slot; slots without a memory are left out.
-"""
+"""Reads the COLUMN_FIELDS of the memories of a type with these slots (point numbers), by slot, where one exists."""
 
 
 class _Texts:
@@ -47,10 +44,7 @@ class _Texts:
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """Convert codes to positions in a new list, which has only the texts that occur. Returns positions and list.
-
-        The code -1, for no text, stays -1.
-        """
+        """Convert codes to positions in a new list of the texts that occur; returns both. -1 (no text) stays -1."""
         used = np.unique(codes)
         positions = np.searchsorted(used, codes)
         absent = int(len(used) > 0 and used[0] == -1)
@@ -66,10 +60,7 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """Cached columns of one memory type, with a row for each slot (point number).
-
-    known: which rows are cached. used: the fields for which any memory has a value.
-    """
+    """Cached columns of one memory type, by slot (point number). known: cached rows. used: fields that have values."""
 
     known: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_LEAST, dtype=np.bool_))
     rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _LEAST))
@@ -105,10 +96,7 @@ class ColumnCache:
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Which of these slots (point numbers) have a memory, and the columns of those that do.
-
-        Columns that are not cached are read first.
-        """
+        """Which of these slots (point numbers) have a memory, and the columns of those that do, read if not cached."""
         for kind, wanted in slots.items():
             missing = self.unknown(kind, wanted)
             if len(missing):
@@ -153,10 +141,7 @@ class ColumnCache:
             self._types[kind].known[slots] = False
 
     def renumber(self, kind: MemoryType, moved: Slots) -> None:
-        """Move the cached values to new slots (point numbers) after a shard was rewritten.
-
-        moved: for each old slot, the new one; -1 if the memory was removed.
-        """
+        """Move cached values after a shard was rewritten. moved: the new slot of each old one; -1 if removed."""
         before, after = self._types[kind], _TypeColumns()
         after.reserve(moved)
         size = min(len(moved), len(before.known))
@@ -166,10 +151,7 @@ class ColumnCache:
         self._types[kind] = after
 
     def _gather(self, slots: Mapping[MemoryType, Slots]) -> Columns:
-        """The columns of cached memories, one type after the other.
-
-        Fields that no memory of these types has are left out.
-        """
+        """The columns of cached memories, type after type, without fields that no memory of these types has."""
         rows = np.concatenate([self._types[kind].take(wanted) for kind, wanted in slots.items()]).view(_ROW)[:, 0]
         used = set().union(*(self._types[kind].used for kind in slots))
         columns: dict[str, Column] = {path: rows[path] for path in KINDS if path in used}
@@ -179,10 +161,7 @@ class ColumnCache:
         return Columns(len(rows), columns, tables)
 
     def _set(self, kind: MemoryType, slots: Slots, paths: Iterable[str], payloads: Sequence[Payload]) -> None:
-        """Write some fields of payloads to the cached columns.
-
-        paths: the fields. payloads: one for each slot, or a single one for all slots.
-        """
+        """Write the fields `paths` to the cached columns. payloads: one for each slot, or one for all slots."""
         types = self._types[kind]
         for path in paths:
             values = values_at(path, payloads)

@@ -47,10 +47,7 @@ class PassageFile(RaggedFile):
 
     @classmethod
     def beside(cls, shard: Path) -> Self:
-        """Open the passage files of the shard in the directory `shard`.
-
-        If they are missing or were not closed, new ones are created.
-        """
+        """The passage files in the directory of a shard; new ones if they are missing or were not closed."""
         directory = shard / cls.name
         if not (directory / _CLOSED).exists():
             shutil.rmtree(directory, ignore_errors=True)
@@ -65,10 +62,7 @@ class PassageFile(RaggedFile):
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
     def read(self, scope: Scope, slots: Slots, read_payloads: ReadPayloads) -> list[Passage]:
-        """The passages (what contexts show) of the memories with these slots (point numbers) that are in the scope.
-
-        Passages that are not stored yet are made from the payloads, and stored.
-        """
+        """The passages of the memories in the scope with these slots (point numbers). Stores those not stored yet."""
         places = self.places_of(slots)
         missing = slots[places[:, 1] == 0]
         if len(missing):

@@ -24,10 +24,7 @@ DIRECTORY = "slots"
 """Name of the subdirectory of a shard's directory that contains the slot file."""
 
 RECENT = 1 << 16
-"""Maximum number of slots that are only in a dictionary, not in the sorted index of ids.
-
-New slots are added to the dictionary. When it has more, the index is rebuilt with them and the dictionary emptied.
-"""
+"""New slots are in a dictionary. When it has more entries than this, they are moved to the sorted index of ids."""
 
 
 class SlotFile:
@@ -86,11 +83,7 @@ class SlotFile:
         return np.unique(np.concatenate([self._empty, self._order[:-1][shared], self._order[1:][shared]]))
 
     def settle(self, doubtful: Slots, known: Mapping[int, str]) -> None:
-        """Correct slots (point numbers) of which a power cut may have damaged the ids.
-
-        known: the correct id of each slot that has a point; these are stored. The ids of all other `doubtful` slots are
-        cleared.
-        """
+        """Store the ids of the slots (point numbers) in `known`, and clear the ids of all other `doubtful` slots."""
         lost = np.setdiff1d(doubtful, slots_of(known))
         if known or len(np.setdiff1d(lost, self._empty)):
             self._file.put(lost, np.zeros(len(lost), ID))
@@ -108,10 +101,7 @@ class SlotFile:
         self._file.close()
 
     def _index(self) -> None:
-        """Build the sorted index from memory ids to slots, and empty the dictionary `_recent`.
-
-        Ids that are added later go to that dictionary.
-        """
+        """Build the sorted index from memory ids to slots. Ids added later go to the dictionary `_recent`."""
         rows = self._file.rows
         used, self._empty = np.flatnonzero(rows != b""), np.flatnonzero(rows == b"")
         self._order = used[np.argsort(rows[used], kind="stable")]

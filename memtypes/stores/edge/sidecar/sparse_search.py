@@ -71,10 +71,7 @@ class SparseCorpus:
     weights: NDArray[np.float32]
 
     def search(self, query: SparseVector, among: Slots, limit: int) -> QueryHits:
-        """The best `limit` memories among the slots (point numbers) `among` that share a term with the query.
-
-        IDF is computed over all memories of the index.
-        """
+        """The best `limit` memories of the slots `among` that share a term with the query; IDF is over all memories."""
         scores, shared = self._scores(query)
         positions = np.minimum(np.searchsorted(self.slots, among), len(self.slots) - 1)
         wanted = np.zeros(len(self.slots), dtype=np.bool_)
@@ -152,23 +149,17 @@ class NamespaceCache:
         self._corpora: LRUCache[ScopeKey, SparseCorpus] = LRUCache(terms, lambda each: min(len(each.terms), terms))
 
     def members(self, where: Condition) -> Slots | None:
-        """The slots (point numbers) of a small namespace, ascending.
-
-        None if the namespace is large, or if the condition `where` has more parts than a scope.
-        """
+        """The slots of a small namespace, ascending; None if it is large, or `where` is not only a scope."""
         known = self._known(where)
         return None if isinstance(known, int) else known
 
     def count(self, where: Condition) -> int | None:
-        """The number of memories in a namespace; None if the condition `where` has more parts than a scope."""
+        """The number of memories in a namespace; None if the condition `where` is not only a scope."""
         known = self._known(where)
         return known if known is None or isinstance(known, int) else len(known)
 
     def _known(self, where: Condition) -> Slots | int | None:
-        """The slots (point numbers) of a small namespace, or the number of memories in a large one.
-
-        None if the condition `where` has more parts than a scope.
-        """
+        """The slots of a small namespace, or the size of a large one; None if `where` is not only a scope."""
         scope, rest = scope_in(where)
         if scope is None or rest:
             return None
@@ -178,10 +169,7 @@ class NamespaceCache:
         return self._slots[scope]
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
-        """The inverted index of a small namespace, built if it is not cached.
-
-        None if the namespace is large or empty, or if the condition `where` has more parts than a scope.
-        """
+        """The inverted index of a small namespace; None if it is large or empty, or `where` is not only a scope."""
         slots, (scope, _) = self.members(where), scope_in(where)
         if slots is None or not len(slots) or scope is None:
             return None
@@ -190,10 +178,7 @@ class NamespaceCache:
         return self._corpora[scope]
 
     def forget(self, change: Change) -> None:
-        """Drop from the cache the namespace in which a change may add or remove memories.
-
-        If the change does not name a namespace, all namespaces are dropped.
-        """
+        """Drop from the cache the namespace in which a change may add or remove memories; all if it is unknown."""
         if isinstance(change, PutPoints | RemovePoints):
             scope, _ = scope_in(change.where)
             if scope is None:
@@ -229,10 +214,7 @@ def shard_hits(
 
 
 def _among(query: VectorQuery, members: Slots | None, queries: Sequence[VectorQuery]) -> Slots | int | None:
-    """The memories among which a keyword query has its hits, if it can be answered by an inverted index; else None.
-
-    They are given as slots (point numbers), or as the index of a dense query in `queries` that finds them all.
-    """
+    """Slots that a keyword query may find, or the index of the query in `queries` that finds them; None if unknown."""
     if members is None or not isinstance(query.vector, SparseVector):
         return None
     if query.among is not None:

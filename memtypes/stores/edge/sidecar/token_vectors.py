@@ -25,10 +25,7 @@ _MODEL: Final = (
     b"Z\x15\n\x01a\x12\x10\n\x0e\x08\x02\x12\n\n\x03\x12\x01n\n\x03\x12\x01dZ\x15\n\x01b\x12\x10\n\x0e\x08\x03\x12\n"
     b"\n\x03\x12\x01d\n\x03\x12\x01mb\x15\n\x01c\x12\x10\n\x0e\x08\x06\x12\n\n\x03\x12\x01n\n\x03\x12\x01mB\x04\n\x00\x10\r"
 )
-"""ONNX model with one node: (a - 128) @ b, with a as uint8 and b as int8.
-
-Written here as bytes, as the package `onnx`, which could build it, is installed only for set-up.
-"""
+"""ONNX model of one node: (a - 128) @ b, a as uint8, b as int8. As bytes, as `onnx` is installed for set-up only."""
 
 FLIP: Final = np.uint8(0x80)
 """XOR with this turns an int8 into a uint8 that is 128 more, as processors can multiply uint8 by int8."""
@@ -83,10 +80,7 @@ class TokenFile(RaggedFile):
 
 
 class Matcher:
-    """Computes the cosines of a query's tokens with memories' tokens.
-
-    integers: if True, int8 products are used where the processor computes them exactly; if False, floats.
-    """
+    """Computes cosines of a query's tokens with memories' tokens. integers: use int8 products where they are exact."""
 
     def __init__(self, *, integers: bool = True) -> None:
         options = onnxruntime.SessionOptions()
@@ -96,10 +90,7 @@ class Matcher:
         self._vectors = np.empty((PORTION, TOKEN_DIMENSIONS), dtype=np.uint8)  # new pages cost more than what is copied
 
     def maxima(self, query: TokenVectors, parts: Sequence[TokenRows]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory in `parts`.
-
-        Shape (memories, query tokens). A memory without tokens gets NaN.
-        """
+        """The best cosine of each query token with any token of each memory in `parts`; NaN if it has no tokens."""
         owners = np.repeat(np.arange(len(parts)), [len(part.lengths) for part in parts])
         firsts = np.searchsorted(owners, np.arange(len(parts)))
         lengths = np.concatenate([part.lengths for part in parts])
