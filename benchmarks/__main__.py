@@ -1,4 +1,4 @@
-"""`python -m benchmarks COMMAND`: prints tables and, with --json FILE, writes everything measured."""
+"""`python -m benchmarks COMMAND`: runs one benchmark, prints its tables, and with --json FILE writes all figures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, tuple[type[Any], Callable[[Any], Any]]] = {
     "sidecar": (SidecarRequest, measure_sidecar),
     "startup": (StartupRequest, measure_startup),
 }
-"""Each command's dataclass of options, and the function, plain or async, that measures and returns a report."""
+"""For each command, the dataclass of its options, and the sync or async function that measures and returns a report."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The argument parser with all commands."""
+    """The argument parser for all commands and their options."""
     whole = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (options, measure) in COMMANDS.items():

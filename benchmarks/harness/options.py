@@ -1,6 +1,6 @@
-"""Command-line options from a frozen dataclass: the field `limit_queries` becomes `--limit-queries`.
+"""Makes command-line options from the fields of a frozen dataclass, such as `--limit-queries` from `limit_queries`.
 
-Each field has the metadata that `flag` makes. The parsed values are returned as an instance of the dataclass.
+Each field has metadata made by `flag`. The parsed values are returned as an instance of the dataclass.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ def flag(
     least: float | None = None,
     choices: Sequence[str] | None = None,
 ) -> Mapping[str, Any]:
-    """Metadata for a dataclass field that becomes an option.
+    """Metadata for a dataclass field that becomes a command-line option.
 
-    text: its help. kind: converts a word; None: to the default's type. least: smallest number. choices: allowed words.
+    text: help text. kind: converts the argument, None: to the type of the field's default. least: smallest number
+    allowed. choices: arguments allowed.
     """
     return {"text": text, "kind": kind, "least": least, "choices": choices}
 
@@ -51,7 +52,7 @@ def add_options(parser: argparse.ArgumentParser, request: type[Any]) -> None:
 
 
 def _converter(kind: Any, least: float | None) -> Callable[[str], Any]:
-    """A function that converts a word with `kind` and raises ArgumentTypeError for a number below `least`."""
+    """A function that converts an argument with `kind` and raises ArgumentTypeError for a number below `least`."""
 
     def convert(word: str) -> Any:
         value = kind(word)

@@ -1,4 +1,4 @@
-"""Reports of commands: tables and notes with a description of the machine, printed as Markdown or written as JSON."""
+"""Benchmark reports: tables, notes and a description of the machine, printed as Markdown or written as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN_VERSIONS = ("remembrancer", "qdrant-edge-py", "onnxruntime", "tiktoken", 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table; None in a cell is shown as a dash. Raises ValueError for a row of the wrong length."""
+    """A titled table. A cell that is None is shown as a dash. Raises ValueError for a row of the wrong length."""
 
     title: str
     columns: tuple[str, ...]
@@ -41,7 +41,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of a command. tables, notes: to be printed. figures: all measurements, for the JSON file."""
+    """The result of a benchmark command. tables, notes: to be printed. figures: all measurements, for the JSON file."""
 
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Report:
 
 
 def machine() -> dict[str, str]:
-    """Cores, processor, operating system, and versions of Python and the main packages."""
+    """Description of this machine: cores, processor, operating system, and versions of Python and the main packages."""
     return {
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": _processor(),
@@ -68,7 +68,7 @@ def render_report(command: str, report: Report) -> str:
 
 
 def render_table(table: Table) -> str:
-    """`table` as Markdown with aligned columns; those with numbers are right-aligned."""
+    """`table` as Markdown with aligned columns. Columns with numbers are right-aligned."""
     drawn = rich.table.Table(box=rich.box.MARKDOWN)
     for index, column in enumerate(table.columns):
         numeric = any(isinstance(row[index], int | float) for row in table.rows)
@@ -98,7 +98,7 @@ def publish(command: str, report: Report, path: Path | None) -> None:
 
 
 def progress(text: str) -> None:
-    """Print a line to standard error on how far the running measurement is."""
+    """Print a line to standard error that says how far the running benchmark is."""
     print(f"... {text}", file=sys.stderr, flush=True)
 
 

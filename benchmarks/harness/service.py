@@ -25,16 +25,16 @@ from api.settings import Settings
 from memtypes.platform import dies_with_parent
 
 READY_S = 180.0
-"""Limit for a start: it takes two seconds on an idle machine, but took over sixty at low priority on a busy one."""
+"""Time limit for a start, which takes 2 s on an idle machine but took over 60 s at low priority on a busy machine."""
 
 STOP_S = 90.0
-"""Limit for a stop: running calls have 30 seconds, then the service stores what is queued and closes its stores."""
+"""Time limit for a stop: running calls have 30 s, then the service stores queued memories and closes its stores."""
 _POLL_S = 0.02
 _LARGEST_ANSWER = 1 << 22
 
 
 class NotReady(Exception):
-    """The service did not become ready; the message contains the end of its log."""
+    """The service did not become ready in time; the message contains the end of the service's log."""
 
 
 class Refused(Exception):
@@ -128,7 +128,7 @@ def start(settings: Settings, port: int | None = None) -> Service:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Environment variables for the service: this process's, with the encoder and policies of `settings`."""
+    """Environment variables for the service: those of this process, with the encoder and policies of `settings`."""
     policies = {} if settings.policies is None else {"REMEMBRANCER_POLICIES": str(settings.policies)}
     return os.environ | {"REMEMBRANCER_ENCODER_DIR": str(settings.encoder_path)} | policies
 
@@ -149,7 +149,7 @@ def kill(pids: list[int]) -> None:
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
-    """A memory field of /proc/PID/status in MB; 0 without such a process. RssAnon leaves out pages of mapped files."""
+    """Memory field of /proc/PID/status, in MB; 0 if the process is gone. RssAnon omits the pages of mapped files."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):
@@ -169,7 +169,7 @@ def processes_of(path: Path, *, exclude: set[int]) -> list[int]:
 
 
 def wait_until_closed(store_path: Path) -> None:
-    """Wait until no other process has the store in `store_path` open. Raises TimeoutError."""
+    """Wait until no other process has the store in `store_path` open. Raises TimeoutError after STOP_S."""
     end = time.monotonic() + STOP_S
     while processes_of(store_path, exclude={os.getpid()}):
         if time.monotonic() > end:

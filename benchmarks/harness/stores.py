@@ -1,8 +1,8 @@
 """Opens the service's store, encoders and retrieval in this process, and fills stores with synthetic memories.
 
-Retrievals are not counted as uses here, so that a question does not change the ranking of the next one. Synthetic
-memories have texts, token counts and keyword weights like real ones, but random vectors of unit length, because
-embedding 100,000 texts would take twenty minutes.
+Retrievals are not counted as uses here, because a use changes later rankings. Synthetic memories have texts, token
+counts and keyword weights like real memories, but random vectors of unit length: embedding 100,000 texts would take
+twenty minutes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _SEED = 3
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """Opened store, encoders, pipelines. tokenizers: by name. stages: milliseconds by stage of the last retrieval."""
+    """The opened store and pipelines. stages: milliseconds of the last retrieval's stages. tokenizers: by name."""
 
     store: MessageStore
     embedder: Embedder
@@ -70,12 +70,12 @@ class Opened:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that counts the tokens of stored memories."""
+        """The tokenizer by which the token counts of stored memories are made."""
         return self.tokenizers[EXACT_TOKENIZERS[0]]
 
     @property
     def preparer(self) -> Preparer:
-        """Turns drafts into memories that are ready to be written."""
+        """A preparer, which turns drafts into memories that are ready to be written."""
         return Preparer(self.sparse, self.tokenizer)
 
 
@@ -113,7 +113,7 @@ class WrappedEmbedder(Embedder):
 
 @asynccontextmanager
 async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
-    """Open the service's store and encoders with these settings; close them at the end, the store first."""
+    """Open the store and encoders of `settings` in this process; close them when the context ends, the store first."""
     async with AsyncExitStack() as stack:
         embedder = await prepared_embedder(settings)
         stack.push_async_callback(embedder.aclose)
@@ -143,14 +143,14 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
 
 
 def settings_in(directory: Path) -> Settings:
-    """The environment's settings with `directory` as data folder; the encoder stays in its configured folder."""
+    """The environment's settings with `directory` as data folder; the encoder's folder stays as configured."""
     configured = read_settings()
     return configured.model_copy(update={"data_dir": directory, "encoder_dir": configured.encoder_path})
 
 
 @contextmanager
 def data_directory(path: Path | None = None) -> Iterator[Path]:
-    """The folder `path`, created if missing; without a path a temporary folder, removed at the end."""
+    """The folder `path`, created if missing; if None, a temporary folder that is removed when the context ends."""
     if path is not None:
         path.mkdir(parents=True, exist_ok=True)
         yield path
@@ -166,7 +166,7 @@ def namespace_of(index: int) -> str:
 
 
 async def filled(settings: Settings, count: int, namespaces: int) -> float:
-    """Fill the store with `count` synthetic memories, unless an earlier run did. Returns the seconds taken, or 0."""
+    """Fill the store with `count` synthetic memories. Returns the seconds taken; 0 if an earlier run filled it so."""
     marker = settings.data_dir / "filled.json"
     state = {"memories": count, "namespaces": namespaces}
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == state:
@@ -192,7 +192,7 @@ async def _fill(opened: Opened, count: int, namespaces: int) -> None:
 
 
 def _memories(preparer: Preparer, namespaces: int) -> Iterator[tuple[Scope, PendingWrite]]:
-    """Endless synthetic memories: one text of each type into every namespace, then the next texts."""
+    """Synthetic memories without end: one text of each type, in every namespace, then further texts likewise."""
     scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
     texts = enumerate(turns(_ENDLESS, seed=_SEED))
     while True:
@@ -208,7 +208,7 @@ def draft_of(turn: Turn, kind: MemoryType) -> AnyDraft:
 
 
 def _moved(prepared: PendingWrite, scope: Scope) -> PendingWrite:
-    """`prepared` as a memory of the namespace of `scope`, with the id that the text has there."""
+    """`prepared` moved into the namespace of `scope`, with the id that its text has in that namespace."""
     memory = prepared.memory
     new_id = memory_id(scope, memory.type, memory.identity())
     return replace(prepared, memory=memory.model_copy(update={"id": new_id, "namespace": scope.namespace}))

@@ -1,4 +1,4 @@
-"""Synthetic texts and questions with words as frequent as in conversations; a seed always gives the same ones.
+"""Synthetic texts and questions, with words as frequent as in conversations. A seed always gives the same texts.
 
 A text has 8 to 60 words: 40 % common words, most others from a dictionary, and some names that few texts share, so that
 keyword search has something to match.
@@ -28,7 +28,7 @@ _SPEAKERS = ("Ada", "Ben", "Cleo", "Dev", "Ema", "Finn")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A synthetic text with its speaker and time."""
+    """A synthetic text, as if said by a speaker at a time."""
 
     text: str
     speaker: str

@@ -1,7 +1,7 @@
-"""Asks the questions of an evaluation set and scores the rankings and contexts that are returned.
+"""Asks the questions of an evaluation set, and scores the rankings and contexts that the retriever returns.
 
-Each question is asked twice: once in the set's memory types, once in all types. Evidence is counted in memories: corpus
-entries that were merged into one memory count once. Several processes can share the questions, each on the same store.
+Each question is asked twice: once in the set's memory types, once in all types. Evidence (what answers a question) is
+counted in memories: corpus entries that were merged into one memory count once. Several processes can share the work.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from retrieval.retriever import Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
 BUDGETS = (0, 1, 50, 500, 1_000, 2_000, 4_000, 8_000)
-"""Token budgets of the contexts that are retrieved and recounted; four of them are shown with evidence recall."""
+"""Token budgets for which contexts are retrieved and recounted; recall is shown for RECALL_BUDGETS."""
 
 METRICS = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
 UPDATE_DEPTH = 200
 _AT_ONCE = 2
-"""Questions asked at the same time: this process ranks one while the engine searches for the other."""
+"""Questions asked at the same time: this process ranks for a question while the engine searches for another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How to evaluate: the retriever, a function that counts tokens, the ranking profile, and budgets of contexts."""
+    """What to evaluate: a retriever with a ranking profile, for token budgets. recount: counts the tokens of a text."""
 
     retriever: Retriever
     recount: Callable[[str], int]
@@ -45,10 +45,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class ContextScore:
-    """What one retrieved context contains and costs.
+    """Score of one retrieved context.
 
-    recall: share of the evidence in it. tokens: its size, counted again. allowed: budget plus working memory. stated:
-    its size by the answer. utilization: used share of the budget, also by the answer. left_out: hits not in it.
+    recall: share of the evidence in it. tokens: its size, counted again. allowed: budget plus working memory. stated,
+    utilization: its size and the used share of the budget, as the answer states them. left_out: hits not in it.
     """
 
     recall: float
@@ -71,7 +71,7 @@ class ContextScore:
 
 @dataclass(frozen=True, slots=True)
 class WayScore:
-    """Scores of a question asked in one choice of types. metrics: by name (MRR, ...). contexts: by token budget."""
+    """Scores of a question asked for some memory types. metrics: by name, such as MRR. contexts: by token budget."""
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -89,7 +89,7 @@ class QuestionScore:
 async def evaluate_shared(
     directory: Path, whole: EvaluationSet, loaded: Loaded, profile: str | None, workers: int
 ) -> list[QuestionScore]:
-    """The score of each question, in order, by `workers` processes that share the store in `directory`."""
+    """The score of each question, in order, measured by `workers` processes that share the store in `directory`."""
     parts: dict[int, list[QuestionScore]] = {}
     limiter = anyio.CapacityLimiter(workers)
 
@@ -119,7 +119,7 @@ def _evaluate_part(
 async def evaluate(
     evaluation: Evaluation, whole: EvaluationSet, loaded: Loaded, part: slice = slice(None)
 ) -> list[QuestionScore]:
-    """The scores of the questions in the slice `part`, in the order of the set."""
+    """The scores of the set's questions in the slice `part`, in the order of the set."""
     scores: dict[int, QuestionScore] = {}
     limiter = anyio.Semaphore(_AT_ONCE)
     now = datetime.now(UTC)  # the same for every call, so that the store's answer is cached
@@ -183,7 +183,7 @@ async def rank_updates(retriever: Retriever, whole: EvaluationSet, loaded: Loade
 
 
 def _best(ranking: Sequence[str], wanted: set[str]) -> int:
-    """The rank of the first id in `ranking` that is `wanted`; UPDATE_DEPTH + 1 if none is."""
+    """The rank of the first id in `ranking` that is in `wanted`; UPDATE_DEPTH + 1 if no id is."""
     return next((place for place, name in enumerate(ranking, start=1) if name in wanted), UPDATE_DEPTH + 1)
 
 
@@ -193,7 +193,7 @@ def evidence_of(question: Question, loaded: Loaded) -> list[str]:
 
 
 def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str, float]:
-    """The METRICS of a ranking by name; MRR looks at the first ten ranks."""
+    """The METRICS of a ranking by name, from its first ten ranks."""
     return {
         "R@5": recall_at(ranking, evidence, 5),
         "R@10": recall_at(ranking, evidence, 10),
@@ -206,7 +206,7 @@ def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str
 def score_context(
     answer: RetrieveAnswer, evidence: Collection[str], budget: int, recount: Callable[[str], int]
 ) -> ContextScore:
-    """The score of the context in `answer`. recount: counts tokens. Raises TypeError unless the context is a text."""
+    """The score of the context in `answer`. recount: counts tokens. Raises TypeError if the context is messages."""
     if not isinstance(answer.context, str):
         raise TypeError("only a context that is one text can be recounted as a whole")
     shown = [item.id for item in answer.items]

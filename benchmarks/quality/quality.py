@@ -1,4 +1,4 @@
-"""`quality`: how much of the evidence is found and shown, and how budgets are kept, on evaluation sets."""
+"""`quality`: how much evidence is found and shown, and whether contexts fit their budgets, on evaluation sets."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class _Results:
 
 
 async def measure_quality(request: QualityRequest) -> Report:
-    """Evaluate all sets that have answerable questions; return the report. Raises BadSet and NotLoaded."""
+    """Evaluate all sets that have answerable questions, and return the report. Raises BadSet and NotLoaded."""
     sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
     results = _Results()
     with data_directory(request.store) as directory:

@@ -1,4 +1,4 @@
-"""Tables and figures of `quality`, with confidence intervals, from the scores of questions; pure functions."""
+"""Makes the tables and figures of `quality`, with confidence intervals, from the scores of questions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SetScores:
 
 @dataclass(frozen=True, slots=True)
 class BudgetFigures:
-    """How contexts kept to a budget. full: how many left hits out; utilization, least: their mean and minimum use."""
+    """How contexts kept to a token budget. full: contexts that left hits out. utilization, least: mean and minimum."""
 
     contexts: int
     violations: int
@@ -52,7 +52,7 @@ def by_category(values: Sequence[T], labels: Sequence[str]) -> Iterator[tuple[st
 
 
 def ranking_table(sets: Sequence[SetScores]) -> Table:
-    """A row for each set and category: its ranking metrics, and R@10 when all types are searched."""
+    """A table of ranking metrics by set and category, with R@10 for searches in all types."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for category, scores in each.by_category():
@@ -70,7 +70,7 @@ def ranking_intervals(ways: Sequence[WayScore]) -> dict[str, Interval]:
 
 
 def context_table(sets: Sequence[SetScores]) -> Table:
-    """A row for each set, category and choice of types: evidence recall in contexts, by budget."""
+    """A table of evidence recall in contexts, by set, category, memory types asked for and budget."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for category, scores in each.by_category():
@@ -87,7 +87,7 @@ def recall_interval(ways: Sequence[WayScore], budget: int) -> Interval:
 
 
 def budget_table(sets: Sequence[SetScores]) -> Table:
-    """A row for each set, choice of types and budget: violations and utilization."""
+    """A table of violations and utilization of budgets, by set, memory types asked for and budget."""
     rows: list[tuple[Cell, ...]] = []
     for each in sets:
         for label, ways in _ways(list(each.scores)):
@@ -98,7 +98,7 @@ def budget_table(sets: Sequence[SetScores]) -> Table:
 
 
 def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
-    """How the contexts with `budget` kept to it, and how much of it they used."""
+    """How the contexts with `budget` tokens kept to this budget, and how much of it they used."""
     contexts = [way.contexts[budget] for way in ways]
     used = [context.utilization for context in contexts if context.left_out and budget >= _UTILIZATION_FROM]
     return BudgetFigures(
@@ -112,7 +112,7 @@ def budget_figures(ways: Sequence[WayScore], budget: int) -> BudgetFigures:
 
 
 def updates_table(updates: Mapping[str, Sequence[tuple[str, int, int]]]) -> Table:
-    """A row for each set: how often current evidence is found and ranks above stale evidence."""
+    """A table of how often current evidence is found and ranks above stale evidence, by set."""
     rows = []
     for name, ranks in updates.items():
         won = sum(current < stale for _, current, stale in ranks)

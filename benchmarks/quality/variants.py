@@ -1,4 +1,4 @@
-"""Ranks the questions of a set in other ways (variants), and compares pairs of them with paired tests.
+"""Ranks the questions of a set with variants of the retriever, and compares rankings with paired tests.
 
 `--against` compares two profiles, `--ablate` leaves out each ranking signal, keyword search and token vectors in turn,
 and `--pooled` compares one store for all conversations with a store for each. Only the set's memory types are searched.
@@ -36,7 +36,7 @@ PAIRED_NOTES = (
 
 @dataclass(frozen=True, slots=True)
 class Comparisons:
-    """What to compare `profile` with: another one, itself without a signal or search, or a store per conversation."""
+    """What to compare the ranking by `profile` with. against: another profile. ablate, pooled: see the module."""
 
     profile: str | None = None
     against: str | None = None
@@ -46,7 +46,7 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The paired tests of one comparison on one set, by category; the first is of the whole set."""
+    """The paired tests of one comparison on one set, by question category; the first test is of the whole set."""
 
     set_name: str
     kind: str
@@ -56,7 +56,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way of ranking. weights: used instead of the profile's."""
+    """A variant of the retriever. weights: used instead of the profile's weights, unless None."""
 
     name: str
     parts: RetrieverParts
@@ -67,7 +67,7 @@ class Variant:
 async def compare_variants(
     wanted: Comparisons, opened: Opened, whole: EvaluationSet, loaded: Loaded
 ) -> list[Comparison]:
-    """All comparisons on one set that `wanted` asks for."""
+    """The comparisons in `wanted`, made on one set."""
     profile = wanted.profile
     usual = Variant("usual", opened.parts, profile)
     compared = []
@@ -89,7 +89,7 @@ async def compare_variants(
 
 
 async def rank_questions(variant: Variant, whole: EvaluationSet, loaded: Loaded) -> Rankings:
-    """The ranking metrics of each question, ranked as `variant` says."""
+    """The ranking metrics of each question, ranked by `variant`."""
     retriever = Retriever(variant.parts)
     rankings: Rankings = []
     for question in whole.questions:
@@ -128,7 +128,7 @@ def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
 
 
 def paired_table(compared: Sequence[Comparison]) -> Table:
-    """A row for each comparison and category: R@10 before and after, the gain with its interval, and p."""
+    """A table of R@10 before and after, the gain with its interval, and p, by comparison and category."""
     rows: list[tuple[Cell, ...]] = []
     for each in compared:
         for category, test in each.by_category.items():
@@ -157,12 +157,12 @@ class Wordless(SparseEncoder):
         return SparseVector(np.array([], dtype=np.uint32), np.array([], dtype=np.float32))
 
     def encode_document(self, text: str) -> SparseVector:
-        """The sparse vector by the wrapped encoder."""
+        """The sparse vector of `text` by the wrapped encoder."""
         return self._encoder.encode_document(text)
 
 
 class Tokenless(WrappedEmbedder):
-    """Embeds queries without token vectors, which turns late interaction off."""
+    """Embeds queries without token vectors, so that the retriever does no late interaction (token-level matching)."""
 
     async def embed_query(self, text: str) -> Embedding:
         """The dense vector of the query, without token vectors."""

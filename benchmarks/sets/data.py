@@ -1,4 +1,4 @@
-"""Evaluation sets: folders with the files corpus.jsonl and queries.jsonl, which have one JSON object a line.
+"""Evaluation sets: folders with the files corpus.jsonl and queries.jsonl, which have one JSON object per line.
 
 corpus.jsonl: {id, conversation, session?, timestamp?, speaker?, text, memory_type}, in the order of the session.
 queries.jsonl: {id, conversation, text, category?, evidence, current_evidence?, answerable, asked_at?, answer?}. A query
@@ -42,7 +42,7 @@ class CorpusEntry(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A line of queries.jsonl. evidence: ids of texts that answer the question; current_evidence: those still true."""
+    """A line of queries.jsonl. evidence: ids of texts with the answer. current_evidence: those that still hold."""
 
     id: Text
     conversation: Text
@@ -62,7 +62,7 @@ class Question(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """Texts by conversation, and the questions that they answer. dropped: number of questions that no text answers.
+    """Texts by conversation, and questions about them. dropped: number of questions left out because no text answers.
 
     questions: in the order of the conversations. Each conversation is stored and searched in its own namespace.
     """
@@ -78,7 +78,7 @@ class EvaluationSet:
 
     @property
     def memories(self) -> int:
-        """The number of corpus entries."""
+        """The number of memories to store: one for each corpus entry."""
         return sum(map(len, self.corpus.values()))
 
     @property
@@ -89,7 +89,7 @@ class EvaluationSet:
 
 
 def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
-    """Folders of the sets `names` in `directory`, or of all sets, sorted. Raises BadSet if any is missing."""
+    """Folders of the sets `names` in `directory`; by default of all sets, sorted. Raises BadSet if a set is missing."""
     sets = (path.parent for path in sorted(directory.glob(f"*/{CORPUS}")) if path.with_name(QUERIES).is_file())
     folders = {folder.name: folder for folder in sets}
     for name in names:
@@ -102,7 +102,7 @@ def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
 
 
 def read_set(folder: Path) -> EvaluationSet:
-    """The evaluation set in `folder`. Raises BadSet."""
+    """The evaluation set in `folder`. Raises BadSet if it is malformed."""
     entries: dict[str, list[CorpusEntry]] = {}
     conversation_of: dict[str, str] = {}
     for place, entry in _rows(folder / CORPUS, CorpusEntry):
@@ -125,7 +125,7 @@ def read_set(folder: Path) -> EvaluationSet:
 
 
 def to_draft(entry: CorpusEntry) -> AnyDraft:
-    """`entry` as a draft, visible in its whole namespace because the questions belong to no session."""
+    """`entry` as a draft of a memory, visible in its whole namespace because the questions belong to no session."""
     fields: dict[str, Any] = {"type": entry.memory_type.value, "content": entry.text}
     if entry.session:
         fields["session_id"] = entry.session
@@ -139,7 +139,7 @@ def to_draft(entry: CorpusEntry) -> AnyDraft:
 
 
 def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
-    """`whole` with at most `limit` questions, evenly spaced; all of them if `limit` is None."""
+    """`whole` with at most `limit` questions, evenly spaced; with all questions if `limit` is None."""
     total = len(whole.questions)
     if limit is None or total <= limit:
         return whole
@@ -147,7 +147,7 @@ def limit_questions(whole: EvaluationSet, limit: int | None) -> EvaluationSet:
 
 
 def _rows(path: Path, kind: type[T]) -> Iterator[tuple[str, T]]:
-    """Each line of `path` that is not blank, as (FILE:LINE, parsed value of type `kind`). Raises BadSet."""
+    """Yield ("FILE:LINE", parsed value of type `kind`) for each line of `path` that is not blank. Raises BadSet."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():

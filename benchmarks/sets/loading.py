@@ -1,8 +1,8 @@
 """Loads evaluation sets into a store through the ingestion pipeline, and checks a store kept from an earlier run.
 
 A kept store has a manifest for each set: the memory id of each corpus entry, and a hash of the drafts and the stored
-memories. The store is used again if that hash is unchanged; counting a use of a memory changes it. The store itself
-checks that its vectors come from the same encoder.
+memories. The store may be used again if the hash is unchanged. A counted use of a memory changes the hash. The store
+itself checks that its vectors come from the same encoder.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NotLoaded(Exception):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A loaded set. ids: memory id by corpus id. merged: entries merged into another one. seconds: taken by loading."""
+    """A set in a store. ids: memory id by corpus id. merged: entries merged into others. seconds: loading time."""
 
     ids: dict[str, str]
     sha256: str
@@ -38,7 +38,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def scope_of(set_name: str, conversation: str) -> Scope:
-    """The scope whose namespace holds the conversation of the set."""
+    """The scope whose namespace stores the memories of a conversation of the set."""
     return Scope(TENANT, f"{set_name}/{conversation}")
 
 
@@ -48,7 +48,7 @@ def manifest_path(directory: Path, set_name: str) -> Path:
 
 
 async def kept_or_loaded(ingestor: Ingestor, store: MemoryStore, whole: EvaluationSet, folder: Path) -> Loaded:
-    """If `folder` has a manifest of the set, check the set in the kept store; else load it. Raises NotLoaded."""
+    """If `folder` has a manifest of the set, check the kept store against it; else load the set. Raises NotLoaded."""
     path = manifest_path(folder, whole.name)
     if path.is_file():
         loaded = msgspec.json.decode(path.read_bytes(), type=Loaded)

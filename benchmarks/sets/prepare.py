@@ -26,7 +26,7 @@ _COLUMNS = ("set", "conversations", "memories", "queries", "not answerable", "le
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Convert as `arguments` say. Returns the exit code: 0, or 1 with the error on standard error."""
+    """Run the conversion in `arguments`. Returns the exit code: 0, or 1 with the error on standard error."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sets.prepare", description=__doc__)
     parser.add_argument("format", choices=sorted(FORMATS), help="whose format it is")
     parser.add_argument("source", type=Path, metavar="PATH", help="the published file; for beam the folder of a tier")
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def prepare(name: str, source: Path, out: Path, conversations: int | None) -> list[tuple[str | int, ...]]:
-    """Write the sets to `out` and read them back. Returns a row of counts for each. Raises BadSource and BadSet."""
+    """Convert `source`, in the format `name`, to sets in `out`. Returns a row of counts for each set. Raises BadSet."""
     rows: list[tuple[str | int, ...]] = []
     for prepared in FORMATS[name](source, conversations):
         written = read_set(write_set(prepared, out))

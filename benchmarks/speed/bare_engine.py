@@ -1,7 +1,7 @@
-"""The least time that a retrieval over all types can take: the engine's queries alone, without HTTP or ranking.
+"""Runs the engine's queries of a retrieval alone, without HTTP or ranking: the least time that a retrieval can take.
 
-Opens the shards of a copy of a store in this process. The queries are those of a retrieval: a dense and a sparse one
-for each type, in the scope, to the same depth.
+Opens the shards of a copy of a store in this process. Like a retrieval, it runs a dense and a sparse query for each
+memory type, in the scope, to the same depth.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from memtypes.stores.edge.layout import Layout
 
 
 class BareEngine:
-    """The shards of a store that is not open elsewhere, one for each type. depth: maximum points of a query."""
+    """The shards of a store, one for each memory type. depth: maximum number of points that a query returns."""
 
     def __init__(self, shards: list[EdgeShard], depth: int) -> None:
         self._shards = shards
@@ -30,13 +30,13 @@ class BareEngine:
     @classmethod
     @contextmanager
     def open(cls, store_path: Path, depth: int) -> Iterator[Self]:
-        """Open the shards in `store_path`, which no other process may have open; closed at the end."""
+        """Open the shards in `store_path`, which no other process may have open; close them when the context ends."""
         with ExitStack() as stack:
             paths = [path for path in Layout(store_path).shard_paths().values() if path.exists()]  # items may have none
             yield cls([stack.enter_context(closing(EdgeShard.load(str(path)))) for path in paths], depth)
 
     def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS) -> int:
-        """Run the queries of one retrieval, asking for the payload `fields`. Returns how many points came back."""
+        """Run the queries of one retrieval, asking for the payload `fields`. Returns the number of points returned."""
         scoped = Filter(must=[_equals("tenant", scope.tenant), _equals("namespace", scope.namespace)])
         terms = EdgeSparseVector(question.sparse.indices.tolist(), question.sparse.values.tolist())
         namespace_idf = SearchParams(idf=IdfParams(scoped))  # word statistics are those of the namespace

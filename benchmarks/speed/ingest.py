@@ -1,6 +1,7 @@
-"""`ingest`: memories a second through the whole pipeline, compared with the rate of the encoder alone.
+"""`ingest`: memories per second through the whole ingestion pipeline, compared with the rate of the encoder alone.
 
-Each round gives the same texts to both, in alternating order, so that a machine that slows down favours neither.
+Each round gives the same texts to the pipeline and the encoder, in alternating order, so that a machine that slows
+down favours neither of them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Portion: TypeAlias = Sequence[tuple[AnyDraft, str]]
 
 
 class NotStored(Exception):
-    """A memory of the benchmark was neither stored nor rejected, so the measured time is invalid."""
+    """A memory of the benchmark was merged or failed, so the measured time is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,18 @@ class IngestRequest:
 
 @dataclass(slots=True)
 class Rates:
-    """Speed in each round: texts a second of the encoder alone, memories a second of the whole pipeline."""
+    """Speed in each round: texts per second of the encoder alone, and memories per second of the whole pipeline."""
 
     encoder: list[float] = field(default_factory=list)
     pipeline: list[float] = field(default_factory=list)
 
     def ratios(self) -> list[float]:
-        """Pipeline rate over encoder rate in each round."""
+        """The pipeline's rate divided by the encoder's rate, in each round."""
         return [ours / bare for ours, bare in zip(self.pipeline, self.encoder, strict=True)]
 
 
 async def measure_ingest(request: IngestRequest) -> Report:
-    """Measure the pipeline and the encoder in every round; return the report. Raises NotStored."""
+    """Measure the pipeline and the encoder in every round, and return the report. Raises NotStored."""
     rates = Rates()
     with data_directory() as directory:
         settings = settings_in(directory)
@@ -92,7 +93,7 @@ async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Ra
 
 
 async def _pipeline_rate(ingestor: Ingestor, portion: Portion) -> float:
-    """Memories a second that `ingestor` stores; texts that the review rejects do not count. Raises NotStored."""
+    """Memories per second that `ingestor` stores; texts that the review rejects do not count. Raises NotStored."""
     began = time.perf_counter()
     outcomes = await ingestor.write(_SCOPE, [Submission(draft, ReviewMode.AUTO) for draft, _ in portion])
     seconds = time.perf_counter() - began
@@ -103,7 +104,7 @@ async def _pipeline_rate(ingestor: Ingestor, portion: Portion) -> float:
 
 
 async def _encoder_rate(bare: Embedder, portion: Portion) -> float:
-    """Texts a second that `bare` embeds, in batches of the pipeline's size."""
+    """Texts per second that `bare` embeds, in batches of the pipeline's size."""
     began = time.perf_counter()
     for start in range(0, len(portion), PIECE):
         await bare.embed_documents([text for _, text in portion[start : start + PIECE]])
@@ -111,7 +112,7 @@ async def _encoder_rate(bare: Embedder, portion: Portion) -> float:
 
 
 def _portions(request: IngestRequest, preparer: Preparer) -> list[Portion]:
-    """The drafts to warm up with, then those of each round."""
+    """The drafts to warm up with, then the drafts of each round."""
     drafts = [draft_of(turn, MemoryType.EPISODIC) for turn in turns(request.count + _WARM_UP, seed=17)]
     memories = (preparer.prepare(draft, _SCOPE, system_clock(), 0).memory for draft in drafts)
     whole = [(draft, memory.embedding_text()) for draft, memory in zip(drafts, memories, strict=True)]

@@ -1,10 +1,10 @@
 """`latency`: milliseconds of retrievals, writes and calls on live state, compared with the engine's queries alone.
 
 The bare engine (`benchmarks.speed.bare_engine`) works on a copy of the store. Rounds of ten questions alternate between
-the bare engine, this process and the service, so that all see the same machine. Each side embeds a question once;
-"query cached" repeats the question. The question is also sent to two hooks of the service: prompt-submit, with a list
-of to-dos, and UserPromptSubmit, in sessions. What late interaction adds is measured in pairs, in alternating order. A
-receipt slows the call after it, so calls with and without receipts are made ten at a time.
+the bare engine, a retriever in this process and the service, so that all see the same machine. Each of them embeds a
+question once; "query cached" repeats the question. Each question is also sent to two hooks of the service: to
+prompt-submit with a list of to-dos, and to UserPromptSubmit in sessions. The time that late interaction adds is
+measured in pairs, in alternating order. A receipt slows the next call, so ten calls with and ten without alternate.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ RATIOS = ((PLAIN, ENGINE_IDS), (PLAIN, ENGINE), ("retrieve", FLOOR), ("HTTP retr
 ADDED = {"late interaction": (PLAIN, WITHOUT_LATE), "a receipt": (HTTP_CACHED, WITHOUT_RECEIPT)}
 
 Samples: TypeAlias = Mapping[str, Sequence[float]]
-"""Measured milliseconds by the name of what was timed."""
+"""Measured milliseconds by the name of the step that was timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class LatencyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What is timed on one store, and the milliseconds by name. plain: a retriever without late interaction."""
+    """What is timed on one store. plain: a retriever without late interaction. samples: milliseconds by step."""
 
     opened: Opened
     plain: Retriever
@@ -80,7 +80,7 @@ class Sides:
     run: int = field(default_factory=time.time_ns)
 
     def add(self, name: str, began: float) -> float:
-        """Add the milliseconds since `began` to the samples of `name`, and return them."""
+        """Add the milliseconds since `began` to the samples of the step `name`, and return them."""
         taken = (time.perf_counter() - began) * 1e3
         self.samples[name].append(taken)
         return taken
@@ -90,7 +90,7 @@ Step: TypeAlias = Callable[[Sides, Scope, str], Awaitable[None]]
 
 
 async def measure_latency(request: LatencyRequest) -> Report:
-    """Time everything on stores of all sizes; return the report."""
+    """Time retrievals, writes and hooks on stores of all sizes, and return the report."""
     measured: dict[int, Samples] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory, data_directory() as scratch:
@@ -149,7 +149,7 @@ async def _floor(sides: Sides, scope: Scope, question: str) -> None:
 
 
 async def _retrieve_pair(sides: Sides, scope: Scope, question: str) -> None:
-    """Retrieve with and without late interaction. The order alternates, because the second finds warm caches."""
+    """Retrieve with and without late interaction, in changing order because the second retrieval finds warm caches."""
     pair = (_retrieve, _retrieve_without_late)
     for step in pair if len(question) % 2 else reversed(pair):
         await step(sides, scope, question)
@@ -171,7 +171,7 @@ async def _retrieve_without_late(sides: Sides, scope: Scope, question: str) -> N
 
 
 def _http(name: str, **others: object) -> Step:
-    """A step that retrieves over HTTP and is recorded as `name`. others: further members of the request."""
+    """A step that retrieves over HTTP and records its time as `name`. others: further members of the request."""
 
     async def retrieve(sides: Sides, scope: Scope, question: str) -> None:
         await _post(sides, "retrieve", name, {"query": question, "namespace": scope.namespace, **others})
@@ -207,7 +207,7 @@ async def _post(sides: Sides, call: str, name: str, body: dict[str, Any], header
 
 
 async def _write(sides: Sides, count: int, namespaces: int) -> None:
-    """Write new texts one after the other, each reviewed and read back. Raises Refused."""
+    """Write `count` new texts one after the other over HTTP, each with a review. Raises Refused."""
     seed = time.time_ns() % 2**31  # a store that is kept has the texts of earlier runs
     for index, turn in enumerate(turns(count, seed=seed)):
         space, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]

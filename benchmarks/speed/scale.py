@@ -1,7 +1,7 @@
-"""`scale`: retrieval in a small and a large store with the same number of namespaces, asked in turns.
+"""`scale`: time of retrievals in a small and a large store with the same number of namespaces.
 
-Each store has its own engine process and gets the same questions. "Cold" is the first question in a namespace, which
-reads pages from files; "warm" are all later ones. Texts are synthetic and vectors random, see
+Each store has its own engine process and gets the same questions, in turns. "Cold" is the first question in a
+namespace, which reads pages from files; "warm" are all later questions. Texts are synthetic and vectors random, see
 `benchmarks.harness.stores`.
 """
 
@@ -44,7 +44,7 @@ class ScaleRequest:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two stores. fill_s: seconds to fill it. samples: milliseconds by phase (cold, warm) and stage."""
+    """The small or the large store. fill_s: time to fill it. samples: milliseconds by phase (cold, warm) and stage."""
 
     size: int
     settings: Settings
@@ -62,7 +62,7 @@ class Side:
             self.samples[f"{phase}: {stage}"].append(taken)
 
     def footprint(self) -> dict[str, float]:
-        """Seconds to fill the store, GB on disk, and MB of the engine with and without pages of files."""
+        """Seconds to fill the store, GB on disk, and MB of the engine with and without pages of files, by name."""
         files = [path.lstat() for path in self.settings.data_dir.rglob("*") if path.is_file()]
         engine = processes_of(self.settings.store_path, exclude={os.getpid()})
         return {
@@ -74,7 +74,7 @@ class Side:
 
 
 async def measure_scale(request: ScaleRequest) -> Report:
-    """Time retrievals in both stores, in turns; return the report."""
+    """Time retrievals in both stores, in turns, and return the report."""
     async with AsyncExitStack() as stack:
         sides = [await _open(request, size, stack) for size in (request.small, request.large)]
         await asyncio.sleep(request.settle_s)

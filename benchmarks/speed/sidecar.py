@@ -1,7 +1,7 @@
 """`sidecar`: the time saved by each index or cache beside the embedded engine, measured by switching it off.
 
-Runs the engine in this process on a filled store: no encoder, no socket, no ranking. A request asks for the candidates
-of one namespace in all types, with late interaction; then for the passages of 150 of them. Query vectors are random.
+Runs the engine in this process on a filled store: no encoder, no socket, no ranking. A request searches one namespace
+for candidates of all types, with late interaction, then reads the passages of 150 candidates. Vectors are random.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class SidecarRequest:
 
 
 async def measure_sidecar(request: SidecarRequest) -> Report:
-    """Time requests with and without each index or cache, on stores of all sizes; return the report."""
+    """Time requests with and without each index or cache, on stores of all sizes, and return the report."""
     figures: dict[int, dict[str, float]] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory:
@@ -122,7 +122,7 @@ def _requests(request: SidecarRequest, depth: int) -> list[Asked]:
 
 
 async def p50(requests: list[Asked], answer: Callable[[Scope, TypedSearch], Awaitable[object]]) -> float:
-    """Median milliseconds of `answer` over the requests, measured in a second pass, when caches are filled."""
+    """Median milliseconds of `answer` over the requests, in a second pass so that caches are filled."""
     times = []
     for warm in (False, True):
         for request in requests:
@@ -134,7 +134,7 @@ async def p50(requests: list[Asked], answer: Callable[[Scope, TypedSearch], Awai
 
 
 class Measured:
-    """Times requests on one engine; each method returns a median in milliseconds."""
+    """Times the requests on one engine. Each method returns the median in milliseconds."""
 
     def __init__(self, engine: EdgeEngine, requests: list[Asked]) -> None:
         self._engine = engine
@@ -142,7 +142,7 @@ class Measured:
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
 
     async def candidates(self, *, cold: bool = False) -> float:
-        """Time the search for candidates. cold: without cached columns, so that each request reads every payload."""
+        """Time the search for candidates. cold: drop the column cache before each, so that it reads payloads."""
 
         async def find(scope: Scope, search: TypedSearch) -> None:
             if cold:
@@ -156,7 +156,7 @@ class Measured:
         return await p50(self._requests, find)
 
     async def passages(self, *, payloads: bool = False) -> float:
-        """Time reading the passages of the candidates that `candidates` found. payloads: read them from payloads."""
+        """Time reading the passages of candidates that `candidates` found. payloads: read them from payloads."""
         read = EngineOperations.passages if payloads else EdgeEngine.passages
 
         async def show(scope: Scope, _: TypedSearch) -> None:
@@ -166,7 +166,7 @@ class Measured:
 
 
 def without_keyword_search(kind: Collection, path: Path) -> Shard:
-    """The shard in `path`, opened so that every keyword search is run by the engine, not by the index beside it."""
+    """The shard in `path`, opened so that the engine runs every keyword search, not the index beside the engine."""
     shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
     sizes = shard.reader.namespaces  # not reader.count, which asks the cache that is set here
     shard.reader.namespaces = NamespaceCache(

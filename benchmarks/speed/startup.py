@@ -1,4 +1,4 @@
-"""`startup`: seconds until `python -m api` is ready, and the memory that it uses when idle."""
+"""`startup`: seconds until `python -m api` is ready, and the memory that the idle service uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.harness.service import memory_mb, running
 from benchmarks.harness.stores import data_directory, settings_in
 
 _SETTLE_S = 3.0
-"""Seconds that the service is idle before its memory use is read."""
+"""Seconds for which the service is idle before its memory use is read."""
 
 _LABELS = {
     "ready_s": "ready after, s",
@@ -30,7 +30,7 @@ class StartupRequest:
 
 
 def measure_startup(request: StartupRequest) -> Report:
-    """Start the service several times on one data folder; return the report."""
+    """Start the service several times on one data folder, and return the report."""
     figures: dict[str, list[float]] = {name: [] for name in _LABELS}
     with data_directory() as directory:
         settings = settings_in(directory)

@@ -1,7 +1,8 @@
-"""`throughput`: calls of several clients at once: retrievals in this process and over HTTP, turns, workflow events.
+"""`throughput`: rate and time of calls by several clients at once, in this process and over HTTP.
 
-All retrievals write receipts and count uses. Those in this process and over HTTP alternate, each with an engine or a
-service started for the round, so that both see equally cold caches. Those during writes follow: writes add memories.
+The calls are retrievals, turns of threads and workflow events. Retrievals write receipts and count uses. Rounds in this
+process and over HTTP alternate, each with newly started services, so that both see equally cold caches. Retrievals
+during writes come last, because writes add memories.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _SENT = {
 }
 
 Ask: TypeAlias = Callable[[int, str, str], Awaitable[object]]
-"""A function that retrieves: called with the client's number, the namespace and the question."""
+"""A function that retrieves, called with the number of the client, the namespace and the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,14 @@ class ThroughputRequest:
 
 @dataclass(slots=True)
 class Side:
-    """Results of one kind of call: milliseconds of every call and, for retrievals, how many a second in each round."""
+    """Results for one kind of call. ms: milliseconds of every call. rates: retrievals per second in each round."""
 
     rates: list[float] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
 
 
 async def measure_throughput(request: ThroughputRequest) -> Report:
-    """Measure every kind of call in every round; return the report."""
+    """Measure every kind of call in every round, and return the report."""
     sides = {name: Side() for name in (DIRECT, HTTP, WRITING, TURNS, EVENTS)}
     with data_directory(request.store and request.store / str(request.size)) as directory:
         settings = settings_in(directory)
@@ -104,7 +105,7 @@ async def _over_http(
 
 
 async def _live_state(client: KeepAliveClient, count: int, sides: dict[str, Side]) -> None:
-    """Append turns to a thread, then events to a workflow; no other client uses that thread or workflow."""
+    """Append `count` turns to a new thread, then `count` events to a new workflow, and add the times to `sides`."""
     for call, key, part, name in (("threads", "id", "turns", TURNS), ("workflows", "workflow_id", "events", EVENTS)):
         created = json.loads(await client.post(f"/v1/{call}", {"namespace": "live"}))[key]
         for _ in range(count):

@@ -1,6 +1,6 @@
-"""Adapters of other memory systems; `python -m benchmarks.systems.adapters NAME FOLDER` runs one on a job.
+"""Adapters for other memory systems. `python -m benchmarks.systems.adapters NAME FOLDER` runs a system on a job.
 
-A system is imported when it is opened, because only its own virtual environment has its packages.
+A system's packages are imported when it is opened, because only the system's own virtual environment has them.
 """
 # ruff: noqa: PLC0415 - a system is imported where it is opened
 
@@ -24,7 +24,7 @@ NO_KEY = "no LLM is asked"
 
 
 class Exact(System):
-    """Exact search: cosines with all vectors of the namespace, by one numpy product."""
+    """Exact search: the cosines with all vectors of the namespace, by one numpy product. The floor to compare with."""
 
     package = "numpy"
 
@@ -78,7 +78,7 @@ class Chroma(System):
 
 
 class LangGraph(System):
-    """InMemoryStore with a vector index, LangGraph's long-term memory."""
+    """LangGraph's long-term memory: an InMemoryStore with a vector index."""
 
     package = "langgraph"
 
@@ -99,7 +99,7 @@ class LangGraph(System):
 
 
 class Txtai(System):
-    """txtai indexes with hybrid search, one for each namespace, because txtai filters after choosing candidates."""
+    """txtai with hybrid search and an index for each namespace, because txtai filters after it chooses candidates."""
 
     package = "txtai"
     notes = ("one index a namespace",)
@@ -133,7 +133,7 @@ class Mem0(System):
         self._memory = memory
 
     def add(self, items: Sequence[Item]) -> None:
-        """Add each item in a call of its own; mem0 has no call for several."""
+        """Add each item in a separate call; mem0 has no call for several items."""
         for item in items:
             self._memory.add(item.text, user_id=item.namespace, metadata={"item": item.id}, infer=False)
 
@@ -144,7 +144,7 @@ class Mem0(System):
 
 
 def open_mem0(home: Path, vectors: VectorFile) -> System:
-    """A mem0 memory in `home` that takes vectors from the file; its BM25 encoder needs no download."""
+    """A mem0 memory in `home` that takes its vectors from `vectors`. Its BM25 encoder needs no download."""
     os.environ |= {"MEM0_DIR": str(home), "MEM0_TELEMETRY": "False"}  # read on import
     from fastembed import SparseTextEmbedding
     from mem0 import Memory
@@ -173,7 +173,7 @@ def open_mem0(home: Path, vectors: VectorFile) -> System:
 
 
 class MemPalace(System):
-    """MemPalace with its default search; the texts are drawers, and each namespace is a wing."""
+    """MemPalace with its default search. In its terms, each text is a drawer and each namespace a wing."""
 
     package = "mempalace"
     notes = ("vectors over a loopback endpoint",)
@@ -195,7 +195,7 @@ class MemPalace(System):
         )
 
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
-        """Ids of the memories in the order of the answer. Raises RuntimeError if the answer is an error."""
+        """Ids of the memories in the order of MemPalace's answer. Raises RuntimeError if the answer is an error."""
         answer = self._search(query, self._palace, wing=namespace, n_results=depth)
         if "error" in answer:
             raise RuntimeError(answer["error"])
@@ -203,7 +203,7 @@ class MemPalace(System):
 
 
 def open_mempalace(home: Path, vectors: VectorFile) -> System:
-    """A palace in `home` that gets vectors from an endpoint in this process."""
+    """A MemPalace in `home` that gets its vectors from an HTTP endpoint in this process."""
     os.environ |= {  # read on import
         "HOME": str(home),
         "MEMPALACE_EMBEDDING_MODEL": "openai-compat",
@@ -218,7 +218,7 @@ def open_mempalace(home: Path, vectors: VectorFile) -> System:
 
 
 def serve(vectors: VectorFile) -> str:
-    """Serve the vectors of the file as OpenAI-compatible embeddings until the process ends. Returns the URL."""
+    """Serve `vectors` as an OpenAI-compatible embeddings endpoint until the process ends. Returns its URL."""
     unit = [1.0] + [0.0] * (vectors.dimensions - 1)  # for the system's probe texts
 
     class Answers(BaseHTTPRequestHandler):
@@ -252,7 +252,7 @@ SYSTEMS: Mapping[str, Callable[[Path, VectorFile], System]] = {
     "mempalace": open_mempalace,
     "mem0": open_mem0,
 }
-"""For the name of each system, the function that opens the system in an empty folder."""
+"""Function that opens a system in an empty folder, by the system's name."""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""`compare`: other memory systems on the same texts with the same vectors, each in a process of its own.
+"""`compare`: other memory systems on the same texts with the same vectors, each in a separate process.
 
-Every system gets the text that is embedded here (date, speaker, words) and its vector, so that only ranking differs. A
-system that does not install or run is a row with the reason.
+Every system gets the texts that Remembrancer embeds (date, speaker, words) and their vectors, so that only ranking
+differs. If a system cannot be installed or run, its row has the reason.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class SystemResult:
 
 
 def measure_compare(request: CompareRequest) -> Report:
-    """Measure every system on every set; return the report. Raises BadSet and NotLoaded."""
+    """Measure every system on every set, and return the report. Raises BadSet and NotLoaded."""
     results: list[SystemResult] = []
     with data_directory(request.environments) as environments:
         for folder in find_sets(request.data, request.sets):
@@ -114,7 +114,7 @@ def score_answer(
 def fit(
     ranked: Sequence[str], texts: Mapping[str, str], count: Callable[[str], int], budget: int = BUDGET
 ) -> list[str]:
-    """Ids of the best-ranked texts that fit into `budget` tokens, a line each; a text that does not fit is skipped."""
+    """Ids of the best-ranked texts that fit into `budget` tokens, one per line. Texts that do not fit are skipped."""
     left = budget
     fitting: list[str] = []
     for name in ranked:

@@ -1,7 +1,7 @@
 """Runs a memory system on a job: loads the memories, times the searches, writes the answer.
 
-It runs in the system's virtual environment, so this file imports numpy and nothing else of the project. Vectors come
-from a file, so that no system waits for an encoder.
+It runs in the system's virtual environment, so this file imports nothing but numpy and the standard library. Vectors
+come from a file, so that no system waits for an encoder.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Item:
 
 
 class VectorFile:
-    """The precomputed vectors of all memories and queries, by text. Raises KeyError for other texts."""
+    """The precomputed vectors of all memories and queries, looked up by text. Raises KeyError for an unknown text."""
 
     def __init__(self, texts: Sequence[str], vectors: Array) -> None:
         self._places = {text: place for place, text in enumerate(texts)}
@@ -63,14 +63,14 @@ class VectorFile:
 
 
 class System(ABC):
-    """A memory system to measure. package: distribution that gives its version; notes: changes from its defaults."""
+    """A memory system to measure. package: distribution that has its version. notes: remarks on its configuration."""
 
     package: ClassVar[str]
     notes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def add(self, items: Sequence[Item]) -> None:
-        """Store `items`, which are all of one namespace."""
+        """Store `items`, which all belong to one namespace."""
 
     @abstractmethod
     def search(self, namespace: str, query: str, depth: int) -> list[str]:
@@ -100,7 +100,7 @@ def _load(system: System, items: Sequence[Item]) -> float:
 
 
 def _ask(system: System, queries: Sequence[dict[str, str]]) -> tuple[list[float], dict[str, list[str]]]:
-    """Milliseconds of each query's search for TIMED_DEPTH ids, and its ranking from a search for RANKED_DEPTH."""
+    """Milliseconds of each query's search for TIMED_DEPTH ids; RANKED_DEPTH ids for each query, by the query's id."""
     for query in queries[:_WARM_UP]:
         system.search(query["namespace"], query["text"], TIMED_DEPTH)
     ms: list[float] = []

@@ -1,4 +1,4 @@
-"""Measures Remembrancer itself on a set with precomputed vectors, and makes the job that the other systems get."""
+"""Measures Remembrancer on a set with precomputed vectors, and makes the job that the other systems run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BUDGET = 1_000
 
 @dataclass(frozen=True, slots=True)
 class SystemScore:
-    """A system's score on a set. recalls: R@10 by question. shown: recall of each context. seconds: for loading."""
+    """A system's score on a set. recalls: R@10 of each question. shown: recall of each context. seconds: of loading."""
 
     version: str
     recalls: Sequence[float]
@@ -37,14 +37,14 @@ class SystemScore:
 
 
 class PrecomputedEmbedder(WrappedEmbedder):
-    """Returns the embeddings in `known`; `inner` embeds other queries, like an event that a question names."""
+    """Returns the embeddings in `known`. `inner` embeds other queries, such as an event that a question names."""
 
     def __init__(self, inner: Embedder, known: Mapping[str, Embedding]) -> None:
         super().__init__(inner)
         self._known = known
 
     async def embed_query(self, text: str) -> Embedding:
-        """The known embedding of `text`, or that by `inner`."""
+        """The known embedding of `text`; if `text` is not known, its embedding by `inner`."""
         return self._known[text] if text in self._known else await self.inner.embed_query(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
@@ -53,7 +53,7 @@ class PrecomputedEmbedder(WrappedEmbedder):
 
 
 def items_of(opened: Opened, whole: EvaluationSet) -> list[Item]:
-    """The corpus entries as items, with the texts that this product embeds for them."""
+    """The corpus entries as items, with the texts that Remembrancer embeds for them."""
     items: list[Item] = []
     for entry in whole.entries():
         scope = scope_of(whole.name, entry.conversation)
@@ -64,7 +64,7 @@ def items_of(opened: Opened, whole: EvaluationSet) -> list[Item]:
 
 
 async def embed(embedder: Embedder, items: Sequence[Item], whole: EvaluationSet) -> dict[str, Embedding]:
-    """Embeddings by text, of all distinct texts of the items and of all questions."""
+    """The embeddings of all items and questions, by text."""
     texts = list(dict.fromkeys(item.text for item in items))
     known: dict[str, Embedding] = {}
     for start in range(0, len(texts), PIECE):
@@ -76,14 +76,14 @@ async def embed(embedder: Embedder, items: Sequence[Item], whole: EvaluationSet)
 
 
 def job_of(items: Sequence[Item], whole: EvaluationSet, known: Mapping[str, Embedding]) -> Job:
-    """The items, queries and vectors that the other systems get."""
+    """The job for the other systems: items, queries and vectors."""
     queries = tuple({"id": each.id, "namespace": each.conversation, "text": each.text} for each in whole.questions)
     vectors = np.vstack([embedding.dense for embedding in known.values()])
     return Job(tuple(items), queries, tuple(known), vectors)
 
 
 async def measure_ours(opened: Opened, whole: EvaluationSet, known: Mapping[str, Embedding]) -> SystemScore:
-    """Load the set through ingestion, search and retrieve for each question, return the score. Raises NotLoaded."""
+    """Load the set, search and retrieve for each question, and return Remembrancer's score. Raises NotLoaded."""
     embedder = PrecomputedEmbedder(opened.embedder, known)
     loaded = await load(replace(opened.ingestor, embedder=embedder), opened.store, whole)
     retriever = Retriever(replace(opened.parts, embedder=embedder))

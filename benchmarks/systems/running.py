@@ -22,22 +22,22 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "mempalace": ("mempalace",),
     "mem0": ("mem0ai", "fastembed", "stop-words"),
 }
-"""Packages to install for each system; none for a system that runs in the project's own environment."""
+"""Packages to install for each system. A system without packages runs in the project's environment."""
 
 CONSTRAINT = "torch==2.13.0"
-"""Version that pip must use: without a fixed one torch downloads gigabytes of GPU libraries."""
+"""Version constraint for pip: without it, torch downloads gigabytes of GPU libraries."""
 
 _INSTALL_S = 900.0
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 class NotMeasured(Exception):
-    """A system could not be installed or run; the message has its last error or the time limit."""
+    """A system could not be installed or run. The message has the last error or the time limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What every system has to store and search. texts: of all memories and queries, one for each row of `vectors`."""
+    """What every system stores and searches for. texts: all memories and queries, one text per row of `vectors`."""
 
     items: tuple[Item, ...]
     queries: tuple[Mapping[str, str], ...]
@@ -46,7 +46,7 @@ class Job:
 
 
 class DriverAnswer(msgspec.Struct, frozen=True):
-    """What a driver measured. seconds: to load. ms: of each search. ranked: ids by question, best first."""
+    """A driver's results. seconds: of loading. ms: milliseconds of each search. ranked: ids by question, best first."""
 
     version: str
     seconds: float

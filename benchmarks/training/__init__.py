@@ -1,1 +1,1 @@
-"""Scripts that train the models shipped as package data."""
+"""Scripts that train the models in the product's package data."""

@@ -1,6 +1,6 @@
-"""Trains one model on the encoder's token states for several judgements of a text. Needs torch.
+"""Trains one model for several judgements of a text from the encoder's token states. Needs torch.
 
-The first `kinds` classes exclude each other, and a text may have a share for each. Every other one is yes or no.
+The first `kinds` classes exclude each other, and a text may have a share of each. Every other class is yes or no.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ DROPOUT, SCALE = 0.3, 0.3
 EPOCHS, BATCH, RATE, DECAY = 5, 48, 2e-3, 0.1
 SMOOTHING = 0.05
 POSITIVE_WEIGHT = 2.2
-"""Weight of a yes: in conversations there are about that many messages of noise to one that is worth keeping."""
+"""Weight of a yes: a conversation has about so many messages of noise for each message worth keeping."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What to learn from a text. kinds: share of each kind, zeros if unknown. answers: yes or no, by class index."""
+    """Labels of a text. kinds: share of each exclusive class, zeros if unknown. answers: yes or no, by class index."""
 
     states: TokenStates
     english: float
@@ -58,7 +58,7 @@ class _Network(nn.Module):  # type: ignore[misc]  # torch has no types here
 
 
 def fit_attention(classes: Sequence[str], kinds: int, targets: Sequence[Target], seed: int = 0) -> AttentionModel:
-    """The model trained on `targets`. The first `kinds` classes exclude each other; every other one is yes or no."""
+    """The model trained on `targets`. The first `kinds` classes exclude each other; every other class is yes or no."""
     torch.manual_seed(seed)
     generator = np.random.default_rng(seed)
     targets = [target for target in targets if len(target.states)]

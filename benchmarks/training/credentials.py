@@ -1,4 +1,4 @@
-"""Trains the model that tells credentials from harmless words, and prints how it does on authors it did not see.
+"""Trains the model that tells credentials from harmless words, and prints its quality on authors it did not see.
 
     python -m benchmarks.training.credentials --data ../shared/data/behaviour [--save]
 
@@ -30,13 +30,13 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ingest" / "screening" / "redaction"
 RULES: tuple[Pattern, ...] = tuple(pattern for pattern in BUILT_IN if not isinstance(pattern, CredentialPattern))
 UNLEARNT: tuple[Pattern, ...] = tuple(pattern for pattern in RULES if not pattern.literals)
-"""Rules whose finds the model does not learn: no credentials (an e-mail address), or more than one word."""
+"""Rules whose matches are left out of training: no credentials (e-mail addresses), or longer than one word."""
 STRENGTH = 10.0
-"""Inverse of the L2 penalty: of 1, 3 and 10 the one that catches most on the author that it did not see."""
+"""Inverse of the L2 penalty: of 1, 3 and 10, the value that catches most secrets of an author it did not see."""
 
 
 def read_scored(data: Path) -> list[MarkedText]:
-    """The texts of `secrets.jsonl.gz` in `data`, with the position of each secret: that of its first occurrence."""
+    """The texts of `secrets.jsonl.gz` in `data`, each with the positions where its secrets first occur."""
     with gzip.open(data / "secrets.jsonl.gz", "rt", encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
     return [
@@ -46,7 +46,7 @@ def read_scored(data: Path) -> list[MarkedText]:
 
 
 def letter_pairs(paths: Iterable[Path]) -> BigramTable:
-    """log2 of the probability of each letter after each other letter, in the words of the files."""
+    """log2 of the probability that a letter follows another, for each pair of letters, in the words of the files."""
     counts = np.full((27, 27), 0.5)
     for path in paths:
         for word in re.findall(r"[^\W\d_]+", path.read_text("utf-8").lower()):
@@ -58,7 +58,7 @@ def letter_pairs(paths: Iterable[Path]) -> BigramTable:
 
 
 def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
-    """The candidates in `texts`, less those found by rules in UNLEARNT, and whether each is in a marked secret."""
+    """(Candidate word, whether it is in a marked secret) for all of `texts`, less words that UNLEARNT rules match."""
     rows = []
     for text, marks in texts:
         ruled = secrets_in(text, UNLEARNT)
@@ -72,7 +72,7 @@ def labelled(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
 
 
 def train(texts: Sequence[MarkedText], bigrams: BigramTable, strength: float = STRENGTH) -> CredentialModel:
-    """The model fitted on the candidates of `texts`."""
+    """The model fitted on the candidate words of `texts`, with the letter statistics `bigrams`."""
     rows = labelled(texts)
     inputs = np.array([features(each.word, each.near, bigrams) for each, _ in rows], dtype=np.float32)
     fitted = LogisticRegression(C=strength, max_iter=5_000).fit(inputs, [secret for _, secret in rows])
@@ -81,7 +81,7 @@ def train(texts: Sequence[MarkedText], bigrams: BigramTable, strength: float = S
 
 
 def patterns(model: CredentialModel) -> tuple[Pattern, ...]:
-    """All built-in patterns, with `model` in place of the shipped one."""
+    """All built-in patterns, with `model` in place of the shipped model."""
     return tuple(
         CredentialPattern(p.kind, p.regex, keyed=p.keyed, model=lambda: model)
         if isinstance(p, CredentialPattern)
@@ -91,7 +91,7 @@ def patterns(model: CredentialModel) -> tuple[Pattern, ...]:
 
 
 def score(texts: Sequence[MarkedText], used: Sequence[Pattern], *, verbose: bool = False) -> tuple[float, float]:
-    """Share of the marked secrets that redaction removes, and share of the texts without marks that it alters."""
+    """Share of marked secrets that redaction by `used` removes, and share of texts without secrets that it alters."""
     caught, altered = [], []
     for text, marks in texts:
         output = redact(text, used)
@@ -104,7 +104,7 @@ def score(texts: Sequence[MarkedText], used: Sequence[Pattern], *, verbose: bool
 
 
 def main() -> None:
-    """Print the figures and, with --save, write the model."""
+    """Print the quality of models by what they were trained on and, with --save, write the model."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")

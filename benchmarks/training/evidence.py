@@ -1,9 +1,9 @@
-"""Trains the models that tell which memories answer a question, and prints how they do on projects not seen.
+"""Trains the models that tell which memories answer a question, and prints their quality on unseen projects.
 
     python -m benchmarks.training.evidence --data ../shared/data/behaviour [--save]
 
 Questions with and without an answer: tests/data/training/questions.jsonl, and projects/*.json of `--data`. Each
-answered question is used a second time without the memories that answer it, and every question with few memories.
+answered question is used again without the memories that answer it, and every question again in a small store.
 --save trains on all and writes answerable.npz and helps.npz beside the module that reads them. Needs scikit-learn.
 """
 
@@ -45,22 +45,22 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "retrieval" / "ranking"
 TEXTS = ROOT / "tests" / "data" / "training" / "questions.jsonl"
 TOGETHER = "all of them"
-"""Namespace with the memories of all authored worlds, where each question has many memories of other topics."""
+"""Namespace with the memories of all authored worlds, where most memories are on other topics than the question."""
 
 FACTS = "all of them, as facts"
-"""Namespace like TOGETHER whose memories are facts, which are embedded without the turns before them."""
+"""Namespace like TOGETHER, but with facts as memories, which are embedded without the preceding turns."""
 
 STRENGTH, HIT_STRENGTH = 3e-4, 0.1
 """Inverse L2 penalties; 0.0001 to 0.001 do about equally well on unseen projects."""
 
 WITHOUT_EVIDENCE, DATED = 0.15, 0.5
-"""Weights in training of a question that was altered: by taking away memories, and by adding a date to its text."""
+"""Training weights of altered questions: with some memories taken away, and with a date added to the text."""
 
 FEW = 8
-"""Most memories, apart from the evidence, of the small store that a question is asked of."""
+"""Maximum number of memories, apart from the evidence, in the small store in which a question is asked again."""
 
 SHARE_ANSWERED = 0.9
-"""Share of questions with an answer that calibration assumes; training weighs those with and without one equally."""
+"""Share of questions with an answer for calibration; in training, questions with and without count equally."""
 
 _START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 _DATES = ("in May 2025", "on 16 August, 2025", "as of November 2025", "during the summer of 2025", "on October 3, 2025",
@@ -69,7 +69,7 @@ _DATES = ("in May 2025", "on 16 August, 2025", "as of November 2025", "during th
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, its time and the memories that answer it. weight: how much it counts in training."""
+    """A question, its time, and the names of the memories that answer it. weight: how much it counts in training."""
 
     text: str
     at: datetime
@@ -79,7 +79,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The memories of one namespace, by name, and questions about them. group: shared by worlds of the same texts."""
+    """Memories of a namespace, as (name, draft), with questions on them. group: the same for worlds of equal text."""
 
     group: str
     namespace: str
@@ -89,7 +89,7 @@ class World:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """What the models see of one question. helps: which hits answer it. real: whether all memories found were kept."""
+    """Features of a question and its hits. helps: which hits answer it. real: False if memories were taken away."""
 
     group: str
     question: NDArray[np.float32]
@@ -101,14 +101,14 @@ class Example:
 
     @classmethod
     def of(cls, group: str, weight: float, *, real: bool) -> Example:
-        """An example without features yet."""
+        """An example whose features are still empty; `_example` fills them."""
         return cls(
             group, np.empty(0, np.float32), np.empty((0, 0), np.float32), np.empty(0, np.bool_), False, weight, real
         )
 
 
 def projects(folder: Path) -> Iterator[World]:
-    """The worlds in `folder`, each a project with its sessions."""
+    """The worlds in `folder`; each file is a project with its sessions."""
     for path in sorted(folder.glob("*.json")):
         world = json.loads(path.read_text("utf-8"))
         drafts = [
@@ -124,7 +124,7 @@ def projects(folder: Path) -> Iterator[World]:
 
 
 def authored(path: Path) -> Iterator[World]:
-    """Each world in a file three times: in a namespace of its own, among all others, and among these as facts."""
+    """Each world of the file three times: alone in a namespace, among all worlds, and among all worlds as facts."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for namespace, as_facts in ((None, False), (TOGETHER, False), (FACTS, True)):
         for number, row in enumerate(rows):
@@ -179,7 +179,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
 async def _of(
     opened: Opened, world: World, asked: Asked, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> AsyncIterator[Example]:
-    """Up to four examples of a question: with every memory found, then without its answers, most others, or both."""
+    """Up to four examples of a question: with all candidates, without its evidence, or with few others."""
     found: list[Candidates] = []
 
     def keep(candidates: Candidates) -> Candidates:
@@ -225,7 +225,7 @@ def _example(empty: Example, candidates: Candidates, scoring: Scoring, evidence:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Two models. answerable: whether anything answers a question. helps: whether a hit does, if anything does."""
+    """Two models. answerable: whether any memory answers a question. helps: whether a hit does, if any memory does."""
 
     answerable: LinearModel
     helps: LinearModel
@@ -236,7 +236,7 @@ class Models:
         return hits
 
     def answered(self, example: Example) -> float:
-        """Probability that anything answers the question."""
+        """Probability that any memory answers the question."""
         return float(self.answerable.probabilities(example.question[np.newaxis])[0, 1])
 
 
@@ -260,7 +260,7 @@ def _question_fit(rows: Sequence[Example]) -> tuple[NDArray[np.float32], float]:
 
 
 def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
-    """Slope and intercept that calibrate log-odds (Platt) for SHARE_ANSWERED, from groups left out of training."""
+    """Slope and intercept that calibrate log-odds (Platt) for SHARE_ANSWERED, by cross-validation over groups."""
     real = [row for row in rows if row.real]
     groups = sorted({row.group for row in real})
     scores = np.zeros(len(real))
@@ -279,7 +279,7 @@ def _calibration(rows: Sequence[Example]) -> tuple[float, float]:
 def _logistic(
     features: NDArray[Any], labels: NDArray[np.bool_], weights: NDArray[Any], strength: float
 ) -> tuple[NDArray[np.float32], float]:
-    """Weights and bias for raw features, of a logistic regression that is fitted on standardised features."""
+    """Weights and bias of a logistic regression fitted on standardised features, converted for raw features."""
     scaler = StandardScaler().fit(features)
     fitted = LogisticRegression(C=strength, max_iter=3_000).fit(
         scaler.transform(features), labels, sample_weight=weights
@@ -289,7 +289,7 @@ def _logistic(
 
 
 def report(trained: Sequence[Example], tested: Sequence[Example], show: Callable[[str], None] = print) -> None:
-    """Show how sure the models are of the questions in `tested`, each group judged by models that did not see it."""
+    """Show predicted and true probabilities on `tested`, each group judged by models that were not trained on it."""
     sure, answered, certainties, helps = [], [], [], []
     for group in sorted({row.group for row in tested}):
         models = train([row for row in (*trained, *tested) if row.group != group])
@@ -315,7 +315,7 @@ def _reliability(said: NDArray[Any], true: NDArray[Any], edges: Sequence[float],
 
 
 def main() -> None:
-    """Train, report and save as the command line says."""
+    """Print the report; with --save, train on everything and write the models."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the behaviour sets")
     parser.add_argument("--save", action="store_true", help="train on everything and write the models")

@@ -1,4 +1,4 @@
-"""Trains the models of screening on the texts of this repository, and prints how they do on those of other authors.
+"""Trains the screening models on the texts of this repository, and prints their quality on texts of other authors.
 
     python -m benchmarks.training.screening [--data ../shared/data/behaviour] [--save]
 
@@ -45,15 +45,15 @@ KINDS = sorted(MemoryType)
 CLASSES = (*KINDS, ALONE, BY_PERSON, BY_MACHINE)
 
 TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.2, 0.2, 0.1
-"""Inverse of the L2 penalty: from 0.1 to 0.5 it makes little difference on other authors."""
+"""Inverses of the L2 penalty. Values of 0.1 to 0.5 make little difference on other authors."""
 
 COURTESY = 12
-"""Most words of an agent's noise that is just courtesy. A longer report may be news when it stands alone."""
+"""Maximum words of an agent's message that is a mere courtesy. A longer message may be news when it stands alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """Features of a text, and its labels, any of which is right."""
+    """Features of a text with its labels. If a text has several labels, each of them is right."""
 
     features: FloatArray
     labels: tuple[str, ...]
@@ -78,12 +78,12 @@ def casual(text: str) -> str:
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The parsed lines of a file."""
+    """The parsed lines of a JSON Lines file."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
 def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """Author, language, types and text of each text that is labelled with types."""
+    """(Author, language, memory types, text) for each text that is labelled with memory types."""
     for row in rows_of(TEXTS / "types.jsonl"):
         yield OURS, row["lang"], (row["type"],), row["text"]
     for path in sorted(data.glob("types*.jsonl")) if data else ():
@@ -92,7 +92,7 @@ def type_rows(data: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], st
 
 
 def conversations(data: Path | None) -> Iterator[tuple[str, str, list[Message]]]:
-    """Author, language and messages of each conversation."""
+    """(Author, language, messages) for each labelled conversation."""
     for row in rows_of(TEXTS / "conversations.jsonl"):
         messages = [
             Message(m["role"], m["content"], m["keep"], tuple(m.get("types", ()) if m["keep"] else ()))
@@ -123,7 +123,7 @@ async def embeddings_of(texts: Sequence[str]) -> dict[str, Embedding]:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """The examples that the models are trained on."""
+    """The training examples of each model. known: embedding of each text."""
 
     known: dict[str, Embedding]
     types: list[Example] = field(default_factory=list)
@@ -132,12 +132,12 @@ class Examples:
     targets: list[Target] = field(default_factory=list)
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
-        """Add a text with its memory types. Unless it is working memory, it is worth keeping even when alone."""
+        """Add a text with its memory types, as worth keeping when it stands alone; unknown for working memory."""
         self.types.append(Example(read(text).features, labels))
         self._add_alone(text, labels, keep=None if MemoryType.WORKING in labels else True)
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
-        """Add the messages of a conversation. Noise also counts as noise when alone, except an agent's long report."""
+        """Add a conversation. Noise is also noise when it stands alone, except an agent's longer messages."""
         for message, place in places_of(messages, self.known):
             text, keep, reading, machine = message.text, message.keep, read(message.text), is_machine(message.role)
             if keep is None:
@@ -158,7 +158,7 @@ class Examples:
             self._aim(text, message.types, answers)
 
     def _add_alone(self, text: str, labels: tuple[str, ...], *, keep: bool | None) -> None:
-        """Add a text that stands alone, as written and as typed in a hurry, so that form does not tell what to keep."""
+        """Add a text that stands alone, as written and in casual form, so that form does not decide what to keep."""
         for written in dict.fromkeys((text, casual(text))):
             if keep is not None:
                 self.first.append(Example(read(written).features, ("keep" if keep else "noise",)))
@@ -181,7 +181,7 @@ def places_of(messages: Sequence[Message], known: dict[str, Embedding]) -> Itera
 
 
 def fitted(examples: Sequence[Example], strength: float, *, balanced: bool = False) -> LinearModel:
-    """A model fitted on the examples. An example with n labels counts 1/n for each."""
+    """A model fitted on the examples. An example with n labels counts 1/n for each. balanced: weigh classes equally."""
     rows = [(example.features, label, 1 / len(example.labels)) for example in examples for label in example.labels]
     features, labels, weights = (list(column) for column in zip(*rows, strict=True))
     model = LogisticRegression(C=strength, max_iter=1_000, tol=1e-3, class_weight="balanced" if balanced else None)
@@ -205,7 +205,7 @@ def trained(examples: Examples) -> Judge:
 
 
 def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Lines of the table: share of texts whose type is right, by author and language."""
+    """Lines with the share of texts whose predicted memory type is right, by author and language."""
     right: dict[tuple[str, str], list[bool]] = {}
     for author, language, labels, text in type_rows(data):
         kinds = judge.kinds(text, known[text])
@@ -216,7 +216,7 @@ def type_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterat
 
 
 def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Iterator[str]:
-    """Lines of the table by author: share of messages kept and of noise dropped at each limit; share of right types."""
+    """Lines by author: share of messages kept and of noise dropped at each limit, and share of right memory types."""
     worths: dict[str, list[tuple[bool, float]]] = {}
     right: dict[str, list[bool]] = {}
     for author, _, messages in conversations(data):
@@ -240,7 +240,7 @@ def worth_report(judge: Judge, data: Path, known: dict[str, Embedding]) -> Itera
 
 
 def main() -> None:
-    """Print the figures, and with --save write the models."""
+    """Print the models' quality; with --save, write the models."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--save", action="store_true")

@@ -1,4 +1,4 @@
-"""Trains the judgement of which statements replace or contest which, and prints how it does on authors not trained on.
+"""Trains the model that tells whether a statement changes an older one, and prints its quality on unseen authors.
 
     python -m benchmarks.training.updates --data ../shared/data/behaviour [--save]
 
@@ -33,22 +33,22 @@ TARGET = ROOT / "ingest" / "identity" / MODEL_FILE
 
 TREES, DEPTH = 200, 3
 LEAST_TEXTS = 3
-"""Least number of texts with a word or pair of words for it to get a weight."""
+"""Minimum number of texts with a word or pair of words for which a weight is learnt."""
 
 STRANGERS = 2
-"""Number of similar statements from other cases that each statement is paired with, as unrelated."""
+"""Number of similar statements of other cases with which each statement is paired, as unrelated."""
 
 TOO_NEAR = 0.72
-"""Cosine from which a statement of another case is not paired: it may well be about the same thing."""
+"""Cosine from which statements of different cases are not paired: they may be about the same fact."""
 
 FOLDS = 5
 REPLACES, CONTESTS = 0.5, 0.36
-"""Least probabilities, chosen on authors not trained on: .67 to .85 of what is then contested is right."""
+"""Minimum probabilities, chosen on unseen authors: .67 to .85 of the pairs above CONTESTS are related."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two statements. case: the example that has `newer`. related: whether `newer` changes `older`; None if open."""
+    """Two statements. case: example with `newer`. related: whether `newer` changes `older`. stranger: of two cases."""
 
     older: str
     newer: str
@@ -58,7 +58,7 @@ class Pair:
 
 
 def authored() -> Iterator[Pair]:
-    """The pairs of the training file: each fact with every later text, and unrelated later texts with each other."""
+    """Pairs of the training file: each fact with every later text, and unrelated later texts with one another."""
     for number, line in enumerate(TEXTS.read_text("utf-8").splitlines()):
         row = json.loads(line)
         case = f"authored {number}"
@@ -69,7 +69,7 @@ def authored() -> Iterator[Pair]:
 
 
 def labelled(path: Path) -> Iterator[Pair]:
-    """The pairs of an older and a newer statement in each case of an evaluation file."""
+    """Every pair of an older and a newer statement, for each case of an evaluation file."""
     for line in path.read_text("utf-8").splitlines():
         case = json.loads(line)
         told = sorted(range(len(case["statements"])), key=lambda at: (case["statements"][at]["at"], at))
@@ -80,7 +80,7 @@ def labelled(path: Path) -> Iterator[Pair]:
 
 
 def _related(case: dict[str, Any], old: int, new: int) -> bool | None:
-    """Whether `new` changes what `old` says. None if open: an old value returns, or `new` changes a change of `old`."""
+    """Whether `new` changes `old`; None if unclear: `old` becomes true again, or `new` changes a successor of `old`."""
     replaced = {int(key): value for key, value in case["replaced"].items()}
     if replaced.get(old) == new:
         return True
@@ -105,7 +105,7 @@ async def vectors_of(texts: Sequence[str]) -> NDArray[np.float32]:
 
 @dataclass(slots=True, eq=False)
 class Author:
-    """The pairs of one author with their cosines."""
+    """The pairs of statements by one author, with the cosine of each pair."""
 
     name: str
     pairs: list[Pair]
@@ -131,7 +131,7 @@ class Author:
 
 @dataclass(slots=True, eq=False)
 class Words:
-    """A trained model of terms, whose weights give the log odds that a newer text reports a change."""
+    """A trained model on terms, whose weights give the log odds that a text reports a change."""
 
     vocabulary: dict[str, int]
     weights: NDArray[np.float64]
@@ -139,7 +139,7 @@ class Words:
 
     @classmethod
     def fit(cls, texts: dict[str, bool]) -> Words:
-        """Learn the weights from `texts`, each with whether it reports a change."""
+        """The model trained on `texts`. Their values say whether the text reports a change."""
         counts = Counter(term for text in texts for term in Statement.of(text).terms())
         known = sorted(term for term, count in counts.items() if count >= LEAST_TEXTS)
         words = cls({term: at for at, term in enumerate(known)}, np.zeros(0), 0.0)
@@ -147,7 +147,7 @@ class Words:
         return cls(words.vocabulary, model.coef_[0] * 0.5, float(model.intercept_[0]))
 
     def matrix(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Which terms each text has, shape (texts, terms)."""
+        """1 where a text has a term of the vocabulary, else 0; shape (texts, terms)."""
         found = np.zeros((len(texts), len(self.vocabulary)), dtype=np.float32)
         for row, text in enumerate(texts):
             for term in Statement.of(text).terms():
@@ -156,12 +156,12 @@ class Words:
         return found
 
     def telling(self, texts: Sequence[str]) -> dict[str, float]:
-        """The log odds that each text, by its terms, reports a change."""
+        """For each text, the log odds that it reports a change, judged by its terms."""
         return dict(zip(texts, (self.matrix(texts) @ self.weights + self.bias).tolist(), strict=True))
 
 
 def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
-    """Each newer text of `pairs`, with whether it changes an older one."""
+    """For each newer text of `pairs`, whether it changes an older text."""
     found: dict[str, bool] = {}
     for pair in pairs:
         found[pair.newer] = found.get(pair.newer, False) or bool(pair.related)
@@ -169,7 +169,7 @@ def tells(pairs: Sequence[Pair]) -> dict[str, bool]:
 
 
 def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
-    """`Words.telling` of each newer text, by weights learnt from other cases (cross-validation)."""
+    """`Words.telling` for each newer text, by weights learnt from other cases (cross-validation)."""
     case_of = {pair.newer: pair.case for pair in pairs}
     texts = tells(pairs)
     found: dict[str, float] = {}
@@ -183,7 +183,7 @@ def held_out_telling(pairs: Sequence[Pair]) -> dict[str, float]:
 
 @dataclass(slots=True, eq=False)
 class Trained:
-    """A trained judgement: weights of words, and trees over the features `names`."""
+    """The trained model: weights of words, and trees over the features `names`."""
 
     words: Words
     names: list[str]
@@ -191,7 +191,7 @@ class Trained:
 
     @classmethod
     def fit(cls, authors: Sequence[Author]) -> Trained:
-        """A judgement trained on all pairs of `authors` whose relation is known."""
+        """A model trained on all pairs of `authors` whose relation is known."""
         pairs = [pair for author in authors for pair in author.pairs]
         cosines = [cosine for author in authors for cosine in author.cosines]
         rows = evidence_of(pairs, cosines, held_out_telling(pairs))
@@ -247,7 +247,7 @@ def evidence_of(pairs: Sequence[Pair], cosines: Sequence[float], telling: dict[s
 
 
 def report(train: str, author: Author, probabilities: NDArray[np.float64], same_form: NDArray[np.bool_]) -> str:
-    """One line of the table: precision and recall within cases, for contested or replaced, and for replaced alone."""
+    """One line of the table: precision and recall for contested or replaced pairs (seen), and for replaced pairs."""
     inside = np.array([pair.related is not None and not pair.stranger for pair in author.pairs])
     related = np.array([bool(pair.related) for pair in author.pairs])[inside]
     seen = probabilities[inside] >= CONTESTS
@@ -262,7 +262,7 @@ def report(train: str, author: Author, probabilities: NDArray[np.float64], same_
 
 
 def main() -> None:
-    """Print the table; train on all and save if asked."""
+    """Print the table; with --save, train on all authors and write the model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")

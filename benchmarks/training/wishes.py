@@ -1,4 +1,4 @@
-"""Trains the model of what a query asks for (tasks, how-to, other), and prints how it does on authors not seen.
+"""Trains the model that tells if a query asks for tasks, how-to or other, and prints its quality on unseen authors.
 
     python -m benchmarks.training.wishes [--save]
 
@@ -23,7 +23,7 @@ from retrieval.query.intent import features
 
 ROOT = Path(__file__).parents[2]
 STRENGTH = 0.1
-"""Inverse of the L2 penalty. Above 0.1, texts trained on are judged better, but unseen voices are not."""
+"""Inverse of the L2 penalty. Above 0.1, the model does better on its training texts, but not on unseen authors."""
 
 
 async def _vectors(queries: list[str]) -> list[np.ndarray]:
@@ -35,7 +35,7 @@ async def _vectors(queries: list[str]) -> list[np.ndarray]:
 
 
 def main() -> None:
-    """Print precision and recall by class on unseen authors, and the accuracy on seen texts; write with --save."""
+    """Print precision and recall by class on unseen authors, and the accuracy on training texts; with --save, save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true")
     rows = [json.loads(line) for line in (ROOT / "tests/data/training/wishes.jsonl").open(encoding="utf-8")]

@@ -1,7 +1,7 @@
-"""Converts BEAM, the folder of a tier (chats/100K, 500K, 1M), to a set; each numbered folder is a conversation.
+"""Converts a tier of BEAM (folder chats/100K, 500K or 1M) to a set; each numbered folder is a conversation.
 
-Turns have no times of their own: the first of a batch gets nine o'clock on the batch's day, each later one a minute
-more than the one before.
+BEAM gives no times of turns. The first turn of a batch gets nine o'clock on the batch's day, each later turn one minute
+more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.sets.formats.source import BadSource, Prepared, parse_time, read
 
 UNANSWERABLE = "abstention"
 UPDATED = "updated_info"
-"""Name of the list in source_chat_ids with the turns that state what still holds after a fact changed."""
+"""Name of the list in source_chat_ids with the turns that state a fact as it is after it changed."""
 
 _MORNING = timedelta(hours=9)
 _TURN = timedelta(minutes=1)
@@ -28,7 +28,7 @@ _MARK = re.compile(r"\s*->->\s*[\d,\s]+$")
 
 
 class ChatTurn(msgspec.Struct):
-    """A turn in chat.json. time_anchor: its day, like March-15-2024."""
+    """A turn in chat.json. time_anchor: day of the turn, such as March-15-2024."""
 
     role: str
     id: int
@@ -44,7 +44,7 @@ class Batch(msgspec.Struct):
 
 
 class Probe(msgspec.Struct):
-    """A probing question. source_chat_ids: turn ids in nested or named lists. One of the other fields is the answer."""
+    """A question. source_chat_ids: ids of turns that answer it, in nested or named lists. One other has the answer."""
 
     question: str
     source_chat_ids: Any = ()
@@ -93,7 +93,7 @@ def _add(folder: Path, prepared: Prepared) -> None:
 
 
 def _rows(name: str, batches: list[Batch], chat: Path) -> Iterator[dict[str, Any]]:
-    """A corpus row for each turn of the chat. A batch without time_anchor is a day after the previous one."""
+    """A corpus row for each turn of the chat. A batch without time_anchor is dated a day after the previous batch."""
     at: datetime | None = None
     for index, batch in enumerate(batches):
         turns = [turn for group in batch.turns for turn in group]

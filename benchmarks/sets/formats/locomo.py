@@ -1,7 +1,7 @@
-"""Converts LoCoMo, the file locomo10.json, to two sets: one of its turns and one of its observations about them.
+"""Converts LoCoMo, the file locomo10.json, to two sets: its turns, and its observations (facts stated about the turns).
 
-A conversation has members session_N (turns) and session_N_date_time. Turns have no times of their own: the first gets
-the time of its session, each later one 20 seconds more than the one before.
+A conversation has members session_N (turns) and session_N_date_time. LoCoMo gives no times of turns: the first turn
+gets the time of its session, each later turn 20 seconds more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from benchmarks.sets.formats.source import BadSource, Prepared, parse_time, read_json, stamp
 
 CATEGORIES = {1: "multi-hop", 2: "temporal", 3: "open-domain", 4: "single-hop", 5: "adversarial"}
-"""Categories of questions: the paper's name by the file's number."""
+"""Categories of questions: number in the file, name in the paper."""
 
 UNANSWERABLE = 5
 _TURN = timedelta(seconds=20)
@@ -26,14 +26,14 @@ _SESSION = re.compile(r"session_(\d+)")
 _CITED = re.compile(r"D(\d+):(\d+)")
 
 DialogSession: TypeAlias = tuple[int, datetime, list["DialogTurn"]]
-"""A session: its number, its time and its turns."""
+"""A session of a conversation: its number, its time and its turns."""
 
 Observations: TypeAlias = dict[str, list[tuple[str, str | list[str]]]]
-"""Observations of a session by speaker: (text, ids of the turns that it cites)."""
+"""Observations of a session by speaker, each as (text, ids of the turns that the observation cites)."""
 
 
 class DialogTurn(msgspec.Struct):
-    """A turn of a session. blip_caption: description of an image that was shared."""
+    """A turn of a session. blip_caption: description of an image that the speaker shared."""
 
     speaker: str
     dia_id: Annotated[str, msgspec.Meta(pattern=r"^D\d+:\d+$")]
@@ -42,7 +42,7 @@ class DialogTurn(msgspec.Struct):
 
 
 class LocomoQuestion(msgspec.Struct):
-    """A question. evidence: ids of the turns that answer it."""
+    """A question about a conversation. evidence: ids of the turns that answer it."""
 
     question: str
     evidence: list[str]
@@ -60,7 +60,7 @@ class Sample(msgspec.Struct):
 
 
 def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set of turns, and, unless it is empty, that of observations. limit: of conversations. Raises BadSource."""
+    """The set of turns and, unless empty, the set of observations. limit: most conversations. Raises BadSource."""
     turns, facts = Prepared("locomo_turns"), Prepared("locomo_observations")
     for index, sample in enumerate(read_json(path, list[Sample])[:limit]):
         _add(sample, f"{path}[{index}]", turns, facts)
@@ -86,7 +86,7 @@ def _add(sample: Sample, place: str, turns: Prepared, facts: Prepared) -> None:
 
 
 def _sessions(sample: Sample, place: str) -> Iterator[DialogSession]:
-    """The sessions in order of their numbers. The file has dates of sessions without turns; these are skipped."""
+    """The sessions in order of their numbers. Dates of sessions without turns are skipped."""
     numbers = sorted(int(match[1]) for name in sample.conversation if (match := _SESSION.fullmatch(name)))
     for number in numbers:
         date, turns = (sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", ""))
@@ -123,7 +123,7 @@ def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[
 def _add_observations(
     sample: Sample, place: str, sessions: Sequence[DialogSession], facts: Prepared
 ) -> dict[str, list[str]]:
-    """Add the sample's observations to `facts`. Returns their ids, grouped by the turn that they cite."""
+    """Add the sample's observations to `facts`. Returns the ids of the observations by the turn that they cite."""
     by_turn: dict[str, list[str]] = {}
     for number, at, _ in sessions:
         for speaker, texts in sample.observation.get(f"session_{number}_observation", {}).items():
@@ -159,6 +159,6 @@ def _query(question: LocomoQuestion, name: str, known: set[str], turns: Prepared
 
 
 def _turn_ids(citations: Sequence[str], name: str) -> list[str]:
-    """Corpus ids of the turns that the texts cite, each once; a text may cite several. name: of the conversation."""
+    """Corpus ids of the turns named in `citations`, without duplicates. name: of the conversation."""
     matches = (match for text in citations for match in _CITED.finditer(text))
     return list(dict.fromkeys(f"{name}:D{int(match[1])}:{int(match[2])}" for match in matches))

@@ -1,7 +1,7 @@
 """Converts LongMemEval, longmemeval_s.json (or _m, _oracle), to a set; each question has its own conversation.
 
-A question whose id ends with _abs is not answerable. Turns have no times of their own: the first gets the time of
-its session, each later one 30 seconds more than the one before.
+A question whose id ends with _abs is not answerable. LongMemEval gives no times of turns: the first turn gets the time
+of its session, each later turn 30 seconds more.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TURN = timedelta(seconds=30)
 
 
 class HaystackTurn(msgspec.Struct):
-    """A turn of a session. has_answer: whether it is evidence for the question."""
+    """A turn of a session. has_answer: whether the turn answers the question."""
 
     role: Literal["user", "assistant"]
     content: str
@@ -28,7 +28,7 @@ class HaystackTurn(msgspec.Struct):
 
 
 class Instance(msgspec.Struct):
-    """A question with the sessions that are searched for its answer, its haystack."""
+    """A question with its haystack, the sessions to search. answer_session_ids: the sessions that have the answer."""
 
     question_id: str
     question_type: str
@@ -70,7 +70,7 @@ def _add(instance: Instance, place: str, prepared: Prepared) -> None:
 
 
 def _add_turns(instance: Instance, name: str, place: str, prepared: Prepared) -> tuple[list[str], list[str]]:
-    """Add the turns to the corpus. Returns ids: of the turns with the answer, and of all in the sessions with it."""
+    """Add the turns to the corpus. Returns ids of turns with the answer, and of all turns in the answer's sessions."""
     ids, dates, sessions = instance.haystack_session_ids, instance.haystack_dates, instance.haystack_sessions
     if not len(ids) == len(dates) == len(sessions):
         raise BadSource(f"{place}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")

@@ -1,4 +1,4 @@
-"""Reads the published JSON files of a benchmark, strictly, and writes corpus.jsonl and queries.jsonl of a set."""
+"""Reads the published JSON files of a benchmark, with validation, and writes a set's corpus.jsonl and queries.jsonl."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 class BadSource(BadSet):
-    """A published file is not in the expected format; the message names the file and the place in it."""
+    """A published file is not in the expected format. The message names the file and the place in the file."""
 
 
 @dataclass(slots=True)
 class Prepared:
-    """An evaluation set to be written. left_out: number of things in the source that are not in the set, by kind."""
+    """An evaluation set to be written. left_out: how many turns or citations of the source are not in it, by kind."""
 
     name: str
     corpus: list[dict[str, Any]] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Prepared:
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """The JSON file `path` as a value of type `kind`. Raises BadSource."""
+    """The JSON file `path` as a value of type `kind`. Raises BadSource if it is missing or does not match the type."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError as error:
@@ -42,7 +42,7 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 
 def parse_time(text: str, pattern: str, place: str) -> datetime:
-    """`text` parsed by the strptime `pattern`, as UTC. place: named in the error. Raises BadSource."""
+    """`text` parsed by the strptime `pattern`, as UTC. Raises BadSource, which names `place`, if it does not match."""
     try:
         return datetime.strptime(text.strip(), pattern).replace(tzinfo=UTC)
     except ValueError as error:
@@ -55,7 +55,7 @@ def stamp(at: datetime) -> str:
 
 
 def write_set(prepared: Prepared, directory: Path) -> Path:
-    """Write the set to a new folder in `directory` and return the folder. Raises BadSource if it exists."""
+    """Write the set to a new folder in `directory` and return the folder. Raises BadSource if the folder exists."""
     folder = directory / prepared.name
     if folder.exists():
         raise BadSource(f"{folder} exists: remove it or choose another --out")
