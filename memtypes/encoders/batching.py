@@ -1,6 +1,6 @@
-"""Base of the embedders: micro-batches in worker threads, a query cache, and the truncation of long texts.
+"""Base class of the embedders: micro-batches in worker threads, a query cache, and the truncation of long texts.
 
-Knows no model: the function that embeds a batch is passed in.
+This module knows no model: the function that embeds a batch is passed in.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 CHARACTERS_PER_TOKEN = 64
-"""Characters assumed for a token. Real tokens have far fewer: 4 on average, 18 in the longest of BERT's vocabulary.
+"""Upper bound for the characters of a token. Real tokens have far fewer: 4 on average, at most 18 in BERT's vocabulary.
 
 The exception is a word of more than 100 characters, which BERT reads as one unknown token. A text of such words may be
-cut although the encoder would read on.
+cut although the encoder could read more of it.
 """
 
 _BLANKS = re.compile(r"[ \t\r\n]{2,}")
 
 
 def truncated(text: str, max_tokens: int) -> str:
-    """Cut a long `text` to a length that has `max_tokens` tokens or more, so that the rest need not be tokenized.
+    """Cut a long `text` to a beginning that surely has `max_tokens` tokens, so that the rest need not be tokenized.
 
-    In a text that is cut, each run of white space becomes one blank, which BERT reads alike. Lone surrogates, which
-    encoders do not accept, become question marks.
+    In a text that is cut, each run of white space becomes one blank, which makes no difference to BERT. Lone
+    surrogates, which encoders do not accept, become question marks.
     """
     limit = max_tokens * CHARACTERS_PER_TOKEN
     if len(text) > limit:
@@ -76,16 +76,20 @@ class _Call(Generic[In, Out]):
 
 
 class Batcher(Generic[In, Out]):
-    """A worker thread that collects the inputs of many callers in a bounded queue and runs `work` on batches of them.
+    """A worker thread that collects the inputs of many callers in a bounded queue and processes them in batches.
 
     A batch may contain inputs of several callers. A call with many inputs is split into several batches, so that later
-    calls need not wait for all of them. work: returns one output for each input, in order; called by this thread only.
+    calls need not wait for all its inputs.
     """
 
     def __init__(
         self, name: str, work: Callable[[Sequence[In]], Sequence[Out]], *, batch_size: int, max_waiting: int
     ) -> None:
-        """Start the thread. name: for errors. max_waiting: inputs that the queue can hold; more raise Overloaded."""
+        """Start the thread. work: processes a batch, returning one output for each input; only this thread calls it.
+
+        name: of the batcher in error messages. batch_size: maximum inputs in a batch. max_waiting: inputs that the
+        queue can hold; `run` raises Overloaded for more.
+        """
         self._name = name
         self._work = work
         self._batch_size = batch_size
@@ -98,7 +102,7 @@ class Batcher(Generic[In, Out]):
         self._thread.start()
 
     async def run(self, inputs: Sequence[In]) -> list[Out]:
-        """Return one output for each input, in order.
+        """Wait until the worker thread has processed `inputs`; return one output for each input, in order.
 
         Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and any error of `work`. A call
         with more inputs than the queue can hold is accepted if the queue is empty. A cancelled call leaves the queue.
@@ -119,7 +123,7 @@ class Batcher(Generic[In, Out]):
             self._unanswered.remove(call)
 
     async def aclose(self) -> None:
-        """Finish the current batch, fail waiting calls and stop the thread."""
+        """Finish the current batch and stop the thread. Calls that still wait raise Unavailable."""
         self._closed = True
         self._queue.put(None)
         await to_thread.run_sync(self._thread.join)
@@ -140,7 +144,10 @@ class Batcher(Generic[In, Out]):
                     start += len(part)
 
     def _next_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
-        """Wait for inputs, and return the next batch, from the oldest calls first; empty once the batcher is closed."""
+        """Wait for inputs and return the next batch, oldest calls first; an empty batch once the batcher is closed.
+
+        The batch is a list of calls, each with those of its inputs that are in the batch.
+        """
         batch: list[tuple[_Call[In, Out], Sequence[In]]] = []
         room = self._batch_size
         while room and not (batch and self._queue.empty()):
@@ -161,9 +168,9 @@ class Batcher(Generic[In, Out]):
 class BatchSettings:
     """Sizes of an embedder's batches, queues and cache.
 
-    batch_size, query_batch_size: maximum texts in a batch of documents or queries. waiting_queries, waiting_documents:
-    maximum texts that wait in a queue; more raise Overloaded. cached_queries: how many distinct queries have their
-    embedding cached; the least recently used is dropped first.
+    batch_size: maximum documents in a batch. query_batch_size: maximum queries in a batch. waiting_queries,
+    waiting_documents: maximum texts in the queue of each; calls with more raise Overloaded. cached_queries: number of
+    queries whose embeddings are cached; the least recently used query is dropped first.
     """
 
     batch_size: int = 8
@@ -176,8 +183,8 @@ class BatchSettings:
 class BatchedEmbedder(Embedder):
     """An embedder with separate batchers for queries and documents, so that queries never wait behind documents.
 
-    embed: embeds a batch; called by two threads. Concurrent calls with the same query share one computation. ping_s:
-    seconds after which a ping gives up.
+    embed: function that embeds a batch; two threads call it. ping_s: seconds after which a ping gives up. Concurrent
+    calls with the same query share one computation.
     """
 
     ping_s = 5.0
@@ -203,7 +210,7 @@ class BatchedEmbedder(Embedder):
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the model that made the vectors, as in `Embedder`."""
+        """Text that identifies the model that makes the vectors; see `Embedder`."""
         return self._fingerprint
 
     @property
@@ -212,7 +219,7 @@ class BatchedEmbedder(Embedder):
         return self._dimensions
 
     async def embed_query(self, text: str) -> Embedding:
-        """Return the embedding of a query, from the cache if it is there; raises as in `Embedder`."""
+        """Return the embedding of a query, from the cache if it is there. Raises Overloaded if the queue is full."""
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         cached = self._cache.get(key)
         if cached is not None:
@@ -228,11 +235,11 @@ class BatchedEmbedder(Embedder):
         return await self.embed_in_context([InContext(text) for text in texts])
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text, influenced by the turns before it, in order."""
+        """Return one embedding for each text, in order. The model may take the turns before a text into account."""
         return await self._documents.run(texts)
 
     async def ping(self) -> None:
-        """Embed a query as a test; raise Unavailable if that takes more than `ping_s`."""
+        """Embed a query as a test. Raises Unavailable if that takes more than `ping_s` seconds or the queue is full."""
         try:
             with anyio.fail_after(self.ping_s):
                 await self._queries.run([InContext("ping")])
@@ -240,7 +247,7 @@ class BatchedEmbedder(Embedder):
             raise Unavailable(f"the encoder did not answer in {self.ping_s:g} s") from error
 
     async def aclose(self) -> None:
-        """Finish the current batches and stop the worker threads."""
+        """Finish the batches that are being embedded, then stop the worker threads."""
         await self._queries.aclose()
         await self._documents.aclose()
 

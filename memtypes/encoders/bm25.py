@@ -1,6 +1,6 @@
-"""BM25: the words of a text, their stems, and term weights without IDF, which the store adds.
+"""BM25 encoder: the words of a text, their stems, and a weight for each stem. The store multiplies weights by IDF.
 
-The average length is a constant, so a document's weights never depend on other documents.
+The average document length is a constant, so a document's weights never depend on other documents.
 
 How a text, in any script, becomes words:
 
@@ -27,17 +27,17 @@ from memtypes.ports.encoders import SparseEncoder
 from memtypes.search.vectors import SparseVector
 
 VERSION = 1
-"""Increases with every change of terms or weights; stored memories must then be encoded again (`reembed`)."""
+"""Version of terms and weights. After a change of it, stored memories must be encoded again (`reembed`)."""
 
 CACHED_WORDS = 200_000
-"""Words whose term ids are cached, in about 20 MB. The cache is cleared when it is full."""
+"""Number of words whose term ids are cached, in about 20 MB. The cache is cleared when it is full."""
 
 LANGUAGE = "english"
 K1, B = 1.2, 0.75
 AVERAGE_LENGTH = 40.0
-"""Words of an average document; facts have 15, turns 30, how-tos 75.
+"""Number of words of an average document; facts have 15 on average, turns 30, how-tos 75.
 
-A larger value gains up to .01 R@10 on how-tos and loses .03 on messages of 300 words.
+A larger value gains up to .01 recall at 10 on how-tos, and loses .03 on messages of 300 words.
 """
 
 _QUESTION = (
@@ -46,12 +46,12 @@ _QUESTION = (
 QUESTION_WORDS = frozenset(_QUESTION.split())
 """Words that make a text a question; they are left out of queries.
 
-R@10 without and with them in the query: LoCoMo turns .645 and .607, observations .721 and .696, tldr .712 and .712. A
-usual list of stop words costs tldr .026, where `from`, `all` and `to` distinguish one how-to from another.
+Recall at 10 without and with these words: LoCoMo turns .645 and .607, LoCoMo observations .721 and .696, tldr .712 and
+.712. A usual list of stop words costs .026 on tldr, where `from`, `all` and `to` distinguish one how-to from another.
 """
 
 MAX_WORD = 64
-"""Longer words, such as keys and encoded images, are truncated."""
+"""Maximum characters of a word; longer words, such as keys and encoded images, are truncated."""
 
 # Thai, Lao and Tibetan; Myanmar; Khmer; kana; Han; Hangul.
 _UNSPACED = (
@@ -74,10 +74,10 @@ _HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 
 
 class Bm25Encoder(SparseEncoder):
-    """BM25 encoder: text to term ids and weights, without a model. Thread-safe."""
+    """Turns a text into term ids and their BM25 weights, without a model. Thread-safe."""
 
     fingerprint = f"bm25-{VERSION}:{LANGUAGE}:k1={K1:g}:b={B:g}:avg={AVERAGE_LENGTH:g}"
-    """Identifies the weights: documents and queries must be encoded with the same fingerprint."""
+    """Text that identifies terms and weights. Documents and queries must be encoded under the same fingerprint."""
 
     def __init__(self) -> None:
         self._stemmer = Stemmer.Stemmer(LANGUAGE, 0)  # 0: without its cache
@@ -85,15 +85,15 @@ class Bm25Encoder(SparseEncoder):
         self._terms: dict[str, int] = {}
 
     def encode_query(self, text: str) -> SparseVector:
-        """Return weight 1 for each distinct term; question words are left out unless there are no other words."""
+        """Return weight 1 for each distinct term of a query. QUESTION_WORDS are left out unless it has only these."""
         query = list(words(text))
         content = [word for word in query if word not in QUESTION_WORDS] or query
         return _vector(dict.fromkeys(self._terms_of(content), 1.0))
 
     def encode_document(self, text: str) -> SparseVector:
-        """Return the saturated term frequency of each distinct term.
+        """Return the saturated term frequency of each distinct term of a document.
 
-        tf (k1 + 1) / (tf + k1 (1 - b + b length / average)); Robertson and Zaragoza 2009.
+        The formula is tf (k1 + 1) / (tf + k1 (1 - b + b length / average)); Robertson and Zaragoza 2009.
         """
         counts = Counter(self._terms_of(words(text)))
         norm = K1 * (1 - B + B * counts.total() / AVERAGE_LENGTH)
@@ -113,14 +113,17 @@ class Bm25Encoder(SparseEncoder):
 
 
 def _vector(weights: Mapping[int, float]) -> SparseVector:
-    """Sparse vector of weights by term id. Words with the same id (a CRC-32 collision) are counted as one term."""
+    """Sparse vector of `weights`, which are given by term id.
+
+    Words whose ids are equal by chance (a CRC-32 collision) count as one term.
+    """
     terms = sorted(weights)
     values = [weights[term] for term in terms]
     return SparseVector(np.array(terms, dtype=np.uint32), np.array(values, dtype=np.float32))
 
 
 def words(text: str) -> Iterator[str]:
-    """The lower-case words of `text` in order, with repetitions."""
+    """The words of `text` in lower case, in order, with repetitions (see the module's description)."""
     text = _POSSESSIVE.sub("", text if text.isascii() else _folded(text))
     humps = _HUMP.search(text) is not None  # checked once: few texts have one
     for compound in _COMPOUND.findall(text):
@@ -138,7 +141,7 @@ def _folded(text: str) -> str:
 
 
 def _compound(compound: str) -> Iterator[str]:
-    """A compound word and its parts; only the word itself if it has no parts."""
+    """The words of `compound`: itself and its parts, such as getusername, get, user and name; or only itself."""
     parts = [hump for piece in _PIECE.finditer(compound) for hump in _HUMP.split(piece.group())]
     if len(parts) != 1 and compound.strip("_"):
         yield compound.lower()[:MAX_WORD]
@@ -147,7 +150,10 @@ def _compound(compound: str) -> Iterator[str]:
 
 
 def _unspaced(compound: str) -> Iterator[str]:
-    """In scripts without blanks, every character and every pair of adjacent ones; in other scripts, whole words."""
+    """The words of `compound`, which has characters of a script without blanks, such as Han.
+
+    They are every such character, every pair of adjacent ones, and the whole words of other scripts between them.
+    """
     for piece in _PIECE.finditer(compound):
         run = piece["run"]
         if run is None:

@@ -1,10 +1,10 @@
-"""The default embedder: a prepared int8 encoder in onnxruntime, with one thread for queries and one for documents.
+"""The default embedder: an int8 encoder model in onnxruntime, with one thread for queries and one for documents.
 
-Every text is a separate run of the model. On one thread, batches were measured to be at most 6 % faster at 60 tokens,
-and 5 % slower at 200. Also, int8 activations share one scale in a run: in a batch with 7 other texts, a text's vector
-changed by a cosine distance of up to .03, depending on the others. Run alone, a text always gets the same vector.
+Every text is a separate run of the model, so that it always gets the same vector. In a batch with 7 other texts, a
+vector changed by a cosine distance of up to .03, because all int8 activations of a run share one scale. And batches
+saved little: on one thread they were at most 6 % faster with texts of 60 tokens, and 5 % slower with 200 tokens.
 
-The encoder is a directory of files with a manifest; `memtypes.encoders.setup.prepare` builds it.
+The encoder is a directory of files with a manifest, which `memtypes.encoders.setup.prepare` builds.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ TOKENIZER_FILE = "tokenizer.json"
 MANIFEST_FILE = "manifest.json"
 
 SENTENCE, TOKENS = "sentence", "tokens"
-"""Outputs of the graph: the vector of the text, and the states of its tokens after the last layer."""
+"""Names of the model's outputs: the vector of the text, and the states of its tokens after the last layer."""
 
 MIDDLE_STATES = "layer3_states"
-"""Node of the graph that computes the token states after the fourth of six layers."""
+"""Name of the node in the model's graph that computes the token states after the fourth of six layers."""
 
 MAX_STATES = 64
-"""States are returned for at most this many tokens, the first ones of a text."""
+"""Number of tokens at the beginning of a text for which the states of the middle layer are returned."""
 
 CONTEXT_TOKENS = 128
-"""A text with fewer tokens is embedded together with the end of its context, up to this number of tokens in all."""
+"""A text with fewer tokens is embedded together with the end of the turns before it, up to this many tokens in all."""
 
 _CONTEXT_CHARACTERS = 16 * CONTEXT_TOKENS
-"""Characters of the end of a context that are tokenized: they have at least CONTEXT_TOKENS tokens."""
+"""Characters at the end of a context that are tokenized. They have at least CONTEXT_TOKENS tokens."""
 
 _ORT_ERRORS = tuple(
     error for error in vars(ort_errors).values() if isinstance(error, type) and issubclass(error, Exception)
 )
-"""The errors of onnxruntime, which have no common base."""
+"""The error classes of onnxruntime, which have no common base class."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxSettings(BatchSettings):
-    """Settings of OnnxEmbedder. directory: holds the encoder that `memtypes.encoders.setup.prepare` built."""
+    """Settings of `OnnxEmbedder`. directory: contains the encoder that `memtypes.encoders.setup.prepare` built."""
 
     directory: Path
 
 
 class Manifest(BaseModel):
-    """Manifest file of a prepared encoder. fingerprint: identifies its vectors; files: SHA-256 by file name.
+    """Contents of the manifest file of a prepared encoder. fingerprint: text that identifies the encoder's vectors.
 
-    It is written last, so a directory without a manifest is an incomplete encoder.
+    files: SHA-256 of each other file, by name. The manifest is written last, so a directory without it is incomplete.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,12 +79,15 @@ def sha256_of(path: Path) -> str:
 
 
 def prepare_command(directory: Path) -> str:
-    """Sentence for error messages that names the command to prepare the encoder in `directory`."""
+    """A clause for error messages that names the command to prepare the encoder in `directory`."""
     return f"run: python -m memtypes.encoders.setup.prepare --dir {directory}"
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Check every file in `directory` and return its manifest. Raises SetupRequired if one is missing or damaged."""
+    """Check the files of the encoder in `directory` and return its manifest.
+
+    Raises SetupRequired if a file is missing or damaged.
+    """
     path = directory / MANIFEST_FILE
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
@@ -104,7 +107,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OnnxModel:
-    """A loaded encoder; several threads may embed at once. start, end: the special tokens around every text."""
+    """A loaded encoder, which several threads may use at once. start, end: ids of the special tokens around a text."""
 
     session: onnxruntime.InferenceSession
     tokenizer: Tokenizer
@@ -134,12 +137,12 @@ class _OnnxModel:
 
     @property
     def fingerprint(self) -> str:
-        """The manifest's fingerprint, followed by a hash of the projection of token vectors."""
+        """Text that identifies the encoder's vectors: the manifest's fingerprint and a hash of the token projection."""
         digest = hashlib.sha256(np.ascontiguousarray(self.projection).tobytes()).hexdigest()
         return f"{self.manifest.fingerprint}:tokens-{digest[:16]}"
 
     def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text, in order, each from a separate run."""
+        """Return one embedding for each text, in order, each from a separate run of the model."""
         return [self.embed(text) for text in texts]
 
     def embed(self, text: InContext) -> Embedding:
@@ -162,7 +165,10 @@ class _OnnxModel:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _run(self, tokens: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Return the sentence vector, the last layer's states (both of unit length) and a middle layer's states."""
+        """Run the model; return the sentence vector, the tokens' states after the last layer, and after a middle layer.
+
+        The sentence vector and the last layer's states have unit length.
+        """
         ids = np.array([[self.start, *tokens, self.end]], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         try:
@@ -173,7 +179,7 @@ class _OnnxModel:
 
 
 def _beginning(states: NDArray[np.float32]) -> TokenStates:
-    """The states of a text's first MAX_STATES tokens, in half precision, read-only."""
+    """The states of a text's first MAX_STATES tokens, as a read-only array of float16."""
     beginning = states[:MAX_STATES].astype(np.float16)
     beginning.setflags(write=False)
     return beginning
@@ -208,7 +214,7 @@ class OnnxEmbedder(BatchedEmbedder):
 
     @classmethod
     async def open(cls, settings: OnnxSettings) -> OnnxEmbedder:
-        """Load the prepared encoder. Raises SetupRequired with the command that prepares it."""
+        """Load the prepared encoder. Raises SetupRequired, with the command to run, if it is missing or damaged."""
         model = await to_thread.run_sync(_OnnxModel.load, settings)
         return cls(model.fingerprint, model.manifest.dimensions, model.embed_all, settings)
 
@@ -216,10 +222,10 @@ class OnnxEmbedder(BatchedEmbedder):
 def token_projection(dimensions: int) -> NDArray[np.float32]:
     """Return a projection of token states to 128 dimensions, shape (dimensions, 128), with orthonormal columns.
 
-    A subsampled randomised Hadamard transform: each block of 128 dimensions gets random signs and is mixed by a
-    Hadamard matrix, and the blocks are added (Ailon and Chazelle, "The fast Johnson-Lindenstrauss transform", 2009). It
-    preserves expected cosines and is the same on every machine. A projection fitted to the texts would raise the R@10
-    of late interaction alone by .01, but it would depend on the machine's rounding.
+    It is a subsampled randomised Hadamard transform (Ailon and Chazelle, "The fast Johnson-Lindenstrauss transform",
+    2009): each block of 128 dimensions gets random signs and is mixed by a Hadamard matrix, and the blocks are added.
+    The projection preserves expected cosines and is the same on every machine. One fitted to texts would raise the
+    recall at 10 of late interaction alone by .01, but would depend on the machine's rounding.
 
     Raises ValueError unless `dimensions` is a multiple of 128.
     """
@@ -241,7 +247,7 @@ def _hadamard(size: int) -> NDArray[np.float64]:
 
 
 def _signs(count: int) -> NDArray[np.float64]:
-    """`count` pseudo-random signs, +1 or -1: the bits of SHA-256 of 0, 1, 2 and so on."""
+    """`count` pseudo-random signs, +1 or -1, from the bits of the SHA-256 hashes of 0, 1, 2 and so on."""
     digests = b"".join(hashlib.sha256(bytes([index])).digest() for index in range(-(-count // 256)))
     bits = np.unpackbits(np.frombuffer(digests, dtype=np.uint8))[:count]
     return 1.0 - 2.0 * bits.astype(np.float64)

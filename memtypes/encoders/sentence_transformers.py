@@ -1,6 +1,6 @@
-"""The alternative embedder: any sentence-transformers model, by name or path, on the CPU or a GPU.
+"""The alternative embedder: any model of the library sentence-transformers, on the CPU or a GPU.
 
-The only module that knows sentence-transformers. It is imported when an embedder is opened, as it loads torch.
+Only this module uses the library, and imports it when an embedder is opened, because that loads torch.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from memtypes.model.errors import SetupRequired, Unavailable
 from memtypes.search.vectors import Embedding, InContext
 
 DEFAULT_MAX_TOKENS = 512
-"""Maximum tokens of a text, for models that do not state their limit."""
+"""Maximum tokens of a text for models that do not state a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceTransformersSettings(BatchSettings):
-    """Settings. model: a directory or a name on the hub. device: cpu, cuda, ...; None for a GPU if there is one."""
+    """Settings of `SentenceTransformersEmbedder`. model: a directory, or a name on the Hugging Face hub.
+
+    device: where the model runs, such as "cpu" or "cuda"; None for a GPU if there is one.
+    """
 
     model: str
     device: str | None = None
@@ -38,7 +41,10 @@ class SentenceTransformersSettings(BatchSettings):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TorchModel:
-    """A loaded model. Its tokenizer is not thread-safe, so a query may have to wait for one batch of documents."""
+    """A loaded model. Its tokenizer is not thread-safe, so only one thread embeds at a time, under `lock`.
+
+    A query may therefore have to wait for one batch of documents.
+    """
 
     model: Any
     batch_size: int
@@ -49,7 +55,7 @@ class _TorchModel:
 
     @classmethod
     def load(cls, settings: SentenceTransformersSettings) -> _TorchModel:
-        """Load the model. Raises SetupRequired if the package or the model is missing."""
+        """Load the model. Raises SetupRequired if the package is not installed or the model can't be loaded."""
         try:
             vendor = import_module("sentence_transformers")
         except ImportError as error:
@@ -68,9 +74,9 @@ class _TorchModel:
         return cls(model, settings.batch_size, dimensions, max_tokens, fingerprint)
 
     def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text; the turns before it are ignored, as these models return no token states.
+        """Return one embedding for each text. The arrays are read-only, because callers share them.
 
-        The arrays are read-only, because callers share them.
+        The turns before a text are ignored, because these models return no states of single tokens.
         """
         prefixes = [truncated(text.text, self.max_tokens) for text in texts]
         try:
@@ -91,7 +97,7 @@ def _encode(model: Any, texts: list[str], batch_size: int) -> NDArray[np.float32
 
 
 def _weights_hash(model: Any) -> str:
-    """SHA-256 of all parameters and buffers of a model; it does not depend on where the model was loaded from."""
+    """SHA-256 of all parameters and buffers of a model, which is the same wherever the model was loaded from."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -100,13 +106,13 @@ def _weights_hash(model: Any) -> str:
 
 
 class SentenceTransformersEmbedder(BatchedEmbedder):
-    """Embedder with any sentence-transformers model."""
+    """An embedder that runs any sentence-transformers model."""
 
     ping_s = 30.0  # the first text takes a large model seconds on a CPU
 
     @classmethod
     async def open(cls, settings: SentenceTransformersSettings) -> SentenceTransformersEmbedder:
-        """Load the model. Raises SetupRequired if the package or the model is missing."""
+        """Load the model. Raises SetupRequired if the package is not installed or the model can't be loaded."""
         model = await to_thread.run_sync(_TorchModel.load, settings)
         return cls(model.fingerprint, model.dimensions, model.embed_all, settings)
 

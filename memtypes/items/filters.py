@@ -1,4 +1,4 @@
-"""Filters on the JSON values of items, in LangGraph's form, with JSON's idea of equality.
+"""Filters on the JSON values of keyed items, in the form that LangGraph uses, with JSON's idea of equality.
 
 `{"color": "red", "size": {"$gt": 3}, "owner": {"name": "Ann"}}` holds for an object whose members meet each condition.
 A missing member counts as null. Numbers are equal by value (1 and 1.0), and never equal true or false. `$gt`, `$gte`,
@@ -19,7 +19,10 @@ from memtypes.model.errors import InvalidRequest
 
 MAX_CONDITIONS = 256
 MAX_FACTS = 256
-"""Maximum number of `facts_of` a value. If it has more, MANY is added, and every filter reads the value itself."""
+"""Maximum number of digests that `facts_of` returns for a value.
+
+A value with more members gets the mark MANY in addition, so that filters read the value itself.
+"""
 
 MANY = "*"
 
@@ -33,13 +36,16 @@ _Keys: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class ItemFilter:
-    """A validated filter: conditions on the members of a JSON object."""
+    """A validated filter on items. conditions: for each member of an item's JSON object, the condition on its value."""
 
     conditions: Mapping[str, Any]
 
     @classmethod
     def parse(cls, filter_: Mapping[str, Any]) -> ItemFilter | None:
-        """Validate a caller's filter; None for an empty one. Raises InvalidRequest with the path of the error."""
+        """Validate a caller's filter; return None if it is empty.
+
+        Raises InvalidRequest, with the path of the error, if the filter is invalid or has too many conditions.
+        """
         count = sum(_check(condition, f"filter.{name}") for name, condition in filter_.items())
         if count > MAX_CONDITIONS:
             raise InvalidRequest(f"has {count} conditions; at most {MAX_CONDITIONS} are allowed", path="filter")
@@ -50,14 +56,18 @@ class ItemFilter:
         return isinstance(value, dict) and _holds(value, self.conditions)
 
     def facts(self) -> list[str]:
-        """Digests (see `facts_of`) that every matching value has, to search by. Other values may have them too."""
+        """Digests that every matching value has (see `facts_of`), for a search in the index.
+
+        Values that do not match may have them too, so search results must be checked with `holds`.
+        """
         return [fact(keys, value) for keys, value in _equalities((), self.conditions)]
 
 
 def facts_of(value: Any) -> list[str]:
-    """For each text, number and boolean in an object, also in nested ones, a digest of its value and the keys to it.
+    """Digests for a search index: one for each text, number and boolean in a JSON object, also in nested objects.
 
-    An index of the digests finds the objects with an equal member. At most MAX_FACTS; if there are more, MANY follows.
+    A digest is made from the value and the keys that lead to it, so objects with an equal member share it. At most
+    MAX_FACTS digests are returned; if there are more, MANY follows them.
     """
     facts: list[str] = []
     waiting: list[tuple[_Keys, Any]] = [((), value)] if isinstance(value, dict) else []
@@ -72,7 +82,7 @@ def facts_of(value: Any) -> list[str]:
 
 
 def fact(keys: _Keys, value: Any) -> str:
-    """A digest of a JSON value and the `keys` that lead to it in an object; equal numbers have equal digests."""
+    """A digest of a JSON value and of the `keys` that lead to it in an object. 1 and 1.0 have the same digest."""
     exact = int(value) if isinstance(value, float) and value.is_integer() else value
     return hashlib.blake2b(json.dumps([*keys, exact]).encode(), digest_size=12).hexdigest()
 
@@ -86,7 +96,7 @@ def _operators(condition: Any) -> bool:
 
 
 def _check(condition: Any, path: str) -> int:
-    """Count the conditions in `condition`. Raises InvalidRequest for an operator that does not exist."""
+    """Count the conditions in `condition`. Raises InvalidRequest for an unknown operator or a wrong operand."""
     if _operators(condition):
         for name, operand in condition.items():
             if name not in OPERATORS:
@@ -124,7 +134,7 @@ def _compare(value: Any, name: str, operand: Any) -> bool:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal. Unlike in Python, true is not 1."""
+    """Whether two JSON values are equal. Unlike in Python, true does not equal 1."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -133,7 +143,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def _equalities(keys: _Keys, condition: Any) -> Iterator[tuple[_Keys, Any]]:
-    """For each condition that requires an exact text, number or boolean: the keys to the member, and that value."""
+    """For each condition that requires an exact text, number or boolean, yield the keys to the member and the value."""
     if _operators(condition):
         condition = condition.get("$eq")
         if isinstance(condition, dict):  # equal to an object: its members are no conditions

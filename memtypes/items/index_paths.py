@@ -1,7 +1,7 @@
-"""Index paths: which texts in an item's JSON value are embedded. They are written as in LangGraph.
+"""Index paths: they select the texts in an item's JSON value that are embedded. They are written as in LangGraph.
 
-`title`, `author.name`, `parts[0].text`, `parts[*].text`, `*` for every member, `{title,author.name}` for several, `$`
-for the whole value.
+Examples: `title`, `author.name`, `parts[0].text`, `parts[*].text`; `*` for every member; `{title,author.name}` for
+several fields; `$` for the whole value.
 """
 
 from __future__ import annotations
@@ -20,20 +20,23 @@ WHOLE = "$"
 MAX_PATHS = 64
 MAX_PATH = 512
 MAX_TEXTS = 256
-"""Maximum number of texts of one item; embedding takes some milliseconds for each."""
+"""Maximum number of texts that are embedded for one item; each takes some milliseconds."""
 
 MAX_TEXT = 20_000
-"""Characters after which no more members are added to a text; the default encoder reads the first 256 word pieces."""
+"""Characters after which no more members of a value are added to the text to embed.
+
+The default encoder reads the first 256 word pieces.
+"""
 
 SHORT = 3
-"""A text of at most this many words means little without the name of its member, as in `color: red`."""
+"""Maximum words of a text that is embedded with the name of its member, as in `color: red`."""
 
 _TOKEN = re.compile(r"\[(-?\d+|\*)\]|\{([^{}]*)\}|([^.\[\]{}]+)")
-"""An index into a list, a choice of fields, or the name of a member (`*` for each)."""
+"""One step of an index path: an index into a list, a choice of fields, or the name of a member (`*` for every one)."""
 
 
 def check_index_path(path: str) -> str:
-    """`path` itself; ValueError if it is not an index path."""
+    """`path` itself. Raises ValueError if it is not a valid index path."""
     if path != WHOLE:
         if path.startswith(WHOLE):
             raise ValueError("index paths are written without `$`: title, author.name, parts[*].text")
@@ -45,13 +48,13 @@ IndexPaths: TypeAlias = Annotated[
     list[Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATH), AfterValidator(check_index_path)]],
     Field(max_length=MAX_PATHS),
 ]
-"""The index paths of an item, as a client sends or imports them."""
+"""The index paths of an item, as a client sends them or an import contains them."""
 
 
 def texts_at(value: Any, paths: Sequence[str] | None) -> list[str]:
-    """The texts of a value at `paths`, without blank or repeated ones. paths: None for the whole value.
+    """The texts to embed that an item's value has at `paths`, without blank and repeated texts.
 
-    Raises InvalidRequest for more than MAX_TEXTS.
+    paths: index paths; None for the whole value as one text. Raises InvalidRequest for more than MAX_TEXTS texts.
     """
     places = [WHOLE] if paths is None else paths
     lazy = (text for path in places for part in _parts([value], path) if (text := text_of(part)).strip())
@@ -62,7 +65,7 @@ def texts_at(value: Any, paths: Sequence[str] | None) -> list[str]:
 
 
 def tokenized(path: str) -> list[str]:
-    """The steps of an index path; ValueError if it is not one."""
+    """The steps of an index path, such as ["parts", "[*]", "text"]. Raises ValueError if `path` is invalid."""
     steps: list[str] = []
     at = 0
     while at < len(path):
@@ -81,7 +84,7 @@ def tokenized(path: str) -> list[str]:
 
 
 def _parts(values: Iterable[Any], path: str) -> Iterable[Any]:
-    """The parts of `values` at `path`. A part that a step reaches in several ways is one: the paths do not multiply."""
+    """The parts of `values` at `path`. A part that a step reaches in several ways is returned once."""
     for step in [] if path == WHOLE else tokenized(path):
         values = {id(part): part for part in _step(values, step)}.values()
     return values
@@ -110,9 +113,10 @@ def _members(value: Any, step: str) -> Iterator[Any]:
 
 
 def text_of(value: Any) -> str:
-    """A value as text to embed: its texts, numbers and flags, one a line; short ones after the name of their member.
+    """A JSON value as text to embed: its texts, numbers and booleans, one on each line.
 
-    Embedding its JSON instead made searches find a fifth less, because of the punctuation.
+    A text of at most SHORT words follows the name of its member, as in `color: red`. Embedding the JSON itself made
+    searches find a fifth less, because of the punctuation.
     """
     lines, length = [], 0
     for line in _lines(value, ""):

@@ -32,7 +32,7 @@ MAX_TTL_S = 10 * 365 * 86_400
 
 
 def _label(text: str) -> str:
-    """`text` itself; ValueError if it contains a dot, which separates the labels of a path, or NUL."""
+    """`text` itself. Raises ValueError if it contains a dot, which separates the labels of a path, or U+0000."""
     if "." in text:
         raise ValueError("a label must not contain a dot, which separates labels in `path=a.b`; encode it, as %2E")
     return _key(text)
@@ -45,13 +45,13 @@ def _key(text: str) -> str:
 
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(_label)]
-"""One label of a path: any characters but a dot and U+0000."""
+"""One label of an item's path: any characters except a dot and U+0000."""
 
 Path: TypeAlias = Annotated[tuple[Label, ...], Field(max_length=MAX_LABELS)]
-"""A path of labels; the empty path is the root."""
+"""An item's path: a sequence of labels; the empty path is the root."""
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY), AfterValidator(_key)]
-"""The key of an item at its path: any characters but U+0000."""
+"""The key of an item, unique among the items at its path: any characters except U+0000."""
 
 
 class ItemAddress(Model):
@@ -61,16 +61,17 @@ class ItemAddress(Model):
     key: Key
 
     def id_in(self, scope: Scope, agent_id: str | None) -> str:
-        """The id of the item at this address, a UUID. agent_id: the agent whose item it is; None for no agent."""
+        """The id (a UUID) of the item at this address. agent_id: the agent that owns the item; None for no agent."""
         return memory_id(scope, "item", (agent_id, *self.path, self.key))
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item. agent_id: the agent that it belongs to. score: cosine with the query, if a query found the item.
+    """A keyed item. agent_id: the agent that it belongs to; None for no agent.
 
-    index: paths of the texts that are embedded for vector search; None for the whole value, () for no texts.
-    ttl: time to live after the last put, and after the last read that refreshes it.
+    index: paths of the texts that are embedded for vector search; None for the whole value, () for no texts. ttl: time
+    to live after the last put or refreshing read; None if the item does not expire. score: cosine of the item with the
+    query if a vector search found it, else None.
     """
 
     address: ItemAddress
@@ -86,9 +87,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemSearch:
-    """A search for items under a path. vector: of the query; without a vector, the items updated last come first.
+    """A search for items under a path. prefix: the labels with which their paths begin.
 
-    refresh: restart the time to live of the items that are returned.
+    vector: embedding of the query; if None, the items updated last come first. refresh: whether to restart the time to
+    live of the items that are returned.
     """
 
     prefix: tuple[str, ...] = ()
@@ -107,13 +109,13 @@ class MatchType(StrEnum):
 
 
 class PathMatch(Model):
-    """A condition on paths: their first or last labels. The label `*` stands for any one label."""
+    """A condition on the first or last labels of a path. The label `*` matches any single label."""
 
     type: MatchType
     path: Path
 
     def holds(self, path: Sequence[str]) -> bool:
-        """Whether the condition holds for `path`."""
+        """Whether `path` meets the condition."""
         if len(path) < len(self.path):
             return False
         part = path[: len(self.path)] if self.type is MatchType.PREFIX else path[len(path) - len(self.path) :]
@@ -122,7 +124,10 @@ class PathMatch(Model):
 
 @dataclass(frozen=True, slots=True)
 class PathListing:
-    """Request for the paths that have items. max_depth: longer paths are cut to this many labels."""
+    """Request for the paths that have items. match: conditions that a path must meet, all of them.
+
+    max_depth: longer paths are cut to this many labels; None leaves them whole.
+    """
 
     match: tuple[PathMatch, ...] = ()
     max_depth: int | None = None
@@ -130,13 +135,13 @@ class PathListing:
     offset: int = 0
 
     def select(self, paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        """The `paths` that this request selects, sorted, without repetitions."""
+        """The page of `paths` that the request selects: sorted, without repetitions."""
         matching = (path for path in paths if all(condition.holds(path) for condition in self.match))
         return sorted({path[: self.max_depth] for path in matching})[self.offset : self.offset + self.limit]
 
 
 def value_text(value: Any) -> str:
-    """A value as compact JSON. Raises InvalidRequest for more than MAX_VALUE_BYTES."""
+    """An item's value as compact JSON. Raises InvalidRequest if that has more than MAX_VALUE_BYTES bytes."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     size = len(text.encode())
     if size > MAX_VALUE_BYTES:

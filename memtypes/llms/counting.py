@@ -1,7 +1,7 @@
-"""Token counts from the API of a model's provider.
+"""Token counts from the API of a language model's provider.
 
-The text is sent to the provider, so a provider is asked only if a registry file names its endpoint. One deadline
-covers a request and its answer, and an endpoint that fails is not asked again for some seconds.
+The text is sent to the provider, so this is done only if a registry file names the provider's endpoint. One deadline
+covers a request and its answer. An endpoint that keeps failing is not asked again for some seconds.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from memtypes.circuit_breaker import BreakerState, CircuitBreaker
 from memtypes.llms.registry import CountEndpoint, CountKind, Models
 
 COUNT_S = 1.0
-"""Seconds for all counts of one answer."""
+"""Maximum seconds that the counts for one answer of the service may take together."""
 
 MIN_CALLS = 3
-"""Calls of an endpoint before its circuit breaker may open: few, because each call that fails delays an answer."""
+"""Calls of an endpoint before its circuit breaker may open. Few, because each failing call delays an answer."""
 
 MAX_ANSWER = 8 * 1024 * 1024
-"""Maximum number of bytes of an endpoint's answer; some answers list every token."""
+"""Maximum number of bytes of an endpoint's answer. It is large because some answers list every token."""
 
 _CACHED = 2_000
-"""Counts that are remembered, by endpoint, model and text."""
+"""Number of token counts that are cached, by endpoint, model and text."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,11 +52,14 @@ class ProviderCounter:
     _counts: LRUCache[tuple[str, str, bytes], int] = field(default_factory=lambda: LRUCache(_CACHED))
 
     def counts(self, model: str) -> bool:
-        """Whether the registry names an endpoint that counts for `model`."""
+        """Whether the registry names an endpoint that counts tokens for the model `model`."""
         return self.models().find(model).endpoint is not None
 
     async def count(self, text: str, model: str, within_s: float = COUNT_S) -> int | None:
-        """Tokens of `text` as the provider of `model` counts them; None without an answer. Failures are logged."""
+        """Tokens of `text` as the provider of `model` counts them; None if the provider gives no count.
+
+        within_s: seconds to wait for the answer. Failures are logged, not raised.
+        """
         endpoint = self.models().find(model).endpoint
         if endpoint is None:
             return None
@@ -77,7 +80,7 @@ class ProviderCounter:
         return tokens
 
     def states(self) -> dict[str, BreakerState]:
-        """The circuit breaker's state for each endpoint that was asked, by the host, port and path of its URL."""
+        """State of the circuit breaker of each endpoint that was asked, by the host, port and path of its URL."""
         urls = {url: urlsplit(url) for url in self._breakers}
         return {
             f"{urls[url].netloc.rpartition('@')[2]}{urls[url].path}": each.state for url, each in self._breakers.items()
@@ -100,7 +103,10 @@ _COUNT_FIELDS = ("input_tokens", "totalTokens", "total_tokens", "count")
 
 
 def _tokens(answer: Any) -> int:
-    """The count in an endpoint's answer: a number, or the length of its list of tokens. Raises ValueError."""
+    """The token count in an endpoint's answer: a number in it, or the length of its list of tokens.
+
+    Raises ValueError if the answer has neither.
+    """
     if not isinstance(answer, dict):
         raise ValueError("the answer is no object")  # noqa: TRY004 - what a server sends is a value
     count = next((answer[name] for name in _COUNT_FIELDS if name in answer), None)
@@ -112,7 +118,7 @@ def _tokens(answer: Any) -> int:
 
 
 def _request(endpoint: CountEndpoint, text: str, model: str, key: str | None) -> tuple[dict[str, str], dict[str, Any]]:
-    """Headers and body of a request to the endpoint."""
+    """Headers and body of the request that asks `endpoint` for the tokens of `text`. key: the API key, if any."""
     bearer = {"authorization": f"Bearer {key}"} if key else {}
     match endpoint.kind:
         case CountKind.ANTHROPIC:

@@ -1,8 +1,8 @@
-"""The registry of language models: provider, names, context window and tokenizer.
+"""The registry of language models: the provider, names, context window and tokenizer of each.
 
-An entry is a model, or a family of models by a pattern of their names. A name that no entry matches is recognised by
-its provider's naming scheme; an unrecognised one gets the widest safety margin. An operator's YAML file overrides the
-default registry and is read again when it changes.
+An entry describes one model, or a family of models whose names match a pattern. A name that no entry matches is
+assigned to a provider by its beginning, such as "gpt-". The token counts of an unknown model get the widest safety
+margin. An operator's YAML file overrides the default registry and is read again when it changes.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from memtypes.config import InvalidConfigFile, parse_yaml, read_text
 from memtypes.model.memory import Model, Number, Whole
 
 EXACT_TOKENIZERS = ("cl100k_base", "o200k_base")
-"""Tokenizers that are available here. The first counts stored content and stands in for unknown ones."""
+"""The tokenizers that the service has. The first counts stored content, and is used for models without one of these."""
 
 WIDEST_MARGIN = 0.5
-"""Margin of unknown models: their tokenizers may give up to half as many tokens more."""
+"""Margin for unknown models: their own tokenizers may count up to half as many tokens more than ours."""
 
 LARGE_WINDOW = 300_000
-"""A context window of at least this many tokens leaves a smaller share to the response."""
+"""From this many tokens on, a context window leaves a smaller share to the response (see `KnownModel.allocation`)."""
 
 _FOUND = 1_000
-"""Names of models whose entry is cached."""
+"""Number of model names whose registry entry is cached."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ Window = Annotated[Whole, Field(ge=256, le=100_000_000)]
 
 MAX_BUDGET = 1_000_000
 Tokens: TypeAlias = Annotated[Whole, Field(ge=0, le=MAX_BUDGET)]
-"""Tokens of a context that a caller asks for."""
+"""A token budget for a context that a caller asks for."""
 
 
 class ModelCategory(StrEnum):
@@ -65,7 +65,10 @@ class ModelCategory(StrEnum):
 
 
 class CountKind(StrEnum):
-    """Which API a token-counting endpoint has. openai: OpenAI's own, or the tokenizer route of a compatible server."""
+    """Which provider's API a token-counting endpoint has.
+
+    openai: OpenAI's own API, or the tokenizer route of a compatible server such as vLLM.
+    """
 
     ANTHROPIC = "anthropic"
     GOOGLE = "google"
@@ -74,7 +77,10 @@ class CountKind(StrEnum):
 
 
 class CountEndpoint(Model):
-    """Endpoint of a provider that counts tokens. key_env: name of the environment variable that holds the API key."""
+    """A provider's endpoint that counts tokens. url: may contain `{model}`, which is replaced by the model's name.
+
+    key_env: name of the environment variable that holds the API key; None for no key.
+    """
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     kind: CountKind
@@ -82,10 +88,11 @@ class CountEndpoint(Model):
 
 
 class ProviderEntry(Model):
-    """Defaults for the models of a provider.
+    """Defaults for the models of a provider. detect: beginnings of its models' names, such as "gpt-".
 
-    detect: prefixes of its models' names. window: context window of models that are not listed. tokenizer: used for
-    models whose own tokenizer is not available. margin: share by which a model's own count may exceed that tokenizer's.
+    window: context window, in tokens, of models that are not listed. tokenizer: used for models whose own tokenizer is
+    not available. margin: share by which a model's own count may exceed the count of that tokenizer. count: the
+    provider's endpoint for counting tokens; None if it is not asked.
     """
 
     detect: list[Word] = Field(default_factory=list)
@@ -105,10 +112,10 @@ class ProviderEntry(Model):
 class ModelEntry(Model):
     """An entry of a registry file: one model, or a family of models.
 
-    names: its name, then aliases. pattern: an RE2 pattern that matches the beginning of the family's names, in lower
-    case and without the provider's prefix. window: tokens of input and output together. max_input, max_output: maximum
-    tokens of each; None if only the window limits them. tokenizer: None for the provider's. source: where the
-    figures come from, and their date.
+    names: the model's name, then its aliases. pattern: an RE2 pattern that matches the beginning of the family's names,
+    in lower case and without the provider's prefix. window: maximum tokens of input and output together. max_input,
+    max_output: maximum tokens of each; None if only the window limits them. tokenizer, margin: None for the provider's
+    (see `ProviderEntry`). source: where the figures come from, and their date.
     """
 
     provider: Word
@@ -128,7 +135,7 @@ class ModelEntry(Model):
 class RegistryFile(Model):
     """Contents of a registry file: what is known about language models and their providers.
 
-    sources: texts that say where figures come from, by the short names that `ModelEntry.source` refers to them by.
+    sources: texts that say where figures come from, by the short name that a `ModelEntry.source` may contain instead.
     """
 
     sources: dict[Word, str] = Field(default_factory=dict)
@@ -147,7 +154,7 @@ class RegistryFile(Model):
 
 
 class Allocation(Model):
-    """How many tokens of a model's context window each part of a call gets; together at most the window."""
+    """How many tokens of a model's context window each part of a call to it gets; together at most the window."""
 
     system: int = 0
     history: int = 0
@@ -160,9 +167,9 @@ class Allocation(Model):
 class KnownModel:
     """What the registry knows about a model named in a request.
 
-    window: None if unknown. tokenizer: the available tokenizer that counts for the model. margin: 0 if its counts are
-    exact, else the share by which the model's own count may be higher. endpoint: the provider's endpoint that counts
-    tokens. Other fields: see ModelEntry.
+    window: context window in tokens; None if unknown. tokenizer: the available tokenizer that counts for the model.
+    margin: 0 if its counts are exact, else the share by which the model's own count may be higher. endpoint: the
+    provider's endpoint that counts tokens; None if there is none. For the other fields, see `ModelEntry`.
     """
 
     name: str
@@ -178,12 +185,12 @@ class KnownModel:
 
     @property
     def allocation(self) -> Allocation | None:
-        """How the window is divided; None if it is unknown.
+        """How the context window is divided among the parts of a call; None if the window is unknown.
 
-        Below LARGE_WINDOW, content takes 60 % of the window; files take 30 % of the content and history 50 %. In larger
-        windows these are 80 %, 40 % and 40 %. System and memory share the rest of the content equally: 7,680 tokens
-        each of a window of 128,000. The rest of the window is for the response. The content is at most the model's
-        largest input, the response at most its largest answer.
+        Below LARGE_WINDOW, content takes 60 % of the window, files 30 % of the content and history 50 % of the content.
+        In larger windows these shares are 80 %, 40 % and 40 %. System and memory share the rest of the content equally:
+        with a window of 128,000 tokens, 7,680 each. The rest of the window is for the response. Content is at most
+        max_input, the response at most max_output.
         """
         if self.window is None:
             return None
@@ -198,7 +205,7 @@ class KnownModel:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Finds what is known about a model by its name. models: those of the operator's file come first."""
+    """Finds what is known about a language model by its name. models: the entries of the operator's file come first."""
 
     models: tuple[ModelEntry, ...] = ()
     providers: Mapping[str, ProviderEntry] = field(default_factory=dict)
@@ -207,7 +214,7 @@ class Registry:
 
     @classmethod
     def of(cls, *files: RegistryFile) -> Registry:
-        """Registry of all `files`; models and providers of later files replace those of earlier ones."""
+        """The registry of all `files`; models and providers of a later file replace those with the same names."""
         models: list[ModelEntry] = []
         providers: dict[str, ProviderEntry] = {}
         for file in files:
@@ -217,10 +224,10 @@ class Registry:
         return cls(tuple(models), providers, tuple((_compiled(entry), entry) for entry in models))
 
     def find(self, name: str) -> KnownModel:
-        """Return the model for `name`, listed or not.
+        """Return what is known about the model `name`; for a name that is not listed, the defaults of its provider.
 
         A provider prefix ("openai/gpt-4o") and a suffix of a listed name ("gpt-4o-2024-11-20") are ignored. The longest
-        match of a name or pattern wins; in a tie, the operator's.
+        match of a name or pattern wins; of equally long matches, the entry of the operator's file.
         """
         if name not in self._found:
             self._found[name] = self._listed(name.lower())
@@ -232,7 +239,7 @@ class Registry:
         return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
 
     def known(self, name: str, entry: ModelEntry) -> KnownModel:
-        """What is known about the model `name`: the fields of `entry`, or its provider's defaults for missing ones."""
+        """What is known about the model `name`: the fields of `entry`, or the provider's defaults."""
         defaults = self.providers.get(entry.provider, ProviderEntry())
         tokenizer, margin = defaults.tokenizer, defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
@@ -251,15 +258,15 @@ class Registry:
         )
 
     def listed(self, category: ModelCategory | None = None) -> list[KnownModel]:
-        """The models of a category, or all of them; those of the operator's file come first."""
+        """The listed models of `category` (None: of all categories); models of the operator's file come first."""
         entries = (entry for entry in self.models if category is None or category in entry.categories)
         return [self.known(name, entry) for entry in entries for name in entry.names]
 
     def _provider_of(self, name: str) -> str:
-        """The provider of a model, or "unknown".
+        """The provider of the model `name`, or "unknown".
 
-        It is the part of `name` before the first slash if that is a provider; otherwise the provider that lists (in
-        `detect`) the longest beginning of the name.
+        It is the part of `name` before the first slash if that is a provider; otherwise the provider with the longest
+        prefix of the name in its `detect`.
         """
         first, _, rest = name.lower().partition("/")
         if rest and first in self.providers:
@@ -274,9 +281,10 @@ class Registry:
         return max(matches)[1] if matches else "unknown"
 
     def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
-        """The entry with the longest match in `name`, and its name that matched (the first if only the pattern did).
+        """The listed name and the entry of the model `name`; None if no entry matches.
 
-        Only the part after the last slash of `name` is searched; all of `name` if the entry's names have slashes.
+        The entry with the longest match wins. The listed name is the one that matched, or the entry's first if only its
+        pattern matched. Only the part after the last slash of `name` is searched, unless the entry's names have some.
         """
         bare = name.rsplit("/", 1)[-1]
         matches = [
@@ -296,7 +304,7 @@ def _letters(name: str) -> str:
 
 
 def _compiled(entry: ModelEntry) -> Any:
-    """One pattern that matches an entry's names and its `pattern`, as whole words only."""
+    """A compiled pattern that matches an entry's names and its `pattern`, as whole words only."""
     names = [re.escape(name.lower()) for name in sorted(entry.names, key=len, reverse=True)]
     anything = "|".join([*([f"(?:{entry.pattern})"] if entry.pattern else []), *names])
     options = re2.Options()
@@ -309,7 +317,7 @@ def _with_source(file: RegistryFile, entry: ModelEntry) -> ModelEntry:
 
 
 def _without_names(entries: list[ModelEntry], names: set[str]) -> list[ModelEntry]:
-    """`entries` without the names in `names`; entries that would have no name left are dropped."""
+    """`entries` without the model names in `names`; an entry that has no name left is dropped."""
     remaining = []
     for entry in entries:
         left = [name for name in entry.names if name.lower() not in names]
@@ -319,19 +327,25 @@ def _without_names(entries: list[ModelEntry], names: set[str]) -> list[ModelEntr
 
 
 Models: TypeAlias = Callable[[], Registry]
-"""Returns the current registry."""
+"""A function that returns the current registry of models."""
 
 
 def parse_registry(text: str, file: str) -> RegistryFile:
-    """Parse a registry file; `file` names it in errors. Raises InvalidConfigFile."""
+    """Parse the text of a registry file. file: its name for error messages. Raises InvalidConfigFile."""
     return parse_yaml(text, RegistryFile, f"models file {file}")
 
 
 class RegistrySource:
-    """Returns the default registry with the changes of an operator's file, which may change while the service runs."""
+    """Callable that returns the default registry with the entries of an operator's file.
+
+    The file may change while the service runs; the next call then reads it again.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        """path: the operator's file. Raises InvalidConfigFile if it is invalid now; later, that is only logged."""
+        """Read the operator's file at `path`; None for no file.
+
+        Raises InvalidConfigFile if the file is invalid. A file that becomes invalid later is only logged.
+        """
         self._default = default_file()
         self._path = path
         self._version = self._file_version()
@@ -351,7 +365,7 @@ class RegistrySource:
         return self._registry
 
     def _file_version(self) -> tuple[int, int, int] | None:
-        """Modification time, size and inode of the operator's file, to see changes; None if there is no file."""
+        """Modification time, size and inode of the operator's file, which tell a change; None if it does not exist."""
         if self._path is None:
             return None
         try:

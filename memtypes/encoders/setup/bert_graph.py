@@ -1,7 +1,7 @@
-"""The ONNX graph of a small BERT sentence encoder, built from its weights. Needs `onnx`, installed for set-up only.
+"""Builds the ONNX graph of a small BERT sentence encoder from its weights. Needs `onnx`, installed for set-up only.
 
-The int8 graph uses ONNX's dynamic quantisation: weights are int8 with a scale for each output channel, activations
-become uint8 at run time with one scale for each tensor. In a batch, a text's vector would therefore depend on the
+The int8 graph uses ONNX's dynamic quantisation. Weights are int8, with a scale for each output channel; activations
+become uint8 at run time, with one scale for each tensor. In a batch, a text's vector would therefore depend on the
 other texts, so callers run one text at a time.
 """
 
@@ -31,7 +31,7 @@ SENTENCE, TOKENS = "sentence", "tokens"
 
 @dataclass(slots=True)
 class GraphWriter:
-    """Writes an ONNX graph node by node. Every method returns the name of the tensor it wrote."""
+    """Writes an ONNX graph node by node. Each method returns the name of the tensor that it added to the graph."""
 
     weights: Weights
     int8: bool
@@ -39,7 +39,7 @@ class GraphWriter:
     constants: dict[str, Any] = field(default_factory=dict)
 
     def constant(self, name: str, array: NDArray[Any] | Sequence[Any]) -> str:
-        """Write a constant; float64 becomes float32."""
+        """Add `array` to the graph as the constant `name`; float64 becomes float32."""
         value = np.asarray(array)
         if value.dtype == np.float64:
             value = value.astype(np.float32)
@@ -47,7 +47,7 @@ class GraphWriter:
         return name
 
     def indices(self, *values: int) -> str:
-        """Write int64 `values`, such as axes, a shape or positions, as a constant."""
+        """Add `values`, such as axes, a shape or positions, to the graph as an int64 constant."""
         name = "indices_" + "_".join(str(value).replace("-", "minus") for value in values)
         return self.constant(name, np.array(values, np.int64))
 
@@ -88,17 +88,21 @@ class GraphWriter:
 
 
 def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise `matrix` to int8: return values and scales along `axis`; values times scales approximate `matrix`."""
+    """Quantise `matrix` to int8; return the values and the scales. Values times scales approximate `matrix`.
+
+    axis: the axis over which entries share a scale.
+    """
     scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
 
 
 def build_graph(weights: Weights, *, int8: bool) -> Any:
-    """Return the encoder as an ONNX model.
+    """Return the encoder with these weights as an ONNX model. int8: whether to quantise it.
 
-    Inputs: input_ids and attention_mask, int64 (texts, tokens). Outputs, all of unit length: sentence, float32
-    (texts, dimensions), the mean over the tokens; tokens, float32 (texts, tokens, dimensions), the last layer's states.
+    Its inputs are input_ids and attention_mask, int64 of shape (texts, tokens). Its outputs are float32 vectors of unit
+    length: sentence, of shape (texts, dimensions), the mean of the tokens' states; and tokens, of shape (texts, tokens,
+    dimensions), the tokens' states after the last layer.
     """
     writer = GraphWriter(weights, int8)
     mask = writer.float_(MASK, "mask")
@@ -120,7 +124,10 @@ def _width(weights: Weights) -> int:
 
 
 def _embeddings(writer: GraphWriter) -> str:
-    """Add word and position vectors. The token type is always 0, so its vector is added to the positions."""
+    """Add the model's first step: the sum of word, position and token type vectors, normalised.
+
+    The token type is always 0, so its vector is added to the position vectors in advance.
+    """
     word = writer.weights["embeddings.word_embeddings.weight"]
     kind = writer.weights["embeddings.token_type_embeddings.weight"][0]
     positions = writer.constant("positions", writer.weights["embeddings.position_embeddings.weight"] + kind)
@@ -218,7 +225,7 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
 
 
 def _pool(writer: GraphWriter, states: str, mask: str) -> None:
-    """Write both outputs. The sum of the tokens serves as their mean: scaled to unit length, the two are the same."""
+    """Add the model's outputs. The sum of the tokens' states serves as their mean: at unit length both are the same."""
     present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)

