@@ -1,8 +1,8 @@
 """The English words of the calendar: months, weekdays, numbers and units, as patterns and as values.
 
 They are used to find times in queries (`retrieval.query.named_times`) and in statements. The words come from
-`lexicon.toml`, which the parser of due times uses too. The patterns have no groups and are in lower case: compile with
-IGNORECASE to match text as written.
+`lexicon.toml`, which the parser of due times uses too. The patterns have no groups and are in lower case, so compile
+them with IGNORECASE to match text as written.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _NUMBERS: Mapping[str, float] = MappingProxyType(
 )
 
 COUNT_WORD = "|".join(sorted((word for word in _NUMBERS if not word.startswith("half")), key=len, reverse=True))
-"""Whole counts in words: "two", "a couple of", "forty-five"."""
+"""Pattern for whole counts in words, such as "two", "a couple of" or "forty-five"."""
 
 DAYS_PER_UNIT: Mapping[str, int] = MappingProxyType({"day": 1, "week": 7, "month": 30, "year": 365})
-"""Length of a unit in days where the exact calendar does not matter."""
+"""Length of each unit of time in days, for uses in which the exact calendar does not matter."""
 
 
 def number_of(words: str) -> float:
@@ -63,19 +63,23 @@ def midnight(instant: datetime) -> datetime:
 
 
 def months_later(day: date, months: int) -> date:
-    """The same day of the month `months` later, or that month's last day if it is shorter."""
+    """The day of the month of `day`, `months` months later; the last day of that month if it is too short."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def weekdays_of(first: date, weekday: int) -> list[date]:
-    """The days of the month that begins on `first` which are that weekday, from 0 for Monday."""
+    """The dates of a weekday in a month. first: first day of the month. weekday: its number, 0 for Monday."""
     days = (first.replace(day=day) for day in range(1, monthrange(first.year, first.month)[1] + 1))
     return [day for day in days if day.weekday() == weekday]
 
 
 def holiday(rule: str, year: int) -> date:
-    """The day in `year` that a rule of the lexicon gives: 12-25, easter+1, or 11:3:4, November's fourth Thursday."""
+    """The date of a holiday in `year`. rule: its entry in the lexicon, in one of three forms.
+
+    "12-25" is month and day; "easter+1" the day after Easter Sunday; "11:3:4" November's fourth Thursday, where a
+    negative last number counts from the end of the month.
+    """
     if rule.startswith("easter"):
         return easter(year) + timedelta(days=int(rule[6:]))
     if ":" in rule:
@@ -85,7 +89,7 @@ def holiday(rule: str, year: int) -> date:
 
 
 def easter(year: int) -> date:
-    """Easter Sunday of the Gregorian `year` (the anonymous Gregorian algorithm, Meeus 1991)."""
+    """The date of Easter Sunday in `year`, by the anonymous Gregorian algorithm (Meeus 1991)."""
     century, golden = year // 100, year % 19
     epact = (century - century // 4 - (8 * century + 13) // 25 + 19 * golden + 15) % 30
     moon = epact - (epact // 28) * (1 - (29 // (epact + 1)) * ((21 - golden) // 11))
@@ -96,14 +100,14 @@ def easter(year: int) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """A length of time."""
+    """A length of time: the sum of minutes, days and months, which are kept apart because months differ in length."""
 
     minutes: float = 0
     days: float = 0
     months: float = 0
 
     def plus(self, other: Length) -> Length:
-        """The sum of both lengths."""
+        """The sum of this length and `other`."""
         return Length(self.minutes + other.minutes, self.days + other.days, self.months + other.months)
 
     def times(self, factor: float) -> Length:
@@ -111,12 +115,15 @@ class Length:
         return Length(self.minutes * factor, self.days * factor, self.months * factor)
 
     def later(self, day: date) -> date:
-        """The day that is this length after `day`. Half a month counts as 15 days; minutes are ignored."""
+        """The date that is this length after `day`. Half a month counts as 15 days; minutes are ignored."""
         return months_later(day, int(self.months)) + timedelta(days=round(self.days + self.months % 1 * 30))
 
 
 def length_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The length at token `i`, such as "1h15m" or "an hour and a half", and the position after it; or None."""
+    """The length of time that begins at token `i`, such as "1h15m" or "an hour and a half"; None if there is none.
+
+    It is returned with the position of the token after it.
+    """
     i = words.after("about", i)
     noun = words.after("about", words.after("article", i))
     if words.is_a("half", noun) and (unit := unit_at(words, words.after("article", words.after("half", noun)))):
@@ -134,7 +141,10 @@ def length_at(words: Words, i: int) -> tuple[Length, int] | None:
 
 
 def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The unit of time at token `i`, as a length, and the position after it; None if there is none."""
+    """The unit of time at token `i`, such as "week", as a length; None if there is none.
+
+    It is returned with the position of the token after it.
+    """
     found = words.get("unit", i)
     if found is None:
         return None
@@ -143,7 +153,10 @@ def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
 
 
 def _with_rest(words: Words, whole: Length, unit: Length, j: int) -> tuple[Length, int]:
-    """The length `whole` plus what follows at token `j` ("and a half", "15 minutes"), and the position after that."""
+    """The length `whole` plus a rest that may follow at token `j`, such as "and a half" or "15 minutes".
+
+    unit: the unit of `whole`, of which "a half" is a half. The length is returned with the position after the rest.
+    """
     if half := _and_a(words, "half", j):
         return whole.plus(unit.times(0.5)), half
     k = words.after("and", j)

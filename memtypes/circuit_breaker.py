@@ -1,7 +1,7 @@
-"""A circuit breaker for calls to a server, opened by the share of calls that fail. Does no I/O.
+"""A circuit breaker for calls to a server, which opens if too large a share of the latest calls failed. Does no I/O.
 
-The libraries compared (pybreaker 1.4, aiobreaker 1.2, purgatory 3.0) open after a number of failures in a
-row, so a server that answers every other call never opens them.
+The breakers of the libraries compared (pybreaker 1.4, aiobreaker 1.2, purgatory 3.0) open after a number of failures in
+a row, so they stay closed for a server that answers every other call.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ OPEN_S = 5.0
 
 
 class BreakerState(StrEnum):
-    """closed: calls pass. open: calls are refused. half_open: one call may pass; success closes the breaker."""
+    """State of a circuit breaker. closed: calls are made. open: calls are refused.
+
+    half_open: one call may be made as a trial, whose success closes the breaker.
+    """
 
     CLOSED = "closed"
     OPEN = "open"
@@ -32,9 +35,10 @@ class BreakerState(StrEnum):
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Refuses calls (opens) once at least half of the last ones failed; passes them again after a successful one.
+    """Opens, and so refuses calls, when at least half of the latest FAILURE_WINDOW calls failed.
 
-    clock: returns monotonic seconds. min_calls: the breaker does not open before this many calls were recorded.
+    A successful trial call, OPEN_S seconds later, closes it. clock: returns monotonic seconds. min_calls: the breaker
+    does not open before this many calls were recorded.
     """
 
     clock: Callable[[], float]
@@ -44,7 +48,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """The current state: whether the next call passes, is refused or is a trial."""
+        """The current state, which tells whether the next call is made, refused or a trial."""
         if self._opened_at is None:
             return BreakerState.CLOSED
         return BreakerState.OPEN if self.clock() - self._opened_at < OPEN_S else BreakerState.HALF_OPEN
@@ -55,7 +59,7 @@ class CircuitBreaker:
         return self._opened_at is not None
 
     def allow(self) -> bool:
-        """Whether a call may be made. OPEN_S after opening, one call may: if it succeeds, the breaker closes."""
+        """Whether a call may be made now. In an open breaker, one trial call may be made every OPEN_S seconds."""
         if self.state is BreakerState.OPEN:
             return False
         if self._opened_at is not None:
@@ -63,7 +67,7 @@ class CircuitBreaker:
         return True
 
     def record(self, *, success: bool) -> None:
-        """Record whether a call succeeded; opens or closes the breaker accordingly."""
+        """Record whether a call succeeded, and open or close the breaker accordingly."""
         if success and self._opened_at is not None:
             self._opened_at = None
             self._outcomes.clear()

@@ -1,4 +1,4 @@
-"""Configuration files in YAML, and user-facing messages for pydantic errors."""
+"""Reads configuration files in YAML, and writes user-facing messages for pydantic errors."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from memtypes.model.errors import RemembrancerError
 Shape = TypeVar("Shape", bound=BaseModel)
 
 YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What PyYAML raises for a text that it can't read; for values such as the date 2026-99-99, errors of Python."""
+"""The errors that PyYAML raises for a text that it can't read.
+
+Some are Python's own, such as ValueError for the date 2026-99-99.
+"""
 
 
 class InvalidConfigFile(RemembrancerError):
-    """A configuration file can't be used; the message names the file, the key, its value and the values allowed."""
+    """A configuration file can't be read or is invalid. The message names the file, the key and what is wrong there."""
 
 
 def read_text(path: Path, kind: str) -> str:
-    """Return the text of a configuration file; `kind` is what errors call the file. Raises InvalidConfigFile."""
+    """Return the text of the configuration file at `path`. kind: what error messages call it, such as "policy file".
+
+    Raises InvalidConfigFile if it can't be read or is not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -30,7 +36,10 @@ def read_text(path: Path, kind: str) -> str:
 
 
 def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
-    """Parse YAML as a `shape`; `name` is what errors call the file. Raises InvalidConfigFile for the first mistake."""
+    """Parse YAML text and validate it as the pydantic model `shape`. name: what error messages call the file.
+
+    Raises InvalidConfigFile for the first mistake.
+    """
     try:
         return shape.model_validate(yaml.load(text, _StrictLoader) or {})  # noqa: S506 - a SafeLoader
     except ValidationError as error:
@@ -45,10 +54,10 @@ def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML loader that refuses keys that are not strings, and repeated keys (plain YAML would use the last one)."""
+    """YAML loader that refuses keys that are not strings, and repeated keys, of which PyYAML would use the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
-        """Return the mapping of a YAML node. Raises YAMLError for a repeated key or one that is not a string."""
+        """Return the mapping that a YAML node contains. Raises YAMLError for a key that is repeated or no string."""
         seen: set[object] = set()
         for key, _ in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else None
@@ -73,7 +82,7 @@ _MESSAGES = {
 
 
 def message_of(error: Mapping[str, Any]) -> str:
-    """User-facing message for an entry of `ValidationError.errors()`."""
+    """User-facing message for one entry of pydantic's `ValidationError.errors()`, such as "is required"."""
     message = _MESSAGES.get(error["type"])
     if message is None:
         return str(error["msg"]).removeprefix("Value error, ")

@@ -1,8 +1,8 @@
 """Conversation context: a turn is embedded together with the few turns just before it in its session.
 
 "Yes, since last week!" says little by itself. Embedded with the turns before it, it is found by queries on its topic
-(Günther et al. 2024, "Late chunking", here with the preceding turns alone). Facts are embedded alone. Both choices gave
-the best results in measurements.
+(Günther et al. 2024, "Late chunking", here with only the preceding turns). Facts are embedded without context. Both
+choices gave the best results in measurements.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ CAPTURED = "session-stop"
 """The `source.caller` of messages that were stored as memories because their session ended."""
 
 REACH = 2
-"""How many turns before a turn are its context. With one, searches find less; with three, no more, at a higher cost."""
+"""How many turns before a turn are its context. With 1, searches find less; with 3, no more, at a higher cost."""
 
 _PAGE = 64
-"""Turns looked up in one request."""
+"""Number of turns that one request looks up in the store."""
 
 TurnPosition: TypeAlias = tuple[str, int]
-"""A session, and a sequence number in it."""
+"""Position of a conversation turn: the id of its session, and its sequence number in the session."""
 
 
 def position_of(memory: Memory) -> TurnPosition | None:
-    """Session id of a conversation turn and its number in the session; None if `memory` is not a turn.
+    """The position of `memory` in its conversation; None if `memory` is not a conversation turn.
 
-    Turns are a session's events, and the memories of any type that were stored from its messages when it ended.
+    Turns are a session's events, and the memories of any type that were made of its messages when the session ended.
     """
     captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
     if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
@@ -43,12 +43,12 @@ def position_of(memory: Memory) -> TurnPosition | None:
 
 
 def positions_before(memory: Memory) -> list[TurnPosition]:
-    """Positions (session id, number) of the turns that are the context of `memory`, oldest first; empty if no turn."""
+    """Positions of the turns that are the context of `memory`, oldest first; empty if `memory` is not a turn."""
     return _around(memory, range(-REACH, 0))
 
 
 def positions_after(memory: Memory) -> list[TurnPosition]:
-    """Positions (session id, number) of the turns that have `memory` before them as context; empty if it is no turn."""
+    """Positions of the turns of which `memory` is context, oldest first; empty if `memory` is not a turn."""
     return _around(memory, range(1, REACH + 1))
 
 
@@ -71,12 +71,12 @@ def turns_at(positions: Iterable[TurnPosition]) -> Filter:
 
 
 def by_position(memories: Iterable[Memory]) -> Iterator[tuple[TurnPosition, Memory]]:
-    """Each turn among `memories` with its position; other memories are left out."""
+    """Yield the position and the memory of each conversation turn among `memories`; leave out other memories."""
     return ((position, memory) for memory in memories if (position := position_of(memory)) is not None)
 
 
 def turns_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> tuple[Memory, ...]:
-    """Those of `turns` that come just before `memory`, oldest first.
+    """The turns just before `memory`, oldest first, at most REACH. turns: the known turns by position.
 
     If `memory` is visible to the whole namespace, turns that are private to the session are left out.
     """
@@ -86,13 +86,16 @@ def turns_before(memory: Memory, turns: Mapping[TurnPosition, Memory]) -> tuple[
 
 
 def text_in_context(memory: Memory, before: Iterable[Memory]) -> InContext:
-    """The text of `memory` to embed and, separately, that of the turns `before` it."""
+    """The text of `memory` to embed and, separately, the text of the turns `before` it."""
     return InContext(memory.embedding_text(), " ".join(turn.embedding_text() for turn in before))
 
 
 @dataclass(frozen=True, slots=True)
 class CallTurns:
-    """The turns of one write call, by position: context for later turns of the call. rejected: positions not stored."""
+    """The turns of one write call, which are context for later turns of the same call. turns: by position.
+
+    rejected: positions of turns that the service decided not to store.
+    """
 
     turns: dict[TurnPosition, Memory] = field(default_factory=dict)
     rejected: set[TurnPosition] = field(default_factory=set)
@@ -102,14 +105,14 @@ class CallTurns:
         self.turns.update(by_position(memories))
 
     def drop(self, memories: Iterable[Memory]) -> None:
-        """Remove rejected `memories` from the turns that serve as context."""
+        """Remove rejected `memories` from the turns that serve as context, and note their positions."""
         for position, memory in by_position(memories):
             self.rejected.add(position)
             if position in self.turns and self.turns[position].id == memory.id:
                 del self.turns[position]
 
     def lost_context(self, memory: Memory) -> bool:
-        """Whether a turn that would be context of `memory` was rejected, so that it is embedded without that turn."""
+        """Whether a turn that would be context of `memory` was rejected, so `memory` must be embedded without it."""
         return not self.rejected.isdisjoint(positions_before(memory))
 
 
@@ -126,7 +129,10 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[InContext]:
-        """For each of `memories`, the text to embed and, separately, the text of `turns_before` it."""
+        """For each of `memories`, return its text to embed and, separately, the text of the turns just before it.
+
+        turns, ignored: see `turns_before`.
+        """
         befores = await self.turns_before(scope, memories, turns, ignored)
         return [text_in_context(memory, before) for memory, before in zip(memories, befores, strict=True)]
 
@@ -137,9 +143,10 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[tuple[Memory, ...]]:
-        """For each of `memories`, the turns just before it, oldest first.
+        """For each of `memories`, return the turns just before it, oldest first, at most REACH.
 
-        turns: used in place of the stored turns at their positions. ignored: ids of stored turns not used as context.
+        turns: turns by position that are used in place of the stored turns there. ignored: ids of stored turns that are
+        not used as context.
         """
         known = {**dict(by_position(memories)), **(turns or {})}
         missing = dict.fromkeys(position for memory in memories for position in positions_before(memory))
@@ -148,7 +155,7 @@ class ConversationContext:
         return [turns_before(memory, known) for memory in memories]
 
     async def following(self, scope: Scope, memories: Sequence[Memory]) -> list[Memory]:
-        """The stored turns that are embedded with one of `memories` as context, except those in `memories`."""
+        """Return the stored turns of which one of `memories` is context, except turns that are among `memories`."""
         ids = {memory.id for memory in memories}
         after = dict.fromkeys(position for memory in memories for position in positions_after(memory))
         return [turn for turn in await self._turns_at(scope, list(after)) if turn.id not in ids]
@@ -165,7 +172,10 @@ class ConversationContext:
 
 
 async def in_context_everywhere(store: MemoryStore, memories: Sequence[Memory]) -> list[InContext]:
-    """Like `ConversationContext.in_context`, but `memories` may belong to several namespaces."""
+    """For each of `memories`, return its text to embed and, separately, the text of the turns just before it.
+
+    Unlike in `ConversationContext.in_context`, `memories` may belong to several namespaces.
+    """
     scopes: dict[Scope, list[Memory]] = {}
     for memory in memories:
         scopes.setdefault(Scope(memory.tenant, memory.namespace), []).append(memory)

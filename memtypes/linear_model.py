@@ -1,6 +1,6 @@
-"""Small learnt models: a weighted sum of features for each class, stored as package data with int8 weights.
+"""Small learnt classifiers: a weighted sum of features for each class, stored as package data with int8 weights.
 
-They are trained by scripts with scikit-learn; at run time they need numpy alone.
+Scripts train them with scikit-learn; at run time they need only numpy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _INT8_MAX = 127
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearModel:
-    """A logistic model. classes: their names. weights: float32, (classes, features). bias: float32, (classes,)."""
+    """A logistic regression model. classes: names of the classes that it predicts.
+
+    weights: float32 of shape (classes, features). bias: float32 of shape (classes,).
+    """
 
     classes: tuple[str, ...]
     weights: FloatArray
@@ -34,18 +37,24 @@ class LinearModel:
 
     @classmethod
     def load(cls, package: str, name: str) -> LinearModel:
-        """The model stored as the file `name` of `package`. Raises FileNotFoundError, ValueError if damaged."""
+        """Read the model that is stored as the file `name` in the package `package`.
+
+        Raises FileNotFoundError if there is no such file, ValueError if it is damaged.
+        """
         return cls.read(files(package).joinpath(name).read_bytes())
 
     @classmethod
     def read(cls, stored: bytes) -> LinearModel:
-        """The model in `stored`, the bytes of an .npz file that `save` wrote. Raises ValueError if it is damaged."""
+        """Read the model from `stored`, the bytes of an .npz file that `save` wrote.
+
+        Raises ValueError if the bytes are damaged.
+        """
         with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
             weights = arrays["weights"].astype(np.float32) * arrays["scale"][:, np.newaxis]
             return cls(tuple(map(str, arrays["classes"])), weights, arrays["bias"])
 
     def save(self, path: Path) -> None:
-        """Write the model to `path` with weights rounded to int8, each class at its own scale."""
+        """Write the model to the .npz file `path`, with weights rounded to int8 at a scale for each class."""
         largest = np.abs(self.weights).max(axis=1)
         scale = (np.where(largest > 0, largest, 1) / _INT8_MAX).astype(np.float32)
         rounded = np.rint(self.weights / scale[:, np.newaxis]).astype(np.int8)
@@ -53,33 +62,39 @@ class LinearModel:
         np.savez_compressed(path, classes=classes, weights=rounded, scale=scale, bias=self.bias.astype(np.float32))
 
     def probabilities(self, features: FloatArray) -> FloatArray:
-        """Probability of each class, (texts, classes); `features` is (texts, features). Rows sum to 1."""
+        """Probability of each class for each text, of shape (texts, classes); each row sums to 1.
+
+        features: of shape (texts, features).
+        """
         return softmax(self.scores(features))
 
     def scores(self, features: FloatArray) -> FloatArray:
-        """Logits of the classes, shape (texts, classes), whose `softmax` is `probabilities`."""
+        """Logit of each class for each text, of shape (texts, classes). features: of shape (texts, features)."""
         scores: FloatArray = features @ self.weights.T + self.bias
         return scores
 
 
 def softmax(scores: FloatArray) -> FloatArray:
-    """Each row of scores as probabilities, which sum to 1."""
+    """Turn each row of `scores` (logits) into probabilities that sum to 1."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     probabilities: FloatArray = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
 
 
 def from_binary(classes: Sequence[str], weights: FloatArray, bias: float) -> LinearModel:
-    """A model of two classes from scikit-learn's single row of `weights`, which scores the second class."""
+    """Make a model of two classes from the weights of a binary classifier in scikit-learn.
+
+    weights, bias: scikit-learn's single row and intercept, which score the second class.
+    """
     rows = np.stack([np.zeros_like(weights), weights]).astype(np.float32)
     return LinearModel(tuple(classes), rows, np.array([0, bias], dtype=np.float32))
 
 
 def hashed(terms: Iterable[str], size: int) -> FloatArray:
-    """A vector of `size` numbers that count `terms`: the hash of a term selects a number, and adds 1 or -1.
+    """A feature vector of `size` numbers for `terms`: each term adds 1 or -1 at a position; its hash selects both.
 
-    Counts are replaced by their square roots, and the vector is scaled to length 1. Source: Weinberger et al., Feature
-    Hashing for Large Scale Multitask Learning, 2009.
+    Sums are replaced by their signed square roots, and the vector is scaled to length 1. Source: Weinberger et al.,
+    Feature Hashing for Large Scale Multitask Learning, 2009.
     """
     codes = np.fromiter((zlib.crc32(term.encode()) for term in terms), dtype=np.int64)
     signs = np.where(codes & 1, 1.0, -1.0)

@@ -1,4 +1,4 @@
-"""Run CPU-bound text processing in a worker thread when it would block the event loop for too long."""
+"""Runs CPU-bound text processing in a worker thread if it would block the event loop for too long."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import TypeVar
 import anyio.to_thread
 
 SHORT = 2_000
-"""Characters that are processed faster than a thread starts: a few tenths of a millisecond."""
+"""Number of characters that are processed before a thread would have started: in a few tenths of a millisecond."""
 
 _Result = TypeVar("_Result")
 
 
 async def offload(texts: Iterable[str], work: Callable[[], _Result], short: int = SHORT) -> _Result:
-    """Return the result of `work`, run in a worker thread if `texts` have more than `short` characters in total."""
+    """Call `work` and return its result.
+
+    texts: the texts that `work` processes. If they have more than `short` characters together, it runs in a worker
+    thread, else in the event loop.
+    """
     if sum(map(len, texts)) <= short:
         return work()
     return await anyio.to_thread.run_sync(work)

@@ -1,7 +1,7 @@
-"""The namespace of the project that a folder belongs to, for clients that name only their working folder.
+"""Finds the namespace for a project, for clients that name only their working folder.
 
-A project is a git repository, or a folder outside of one. Git's files are read; git is not run, because its
-configuration can name programs that it starts (`core.fsmonitor`), and the folder is the client's choice.
+A project is a git repository, or a folder outside of any repository. Git's files are read, but git is not run: the
+client chooses the folder, and a repository's configuration can name programs that git starts (`core.fsmonitor`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import clean_name
 
 OVERRIDE_FILE = ".remembrancer.toml"
-"""File in a project's root whose `namespace = "..."` is the namespace."""
+"""File in a project's root folder that can set the project's namespace, by a line `namespace = "..."`."""
 
 MAX_FILE = 1024 * 1024
-"""Bytes that are read of a file: git configurations and override files are far smaller."""
+"""Maximum number of bytes that are read of a file; git configurations and override files are far smaller."""
 
 _MAX_LABEL = 64
 _HASH = 10
@@ -38,11 +38,11 @@ _QUOTED_OR_COMMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|\s*[#;].*')
 def project_namespace(cwd: str) -> str:
     """The namespace of the project that the folder `cwd` belongs to.
 
-    If the project's root has an override file, that names the namespace. Otherwise the namespace consists of the name
-    and hash of the first of these that exists: the remote `origin`, or else the first remote, so that clones share a
-    namespace; the folder that the worktrees of a repository share; the folder itself. For a folder that does not exist
-    here, because the client runs on another machine, the path is used. Raises InvalidRequest for a path that is not
-    absolute and for an invalid override file.
+    If the project's root has an OVERRIDE_FILE, that names the namespace. Otherwise it is a name and a hash, made from
+    the address of the git remote `origin`, or else of the first remote, so that clones share a namespace; without a
+    remote, from the folder that the repository's worktrees share; outside of a repository, from the path of the folder.
+    The path is also used if the folder does not exist here, because the client runs on another machine. Raises
+    InvalidRequest for a path that is not absolute and for an invalid override file.
     """
     path = _normal(cwd)
     if not path.startswith("/") or not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises for long paths
@@ -57,14 +57,14 @@ def project_namespace(cwd: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Repository:
-    """A git repository. root: of the worktree. common: the folder that all its worktrees share, usually `.git`."""
+    """A git repository. root: root folder of the worktree. common: folder that all worktrees share, usually `.git`."""
 
     root: Path
     common: Path
 
     @classmethod
     def around(cls, folder: Path) -> _Repository | None:
-        """The repository whose worktree contains `folder`; None if there is none."""
+        """The repository whose worktree contains `folder`; None if `folder` is in no repository."""
         for root in (folder, *folder.parents):
             if (common := _common_folder(root / ".git")) is not None:
                 return cls(root, common)
@@ -77,7 +77,7 @@ class _Repository:
 
     @property
     def namespace(self) -> str:
-        """The namespace: made from the remote's address, or from the shared folder if there is no remote."""
+        """The repository's namespace, made from its remote's address or, without a remote, from the shared folder."""
         remotes: dict[str, str] = {}
         for name, url in _remotes(_text(self.common / "config") or ""):
             remotes.setdefault(name, url)  # further addresses are for pushing
@@ -90,7 +90,10 @@ class _Repository:
 
 
 def _normal(cwd: str) -> str:
-    """`cwd` without `.`, `..` or a slash at its end; a path of Windows keeps its backslashes."""
+    """`cwd` without `.`, `..` and a final slash; a Windows path keeps its backslashes.
+
+    Raises InvalidRequest if `cwd` is not an absolute path, or has control characters.
+    """
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in cwd):
         raise InvalidRequest("cwd must not contain control characters", path="cwd", got=cwd)
     if cwd.startswith("/"):
@@ -102,13 +105,13 @@ def _normal(cwd: str) -> str:
 
 
 def _labelled(name: str, identity: str) -> str:
-    """A readable form of `name` with a hash of `identity`, because several projects may have the same name."""
+    """A namespace: a readable form of `name` and a hash of `identity`, as several projects may have the same name."""
     label = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", name)).strip("-.")[:_MAX_LABEL] or "project"
     return f"{label}-{hashlib.sha256(os.fsencode(identity)).hexdigest()[:_HASH]}"
 
 
 def _text(file: Path) -> str | None:
-    """The text of a regular file; None if it does not exist or cannot be read as one."""
+    """The text of `file`; None if it is not a regular file, can't be read or contains binary data."""
     try:
         if not file.is_file():  # a pipe would block
             return None
@@ -120,7 +123,10 @@ def _text(file: Path) -> str | None:
 
 
 def _override(text: str) -> str:
-    """The namespace that an override file names. Raises InvalidRequest, which does not quote the file."""
+    """The namespace that an override file with the contents `text` sets.
+
+    Raises InvalidRequest if the file is invalid; the message does not quote it, as it may be any file.
+    """
     try:
         return clean_name(tomllib.loads(text)["namespace"])
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -129,7 +135,10 @@ def _override(text: str) -> str:
 
 
 def _common_folder(entry: Path) -> Path | None:
-    """The folder that a repository's worktrees share; None if `entry`, a folder or file `.git`, is of no repository."""
+    """The folder that a repository's worktrees share. entry: a folder or file named `.git`, in a worktree's root.
+
+    None if `entry` belongs to no repository.
+    """
     folder: Path | None = entry
     if (link := _text(entry)) is not None:
         target = link.strip().removeprefix("gitdir:").strip()
@@ -141,7 +150,7 @@ def _common_folder(entry: Path) -> Path | None:
 
 
 def _remotes(config: str) -> Iterator[tuple[str, str]]:
-    """Name and address of each remote of a git configuration, in their order."""
+    """Yield the name and the address of each remote in a git configuration file, in order. config: the file's text."""
     remote: str | None = None
     for line in config.splitlines():
         text = line.strip()
@@ -156,9 +165,10 @@ def _remotes(config: str) -> Iterator[tuple[str, str]]:
 
 
 def _address(url: str, common: Path) -> str:
-    """A remote's address without scheme, user, default port and `.git`, so that all its URLs give the same address.
+    """A git remote's URL reduced to host and path, so that different URLs of a repository give the same address.
 
-    For a remote that is a folder it is the folder's path, resolved against the folder that contains `common`.
+    Scheme, user, default port and `.git` are left out. If `url` is a folder, the result is the folder's absolute path;
+    a relative path begins at the folder that contains `common`.
     """
     if match := _URL_FORM.fullmatch(url):
         host = match["host"].lower().removesuffix(f":{_DEFAULT_PORTS.get(match['scheme'].lower())}")

@@ -1,6 +1,6 @@
-"""Tokens of a text and what they may mean in its language: a number, a weekday, "before", a reference to the past.
+"""Splits a text into tokens, and tells what they may mean in its language, such as a number, a weekday or "before".
 
-The words are in `lexicon.toml`; to add a language, add a section there. Does no I/O, reads no clock, knows no grammar.
+The words of each language are a section of `lexicon.toml`. This module reads no clock and knows no grammar.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TOKEN: Final = re.compile(
 _JAPANESE: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 _LONGEST_PHRASE: Final = 6
 _STOP_WEIGHT: Final = 0.6
-"""Weight of a stop word when the language of a text is detected; a word about times has weight 1."""
+"""Weight of a stop word when the language of a text is detected. A word about times has weight 1."""
 _TELLING: Final = frozenset((
     "weekday", "month", "day", "tonight", "unit", "part", "clock", "number", "ordinal", "holiday", "by", "next",
     "start", "mid", "end", "task", "oclock",
@@ -43,26 +43,33 @@ _RULES: Final = frozenset((
     "stop", "ones_first", "past_endings", "past_prefix", "past_words_before", "past_words_after", "infinitive",
     "auxiliary", "after_verb",
 ))  # fmt: skip
-"""Rows of a language that are not phrases."""
+"""Names of the rows in a language's section of the lexicon that do not list phrases."""
 _CUES: Final = frozenset(("cause", "present", "order", "taste", "promise", "trait"))
-"""Kinds of phrases that say nothing about times."""
+"""Kinds of phrases in the lexicon that say nothing about times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word, number or mark. text: as written. plain: in lower case without accents. start: its offset in the text."""
+    """A word, number, date or punctuation mark of a text. kind: which of these. text: the token as written.
+
+    plain: the token in lower case without accents. start: its offset in the text, in characters.
+    """
 
     text: str
     kind: str
     start: int
     plain: str
     glued: bool
-    """Whether no blank stands before it."""
+    """Whether the token follows another without white space between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The words of a language. phrases: from a phrase's words to its meanings. rules: lists of endings and the like."""
+    """The words of a language, from its section of the lexicon. stops: its stop words.
+
+    phrases: the meanings of each phrase, by its words. A meaning is a kind such as "weekday", a value, and the spelling
+    that is required ("" for any). rules: the rows of the section, by name, such as lists of endings.
+    """
 
     name: str
     phrases: Mapping[tuple[str, ...], Sequence[tuple[str, Any, str]]]
@@ -70,21 +77,24 @@ class Language:
     rules: Mapping[str, Any]
 
     def means(self, plain: str, kinds: frozenset[str]) -> bool:
-        """Whether the lexicon lists the word with a meaning of one of the kinds."""
+        """Whether the lexicon lists the word `plain` with a meaning of one of `kinds`, such as "weekday"."""
         return any(kind in kinds for kind, _, _ in self.phrases.get((plain,), ()))
 
     def flag(self, name: str) -> bool:
-        """Whether the language's section sets the flag `name`; the lexicon's first lines say what each means."""
+        """Whether the language's section of the lexicon sets the flag `name`; the file's first lines explain them."""
         return bool(self.rules.get(name))
 
     def listed(self, rule: str) -> tuple[str, ...]:
-        """The words or endings listed in the row `rule`; empty if the language has no such row."""
+        """The words or endings in the row `rule` of the language's section; empty if there is no such row."""
         return tuple(word.strip() for word in self.rules[rule].split(",")) if rule in self.rules else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The tokens of a text and their meanings. A position is a token's index; outside the text, nothing is found."""
+    """The tokens of a text and their meanings. A position is the index of a token, and may lie outside the text.
+
+    A kind is a name from the lexicon for a kind of phrase, such as "weekday", "ago" or "cause".
+    """
 
     text: str
     tokens: Sequence[Token]
@@ -92,32 +102,35 @@ class Words:
     _meanings: Sequence[Mapping[str, tuple[Any, int]]]
 
     def get(self, kind: str, position: int) -> tuple[Any, int] | None:
-        """The value of the longest phrase of that kind at `position`, and the position after it; or None."""
+        """The value of the longest phrase of `kind` that begins at `position`, and the position after the phrase.
+
+        None if no such phrase begins there.
+        """
         return self._meanings[position].get(kind) if 0 <= position < len(self._meanings) else None
 
     def is_a(self, kind: str, position: int) -> bool:
-        """Whether a phrase of that kind begins at `position`."""
+        """Whether a phrase of `kind` begins at `position`."""
         return self.get(kind, position) is not None
 
     def has_meaning(self, position: int) -> bool:
-        """Whether a number, or a phrase that is used to state times, begins at `position`."""
+        """Whether a number, a date or a phrase that is used to state times begins at `position`."""
         return self.kind(position) not in ("word", "mark", "") or not _CUES.issuperset(self.kinds_at(position))
 
     def kinds_at(self, position: int) -> Collection[str]:
-        """The kinds (weekday, ago, cause, ...) of the lexicon's phrases that begin at token `position`."""
+        """The kinds of the lexicon's phrases that begin at `position`."""
         return self._meanings[position].keys() if 0 <= position < len(self._meanings) else ()
 
     def after(self, kind: str, position: int) -> int:
-        """The position after the phrase of that kind at `position`; `position` if there is none."""
+        """The position after the phrase of `kind` that begins at `position`; `position` itself if there is none."""
         found = self.get(kind, position)
         return found[1] if found else position
 
     def after_any(self, kinds: Sequence[str], position: int) -> int:
-        """The position after the longest phrase of one of the kinds at `position`; `position` if there is none."""
+        """The position after the longest phrase of one of `kinds` at `position`; `position` itself if there is none."""
         return max(self.after(kind, position) for kind in kinds)
 
     def has(self, kind: str) -> bool:
-        """Whether a phrase of that kind is anywhere in the text."""
+        """Whether a phrase of `kind` is anywhere in the text."""
         return any(kind in meanings for meanings in self._meanings)
 
     def plain(self, position: int) -> str:
@@ -125,11 +138,11 @@ class Words:
         return self.tokens[position].plain if 0 <= position < len(self.tokens) else ""
 
     def kind(self, position: int) -> str:
-        """The kind of the token at `position`, such as word or number; "" outside the text."""
+        """The kind of the token at `position`, such as "word", "number" or "mark"; "" outside the text."""
         return self.tokens[position].kind if 0 <= position < len(self.tokens) else ""
 
     def glued(self, position: int) -> bool:
-        """Whether no blank stands before the token at `position`."""
+        """Whether the token at `position` follows another without white space between them."""
         return 0 <= position < len(self.tokens) and self.tokens[position].glued
 
     def is_capital(self, position: int) -> bool:
@@ -137,7 +150,7 @@ class Words:
         return self.kind(position) == "word" and self.tokens[position].text[0].isupper()
 
     def number(self, position: int) -> tuple[float, int] | None:
-        """The number at `position` and the position after it: 12, 1.5, twenty-five, vinte e cinco."""
+        """The number at `position`, such as 1.5 or twenty-five, and the position after it; None if there is none."""
         if self.kind(position) == "number":
             # A number at the end of a word is a name (v12), but not after a unit (1h15).
             named = self.glued(position) and self.kind(position - 1) == "word" and not self.glued(position - 1)
@@ -153,7 +166,7 @@ class Words:
         return value, end
 
     def span(self, first: int, last: int) -> str:
-        """The text of the tokens from `first` up to but not including `last`."""
+        """The text from the token at position `first` up to but not including the token at position `last`."""
         final = self.tokens[last - 1]
         return self.text[self.tokens[first].start : final.start + len(final.text)]
 
@@ -167,7 +180,7 @@ def plain(word: str) -> str:
 
 
 def read_words(text: str) -> Words:
-    """The tokens of `text`, read in the language that most of its words belong to; in English if no language fits."""
+    """The tokens of `text` and their meanings in the language that most of its words belong to; English if unclear."""
     text = unicodedata.normalize("NFC", text.replace("\u2019", "'"))
     tokens = _tokens(text)
     japanese = _JAPANESE.search(text) is not None
@@ -210,7 +223,7 @@ def _parts(token: Token, language: Language) -> Iterator[Token]:
 
 
 def _cut(token: Token, language: Language) -> int:
-    """The offset at which a compound of a day and a part of the day (Samstagabend) is split; 0 for other tokens."""
+    """The offset at which a compound of a day and a part of the day (Samstag-abend) is split; 0 for other tokens."""
     word = token.plain
     if (
         token.kind != "word"
@@ -224,7 +237,7 @@ def _cut(token: Token, language: Language) -> int:
 
 
 def _meanings(tokens: Sequence[Token], start: int, language: Language) -> Mapping[str, tuple[Any, int]]:
-    """For each kind of phrase that begins at `start`, the value and the end of the longest one."""
+    """For each kind of phrase that begins at token `start`: value of the longest phrase, and the position after it."""
     meanings: dict[str, tuple[Any, int]] = {}
     for end in range(start + 1, min(start + _LONGEST_PHRASE, len(tokens)) + 1):
         for kind, value, exact in language.phrases.get(tuple(token.plain for token in tokens[start:end]), ()):
@@ -241,7 +254,7 @@ def lexicon() -> Mapping[str, Any]:
 
 @cache
 def phrase_kinds() -> Sequence[str]:
-    """The kinds of phrases in the lexicon (weekday, ago, cause, ...), those of all languages together, sorted."""
+    """The kinds of phrases in the lexicon, such as weekday, ago and cause, in all languages together, sorted."""
     return sorted({kind for each in languages().values() for known in each.phrases.values() for kind, _, _ in known})
 
 
@@ -268,7 +281,10 @@ def _keys(token: Token) -> Sequence[str]:
 
 
 def _entries(rows: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Kind, value and text of each phrase. The value is its index if its row is a list, its key if it is a table."""
+    """Yield kind, value and text of each phrase in the section of a language. rows: the rows of the section.
+
+    The kind is the row's name. The value is the phrase's index if the row is a list, and its key if it is a table.
+    """
     for kind, row in rows.items():
         if kind in _RULES or isinstance(row, bool):
             continue
