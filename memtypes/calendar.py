@@ -120,10 +120,7 @@ class Length:
 
 
 def length_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The length of time that begins at token `i`, such as "1h15m" or "an hour and a half"; None if there is none.
-
-    It is returned with the position of the token after it.
-    """
+    """The length of time at token `i`, such as "1h15m" or "an hour and a half", and the position after it; or None."""
     i = words.after("about", i)
     noun = words.after("about", words.after("article", i))
     if words.is_a("half", noun) and (unit := unit_at(words, words.after("article", words.after("half", noun)))):
@@ -141,10 +138,7 @@ def length_at(words: Words, i: int) -> tuple[Length, int] | None:
 
 
 def unit_at(words: Words, i: int) -> tuple[Length, int] | None:
-    """The unit of time at token `i`, such as "week", as a length; None if there is none.
-
-    It is returned with the position of the token after it.
-    """
+    """The unit of time at token `i`, such as "week", as a length, and the position after it; None if there is none."""
     found = words.get("unit", i)
     if found is None:
         return None

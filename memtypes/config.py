@@ -14,10 +14,7 @@ from memtypes.model.errors import RemembrancerError
 Shape = TypeVar("Shape", bound=BaseModel)
 
 YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""The errors that PyYAML raises for a text that it can't read.
-
-Some are Python's own, such as ValueError for the date 2026-99-99.
-"""
+"""Errors that PyYAML raises for a text that it can't read; some are Python's, as for the date 2026-99-99."""
 
 
 class InvalidConfigFile(RemembrancerError):

@@ -129,10 +129,7 @@ class ConversationContext:
         turns: Mapping[TurnPosition, Memory] | None = None,
         ignored: Container[str] = (),
     ) -> list[InContext]:
-        """For each of `memories`, return its text to embed and, separately, the text of the turns just before it.
-
-        turns, ignored: see `turns_before`.
-        """
+        """For each of `memories`, its text to embed and, separately, the text of its `turns_before`."""
         befores = await self.turns_before(scope, memories, turns, ignored)
         return [text_in_context(memory, before) for memory, before in zip(memories, befores, strict=True)]
 

@@ -37,18 +37,12 @@ class LinearModel:
 
     @classmethod
     def load(cls, package: str, name: str) -> LinearModel:
-        """Read the model that is stored as the file `name` in the package `package`.
-
-        Raises FileNotFoundError if there is no such file, ValueError if it is damaged.
-        """
+        """Read the model in the file `name` of `package`. Raises FileNotFoundError, or ValueError if it is damaged."""
         return cls.read(files(package).joinpath(name).read_bytes())
 
     @classmethod
     def read(cls, stored: bytes) -> LinearModel:
-        """Read the model from `stored`, the bytes of an .npz file that `save` wrote.
-
-        Raises ValueError if the bytes are damaged.
-        """
+        """Read the model from `stored`, the bytes of an .npz file that `save` wrote. Raises ValueError if damaged."""
         with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
             weights = arrays["weights"].astype(np.float32) * arrays["scale"][:, np.newaxis]
             return cls(tuple(map(str, arrays["classes"])), weights, arrays["bias"])
@@ -62,10 +56,7 @@ class LinearModel:
         np.savez_compressed(path, classes=classes, weights=rounded, scale=scale, bias=self.bias.astype(np.float32))
 
     def probabilities(self, features: FloatArray) -> FloatArray:
-        """Probability of each class for each text, of shape (texts, classes); each row sums to 1.
-
-        features: of shape (texts, features).
-        """
+        """Probability of each class, of shape (texts, classes). features: of shape (texts, features). Rows sum to 1."""
         return softmax(self.scores(features))
 
     def scores(self, features: FloatArray) -> FloatArray:

@@ -135,10 +135,7 @@ def _override(text: str) -> str:
 
 
 def _common_folder(entry: Path) -> Path | None:
-    """The folder that a repository's worktrees share. entry: a folder or file named `.git`, in a worktree's root.
-
-    None if `entry` belongs to no repository.
-    """
+    """The folder that a repository's worktrees share. entry: a folder or file `.git`. None without a repository."""
     folder: Path | None = entry
     if (link := _text(entry)) is not None:
         target = link.strip().removeprefix("gitdir:").strip()

@@ -102,10 +102,7 @@ class Words:
     _meanings: Sequence[Mapping[str, tuple[Any, int]]]
 
     def get(self, kind: str, position: int) -> tuple[Any, int] | None:
-        """The value of the longest phrase of `kind` that begins at `position`, and the position after the phrase.
-
-        None if no such phrase begins there.
-        """
+        """The value of the longest phrase of `kind` at `position`, and the position after it; None if there is none."""
         return self._meanings[position].get(kind) if 0 <= position < len(self._meanings) else None
 
     def is_a(self, kind: str, position: int) -> bool:

@@ -113,10 +113,7 @@ class Bm25Encoder(SparseEncoder):
 
 
 def _vector(weights: Mapping[int, float]) -> SparseVector:
-    """Sparse vector of `weights`, which are given by term id.
-
-    Words whose ids are equal by chance (a CRC-32 collision) count as one term.
-    """
+    """Sparse vector of `weights` by term id. Words with the same id (a CRC-32 collision) count as one term."""
     terms = sorted(weights)
     values = [weights[term] for term in terms]
     return SparseVector(np.array(terms, dtype=np.uint32), np.array(values, dtype=np.float32))

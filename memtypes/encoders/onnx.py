@@ -84,10 +84,7 @@ def prepare_command(directory: Path) -> str:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Check the files of the encoder in `directory` and return its manifest.
-
-    Raises SetupRequired if a file is missing or damaged.
-    """
+    """Check the encoder's files and return their manifest. Raises SetupRequired if a file is missing or damaged."""
     path = directory / MANIFEST_FILE
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())

@@ -26,10 +26,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, None: 1}
 
 
 def seconds(value: object) -> object:
-    """A duration such as "30s", "5m", "3h" or "2d" in seconds; a value that is not a string is returned unchanged.
-
-    Raises ValueError for any other string.
-    """
+    """Seconds of a text such as "30s", "5m", "3h" or "2d" (else ValueError); a value that is no text is unchanged."""
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if isinstance(value, str) and match is None:
         raise ValueError("must be a duration such as 30s, 5m, 3h or 2d")
@@ -308,16 +305,10 @@ class Policies(Model):
 
 
 def read_policies(path: Path | None) -> Policies:
-    """Read the policy file at `path`; return empty policies if `path` is None.
-
-    Raises InvalidConfigFile if the file can't be read or is invalid.
-    """
+    """Read the policy file at `path`; return empty policies if `path` is None. Raises InvalidConfigFile."""
     return Policies() if path is None else parse_policies(read_text(path, "policy file"), str(path))
 
 
 def parse_policies(text: str, file: str) -> Policies:
-    """Parse `text`, the contents of a policy file. file: its name for error messages.
-
-    Raises InvalidConfigFile if the text is invalid.
-    """
+    """Parse `text`, the contents of a policy file. file: its name for error messages. Raises InvalidConfigFile."""
     return parse_yaml(text, Policies, f"policy file {file}")

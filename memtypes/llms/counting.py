@@ -103,10 +103,7 @@ _COUNT_FIELDS = ("input_tokens", "totalTokens", "total_tokens", "count")
 
 
 def _tokens(answer: Any) -> int:
-    """The token count in an endpoint's answer: a number in it, or the length of its list of tokens.
-
-    Raises ValueError if the answer has neither.
-    """
+    """The token count in an endpoint's answer: a number, or the length of a list of tokens; else ValueError."""
     if not isinstance(answer, dict):
         raise ValueError("the answer is no object")  # noqa: TRY004 - what a server sends is a value
     count = next((answer[name] for name in _COUNT_FIELDS if name in answer), None)

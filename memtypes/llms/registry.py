@@ -65,10 +65,7 @@ class ModelCategory(StrEnum):
 
 
 class CountKind(StrEnum):
-    """Which provider's API a token-counting endpoint has.
-
-    openai: OpenAI's own API, or the tokenizer route of a compatible server such as vLLM.
-    """
+    """Which API a token-counting endpoint has. openai: OpenAI's, or the tokenizer route of a server such as vLLM."""
 
     ANTHROPIC = "anthropic"
     GOOGLE = "google"
@@ -342,10 +339,7 @@ class RegistrySource:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Read the operator's file at `path`; None for no file.
-
-        Raises InvalidConfigFile if the file is invalid. A file that becomes invalid later is only logged.
-        """
+        """Read the operator's file. Raises InvalidConfigFile if it is invalid; a later mistake is only logged."""
         self._default = default_file()
         self._path = path
         self._version = self._file_version()

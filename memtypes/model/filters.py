@@ -158,10 +158,7 @@ _TIME: TypeAdapter[datetime] = TypeAdapter(Instant)
 
 
 def _kind_of(annotation: Any) -> Kind | None:
-    """Kind as which a filter compares a field with this type annotation; None for a type that it can't compare.
-
-    A list has the kind of its elements.
-    """
+    """The kind of a field with this type, for a list the kind of its elements; None if it can't be compared."""
     origin = typing.get_origin(annotation)
     arguments = [part for part in typing.get_args(annotation) if part is not type(None)]
     if origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list):
@@ -190,10 +187,7 @@ FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(_field_kinds())
 
 
 def kind_of_field(field: str) -> Kind:
-    """The kind as which a filter compares `field`, such as "tags", "links.to" or "metadata.KEY".
-
-    Raises InvalidRequest for a field that no memory has.
-    """
+    """The kind as which a filter compares `field`, such as "links.to". Raises InvalidRequest for an unknown field."""
     if field.startswith("metadata.") and len(field) > len("metadata."):
         return Kind.METADATA
     if field not in FIELD_KINDS:
@@ -306,10 +300,7 @@ _ALLOWED: Mapping[Kind, tuple[tuple[type, ...], str]] = {
 
 
 def parse_time(value: object, path: str) -> datetime:
-    """The time that the JSON `value`, RFC 3339 text, states. Raises InvalidRequest for any other value.
-
-    path: the place of `value` in the request, for the error.
-    """
+    """The time that the RFC 3339 text `value` states. Raises InvalidRequest, with `path`, for other values."""
     try:
         return _TIME.validate_python(value)
     except ValidationError as error:

@@ -17,10 +17,7 @@ DEFAULT_TENANT = "default"
 
 
 def clean_name(value: str) -> str:
-    """`value` itself, if it is a valid name. Raises ValueError if not.
-
-    A name has 1-256 characters, no control characters and no blanks at its ends.
-    """
+    """`value` itself. Raises ValueError unless it has 1-256 characters, none of control, and no blanks at its ends."""
     if not 1 <= len(value) <= MAX_NAME:
         raise ValueError(f"must have 1 to {MAX_NAME} characters, has {len(value)}")
     if value != value.strip():

@@ -1,7 +1,4 @@
-"""Port of the store of keyed items: JSON values that agents store under a path and a key.
-
-The contract is these docstrings and the suite in tests/contracts.
-"""
+"""Port of the store of keyed items, JSON values under a path and a key. See also the suite in tests/contracts."""
 
 from __future__ import annotations
 
@@ -33,10 +30,7 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
-        """Return the item at an address; None if there is no item that is unexpired at `at`.
-
-        refresh: whether to restart the item's time to live.
-        """
+        """Return the unexpired item at an address, or None. refresh: whether to restart its time to live."""
 
     @abstractmethod
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
@@ -57,10 +51,7 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def count(self, scope: Scope, at: datetime | None) -> int:
-        """Return the number of items of every agent in the namespace.
-
-        at: leave out the items that expired by this time; None counts expired items too.
-        """
+        """Return the number of items of every agent in the namespace. at: leave out those expired by then."""
 
     @abstractmethod
     def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
@@ -72,7 +63,4 @@ class ItemStore(ABC):
 
     @abstractmethod
     async def delete_expired(self, at: datetime) -> int:
-        """Remove the items of all tenants that expired by `at`; return the number removed.
-
-        This is the only call without a scope.
-        """
+        """Remove expired items of all tenants at `at`; return how many. It is the only call without a scope."""

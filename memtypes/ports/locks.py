@@ -69,10 +69,7 @@ class Locks(ABC):
 
     @abstractmethod
     async def acquire(self, request: LockRequest) -> Lease:
-        """Acquire the lock; waiting callers get it in the order in which they asked.
-
-        Raises Overloaded if the caller has not got it after `request.wait_s` seconds.
-        """
+        """Acquire the lock; waiting callers get it in the order of asking. Raises Overloaded after `request.wait_s`."""
 
     @abstractmethod
     async def renew(self, lease: Lease) -> None:
@@ -80,10 +77,7 @@ class Locks(ABC):
 
     @abstractmethod
     async def release(self, lease: Lease) -> bool:
-        """Release a held lock; return whether it was still held.
-
-        If the lock has expired or has another holder, nothing is changed and the result is False.
-        """
+        """Release a held lock. Returns False, and changes nothing, if it has expired or has another holder."""
 
     @asynccontextmanager
     async def held(self, request: LockRequest) -> AsyncIterator[Lease]:

@@ -53,10 +53,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of memories. total: number of matching memories on all pages.
-
-    next_cursor: the cursor to send for the next page; None on the last page.
-    """
+    """A page of memories. total: number of matching memories on all pages. next_cursor: None on the last page."""
 
     memories: tuple[Memory, ...]
     next_cursor: str | None
@@ -109,10 +106,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store `records`, replacing stored memories with the same ids.
-
-        Of the records of one type, either all are stored or none.
-        """
+        """Store `records`, replacing memories with the same ids. Of each type, all records are stored or none."""
 
     @abstractmethod
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
@@ -122,10 +116,7 @@ class MemoryStore(ABC):
         """
 
     async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
-        """Yield the memories of the page that `listing` requests and of all later pages.
-
-        most: maximum number of memories to yield; None for no limit.
-        """
+        """Yield the memories of the page that `listing` requests and of later pages, at most `most` (None: all)."""
         count = 0
         while most is None or count < most:
             page = await self.page(scope, listing)
@@ -161,10 +152,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add `uses` to the access counts of their memories; memories that do not exist are ignored.
-
-        uses: at most one entry for each memory id.
-        """
+        """Add `uses`, at most one for each id, to the access counts of their memories; ignore unknown ids."""
 
     @abstractmethod
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
@@ -172,10 +160,7 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove every memory of `types` that matches `where`; return the number removed.
-
-        types: empty for all types. where: None matches every memory of the scope.
-        """
+        """Remove the memories of `types` (empty: all) that match `where` (None: all); return the number removed."""
 
     @abstractmethod
     async def page(self, scope: Scope, listing: Listing) -> Page:
@@ -195,17 +180,11 @@ class MemoryStore(ABC):
 
     @abstractmethod
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
-        """Return, for each filter, the number of matching memories of every type, also where it is 0.
-
-        All filters are counted in one request.
-        """
+        """Return for each filter, in one request, the number of matching memories of every type, also where it is 0."""
 
     @abstractmethod
     async def namespaces(self, tenant: str) -> list[str]:
-        """Return the names of the tenant's namespaces that have memories, sorted.
-
-        This is the only call that is not limited to a namespace.
-        """
+        """Return the names of the tenant's namespaces with memories, sorted. The only call without a namespace."""
 
     @abstractmethod
     async def ping(self) -> None:

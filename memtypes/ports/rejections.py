@@ -32,17 +32,11 @@ class RejectedText:
 
 
 class RejectionStore(ABC):
-    """Stores rejected texts by namespace and id for REJECTED_TTL.
-
-    Every method raises Unavailable when the store can't be reached.
-    """
+    """Stores rejected texts by namespace and id for REJECTED_TTL. Calls raise Unavailable if it can't be reached."""
 
     @abstractmethod
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:
-        """Store rejected texts, replacing stored texts with the same ids.
-
-        If the namespace has more than MAX_REJECTED texts afterwards, the oldest are dropped.
-        """
+        """Store rejected texts, replacing those with the same ids. Beyond MAX_REJECTED, the oldest are dropped."""
 
     @abstractmethod
     async def latest(self, scope: Scope, limit: int) -> list[RejectedText]:

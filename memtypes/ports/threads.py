@@ -140,10 +140,7 @@ class TurnAppended:
 
 @dataclass(frozen=True, slots=True)
 class ThreadContent:
-    """A thread with its turns, oldest first.
-
-    used: for each turn index, a number that orders turns by last use; a higher number means a later use.
-    """
+    """A thread with its turns, oldest first. used: by turn index, a number that is higher for a later use."""
 
     thread: Thread
     turns: tuple[Turn, ...]
@@ -236,10 +233,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
-        """Return the id of the thread with this resource and key; None if there is no such thread.
-
-        Finding a thread does not count as its use.
-        """
+        """Return the id of the thread with this resource and key, or None. Finding does not count as use."""
 
     @abstractmethod
     async def read(self, scope: Scope, thread_id: str) -> ThreadContent:
@@ -262,17 +256,11 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Mark the turns with these indices as used now.
-
-        This delays their eviction if the least recently used turns are evicted first.
-        """
+        """Mark the turns with these indices as used now, which delays eviction by last use."""
 
     @abstractmethod
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Remove turns from the thread in a flush; return the thread's new version.
-
-        If one of the turns is not in the thread any more, nothing is changed and the result is 0.
-        """
+        """Flush turns from the thread; return its new version, or 0, without a change, if one of them is missing."""
 
     @abstractmethod
     async def replace(
@@ -346,10 +334,7 @@ class EvictedBacklog:
 
 
 class EvictedTurnStore(ABC):
-    """Queue of batches of turns to store as memories. A batch stays in it until it is acknowledged or discarded.
-
-    Deleting a thread does not remove its batches.
-    """
+    """Queue of batches of turns to store as memories. A batch stays, even without its thread, until acknowledged."""
 
     @abstractmethod
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:

@@ -19,10 +19,7 @@ MAX_EVENTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class NewWorkflow:
-    """A workflow to create. base: its initial state (version 0).
-
-    on_end: what happens to its threads and working items when it ends.
-    """
+    """A workflow to create. base: its initial state. on_end: what happens to its threads and items when it ends."""
 
     workflow_id: str
     parent_id: str | None
@@ -93,10 +90,7 @@ class WorkflowLog:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowMembers:
-    """What belongs to a workflow: the ids of its threads, and of the sessions that have its working items.
-
-    Some of the threads and sessions may not exist any more.
-    """
+    """Ids of a workflow's threads, and of the sessions that have its working items. Some may have expired."""
 
     threads: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
@@ -130,10 +124,7 @@ class WorkflowSummary:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowPage:
-    """A page of workflows, the latest created first.
-
-    next_cursor: the cursor to send for the next page; None on the last page.
-    """
+    """A page of workflows, the latest created first. next_cursor: sent for the next page; None on the last page."""
 
     workflows: tuple[WorkflowSummary, ...]
     next_cursor: str | None
@@ -176,10 +167,7 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """Return at most `limit` events of the workflow after version `after`, oldest first.
-
-        Raises NotFound if the workflow is unknown or its log has expired.
-        """
+        """Return at most `limit` events after version `after`. Raises NotFound if the workflow or its log is gone."""
 
     @abstractmethod
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
@@ -197,10 +185,7 @@ class WorkflowStore(ABC):
     async def join(
         self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
     ) -> None:
-        """Add a thread or a session to the members of a workflow (see `WorkflowMembers`).
-
-        Raises NotFound if the workflow is unknown, and Conflict if it has ended.
-        """
+        """Add a thread or a session to the workflow's members. Raises NotFound, and Conflict if it has ended."""
 
     @abstractmethod
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:

@@ -88,10 +88,7 @@ class GraphWriter:
 
 
 def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise `matrix` to int8; return the values and the scales. Values times scales approximate `matrix`.
-
-    axis: the axis over which entries share a scale.
-    """
+    """Quantise `matrix` to int8; return values and scales, whose product approximates it. One scale along `axis`."""
     scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
