@@ -112,10 +112,7 @@ class KeyedItems:
         await self.store.delete(scope, address)
 
     async def search(self, scope: Scope, search: ItemSearch, query: str | None) -> list[Item]:
-        """The items that `search` selects.
-
-        They are sorted by similarity to `query`, best first; if `query` is None, the latest updated item comes first.
-        """
+        """The items that `search` selects, most similar to `query` first; if that is None, latest updated first."""
         if query is not None:
             search = replace(search, vector=(await self.embedder.embed_query(query)).dense)
         return await self.store.search(scope, search, self.clock())
@@ -133,10 +130,7 @@ class KeyedItems:
         return self.store.every(scope, self.clock())
 
     async def restore(self, scope: Scope, line: ExportedItem) -> str:
-        """Store the exported item `line` with its original times, for the agent that it names.
-
-        Returns the item's id.
-        """
+        """Store the exported item `line` with its original times, for the agent that it names; return the item's id."""
         item = line.item()
         agent_scope = replace(scope, agent_id=item.agent_id)
         await self.store.put(agent_scope, item, await self._vectors(item.value, item.index), restored=True)

@@ -32,10 +32,7 @@ REPLACED = "the same sentence with another value"
 CONTESTED = "the newer one seems to give another value"
 
 MAX_CHARACTERS = 500
-"""Maximum length of a text that is compared.
-
-Longer texts, such as abstracts, state many things, so another value in one of them is no contradiction.
-"""
+"""Maximum length of compared texts. Longer texts, such as abstracts, state many things and contradict nothing."""
 
 MAX_CONTESTED = 3
 """Maximum number of facts that one fact contests: those with the strongest evidence."""
@@ -48,10 +45,7 @@ _SCOPE_WORD = 40
 
 @dataclass(slots=True)
 class Timeline:
-    """Facts in order of time, each valid until a newer fact replaces it.
-
-    states: the facts and the changes to be written.
-    """
+    """Facts by time, each valid until a newer fact replaces it. states: the facts, and the changes to be written."""
 
     states: States
     _parsed: dict[str, Statement] = field(default_factory=dict)

@@ -117,10 +117,7 @@ class WritePlan:
 
 
 def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> WritePlan:
-    """Decide for each of `arriving` whether to store it or merge it.
-
-    stored: memories in the store with the same ids.
-    """
+    """Decide for each of `arriving` whether to store or merge it. stored: memories in the store with the same ids."""
     plan = WritePlan()
     current = dict(stored)
     resent = {memory.id for memory in arriving if memory.id in stored and _is_sent_again(stored[memory.id], memory)}

@@ -34,10 +34,7 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A judgement of two statements.
-
-    strength: probability, 0-1, that the newer one gives another value than the older.
-    """
+    """A judgement of two statements. strength: probability, 0-1, that the newer one gives another value."""
 
     relation: Relation
     strength: float
@@ -91,10 +88,7 @@ class UpdateModel:
         return self.word_bias + sum(sorted(self.words[term] for term in newer.terms() if term in self.words))
 
     def probability(self, evidence: Mapping[str, float]) -> float:
-        """Probability that the newer of two statements gives another value for the same thing.
-
-        evidence: their `features`.
-        """
+        """Probability that the newer of two statements gives another value. evidence: `features` of the pair."""
         row = np.array([evidence[name] for name in self.names], dtype=np.float32)
         trees = np.arange(len(self.feature))
         node = np.zeros(len(trees), dtype=np.intp)

@@ -81,10 +81,7 @@ def changed_fields(before: Memory, after: Memory) -> tuple[str, ...]:
 
 
 def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
-    """The links in both lists, at most MAX_LINKS.
-
-    Of two links of one type to the same memory, the stronger one is kept.
-    """
+    """The links in both lists, at most MAX_LINKS. Of two links of one type to the same memory, the stronger is kept."""
     links = {(link.to, link.type): link for link in known}
     for link in again:
         other = links.setdefault((link.to, link.type), link)
@@ -118,10 +115,7 @@ def joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, A
 
 
 def _lacking(known: Memory, again: Memory) -> dict[str, Any]:
-    """The type-specific fields that `again` sets and `known` lacks.
-
-    A title derived from the content counts as missing.
-    """
+    """Type-specific fields that `again` sets and `known` lacks; a title derived from the content counts as missing."""
     fields: dict[str, Any] = {}
     for name in sorted(known.own_fields - {"evidence_count", "source_sessions"}):
         value, other = getattr(known, name), getattr(again, name)

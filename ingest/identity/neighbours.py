@@ -43,10 +43,7 @@ Arriving: TypeAlias = Mapping[int, tuple[Memory, Vectors]]
 """Memories about to be written, each with its vectors, by index in the list of writes."""
 
 Neighbours: TypeAlias = Mapping[int, Sequence[Neighbour]]
-"""Neighbours of each arriving memory, by its index.
-
-Memories private to a session are not searched and have no entry.
-"""
+"""Neighbours of each arriving memory, by its index. Memories private to a session are not searched: no entry."""
 
 
 def is_public(memory: Memory) -> bool:
@@ -104,10 +101,7 @@ def _search(memory: Memory, vectors: Vectors, where: Filter | None) -> Candidate
 
 
 def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
-    """Ids of the `hits` that contain at least SHARED_TERMS of an event's terms, each with None as its cosine.
-
-    vectors: those of the event.
-    """
+    """Ids of the `hits` with at least SHARED_TERMS of the terms of the event with these `vectors`; None as cosines."""
     [terms] = term_column([heaviest(vectors.sparse)])
     shared = np.isin(hits.columns.column(TERMS), terms[terms > 0]).sum(axis=1)
     return {hit.decode(): None for hit in hits.ids[shared >= SHARED_TERMS * (terms > 0).sum()].tolist()}

@@ -87,10 +87,7 @@ class States:
         self._change(memory_id, valid_to=ended_at, **({} if replaced else {"state_reason": None}))
 
     def part(self, memory_id: str, others: Iterable[str]) -> None:
-        """Remove the links `contradicts` between a memory and `others`, in both directions.
-
-        States follow with `settle`.
-        """
+        """Remove the links `contradicts` between a memory and `others` in both directions; `settle` updates states."""
         parted = set(others) & self.memories.keys()
         for one in (memory_id, *sorted(parted)) if parted else ():
             ends = parted if one == memory_id else {memory_id}
@@ -102,10 +99,7 @@ class States:
             self._change(one, links=links)
 
     def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
-        """Add the memories in `stored`, with their states at `now`.
-
-        Ids in `wanted` that `stored` lacks count as deleted.
-        """
+        """Add the memories in `stored`, with their states at `now`; ids in `wanted` that it lacks count as deleted."""
         for memory_id in stored.keys() - self.memories.keys():
             self.memories[memory_id] = stored[memory_id].at(self.now)
             if self.memories[memory_id] is not stored[memory_id]:
@@ -200,19 +194,13 @@ class States:
         return {} if may_return else {"superseded_by": None, "valid_to": memory.upkeep.at}
 
     def _link_back(self, memory_id: str, rivals: Sequence[str]) -> bool:
-        """Add a link `contradicts` to memory `memory_id` from each of `rivals` without one.
-
-        Returns whether a link was added.
-        """
+        """Link each of `rivals` that does not contradict the memory to it, too. Returns whether a link was added."""
         one_way = [rival for rival in rivals if memory_id not in contradicted(self.memories[rival])]
         added = [self._link(rival, Link(to=memory_id, type=LinkType.CONTRADICTS)) for rival in one_way]
         return any(added)
 
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
-        """The state fields of a memory in the current view.
-
-        rivals: ids of the memories in that view that it contradicts.
-        """
+        """The state fields of a memory in the current view. rivals: ids of memories in view that it contradicts."""
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
         until = max(self._holds_until(self.memories[rival]) for rival in rivals)
@@ -232,10 +220,7 @@ class States:
         return None if memory.id in chain else next(holding, None)
 
     def _still_replaces(self, memory: Memory) -> bool:
-        """Whether the successor of `memory` still has a link `contradicts` to it.
-
-        A deleted successor counts as having it.
-        """
+        """Whether the successor of `memory` still has a link `contradicts` to it; assumed of a deleted successor."""
         successor = memory.superseded_by or ""
         return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
 
@@ -263,10 +248,7 @@ class States:
         return len(memory.links) < MAX_LINKS or end in contradicted(memory)
 
     def _link(self, memory_id: str, link: Link) -> bool:
-        """Add a link, unless there is one of its type to the same memory.
-
-        Returns False if the memory has no room for it.
-        """
+        """Add a link, unless there is one of its type to the same memory. Returns False if there is no room for it."""
         memory = self.memories[memory_id]
         if any((link.to, link.type) == (other.to, other.type) for other in memory.links):
             return True

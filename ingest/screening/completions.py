@@ -90,10 +90,7 @@ class CompletionClient:
 
 
 def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:
-    """The JSON in a language model's message, as `answer_type`; the message may fence it as a code block.
-
-    Raises CompletionFailed if the JSON is invalid.
-    """
+    """The JSON in a model's message, fenced as a code block or not, as `answer_type`. Raises CompletionFailed."""
     fenced = _FENCED.match(content)
     try:
         return answer_type.model_validate_json(fenced[1] if fenced else content)

@@ -206,10 +206,7 @@ class Conversation:
 
 
 def _neighbour(message: _Heard, other: _Heard | None) -> Sequence[float]:
-    """Numbers that compare `message` with the message right before or after it.
-
-    other: None if there is no such message.
-    """
+    """Numbers that compare `message` with the message right before or after it. other: None if there is none."""
     if other is None:
         return [1, 0, 0, 0, 0, 0, 0, 0]
     same_role = other.machine == message.machine

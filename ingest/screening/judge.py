@@ -31,10 +31,7 @@ Measured on messages of authors that were not trained on: 3 % of the messages th
 """
 
 TRIVIAL = 0.2
-"""Probability of being worth keeping below which the pre-filter drops a message without a review.
-
-It loses 1 to 2 % of what is worth keeping.
-"""
+"""Probability below which the pre-filter drops a message without a review: loses 1 to 2 % of what is worth keeping."""
 
 MAX_REPEATED = 0.12
 """A text is taken to say nothing if at most this share of its words is distinct."""

@@ -42,10 +42,7 @@ class UntypedDraft(Draft):
 
 
 def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
-    """The draft with these `fields`; an untyped draft if they name no type.
-
-    Raises ValidationError for invalid fields.
-    """
+    """The draft with these `fields`; an untyped draft if they name no type. Raises ValidationError if invalid."""
     return UntypedDraft.model_validate(fields) if fields.get("type") is None else DRAFT.validate_python(fields)
 
 
@@ -108,10 +105,7 @@ class Submission:
 
 
 def with_type(submission: Submission, classified: Classification, own: Mapping[str, Any]) -> Submission:
-    """`submission` with its draft turned into a draft of the type in `classified`.
-
-    own: values for fields of this type; the draft's own values win.
-    """
+    """`submission` with a draft of the type in `classified`. own: values for fields of this type that it leaves out."""
     draft = submission.draft
     fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
     typed = DRAFT.validate_python({**own, **fields, "type": classified.type})
@@ -128,10 +122,7 @@ def submission_of(submitted: Submitted) -> Submission:
 
 
 def submission_from(item: Mapping[str, Any]) -> Submission:
-    """The submission for an item of POST /v1/memories/batch: draft fields and a review mode.
-
-    Raises ValidationError for invalid fields.
-    """
+    """The submission for an item of POST /v1/memories/batch: draft fields and review mode. Raises ValidationError."""
     fields = {name: value for name, value in item.items() if name != "review"}
     return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
 
@@ -161,10 +152,7 @@ class ScreeningGate(Protocol):
 
 
 def as_invalid(error: ValidationError) -> InvalidRequest:
-    """The InvalidRequest for a pydantic error.
-
-    It has the path and value of the first problem, and the messages of the first _MAX_MESSAGES problems.
-    """
+    """The InvalidRequest for `error`: path and value of the first problem, messages of the first _MAX_MESSAGES."""
     details = error.errors(include_url=False)
     located = [(_path(detail["loc"]), message_of(detail)) for detail in details[:_MAX_MESSAGES]]
     messages = [f"{path}: {message}" if path else message for path, message in located]
@@ -176,10 +164,7 @@ def as_invalid(error: ValidationError) -> InvalidRequest:
 
 
 def _path(location: Sequence[str | int]) -> str:
-    """`location` as a path such as steps[2].
-
-    Pydantic puts a memory type's name before a union's fields; it is left out.
-    """
+    """`location` as a path such as steps[2], without the memory type that pydantic puts before a union's fields."""
     parts = list(location)
     if len(parts) > 1 and parts[0] in set(MemoryType):
         parts = parts[1:]

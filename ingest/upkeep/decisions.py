@@ -1,8 +1,8 @@
-"""Lists what the service decided by itself about memories and texts, and takes it back.
+"""Lists what the service decided by itself about memories and texts, and undoes such decisions.
 
 Writes decide which facts are replaced or contested, which repetitions in other words are merged, and which texts are
-rejected. Upkeep decides what is merged, promoted or forgotten; that can be undone for UNDO_DAYS. Undone decisions are
-not repeated.
+rejected. Upkeep decides which memories are merged, promoted or forgotten; its decisions can be undone for UNDO_DAYS. A
+decision that was undone is not made again.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.ports.rejections import RejectedText
 
 MAX_READ = 10_000
-"""Number of memories, the newest, in which decisions are looked for."""
+"""Maximum number of memories, the newest, among which decisions are looked for."""
 
 _PAGE = 500
 _DAYS = (1, 30, 700_000)
-"""Decisions of so many days are read; those of more days only if these are fewer than the caller wants."""
+"""Periods, in days, whose decisions are read; a longer period only if the shorter ones had too few."""
 
 
 class DecisionKind(StrEnum):
-    """What was decided about a memory or a text."""
+    """What the service decided about a memory or a text."""
 
     REPLACED = "replaced"
     CONTESTED = "contested"
@@ -57,12 +57,15 @@ _MARKS: dict[DecisionKind, Filter] = {
     DecisionKind.PROMOTED: Compare("upkeep.job", Op.EQ, "promote"),
     DecisionKind.FORGOTTEN: Compare("upkeep.job", Op.EQ, "forget"),
 }
-"""Conditions on the memories that something was decided about. Each has an indexed field, which is checked first."""
+"""By kind of decision, the condition that such memories meet. Each has an indexed field, which is checked first."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecidedText:
-    """A decision about the memory or rejected text `id`. by: id of the memory that replaced it or absorbed it."""
+    """A decision about the memory or rejected text `id`. content: its text. at: when it was decided.
+
+    by: id of the memory that replaced it or into which it was merged; None if there is none.
+    """
 
     id: str
     kind: DecisionKind
@@ -74,7 +77,7 @@ class DecidedText:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The automatic decisions about memories and texts."""
+    """Lists and undoes the automatic decisions about memories and texts."""
 
     store: MemoryStore
     ingestor: Ingestor
@@ -82,7 +85,7 @@ class Decisions:
     _storing: ScopeLocks = field(default_factory=ScopeLocks, init=False)
 
     async def latest(self, scope: Scope, kind: DecisionKind | None, limit: int) -> list[DecidedText]:
-        """The newest decisions of a kind (None: all), at most `limit`, newest first."""
+        """The newest decisions of a kind (None: of every kind), at most `limit`, newest first."""
         texts = await self._decided(scope, [kind] if kind else list(DecisionKind), limit)
         rejections = self.ingestor.rejections
         if rejections is not None and kind in (None, DecisionKind.REJECTED):
@@ -95,7 +98,7 @@ class Decisions:
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
     async def _decided(self, scope: Scope, kinds: Sequence[DecisionKind], limit: int) -> list[DecidedText]:
-        """Decisions of these kinds about memories: all those of the last days, or all, until there are `limit`."""
+        """Decisions of these kinds about memories, from the first period in _DAYS with `limit` of them, or the last."""
         now, texts = self.clock(), list[DecidedText]()
         marks = AnyOf(tuple(_MARKS[kind] for kind in kinds if kind in _MARKS))
         for days in _DAYS:
@@ -109,11 +112,12 @@ class Decisions:
         return texts
 
     async def undo(self, scope: Scope, memory_id: str) -> list[str]:
-        """Take back a decision; return the ids of the memories that are in the current view again.
+        """Undo a decision; return the ids of the memories that are in the current view again.
 
         For a promoted fact these are the events that it was made of. A memory that was forgotten is pinned, so that it
-        is not forgotten again. A fact that was replaced or contested becomes current, and so does the one that
-        contradicted it. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
+        is not forgotten again. A fact that was replaced or contested becomes current, and so does the fact that
+        contradicted it. A rejected text, or a rewording that was merged, is stored as a memory by itself. Raises
+        NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
         async with self.ingestor.locks.of(scope):
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)
@@ -131,7 +135,10 @@ class Decisions:
             return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
 
     async def _taken_back(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The payload fields, by id, that undo what upkeep decided about `memory`, and the ids that `undo` returns."""
+        """The payload fields, by id, that undo upkeep's decision about `memory`, and the ids that `undo` returns.
+
+        Raises Conflict if there is no such decision, or it is older than UNDO_DAYS.
+        """
         now, mark = self.clock(), memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
             raise Conflict(f"there is nothing to undo about memory {memory.id}, or not within {UNDO_DAYS} days")
@@ -152,9 +159,10 @@ class Decisions:
         return {memory.id: {**end, **undone}}, sources
 
     async def _parted(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """The changes that undo a merge of `memory` into another memory, or of others into `memory`.
+        """The changes that undo a merge of `memory` into another memory, or of other memories into `memory`.
 
-        Returns the payload fields to set, by id, and the ids that `undo` returns.
+        Returns the payload fields to set, by id, and the ids that `undo` returns. Raises Conflict if none is merged any
+        more.
         """
         into = _into(memory)
         best_id = into or memory.id
@@ -170,7 +178,7 @@ class Decisions:
         return changes, [each.id for each in merged]
 
     async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
-        """Store a wording that was merged into a memory as its own memory; return its id. None if it is unknown."""
+        """Store a rewording that was merged into a memory as a memory itself; return its id. None if it is unknown."""
         page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
         if not page.memories:
             return None
@@ -193,7 +201,10 @@ class Decisions:
         return outcome.id
 
     async def _store_rejected(self, scope: Scope, rejected_id: str) -> str:
-        """Store a rejected text as a memory after all; return its id. Raises NotFound."""
+        """Store a rejected text as a memory after all; return its id.
+
+        Raises NotFound, and Conflict if rejected again.
+        """
         rejections = self.ingestor.rejections
         text = None if rejections is None else await rejections.get(scope, rejected_id)
         if text is None or rejections is None or not _is_reachable(scope, text):
@@ -215,9 +226,10 @@ def _into(memory: Memory) -> str | None:
 
 
 def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any]:
-    """The fields to set when `merged`, which were merged into `memory`, become separate memories again.
+    """The fields of `memory` to set when `merged`, which were merged into it, become separate memories again.
 
-    Their evidence, uses and sessions are subtracted; links to them get strength 0, which means: no duplicates.
+    Their evidence, uses and sessions are subtracted. Links to them get strength 0, which records that they are no
+    duplicates.
     """
     brought = {session for each in merged for session in each.source_sessions}
     ids = {each.id for each in merged}
@@ -233,7 +245,7 @@ def _without_evidence(memory: Memory, merged: Sequence[Memory]) -> dict[str, Any
 
 
 def _decisions_about(memory: Memory) -> list[DecidedText]:
-    """The decisions about `memory` and the wordings merged into it; none about what was undone."""
+    """The decisions about `memory` and about the rewordings merged into it, without decisions that were undone."""
     decided = [
         DecidedText(each.id, DecisionKind.MERGED, each.at, f"{each.reason} as {memory.id}", each.content, memory.id)
         for each in memory.rewordings
@@ -249,7 +261,10 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
 
 
 def _by_write(memory: Memory) -> bool:
-    """Whether the last decision about `memory` is that a write replaced or contests it. A caller may end it, too."""
+    """Whether a write replaced or contested `memory`, and this is the latest decision about it.
+
+    A memory that a caller ended is replaced, too, but has no successor; it does not count.
+    """
     if memory.ended_by_upkeep:
         return False
     return memory.state is State.CONTESTED or (memory.state is State.REPLACED and memory.superseded_by is not None)

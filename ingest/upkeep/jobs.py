@@ -1,4 +1,4 @@
-"""Run upkeep jobs: read the memories, ask the planner, and write what it plans. Knows no schedule."""
+"""Runs upkeep jobs: reads the memories, has a plan made, and carries it out. Knows no schedule."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 
 MAX_READ = 200_000
-"""Memories that a job reads per namespace and type: the newest."""
+"""Maximum number of memories, the newest, that a job reads per namespace and type."""
 
 _PAGE = 500
 _NEIGHBOURS = 8
-"""Nearest neighbours that compaction compares with each memory."""
+"""Number of nearest neighbours with which compaction compares each memory."""
 
 MAX_COMPARED = 20_000
-"""Memories that promotion compares by meaning: the newest."""
+"""Maximum number of memories, the newest, that promotion compares by meaning."""
 
 _BLOCK = 500
-"""Memories whose similarities to all others are computed at once: 40 MB for MAX_COMPARED."""
+"""Number of memories whose similarities to all others are computed at once: 40 MB for MAX_COMPARED memories."""
 
 _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
     UpkeepJob.PROMOTE: (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE),
@@ -62,7 +62,8 @@ _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
 class JobReport:
     """What a job did, or would do in a dry run.
 
-    ids: the memories that it removed, changed or promoted. reasons: why, by memory id.
+    ids: the memories that it removed, changed or promoted. counts: the number of memories removed, changed and made.
+    reasons: why, by memory id.
     """
 
     job: UpkeepJob
@@ -82,7 +83,7 @@ class Upkeep:
     clock: Clock
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
-        """Run `job` in the namespace of `request`; without one, in each namespace of the tenant. Returns one report."""
+        """Run `job` in the namespace of `request` or, if None, in each namespace of the tenant. Returns one report."""
         names = await self.store.namespaces(tenant) if request.namespace is None else [request.namespace]
         reports = [await self.run(Scope(tenant, name), job, request) for name in names]
         ids = tuple(memory_id for report in reports for memory_id in report.ids)
@@ -91,9 +92,9 @@ class Upkeep:
         return JobReport(job, request.dry_run, ids, counts, reasons)
 
     async def run_round(self, tenants: Collection[str], requests: Mapping[UpkeepJob, JobRequest]) -> int:
-        """Run each job of `requests` for each tenant; return how many memories were affected. Raises Unavailable.
+        """Run each job of `requests` for each tenant; return how many memories were affected.
 
-        An interrupted round is completed by the next one, which runs all jobs again.
+        An interrupted round is completed by the next round, which runs all jobs again. Raises Unavailable.
         """
         affected = 0
         for tenant in sorted(tenants):
@@ -129,8 +130,9 @@ class Upkeep:
     async def _apply(self, scope: Scope, plan: UpkeepPlan, memories: Sequence[Memory]) -> UpkeepPlan:
         """Carry out `plan`: create, then change, then remove, so a failure in between loses nothing.
 
-        memories: those of which the plan was made. Returns the part of the plan that nobody forestalled. A new fact is
-        withdrawn if one of its events was changed or deleted meanwhile.
+        Returns the part of the plan that was carried out: memories that were changed or deleted since the plan was made
+        are left out. A new fact is removed again if one of its events was changed or deleted meanwhile. memories: those
+        from which the plan was made.
         """
         outcomes = await self.ingestor.write(scope, [promotion.draft for promotion in plan.created])
         made = [
@@ -173,7 +175,7 @@ class Upkeep:
         return memories
 
     async def _neighbours(self, scope: Scope, memories: Sequence[Memory]) -> dict[str, list[tuple[str, float]]]:
-        """For each memory the ids of its nearest neighbours of the same type, with their cosines."""
+        """For each memory, the ids of its nearest neighbours of the same type, with their cosines."""
         neighbours: dict[str, list[tuple[str, float]]] = {}
         for start in range(0, len(memories), _PAGE):
             page = memories[start : start + _PAGE]
@@ -188,7 +190,7 @@ class Upkeep:
         return neighbours
 
     async def _by_meaning(self, memories: Sequence[Memory]) -> Nearest:
-        """For each memory the ids of the memories with similar contents, with their cosines."""
+        """For each memory, the ids of the other memories with similar content, with their cosines."""
         contents = [memory.content for memory in memories]
         embeddings = [
             embedding
@@ -202,7 +204,7 @@ class Upkeep:
 
 
 def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: datetime) -> Filter | None:
-    """The condition on the memories of a type that a plan of `job` depends on; None for all."""
+    """The condition that memories of type `kind` must meet to matter for a plan of `job`; None for all."""
     match job:
         case UpkeepJob.EXPIRE:
             return AnyOf((Compare("expires_at", Op.LTE, expiry_limit(request, now)), Not(Absent("upkeep.job"))))
@@ -216,7 +218,10 @@ def _relevant(job: UpkeepJob, kind: MemoryType, request: JobRequest, now: dateti
 
 
 def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
-    """The other ids near each of `ids`, at a cosine of SAME_MEANING or more. matrix: unit vectors of `ids` as rows."""
+    """For each of `ids`, the other ids with a cosine of at least SAME_MEANING.
+
+    matrix: a unit vector per id, in rows.
+    """
     near: dict[str, list[tuple[str, float]]] = {}
     for start in range(0, len(ids), _BLOCK):
         cosines = matrix[start : start + _BLOCK] @ matrix.T
@@ -229,7 +234,11 @@ def near_in(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
 def round_requests(
     *, expired_days: int, forget_days: int | None = None, promote: bool = False, compact: bool = False
 ) -> Mapping[UpkeepJob, JobRequest]:
-    """Jobs of a regular round: expiry, and others if switched on. forget_days: forget memories unused for this long."""
+    """The jobs of a regular round with their options: expiry always, the other jobs if switched on.
+
+    expired_days: days for which expired memories are kept. forget_days: forget memories unused for this many days; None
+    to forget nothing. promote, compact: whether these jobs run.
+    """
     requests = {UpkeepJob.EXPIRE: JobRequest(dry_run=False, expired_days=expired_days)}
     if promote:
         requests[UpkeepJob.PROMOTE] = JobRequest(dry_run=False)

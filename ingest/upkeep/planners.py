@@ -1,4 +1,7 @@
-"""What each upkeep job would do: memories and a clock in, a plan out. Pure."""
+"""Plans what each upkeep job would do: memories, options and the time in, a plan out. Pure.
+
+Upkeep jobs promote, forget, expire or merge memories, in regular rounds or on request.
+"""
 
 from __future__ import annotations
 
@@ -43,16 +46,16 @@ FULL_CONFIDENCE = 5
 """Number of source sessions from which a promoted fact has confidence 1."""
 
 UNDO_DAYS = 30
-"""Days for which a merge, a promotion and forgetting can be undone."""
+"""Number of days for which a merge, a promotion or forgetting can be undone."""
 
 EXPIRED = "expired, or forgotten or merged long ago"
 MERGED = "the same statement"
 Nearest: TypeAlias = Mapping[str, Sequence[tuple[str, float]]]
-"""For each id the nearest ids with their cosines."""
+"""For each memory id, the ids of the nearest memories, each with its cosine."""
 
 
 class UpkeepJob(StrEnum):
-    """The upkeep jobs; each is planned by a function of this module."""
+    """The upkeep jobs: promote, forget, expire and compact (merge near-duplicates)."""
 
     PROMOTE = "promote"
     FORGET = "forget"
@@ -64,7 +67,7 @@ Days = Annotated[Whole, Field(ge=1, le=MAX_DAYS)]
 
 
 class JobRequest(Model):
-    """The options of a job.
+    """The options of an upkeep job.
 
     namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: types of memories;
     None for all. Options of promote: min_sessions, min_uses. Of forget: max_age_days, inactive_days, keep_top (of each
@@ -86,7 +89,7 @@ class JobRequest(Model):
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A new fact, the ids of the events that it is derived from, and why they became a fact."""
+    """A fact to store, the ids of the events that it is derived from (`sources`), and why these became a fact."""
 
     draft: SemanticDraft
     sources: tuple[str, ...]
@@ -97,8 +100,8 @@ class Promotion:
 class UpkeepPlan:
     """What a job would do in one namespace.
 
-    removed: ids to delete, with the reason. changed: payload fields to set, by id, including the job's note (`mark`).
-    created: facts to store.
+    removed: ids of memories to delete, with the reason. changed: payload fields to set, by memory id, including the
+    job's note (`mark`). created: facts to store.
     """
 
     removed: Mapping[str, str] = field(default_factory=dict)
@@ -106,9 +109,10 @@ class UpkeepPlan:
     created: tuple[Promotion, ...] = ()
 
     def still_valid(self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]) -> UpkeepPlan:
-        """The plan without the memories that were changed or deleted since it was made, and what is made of them.
+        """The plan without its steps for memories that were changed or deleted since it was made.
 
-        planned: the memories by id, as the plan knew them. stored: as they are now.
+        Steps that depend on such a memory, such as merging another memory into it, are left out, too. planned: the
+        memories by id, as the plan knew them. stored: the memories as they are now.
         """
         into = {known: str(fields["upkeep"]["into"]) for known, fields in self.changed.items()}
         stale = {
@@ -127,7 +131,7 @@ class UpkeepPlan:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why each memory is removed, changed or promoted, by id."""
+        """Why each memory is removed, changed or promoted, by memory id."""
         return {
             **self.removed,
             **{memory_id: str(fields["upkeep"]["reason"]) for memory_id, fields in self.changed.items()},
@@ -136,7 +140,7 @@ class UpkeepPlan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many leave the current view ("removed"), are changed otherwise, and are created ("made")."""
+        """How many memories leave the current view ("removed"), are changed otherwise, and are created ("made")."""
         ended = sum("state" in fields for fields in self.changed.values())
         changed = len(self.changed) - ended
         return {"removed": len(self.removed) + ended, "changed": changed, "made": len(self.created)}
@@ -145,9 +149,10 @@ class UpkeepPlan:
 def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
     """Plan to store as facts what was said in enough sessions, and to show recurring intentions to all sessions.
 
-    Statements that say the same in other words count together. An event from which a fact is derived is not promoted
-    again, and neither is an intention that was shown to all sessions before. A memory counts for the sessions in which
-    it was said; one that is private to a session counts for that session alone.
+    Statements that say the same in other words count together. An event from which a fact was derived is not promoted
+    again, and neither is an intention that was shown to all sessions before. A memory counts for each session in which
+    it was said; a memory private to a session counts for that session alone. neighbours: for each memory, the ids and
+    cosines of memories with similar content.
     """
     promoted = {link.to for memory in memories for link in memory.links if link.type is LinkType.DERIVED_FROM}
     current = [memory for memory in memories if not has_ended(memory, now)]
@@ -172,9 +177,10 @@ def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequ
 
 
 def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
-    """Groups of `memories` that say the same, if need be in other words; the newest of each group comes first.
+    """Groups of `memories` that say the same, possibly in other words; the newest memory of each group comes first.
 
-    Every memory of a group says the same as the newest, so a chain of similar texts never joins different ones.
+    Every memory of a group says the same as the newest one, so a chain of similar texts never joins different
+    statements.
     """
     newest_first = sorted(memories, key=lambda memory: (-memory.created_at.timestamp(), memory.id))
     left = {memory.id: memory for memory in newest_first}
@@ -196,9 +202,9 @@ def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[M
 def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
     """Plan to forget memories that are too old, unused for too long or not among the best of their type.
 
-    They leave the current view, and are deleted UNDO_DAYS later. Pinned memories and open intentions stay. The best
-    are the most important, then the most used, then the newest; pinned ones count among them. What a forgotten fact had
-    replaced is forgotten with it, or it would be current again.
+    Forgotten memories leave the current view, and are deleted UNDO_DAYS later. Pinned memories and open intentions
+    stay. The best memories are the most important, then the most used, then the newest; pinned ones come first and
+    count among them. If a forgotten fact had replaced another, that is forgotten with it, or it would be current again.
     """
     removable = {memory.id: memory for memory in memories if _is_removable(memory)}
     reasons: dict[str, str] = {}
@@ -227,9 +233,9 @@ def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) 
 
 
 def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to delete memories that expired `expired_days` ago, except pinned ones and cleared working items.
+    """Plan to delete memories that expired at least `expired_days` ago, except pinned ones and cleared working items.
 
-    Deletes what was merged or forgotten UNDO_DAYS ago, too.
+    Memories that upkeep merged or forgot at least UNDO_DAYS ago are deleted, too.
     """
     limit, undo_limit = expiry_limit(request, now), now - timedelta(days=UNDO_DAYS)
     kept = {each.id for each in memories if each.pinned or (isinstance(each, Working) and each.cleared_at is not None)}
@@ -243,16 +249,17 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
 
 def expiry_limit(request: JobRequest, now: datetime) -> datetime:
-    """The time by which a memory must have expired for the expire job to remove it."""
+    """The latest time at which a memory may have expired for the expire job to remove it."""
     return now - timedelta(days=request.expired_days)
 
 
 def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
     """Plan to merge near-duplicates into the best of them, which gets their evidence.
 
-    Texts are the same by the test that writes use, so `-5` is not `5` and `tar -c` is not `tar -C`; and a memory is
-    merged only into one that it is near itself, so a chain of near-duplicates never merges texts that differ. Two
-    memories whose merge was undone are not merged again.
+    Texts are compared by the same test as in writes, so `-5` is not `5` and `tar -c` is not `tar -C`. A memory is
+    merged only into a memory that is its own neighbour, so a chain of near-duplicates never merges texts that differ.
+    Two memories whose merge was undone are not merged again. neighbours: for each memory, the ids and cosines of its
+    nearest memories.
     """
     by_id = {memory.id: memory for memory in memories if _is_removable(memory) and not has_ended(memory, now)}
     merged_into: dict[str, str] = {}
@@ -273,7 +280,7 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
 
 
 def _same_memory(memory: Memory, other: Memory) -> bool:
-    """Whether both say the same on the same day with the same visibility, and nobody said that they differ."""
+    """Whether both say the same on the same day with the same visibility, and no merge of them was undone."""
     same_day = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
     alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
     return alike and not told_apart(memory, other)
@@ -302,21 +309,27 @@ def _said_in(group: Sequence[Memory]) -> str:
 
 
 def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that note (as `UpkeepMark`) which job changed a memory, when and why. into: after a merge."""
+    """The payload fields that note (as `UpkeepMark`) which job changed a memory, when and why.
+
+    into: after a merge, the id of the memory that it was merged into.
+    """
     at = rfc3339(now)
     return {"upkeep": {"job": job, "at": at, "reason": reason, "into": into}, "updated_at": at}
 
 
 def _ended(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that take `memory` out of the current view; only the job's mark if it has ended before."""
+    """The payload fields that take `memory` out of the current view, with the job's note.
+
+    If it had ended before, the note alone. into: id of the memory that it is merged into, or None.
+    """
     end = {**CURRENT_AGAIN, "valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": reason}
     return mark(job, now, reason, into) | ({} if has_ended(memory, now) else end)
 
 
 def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
-    """The payload fields that give `memory` what writing `repeated` again would give it, and links to them.
+    """The payload fields that change if `repeated` are merged into `memory`, as if they had been written again.
 
-    Of two values of a metadata key, the newer is kept.
+    They include links to `repeated`. Of two values of a metadata key, the newer one is kept.
     """
     merged = memory
     for other in sorted(repeated, key=lambda each: (each.created_at, each.id)):
@@ -332,7 +345,7 @@ def _with_evidence(memory: Memory, repeated: Sequence[Memory], now: datetime) ->
 
 
 def _sessions(memories: Iterable[Memory]) -> list[str]:
-    """The sessions in which `memories` were said, each once; of a memory private to a session, that one alone."""
+    """The sessions in which `memories` were said, each once; only its own for a memory private to a session."""
     said: dict[str, None] = {}
     for memory in memories:
         private = memory.visibility is Visibility.SESSION and memory.session_id

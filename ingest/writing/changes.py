@@ -1,4 +1,4 @@
-"""Changes to stored memories: revisions, feedback, removal, and what these undo.
+"""Changes to stored memories: revisions, feedback and removal, and what follows from them for other memories.
 
 An edited memory keeps its earlier texts. Facts that it had replaced are judged again with its new text. They are
 current again if the new text does not contradict them, or if the memory is removed or ended.
@@ -49,7 +49,7 @@ from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore, Record
 
 CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
-"""The fields of every type that a caller may change, besides `valid_to` and the fields that only some types have."""
+"""The fields that a caller may change in any memory, besides `valid_to` and the fields that only some types have."""
 
 RESTORED = "restored by a caller"
 
@@ -72,7 +72,7 @@ _OF_PROCEDURES = frozenset({FeedbackOutcome.SUCCESS, FeedbackOutcome.FAILURE})
 
 @dataclass(frozen=True, slots=True)
 class MemoryEditor:
-    """Changes stored memories, under the namespace's lock. redactor: removes secrets from changes."""
+    """Changes stored memories while holding the lock of their namespace. redactor: removes secrets from changes."""
 
     store: MemoryStore
     embedder: Embedder
@@ -84,10 +84,10 @@ class MemoryEditor:
     async def revise(
         self, scope: Scope, known_id: str, changes: dict[str, Any], check: Callable[[Memory], object] | None = None
     ) -> Memory:
-        """Apply `changes`, secrets in them redacted, to memory `known_id`, which keeps its id; return it as read back.
+        """Apply `changes` to memory `known_id`, after redacting them. It keeps its id and is returned as read back.
 
-        Raises NotFound, InvalidRequest for invalid changes, Conflict if another memory has the same statement, and
-        what `check` raises of the memory as it is before.
+        check: called with the memory before the change; may raise to prevent it. Raises NotFound, InvalidRequest for
+        invalid changes, Conflict if another memory makes the same statement, and what `check` raises.
         """
         redacted = await offload([str(changes)], lambda: self.redactor.clean(scope.tenant, changes))
         changes = redacted.value
@@ -108,7 +108,7 @@ class MemoryEditor:
             return await self._write(scope, stored, states, pinned="pinned" not in changes)
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced or ended memory current again; it and the memory now in its place become contested.
+        """Make a replaced or ended memory current again. If another memory has taken its place, both become contested.
 
         Raises NotFound, and Conflict if it is neither replaced nor expired.
         """
@@ -126,11 +126,10 @@ class MemoryEditor:
             return await self._write(scope, stored, states)
 
     async def part(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced or contested memory current: unlink it from what replaced or contests it.
+        """Make a replaced or contested memory current: unlink it from the memories that replaced or contest it.
 
-        What it replaced itself stays replaced.
-
-        Raises NotFound, and Conflict if it is neither replaced nor contested.
+        Memories that it replaced itself stay replaced. Raises NotFound, and Conflict if it is neither replaced nor
+        contested.
         """
         async with self.locks.of(scope):
             now = self.clock()
@@ -165,7 +164,7 @@ class MemoryEditor:
         return states
 
     async def _compare_with_successor(self, scope: Scope, states: States, after: Memory) -> None:
-        """Unlink the edited fact `after` from what had replaced it, unless that contradicts the new text, too."""
+        """Unlink the edited fact `after` from its successor, unless that contradicts the new text, too."""
         if after.superseded_by is None:
             return
         states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
@@ -176,7 +175,10 @@ class MemoryEditor:
             states.part(after.id, [after.superseded_by])
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Add the linked memories to `states`. Raises InvalidRequest if `after` links to itself or an unknown id."""
+        """Add the memories that `before` and `after` link to to `states`.
+
+        Raises InvalidRequest if a new link of `after` leads to itself or to an unknown id.
+        """
         ends = {link.to for memory in (before, after) for link in memory.links}
         states.know(ends, await self.store.get(scope, sorted(ends)))
         for index, link in enumerate(after.links):
@@ -184,9 +186,10 @@ class MemoryEditor:
                 raise InvalidRequest("is no other memory of this namespace", path=f"links[{index}].to", got=link.to)
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
-        """End a memory at `end`, or bring it back with None or, if it is replaced, until a time still to come.
+        """End a memory at the time `end`, or bring it back if `end` is None.
 
-        Raises InvalidRequest for an invalid or too early time.
+        A replaced memory with an end still to come is brought back until then. Raises InvalidRequest if `end` is no
+        time or before the memory begins.
         """
         memory = states.memories[known_id]
         if end is None and memory.valid_to is None:
@@ -206,8 +209,9 @@ class MemoryEditor:
     async def _write(self, scope: Scope, stored: Memory, states: States, *, pinned: bool = True) -> Memory:
         """Write the changes in `states`, and return the memory `stored` as read back.
 
-        Its successor and the memories that it replaces come after it, all others before it, so a failure in between
-        hides nothing. pinned: whether a forgotten memory is pinned where a change brings it back.
+        Its successor and the memories that it replaces are written after it, and all others before it, so a failure in
+        between hides nothing. pinned: whether a memory that upkeep had forgotten is pinned when the change brings it
+        back.
         """
         if not states.changed:
             return stored.at(states.now)
@@ -242,22 +246,22 @@ class MemoryEditor:
             return await existing_memory(self.store, scope, memory_id)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove the memories `ids` and embed the turns after them again; return how many existed."""
+        """Remove the memories with these `ids`, and embed the turns after them again. Returns how many existed."""
         async with self.locks.of(scope):
             return await self.remove_locked(scope, ids)
 
     async def remove_locked(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Do as `remove` for a caller that holds the namespace's lock."""
+        """Remove memories as `remove` does, for a caller that already holds the lock of the namespace."""
         memories = await self.store.get(scope, ids)
         await self._embed_following(scope, list(memories.values()))
         await release(self.store, scope, memories, self.clock(), self.preparer.tokenizer)
         return await self.store.delete(scope, list(memories))
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove the memories of `types` (empty: all) that match `where`; return how many.
+        """Remove the memories of `types` (empty: all) that match `where`. Returns how many were removed.
 
-        `where` must match all turns of a conversation or none: a turn that remains keeps an embedding in which the
-        removed turns before it count.
+        `where` must match either all turns of a conversation or none of them, because turns that remain are not
+        embedded again: their vectors would still contain the removed turns before them.
         """
         async with self.locks.of(scope):
             if types or where is not None:
@@ -274,16 +278,16 @@ class MemoryEditor:
             raise Conflict(f"this would say the same as memory {other.id}")
 
     async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite) -> Record:
-        """Embed the turns that follow the changed memory again; return the memory with its new vectors."""
+        """The store's record of the changed memory, with new vectors; the turns after it are embedded again, too."""
         texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
         (embedding,) = await self.embedder.embed_in_context(texts)
         await self._embed_following(scope, [before], [pending.memory])
         return pending.record(embedding)
 
     async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
-        """Embed the turns after `removed` again, with `added` instead of `removed` as their context.
+        """Embed the turns after `removed` again, with `added` in place of `removed` as their context.
 
-        Comes before the change itself, so if the encoder or the store fails here, the call can be repeated.
+        This comes before the change itself, so if the encoder or the store fails here, the call can be repeated.
         """
         context = ConversationContext(self.store)
         following = await context.following(scope, removed)
@@ -298,9 +302,10 @@ class MemoryEditor:
 
 
 def _without_upkeep(memory: Memory, *, pinned: bool) -> Memory:
-    """`memory` without the note of the upkeep job that ended it, and protected from being ended again.
+    """`memory` without the note of the upkeep job that ended it, and protected from being ended by upkeep again.
 
-    If it had been merged into another memory, a link says that they are no duplicates; otherwise it is pinned.
+    If it had been merged into another memory, a link records that they are no duplicates. If it had been forgotten, it
+    is pinned, unless `pinned` is False.
     """
     mark = memory.upkeep
     if mark is None or not memory.ended_by_upkeep:
@@ -322,8 +327,8 @@ async def existing_memory(store: MemoryStore, scope: Scope, memory_id: str) -> M
 def revised(memory: Memory, changes: dict[str, Any]) -> Memory:
     """`memory` with `changes`, validated like a draft.
 
-    None clears an optional field. A title, concept or name that is cleared, or was never set by the caller, follows the
-    content. Raises InvalidRequest with the field's name.
+    None clears an optional field. A title, concept or name is derived from the content again if it is cleared or was
+    never set by the caller. Raises InvalidRequest with the field's name.
     """
     allowed = CHANGEABLE | memory.own_fields
     for name, value in changes.items():
@@ -349,7 +354,7 @@ def _draft(fields: dict[str, Any]) -> AnyDraft:
 
 
 def feedback_changes(memory: Memory, outcome: FeedbackOutcome, now: datetime) -> dict[str, Any]:
-    """The payload fields that `outcome` sets on `memory`."""
+    """The payload fields of `memory` to set for the feedback `outcome`, by name."""
     at = rfc3339(now)
     if outcome is FeedbackOutcome.USED:
         return {"access_count": memory.access_count + 1, "accessed_at": at}

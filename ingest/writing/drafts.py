@@ -1,7 +1,7 @@
-"""Turn drafts into memories. No I/O.
+"""Turns drafts into memories. No I/O.
 
 A draft arrives in a `Submission`, to which screening adds what it finds. The `Preparer` turns it into a `PendingWrite`:
-the memory under its deterministic id, with everything but its dense vector.
+the memory with its deterministic id, complete except for its dense vector.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_AHEAD = timedelta(days=1)
 """How far created_at may be in the future: allows for time zones and clock skew, but not for typing errors."""
 
 MAX_TRACKED_SESSIONS = 20_000
-"""Sessions whose last sequence number is remembered: the most recently written ones."""
+"""Maximum number of sessions whose last sequence number is remembered: the most recently written ones."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VALUE = re.compile(r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|dozen)\b", re.IGNORECASE)
@@ -48,7 +48,8 @@ _CHANGE = re.compile(
 def check_draft(draft: Draft, now: datetime) -> None:
     """Raise InvalidRequest unless the times and the visibility of `draft` are possible at `now`.
 
-    created_at may be up to MAX_AHEAD later, expires_at must be after that, session visibility needs a session_id.
+    created_at may be at most MAX_AHEAD in the future, expires_at must be later than created_at, and visibility
+    "session" needs a session_id.
     """
     if draft.created_at is not None and draft.created_at > now + MAX_AHEAD:
         message = f"must not be more than a day ahead of the clock, which says {rfc3339(now)}"
@@ -59,17 +60,17 @@ def check_draft(draft: Draft, now: datetime) -> None:
 
 
 def check_expiry(created_at: datetime, expires_at: datetime | None) -> None:
-    """Raise InvalidRequest unless `expires_at` is absent or after `created_at`."""
+    """Raise InvalidRequest if `expires_at` is set and not after `created_at`."""
     if expires_at is not None and expires_at <= created_at:
         message = f"must be after created_at, which is {rfc3339(created_at)}"
         raise InvalidRequest(message, path="expires_at", got=rfc3339(expires_at))
 
 
 class ArrivalOrder:
-    """Sequence numbers that rise by one within a session, so that neighbouring turns have neighbouring numbers.
+    """Gives sequence numbers that rise by one within a session, so that neighbouring turns have neighbouring numbers.
 
-    A session's first number is the time in microseconds since 1970 (below 2**53 until the year 2255), so it is higher
-    than the numbers that another process gave out earlier.
+    A session's first number is the time in microseconds since 1970 (below 2**53 until the year 2255). So it is higher
+    than numbers that another process gave out earlier.
     """
 
     def __init__(self) -> None:
@@ -87,9 +88,9 @@ class ArrivalOrder:
 class PendingWrite:
     """A memory on its way into the store.
 
-    submission: what it was made from; None for revised and restored memories. known: whether a memory with this id is
-    stored already; it is then embedded only if that turns out to be needed. before: the turns that are its conversation
-    context. embedding: None until it is embedded.
+    submission: what the memory was made from; None for revised and restored memories. known: whether a memory with this
+    id is stored already; then the text is embedded only if that turns out to be needed. before: the turns that are its
+    conversation context. embedding: None until the text is embedded.
     """
 
     memory: Memory
@@ -101,39 +102,39 @@ class PendingWrite:
 
     @property
     def in_context(self) -> InContext:
-        """The text to embed, with its conversation context."""
+        """The memory's text to embed, with its conversation context."""
         return text_in_context(self.memory, self.before)
 
     @property
     def needs_embedding(self) -> bool:
-        """Whether it still has to be embedded: no memory with its id is known, and it has no embedding."""
+        """Whether the text still has to be embedded: no memory with this id is known, and there is no embedding yet."""
         return not self.known and self.embedding is None
 
     def embedding_by_classifier(self) -> Embedding | None:
-        """The classifier's embedding, if it was made of the same text and without context."""
+        """The embedding that the classifier computed, if it is of the same text without context; otherwise None."""
         if self.before or self.submission is None or self.submission.classified is None:
             return None
         same = self.memory.embedding_text() == self.submission.draft.content
         return self.submission.classified.embedding if same else None
 
     def vectors(self, embedding: Embedding) -> Vectors:
-        """The vectors of the memory: those of `embedding` and its own sparse vector."""
+        """The vectors of the memory: its own sparse vector, and the vectors of `embedding`."""
         return Vectors(embedding.dense, self.sparse, embedding.tokens)
 
     def record(self, embedding: Embedding) -> Record:
-        """The store's record of the memory."""
+        """The store's record of the memory, with the vectors of `embedding`."""
         return Record.of(self.memory, self.vectors(embedding))
 
 
 @dataclass(frozen=True, slots=True)
 class Preparer:
-    """Makes memories from drafts and counts their tokens. CPU work only; safe in any thread."""
+    """Makes memories from drafts and counts their tokens. It does CPU work only and is safe in any thread."""
 
     sparse: SparseEncoder
     tokenizer: Tokenizer
 
     def prepare(self, draft: AnyDraft, scope: Scope, at: datetime, seq: int) -> PendingWrite:
-        """The memory that `draft` becomes when it arrives at `at` as number `seq` of its session."""
+        """The memory, to be written, that `draft` becomes when it arrives at `at` as number `seq` of its session."""
         memory_class, session_id = MEMORY_CLASSES[draft.type], draft.session_id or scope.session_id
         fields: dict[str, Any] = {
             "id": "",
@@ -159,7 +160,7 @@ class Preparer:
         return self.prepare_memory(memory.model_copy(update={"id": identity}))
 
     def prepare_memory(self, memory: Memory) -> PendingWrite:
-        """`memory` with content hash, token counts and sparse vector computed."""
+        """`memory`, still to be written, with its content hash, token counts and sparse vector computed."""
         tokens = TokenCount(
             count=self.tokenizer.count(memory.content),
             tokenizer=self.tokenizer.name,
@@ -175,5 +176,5 @@ class Preparer:
 
 
 def gives_value(text: str) -> bool:
-    """Whether `text` has a number or a word for a change, and so may update something said earlier."""
+    """Whether `text` has a number or a word for a change, so that it may update something said earlier."""
     return _VALUE.search(text) is not None or _CHANGE.search(text) is not None

@@ -1,4 +1,4 @@
-"""How a write ended (status and outcome), helpers for lists in which only some writes have ended, and retries."""
+"""How a write ended (status and outcome), functions for lists in which only some writes have ended, and retries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from memtypes.model.types import AnyDraft
 
 
 class WriteStatus(StrEnum):
-    """How a write ended, determined by reading the store back."""
+    """How a write ended, as confirmed by reading the store back: stored, merged, rejected or failed."""
 
     STORED = "stored"
     MERGED = "merged"
@@ -30,13 +30,14 @@ class WriteStatus(StrEnum):
 class WriteOutcome:
     """How one write ended.
 
-    id: of the memory, if there is one. reason: why it was merged, rejected or failed. supersedes: ids of the facts that
-    it replaced. contests: ids of the facts that it contradicts but does not replace. changed: for a merge, the fields
-    of the stored memory that it changed. memory: as read back. redactions: number of secrets removed, by kind.
-    classified: how the type was found, if the caller gave none. reviewed: the reviewers' decision with each vote.
-    rejected: the draft of a rejected text, without secrets, if it may be stored after all.
+    id: of the memory; None if none was written. reason: why it was merged, rejected or failed. merged_into: id of the
+    memory that it was merged into. supersedes: ids of the facts that it replaced. contests: ids of the facts that it
+    contradicts but does not replace. changed: for a merge, the fields of the stored memory that it changed. memory: as
+    read back. redactions: number of secrets removed, by kind. classified: how the type was found, if the caller gave
+    none. reviewed: the reviewers' decision with each vote. rejected: the draft of a rejected text, without secrets, if
+    it may be stored after all.
 
-    The outcome of a write to a remote service has the first four fields and `classified` only.
+    The outcome of a write to a remote service has only status, id, reason, merged_into and classified.
     """
 
     status: WriteStatus
@@ -65,19 +66,22 @@ def unfinished(entries: Iterable[Entry]) -> list[PendingWrite]:
 
 
 def with_results(entries: Iterable[Entry], results: Iterable[_T]) -> list[_T | WriteOutcome]:
-    """`entries` with the unfinished ones replaced by `results`, in order."""
+    """`entries` with each unfinished entry replaced by the next of `results`."""
     remaining = iter(results)
     return [next(remaining) if isinstance(entry, PendingWrite) else entry for entry in entries]
 
 
 def count_statuses(outcomes: Iterable[WriteOutcome]) -> dict[WriteStatus, int]:
-    """Number of outcomes by status; every status is a key."""
+    """Number of outcomes with each status; every status is a key."""
     counts = Counter(outcome.status for outcome in outcomes)
     return {status: counts[status] for status in WriteStatus}
 
 
 async def retried(attempts: int, work: Callable[[], Awaitable[_T]], *errors: type[Overloaded | Unavailable]) -> _T:
-    """What `work` returns, which is called up to `attempts` times while it raises one of `errors`."""
+    """The result of `work`, which is called up to `attempts` times while it raises one of `errors`.
+
+    It waits `retry_after_s` of the error before each new call. The last call's error is raised.
+    """
     for _ in range(attempts - 1):
         try:
             return await work()

@@ -1,9 +1,9 @@
-"""Write drafts as memories, and change and remove stored ones.
+"""Writes drafts as memories, and changes and removes stored memories.
 
-The pipeline: screen (redact, pre-filter, classify), prepare, look up, add conversation context, embed, review, write
-(deduplicate or replace, store, read back). `ingest.writing.stages` has one method for each.
+A draft passes these stages: screen (redact, pre-filter, classify), prepare, look up, add conversation context, embed,
+review, write (deduplicate or replace, store, read back). `ingest.writing.stages` has one method for each.
 
-A batch is cut into pieces, and its stages run concurrently on different pieces: while one is written, the next is
+A batch is cut into pieces, and the stages run concurrently on different pieces: while one piece is written, the next is
 reviewed, the one after that is embedded and another is prepared. So the encoder, the slowest part, never waits.
 """
 
@@ -38,13 +38,13 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.rejections import RejectedText, RejectionStore
 
 PIECE = 32
-"""Drafts that travel together: enough to fill the encoder's batches, few enough to let queries in between."""
+"""Number of drafts that pass the stages together: fills the encoder's batches, and lets queries in between."""
 
 _BUFFERED_PIECES = 1
 """Maximum number of finished pieces that wait between two stages."""
 
 _EMBED_ATTEMPTS = 5
-"""Number of attempts for a batch while the encoder's queue is full."""
+"""Maximum number of attempts to embed a piece while the encoder's queue is full."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,11 +55,11 @@ _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 
 @dataclass(eq=False)
 class Ingestor:
-    """Writes memories; its `restorer` stores exported ones, and its `editor` changes and removes stored ones.
+    """Writes memories. Its `restorer` stores exported memories, and its `editor` changes and removes stored ones.
 
     gates: screening steps that drafts pass first, in order. redactor: for revisions and restored memories, which pass
-    no gate. panel: for review. rejections: where rejected texts are kept; None where there is no live store. locks:
-    shared by everything that writes.
+    no gate. panel: reviews drafts. rejections: where rejected texts are kept; None without a live store. locks: shared
+    by everything that writes to this store.
     """
 
     store: MemoryStore
@@ -81,9 +81,9 @@ class Ingestor:
         self.restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
-        """Write a single draft: stored, merged or rejected.
+        """Write a single draft; return its outcome: stored, merged or rejected.
 
-        Raises InvalidRequest for an invalid draft, Overloaded or Unavailable if it could not be stored.
+        Raises InvalidRequest if the draft is invalid, and Overloaded or Unavailable if it could not be stored.
         """
         submission, call = submission_of(draft), WriteCall(scope, self.clock())
         check_draft(submission.draft, call.received_at)
@@ -100,9 +100,10 @@ class Ingestor:
         return outcome
 
     async def write(self, scope: Scope, drafts: Sequence[Submitted]) -> list[WriteOutcome]:
-        """One outcome for each of `drafts`, in order; failed, with the reason, where the store or an encoder failed.
+        """Write a batch of drafts; return their outcomes in the same order.
 
-        Raises InvalidRequest, with the index in its path, before anything is stored.
+        If the store or an encoder fails for a draft, its outcome is failed, with the reason. Raises InvalidRequest if a
+        draft is invalid, with its index in the path; nothing is stored then.
         """
         submissions, call = [submission_of(draft) for draft in drafts], WriteCall(scope, self.clock())
         for index, submission in enumerate(submissions):
@@ -122,7 +123,10 @@ class Ingestor:
         return outcomes
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
-        """Record rejected texts, so that they can be listed and stored later. Without a live store they are lost."""
+        """Record rejected texts, so that they can be listed and stored later.
+
+        Without a live store nothing is recorded.
+        """
         rejected = [_rejected(call, outcome) for outcome in outcomes if outcome.rejected is not None]
         if self.rejections is None or not rejected:
             return
@@ -149,7 +153,7 @@ class Ingestor:
             return _failed(error)
 
     async def _review_piece(self, call: WriteCall, piece: list[Entry]) -> list[Entry]:
-        """Have the panel review the piece, then embed turns again whose context was rejected."""
+        """Have the panel review a piece, then embed the turns again that had a rejected turn in their context."""
         reviewed = await _or_failed(self._stages.review(call, piece), piece)
         return await _or_failed(self._embedded(reviewed), reviewed)
 
@@ -158,7 +162,7 @@ class Ingestor:
 
 
 def _rejected(call: WriteCall, outcome: WriteOutcome) -> RejectedText:
-    """A rejected text under an id that is the same each time it is rejected."""
+    """The record of a rejected text. Its id is the same each time the text is rejected."""
     draft = outcome.rejected
     fields = {} if draft is None else draft.model_dump(mode="json", exclude_none=True)
     identity = memory_id(call.scope, "rejected", (str(fields), call.scope.session_id))
@@ -178,14 +182,14 @@ def _stream() -> tuple[_Sink, _Source]:
 
 
 async def _pump(source: _Source, stage: Callable[[list[Entry]], Awaitable[list[Entry]]], sink: _Sink) -> None:
-    """Run `stage` on each piece from `source`, and send the result on."""
+    """Run `stage` on each piece from `source`, and send the resulting piece to `sink`."""
     async with source, sink:
         async for piece in source:
             await sink.send(await stage(piece))
 
 
 async def _or_failed(stage: Awaitable[list[_EntryT]], entries: list[Entry]) -> list[_EntryT]:
-    """The result of `stage`; if it fails, the unfinished entries among `entries` fail with its reason."""
+    """The result of `stage`. If it raises a RemembrancerError, each unfinished entry of `entries` fails with it."""
     try:
         return await stage
     except RemembrancerError as error:

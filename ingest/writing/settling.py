@@ -1,7 +1,7 @@
-"""Updates the states (current, replaced, contested) of all memories that a change affects; reads histories.
+"""Updates the states (current, replaced, contested) of all memories that a change affects, and reads histories.
 
-Before a memory is removed, the memories that it had replaced are written. If the process dies in between, these and the
-memory are in the current view, linked and so contested, until the removal is repeated.
+Before a memory is removed, the memories that it had replaced are updated in the store. If the process dies in between,
+they and the memory are all in the current view, linked and so contested, until the removal is repeated.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing, MemoryStore
 
 MAX_VERSIONS = 1_000
-"""Maximum number of memories that a history follows."""
+"""Number of memories from which on a history follows no further ones."""
 
 EDITED = "edited"
-"""The reason that a history states for the end of an earlier text of a memory."""
+"""The reason that a history gives for the end of an earlier text of a memory."""
 
 ENDED = "ended by a caller"
 EXPIRED = "expired"
@@ -35,9 +35,11 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An entry of a memory's history: one of its texts, or another memory; and when it held.
+    """An entry of a memory's history: a text of this memory, or of a memory related to it, and when the text held.
 
-    replaced_by: id of the memory whose text took its place; of an earlier text or another wording, the memory's own id.
+    memory: with the text as its content. until: None if the text still holds. replaced_by: id of the memory whose text
+    took its place; for an earlier text or another wording, the memory's own id. reason: why the text ended or is
+    contested.
     """
 
     memory: Memory
@@ -48,9 +50,9 @@ class Version:
 
 
 async def settle(store: MemoryStore, scope: Scope, states: States, tokenizer: Tokenizer) -> None:
-    """Complete `states` with what follows from its changes; nothing is written. Raises what the store raises.
+    """Complete `states` with all further changes that follow from its changes; nothing is written.
 
-    tokenizer: recounts the line that shows each changed memory in a context.
+    tokenizer: recounts the line that shows each changed memory in a context. Raises what the store raises.
     """
     states.settle()
     while wanted := states.needed():
@@ -60,7 +62,7 @@ async def settle(store: MemoryStore, scope: Scope, states: States, tokenizer: To
 
 
 async def write_states(store: MemoryStore, scope: Scope, states: States, but: Collection[str | None] = ()) -> None:
-    """Write the changes in `states`, except those of deleted memories and of memories whose ids are in `but`."""
+    """Write the changes in `states`, except to deleted memories and to memories whose ids are in `but`."""
     written = states.changed - states.gone - set(but)
     if written:
         await store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(written)})
@@ -69,7 +71,10 @@ async def write_states(store: MemoryStore, scope: Scope, states: States, but: Co
 async def release(
     store: MemoryStore, scope: Scope, removed: Mapping[str, Memory], now: datetime, tokenizer: Tokenizer
 ) -> None:
-    """Write what removing these memories changes in others: links to the removed memories, and the resulting states."""
+    """Write what the removal of memories changes in other memories: their links to the removed ones, and their states.
+
+    removed: the memories that are about to be removed, by id.
+    """
     linking = [memory async for memory in _linking(store, scope, list(removed))]
     states = States(now, {memory.id: memory for memory in [*linking, *removed.values()]}, gone=set(removed))
     states.changed |= {memory.id for memory in linking}
@@ -78,7 +83,7 @@ async def release(
 
 
 async def mend(store: MemoryStore, scope: Scope, now: datetime, tokenizer: Tokenizer) -> int:
-    """Update the states of linked and replaced memories, which a crash may have left wrong; return how many changed."""
+    """Update the states of linked and replaced memories, in case a crash left some wrong; return how many changed."""
     connected = Listing(filter=AnyOf((Not(Absent("links.to")), Not(Absent("superseded_by")))), limit=_PAGE)
     stored = {memory.id: memory async for memory in store.list_all(scope, connected)}
     return await update_states(store, scope, stored, now, tokenizer)
@@ -92,10 +97,10 @@ async def update_states(
     tokenizer: Tokenizer,
     changes: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> int:
-    """Update the states of the memories `stored`, and of those linked to them; return how many changed.
+    """Update the states of the memories `stored`, and of memories linked to them. Returns how many memories changed.
 
-    changes: payload fields of `stored` to set, by id. All is written in one request, so a crash never leaves a memory
-    hidden by one that has ended.
+    changes: payload fields of `stored` to set, by memory id. Everything is written in one request, so a crash never
+    leaves a memory hidden by a memory that has ended.
     """
     states = States(now)
     changed = {known: {**memory.to_payload(), **changes.get(known, {})} for known, memory in stored.items()}
@@ -112,7 +117,7 @@ async def update_states(
 async def linked_where(
     store: MemoryStore, scope: Scope, types: Sequence[MemoryType], where: Filter | None
 ) -> dict[str, Memory]:
-    """The memories of `types` (empty: all) that match `where` and have a link or are linked to, by id."""
+    """The memories of `types` (empty: all) that match `where` and have a link or are the target of one, by id."""
     linked = Listing(filter=Not(Absent("links.to")), limit=_PAGE)
     ends: set[str] = set()
     async for memory in store.list_all(scope, linked):
@@ -125,7 +130,11 @@ async def linked_where(
 
 
 async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: datetime) -> list[Version]:
-    """The texts of `memory`, of those before and after it in its chain, and of those that contest it, by time."""
+    """The history of `memory`, sorted by time: its texts and those of related memories.
+
+    Related are the memories that it replaced or that replaced it, directly or through others, and those that contest
+    one of these.
+    """
     chain = {memory.id: memory.at(now)}
     waiting = {memory.id}
     while waiting and len(chain) < MAX_VERSIONS:
@@ -139,7 +148,7 @@ async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: date
 
 
 def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:
-    """Whether `memory` replaced one of the chain, was replaced by one, or is contested by one."""
+    """Whether `memory` replaced a memory of the chain, was replaced by one, or is contested by one."""
     if memory.superseded_by in chain or any(other.superseded_by == memory.id for other in chain.values()):
         return True
     return memory.state is State.CONTESTED and not contradicted(memory).isdisjoint(chain)
@@ -164,7 +173,7 @@ def _versions(memory: Memory, now: datetime) -> list[Version]:
 
 
 async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> AsyncIterator[Memory]:
-    """The memories that link to any of `ids` and are not among them."""
+    """The memories that link to a memory in `ids` and are not in `ids` themselves."""
     removed = set(ids)
     for few in _pieces(ids):
         listing = Listing(filter=Compare("links.to", Op.ANY, few), limit=_PAGE)
@@ -174,5 +183,5 @@ async def _linking(store: MemoryStore, scope: Scope, ids: Sequence[str]) -> Asyn
 
 
 def _pieces(ids: Sequence[str]) -> list[tuple[str, ...]]:
-    """`ids` in tuples short enough for a filter."""
+    """`ids` split into tuples that are short enough for a filter."""
     return [tuple(ids[start : start + MAX_LIST]) for start in range(0, len(ids), MAX_LIST)]

@@ -1,6 +1,7 @@
-"""The stages of a write: each takes a piece of a call's entries and returns the entries for the next stage.
+"""The stages of a write. Each stage takes some entries of a write call and returns the entries for the next stage.
 
-An entry that has ended (rejected or failed) is a WriteOutcome, which later stages pass through.
+An entry is a draft on its way into the store. When it is rejected or fails, it becomes a WriteOutcome, which later
+stages pass through unchanged.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
 
 MAX_CONCURRENT_REVIEWS = 16
-"""Texts under review at once: enough to hide the latency of an endpoint, few enough not to flood it."""
+"""Maximum number of texts under review at once: hides the latency of an endpoint without flooding it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,10 @@ class Stages:
     order: ArrivalOrder = field(default_factory=ArrivalOrder)
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
-        """Redact, pre-filter and classify a draft: the submission as changed by the gates, or its rejection."""
+        """Pass a draft through the gates: redact, pre-filter and classify it.
+
+        Returns the submission as changed by the gates, or the outcome of its rejection.
+        """
         for gate in self.gates:
             verdict = await gate.examine(call.scope, submission)
             if isinstance(verdict, Rejection):
@@ -61,13 +65,16 @@ class Stages:
         return submission
 
     async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
-        """Make memories of screened drafts, numbered by arrival. Many or long texts are tokenized in a worker."""
+        """Make memories of screened drafts, numbered by arrival.
+
+        Many or long texts are tokenized in a worker thread.
+        """
         numbered = [(entry, self._number(call, entry)) for entry in screened]
         texts = (entry.draft.content for entry in screened if isinstance(entry, Submission))
         return await offload(texts, lambda: [self._prepare_entry(call, *each) for each in numbered])
 
     def _number(self, call: WriteCall, entry: Submission | WriteOutcome) -> int:
-        """The number of a draft among those of its session and memory type; 0 for an entry that has ended."""
+        """The number of a draft among the drafts of its session and memory type; 0 for an entry that has ended."""
         if isinstance(entry, WriteOutcome):
             return 0
         scope, session_id = call.scope, entry.draft.session_id or call.scope.session_id
@@ -82,7 +89,10 @@ class Stages:
         return replace(pending, submission=entry)
 
     async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Mark memories that are stored already, or that come earlier in `entries`, as known."""
+        """Mark as known each entry whose memory id is in the store already or comes earlier in `entries`.
+
+        Known entries are usually merged, so they are not embedded unless the writer needs it.
+        """
         pending = unfinished(entries)
         known = set(await self.store.get(call.scope, {entry.memory.id: entry.memory.type for entry in pending}))
         marked: list[PendingWrite] = []
@@ -92,7 +102,7 @@ class Stages:
         return with_results(entries, marked)
 
     async def add_context(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Give each turn the turns before it as context, from this call or from the store."""
+        """Give each conversation turn the turns before it as context, from this call or from the store."""
         pending = unfinished(entries)
         call.turns.add(entry.memory for entry in pending)
         return with_results(entries, await self._with_context(call, pending))
@@ -111,8 +121,8 @@ class Stages:
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
         """Have the panel review the writes that ask for it; a rejected write becomes a WriteOutcome.
 
-        A write with the same id as a rejected one is rejected with it. Turns whose context was rejected get a new one
-        and lose their embedding.
+        A write with the same id as a rejected write is rejected with it. If a turn has a rejected turn in its context,
+        it gets a new context and loses its embedding, so it must be embedded again.
         """
         writes = unfinished(entries)
         asking = [write for write in writes if _asks_for_review(write) and write.embedding is not None]
@@ -149,9 +159,9 @@ class Stages:
         return decisions
 
     async def _requests(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[ReviewRequest]:
-        """A request for each write, with the similarity of the nearest memory if the store answers in time.
+        """A review request for each write, with the cosine of the nearest memory if the store answers in time.
 
-        If it does not, the novelty reviewer searches again within its own time, and may lose its vote.
+        If the store does not, the novelty reviewer searches again within its own time limit, and may lose its vote.
         """
         embeddings = [write.embedding for write in pending if write.embedding is not None]
         vectors = [embedding.dense for embedding in embeddings]
@@ -170,7 +180,7 @@ class Stages:
         ]
 
     async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
-        """Write the memories, and add to their outcomes what screening and review found out."""
+        """Write the memories; add what screening and review found out to their outcomes."""
         pending = unfinished(entries)
         outcomes = await self.writer.write(call.scope, pending)
         annotated = [_annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)]
@@ -194,7 +204,7 @@ def _asks_for_review(write: PendingWrite) -> bool:
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
-    """`write` with the decision, and with the mean importance unless the caller set one; or its rejection."""
+    """`write` with the panel's decision and, unless the caller set it, the mean importance; or its rejection."""
     submission, memory = write.submission, write.memory
     if reviewed is None or submission is None or submission.review is not ReviewMode.AUTO:
         return write

@@ -1,8 +1,9 @@
-"""Export a namespace's memories, and restore them in another store: with ids, times, uses and links.
+"""Exports the memories of a namespace, and restores them in another store with their ids, times, uses and links.
 
-Vectors are not exported but made again by the current encoder, so a namespace can move between encoders. A memory keeps
-its id in its own tenant and namespace; elsewhere it gets the id that it would have there, and so do references to it.
-Each line says what the new ids of its references follow from, so an export can be imported in parts.
+Vectors are not exported but computed again by the current encoder, so a namespace can move between encoders. A memory
+keeps its id in its own tenant and namespace. Elsewhere it gets the id that it would have there, and references to it
+are changed accordingly. Each line has the identities from which these new ids are derived, so an export can be imported
+in parts.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 
 EXPORT_PAGE = 500
 IDENTITIES = "identities"
-"""Member of an exported line: type and identity of the memories that it refers to, by id."""
+"""Member of an exported line: by id, the type and identity of each memory that the line refers to."""
 
 ITEM = "item"
-"""Value of `type` in the lines of an export that have keyed items."""
+"""Value of `type` in the exported lines that hold keyed items instead of memories."""
 
 RESTORE_PIECE = 64
 
 _Identities: TypeAlias = dict[str, Annotated[list[str | None], msgspec.Meta(min_length=1)]]
-"""Type and identity of memories, by id."""
+"""Memory type, followed by the values of `Memory.identity`, by memory id."""
 
 
 async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, Any]]:
-    """Each memory of the namespace as plain JSON, newest first; memories written meanwhile may be missing."""
+    """Each memory of the namespace as plain JSON, newest first; memories written during the export may be missing."""
     async for memory in store.list_all(scope, Listing(limit=EXPORT_PAGE)):
         line = memory.to_payload()
         if references := _references(memory):
@@ -56,7 +57,7 @@ async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, 
 def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memory]:
     """The memories in exported `lines`, moved to `scope`; lines of keyed items are left out.
 
-    Raises InvalidRequest with the line and the field.
+    Raises InvalidRequest for an invalid line, with the line's index and the field in its path.
     """
     identities: _Identities = {}
     memories: list[Memory] = []
@@ -72,7 +73,7 @@ def read_exported(scope: Scope, lines: Sequence[Mapping[str, Any]]) -> list[Memo
 
 @dataclass(frozen=True, slots=True)
 class Restorer:
-    """Stores exported memories, after redacting them by this service's rules."""
+    """Stores exported memories after redacting them by this service's rules."""
 
     store: MemoryStore
     embedder: Embedder
@@ -81,7 +82,10 @@ class Restorer:
     redactor: Redactor
 
     async def restore(self, scope: Scope, memories: Sequence[Memory]) -> list[WriteOutcome]:
-        """Store `memories`; return one outcome each, after reading back. Raises Conflict if another scope has an id."""
+        """Store `memories`; return an outcome for each, confirmed by reading the store back.
+
+        Raises Conflict if a memory's id is taken by a memory of another scope.
+        """
         # In order of arrival, since a turn is embedded with those before it.
         order = sorted(range(len(memories)), key=lambda index: memories[index].seq)
         outcomes: dict[int, WriteOutcome] = {}
@@ -113,7 +117,10 @@ class Restorer:
             return WriteOutcome(WriteStatus.REJECTED, reason=reason)
 
     def _cleaned(self, memory: Memory) -> Memory:
-        """`memory` without secrets in its fields, its other texts and its further sources. Raises SecretsRefused."""
+        """`memory` without secrets in its fields, its earlier texts and rewordings, and its further sources.
+
+        Raises SecretsRefused if the rules refuse a kind of secret in it.
+        """
         cleaned: Memory = self.redactor.clean_draft(memory.tenant, memory).value
         members = memory.model_dump(include={"earlier", "rewordings", "sources"})
         if not any(members.values()):
@@ -157,12 +164,15 @@ def _references(memory: Memory) -> list[str]:
 
 
 def _follows_from_identity(memory: Memory) -> bool:
-    """Whether the memory has the id of its content; not if it was edited, or says again what had been replaced."""
+    """Whether a memory's id is derived from its identity: not if it was edited, or restates a replaced fact."""
     return memory.id == memory_id(Scope(memory.tenant, memory.namespace), memory.type, memory.identity())
 
 
 def _moved(memory: Memory, scope: Scope, identities: _Identities) -> Memory:
-    """`memory` moved to `scope`, with its id and references as they are there. identities: those known, by id."""
+    """`memory` moved to `scope`, with its own id and the ids that it refers to as they are there.
+
+    identities: the identities from which these ids are derived, by exported id.
+    """
     if (memory.tenant, memory.namespace) == (scope.tenant, scope.namespace):
         return memory
 

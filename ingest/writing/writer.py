@@ -1,4 +1,4 @@
-"""Write memories into the store, and determine each outcome by reading the store back."""
+"""Writes memories to the store, and determines each outcome by reading the store back."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ _MAX_NAMESAKES = 16
 
 
 class ScopeLocks:
-    """A lock for each namespace in use: within this process, only one caller writes to it at a time.
+    """A lock for each namespace in use. Within this process, only one caller at a time writes to a namespace.
 
-    A write reads memories, decides and writes them back, which is not atomic. Two processes are not kept apart: if both
-    write the same text at the same time, one of them may add no evidence, but no memory is lost or stored twice.
+    A write reads memories, decides and writes them back, which is not atomic. The locks do not cover other processes:
+    if two processes write the same text at the same time, one of the writes may add no evidence, but no memory is lost
+    or stored twice.
     """
 
     def __init__(self) -> None:
@@ -68,7 +69,10 @@ class MemoryWriter:
     locks: ScopeLocks
 
     async def write(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[WriteOutcome]:
-        """Store or merge each of `pending`; return one outcome each, in order. Raises what store and embedder raise."""
+        """Store each memory of `pending`, or merge it into an existing one. Returns the outcomes in the same order.
+
+        Raises what the store and the embedder raise.
+        """
         if not pending:
             return []
         async with self.locks.of(scope):
@@ -94,9 +98,9 @@ class MemoryWriter:
     ) -> tuple[list[PendingWrite], dict[str, Memory]]:
         """`pending` with their final ids, and the stored memories that have these ids.
 
-        A revised memory keeps its id, so the id of an arriving memory may belong to another text, or to the same text
-        for another day. A replaced fact keeps its id, too. The arriving memory then gets the next id derived from its
-        identity.
+        An arriving memory gets another id if its first id is taken by a memory that says something else. A revised
+        memory keeps its id, so that id may belong to another text, or to the same text for another day. A replaced fact
+        keeps its id, too. The new ids are derived from the identity of the arriving memory.
         """
         resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):
@@ -117,7 +121,7 @@ class MemoryWriter:
     async def _renew_contexts(
         self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]
     ) -> list[PendingWrite]:
-        """`pending`, without the embeddings of those of `new` whose context was changed or deleted in the meantime."""
+        """`pending`; entries in `new` whose context was changed or deleted meanwhile lose their embedding."""
         types = {turn.id: turn.type for index in new for turn in pending[index].before}
         if not types:
             return pending
@@ -131,7 +135,10 @@ class MemoryWriter:
         return renewed
 
     async def _embed_missing(self, pending: Sequence[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """Embed the `new` entries that have no embedding, because they were taken for stored ones or lost it."""
+        """`pending`, with embeddings for the entries at the indexes `new` that have none.
+
+        They have none because they were taken for known ones, or lost it when their context changed.
+        """
         missing = [index for index in new if pending[index].embedding is None]
         texts = [pending[index].in_context for index in missing]
         embeddings = await self.embedder.embed_in_context(texts) if texts else []
@@ -154,7 +161,7 @@ class MemoryWriter:
     async def _place_facts(
         self, scope: Scope, plan: WritePlan, neighbours: Neighbours, stored: Mapping[str, Memory], now: datetime
     ) -> States:
-        """Decide which facts replace or contest each other, add the changes to `plan`, and return the states."""
+        """Decide which facts replace or contest each other, and add these changes to `plan`; return the states."""
         states, near = await self._release_renewed(scope, plan, stored, now)
         for new_id, index in plan.sources.items():
             others = neighbours.get(index, ())
@@ -178,9 +185,10 @@ class MemoryWriter:
     async def _release_renewed(
         self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
     ) -> tuple[States, dict[str, list[Neighbour]]]:
-        """End what ended memories of `stored` that are stored anew had replaced or contested.
+        """Undo the replacements and contests by memories that had ended and are now stored again.
 
-        Returns the states without it and, by the id of each such memory, the others, to be compared with its new life.
+        Returns the states after this and, by id of each such memory, the memories that it had replaced or contested,
+        with which its new version is to be compared.
         """
         renewed = {known: stored[known] for known in plan.inserts if known in stored}
         states = States(now, {**plan.merged, **renewed})
@@ -194,7 +202,7 @@ class MemoryWriter:
     ) -> dict[str, list[Neighbour]]:
         """For each repeated fact, by its id, the facts that it should have replaced but did not.
 
-        This happens if a process died after storing a fact and before ending those that it replaces.
+        This happens if a process died after storing a fact and before ending the facts that it replaces.
         """
         repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
         linked = possibly_replaced([stored[memory_id] for memory_id in sorted(repeated)])
@@ -228,7 +236,7 @@ def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container
     """Suffix that makes a new id for `memory` if a stored memory has its id; None if it keeps its id.
 
     It gets a new id if the stored memory was revised into another statement, or is a fact that was replaced and is now
-    stated again. arriving: ids of all memories in this write. attempt: how many ids were tried, as each may be taken.
+    stated again. arriving: ids of all memories in this write. attempt: number of this attempt to find a free id.
     """
     other = stored.get(memory.id)
     if other is None:
@@ -243,7 +251,7 @@ def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
 
 
 def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime) -> list[int]:
-    """For each id without a stored memory, or whose stored memory has ended by `now`: the index of its first entry."""
+    """The index of the first entry for each id without a stored memory, or whose stored memory has ended by `now`."""
     first: dict[str, int] = {}
     for index, entry in enumerate(pending):
         memory = stored.get(entry.memory.id)
@@ -255,9 +263,10 @@ def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], no
 async def _use_original_ids(
     pending: list[PendingWrite], stored: dict[str, Memory], neighbours: Neighbours
 ) -> tuple[list[PendingWrite], dict[str, Memory], Neighbours]:
-    """Give rewordings the id of their original, so that they are merged into it. It is a neighbour in place of them.
+    """Give each rewording the id of its original, so that it is merged into it. Returns the three arguments, updated.
 
-    Of entries with the same id only the first is embedded; if it is a rewording, the others take its embedding.
+    Among the neighbours, the original takes the place of the rewording. Of entries with the same id only the first is
+    embedded; if it is a rewording, the others take over its embedding.
     """
     memories = [entry.memory for entry in pending]
     embedded = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
@@ -280,7 +289,10 @@ async def _use_original_ids(
 def _outcome(
     planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], changed: Container[str]
 ) -> WriteOutcome:
-    """The outcome of `planned` that `read_back` confirms. changed: ids of the memories whose states it changed."""
+    """The outcome of the decision `planned`, as confirmed by `read_back`, the memories read from the store by id.
+
+    written: the memory that was to be written. changed: ids of the memories whose states the write changed.
+    """
     memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
     if memory is None or not (as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)):

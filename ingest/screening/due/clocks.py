@@ -65,10 +65,7 @@ class Clocks:
     home: tzinfo
 
     def at(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """The time of day at token `i`, or None.
-
-        led: whether a preposition of clock times, such as "at", stands before it.
-        """
+        """The time of day at token `i`, or None. led: whether a preposition such as "at" stands before it."""
         clock = self._named(i) or self._minutes_first(i) or self._japanese(i) or self._digits(i, led=led)
         clock = clock or self._hour_first(i, led=led)
         if clock is None:

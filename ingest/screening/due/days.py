@@ -37,9 +37,9 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Reads the days in `words`, said at `now`, a time in the speaker's zone.
+    """Reads the days in `words`, said at `now` in the speaker's zone.
 
-    month_first: whether 3/4 is 4 March; if not, it is 3 April.
+    month_first: whether 3/4 is in March, not April.
     """
 
     words: Words
@@ -186,10 +186,7 @@ class Days:
         return self._with_year(number[1], month[0] + 1, number[0])
 
     def _with_year(self, j: int, month: int, day: int) -> Day:
-        """The day with this month and day of the month, in the year that may be named at token `j`.
-
-        Without a year it is the next such date.
-        """
+        """The day with this month and day of the month, in the year named at token `j`, or else the next such date."""
         words = self.words
         k = words.after("of", j + (words.plain(j) == ","))
         k += words.plain(k) == "." and words.kind(k + 1) == "number"

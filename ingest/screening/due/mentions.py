@@ -119,10 +119,7 @@ class MentionReader:
     # One mention
 
     def _mention(self, i: int, *, led: bool) -> Mention | None:
-        """The mention at token `i`; None if there is none.
-
-        led: whether a preposition of clock times, such as "at", stands before it.
-        """
+        """The mention at token `i`, or None. led: whether a preposition such as "at" stands before it."""
         words = self.words
         start = words.after_any(("at", "from", "by"), i)
         mention = self._extended(Mention(i, i), i, led=led)

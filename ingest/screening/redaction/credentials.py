@@ -51,10 +51,7 @@ _ATOM = re.compile(
     r"\"([^\s\"]{4,400})\"|'([^\s']{4,400})'|`([^\s`]{4,400})`|"
     r"[^\s\"'`\xab\xbb\u2018-\u201e<>|\u0590-\u06ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uff1f]+"
 )
-"""Matches a word, in quotes or not.
-
-Characters of scripts without blanks between words, such as Japanese, end a word.
-"""
+"""A word, in quotes or not. Characters of scripts without blanks between words, such as Japanese, end a word."""
 _PAIRS = re.compile(r"[;&,](?=[\w.%\-]+[=:])")
 _ASSIGNS = re.compile(r"([\-$@]{0,2}[^\W\d][\w.\-\[\]%]*)(?:=>|:=|=|:)(?!/|=*$)(.+)", re.DOTALL)
 _URL_PARTS = re.compile(r"(?:[?&#;]([\w.\-%\[\]]+)=)?([^/?&#]+)")
@@ -292,10 +289,7 @@ def _above(line: _Line, start: int) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CredentialModel:
-    """Tells secrets from harmless words. classifier: judges a word by its features.
-
-    bigrams: how likely each letter follows another.
-    """
+    """Tells secrets from harmless words, by their features. bigrams: how likely each letter follows another."""
 
     classifier: LinearModel
     bigrams: BigramTable

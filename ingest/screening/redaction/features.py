@@ -45,10 +45,7 @@ NAMES: tuple[str, ...] = (
     "longest_word", "hex", "digest", "uuid", "numeric", "placeholder", "code", "reference", "file", "identifier",
     "prefix", "padded", "entropy", "passwordlike", "letters_only", "short", "ticket",
 )  # fmt: skip
-"""Names of the features of a word alone.
-
-Each feature has one weight for each of FAMILIES. The family of the nearest name of a secret selects the weight.
-"""
+"""Features of a word alone. Each has one weight per family in FAMILIES; that of the nearest secret's name counts."""
 
 
 def word_features(word: str, bigrams: BigramTable) -> list[float]:

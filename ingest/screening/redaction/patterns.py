@@ -70,10 +70,7 @@ class Pattern:
     literals: tuple[str, ...] = ()
 
     def likely(self, encoded: bytes, lowered: str) -> bool:
-        """Whether a text may have a secret of this kind. encoded: the text in UTF-8.
-
-        lowered: the text in lower case.
-        """
+        """Whether a text may have a secret of this kind. encoded: the text in UTF-8. lowered: in lower case."""
         for literal in self.literals:
             if literal in lowered:
                 break

@@ -172,9 +172,9 @@ class Redactor:
         return self._book.of(tenant)
 
     def clean(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """`value`, any JSON, without secrets. Raises SecretsRefused if the rules refuse a kind of secret in it.
+        """`value`, any JSON, without secrets.
 
-        Raises Unavailable if redaction cannot run.
+        Raises SecretsRefused if it has one of a refused kind, and Unavailable.
         """
         cleaned, rules = self.clean_query(tenant, value), self.rules(tenant)
         refused = sorted(kind for kind in cleaned.counts if rules.treatment(kind) is Treatment.REFUSE)
@@ -184,10 +184,7 @@ class Redactor:
         return cleaned
 
     def clean_query(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """`value`, any JSON, without secrets; secrets of refused kinds are removed too instead of refused.
-
-        Raises Unavailable if redaction cannot run.
-        """
+        """`value`, any JSON, without secrets, even of refused kinds. Raises Unavailable if redaction cannot run."""
         patterns = self._active_patterns(tenant)
         redaction = Redaction(patterns)
         with _fail_closed():

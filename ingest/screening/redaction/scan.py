@@ -34,10 +34,7 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret
 
 
 def _joined(secrets: Sequence[Secret]) -> list[Secret]:
-    """`secrets` by position; overlapping ones are joined, with the kind of the earliest pattern.
-
-    secrets: in the order of their patterns.
-    """
+    """`secrets` (in pattern order) by position; overlapping ones joined, with the kind of the earliest pattern."""
     joined: list[tuple[int, Secret]] = []
     for order, secret in sorted(enumerate(secrets), key=lambda numbered: numbered[1].start):
         if not joined or secret.start >= joined[-1][1].end:

@@ -34,10 +34,7 @@ MIN_IMPORTANCE_ALONE = 3.0
 FALLBACK_IMPORTANCE = 5.0
 
 MAX_READ = 20_000
-"""Maximum number of characters of a text that reviewers see.
-
-The value of a text shows at the beginning, and reading takes time.
-"""
+"""Maximum characters of a text that reviewers see: its value shows at the beginning, and reading takes time."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +79,7 @@ class Reviewer(Protocol):
         ...
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The vote on the text of `request`, with score and reason.
+        """The vote on the text of `request`, with a score and a reason.
 
         Raises ReviewFailed or another RemembrancerError.
         """
@@ -91,10 +88,7 @@ class Reviewer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Has several reviewers vote on a text at once.
-
-    judge: judges texts that come without a judgement. limit_s: seconds that each reviewer has to vote.
-    """
+    """Has several reviewers vote at once. judge: for texts without a judgement. limit_s: seconds for each vote."""
 
     reviewers: Sequence[Reviewer]
     judge: Judge = field(default_factory=Judge.shipped)
