@@ -1,4 +1,4 @@
-"""Answers of search and retrieve, with the names and shapes of the HTTP contract."""
+"""Answers to search and retrieve requests, with the names and shapes of the HTTP contract."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _Value = TypeVar("_Value")
 
 
 OmittedIfNone = Annotated[_Value | None, Field(exclude_if=lambda value: value is None)]
-"""A member that is left out of the JSON when it is None."""
+"""Type of a member that is left out of the JSON when it is None."""
 
 
 class Answer(BaseModel):
-    """Base of all answers: frozen."""
+    """Base class of all answers: an immutable pydantic model."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class FloorAnswer(Answer):
-    """The relevance floor. value: candidates less likely to help than this are left out. dropped: how many were."""
+    """The relevance floor. value: minimum probability that a hit helps. dropped: number of candidates below it."""
 
     value: UnitFloat
     dropped: int = Field(ge=0)
 
 
 class SearchHit(Answer):
-    """A ranked memory. signals: what its score is made of, only when the request asked to explain."""
+    """A memory that a search found. signals: the parts of its score, only if the request asked to explain."""
 
     rank: int = Field(ge=1)
     id: str
@@ -59,8 +59,8 @@ class SearchAnswer(Answer):
 class ContextItem:
     """A memory in the context of an answer.
 
-    tokens: size of its entry. content: the text that is shown. cut: whether only a part of the memory is shown.
-    excerpt: whether that part is the relevant passages and not the beginning.
+    tokens: size of its rendered entry. content: the text that is shown. cut: whether only a part of the memory is
+    shown. excerpt: whether this part consists of the most relevant sentences instead of the beginning.
     """
 
     id: str
@@ -79,12 +79,12 @@ class ContextMetadata(Answer):
     """Size of a context and the settings behind it.
 
     total_tokens: size of the whole context. budget: tokens allowed for its long-term part. utilization: used share of
-    that budget. trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: its
-    name. working_excerpted: ids of working items that are shown in part. working_left_out: ids of working items that
-    are not shown. duplicates: ids of memories left out because one in the context has the same text or contains theirs.
+    that budget. trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: name
+    of the tokenizer that counted. working_excerpted, working_left_out: ids of working items that are shown in part, or
+    not shown. duplicates: ids of memories left out because one in the context has the same text or contains theirs.
     thread_tokens: size of the thread's context, if a thread was named; included in total_tokens and budget. margin:
     share by which the model's own count may exceed the tokenizer's; the context fits the budget by both counts.
-    model_tokens: the count of the model's provider, where one is configured.
+    model_tokens: the context's size as the model's provider counts it, if one is configured.
     """
 
     total_tokens: int
@@ -109,14 +109,14 @@ class ContextMetadata(Answer):
 
 
 class ContextMessage(Answer):
-    """A chat message of a context; recalled text never has a system role."""
+    """A chat message with a part of a context. Its role is never system, because recalled text is no instruction."""
 
     role: Literal["user"] = "user"
     content: str
 
 
 class RetrieveAnswer(Answer):
-    """A context within its token budget. receipt_id: id of its receipt; None if none was recorded."""
+    """A context of memories within a token budget. receipt_id: id of its receipt; None if none was recorded."""
 
     context: str | list[ContextMessage]
     items: list[ContextItem]
@@ -125,18 +125,18 @@ class RetrieveAnswer(Answer):
 
     @property
     def text(self) -> str:
-        """The context as one text."""
+        """The whole context as one text; messages are joined by line breaks."""
         context = self.context
         return context if isinstance(context, str) else "\n".join(message.content for message in context)
 
     def counted(self, model_tokens: int | None) -> RetrieveAnswer:
-        """The same answer with `model_tokens`, the context's size by the model provider's count; unchanged if None."""
+        """The same answer with `model_tokens`, its size by the count of the model's provider; unchanged if None."""
         if model_tokens is None:
             return self
         return self.model_copy(update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})})
 
     def with_thread(self, text: str, tokens: int) -> RetrieveAnswer:
-        """The same answer with a thread's context after the memories; its tokens are added to total and budget."""
+        """The same answer with a thread's context added after the memories, and its tokens to total and budget."""
         whole = self.context + text if isinstance(self.context, str) else [*self.context, ContextMessage(content=text)]
         budget = self.metadata.budget + tokens
         changes = {
@@ -149,7 +149,7 @@ class RetrieveAnswer(Answer):
         return self.model_copy(update={"context": whole, "metadata": metadata})
 
     def degraded_by(self, *parts: str) -> RetrieveAnswer:
-        """The same answer, reporting that these parts of the service did not respond."""
+        """The same answer, which also reports that these parts of the service did not respond."""
         if not parts:
             return self
         metadata = self.metadata.model_copy(update={"degraded": [*self.metadata.degraded, *parts]})

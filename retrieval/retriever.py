@@ -1,4 +1,4 @@
-"""Search and retrieval: from a query to ranked memories, or to a context within a token budget, in steps.
+"""Search and retrieval: from a query to ranked memories, or to a context of memories within a token budget.
 
 embed the query -> candidates of all types -> signals and scores -> budget -> texts of the winners -> render -> receipt
 """
@@ -49,25 +49,25 @@ from retrieval.receipts.recorder import ReceiptRecorder
 from retrieval.use_counts import LiveUses, UseCounts
 
 DEPTH = 200
-"""Most candidates of a type from each kind of search. Twice as many cost twice as much and find no more evidence."""
+"""Maximum candidates per type from each kind of search. Twice as many cost twice as much and find no more evidence."""
 
 ENDED_DEPTH = 8
-"""Memories of each type, nearest to the query, that a receipt lists as superseded or expired."""
+"""Number of memories per type, nearest to the query, that a receipt lists as superseded or expired."""
 
 MAX_FILLS = 8
-"""How many times the budget of a context is filled. A long message and its facts may need more than two."""
+"""Maximum times that a context's budget is filled. A long message and its facts may need more than two."""
 
 OnTimings: TypeAlias = Callable[[Mapping[str, float]], None]
-"""Receives the milliseconds of each stage of one retrieval."""
+"""Called with the milliseconds of each stage of one retrieval, by the stage's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrieverParts:
     """Stores, encoders and settings that retrieval needs.
 
-    tokenizers: by name. counter: asks a model's provider for token counts. live: live working memory, if there is any.
+    tokenizers: by name. counter: asks a model's provider for token counts. live: store of live working memory, if any.
     use_counts, receipts: write uses and receipts after an answer. on_timings: called at the end of each retrieval.
-    adjust: changes the candidates before they are ranked, as a replay does.
+    adjust: changes the candidates before they are ranked, for a replay.
     """
 
     store: MemoryStore
@@ -87,13 +87,13 @@ class RetrieverParts:
 
 @dataclass(slots=True)
 class StageTimings:
-    """Milliseconds of each stage of a retrieval; a stage that runs twice has the sum."""
+    """Milliseconds that each stage of a retrieval took; for a stage that runs twice, the sum."""
 
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time that the block takes to stage `name`."""
+        """Add the time that the `with` block takes to the stage `name`."""
         began = time.perf_counter()
         try:
             yield
@@ -103,10 +103,10 @@ class StageTimings:
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
-    """Inputs of ranking one request: where to search, and how to score.
+    """What to rank for one request: where to search, and how to score.
 
-    filters: by type. ended: filters for memories that are no longer valid, which receipts list; None without a receipt.
-    with_copies: whether the stored copies of live working items are ranked.
+    filters: by memory type. ended: filters for memories that are no longer valid, which receipts list; None without
+    one. with_copies: whether stored copies of live working items are ranked.
     """
 
     scope: Scope
@@ -124,7 +124,7 @@ class _Ranking:
 class _Ranked:
     """Result of a ranking. ended: candidates no longer valid. degraded: parts of the service that did not answer.
 
-    wish: what the query asks for.
+    wish: what the query asks for, such as tasks.
     """
 
     candidates: RankedCandidates
@@ -135,7 +135,7 @@ class _Ranked:
 
 @dataclass(frozen=True, slots=True)
 class _QueryVectors:
-    """A query as vectors; None for a vector that was not made. degraded: names of encoders that did not answer."""
+    """A query as vectors; a vector that was not made is None. degraded: names of encoders that did not answer."""
 
     dense: DenseVector | None
     sparse: SparseVector | None
@@ -144,7 +144,7 @@ class _QueryVectors:
 
 
 class Retriever:
-    """Answers search and retrieve requests. Raises InvalidRequest for malformed ones, Unavailable without store."""
+    """Answers search and retrieve requests. Raises InvalidRequest if malformed, Unavailable if the store is away."""
 
     def __init__(self, parts: RetrieverParts) -> None:
         self._parts = parts
@@ -157,7 +157,7 @@ class Retriever:
         self.live_uses = LiveUses(parts.live)
 
     async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
-        """Return the `top_k` best memories for the query, best first."""
+        """Return the `top_k` memories that match the query best, best first."""
         timings, as_of = StageTimings(), self._as_of(request)
         profile, weights = weights_for(request)
         depth = max(self._parts.depth, request.top_k)
@@ -180,11 +180,11 @@ class Retriever:
         )
 
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-        """Return a context within its token budget; queue the use counts of its memories, and its receipt."""
+        """Return a context within its token budget; queue its receipt, and the use counts of the memories in it."""
         return await self.record(await self.context(scope, request))
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """Queue the use counts and the receipt of a context that is shown. Returns its answer."""
+        """Return the answer of a context that is shown; queue its receipt, and the use counts of its memories."""
         scope, request = retrieval.scope, retrieval.request
         passages, now = [memory.passage for memory in retrieval.shown], self._parts.clock()
         if request.as_of is None:
@@ -196,7 +196,7 @@ class Retriever:
         return await self._parts.receipts.record(retrieval)
 
     async def context(self, scope: Scope, request: RetrieveRequest) -> Retrieval:
-        """Retrieve a context without effects, within its budgets also by the count of the model's provider, if any."""
+        """Retrieve a context, without use counts or receipt, within its budgets also by the model provider's count."""
         with_ended = self._parts.receipts is not None and request.receipt
 
         async def build(margin: float) -> BuiltContext[Retrieval]:
@@ -267,7 +267,7 @@ class Retriever:
         return _Ranked(ranked, ended, wish, vectors.degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
-        """Read those of the LINKING_HITS best hits that have links, by id. If none has, nothing is read."""
+        """Read those of the LINKING_HITS best hits that have links; return them by id. Without any, read nothing."""
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}
@@ -278,7 +278,7 @@ class Retriever:
     async def _with_linked(
         self, ranking: _Ranking, vectors: _QueryVectors, candidates: Candidates, links: Mapping[str, float]
     ) -> Candidates:
-        """`candidates` and those memories in `links` that the search did not find, if the filters accept them."""
+        """`candidates` and the memories in `links` that the search did not find, as far as the filters accept them."""
         missing = set(links) - set(candidates.ids.astype(np.str_).tolist())
         if not missing:
             return candidates
@@ -299,7 +299,7 @@ class Retriever:
         return reference.windows(happened) if happened else ()
 
     async def _vectors(self, query: str) -> _QueryVectors:
-        """`query` as vectors; only as sparse vector if the embedder does not answer."""
+        """`query` as vectors; only the sparse vector if the embedder does not answer."""
         encoded = self._parts.sparse.encode_query(query)
         sparse = encoded if encoded.indices.size else None
         try:
@@ -309,7 +309,7 @@ class Retriever:
         return _QueryVectors(embedded.dense, sparse, embedded.tokens)
 
     async def _candidates(self, ranking: _Ranking, vectors: _QueryVectors) -> tuple[Candidates, Candidates]:
-        """Search for candidates and for the nearest memories that are no longer valid, in one request to the store."""
+        """Search the store, in one request, for candidates and for the nearest memories that are no longer valid."""
         if vectors.dense is None and vectors.sparse is None:
             return Candidates.of([]), Candidates.of([])
         search = CandidateSearch(ranking.filters, vectors.dense, vectors.sparse, ranking.depth, vectors.tokens)
@@ -342,9 +342,9 @@ class Retriever:
 async def _filled(
     writer: ContextWriter, texts: dict[str, Passage], timings: StageTimings
 ) -> tuple[ContextWriter, Fills, dict[str, Passage]]:
-    """The filled budget, without hits that others repeat: the writer without them, the chosen hits, their texts.
+    """The filled budget, after removing hits whose text another hit contains: writer, chosen hits, and texts by id.
 
-    More hits fit then, which may repeat others, too. A hit stays if what contains it no longer fits without it.
+    More hits fit then, which may be contained in others, too. A hit stays if the one that contains it no longer fits.
     """
     filled, repeats, lost = list[tuple[ContextWriter, Fills]](), dict[str, str](), set[str]()
     for _ in range(MAX_FILLS):
@@ -385,7 +385,7 @@ def _scoring(ranking: _Ranking, vectors: _QueryVectors, windows: tuple[Window, .
 
 
 def _search_hits(ranked: RankedCandidates, memories: Mapping[str, Memory], *, explain: bool) -> list[SearchHit]:
-    """The hits that have a memory in `memories`, with consecutive ranks."""
+    """The hits whose memory is in `memories`, ranked without gaps. explain: include the signals."""
     found = [(place, memories[memory_id]) for place, memory_id in enumerate(ranked.hit_ids) if memory_id in memories]
     return [
         SearchHit(

@@ -1,4 +1,4 @@
-"""Use counts of the memories that contexts show, written to the store later, in batches, without delaying answers."""
+"""Counts how often contexts show a memory. Uses are written to the store later, in batches, to delay no answer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from memtypes.ports.working import LiveItemStore
 from memtypes.search.passage import Passage
 
 PERIOD_S = 2.0
-"""Time between two rounds of writes, in which uses of one memory are added up."""
+"""Seconds between two rounds of writes; uses of the same memory are added up meanwhile."""
 
 MAX_WAITING = 100_000
-"""Used memories that may wait to be written; uses of more are dropped and counted in `lost`."""
+"""Maximum number of memories whose uses wait to be written; uses of further memories are counted in `lost`."""
 
 PAUSE_FACTOR = 19.0
-"""Pause after each write, as a multiple of the time that it took: use counts get a twentieth of the store's time."""
+"""Pause after each write as a multiple of the write's duration, so that writes take a twentieth of the store's time."""
 
 _Uses: TypeAlias = tuple[MemoryType, int, datetime]
 """Type of a memory, number of its uses, and time of the last one."""
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class UseCounts:
-    """Collects uses of memories and writes them by namespace. lost: uses dropped or not written after an error."""
+    """Collects uses of memories and writes them, by namespace. lost: uses that were dropped or could not be written."""
 
     store: MemoryStore
     period_s: float = PERIOD_S
@@ -44,7 +44,7 @@ class UseCounts:
     _room: int = MAX_WAITING
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
-        """Queue a use of each of `shown` at `at`; returns at once."""
+        """Queue one use, at time `at`, of each memory in `shown`; returns at once."""
         waiting = self._waiting.setdefault((scope.tenant, scope.namespace), {})
         for passage in shown:
             earlier = waiting.get(passage.id)
@@ -56,7 +56,7 @@ class UseCounts:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[UseCounts]:
-        """Write queued uses in the background while the block runs, and the rest at its end."""
+        """Write queued uses in the background while the `with` block runs, and the rest when it ends."""
         task = asyncio.create_task(self._write_for_ever())
         try:
             yield self
@@ -95,7 +95,7 @@ class UseCounts:
 
 
 class LiveUses:
-    """Restarts the time to live of the live working items that a context shows, without delaying the answer.
+    """Restarts the time to live of working-memory items that a context shows, without delaying the answer.
 
     lost: uses that could not be written.
     """
@@ -106,7 +106,7 @@ class LiveUses:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
-        """Start writing that the live working items among `shown` were used at `at`; returns at once."""
+        """Start recording that the live working items among `shown` were used at time `at`; returns at once."""
         used = [passage.id for passage in shown if passage.live]
         if self._items is not None and used:
             task = asyncio.create_task(self._touch(self._items, scope, used, at))
@@ -114,7 +114,7 @@ class LiveUses:
             task.add_done_callback(self._tasks.discard)
 
     async def noted(self) -> None:
-        """Wait until all uses are written."""
+        """Wait until all uses noted so far are written."""
         await asyncio.gather(*self._tasks)
 
     async def _touch(self, items: LiveItemStore, scope: Scope, ids: Sequence[str], at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""What a query asks for: tasks or how-tos by a trained model; the latest state or a present value by plain rules."""
+"""What a query asks for: tasks or how-tos, by a trained model; the latest state or a present value, by plain rules."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ _FORMER = re.compile(
 
 
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
-    """Whether `query` asks for tasks or how-tos, by its dense vector and its words; OTHER without a vector.
+    """Whether `query` asks for tasks, for how something is done, or for anything else, by a trained model.
 
-    The model is trained by `benchmarks.training.wishes` for the default encoder; for other encoders: OTHER.
+    OTHER without a vector, or for an encoder that the model was not trained for (`benchmarks.training.wishes`).
     """
     model = _model()
     if vector is None or len(vector) + _BUCKETS != model.weights.shape[1]:
@@ -66,7 +66,7 @@ def wish_of(query: str, vector: DenseVector | None) -> Wish:
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:
-    """Features of a query: its dense vector, then its words and pairs of words in hashed buckets."""
+    """Features of a query for the model: its dense vector, then its words and word pairs counted in hashed buckets."""
     words = ["^", *_WORD.findall(query.lower()), "$"]
     terms = [*words[1:-1], *(f"{first} {second}" for first, second in pairwise(words))]
     return np.concatenate([vector, hashed(terms, _BUCKETS)]).astype(np.float32)
@@ -78,20 +78,20 @@ def _model() -> LinearModel:
 
 
 def asks_for_latest(query: str) -> bool:
-    """Whether `query` asks for the present state of things."""
+    """Whether `query` has words that ask for the present state of things, such as "latest" or "currently"."""
     return _LATEST.search(query) is not None
 
 
 def asks_for_value(query: str) -> bool:
-    """Whether `query` asks what somebody or something is now: for a name, a number, a time or a place."""
+    """Whether `query` asks for a present name, number, time or place, as "Where does Ann work?" does."""
     return _VALUE.search(query) is not None and not (asks_about_past(query) or _WHY.search(query))
 
 
 def asks_about_past(query: str) -> bool:
-    """Whether `query` asks what was or how something came to be, so that the newest statement need not come first."""
+    """Whether `query` asks what was or how something came to be, so that the newest memory need not come first."""
     return _PAST.search(query) is not None or asks_for_former(query)
 
 
 def asks_for_former(query: str) -> bool:
-    """Whether `query` asks what held at an earlier time, as "What was the limit before?" does."""
+    """Whether `query` asks for a value that held earlier, as "What was the limit before?" does."""
     return _FORMER.search(query) is not None

@@ -1,7 +1,7 @@
 """The times that a query names, as windows: "in March 2023", "two weeks ago", "the week before 3 May".
 
-"Two weeks before the move" refers to an event, which only memories can date: see `event_reference`. English only, in
-UTC, as of the instant at which the query is asked.
+Only English is read, in UTC, relative to the instant at which the query is asked. A time relative to an event ("two
+weeks before the move") needs the event's date, which only memories can tell: see `event_reference`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from retrieval.query.windows import COUNT, READERS, Window
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _ANY_INSTANT = datetime(2024, 2, 29, tzinfo=UTC)
 _LEAD_LENGTH = 80
-"""Characters before a time that are searched for words relating to it; bounds the work for a query full of times."""
+"""Number of characters before a named time that are searched for words such as "two weeks after"; bounds the work."""
 
 _OPEN_END = re.compile(r"\b(since|after|before|until|till|by|as of)\s+(?:the\s+)?$")
 _LENGTH = rf"{COUNT}\s+(?P<unit>day|week|month|year)s?"
@@ -36,13 +36,13 @@ _EVENT_RELATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EventReference:
-    """A time that a query names relative to an event. event: the words for the event."""
+    """A time that a query names relative to an event, such as "the week after the move". event: "move" in this case."""
 
     event: str
     _relation: re.Match[str]
 
     def windows(self, happened: datetime) -> tuple[Window, ...]:
-        """The named time as a window, if the event `happened` then, in UTC; empty if it is not in the calendar."""
+        """The named time as one window, given the UTC time at which the event `happened`; empty beyond the calendar."""
         try:
             return (_related(self._relation, Window.day_of(happened)),)
         except (ValueError, OverflowError):
@@ -50,13 +50,13 @@ class EventReference:
 
 
 def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
-    """Every window of time that `query` names, in the order of its words; empty for most queries. as_of: in UTC."""
+    """Every time that `query` names, as a window, in the order of its words; empty for most queries. as_of: in UTC."""
     placed = sorted(_read(query.casefold(), as_of), key=lambda match: match[0])
     return tuple(window for _, window in placed)
 
 
 def event_reference(query: str) -> EventReference | None:
-    """The time that `query` names relative to an event; None if it names none, or an absolute time as well."""
+    """The time that `query` names relative to an event; None if there is none, or if it also names an absolute time."""
     relation = _EVENT_RELATION.search(query.casefold())
     if relation is None or time_windows(query, _ANY_INSTANT):
         return None
@@ -66,12 +66,12 @@ def event_reference(query: str) -> EventReference | None:
 
 
 def names_time(query: str) -> bool:
-    """Whether `query` names a time, by itself or relative to an event."""
+    """Whether `query` names a time, either absolute or relative to an event."""
     return bool(time_windows(query, _ANY_INSTANT)) or event_reference(query) is not None
 
 
 def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
-    """Each window of time named in `text`, with the position of its words, which later patterns do not read again."""
+    """Each time named in `text` as a window, with the position of its words. Later patterns skip words already read."""
     for pattern, reader in READERS:
         spans: list[tuple[int, int]] = []
         for match in pattern.finditer(text):
@@ -87,9 +87,9 @@ def _read(text: str, as_of: datetime) -> Iterator[tuple[int, Window]]:
 
 
 def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Window]:
-    """`window` as changed by words that end `before`, the text in front of it: "two weeks after", "since".
+    """The window that results if the words at the end of `before` ("two weeks after", "since") modify `window`.
 
-    Returns also the length of these words if they relate to an event or time ("two weeks after"), else 0.
+    The first value is the length of words that relate to an event or time ("two weeks after"), else 0.
     """
     relation = _RELATION.search(before)
     if relation is not None:
@@ -99,17 +99,17 @@ def _with_lead(before: str, window: Window, as_of: datetime) -> tuple[int, Windo
 
 
 def _opened(word: str, window: Window, as_of: datetime) -> Window:
-    """`window` with an open side: "since" and "after" reach to now, others ("before") to the calendar's beginning."""
+    """`window` opened to one side: "since" and "after" reach to now, other words ("before") back to the year 1."""
     if word in ("since", "after"):
         return Window(window.start if word == "since" else window.end, max(window.end, as_of))
     return Window(_BEGINNING, window.start if word == "before" else window.end)
 
 
 def _related(relation: re.Match[str], anchor: Window) -> Window:
-    """The time that `relation` names: a part of `anchor`, or `anchor` with the time before or after it.
+    """The time that `relation` ("two weeks before", "the end of") names relative to `anchor`.
 
-    `anchor` is included, because what happened before an event is often told only at the event. Raises ValueError or
-    OverflowError for times beyond the calendar.
+    It includes `anchor`, unless it is a part of it: what happened before an event is often told only at the event.
+    Raises ValueError or OverflowError for times beyond the calendar.
     """
     joint = relation["side"] or relation["joint"]
     if joint == "of" or (joint == "on" and _first_day(relation) is None):
@@ -143,7 +143,7 @@ def _end_after(relation: re.Match[str], anchor: Window) -> datetime:
 
 
 def _first_day(relation: re.Match[str]) -> int | None:
-    """The weekday that `relation` names, from 0 for Monday; Saturday for a weekend; None for a length of time."""
+    """The weekday that `relation` names, 0 for Monday; Saturday for a weekend; None if it names a length of time."""
     period = relation["period"]
     if period == "weekend":
         return 5
@@ -157,6 +157,6 @@ def _length(relation: re.Match[str]) -> timedelta:
 
 
 def _rounding(relation: re.Match[str]) -> timedelta:
-    """Half the unit of `relation` if it is a week, month or year, because people round these; else 0."""
+    """Half the unit of `relation` for weeks, months and years, because people round these; 0 for days."""
     unit = relation["unit"] or relation["period"]
     return timedelta(days=DAYS_PER_UNIT[unit]) / 2 if unit in ("week", "month", "year") else timedelta(0)

@@ -1,4 +1,4 @@
-"""Profiles, which are named weights of the ranking's signals, and their adaptation to the words of a query."""
+"""Ranking profiles, which are named sets of weights for signals, and how the default one adapts to a query."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from retrieval.query.named_times import names_time
 from retrieval.query.request import RankedRequest
 
 SECOND_PASS = ("expansion", "current", "link")
-"""Signals that are computed from the candidates' scores by all other signals."""
+"""Signals that are computed in a second pass, because they depend on the candidates' scores by all other signals."""
 
 SIGNALS = ("similarity", "context", "mention", "time", "recency", "importance", "access", "due", *SECOND_PASS)
 DEFAULT_PROFILE = "default"
 
 LATEST_RECENCY = 0.1
-"""Weight that a query for the latest state moves from similarity to recency; more costs recall."""
+"""Weight that moves from similarity to recency if a query asks for the latest state; more would cost recall."""
 
 TIME_SHARE = 0.2
-"""Weight of the time signal where the query names a time; the other weights shrink in proportion."""
+"""Weight of the time signal if the query names a time; the other weights shrink in proportion."""
 
 CURRENT_SHARE = 0.3
-"""Weight of the current signal where the query asks for a present value: enough to put an update first."""
+"""Weight of the current signal if the query asks for a present value: enough to rank an update first."""
 
 
 def _weights(**weights: float) -> Mapping[str, float]:
@@ -51,7 +51,7 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
 
 
 def weights_for(request: RankedRequest) -> tuple[str, dict[str, float]]:
-    """The name of the request's profile and the weight of every signal.
+    """The name of the ranking profile that the request uses, and the weight of every signal.
 
     Weights in the request replace the profile's; signals that they omit get 0. The default profile gives more weight to
     `recency` if the query asks for the latest state, to `time` if it names a time, and to `current` if it asks for a
@@ -81,7 +81,7 @@ def _adapted(weights: dict[str, float], query: str) -> dict[str, float]:
 
 
 def _with_share(weights: Mapping[str, float], signal: str, share: float) -> dict[str, float]:
-    """`weights` in which `signal` has `share` of the sum; the others shrink in proportion."""
+    """`weights` changed so that `signal` has `share` of their sum; the other weights shrink in proportion."""
     changed = {name: weight * (1.0 - share) for name, weight in weights.items()}
     changed[signal] += share
     return changed

@@ -1,4 +1,4 @@
-"""Requests of search and retrieve, with the fields of the HTTP contract, and the token budget for a model."""
+"""Requests for search and retrieval, with the fields of the HTTP contract, and their token budgets for a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_BUDGET = 8_000
 WORKING_BUDGET = 2_000
 
 DEFAULT_FLOOR = 0.1
-"""Relevance floor of a context; benchmarks/decisions/relevance-floor.md has the measurements."""
+"""Default relevance floor of a context; benchmarks/decisions/relevance-floor.md has the measurements."""
 
 MAX_QUERY = 20_000
 """Maximum characters of a query."""
@@ -41,7 +41,7 @@ OversizeChoice: TypeAlias = Annotated[
 
 
 def both_ends(text: str, most: int) -> str:
-    """`text` as a query of at most `most` characters: of a longer text, the whole words at its beginning and its end.
+    """`text` as a query: a text of over `most` characters is cut to the whole words at its beginning and at its end.
 
     Half a word could be half a secret, which redaction does not recognise.
     """
@@ -54,10 +54,11 @@ def both_ends(text: str, most: int) -> str:
 
 
 class RankedRequest(Model):
-    """The common fields of search and retrieve.
+    """The fields that search and retrieve requests have in common.
 
-    session_id: the current session; memories that only one session may see are found if it is this one. weights:
-    replace those of the profile; signals that they omit get 0. as_of: the instant to ask about.
+    session_id: the current session; memories that only this session may see are found too. weights: replace the
+    profile's; signals that they omit get 0. as_of: the instant to ask about; now by default. floor: minimum certainty
+    of a hit.
     """
 
     query: Query
@@ -88,13 +89,13 @@ class RankedRequest(Model):
 
 
 class SearchRequest(RankedRequest):
-    """A search for the memories that match a query best. top_k: maximum number of hits."""
+    """A search for the memories that match a query best. top_k: maximum number of memories to return."""
 
     top_k: Annotated[Whole, Field(ge=0, le=1_000)] = 10
 
 
 class Budget(Model):
-    """A token budget. total: tokens of the long-term part. per_type: maximum of each type; 0 leaves it out."""
+    """A token budget of a context. total: for all long-term memories. per_type: maximum per type; 0 leaves it out."""
 
     total: Tokens = DEFAULT_BUDGET
     per_type: dict[MemoryType, Tokens] | None = None
@@ -111,13 +112,13 @@ AnyBudget: TypeAlias = Annotated[
     Annotated[Tokens, Tag("total")] | Annotated[Budget, Tag("parts")],
     Discriminator(lambda budget: "parts" if isinstance(budget, dict | Budget) else "total"),
 ]
-"""A total, or a total with caps; discriminated by form, so that errors are about the form that was sent."""
+"""A total number of tokens, or a `Budget`; told apart by their JSON form, so that errors refer to the form sent."""
 
 
 class RetrieveRequest(RankedRequest):
-    """A request for a context within a token budget. working_budget: tokens for working memory, added to `budget`.
+    """A request for a context of memories within a token budget.
 
-    include_due: show tasks that are due and not delivered yet, whatever the floor.
+    working_budget: tokens for working memory, on top of `budget`. include_due: show due tasks, whatever the floor.
     """
 
     floor: Floor = DEFAULT_FLOOR
@@ -134,19 +135,19 @@ class RetrieveRequest(RankedRequest):
 
     @property
     def allowance(self) -> Budget:
-        """The long-term budget as an object, also if the request gives a plain number."""
+        """The request's long-term budget as an object, even if the request gives a plain number."""
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
 
     def oversize_of(self, kind: MemoryType) -> Literal["skip", "cut", "excerpt"]:
-        """What is done with a memory of type `kind` that is too large."""
+        """How a memory of type `kind` is treated that is too large for its share: left out, cut, or excerpted."""
         return self.oversize or ("excerpt" if kind is MemoryType.WORKING else "skip")
 
 
 @dataclass(frozen=True, slots=True)
 class SettledRequest:
-    """A request with its tokenizer and budgets filled in; `settle` would not change it again.
+    """A request whose tokenizer and budgets are filled in, so that `settle` would not change it again.
 
-    total: the long-term budget in tokens of the model. margin: share by which the model's own count may be higher.
+    total: the long-term budget in the model's own tokens. margin: share by which its count may exceed the tokenizer's.
     """
 
     request: RetrieveRequest
@@ -155,11 +156,11 @@ class SettledRequest:
 
 
 def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
-    """`request` with the tokenizer of its model, and budgets in tokens of that tokenizer.
+    """`request` with the tokenizer of its model, and with budgets in tokens of that tokenizer.
 
-    A tokenizer that the request names is used without a margin. If the model's own is not available, another one
-    counts, and budgets are reduced by the margin, the share by which the model's count may be higher. least_margin:
-    used if it is larger, for a model that was seen to count more.
+    If the request names a tokenizer, it is used without a margin. If the model's own is not available, another one
+    counts, and budgets are reduced by a margin: the share by which the model's count may be higher. least_margin:
+    minimum margin, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
@@ -177,12 +178,12 @@ def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0
 
 
 def reduced(tokens: int, margin: float) -> int:
-    """`tokens` reduced so that a model's own count stays within them if it is higher by at most the share `margin`."""
+    """`tokens` reduced so that a model whose count is higher by up to the share `margin` still stays within them."""
     return int(tokens / (1.0 + margin))
 
 
 def _model_budget(request: RetrieveRequest, model: KnownModel) -> Budget:
-    """The request's budget. If it names no total, that is the part of the model's window for memories, if known."""
+    """The request's budget; if it names no total, what the model's context window leaves for memories, if known."""
     budget = request.allowance
     names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set

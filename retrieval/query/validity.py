@@ -1,4 +1,4 @@
-"""Filters by which a query finds only memories that are valid at its time and match the request's own filter."""
+"""Store filters that let a query find only memories valid at its time that match the request's own filter."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _CLOSED = Compare("status", Op.ANY, (str(Status.COMPLETED), str(Status.CANCELLED
 
 
 def search_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """For each memory type that a request searches, a filter for its memories. Raises InvalidRequest if malformed."""
+    """For each memory type that a search covers, a filter. Raises InvalidRequest if the request's own is malformed."""
     where = _valid_and_wanted(request, as_of)
     return dict.fromkeys(request.types or MemoryType, where)
 
 
 def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
-    """For each memory type that a context may have, a filter for its memories. Raises InvalidRequest if malformed.
+    """For each memory type that a context may contain, the filter of its memories.
 
     Completed and cancelled intentions are left out unless the request filters by status. Working memory is included,
-    without cleared items, if include_working is true and working_budget above 0. For a question about a former state
-    replaced memories match, too.
+    without cleared items, if include_working is true and working_budget above 0. A question about a former state also
+    matches replaced memories. Raises InvalidRequest for a malformed filter.
     """
     callers = _callers_filter(request)
     where = _valid_and_wanted(request, as_of, with_replaced=asks_for_former(request.query))
@@ -54,7 +54,7 @@ def context_filters(request: RetrieveRequest, as_of: datetime) -> TypeFilters:
 
 
 def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
-    """For each long-term type, a filter for the memories that a context lacks because they ended by `as_of`."""
+    """For each long-term type, the filter of memories that are left out of a context as they ended by `as_of`."""
     ended: Filter = Compare("expires_at", Op.LTE, as_of)
     callers = _callers_filter(request)
     if not (_names(callers, "state") or asks_for_former(request.query)):
@@ -63,7 +63,7 @@ def ended_filters(request: RankedRequest, as_of: datetime) -> TypeFilters:
 
 
 def valid_at(as_of: datetime) -> Filter:
-    """A filter for memories valid at `as_of`: begun, not expired, not ended or replaced (unless current again)."""
+    """Filter for memories valid at `as_of`: begun, not expired, and not ended or replaced (or current again)."""
     return all_of(Compare("valid_from", Op.LTE, as_of), in_view(as_of))
 
 

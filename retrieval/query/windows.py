@@ -1,6 +1,7 @@
-"""Windows of time named in calendar words: dates, months, seasons, years, weekdays and how long ago, in UTC.
+"""Windows of time named in calendar words: dates, months, seasons, years, weekdays and "two weeks ago", in UTC.
 
-Each function reads the match of a pattern; ValueError for dates that do not exist, such as 31 June.
+Each reader makes a window of a regular expression's match. Readers raise ValueError for dates that do not exist, such
+as 31 June.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ _UNIT = rf"(?P<unit>{'|'.join(DAYS_PER_UNIT)})"
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time from `start` up to but not including `end`, both in UTC."""
+    """A span of time from `start` up to but not including `end`, both in UTC."""
 
     start: datetime
     end: datetime
 
     @classmethod
     def day_of(cls, instant: datetime) -> Window:
-        """The day of `instant`, which is in UTC."""
+        """The day that contains `instant`, which must be in UTC."""
         return cls(midnight(instant), midnight(instant) + DAY)
 
 
@@ -60,7 +61,7 @@ def _iso_date(match: re.Match[str], _: datetime) -> Window:
 
 
 def _date(match: re.Match[str], as_of: datetime) -> Window:
-    """The day of a date; without a year, the latest such day that is not after today."""
+    """The day that a date names; without a year, the latest such day up to today."""
     month, day = month_of(match["month"]), int(match["day"])
     past = (month, day) <= (as_of.month, as_of.day)
     year = int(match["year"]) if match["year"] else as_of.year - (not past)
@@ -68,14 +69,14 @@ def _date(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _bare_month(match: re.Match[str], as_of: datetime) -> Window:
-    """The latest month of that name that has begun; after "last", the latest that is over."""
+    """The latest month with this name that has begun; after the word "last", the latest that is over."""
     month = month_of(match["month"])
     begun = month < as_of.month or (month == as_of.month and match["which"] != "last")
     return _month(as_of.year - (not begun), month)
 
 
 def _season(match: re.Match[str], as_of: datetime) -> Window:
-    """A season of the northern hemisphere, in the year in which it begins; after "last", the latest that is over."""
+    """A season of the northern hemisphere; without a year the latest that has begun, after "last" the latest over."""
     first, last = _FIRST_MONTH[match["season"]], match["which"] == "last"
     if match["year"]:
         return _three_months(int(match["year"]), first)
@@ -95,12 +96,12 @@ def _near_day(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _weekday(match: re.Match[str], as_of: datetime) -> Window:
-    """The latest day of that name before today."""
+    """The latest day before today that has the weekday's name."""
     return Window.day_of(as_of - ((as_of.weekday() - weekday_of(match["day"])) % 7 or 7) * DAY)
 
 
 def _calendar_period(match: re.Match[str], as_of: datetime) -> Window:
-    """The current ("this") week, weekend, month or year, or the one before it ("last")."""
+    """The current week, weekend, month or year; after "last" or "previous", the one before it."""
     last, unit = match["which"] != "this", match["unit"]
     if unit.startswith("week"):
         monday = midnight(as_of) - (as_of.weekday() + 7 * last) * DAY
@@ -112,7 +113,7 @@ def _calendar_period(match: re.Match[str], as_of: datetime) -> Window:
 
 
 def _ago(match: re.Match[str], as_of: datetime) -> Window:
-    """The time around "two weeks ago": half a unit, but at least a day, to either side, because people round."""
+    """The time around "two weeks ago": half a unit to either side, at least a day, because people round."""
     length = timedelta(days=DAYS_PER_UNIT[match["unit"]])
     middle = as_of - int(number_of(match["count"])) * length
     half = max(length / 2, DAY)
@@ -124,7 +125,7 @@ def _past(match: re.Match[str], as_of: datetime) -> Window:
 
 
 Reader: TypeAlias = Callable[[re.Match[str], datetime], Window]
-"""Function that makes a window of a match of its pattern and of the instant at which the query is asked."""
+"""Makes a window from a match of its pattern and the instant at which the query is asked."""
 
 _PREPOSITIONS = "in|during|since|until|before|after|by|of|early|late|mid"
 
@@ -147,4 +148,4 @@ READERS: tuple[tuple[re.Pattern[str], Reader], ...] = tuple(
         (r"\b(?P<which>last|this|previous)\s+(?P<unit>week(?:end)?|month|year)\b", _calendar_period),
     )
 )
-"""Patterns of case-folded text, the most specific first."""
+"""Patterns of case-folded text with their readers, the most specific first."""

@@ -1,8 +1,8 @@
-"""The calibrated probability, called certainty, that a hit helps to answer the question; for the relevance floor.
+"""How certain it is that a search hit helps to answer the question, as a probability, for the relevance floor.
 
-A score says which memory is better than another, not whether any is good. This is judged by two logistic models. The
-first tells whether anything answers the question, from the words that no hit matches and from how near the best hits
-are. The second compares a hit with the others. `benchmarks.training.evidence` trains both.
+A score says which memory is better than another, not whether any is good. The certainty comes from two logistic models,
+trained by `benchmarks.training.evidence`. The first judges whether any hit answers the question: from the question's
+words that no hit contains, and from how similar the best hits are. The second compares a hit with the others.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from memtypes.search.vectors import KEPT, NUMBERS, Numbers, TokenVectors
 from retrieval.ranking.similarity import token_weights
 
 POOL = 200
-"""Number of best hits by which a question is judged."""
+"""Maximum number of best hits from which the question is judged."""
 
 NEAREST = 8
-"""Number of best hits among which each token of the question should have a match."""
+"""Number of best hits in which each token of the question is expected to have a match."""
 
 Matrix = NDArray[np.float64]
 _UNIT = 127.0
@@ -32,7 +32,7 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """A question to be judged. terms: its terms in the sparse index. tokens: its token vectors; None without any."""
+    """A question to be judged. terms: its terms in the sparse index. tokens: its token vectors; None if not made."""
 
     terms: Numbers
     tokens: TokenVectors | None
@@ -40,11 +40,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """How well each hit, best first, matches the question.
+    """How well each hit matches the question; rows are hits, best first.
 
     late: cosines with each token of the question, shape (hits, tokens). dense: cosines with the question. shares:
-    weights of the question's terms by IDF, shape (terms,). has: which of these terms each hit has, shape (hits, terms).
-    similarity, context: the signals of these names.
+    weight of each term of the question by IDF, shape (terms,). has: which of these terms each hit has, shape (hits,
+    terms). similarity, context: the ranking signals of these names. sessions: number of each hit's session, negative
+    for none.
     """
 
     late: Matrix
@@ -57,7 +58,7 @@ class Matches:
 
     @classmethod
     def of(cls, question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
-        """The matches of `hits`; None without dense vector or token vectors to judge by."""
+        """The matches of `hits`; None if there are no hits, dense vectors or token vectors to judge by."""
         if question.tokens is None or hits.late is None or hits.dense is None or not len(hits):
             return None
         late = np.maximum(np.nan_to_num(hits.late, nan=0.0), 0.0).astype(np.float64)
@@ -71,11 +72,11 @@ class Matches:
 
 
 def certainty_of(question: Question, hits: Candidates, similarity: Matrix, context: Matrix) -> Matrix | None:
-    """The probability that each of `hits`, best first, helps to answer `question`, shape (hits,); None without vectors.
+    """The probability that each of `hits` (best first) helps to answer `question`, shape (hits,); None without vectors.
 
     The certainty is a h / (a h + 1 - a). a: probability that anything answers the question. h: probability that this
-    hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit passes.
-    A question without a token, such as an invisible character, asks for nothing: then the probability is 0.
+    hit does if anything does. So "this hit helps" is weighed against "nothing answers"; if a is 1, every hit passes. It
+    is 0 for a question without tokens, such as an invisible character.
     """
     if question.tokens is not None and not len(question.tokens):
         return np.zeros(len(hits))
@@ -87,13 +88,13 @@ def certainty_of(question: Question, hits: Candidates, similarity: Matrix, conte
 
 
 def sureness(answerable: Matrix | float, helps: Matrix) -> Matrix:
-    """Certainty of hits, see `certainty_of`. answerable: its probability a. helps: its probability h of each hit."""
+    """Certainty of each hit, by the formula of `certainty_of`. answerable: its probability a. helps: h for each hit."""
     nothing = np.maximum(1.0 - answerable, _LEAST)
     return answerable * helps / (answerable * helps + nothing)
 
 
 def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
-    """Features of a question for the first model: numbers, and sums of token vectors weighted by lack of a match."""
+    """Features of a question for the first model: numbers, and sums of its token vectors weighted by lack of match."""
     late, has = matches.late[:POOL], matches.has
     best = late.max(axis=0)
     weights = token_weights(late)
@@ -120,7 +121,7 @@ def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.floa
 
 
 def hit_features(matches: Matches) -> NDArray[np.float32]:
-    """Features of each hit for the second model, shape (hits, features): its matches, and its rank among the hits."""
+    """Features of each hit for the second model, shape (hits, features): how well it matches, and its rank."""
     similarity = matches.similarity
     behind = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))
@@ -130,7 +131,7 @@ def hit_features(matches: Matches) -> NDArray[np.float32]:
 
 
 def _best_in_session(values: Matrix, sessions: NDArray[np.int32]) -> Matrix:
-    """The largest of `values` in the session of each hit; the hit's own without a session."""
+    """For each hit, the largest of `values` in its session; its own value if it has no session."""
     largest = np.full(int(sessions.max(initial=-1)) + 1, -np.inf)
     in_session = sessions >= 0
     np.maximum.at(largest, sessions[in_session], values[in_session])
@@ -138,7 +139,7 @@ def _best_in_session(values: Matrix, sessions: NDArray[np.int32]) -> Matrix:
 
 
 def _has_terms(terms: Numbers, wanted: Numbers) -> NDArray[np.bool_]:
-    """Which of the `wanted` terms each row of `terms` has, shape (rows, wanted)."""
+    """Whether each row of `terms` (the terms of one hit) has each of the `wanted` terms, shape (rows, wanted)."""
     slots = np.zeros(NUMBERS, dtype=np.uint8)
     slots[wanted[:255]] = np.arange(1, len(wanted[:255]) + 1)
     found = slots.take(terms).ravel()

@@ -1,7 +1,7 @@
-"""Neighbours of candidates in their session: up to two places before and after, and the rest of the session.
+"""Finds candidates that are neighbours in a session (a turn and the turns around it), to let them raise each other.
 
-The order in a session is given by `seq`. A neighbour that is no candidate is ignored. Most candidates have no
-neighbour among the candidates, so only those that have one are listed.
+Neighbours are up to two places apart; `seq` gives the order. Memories that are no candidates are ignored. Most
+candidates have no neighbour among the candidates, so only pairs of neighbours are stored.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from memtypes.model.policy import LONG_TERM
 from memtypes.search.candidates import TYPES, Candidates
 
 _IS_ORDERED = np.array([kind in LONG_TERM for kind in TYPES])
-"""For each of TYPES, whether its memories have an order in a session: as turns, or as facts learnt from turns."""
+"""For each memory type in TYPES, whether its memories have an order in a session: turns, or facts from turns."""
 
 _GAP = 3  # numbers that differ by this much or more are no neighbours
 
 
 class Pairs(NamedTuple):
-    """Positions of candidates and, at the same index, of their neighbours."""
+    """Pairs of neighbours: positions of candidates, and at the same index the position of the candidate's neighbour."""
 
     candidates: NDArray[np.intp]
     neighbours: NDArray[np.intp]
@@ -32,9 +32,9 @@ class Pairs(NamedTuple):
 class Neighbours:
     """Which candidates are neighbours in a session.
 
-    near: pairs of a candidate and the one just before it; the same for the one just after it. far: the same for those
-    two places before and after. in_sessions: positions of candidates that share a session, session by session. starts:
-    where each session begins in in_sessions.
+    near: pairs of each candidate and the one just before it, and pairs with the one just after it. far: the same with
+    the candidates two places before and after. in_sessions: positions of candidates that share a session with another,
+    session by session. starts: where each session begins in in_sessions.
     """
 
     near: tuple[Pairs, Pairs]
@@ -43,18 +43,18 @@ class Neighbours:
     starts: NDArray[np.intp]
 
     def next_to(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of its neighbours just before and just after it; 0 without any.
+        """For each candidate, the larger value of the candidates just before and after it; 0 if it has neither.
 
-        values: of the candidates, 0 and up.
+        values: one for each candidate, not negative.
         """
         return _raised(np.zeros_like(values), values, self.near)
 
     def two_away(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each candidate, the larger value of its neighbours two places before and after it; 0 without any."""
+        """For each candidate, the larger value of the candidates two places before and after it; 0 without either."""
         return _raised(np.zeros_like(values), values, self.far)
 
     def session_sums(self, values: NDArray[np.float64], best: int) -> NDArray[np.float64]:
-        """For each candidate, the sum of the `best` largest `values` in its session; its own if none shares it."""
+        """For each candidate, the sum of the `best` largest `values` in its session; its own value if alone there."""
         sums = values.copy()
         if len(self.in_sessions):
             grouped = values[self.in_sessions]
@@ -69,10 +69,10 @@ class Neighbours:
     def widened(
         self, values: NDArray[np.float64], next_to: float, two_away: float, in_session: float
     ) -> NDArray[np.float64]:
-        """For each candidate, the largest of its own value and those of its neighbours and session, times a factor.
+        """For each candidate, the largest of its own value and, times a factor, those of neighbours and session.
 
         next_to, two_away: factors, at most 1, for the values of neighbours one and two places away. in_session: the
-        factor for the largest value in the session. values: shape (candidates, ...), 0 and up.
+        factor for the largest value in the session. values: shape (candidates, ...), not negative.
         """
         if not len(self.in_sessions):
             return values
@@ -85,7 +85,7 @@ class Neighbours:
 
 
 def neighbours_of(candidates: Candidates) -> Neighbours:
-    """Which of `candidates` are neighbours: in one session, at most two apart in `seq`.
+    """Which of `candidates` are neighbours, that is, in one session and at most two apart in `seq`.
 
     If several candidates have the same session and `seq`, only the last of them counts as a neighbour of others.
     """
@@ -101,9 +101,9 @@ def neighbours_of(candidates: Candidates) -> Neighbours:
 
 
 def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """An integer key for each (session, number), and how many keys a session takes. Neighbours' keys differ by 1 or 2.
+    """An integer key for each (session, number), and how many keys a session takes; neighbours' keys differ by 1 or 2.
 
-    Gaps between numbers are narrowed to _GAP so that no key overflows.
+    Larger gaps between numbers are narrowed to _GAP, so that no key overflows.
     """
     known, ranks = np.unique(numbers, return_inverse=True)
     gaps = np.minimum(np.diff(known).view(np.uint64), _GAP).astype(np.int64)  # a difference may exceed int64
@@ -113,14 +113,14 @@ def _keys(sessions: NDArray[np.int64], numbers: NDArray[np.int64]) -> tuple[NDAr
 
 
 def _pairs(keys: NDArray[np.int64], positions: NDArray[np.intp], offset: int) -> Pairs:
-    """Pairs of candidates whose keys differ by `offset`. keys: of `positions`, ascending."""
+    """Pairs of candidates whose keys differ by `offset`. keys: one for each of `positions`, ascending."""
     last = np.searchsorted(keys, keys + offset, side="right") - 1
     paired = np.flatnonzero(keys[last] == keys + offset)  # index -1 wraps round to a key that differs
     return Pairs(positions[paired], positions[last[paired]])
 
 
 def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The `positions` whose session occurs more than once, and the starts of these sessions. sessions: ascending."""
+    """The `positions` in sessions that occur more than once, and where each session starts. sessions: ascending."""
     begins = np.diff(sessions, prepend=-1) != 0
     shared = ~begins | np.append(~begins[1:], [False])[: len(begins)]
     return positions[shared], np.flatnonzero(begins[shared])
@@ -129,9 +129,9 @@ def _grouped(sessions: NDArray[np.int64], positions: NDArray[np.intp]) -> tuple[
 def _raised(
     least: NDArray[np.float64], values: NDArray[np.float64], sides: tuple[Pairs, Pairs], factor: float = 1.0
 ) -> NDArray[np.float64]:
-    """`least`, each value raised in place to `factor` times that of the candidate's neighbour if that is larger.
+    """`least`, raised in place to `factor` times the value of a candidate's neighbour wherever that is larger.
 
-    values: of all candidates. sides: pairs of candidates and neighbours, those before and those after.
+    values: of all candidates. sides: pairs of candidates with the neighbour before and with the neighbour after.
     """
     for pairs in sides:
         if len(pairs.candidates):

@@ -1,4 +1,4 @@
-"""Ranked candidates as columns, and the possible outcomes of a candidate."""
+"""The result of ranking: candidates as columns, best first; and the possible outcomes of a candidate."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from retrieval.ranking.sorting import ascending, text_order
 
 
 class CandidateOutcome(StrEnum):
-    """Outcome of a candidate: in the context, or the reason why not.
+    """What became of a candidate: it is in the context (INCLUDED), or the reason why it is not.
 
-    Decided by the budget: INCLUDED and the two OVER_ values. By the ranking: BELOW_THRESHOLD. By the filters:
-    SUPERSEDED, EXPIRED, NOT_DUE. DUPLICATE_OF: a better hit has the same text, or a hit in the context contains
-    it. REMOVED: the memory was deleted after it was chosen, before its text was read.
+    OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: ranked too low. SUPERSEDED, EXPIRED, NOT_DUE:
+    excluded by filters. DUPLICATE_OF: a better hit has the same text, or a hit in the context contains it. REMOVED:
+    deleted after it was chosen and before its text was read.
     """
 
     INCLUDED = "included"
@@ -35,7 +35,7 @@ class CandidateOutcome(StrEnum):
 
 
 class Floor(NamedTuple):
-    """Relevance floor of a ranking. value: candidates with less certainty are no hits. dropped: how many these are."""
+    """Relevance floor of a ranking. value: minimum certainty of a hit. dropped: number of candidates with less."""
 
     value: float = 0.0
     dropped: int = 0
@@ -48,10 +48,10 @@ NO_FLOOR = Floor()
 class RankedCandidates:
     """Scored candidates as columns: the hits, best first, then the candidates that are no hits.
 
-    scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS. hits: how many of
-    the candidates are hits; the rank of a hit is its position + 1. After the hits come duplicates of hits; duplicate_of
-    has the ids of those hits, in the same order. The last candidates are below a threshold; floor.dropped of them are
-    below the relevance floor. certainty: shape (candidates,), NaN where it was not judged; None without a floor.
+    scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS. hits: number of
+    hits; the rank of a hit is its position + 1. After the hits come duplicates of hits; duplicate_of has the id of the
+    hit that each of them repeats. Last come candidates below a threshold, floor.dropped of them below the relevance
+    floor. certainty: shape (candidates,), NaN where it was not judged; None without a floor.
     """
 
     candidates: Candidates
@@ -71,11 +71,11 @@ class RankedCandidates:
         return [memory_id.decode() for memory_id in self.candidates.ids[: self.hits].tolist()]
 
     def signals_at(self, position: int) -> dict[str, float]:
-        """The signals of one candidate, by name."""
+        """The signals of the candidate at `position`, by name."""
         return dict(zip(SIGNALS, self.signals[:, position].tolist(), strict=True))
 
     def where(self, mask: NDArray[np.bool_]) -> RankedCandidates:
-        """Only the candidates for which `mask` is True; the ranks stay without gaps."""
+        """Only the candidates for which `mask` is True; the hits among them are ranked again without gaps."""
         if mask.all():
             return self
         duplicates = mask[self.hits : self.hits + len(self.duplicate_of)].tolist()
@@ -83,7 +83,7 @@ class RankedCandidates:
         return self._at(np.flatnonzero(mask), int(mask[: self.hits].sum()), duplicate_of)
 
     def without_repeats(self, repeats: Mapping[str, str]) -> RankedCandidates:
-        """The same candidates, but the hits with the ids `repeats` are duplicates of the hits with its values."""
+        """The same candidates, but hits whose ids are keys of `repeats` become duplicates of the hits in its values."""
         if not repeats:
             return self
         ids = self.hit_ids
@@ -96,7 +96,7 @@ class RankedCandidates:
         return self._at(order, self.hits - len(repeated), duplicate_of)
 
     def _at(self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]) -> RankedCandidates:
-        """The candidates at `positions`, in this order. hits: how many of them are hits."""
+        """The candidates at `positions`, in this order. hits: how many of them, from the first, are hits."""
         return RankedCandidates(
             self.candidates.take(positions),
             self.scores[positions],
@@ -108,7 +108,7 @@ class RankedCandidates:
         )
 
     def with_unscored_hits(self, added: Candidates) -> RankedCandidates:
-        """These candidates, and `added` as hits with score 0 and signals 0. Hits stay ordered by score, then id."""
+        """These candidates and `added` as hits with score and signals 0. Hits stay ordered by score, then by id."""
         candidates = Candidates.joined([self.candidates, added])
         scores = np.concatenate([self.scores, np.zeros(len(added))])
         signals = np.hstack([self.signals, np.zeros((len(SIGNALS), len(added)))])

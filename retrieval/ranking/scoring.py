@@ -1,4 +1,4 @@
-"""Ranks candidates by a weighted sum of signals, ties by id; the same input always gives the same order."""
+"""Ranks candidates by a weighted sum of signals, then by id, so that the same input always gives the same order."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _WORKING, _PROSPECTIVE = TYPES.index(MemoryType.WORKING), TYPES.index(MemoryType
 class Scoring:
     """Parameters of scoring, from the query and the request.
 
-    weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names. A
-    candidate below min_similarity, min_score or floor is no hit. floor: compared with the probability that the
-    candidate helps to answer the query; 0 lets all pass. tokens: the query's token vectors, by which that is judged.
-    include_due: tasks that are due and not delivered yet pass the floor. include_tasks: all tasks pass the floor.
-    links: for each id of a memory that a hit links to, the score that it gets at least; see `signals.linked_scores`.
-    contested: pairs of ids of memories that contradict each other; the newer one of a pair stands first.
+    weights: of every signal. terms: the query's terms in the sparse index. windows: the times that the query names.
+    min_similarity, min_score: a candidate below is no hit. floor: minimum probability that a hit helps to answer the
+    query; 0 lets all pass. tokens: the query's token vectors, by which this is judged. include_due: due tasks that were
+    not delivered pass the floor. include_tasks: all tasks pass the floor. links: minimum scores, by id, of memories to
+    which hits link; see `signals.linked_scores`. contested: pairs of ids of contradicting memories; the newer of a pair
+    ranks first.
     """
 
     weights: Mapping[str, float]
@@ -55,7 +55,7 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SignalTable:
-    """Candidates in the order of their ids, and their signals, shape (signals, candidates), rows as in SIGNALS.
+    """Candidates in the order of their ids, with their signals, shape (signals, candidates), rows as in SIGNALS.
 
     The rows of SECOND_PASS, signals that depend on other candidates' scores, are 0: `rank` fills them in a copy, so
     that a table can be ranked again.
@@ -66,13 +66,13 @@ class SignalTable:
 
     @classmethod
     def of(cls, candidates: Candidates, scoring: Scoring) -> SignalTable:
-        """The signals of `candidates`."""
+        """The signals of `candidates`, which are put in the order of their ids."""
         candidates = candidates.take(text_order(candidates.ids))
         return cls(candidates, _signals(candidates, scoring))
 
 
 def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
-    """Rank candidates of all types together by score = sum(weight * signal)."""
+    """Rank candidates of all memory types together by score = sum(weight * signal)."""
     candidates, table = measured.candidates, measured.signals.copy()
     scores = _scores(candidates, table, scoring)
     passed = _passes(table[SIGNALS.index("similarity")], scores, scoring)
@@ -104,8 +104,8 @@ def rank(measured: SignalTable, scoring: Scoring) -> RankedCandidates:
 def _certainty(hits: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64] | None:
     """The probability that each of `hits`, best first, helps; None without a floor or without vectors to judge by.
 
-    It is 1 for working memory, for tasks due and not delivered with `include_due`, and for all tasks with
-    `include_tasks`, because "what is left to do?" shares no word with any of them.
+    It is 1 for working memory, for due tasks with `include_due`, and for all tasks with `include_tasks`: a question
+    like "what is left to do?" shares no word with the tasks.
     """
     if not scoring.floor:
         return None
@@ -147,7 +147,7 @@ def _leg(scores: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
 
 
 def _scores(candidates: Candidates, table: NDArray[np.float64], scoring: Scoring) -> NDArray[np.float64]:
-    """The weighted sum of each candidate's signals; sets those in `table` that depend on other candidates' scores."""
+    """The weighted sum of each candidate's signals. Fills the rows of SECOND_PASS in `table`."""
     weights = np.array([scoring.weights[name] for name in SIGNALS])
     scores: NDArray[np.float64] = weights @ table
     if scoring.weights["expansion"] and len(candidates):
@@ -178,7 +178,7 @@ def _passes(similar: NDArray[np.float64], scores: NDArray[np.float64], scoring: 
 
 
 def _first_occurrences(kinds: NDArray[np.int8], columns: Columns) -> NDArray[np.intp]:
-    """For each memory, the position of the first one with the same content, type, speaker and due time."""
+    """For each memory, the position of the first memory with the same content, type, speaker and due time."""
     first = np.arange(len(kinds), dtype=np.intp)
     hashes = columns.column("content_hash")
     suspects = duplicate_positions(text_prefixes(hashes))

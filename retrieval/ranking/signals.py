@@ -1,4 +1,4 @@
-"""Signals of the ranking besides similarity, each in [0, 1], computed from columns without the memories' texts.
+"""Signals for ranking, other than similarity, each in [0, 1], from columns and without the memories' texts.
 
 `expansion` and `update_boosts` also depend on the scores of the other candidates.
 """
@@ -25,19 +25,19 @@ from retrieval.ranking.similarity import token_weights
 from retrieval.ranking.sorting import text_order, top_positions
 
 SESSION_SHARE = 0.48
-"""Share of the session in the context signal; the neighbours have the rest."""
+"""Weight of the session in the context signal; the direct neighbours have the rest."""
 
 SESSION_BEST = 3
-"""Best candidates of a session that tell how well it matches; 2 to 4 do about equally well."""
+"""Number of best candidates of a session that tell how well it matches; 2 to 4 do about equally well."""
 
 FULL_ACCESS = 100
 """Access count at which the access signal reaches 1."""
 
 LONG_OVERDUE = timedelta(days=7)
-"""Time after which an overdue task no longer stands in the context of every question."""
+"""Time after which an overdue task is no longer shown first in contexts that do not ask for tasks."""
 
 NEAR = timedelta(days=7)
-"""Distance from a named time at which half of the signal is left: events are often told of a few days later."""
+"""Distance from a named time at which half of the time signal is left: events are often told a few days later."""
 
 SAME_EVENT = 0.6
 """Minimum mean cosine between the tokens of an event's words and a memory that tells of that event.
@@ -46,22 +46,22 @@ Nine in ten events of a conversation reach it, and one in five events of other c
 """
 
 SEEDS = 3
-"""Number of best hits whose terms expand the query. One finds less; five lead away from the question."""
+"""Number of best hits whose terms expand the query. With one, less is found; with five, the query drifts."""
 
 EXPANSION_TERMS = 15
-"""Terms that expand the query; 10 to 20 do equally well."""
+"""Number of terms that expand the query; 10 to 20 do equally well."""
 
 HALF_LENGTH = 200
-"""Tokens of a memory whose terms count half: a long memory shares some terms with any other."""
+"""Tokens of a memory at which its shared terms count half: a long memory shares some terms with any other."""
 
 LINKING_HITS = 5
-"""Best hits whose links are followed. What a hit links to is mostly about the same; from lower hits it leads away."""
+"""Number of best hits whose links are followed. Links of lower hits mostly lead to other subjects."""
 
 LINK_SHARE = 0.8
-"""Score of a memory relative to the hit that links to it with strength 1."""
+"""Score of a linked memory, as a share of the score of the hit that links to it with strength 1."""
 
 UPDATE_WINDOW = 6
-"""Best candidates among which updates are looked for. A larger window costs precision where no fact was updated."""
+"""Number of best candidates among which updates are looked for. A larger number costs precision elsewhere."""
 
 UPDATE_MIN_RATIO, UPDATE_MIN_RATIO_ALONE = 0.4, 0.6
 """Least score of an update relative to the earlier statement, for two turns of conversations and for other memories;
@@ -72,21 +72,21 @@ CONTESTED_MIN_RATIO = 0.5
 Conversations say much about the same people, so more pairs are judged to be contested than are."""
 
 UPDATE_LENGTH = 200
-"""Tokens that an update has at most. A longer text tells of much else, and would push other hits out of a context."""
+"""Maximum tokens of an update. A longer text tells of much else, and would push other hits out of a context."""
 
 _MARGIN = 1e-6
 _REFERENCE_FIELDS = {MemoryType.PROSPECTIVE: "due_at", MemoryType.PROCEDURAL: "last_used_at"}
 _HALF_LIVES = np.array(
     [life.total_seconds() if (life := POLICIES[kind].half_life) else np.inf for kind in TYPES], dtype=np.float64
 )
-"""Recency half-life of each of TYPES, in seconds; infinite for types that do not age."""
+"""Recency half-life of each memory type in TYPES, in seconds; infinite for types that do not age."""
 
 
 def context(similarity: NDArray[np.float64], neighbours: Neighbours) -> NDArray[np.float64]:
-    """Similarity of what surrounds each candidate: its neighbouring turns, and the best of its session.
+    """For each candidate, the similarity of its surroundings: the neighbouring turns, and the best of its session.
 
-    The better of the two direct neighbours counts 3/4, the better of those two places away 1/4. A session counts with
-    the mean of its SESSION_BEST best candidates, this one included; each that is missing counts as 0.
+    The better of the two direct neighbours counts 3/4, the better of the neighbours two places away 1/4. A session
+    counts with the mean of its SESSION_BEST best candidates, this one included; each missing candidate counts as 0.
     """
     around = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
     in_session = neighbours.session_sums(similarity, SESSION_BEST) / SESSION_BEST
@@ -95,7 +95,7 @@ def context(similarity: NDArray[np.float64], neighbours: Neighbours) -> NDArray[
 
 
 def mention(query: str, candidates: Candidates) -> NDArray[np.float64]:
-    """1 for each candidate whose speaker the query names, else 0."""
+    """1 for each candidate whose speaker the query names, otherwise 0."""
     return candidates.columns.where("speaker", lambda name: bool(name) and names(query, name)).astype(np.float64)
 
 
@@ -105,7 +105,7 @@ def names(query: str, name: str) -> bool:
 
 
 def named_time(windows: Sequence[Window], candidates: Candidates) -> NDArray[np.float64]:
-    """How near each candidate is to the times that the query names; 0 without any."""
+    """How near each candidate is to the times that the query names, in [0, 1]; 0 if it names none."""
     return nearness(reference_times(candidates), windows) if windows else np.zeros(len(candidates))
 
 
@@ -120,7 +120,7 @@ def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDA
 
 
 def event_time(candidates: Candidates) -> datetime | None:
-    """When the event that a query names ("the move" in "after the move") happened: the best candidate's time, in UTC.
+    """When the event in a query ("the move" in "after the move") happened: the UTC time of the best candidate.
 
     candidates: found by a search for the event's words. None if no candidate matches well enough.
     """
@@ -138,21 +138,21 @@ def event_time(candidates: Candidates) -> datetime | None:
 
 
 def to_datetime64(instant: datetime) -> np.datetime64:
-    """`instant`, in UTC, for comparison with arrays of times."""
+    """The UTC time `instant` as a numpy value, to compare it with columns of times."""
     return np.datetime64(instant.replace(tzinfo=None), "us")
 
 
 def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """How new each candidate is: 0.5 ** (age / half-life) at `as_of`; 1 for types that do not age.
+    """How new each candidate is at `as_of`: 0.5 ** (age / half-life); 1 for types that do not age.
 
-    For an intention with a due time, the time left until then counts as age: 1 once it is due.
+    For an intention with a due time, the time left until it is due counts as its age: 1 once it is due.
     """
     ages = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6
     return decay(np.where(candidates.columns.known("due_at"), -ages, ages), _HALF_LIVES[candidates.kinds])
 
 
 def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0.5 ** (age / half-life). A negative age counts as 0."""
+    """0.5 ** (age / half-life), given ages in seconds. A negative age counts as 0."""
     half_lives_passed: NDArray[np.float64] = np.maximum(seconds, 0.0) / half_lives
     return np.exp2(-half_lives_passed)
 
@@ -169,14 +169,14 @@ def importance(columns: Columns) -> NDArray[np.float64]:
 
 
 def access(columns: Columns) -> NDArray[np.float64]:
-    """Access count, plus the uses of a procedure, on a logarithmic scale: 0 for none, 1 for FULL_ACCESS or more."""
+    """How often each memory was used, on a logarithmic scale: 0 for never, 1 for FULL_ACCESS times or more."""
     counts = columns.wholes("access_count", 0) + columns.wholes("usage_count", 0)
     scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
     return np.minimum(scaled, 1.0)
 
 
 def due(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """1 for an open intention that is due at `as_of`, else 0."""
+    """1 for each open intention that is due at `as_of`; 0 for all other candidates."""
     is_due = candidates.columns.column("due_at") <= to_datetime64(as_of)  # False where there is no due time
     return (is_due & candidates.columns.where("status", OPEN.__contains__)).astype(np.float64)
 
@@ -189,16 +189,16 @@ def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
 
 
 def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
-    """Which candidates are tasks that come before others of their type: overdue, or due on the day of `as_of`.
+    """Which candidates are tasks to show before others of their type: overdue, or due on the day of `as_of` (UTC).
 
-    asked: whether tasks are asked for. If not, tasks overdue by more than LONG_OVERDUE do not come first.
+    asked: whether the query asks for tasks. If not, tasks overdue by more than LONG_OVERDUE do not come first.
     """
     due = due_today(candidates, as_of)
     return due if asked else due & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
 
 
 def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
-    """The time from which each candidate ages: a task's due time, a procedure's last use, else its creation; in UTC."""
+    """The UTC time from which each candidate ages: a task's due time, a procedure's last use, else its creation."""
     times: NDArray[np.datetime64] = candidates.columns.column("created_at")
     for kind, path in _REFERENCE_FIELDS.items():
         has_own = (candidates.kinds == TYPES.index(kind)) & candidates.columns.known(path)
@@ -207,11 +207,11 @@ def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
 
 
 def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: Numbers) -> NDArray[np.float64]:
-    """How much each candidate shares of the best hits' distinctive terms, in [0, 1]; the highest value is 1.
+    """How many distinctive terms of the best hits each candidate shares, in [0, 1]; the highest value is 1.
 
     Pseudo-relevance feedback after RM3 (Abdul-Jaleel et al., "UMass at TREC 2004"), with document frequencies taken
-    from the candidates. A term weighs the squared scores of the hits that contain it times its IDF. Terms of the query
-    are left out, because similarity has counted them.
+    from the candidates. The weight of a term is the sum of the squared scores of the hits that contain it, times its
+    IDF. Terms of the query are left out, because similarity has counted them.
     """
     terms: Numbers = candidates.columns.column(TERMS)
     length_norm = 1.0 / (1.0 + candidates.columns.wholes("tokens.count", 0) / HALF_LENGTH)
@@ -237,7 +237,7 @@ def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: 
 
 
 def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.float64]:
-    """IDF as in BM25, never negative."""
+    """Inverse document frequency as in BM25, never negative."""
     idf: NDArray[np.float64] = np.log1p((documents - document_frequencies + 0.5) / (document_frequencies + 0.5))
     return idf
 
@@ -245,11 +245,11 @@ def _idf(document_frequencies: NDArray[np.intp], documents: int) -> NDArray[np.f
 def update_boosts(
     candidates: Candidates, scores: NDArray[np.float64], raised: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What to add to `raised` so that an update stands above the facts that it replaces, shape (candidates,).
+    """What to add to `raised` so that an update ranks above the facts that it replaces, shape (candidates,).
 
     An update is a later, short statement with a score that is not much lower, by the same or an unknown speaker. A turn
     that updates another turn must also give a value. Only the UPDATE_WINDOW best candidates are compared. candidates:
-    in the order of their ids. raised: `scores` after some were raised by links.
+    in the order of their ids. raised: `scores` after links have raised some of them.
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
@@ -272,11 +272,11 @@ def update_boosts(
 def newest_first(
     candidates: Candidates, scores: NDArray[np.float64], contested: Sequence[tuple[str, str]]
 ) -> NDArray[np.float64]:
-    """`scores`, raised so that of each pair of contested candidates the newer one stands first, shape (candidates,).
+    """`scores`, raised so that the newer of two contradicting candidates ranks first, shape (candidates,).
 
-    contested: pairs of ids. If several contest the same older one, they stand newest first, too. A pair keeps its order
-    if one of the two is no candidate, or if both come from sessions and the newer one has less than CONTESTED_MIN_RATIO
-    of the older one's score.
+    contested: pairs of ids of contradicting memories. If several contradict the same older one, they rank newest first,
+    too. A pair keeps its order if one of the two is no candidate, or if both come from sessions and the newer one has
+    less than CONTESTED_MIN_RATIO of the older one's score.
     """
     if not contested:
         return scores
@@ -299,7 +299,7 @@ def newest_first(
 
 
 def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
-    """The score that each memory linked from `memories` gets at least, by id: a share of the linking hit's score.
+    """Minimum score, by id, of each memory to which one of `memories` links: a share of the linking hit's score.
 
     The share is LINK_SHARE times the strength of the link. Contradictions are left out: `newest_first` orders them.
     scores: the score of each linking hit, by id.
@@ -313,7 +313,7 @@ def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -
 
 
 def contested_pairs(memories: Mapping[str, Memory]) -> tuple[tuple[str, str], ...]:
-    """A pair of ids for each contradiction: of one of `memories`, and of the memory that it contradicts."""
+    """A pair of ids for each contradiction that `memories` record: the memory, and the memory that it contradicts."""
     return tuple(
         (memory.id, link.to)
         for memory in memories.values()

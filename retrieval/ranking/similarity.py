@@ -15,7 +15,7 @@ from retrieval.ranking.neighbours import Neighbours
 
 
 class LegShares(NamedTuple):
-    """Weight of each kind of search (dense, sparse, late interaction) in similarity."""
+    """Weight of each kind of search (dense, sparse, late interaction) in the fused similarity."""
 
     dense: float
     sparse: float
@@ -26,31 +26,31 @@ SHARES = LegShares(dense=0.3, sparse=0.3, late=0.4)
 SHARES_WITHOUT_LATE = LegShares(dense=0.5, sparse=0.5, late=0.0)
 
 SHARPNESS = 2.0
-"""Exponent of token cosines: 0.9 counts more than twice as much as 0.45."""
+"""Exponent applied to token cosines, so that 0.9 counts more than twice as much as 0.45."""
 
 RARITY = 1.5
-"""Exponent of a query token's IDF, which is estimated from the candidates."""
+"""Exponent applied to a query token's IDF, which is estimated from the candidates."""
 
 NEXT, TWO_AWAY, IN_SESSION = 0.8, 0.5, 0.4
-"""Weight of a token match in a neighbouring turn, in one two places away, and elsewhere in the session: an answer
+"""Weights of a token match in a direct neighbour, in a turn two places away, and elsewhere in the session: an answer
 often omits the words of its question, and the topic of a talk is named once."""
 
 UNRELATED_DENSE, UNRELATED_LATE = 0.0, 0.1
-"""Usual scores of the worst of many candidates, by the default encoder. With few candidates the worst may be a good
-match; then these scores count as 0, and the worst one does not."""
+"""Usual scores of the worst of many candidates, by the default encoder: they are normalised to 0. With few candidates
+even the worst may be a good match; then its own score is not taken as 0."""
 
 UNMET = 0.05
-"""Floor of a token's match. Matches are multiplied, so that a memory with a fair match of every token beats one with a
-good match of half of them; the floor keeps one missing token from undoing the others."""
+"""Minimum of a token's match. Matches are multiplied, so that a memory with a fair match of every token beats a memory
+with a good match of half the tokens; the minimum keeps one missing token from undoing the others."""
 
 
 def similarity(
     dense: NDArray[np.float64] | None, sparse: NDArray[np.float64] | None, late: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Similarity of each candidate, shape (candidates,), in [0, 1].
+    """Similarity of each candidate to the query, shape (candidates,), in [0, 1].
 
-    dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown. A
-    search that was not made is None; its share goes to the others. This is a convex combination of min-max normalised
+    dense: cosines. sparse: BM25 scores, 0 where no term matches. late: late-interaction scores, 0 where unknown. None
+    for a search that was not made; its share goes to the others. This is a convex combination of min-max normalised
     scores, as in Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval" (2023).
     """
     parts: list[tuple[float, NDArray[np.float64]]] = []
@@ -70,10 +70,10 @@ def similarity(
 
 
 def normalised(scores: NDArray[np.float64], low: float) -> NDArray[np.float64]:
-    """Min-max normalised scores, in [0, 1]: 1 for the best, 0 for those that are `low` or less.
+    """Min-max normalised scores, in [0, 1]: 1 for the best, 0 for scores of `low` or less.
 
-    Candidates of all types are normalised together, so a type whose best match is poor gets low values. If all are
-    equal, they are clipped to [0, 1].
+    Candidates of all types are normalised together, so a type whose best match is poor gets low values. If all scores
+    are equal, they are clipped to [0, 1] instead.
     """
     high = float(scores.max(initial=-np.inf))
     if high - low <= 1e-9:
@@ -82,7 +82,7 @@ def normalised(scores: NDArray[np.float64], low: float) -> NDArray[np.float64]:
 
 
 def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[np.float64] | None:
-    """Late-interaction score of each candidate, 0 and up, shape (candidates,); None without any token cosines.
+    """Late-interaction score of each candidate, not negative, shape (candidates,); None if no token cosines are known.
 
     Weighted geometric mean, over the query tokens, of the best match in the memory or its neighbours.
     """
@@ -102,9 +102,9 @@ def late_similarity(candidates: Candidates, neighbours: Neighbours) -> NDArray[n
 
 
 def token_weights(cosines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight of each query token, summing to 1. cosines: of each candidate with each token, shape (candidates, tokens).
+    """Weight of each query token; the sum is 1. cosines: candidates with tokens, shape (candidates, tokens).
 
-    A token that few candidates match well weighs more than one that all match alike.
+    A token that few candidates match well weighs more than one that all candidates match alike.
     """
     spread = np.maximum(cosines.max(axis=0) - cosines.mean(axis=0), 0.0) ** RARITY  # rounding may raise the mean
     total = float(spread.sum())

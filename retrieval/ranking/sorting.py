@@ -1,4 +1,4 @@
-"""Sorting of columns with stable results, faster than a stable sort where possible."""
+"""Sorting of numpy columns: stable where values are equal, faster than a stable sort where none are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _PREFIX = 8
 
 
 def ascending(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Positions of `values` in ascending order; ties by position.
+    """Positions of `values` in ascending order; equal values stay in the order of their positions.
 
-    An unstable sort is three times as fast, so the stable one runs only where there are ties.
+    An unstable sort is three times as fast, so the stable sort runs only if there are equal values.
     """
     order = np.argsort(values)
     ordered = values[order]
@@ -21,7 +21,7 @@ def ascending(values: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def top_positions(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Positions of the `count` highest scores, highest first; ties by position."""
+    """Positions of the `count` highest scores, highest first; equal scores in the order of their positions."""
     among = np.arange(len(scores))
     if len(scores) > count:
         among = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
@@ -29,9 +29,9 @@ def top_positions(scores: NDArray[np.float64], count: int) -> NDArray[np.intp]:
 
 
 def text_order(texts: NDArray[np.bytes_]) -> NDArray[np.intp]:
-    """Positions of `texts` in ascending order; ties by position.
+    """Positions of `texts` in ascending order; equal texts stay in the order of their positions.
 
-    Texts that differ in their first eight bytes are sorted by these as numbers, which is five times as fast.
+    Texts that differ in their first eight bytes are sorted by these bytes as numbers, which is five times as fast.
     """
     prefixes = text_prefixes(texts)
     ordered = np.sort(prefixes)
@@ -39,7 +39,7 @@ def text_order(texts: NDArray[np.bytes_]) -> NDArray[np.intp]:
 
 
 def text_prefixes(texts: NDArray[np.bytes_]) -> NDArray[np.uint64]:
-    """The first eight bytes of each text as a number; the numbers sort like the bytes."""
+    """The first eight bytes of each text as a number; the numbers have the same order as the bytes."""
     wide = texts if texts.itemsize >= _PREFIX else texts.astype(f"S{_PREFIX}")
     prefix = np.dtype({"names": ["prefix"], "formats": [">u8"], "offsets": [0], "itemsize": wide.itemsize})
     return wide.view(prefix)["prefix"].astype(np.uint64)
