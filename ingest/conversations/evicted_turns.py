@@ -78,6 +78,7 @@ class EvictedTurnWriter:
         self.ingestor = ingestor
         self._clock = clock
         self.locks = ScopeLocks()
+        self._runs = ScopeLocks()
         self._started = False
         self._due: set[Scope] = set()
         self._waiting: dict[tuple[str, str], int] = {}
@@ -112,8 +113,13 @@ class EvictedTurnWriter:
     async def persist(self, scope: Scope) -> dict[str, list[str]]:
         """Try once to write each waiting batch of `scope` as memories; return the memory ids of each thread.
 
-        A batch that fails stays in the queue or is set aside. Service errors are logged, not raised.
+        A batch that fails stays in the queue or is set aside. Service errors are logged, not raised. One call at a time
+        runs for a namespace, so that each returns the ids of the batches that were queued before it.
         """
+        async with self._runs.of(scope):
+            return await self._persist_waiting(scope)
+
+    async def _persist_waiting(self, scope: Scope) -> dict[str, list[str]]:
         memory_ids: dict[str, list[str]] = {}
         try:
             left = self._waiting[scope.tenant, scope.namespace] = (await self.store.backlog(scope)).waiting

@@ -121,12 +121,6 @@ def submission_of(submitted: Submitted) -> Submission:
     return submitted if isinstance(submitted, Submission) else Submission(submitted)
 
 
-def submission_from(item: Mapping[str, Any]) -> Submission:
-    """The submission for an item of POST /v1/memories/batch: draft fields and review mode. Raises ValidationError."""
-    fields = {name: value for name, value in item.items() if name != "review"}
-    return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
-
-
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.

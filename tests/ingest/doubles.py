@@ -12,7 +12,7 @@ import numpy as np
 
 from ingest.files.run import WriteItems
 from ingest.screening.review.panel import Panel
-from ingest.screening.submission import submission_from
+from ingest.screening.submission import ReviewMode, Submission, draft_of
 from ingest.writing.outcome import WriteOutcome
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.memory import Memory
@@ -212,7 +212,12 @@ class Bench:
 
     def sink(self, scope: Scope = SCOPE) -> WriteItems:
         """Writes items of an import with this ingestor."""
-        return lambda items: self.ingestor.write(scope, [submission_from(item) for item in items])
+        return lambda items: self.ingestor.write(scope, [_submission(item) for item in items])
+
+
+def _submission(item: Mapping[str, Any]) -> Submission:
+    fields = {name: value for name, value in item.items() if name != "review"}
+    return Submission(draft_of(fields), ReviewMode(item.get("review", ReviewMode.GIVEN)))
 
 
 def draft(content: str, kind: str = "semantic", **fields: Any) -> AnyDraft:

@@ -164,7 +164,8 @@ async def list_memories(request: ApiRequest, services: AppServices, params: Para
 async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
     """Delete memories of a namespace.
 
-    Without a type, turns of conversations that wait to be stored as memories are deleted too.
+    Without a type, turns of conversations that wait to be stored as memories are deleted too; with the type episodic,
+    turns that left threads. Raises Unavailable, and deletes nothing, while the store of these turns is away.
     """
     scope, session = request.scope_in(params.namespace), request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()

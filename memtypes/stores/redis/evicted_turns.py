@@ -81,14 +81,15 @@ class RedisEvictedTurns(EvictedTurnStore):
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
         """Remove the batches of a thread or of the whole namespace; see `EvictedTurnStore`."""
         queue, aside = queue_key(scope, self._queue), live_key(scope, self._aside, thread_id or "")
-        if thread_id is not None:
-            for token in await self._range(queue, -1):
-                if json.loads(token)["thread_id"] == thread_id:
-                    await self._live.command("lrem", queue, 1, token)
-            await self._live.command("unlink", aside)
-            return
-        for key in [queue, *[key async for key in self._live.keys_of(scope) if key.startswith(aside)]]:
+        keys = [aside] if thread_id else [key async for key in self._live.keys_of(scope) if key.startswith(aside)]
+        for key in keys:  # first, because `requeue` may move their batches to the queue meanwhile
             await self._live.command("unlink", key)
+        if thread_id is None:
+            await self._live.command("unlink", queue)
+            return
+        for token in await self._range(queue, -1):
+            if json.loads(token)["thread_id"] == thread_id:
+                await self._live.command("lrem", queue, 1, token)
 
     async def scopes(self) -> AsyncIterator[Scope]:
         """Every scope with queued batches; see `EvictedTurnStore`."""

@@ -126,6 +126,25 @@ async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: 
     assert all(entry.memory_id for entry in await threads.evicted_turns.turns(scope, thread.id))
 
 
+async def test_a_flush_beside_background_work_returns_the_memories_of_its_own_turns() -> None:
+    """Turns that are queued while others are being stored are returned by the next call of `persist`."""
+    gate, threads, store = SlowGate(), await evicted("a", "b"), InMemoryStore()
+    writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
+    flush: list[str] = []
+
+    async def persist(memory_ids: list[str]) -> None:
+        memory_ids += (await writer.persist(SCOPE))["t"]
+
+    async with anyio.create_task_group() as calls:
+        calls.start_soon(persist, [])
+        await gate.reached.wait()
+        await threads.append(SCOPE, AppendTurn("t", Turn("user", "c", 1, NOW), "0", ThreadLimits(None, 1, 9)))
+        calls.start_soon(persist, flush)
+        await anyio.lowlevel.checkpoint()
+        gate.opened.set()
+    assert ["stays" in memory.content for memory in (await store.get(SCOPE, flush)).values()] == [True]
+
+
 async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> None:
     """A service with thousands of evicted turns in the queue stops at once; the next one stores them."""
     gate, scope, store = SlowGate(), fresh_scope(), InMemoryStore()
