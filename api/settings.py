@@ -19,22 +19,22 @@ PREFIX = "REMEMBRANCER_"
 
 
 class BadSettings(RemembrancerError):
-    """A setting is invalid, or cannot be used on this machine; the message names it."""
+    """A setting is invalid, or cannot be used on this machine. The message names the setting."""
 
 
 def default_data_dir() -> Path:
-    """The folder `remembrancer` in XDG_DATA_HOME if that is set, else `~/.remembrancer`."""
+    """The default data folder: `remembrancer` in XDG_DATA_HOME if that is set, else `~/.remembrancer`."""
     base = os.environ.get("XDG_DATA_HOME")
     return Path(base) / "remembrancer" if base else Path.home() / ".remembrancer"
 
 
 _HttpUrl: TypeAlias = Annotated[str, StringConstraints(pattern=r"^https?://")]
 _Place: TypeAlias = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111 - Path's raises for `~nobody`
-"""A file or folder; `~` is the home folder."""
+"""The path of a file or folder; a leading `~` stands for the home folder."""
 
 
 class Settings(BaseSettings):
-    """Every setting. The environment variable of a setting is REMEMBRANCER_ followed by its name in capitals."""
+    """The settings of the service. Each has an environment variable: REMEMBRANCER_ and its name in capitals."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -132,24 +132,24 @@ class Settings(BaseSettings):
 
     @property
     def encoder_path(self) -> Path:
-        """Folder of the encoder's files."""
+        """Folder that contains the default embedder's model files."""
         return self.encoder_dir or self.data_dir / "encoder"
 
     @property
     def store_path(self) -> Path:
-        """Folder of the embedded vector store."""
+        """Folder that contains the files of the embedded memory store."""
         return self.data_dir / "memories"
 
     @property
     def live_path(self) -> Path:
-        """Folder of the embedded store of live state."""
+        """Folder that contains the files of the embedded live store (Redis)."""
         return self.data_dir / "live"
 
 
 def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
-    """The settings; flags that are not None take precedence over the environment.
+    """Read the settings from `flags`, by setting name, and the environment. Flags that are not None come first.
 
-    Raises BadSettings, also for a variable with our prefix that is no setting: it is probably misspelt.
+    Raises BadSettings, also for an environment variable with PREFIX that is no setting: it is probably misspelt.
     """
     overrides = {name: value for name, value in (flags or {}).items() if value is not None}
     for name in unknown_variables(os.environ):
@@ -165,7 +165,7 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
 
 
 def secret(name: str) -> str | None:
-    """The environment variable `name`, or None. The registry of models names the variables of providers' API keys."""
+    """The value of the environment variable `name`, such as an API key of a model's provider; None if it is not set."""
     return os.environ.get(name)
 
 
@@ -185,7 +185,7 @@ _TEST_PREFIX = PREFIX + "TEST_"
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Environment variables that have the settings' prefix but are neither a setting nor a client's or a test's."""
+    """Sorted names of the environment variables with PREFIX that neither the service, a client nor a test reads."""
     ours = (name for name in environment if name.upper().startswith(PREFIX))
     known = {*_VARIABLES, *_CLIENT_VARIABLES}
     return sorted(name for name in ours if name.upper() not in known and not name.upper().startswith(_TEST_PREFIX))

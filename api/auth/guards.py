@@ -1,8 +1,8 @@
-"""Checks before every HTTP call: the caller's key, role and rate limit. Without keys, the call must be local.
+"""Checks before every HTTP call: the caller's API key, role and rate limit. Without keys, the call must be local.
 
-A service without keys trusts every program on its machine, but not the pages of other sites in a browser there: such a
-page can make the browser call the service. Such a call is recognised by its headers: a Host that is not this machine
-(any host name may resolve to a loopback address), an Origin of another site, or a Sec-Fetch-Site that says cross-site.
+A service without API keys trusts every program on its machine. But a page of another site, open in a browser there, can
+make the browser call the service. Such a call is recognised by its headers: a Host that is not this machine (any host
+name may resolve to a loopback address), an Origin of another site, or a Sec-Fetch-Site that says cross-site.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WRONG_KEY = "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY
 
 
 class RateLimit:
-    """A token bucket for each key: at most `per_minute` calls a minute, which may all come at once. 0 sets no limit."""
+    """Limits the calls with each API key to `per_minute`, by a token bucket: all may come at once. 0 sets no limit."""
 
     def __init__(self, per_minute: int = 0, now: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
@@ -36,7 +36,7 @@ class RateLimit:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, key_id: str) -> None:
-        """Count one call of `key_id`. Raises TooMany when its bucket is empty."""
+        """Count one call with the key `key_id`. Raises TooMany if the calls exceed the limit."""
         if not self._per_minute:
             return
         now = self._now()
@@ -50,9 +50,10 @@ class RateLimit:
 
 
 async def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Set the call's `auth` to the Caller, or raise Unauthorized, Forbidden or TooMany, before the body is read.
+    """Identify the caller by the API key, before the body is read, and set the connection's `auth` to the `Caller`.
 
-    Query parameters of a call that takes none are refused, too.
+    Raises Unauthorized for an unknown key, Forbidden for a role that may not make the call, TooMany over the rate
+    limit. Query parameters of a call that takes none are refused, too.
     """
     endpoint: Endpoint | None = handler.opt.get("endpoint")
     if endpoint is None:  # OPTIONS, which Litestar answers by itself
@@ -79,9 +80,9 @@ def _sent_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
 
 
 async def require_local(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """Raise Forbidden for a call that a browser made for another site's page, recognised by its headers.
+    """Raise Forbidden for a call that a browser made for a page of another site, recognised by its headers.
 
-    A coroutine although it awaits nothing: Litestar would run a plain function in a thread for every call.
+    This is a coroutine, although it awaits nothing, because Litestar would run a plain function in a thread.
     """
     headers = connection.headers
     host, origin = headers.get("host", "localhost"), headers.get("origin")

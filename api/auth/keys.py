@@ -1,6 +1,6 @@
-"""API keys and the callers that they identify: keys of the keys file, and keys that admins create at run time.
+"""API keys and the callers that they identify: keys from the keys file, and keys that admins create at run time.
 
-Only hashes of keys are kept; those of created keys are stored in the data folder.
+The service keeps only the hashes of keys. The hashes of created keys are stored in the data folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from memtypes.model.times import Clock, Instant, to_utc
 from memtypes.stores.files import holder_of, locked_by, replace_file
 
 LOCK_WAIT_S = 5.0
-"""Seconds that creating or removing a key waits for another process that does the same."""
+"""Seconds for which creating or removing a key waits for another process that changes keys."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,22 +41,22 @@ class BadKeys(RemembrancerError):
 
 
 class Role(StrEnum):
-    """What a key may do: a writer may also read, an admin may do everything."""
+    """What the caller with an API key may do: a writer may also read, an admin may do everything."""
 
     READER = "reader"
     WRITER = "writer"
     ADMIN = "admin"
 
     def may(self, needed: Role) -> bool:
-        """Whether this role includes `needed`."""
+        """Whether a caller with this role may make a call that needs the role `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
 
 
 class KeyRights(Model):
-    """Tenant and role of a key. agents: the agents that the key may act as; empty if it may act as any.
+    """What an API key gives access to. agents: the agents that its caller may act as; empty for any agent.
 
-    namespace: used for an MCP client's calls that name no namespace; the key may use other namespaces too.
+    namespace: default for an MCP client's calls that name no namespace; the caller may use other namespaces too.
     """
 
     tenant: Name
@@ -72,17 +72,17 @@ class KeyRights(Model):
 
 
 class KeyEntry(KeyRights):
-    """An entry of the keys file."""
+    """An entry of the keys file: an API key and what it gives access to."""
 
     key: Annotated[str, StringConstraints(min_length=8, max_length=512, pattern=r"^[\x21-\x7e]+$")]
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The tenant and the role with which a call is made, from its API key.
+    """The caller of an HTTP call, as its API key identifies it: tenant and role.
 
     key_id: start of the key's hash, used in limits and logs; empty in a service without keys. agents: the agents that
-    the key may act as; empty if it may act as any. namespace: see `KeyRights`.
+    the caller may act as; empty for any agent. namespace: see `KeyRights`.
     """
 
     tenant: str
@@ -92,9 +92,9 @@ class Caller:
     namespace: str | None = None
 
     def agent(self, agent_id: str | None) -> str | None:
-        """The agent that a call acts as: `agent_id`, or else the key's only agent, or else None.
+        """The agent that a call acts as: `agent_id` if the call names it, else the key's only agent, else None.
 
-        Raises AccessDenied for an agent that the key is not bound to.
+        Raises AccessDenied if the key names agents and `agent_id` is not among them.
         """
         if not self.agents:
             return agent_id
@@ -105,7 +105,7 @@ class Caller:
         return agent_id
 
     def required_agent(self, agent_id: str | None) -> str | None:
-        """Like `agent`, but raises InvalidRequest if the key is bound to several agents and none is named."""
+        """Like `agent`, but raises InvalidRequest if the key names several agents and `agent_id` is None."""
         acting = self.agent(agent_id)
         if self.agents and acting is None:
             raise InvalidRequest(f"is required with this key: one of {_listed(self.agents)}", path="agent_id")
@@ -126,9 +126,9 @@ def _sha256(key: str) -> str:
 
 
 class KnownKey(KeyRights):
-    """A key as it is listed, without its secret. id: start of its hash, which names it in lists, limits and logs.
+    """An API key as lists show it, without the secret. id: start of its hash, also used in limits and logs.
 
-    created_at: None for a key of the keys file.
+    created_at: None for a key from the keys file.
     """
 
     id: str
@@ -136,30 +136,30 @@ class KnownKey(KeyRights):
 
 
 class HashedKey(KnownKey):
-    """A key as the service keeps it: with its SHA-256 in place of the key itself."""
+    """An API key as the service keeps it: with the key's SHA-256 in place of the key itself."""
 
     sha256: str
 
     @classmethod
     def of(cls, key: str, rights: KeyRights, created_at: datetime | None = None) -> HashedKey:
-        """The hash of `key` with its rights."""
+        """Hash the API key `key`, and combine the hash with what the key gives access to."""
         digest = _sha256(key)
         fields = {name: getattr(rights, name) for name in KeyRights.model_fields}
         return cls(**fields, id=digest[:12], created_at=created_at, sha256=digest)
 
     @property
     def caller(self) -> Caller:
-        """The caller whom the key identifies."""
+        """The caller whom the API key identifies."""
         return Caller(self.tenant, self.role, self.id, tuple(self.agents), self.namespace)
 
 
 def hashed(entries: Iterable[KeyEntry]) -> tuple[HashedKey, ...]:
-    """The entries of a keys file with hashes in place of the keys."""
+    """The `entries` of a keys file, with hashes in place of the keys."""
     return tuple(HashedKey.of(entry.key, entry) for entry in entries)
 
 
 def load_keys(path: Path | None) -> tuple[HashedKey, ...]:
-    """The keys of the keys file at `path`; none without a path. Raises BadKeys."""
+    """Read the keys file at `path`; return no keys if `path` is None. Raises BadKeys if the file is invalid."""
     if path is None:
         return ()
     try:
@@ -193,7 +193,7 @@ _CREATED = TypeAdapter(list[HashedKey])
 
 
 class KeyBook:
-    """All keys: those of the keys file and created ones. A change by another process takes effect at the next call."""
+    """All API keys, from the keys file and created ones. Changes by another process take effect at the next call."""
 
     def __init__(
         self,
@@ -202,9 +202,9 @@ class KeyBook:
         tenant: str = DEFAULT_TENANT,
         wait_s: float = LOCK_WAIT_S,
     ) -> None:
-        """listed: keys of the keys file; without them, every caller is the admin of `tenant`.
+        """Read the created keys. listed: keys from the keys file; without any, every caller is the admin of `tenant`.
 
-        path: file of the keys that admins create; if None, they are not stored. wait_s: how many seconds to wait for
+        path: file that stores the keys that admins create; None keeps them in memory only. wait_s: seconds to wait for
         the lock on that file. Raises BadKeys if the file cannot be used.
         """
         self._tenant = tenant
@@ -216,9 +216,9 @@ class KeyBook:
         self._seen = self._stamp()
 
     def caller(self, key: str | None) -> Caller | None:
-        """The caller that `key` identifies; None if the key is unknown or missing.
+        """The caller that the API key `key` identifies; None if the key is unknown or missing (None).
 
-        Without a keys file, a call with an unknown or missing key is the admin of `tenant`.
+        Without a keys file, the caller with an unknown or missing key is the admin of the book's tenant.
         """
         self._refresh()
         digest = _sha256(key or "")
@@ -229,12 +229,12 @@ class KeyBook:
         return None if self._listed else Caller(self._tenant, Role.ADMIN)
 
     def caller_with(self, key_id: str) -> Caller | None:
-        """The caller of the key with this id, for visitors who logged in with that key; None if the key was revoked."""
+        """The caller of the key with this id, for visitors who logged in with it; None if it was removed since."""
         self._refresh()
         return next((known.caller for known in self._all if known.id == key_id), None)
 
     def known(self) -> list[KnownKey]:
-        """Every key without its secret: those of the keys file, then created ones in order of creation."""
+        """Every API key, without its secret: first those from the keys file, then created keys, oldest first."""
         self._refresh()
         return [KnownKey(**known.model_dump(exclude={"sha256"})) for known in self._all]
 
@@ -243,7 +243,7 @@ class KeyBook:
         return (*self._listed, *self._created)
 
     async def create(self, rights: KeyRights, clock: Clock) -> tuple[str, str]:
-        """Create a key; returns (id, key). Only its hash is stored, so the key cannot be shown again."""
+        """Create an API key; return its id and the key. Only a hash is stored, so the key cannot be shown again."""
         key = f"rm_{secrets.token_urlsafe(32)}"
         created = HashedKey.of(key, rights, to_utc(clock()))
         async with self._exclusive():
@@ -251,7 +251,7 @@ class KeyBook:
         return created.id, key
 
     async def remove(self, key_id: str) -> None:
-        """Delete the created key `key_id`. Raises NotFound, or Conflict for a key of the keys file."""
+        """Delete the created key `key_id`. Raises NotFound if it is unknown, Conflict for a key from the keys file."""
         async with self._exclusive():
             remaining = [created for created in self._created if created.id != key_id]
             if len(remaining) == len(self._created):
@@ -262,9 +262,9 @@ class KeyBook:
 
     @asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[None]:
-        """Lock the created keys against other tasks and processes, and read the latest ones from the file.
+        """Context manager that locks the created keys against other tasks and processes, and reads the file again.
 
-        Raises Unavailable when the lock is not free in time or the file cannot be written.
+        Raises Unavailable if the lock is not free within `wait_s` seconds, or the file cannot be written.
         """
         async with self._changing:
             if self._path is None:
@@ -287,7 +287,7 @@ class KeyBook:
         self._created = tuple(keys)
 
     def _refresh(self) -> None:
-        """Read the file of created keys if it changed. If it is unreadable, log that and keep the keys as they were."""
+        """Read the file of created keys if it has changed. If it can't be read, log that and keep the keys."""
         stamp = self._stamp()
         if self._path is None or stamp == self._seen:
             return

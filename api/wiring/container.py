@@ -1,4 +1,4 @@
-"""`Services`, the container of everything that HTTP handlers and commands use."""
+"""`Services`: the container of all objects that HTTP handlers and commands use."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ Ping: TypeAlias = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that a call may need.
+    """All objects that an HTTP handler or a command may need.
 
-    models: the registry of models. client_sessions: running sessions of clients such as Claude Code. captures: writes
-    what was said in those sessions. pings: health check of each resource, by name. erasable: the stores from which data
-    is erased, by name. counter: counts tokens at a model's provider. breakers: state of each circuit breaker, by server
-    and workload. jobs: background jobs.
+    models: the registry of language models. client_sessions: running sessions of clients such as Claude Code. captures:
+    writes the turns of these sessions as memories. pings: a health check for each resource, by name. erasable: the
+    stores from which data is erased, by name. counter: counts tokens at a model's provider. breakers: returns the state
+    of each circuit breaker, by server and workload. jobs: background jobs.
     """
 
     store: MemoryStore
@@ -80,4 +80,4 @@ class Services:
 
 
 AppServices: TypeAlias = NamedDependency[Services]
-"""Type of a handler's parameter `services`."""
+"""Type of the parameter `services` of an HTTP handler."""

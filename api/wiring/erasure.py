@@ -1,4 +1,4 @@
-"""Erases a namespace or one memory from every store, then counts what is left."""
+"""Erases a namespace, or one memory, from every store, then counts what is left of it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from retrieval.answer import Answer
 
 @dataclass(frozen=True, slots=True)
 class ErasableMemories(Erasable):
-    """Erases memories and their vectors from the vector store."""
+    """Erases memories and their vectors from the memory store."""
 
     store: MemoryStore
     ingestor: Ingestor
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase the memory, or all of the namespace if no id is given. Returns how many were removed."""
+        """Erase the memory, or all memories of the namespace if `memory_id` is None; return how many were removed."""
         if memory_id is None:
             return await self.ingestor.editor.remove_where(scope, (), None)
         return await self.ingestor.editor.remove(scope, [memory_id])
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of memories still stored: of the namespace, or of the one that is named (1 or 0)."""
+        """Number of memories still stored: in the namespace or, if `memory_id` is not None, of this one (1 or 0)."""
         if memory_id is not None:
             return len(await self.store.get(scope, [memory_id]))
         return sum(size.count for size in (await self.store.stats(scope)).values())
@@ -41,16 +41,16 @@ class ErasableItems(Erasable):
     items: ItemStore
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase the items of every agent in the namespace, unless a memory is named. Returns how many were removed."""
+        """Erase the items of every agent in the namespace; return how many. Does nothing if `memory_id` is not None."""
         return await self.items.delete_all(scope) if memory_id is None else 0
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of keyed items stored in the namespace, expired ones included; 0 if a memory is named."""
+        """Number of keyed items in the namespace, also of expired items; 0 if `memory_id` is not None."""
         return await self.items.count(scope, at=None) if memory_id is None else 0
 
 
 class Erased(Answer):
-    """How many entries were erased from each store, and how many a count afterwards still found."""
+    """How many entries were erased from each store, and how many a count afterwards still found, by store name."""
 
     erased: dict[str, int]
     remaining: dict[str, int]
@@ -58,7 +58,7 @@ class Erased(Answer):
 
 
 async def erase_everywhere(stores: Mapping[str, Erasable], scope: Scope, memory_id: str | None, clock: Clock) -> Erased:
-    """Erase a namespace, or one memory of it, from every store, then count what is left in each."""
+    """Erase one memory, or the whole namespace if `memory_id` is None, from every store; count what is left in each."""
     erased = {name: await store.erase(scope, memory_id) for name, store in stores.items()}
     remaining = {name: await store.remaining(scope, memory_id) for name, store in stores.items()}
     return Erased(erased=erased, remaining=remaining, checked_at=clock())

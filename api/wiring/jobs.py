@@ -1,6 +1,6 @@
-"""Background jobs: each runs at its interval, in one process at a time, and has its runs counted.
+"""Runs background jobs, each at its interval and in one process at a time, and counts their runs.
 
-A run holds a lock named after the job. If another process holds the lock, the run is left to that process.
+A run holds a lock named after the job. If another process holds the lock, the run is skipped.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from memtypes.ports.locks import LockRequest, Locks
 _log = logging.getLogger(__name__)
 
 CANCEL_AGAIN_S = 0.5
-"""Seconds after which a job that did not end is cancelled again."""
+"""Seconds after which a job that has been cancelled but did not end is cancelled again."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundJob:
-    """A job that is repeated every `every_s` seconds.
+    """A background job that is repeated `every_s` seconds after its last run.
 
-    work: returns how many items it handled. limit_s: seconds after which a run is cancelled, at any point, as if the
-    process were killed. first_s: delay before the first run.
+    work: does one run and returns how many items it handled. limit_s: seconds after which a run is cancelled, at any
+    point, as if the process were killed. first_s: seconds before the first run.
     """
 
     name: str
@@ -42,10 +42,11 @@ class BackgroundJob:
 
 @dataclass(slots=True)
 class JobTally:
-    """Statistics of one job in this process.
+    """Statistics of one background job in this process.
 
-    busy: runs that were skipped because another process held the lock. done: items handled. ended: Unix time at which
-    the last successful run ended. failing: reason of the current failure, so that the same reason is logged once only.
+    runs: successful runs. busy: runs that were skipped because another process held the lock. done: items handled.
+    ended: Unix time at which the last successful run ended. failing: why the last run failed, so that a repeated reason
+    is logged once only; empty after a success.
     """
 
     runs: int = 0
@@ -67,7 +68,7 @@ class BackgroundJobs(Collector):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run every job at its interval until the context ends; running work is then cancelled and awaited."""
+        """Context manager that runs every job at its interval; at its end, running work is cancelled and awaited."""
         pending = {asyncio.create_task(self._repeat(job), name=f"job {job.name}") for job in self.jobs}
         try:
             yield
@@ -78,7 +79,7 @@ class BackgroundJobs(Collector):
                 _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
     async def run_once(self, job: BackgroundJob) -> None:
-        """Run the job unless another process is running it. A failure is counted and logged, not raised."""
+        """Run the job once, unless another process is running it. A failure is counted and logged, not raised."""
         tally = self.tallies.setdefault(job.name, JobTally())
         started = time.monotonic()
         try:
@@ -108,7 +109,7 @@ class BackgroundJobs(Collector):
             await asyncio.sleep(job.every_s)
 
     def collect(self) -> Iterator[Metric]:
-        """The statistics of all jobs as Prometheus metrics."""
+        """Yield the statistics of all jobs as Prometheus metrics."""
         tallies = sorted(self.tallies.items())
         for name in ("runs", "failures", "busy", "done", "seconds"):
             counter = CounterMetricFamily(

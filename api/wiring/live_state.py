@@ -1,4 +1,4 @@
-"""Builds the services of live state: working memory, threads, workflows, and their background jobs."""
+"""Builds the services that keep live state in Redis: working memory, threads, workflows, and their background jobs."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ RECORDING_S = 120.0
 """Seconds between two runs of the jobs that store ended workflows and evicted turns as memories."""
 
 CAPTURING_S = 10.0
-"""Seconds between two runs of the job that stores captured turns; it takes those that no event has begun to store."""
+"""Seconds between two runs of the job that stores captured turns which no event of their client has begun to store."""
 
 SWEEP_S = 1.0
-"""Seconds between two sweeps of working memory for due items; one that finds none costs three round trips."""
+"""Seconds between two sweeps, which copy or delete due working items; a sweep without any costs 3 round trips."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveServices:
-    """The services that keep state for a limited time. items: the store of working items, also read by retrieval."""
+    """The services that keep state for a limited time, in Redis. items: store of working items, for retrieval too."""
 
     items: RedisWorking
     working: WorkingMemory
@@ -53,10 +53,10 @@ class LiveServices:
 
 
 def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, guard: RecallGuard) -> LiveServices:
-    """Working memory, threads, workflows and client sessions over `resources.live`; their jobs are not started.
+    """Build working memory, threads, workflows and client sessions on `resources.live`, without starting their jobs.
 
-    ingestor: stores evicted and captured turns and ended workflows as memories. redactor: removes secrets from what is
-    written. guard: cuts recalled text out of captured turns.
+    ingestor: stores evicted turns, captured turns and ended workflows as memories. redactor: removes secrets from texts
+    that are written. guard: removes texts from captured turns that the service itself had shown (recalled memories).
     """
     settings = resources.settings
     hours = (settings.workflow_ttl_hours, settings.ended_log_hours)
@@ -81,7 +81,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
 def threads_of(
     resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor, workflows: WorkflowStore
 ) -> Threads:
-    """The threads, with the policies of the policy file and the configured summariser."""
+    """Build the service for threads, with the policies of the policy file and the configured summariser."""
     store, tokenizer, clock = RedisThreads(resources.live), resources.tokenizer, system_clock
     ttl_s = resources.settings.thread_ttl_hours * 3_600
     policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers, ttl_s)
@@ -92,7 +92,7 @@ def threads_of(
 
 
 def summariser_of(resources: Resources) -> Summariser:
-    """Summaries of threads from the configured endpoint; without one, summaries made by rule."""
+    """The summariser for threads: the configured endpoint or, if there is none, a summariser by rules."""
     settings = resources.settings
     if settings.summariser_url is None:
         return RuleSummariser(resources.tokenizer)

@@ -1,4 +1,4 @@
-"""Embeds every memory again with the current embedder, into the next version of the collections."""
+"""Embeds every memory again with the current embedder, and writes new versions of the store's collections."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def store_fingerprint(embedder: Embedder, sparse: Bm25Encoder) -> str:
-    """A text that identifies the two encoders that a store's vectors come from."""
+    """Text that identifies the two encoders, dense and sparse, that make a store's vectors."""
     return f"{embedder.fingerprint}+{sparse.fingerprint}"
 
 
 def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: int) -> QdrantSettings:
-    """Connection and collection settings of the Qdrant server at `url`, from `settings`."""
+    """Settings for the connection to the Qdrant server at `url` and for its collections, from `settings`."""
     # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
 
@@ -44,17 +44,17 @@ def server_settings(settings: Settings, url: str, fingerprint: str, dimensions: 
 
 @dataclass(frozen=True, slots=True)
 class Reembedding:
-    """Rebuilds the configured store with vectors from `embedder` and `sparse`."""
+    """Rebuilds the configured memory store with vectors from `embedder` and `sparse`."""
 
     settings: Settings
     embedder: Embedder
     sparse: Bm25Encoder
 
     async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
-        """Embed every memory and item again. Returns how many each collection had.
+        """Embed every memory and keyed item again; return their number by collection.
 
-        stop_engine: stop the embedded engine of a running service meanwhile. Raises Conflict if that service's store is
-        a Qdrant server, and what `memtypes.stores.edge.rebuild` raises.
+        stop_engine: whether a service is running, whose embedded engine must be stopped meanwhile. Raises Conflict if
+        that service uses a Qdrant server, and the errors of `memtypes.stores.edge.rebuild`.
         """
         fingerprint = store_fingerprint(self.embedder, self.sparse)
         if self.settings.qdrant_url is not None:

@@ -1,4 +1,4 @@
-"""Opens what the settings name: encoder, tokenizers, vector store, live store and configuration files."""
+"""Opens the resources that the settings name: encoders, tokenizers, memory store, live store, configuration files."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.receipts.recorder import ReceiptQueue
 
 QUERY_CACHE = 4_096
-"""Number of query vectors that the embedder caches, 6 MB in all."""
+"""Number of query embeddings that the embedder caches, in 6 MB."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The opened encoders, stores and clients. models, policies: content of the configured files."""
+    """The opened encoders, stores and clients. models, policies: contents of the models file and the policy file."""
 
     settings: Settings
     embedder: Embedder
@@ -54,12 +54,12 @@ class Resources:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that counts stored content."""
+        """The tokenizer that counts the tokens of stored content."""
         return self.tokenizers[EXACT_TOKENIZERS[0]]
 
 
 async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resources:
-    """Open all resources; `opened` closes them.
+    """Open all resources; the exit stack `opened` closes them.
 
     Raises InvalidConfigFile, SetupRequired, EmbedderMismatch, StoreInUse or Unavailable; each message says what to do.
     """
@@ -94,7 +94,7 @@ async def open_embedder(settings: Settings, cached_queries: int = 0) -> Embedder
 
 
 async def prepared_embedder(settings: Settings) -> Embedder:
-    """Open the configured embedder with a query cache; the default one is prepared first if it is not yet."""
+    """Open the configured embedder with a query cache. Missing files of the default embedder are built first."""
     try:
         return await open_embedder(settings, QUERY_CACHE)
     except SetupRequired as error:
@@ -106,7 +106,7 @@ async def prepared_embedder(settings: Settings) -> Embedder:
 
 
 async def open_tokenizers() -> Mapping[str, Tokenizer]:
-    """Open the tokenizers EXACT_TOKENIZERS and return them by name. Raises SetupRequired."""
+    """Open the tokenizers in EXACT_TOKENIZERS, by name. Raises SetupRequired if a rank file is not installed."""
     opened = {name: await TiktokenTokenizer.open(name) for name in EXACT_TOKENIZERS}
     stored = opened[EXACT_TOKENIZERS[0]]  # counts stored content, so its encoding is built now
     await to_thread.run_sync(stored.count, "")
@@ -114,7 +114,7 @@ async def open_tokenizers() -> Mapping[str, Tokenizer]:
 
 
 async def open_store(settings: Settings, embedder: Embedder, fingerprint: str) -> MessageStore:
-    """Open the embedded store or the configured server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
+    """Open the memory store: embedded, or the Qdrant server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
     if settings.qdrant_url is None:
         return await EdgeStore.open(EdgeSettings(settings.store_path, fingerprint, embedder.dimensions))
     from memtypes.stores.qdrant.store import QdrantStore  # noqa: PLC0415 - see `server_settings`

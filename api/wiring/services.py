@@ -1,4 +1,4 @@
-"""Opens the resources and builds all services on them."""
+"""Opens the resources (encoders and stores) that the settings name, and builds all services on them."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
 
 ITEM_EXPIRY_S = 60.0
-"""Seconds between two removals of expired items from the disk; reads already do not find them."""
+"""Seconds between two removals of expired keyed items from the disk. Reads leave them out before that."""
 
 UPKEEP_FIRST_S = 300.0
-"""Seconds before the first round of upkeep: a service that has just started is busy."""
+"""Seconds before the first round of upkeep, because a service that has just started is busy."""
 
 UPKEEP_LIMIT_S = 600.0
-"""Seconds after which a round of upkeep is cancelled; the next one continues its work."""
+"""Seconds after which a round of upkeep is cancelled. The next round continues its work."""
 
 
 @asynccontextmanager
 async def open_services(settings: Settings, keys: Sequence[HashedKey] = ()) -> AsyncIterator[Services]:
-    """Open all services; closed in reverse order at the end. Background jobs are left to the caller to run.
+    """Context manager that opens all services and closes them at its end. Background jobs are not started.
 
-    Raises BadSettings, BadKeys, InvalidConfigFile, SetupRequired, EmbedderMismatch, StoreInUse or
-    Unavailable; each message says what to do.
+    keys: keys from the keys file. Raises BadSettings, BadKeys, InvalidConfigFile, SetupRequired, EmbedderMismatch,
+    StoreInUse or Unavailable; each message says what to do.
     """
     make_folder(settings.data_dir)
     book = KeyBook(keys, settings.data_dir / "keys.json")
@@ -139,14 +139,14 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
 
 
 def breaker_states(live: LiveClient, counter: ProviderCounter) -> Mapping[tuple[str, str], BreakerState]:
-    """State of each circuit breaker, by server (node of the live store, or token-counting endpoint) and workload."""
+    """State of each circuit breaker, by server (a node of Redis, or a token-counting endpoint) and workload."""
     states = {(f"live {node}".strip(), workload): state for (node, workload), state in live.breakers().items()}
     return states | {(host, "count"): state for host, state in counter.states().items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What checks and redacts texts before they are stored. gates: its steps, in the order in which they run."""
+    """The parts that check and redact texts before they are stored. gates: the steps, in the order of running."""
 
     redactor: Redactor
     gates: tuple[ScreeningGate, ...]
@@ -156,7 +156,7 @@ class Screening:
 
 
 def screening_of(book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock = system_clock) -> Screening:
-    """The screening with the redaction rules of `book` and the reviewers of `panel`."""
+    """Build the screening of texts, with the redaction rules of `book` and the reviewers of `panel`."""
     redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder, panel.judge)
     prefilter = Prefilter(panel.judge, embedder, clock, recent)
     gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier))
@@ -164,14 +164,14 @@ def screening_of(book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock 
 
 
 def local_panel(store: MemoryStore) -> Panel:
-    """The panel (reviewers who vote on whether to store a text) of the built-in reviewers, which need no endpoint."""
+    """A panel of the built-in reviewers, which vote on whether to store a text and need no endpoint."""
     return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)), Judge.shipped())
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
-    """The panel of the configured reviewers, who vote on whether a text is worth storing.
+    """A panel of the configured reviewers, which vote on whether a text is worth storing.
 
-    The configured endpoint rates importance, relevance or both. Local reviewers rate novelty and what it does not rate.
+    If an endpoint is configured, it rates importance, relevance or both; local reviewers rate the others and novelty.
     """
     if settings.reviewer_url is None:
         return local_panel(store)
@@ -184,7 +184,7 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
 
 
 def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
-    """The ingestor that writes to the store. It screens texts, and reads due times from them."""
+    """Build the ingestor, which screens texts, reads due times from them and writes memories to the store."""
     return Ingestor(
         resources.store,
         resources.embedder,
@@ -201,7 +201,7 @@ def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
 def retriever_parts(
     resources: Resources, items: LiveItemStore, use_counts: UseCounts, counter: ProviderCounter
 ) -> RetrieverParts:
-    """The parts that the retriever is built of; `use_counts` counts the uses of memories that it returns."""
+    """The parts of which the retriever is built. use_counts: counts the uses of memories that the retriever returns."""
     return RetrieverParts(
         resources.store,
         resources.embedder,
@@ -220,7 +220,7 @@ def retriever_parts(
 def erasable_stores(
     resources: Resources, ingestor: Ingestor, screened: Screening, answers: RedisAnswers
 ) -> Mapping[str, Erasable]:
-    """Every store that may contain a part of a memory, by name, in the order of erasure.
+    """Every store that may contain a part of a memory, by name, in the order in which data is erased from them.
 
     The files of the embedded stores come last, because they contain deleted bytes until they are rewritten.
     """
@@ -240,7 +240,7 @@ def erasable_stores(
 
 
 def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[BackgroundJob, ...]:
-    """The background job that runs upkeep for the default tenant and all tenants with a key; none if upkeep is off."""
+    """The job that runs upkeep for the default tenant and all tenants with an API key; empty if upkeep is off."""
     every_s = settings.upkeep_minutes * 60.0
     if not every_s:
         return ()
