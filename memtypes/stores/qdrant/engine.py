@@ -1,4 +1,4 @@
-"""The engine operations on a Qdrant server: one collection per memory type, and one of items, asked concurrently."""
+"""The engine operations on a Qdrant server: a collection for each memory type and one for items, asked concurrently."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ _NEWEST_FIRST = models.OrderBy(key="created_at", direction=models.Direction.DESC
 async def _concurrently(
     requests: Mapping[Kind, Asked], ask: Callable[[Kind, Asked], Awaitable[Answered]]
 ) -> dict[Kind, Answered]:
-    """Call `ask` for the request of each collection, all at once. Returns the answers by collection."""
+    """Call `ask` for the request of each collection, all at the same time. Returns the answers by collection."""
     answers = await asyncio.gather(*(ask(kind, request) for kind, request in requests.items()))
     return dict(zip(requests, answers, strict=True))
 
 
 class QdrantEngine(EngineOperations):
-    """The engine operations on a server's collections.
+    """The engine operations on the collections of a Qdrant server.
 
-    aliases: the server's names of the collections. local: whether `client` is in local mode, without a server.
+    aliases: the name of each collection on the server. local: whether `client` is in local mode, without a server.
     """
 
     def __init__(self, client: AsyncQdrantClient, aliases: Mapping[Collection, str], *, local: bool) -> None:
@@ -62,7 +62,7 @@ class QdrantEngine(EngineOperations):
         self._local = local
 
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
-        """The exact number of points that meet each condition."""
+        """The exact number of points in each collection that meet its condition."""
 
         async def ask(kind: Kind, where: Condition) -> int:
             return (await self._client.count(self._aliases[kind], to_filter(where), exact=True)).count
@@ -70,7 +70,7 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(wheres, ask)
 
     async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
-        """The values of a payload field, each with the number of points that have it, at most `limit` a collection."""
+        """The values of a payload field, each with the number of points that have it; at most `limit` a collection."""
 
         async def ask(kind: Kind, where: Condition) -> FacetCounts:
             answer = await self._client.facet(
@@ -81,11 +81,11 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(wheres, ask)
 
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """The payloads that each scroll selects, by id, in the order of the scroll."""
+        """The payloads that each scroll selects, by point id, in the order of the scroll."""
         return await _concurrently(scrolls, self._scroll)
 
     async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
-        """The hits of each query, in the order of the queries of each collection."""
+        """The hits of each query, by collection, in the order of its queries."""
 
         async def ask(kind: Kind, batch: Sequence[VectorQuery]) -> list[QueryHits]:
             requests = [to_query(query, local=self._local, texts=kind is ITEMS) for query in batch]
@@ -95,7 +95,7 @@ class QdrantEngine(EngineOperations):
         return await _concurrently(queries, ask)
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Which of the memories exist, and their columns: the payload fields that ranking uses."""
+        """Which of the memories in `keys` exist, and the columns (payload fields for ranking) of those that do."""
 
         async def ask(kind: MemoryType, ids: Keys) -> tuple[list[bool], list[Payload]]:
             wanted = strings_of(ids)
@@ -108,7 +108,7 @@ class QdrantEngine(EngineOperations):
         return ExistingColumns(exists, Columns.of([payload for _, payloads in answers for payload in payloads]))
 
     async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token with any token of each memory, type after type."""
+        """The best cosine of each query token with any token of each memory, in the order of `keys`."""
 
         async def ask(kind: MemoryType, ids: Keys) -> TokenMaxima:
             answers = await self._client.query_batch_points(self._aliases[kind], to_token_queries(query, ids))
@@ -117,7 +117,7 @@ class QdrantEngine(EngineOperations):
         return np.concatenate(list((await _concurrently(keys, ask)).values()))
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The ids of the points, collection after collection: this engine's keys are the ids."""
+        """The UUIDs of the points with these `keys`, in order. The keys of this engine are the UUIDs."""
         return np.concatenate(list(keys.values()))
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:

@@ -1,8 +1,8 @@
 """Re-embedding of a server's collections: writes every point to new collections, then changes all aliases at once.
 
-Stop every service that uses the server first: memories that are written meanwhile are copied too, but a running service
-keeps using the old embedder. Until the aliases change, services see the old collections, which stay until the operator
-deletes them.
+Stop every service that uses the server first. Memories that a service writes meanwhile are copied too, but the service
+would keep using the old embedder. Until the aliases change, services see the old collections. These are not deleted;
+the operator may do so afterwards.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from memtypes.stores.qdrant.translate import to_point, translated
 
 PIECE = 64
 PASSES = 3
-"""How often memories that were changed during the copy are copied again before the rebuild gives up."""
+"""How often points that changed during the copy are copied again, before the rebuild gives up."""
 
 
 async def rebuild(
@@ -28,8 +28,8 @@ async def rebuild(
 ) -> dict[Collection, int]:
     """Re-embed every memory and item on a server. Returns the number of points of each collection.
 
-    settings: with the fingerprint and dimensions of the new vectors. Raises InvalidRequest if there is nothing to
-    re-embed, Unavailable, and the errors of `embed`; after any error the aliases are unchanged.
+    settings: the store's settings, with the fingerprint and dimensions of the new embedder. Raises InvalidRequest if
+    there is nothing to re-embed, Unavailable, and the errors of `embed`. After any error the aliases are unchanged.
     """
     connection = client or client_of(settings)
     try:
@@ -69,7 +69,7 @@ class _Rebuild:
         return counts
 
     async def _copied(self, kind: Collection, old: str, new: str) -> int:
-        """Copy the points of `old` to `new` until both have the same points in the same state. Returns how many."""
+        """Copy points from `old` to `new` until both have the same points in the same states. Returns their number."""
         for _ in range(PASSES):
             before, after = await self._states(old), await self._states(new)
             if before == after:
@@ -89,7 +89,7 @@ class _Rebuild:
         await self._client.upsert(new, [to_point(point) for point in points], wait=True)
 
     async def _states(self, collection: str) -> dict[str, tuple[object, ...]]:
-        """The state of each point, by id: the values of some fields, of which every write changes at least one."""
+        """The state of each point, by id: the values of those fields of which every write changes at least one."""
         fields = ["updated_at", "accessed_at", "access_count", "created_at", "expires_at"]
         states: dict[str, tuple[object, ...]] = {}
         offset: models.ExtendedPointId | None = None

@@ -1,8 +1,8 @@
-"""The store on a Qdrant server or cluster.
+"""The memory store on a Qdrant server or cluster.
 
 Each memory type has a collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`; keyed items have one, too.
-The collection's metadata names the embedder's fingerprint. A write is acknowledged when `write_consistency` replicas
-have it. The url ":memory:" selects the client's local mode, for tests: exact search in Python.
+The collection's metadata contains the embedder's fingerprint. A write is acknowledged when `write_consistency` replicas
+have stored it. The url ":memory:" selects the Qdrant client's local mode, for tests: exact search in Python.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 class QdrantSettings:
     """Settings of a store on a Qdrant server: the server, the embedder, and the parameters of collections.
 
-    fingerprint, dimensions: of the embedder. timeout_s: for one call. shards, replicas, write_consistency,
-    quantization: of new collections; existing ones stay as they are.
+    fingerprint, dimensions: of the embedder. timeout_s: seconds for one call. shards, replicas, write_consistency,
+    quantization: apply to new collections only.
     """
 
     url: str
@@ -69,7 +69,7 @@ class QdrantSettings:
 
 
 class QdrantStore(MessageStore):
-    """The memory store on one Qdrant server or cluster. aliases: the server's names of the collections."""
+    """The memory store on one Qdrant server or cluster. aliases: the name of each collection on the server."""
 
     def __init__(self, settings: QdrantSettings, client: AsyncQdrantClient) -> None:
         super().__init__(settings.dimensions)
@@ -81,7 +81,7 @@ class QdrantStore(MessageStore):
 
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:
-        """The store of `settings`; creates missing collections. Raises EmbedderMismatch or Unavailable."""
+        """Open the store and create its missing collections. Raises EmbedderMismatch or Unavailable."""
         store = cls(settings, client_of(settings))
         try:
             await store.prepare()
@@ -91,14 +91,14 @@ class QdrantStore(MessageStore):
         return store
 
     async def prepare(self) -> None:
-        """Create missing collections, and check the embedder of existing ones. Nothing is deleted or recreated."""
+        """Create missing collections, and check that existing ones have this embedder. Nothing is deleted."""
         with translated(self._settings.url):
             known = {alias.alias_name: alias.collection_name for alias in (await self._client.get_aliases()).aliases}
             for kind in COLLECTIONS:
                 await self._prepare_collection(kind, known.get(self.aliases[kind]))
 
     async def ping(self) -> None:
-        """Return when the server answers. Raises Unavailable."""
+        """Return when the server answers. Raises Unavailable if it does not."""
         with translated(self._settings.url):
             await self._client.get_collection(self.aliases[MemoryType.EPISODIC])
 
@@ -107,12 +107,15 @@ class QdrantStore(MessageStore):
         await self._client.close()
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """The answer to `request`, computed with the server."""
+        """Answer `request` by operations on the server. Raises Unavailable if the server can't be reached."""
         with translated(self._settings.url):
             return await request.run(self._engine)
 
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
-        """Create a collection, or check its embedder. Its alias is created last, when the collection is complete."""
+        """Create a collection if it is missing, and check its embedder. collection: its name; None for a new one.
+
+        The alias of a new collection is created last, when the collection is complete.
+        """
         wanted = collection or f"{self.aliases[kind]}_{VERSION}"
         if not await self._client.collection_exists(wanted):
             try:
@@ -131,7 +134,7 @@ class QdrantStore(MessageStore):
             await self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
 
     async def create(self, kind: Collection, collection: str) -> None:
-        """Create an empty collection with the parameters of the settings, without payload indexes."""
+        """Create an empty collection named `collection` with the store's settings, without payload indexes."""
         settings = self._settings
         await self._client.create_collection(
             collection,
@@ -146,7 +149,7 @@ class QdrantStore(MessageStore):
         )
 
     async def index(self, kind: Collection, collection: str) -> None:
-        """Create the missing payload indexes of a collection; the local mode has no indexes."""
+        """Create the payload indexes that a collection lacks. The local mode has no indexes."""
         if self._local:
             return
         present = (await self._client.get_collection(collection)).payload_schema
@@ -156,7 +159,7 @@ class QdrantStore(MessageStore):
 
 
 def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
-    """A client of the server of `settings`; it connects on the first call."""
+    """A client for the Qdrant server of `settings`. It connects on its first call."""
     # The version check would run in a thread and warn; the first call reports what is wrong.
     return AsyncQdrantClient(
         location=settings.url, api_key=settings.api_key, timeout=settings.timeout_s, check_compatibility=False
@@ -164,7 +167,10 @@ def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
 
 
 def vectors_config(settings: QdrantSettings, kind: Collection) -> dict[str, models.VectorParams]:
-    """Parameters of the dense vector (items have several), and of token vectors, which only rerank: no HNSW graph."""
+    """Qdrant's parameters of the dense vector, of which an item has several, and of the token vectors.
+
+    Token vectors have no HNSW graph, as they are used only for reranking.
+    """
     int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
     quantization = models.ScalarQuantization(scalar=int8) if settings.quantization == "int8" else None
     nearest = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)

@@ -34,15 +34,15 @@ from memtypes.stores.operations.uuids import ids_of, strings_of
 
 
 def to_filter(where: Condition) -> models.Filter:
-    """The client's filter for a condition."""
+    """The Qdrant client's filter for a condition."""
     clauses = where if where.keys() <= {"must", "should", "must_not"} else {"must": [where]}
     return models.Filter.model_validate(clauses)
 
 
 def to_query(query: VectorQuery, *, local: bool, texts: bool = False) -> models.QueryRequest:
-    """The client's query, for hits without payloads. local: for the client's local mode, which needs no server.
+    """The Qdrant client's query for a VectorQuery. Its hits have no payloads.
 
-    texts: whether a point has a dense vector for each of several texts.
+    local: whether it is for the client's local mode. texts: whether a point has a dense vector for each of its texts.
     """
     if isinstance(query.vector, SparseVector):
         params = models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
@@ -56,13 +56,13 @@ def to_query(query: VectorQuery, *, local: bool, texts: bool = False) -> models.
 
 
 def to_hits(points: Sequence[models.ScoredPoint]) -> QueryHits:
-    """The client's hits as ours. The key of a memory is its id."""
+    """Convert the Qdrant client's hits to QueryHits, with the UUIDs of the points as keys."""
     scores = np.array([point.score for point in points], dtype=np.float64)
     return QueryHits(ids_of(str(point.id) for point in points), scores)
 
 
 def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryRequest]:
-    """A query for each token of `query`: its best cosine with any token of each memory in `keys`."""
+    """A query for each token of `query`, which finds the token's best cosine with each memory in `keys`."""
     where = _only(keys)
     return [
         models.QueryRequest(query=[token], using=TOKENS, filter=where, limit=len(keys), with_payload=False)
@@ -71,7 +71,10 @@ def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryReques
 
 
 def to_token_maxima(keys: Keys, answers: Sequence[models.QueryResponse]) -> TokenMaxima:
-    """The scores in the answers to `to_token_queries`: a row for each key, a column for each token; NaN for none."""
+    """Convert the answers to `to_token_queries` to an array: a row for each key, a column for each query token.
+
+    A memory without token vectors gets NaN.
+    """
     rows = {memory_id: row for row, memory_id in enumerate(strings_of(keys))}
     best = np.full((len(keys), len(answers)), np.nan, dtype=np.float32)
     for column, answer in enumerate(answers):
@@ -86,7 +89,7 @@ def unit_tokens(tokens: TokenVectors) -> NDArray[np.float32]:
 
 
 def to_operation(change: Change) -> models.UpdateOperation:
-    """The client's operation for a change."""
+    """The Qdrant client's operation for a change."""
     where = to_filter(change.where)
     match change:
         case PutPoints(points, _):
@@ -102,7 +105,7 @@ def to_operation(change: Change) -> models.UpdateOperation:
 
 
 def to_point(point: Point) -> models.PointStruct:
-    """The client's point. Without terms it has no sparse vector, so it does not count for IDF; without texts, none."""
+    """The Qdrant client's point. A memory without terms gets no sparse vector, an item without texts no dense one."""
     vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)
@@ -120,14 +123,14 @@ def _only(keys: Keys) -> models.Filter:
 
 
 def _dense_params(query: VectorQuery) -> models.SearchParams:
-    """Parameters of a dense query: hits may be found by quantized vectors, but are scored by the original ones."""
+    """Parameters of a dense query. Hits may be found by quantized vectors, but are scored by the original vectors."""
     rescored = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=query.among is not None)
     return models.SearchParams(exact=query.among is not None, quantization=rescored)
 
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Turn the client's errors into InvalidRequest or Unavailable, with the server's url in the message."""
+    """Turn the Qdrant client's errors into InvalidRequest or Unavailable, with the server's url in the message."""
     try:
         yield
     except UnexpectedResponse as error:

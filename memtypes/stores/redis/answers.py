@@ -1,4 +1,4 @@
-"""Stored answers by idempotency key, on Redis: for each tenant a hash of records and a sorted set of their times."""
+"""Answers stored by idempotency key, on Redis: for each tenant a hash of records and a sorted set of their times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memtypes.stores.redis.keys import tenant_key
 from memtypes.stores.redis.scripts import Script
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Maximum number of bytes in a tenant's records; the answer to a batch of a thousand memories has about 100 KiB."""
+"""Maximum size of a tenant's stored answers in bytes. The answer to a batch of 1,000 memories has about 100 KiB."""
 
 _TTL_MS = int(ANSWER_TTL.total_seconds() * 1_000)
 
@@ -21,7 +21,7 @@ _GET, _PUT, _NAMESPACE = (Script.load("answer_common", f"answer_{name}") for nam
 
 
 class RedisAnswers(AnswerStore):
-    """The `AnswerStore` on Redis: answers of all tenants; those of one tenant are in one cluster slot."""
+    """The `AnswerStore` on Redis, for all tenants. All answers of a tenant are in one cluster slot."""
 
     def __init__(self, live: LiveClient, clock: Clock, max_bytes: int = MAX_BYTES) -> None:
         self._live = live
@@ -29,12 +29,12 @@ class RedisAnswers(AnswerStore):
         self._max_bytes = max_bytes
 
     async def get(self, scope: Scope, key: str) -> StoredAnswer | None:
-        """Return the answer stored under an idempotency key, or None; see `AnswerStore`."""
+        """Return the answer stored under an idempotency key; None if there is none. See `AnswerStore`."""
         record = await self._live.script(_GET, _keys(scope), [key, self._now() - _TTL_MS], idempotent=True)
         return _answer(record) if record else None
 
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
-        """Store an answer unless its key has one. Returns the stored answer: on a retry, that of the first try."""
+        """Store an answer unless its key already has an answer. Returns the answer that is then stored."""
         record = f"{_prefix(scope)}{answer.digest}/{answer.answer}"
         arguments = (key, record, self._now(), _TTL_MS, self._max_bytes)
         return _answer(await self._live.script(_PUT, _keys(scope), arguments, idempotent=True))
@@ -44,7 +44,7 @@ class RedisAnswers(AnswerStore):
         return await self._count(scope, "drop")
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Number of stored answers of the namespace, whatever `memory_id` is: no answer belongs to a single memory."""
+        """The number of the namespace's stored answers. `memory_id` is ignored: any answer may contain the memory."""
         return await self._count(scope, "count")
 
     async def _count(self, scope: Scope, mode: str) -> int:

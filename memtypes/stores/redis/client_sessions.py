@@ -1,4 +1,4 @@
-"""Sessions of clients on Redis: each has a hash (waiting prompts, hashes of queued turns) and a set of shown ids."""
+"""Client sessions on Redis: each has a hash (waiting prompts, digests of queued turns) and a set of shown ids."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from memtypes.stores.redis.keys import live_key
 from memtypes.stores.redis.scripts import Argument, Script
 
 SHOWN = "client-shown"
-"""The kind (see `live_key`) of the keys for ids of shown memories: one key for each session."""
+"""The part of the key (`kind` of `live_key`) for a session's set of ids of shown memories."""
 
 _STATE, _CAPTURES, _CAPTURES_ASIDE = "client-session", "client-captures", "client-captures-aside"
 _BEGIN, _CLAIM, _FORGET, _QUEUE = (Script.load(f"client_{name}") for name in ("begin", "claim", "forget", "queue"))
 _TTL_MS = int(SESSION_TTL.total_seconds() * 1_000)
 _PROMPT = "prompt:"
 _STATEMENT = "="
-"""Marks the hash of a statement among the ids of shown memories; no id begins with it."""
+"""Prefix of a statement's digest in the set of ids of shown memories. No memory id begins with it."""
 
 
 def captured_turns(live: LiveClient) -> RedisEvictedTurns:
-    """The queue to which `RedisClientSessions` adds prompts and turns."""
+    """The queue of turns that clients sent, to which `RedisClientSessions` adds prompts and turns."""
     return RedisEvictedTurns(live, _CAPTURES, _CAPTURES_ASIDE)
 
 
 class RedisClientSessions(ClientSessionStore):
-    """The `ClientSessionStore` on Redis; its turns wait in `captured_turns`."""
+    """The `ClientSessionStore` on Redis. Turns that clients send wait in the queue `captured_turns`."""
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Return which memories the session was shown, and store its prompt, if given; see `ClientSessionStore`."""
+        """Return which memories the session was shown, and store `prompt` if given; see `ClientSessionStore`."""
         arguments = (_TTL_MS, prompt_id, prompt.to_json() if prompt else "")
         since, members = await self._live.script(_BEGIN, _keys(scope), arguments, idempotent=True)
         statements = frozenset(member for member in members if member.startswith(_STATEMENT))
@@ -49,7 +49,7 @@ class RedisClientSessions(ClientSessionStore):
         )
 
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
-        """Record that memories are shown now, all or none; see `ClientSessionStore`."""
+        """Record that memories are shown now: all, or none and return False; see `ClientSessionStore`."""
         arguments: list[Argument] = [_TTL_MS, len(ids), *ids, *(f"{_STATEMENT}{statement}" for statement in statements)]
         return bool(await self._live.script(_CLAIM, [_shown(scope)], arguments, idempotent=False))
 
@@ -66,7 +66,7 @@ class RedisClientSessions(ClientSessionStore):
         await self._live.script(_FORGET, _keys(scope), arguments, idempotent=True)
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue a prompt that waits for its answer, and new turns; return their number. See `ClientSessionStore`."""
+        """Queue a prompt that waited for its answer, and new turns. Returns their number; see `ClientSessionStore`."""
         session = _session(scope)
         arguments: list[Argument] = [_TTL_MS, batch_head(scope, session)]
         arguments += [int(prompt_id is not None), prompt_id or ""]
@@ -108,6 +108,6 @@ def _keys(scope: Scope) -> list[str]:
 
 
 def _mark(prompt_id: str | None, turn: Turn) -> str:
-    """A hash by which a turn that is sent again is recognised."""
+    """A digest by which a turn that a client sends again is recognised."""
     identity = json.dumps([prompt_id, turn.role, turn.agent_id, turn.content])
     return hashlib.sha256(identity.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Erasure of live state: the keys of a namespace, and the append-only file of the embedded server."""
+"""Erasure of live state in Redis: the keys of a namespace, and the append-only file of the embedded server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import live_key, scope_prefix
 
 APPEND_ONLY_DIRECTORY = "appendonlydir"
-"""Name of the directory, in the embedded server's directory, of its append-only files."""
+"""Name of the subdirectory of the embedded server's directory that contains its append-only files."""
 
 REWRITE_S = 30.0
 _POLL_S = 0.02
@@ -25,14 +25,14 @@ _BATCH = 500
 class LiveState(Erasable):
     """Erases live state (threads, workflows, working items, backups): all keys with the namespace's prefix.
 
-    For one memory it erases its live items in all sessions, and its id in the lists of memories shown.
+    For a single memory it erases the memory's live items in all sessions, and its id in the lists of memories shown.
     """
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all keys of the namespace, or all entries of one memory. Returns how many were removed."""
+        """Remove all keys of the namespace, or all entries of the memory `memory_id`. Returns how many there were."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hdel", SHOWN: "srem"})
         keys = [key async for key in self._live.keys_of(scope)]
@@ -42,13 +42,16 @@ class LiveState(Erasable):
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count all keys of the namespace, or all entries of one memory."""
+        """Count all keys of the namespace, or all entries of the memory `memory_id` if it is given."""
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hexists", SHOWN: "sismember"})
         return len([key async for key in self._live.keys_of(scope)])
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
-        """Run a command for each kind of key on the memory's entries in every session. Returns how many existed."""
+        """Run Redis commands on the memory's entries in every session. Returns how many entries existed.
+
+        commands: the command for each kind of key that has such entries.
+        """
         prefixes, count = {live_key(scope, kind, ""): command for kind, command in commands.items()}, 0
         async for key in self._live.keys_of(scope):
             for prefix, command in prefixes.items():
@@ -58,10 +61,10 @@ class LiveState(Erasable):
 
 
 class LiveLog(Erasable):
-    """Erases a namespace or memory from the append-only file, which keeps every command until it is rewritten.
+    """Erases a namespace or memory from the append-only file, which contains every command until it is rewritten.
 
-    directory: the embedded server's. Erase the `LiveState` first. What is counted are occurrences in the file: of the
-    namespace's key prefix, or of the memory's id.
+    directory: of the embedded server. Erase the `LiveState` first, or the rewritten file contains it again. Counts are
+    occurrences in the file of the namespace's key prefix, or of the memory's id.
     """
 
     def __init__(self, live: LiveClient, directory: Path) -> None:
@@ -70,7 +73,7 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Rewrite the file. Returns how many places with the id or prefix are gone. Raises Unavailable."""
+        """Rewrite the file. Returns how many occurrences are gone. Raises Unavailable if that takes too long."""
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()
@@ -79,7 +82,7 @@ class LiveLog(Erasable):
         return before - await self.remaining(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the places in the file with the id or prefix; a client that still uses the namespace adds new ones."""
+        """Count occurrences in the file. A client that still uses the namespace adds new ones."""
         text = (memory_id or scope_prefix(scope)).encode()
         return await asyncio.to_thread(_count, self._files, text)
 

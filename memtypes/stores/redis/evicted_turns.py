@@ -1,7 +1,7 @@
-"""Turns evicted from threads or sent by clients, on Redis: a queue of batches for each namespace, filled by scripts.
+"""Turns evicted from threads or sent by clients, on Redis: each namespace has a queue of batches, filled by scripts.
 
-A batch is stored as a JSON object, and the text of the JSON is its token. Batches set aside after repeated failures are
-in a list for each thread or session.
+A batch is stored as a JSON object, and the text of this JSON is the batch's token. Batches that were set aside after
+repeated failures are in a list of their thread or session.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _MOVE = Script.load("thread_move")
 
 
 def queue_key(scope: Scope, queue: str = _QUEUE) -> str:
-    """Key of the namespace's queue of evicted turns, or of another `queue`."""
+    """Redis key of the namespace's queue of evicted turns, or of another queue of turns."""
     return live_key(scope, queue)
 
 
 def batch_head(scope: Scope, thread_id: str) -> str:
-    """The start of a batch's JSON, up to the list of turns, which the scripts append."""
+    """The start of a batch's JSON up to its list of turns. The scripts append the turns and the end."""
     head = {"tenant": scope.tenant, "namespace": scope.namespace, "thread_id": thread_id}
     return json.dumps(head)[:-1] + ', "turns": ['
 
 
 class RedisEvictedTurns(EvictedTurnStore):
-    """The `EvictedTurnStore` on Redis: evicted turns of all namespaces. queue, aside: kinds of key (see `live_key`)."""
+    """The `EvictedTurnStore` on Redis. queue, aside: parts of the keys (`kind` of `live_key`) of its two lists."""
 
     def __init__(self, live: LiveClient, queue: str = _QUEUE, aside: str = _ASIDE) -> None:
         self._live = live
@@ -52,7 +52,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         await self._live.command("lrem", queue_key(scope, self._queue), 1, batch.token)
 
     async def postpone(self, scope: Scope, batch: EvictedTurns, tries: int) -> None:
-        """Move a batch to the end of its queue, with its number of tries; see `EvictedTurnStore`."""
+        """Move a batch that failed to the end of its queue, with its number of `tries`; see `EvictedTurnStore`."""
         key = queue_key(scope, self._queue)
         await self._move(key, key, replace(batch, tries=tries))
 
@@ -62,7 +62,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         await self._move(queue_key(scope, self._queue), live_key(scope, self._aside, batch.thread_id), aside)
 
     async def requeue(self, at: datetime | None) -> int:
-        """Move batches set aside and due at `at` back to their queues. Returns how many; see `EvictedTurnStore`."""
+        """Move batches that were set aside and are due at `at` back to their queues. Returns how many."""
         requeued = 0
         for key in await self._live.keys_matching(f"rm:*:{self._aside}:*"):
             for token in await self._range(key, -1):
@@ -73,7 +73,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         return requeued
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """The number of queued batches, and the batches of the thread that are set aside; see `EvictedTurnStore`."""
+        """The number of queued batches, and the thread's batches that are set aside; see `EvictedTurnStore`."""
         waiting: int = await self._live.command("llen", queue_key(scope, self._queue))
         aside = await self._range(live_key(scope, self._aside, thread_id), -1) if thread_id else []
         return EvictedBacklog(waiting, tuple(map(_batch, aside)))
@@ -102,7 +102,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         return tokens
 
     async def _move(self, source: str, target: str, batch: EvictedTurns) -> bool:
-        """Move a changed batch to the list `target`; False if it is no longer in `source`."""
+        """Move a batch to the list `target` with its changes. Returns False if it is no longer in `source`."""
         answer = await self._live.script(_MOVE, [source, target], [batch.token, _text(batch)], idempotent=False)
         return bool(answer[0] == "ok")
 
@@ -127,7 +127,7 @@ def _batch(token: str) -> EvictedTurns:
 
 
 def _text(batch: EvictedTurns) -> str:
-    """The JSON of `batch` with its current tries, rounds, reason and retry time: its new token."""
+    """The JSON of a batch with its current tries, rounds, reason and retry time. This JSON is the batch's new token."""
     retry_at = None if batch.retry_at is None else rfc3339(batch.retry_at)
     state = {"tries": batch.tries, "rounds": batch.rounds, "reason": batch.reason, "retry_at": retry_at}
     return json.dumps(json.loads(batch.token) | state)

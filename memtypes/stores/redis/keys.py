@@ -1,6 +1,6 @@
-"""Redis keys: one prefix for each namespace, which also puts all keys of the namespace in one cluster slot.
+"""Names of Redis keys: all keys of a namespace have one prefix, which also puts them in one cluster slot.
 
-Every part is percent-encoded, so different scopes, kinds or parts never share a key.
+Every part of a key is percent-encoded, so different scopes, kinds or ids never share a key.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from urllib.parse import quote, unquote
 from memtypes.model.scope import Scope
 
 live_part = partial(quote, safe="", errors="surrogatepass")
-"""Percent-encodes an id, as a part of a key."""
+"""Percent-encode an id, so that it can be part of a key."""
 
 
 def scope_prefix(scope: Scope) -> str:
-    """Prefix of every key of the namespace, and of no other key. The braces are the cluster's hash tag."""
+    """Prefix of every key of the namespace, and of no other key. The part in braces is the cluster's hash tag."""
     return f"rm:{{{live_part(scope.tenant)}/{live_part(scope.namespace)}}}:"
 
 
 def scope_of(key: str) -> Scope:
-    """The scope (tenant and namespace) that a Redis key of a namespace belongs to."""
+    """The scope (tenant and namespace) of a key that `live_key` made."""
     tenant, namespace = (unquote(part, errors="surrogatepass") for part in key[len("rm:{") : key.index("}")].split("/"))
     return Scope(tenant, namespace)
 
@@ -31,10 +31,10 @@ def live_key(scope: Scope, kind: str, *parts: str) -> str:
 
 
 def tenant_key(tenant: str, kind: str, *parts: str) -> str:
-    """Key of an object that belongs to a tenant but to no namespace; kind and parts as in `live_key`."""
+    """Key of an object that belongs to a tenant but to no namespace. kind, parts: as in `live_key`."""
     return f"rm:{{{live_part(tenant)}}}:" + ":".join([kind, *map(live_part, parts)])
 
 
 def service_key(kind: str, *parts: str) -> str:
-    """Key of an object of the whole service. Its hash tag is `/`; that of a namespace is `tenant/namespace`."""
+    """Key of an object of the whole service. The hash tag is `/`, which no namespace has."""
     return "rm:{/}:" + ":".join([kind, *map(live_part, parts)])

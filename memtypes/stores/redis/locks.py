@@ -1,4 +1,7 @@
-"""Locks in Redis or Valkey: an owner's token with a TTL, a first-come queue, and a fencing number that only grows."""
+"""Locks in Redis or Valkey: the owner's token with a TTL, a first-come queue of waiters, and a fencing number.
+
+The fencing number of a lock grows whenever the lock is acquired.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ from memtypes.stores.redis.scripts import Script
 _log = logging.getLogger(__name__)
 
 POLL_S = 0.02
-"""Mean pause between two attempts; randomised so that waiters do not poll in step."""
+"""Mean seconds between two attempts to acquire a lock. The pause is random, so that waiters do not poll in step."""
 
 WAITER_TTL_MS = 2_000
 """A waiter that has not tried to acquire the lock for this long loses its place in the queue."""
 
 FENCE_TTL_MS = 7 * 24 * 3600 * 1000
-"""TTL of a fencing number. After it the number starts again at the server's clock, which is higher by then."""
+"""TTL of a fencing number. After it the number restarts from the server's clock, which is a higher number by then."""
 
 _ACQUIRE, _RENEW, _RELEASE, _LEAVE = (Script.load(f"lock_{name}") for name in ("acquire", "renew", "release", "leave"))
 
@@ -38,7 +41,7 @@ class RedisLocks(Locks):
         self._live = live
 
     async def acquire(self, request: LockRequest) -> Lease:
-        """Acquire the lock; waiters get it in the order of asking. See `Locks`."""
+        """Acquire the lock. Waiters get it in the order in which they asked; see `Locks`."""
         token = secrets.token_hex(16)
         deadline = time.monotonic() + request.wait_s
         fence = -1
@@ -54,24 +57,24 @@ class RedisLocks(Locks):
         return Lease(request, token, fence)
 
     async def renew(self, lease: Lease) -> None:
-        """Restart the TTL of a held lock; see `Locks`."""
+        """Restart the TTL of a held lock. Raises LockLost if the lock is no longer held; see `Locks`."""
         keys, args = [_key(lease.request, "lock")], (lease.token, _milliseconds(lease.request.ttl_s))
         if not await self._live.script(_RENEW, keys, args, idempotent=True):
             raise LockLost(f"the lock {lease.request.name!r} was lost")
 
     async def release(self, lease: Lease) -> bool:
-        """Release a held lock; False if it was lost before. See `Locks`."""
+        """Release a held lock. Returns False if it was lost before; see `Locks`."""
         keys, workload = [_key(lease.request, "lock")], _workload(lease.request)
         return bool(await self._live.script(_RELEASE, keys, [lease.token], idempotent=False, workload=workload))
 
     async def _try(self, request: LockRequest, token: str) -> int:
-        """Try to acquire the lock. Returns its fencing number, or -1 if it is held or another waiter is first."""
+        """Try to acquire the lock. Returns its fencing number, or -1 if it is held or another waiter comes first."""
         keys = [_key(request, part) for part in ("lock", "fence", "queue", "seen")]
         args = (token, _milliseconds(request.ttl_s), WAITER_TTL_MS, FENCE_TTL_MS)
         return int(await self._live.script(_ACQUIRE, keys, args, idempotent=False, workload=_workload(request)))
 
     async def _leave(self, request: LockRequest, token: str) -> None:
-        """Leave the queue, and release the lock if it was acquired but the answer was lost."""
+        """Leave the queue of waiters. Also releases the lock, which may have been acquired if an answer was lost."""
         keys = [_key(request, part) for part in ("lock", "queue", "seen")]
         try:
             await self._live.script(_LEAVE, keys, [token], idempotent=True, workload=_workload(request))

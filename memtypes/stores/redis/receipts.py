@@ -1,7 +1,8 @@
-"""Receipts on Redis: for each tenant a hash chain, to which several processes append.
+"""Receipts on Redis: each tenant has a hash chain of receipts, to which several processes append.
 
-A script compares and replaces the head of the chain, so no two receipts have the same predecessor. Receipts are sealed
-here, after the last head that this process has seen. If another process has appended since, they are sealed again.
+A script compares and replaces the head of the chain, so no two receipts have the same predecessor. This process seals a
+receipt as the successor of the last head that it has seen. If another process has appended to the chain since, the
+receipt is sealed again.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from memtypes.stores.redis.keys import tenant_key
 from memtypes.stores.redis.scripts import Argument, Script
 
 MAX_TRIES = 50
-"""How often receipts are sealed before giving up; every lost try means that another process appended."""
+"""How often receipts are sealed before giving up. A try fails if another process appended to the chain meanwhile."""
 
 CACHED_HEADS = 1_024
-"""Number of tenants for which this process remembers the head of the chain."""
+"""Number of tenants for which this process caches the head of the chain."""
 
 _APPEND = Script.load("receipt_append")
 
 
 class RedisReceipts(ReceiptStore):
-    """The `ReceiptStore` on Redis: receipts of all tenants. days: their time to live."""
+    """The `ReceiptStore` on Redis, for all tenants. days: how long receipts are stored."""
 
     def __init__(self, live: LiveClient, days: int, clock: Clock) -> None:
         self._live = live
@@ -57,7 +58,7 @@ class RedisReceipts(ReceiptStore):
     async def _offer(
         self, tenant: str, receipts: Sequence[UnsealedReceipt], sealed: Sequence[SealedReceipt], expected: ChainHead
     ) -> ChainHead:
-        """Store `sealed` if the chain's head is `expected`, else nothing. Return the chain's head afterwards."""
+        """Store the receipts `sealed` if the chain's head is `expected`. Returns the chain's head afterwards."""
         last = sealed[-1].head
         keys = [tenant_key(tenant, "chain")]
         arguments: list[Argument] = [expected.sha256 if expected.id else "", last.sha256, self._ttl_s]
@@ -72,7 +73,7 @@ class RedisReceipts(ReceiptStore):
         return ChainHead(head[0], head[1]) if head[0] else ChainHead()
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """Return the text of a receipt, or None; see `ReceiptStore`."""
+        """Return the text of a receipt; None if there is no such receipt. See `ReceiptStore`."""
         key = _receipt_key(tenant, receipt_id)
         packed: bytes | None = await self._live.run(
             lambda redis: redis.execute_command("GET", key, NEVER_DECODE=True), idempotent=True
@@ -96,7 +97,7 @@ class RedisReceipts(ReceiptStore):
         return await asyncio.to_thread(lambda: [zlib.decompress(text) for text in packed if text is not None])
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove the receipts of the namespace. Returns how many; 0 for a single memory, as it has no receipts."""
+        """Remove all receipts of the namespace; returns their number. With `memory_id` does nothing and returns 0."""
         keys = await self._receipt_keys(scope, memory_id)
         if not keys:
             return 0
@@ -105,7 +106,7 @@ class RedisReceipts(ReceiptStore):
         return max(0, removed - 1)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the stored receipts of the namespace; 0 for a single memory."""
+        """Count the stored receipts of the namespace; 0 if `memory_id` is given, as no receipt is of one memory."""
         keys = await self._receipt_keys(scope, memory_id)
         return await self._live.run(lambda redis: redis.exists(*keys), idempotent=True) if keys else 0
 
@@ -122,5 +123,5 @@ def _receipt_key(tenant: str, receipt_id: str) -> str:
 
 
 def _index_key(scope: Scope) -> str:
-    """Key of the sorted set of the namespace's receipt ids, ordered by expiry."""
+    """Redis key of the sorted set of the namespace's receipt ids, ordered by expiry time."""
     return tenant_key(scope.tenant, "receipts", scope.namespace)

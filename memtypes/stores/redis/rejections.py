@@ -1,4 +1,4 @@
-"""Rejected texts on Redis: for each namespace a hash of records and a sorted set of their times."""
+"""Rejected texts on Redis: for each namespace a hash of records, and a sorted set of the times of rejection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TTL_MS = int(REJECTED_TTL.total_seconds() * 1_000)
 
 
 class RedisRejections(RejectionStore):
-    """The `RejectionStore` on Redis."""
+    """The `RejectionStore` on Redis, for all namespaces."""
 
     def __init__(self, live: LiveClient, clock: Clock) -> None:
         self._live = live
@@ -45,7 +45,7 @@ class RedisRejections(RejectionStore):
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))
 
     async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:
-        """Return the rejected text with this id; None if there is none."""
+        """Return the rejected text with this id; None if there is no such text."""
         records, _ = _keys(scope)
         record = await self._live.command("hget", records, rejected_id)
         return None if record is None else _text(record)

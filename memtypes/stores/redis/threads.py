@@ -1,8 +1,8 @@
 """Conversation threads on Redis: every change is one Lua script and one round trip.
 
-The hash of a thread holds its version, tokens, ancestors and summary. Beside it are two hashes by turn index, of turns
-and of their sizes, and three sorted sets of indices: by index, eviction rank and last use. Evicted turns are queued
-for the namespace; see `evicted_turns`.
+The hash of a thread holds its version, tokens, ancestors and summary. Two more hashes, by turn index, hold its turns
+and their sizes. Three sorted sets order the turn indices: by index, by eviction rank and by last use. Evicted turns go
+to a queue of the namespace (see `evicted_turns`).
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from memtypes.stores.redis.scripts import Argument, Script
 
 _MICROSECONDS = 1_000_000
 _INDEX = "threads"
-"""The kind (see `live_key`) of the key of a namespace's index of threads. The scripts use the same name."""
+"""The part of the key (`kind` of `live_key`) for a namespace's index of threads. The scripts use the same name."""
 
 _LOOKED_AT = 1_000
-"""Threads that one call of the list script looks at."""
+"""Maximum number of threads that one call of the list script examines, or of the expiry script returns."""
 
 _RECORD_S = round(ANSWER_TTL.total_seconds())
 
 BACKUP_S = 24 * 3_600
-"""Seconds for which the turns of a cleared thread are stored as a backup."""
+"""Seconds for which a backup of a cleared thread's turns is stored."""
 
 _CREATE, _LIST, _APPEND, _READ, _TAIL, _REMOVE, _REPLACE, _USE, _DELETE, _EXPIRED = (
     Script.load("thread_common", f"thread_{name}")
@@ -84,7 +84,7 @@ class RedisThreads(ThreadStore):
                 raise Conflict("a thread with this resource and key exists, and it has another parent")
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append a turn, evicting others if limits require it; see `ThreadStore`."""
+        """Append a turn. Evicts other turns if the thread's limits require it; see `ThreadStore`."""
         limits, request = append.limits, append.request
         thread = _key(scope, append.thread_id)
         arguments = [
@@ -126,7 +126,7 @@ class RedisThreads(ThreadStore):
         return thread_id
 
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
-        """Return threads, the last used first; see `ThreadStore`."""
+        """Return a page of threads that match the query, the last used first; see `ThreadStore`."""
         names = {"resource": "resource", "agent_id": "agent_id", "parent_id": "parent", "workflow_id": "workflow_id"}
         conditions = [
             part for name, stored in names.items() if (value := getattr(query, name)) for part in (stored, value)
@@ -160,7 +160,7 @@ class RedisThreads(ThreadStore):
         )
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """Return the thread and `limit` turns from `offset`, which count as used now; see `ThreadStore`."""
+        """Return the thread and `limit` turns from `offset`, marked as used now for eviction; see `ThreadStore`."""
         return await self._read(scope, thread_id, offset, offset + limit - 1, used=True)
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
@@ -169,7 +169,7 @@ class RedisThreads(ThreadStore):
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Evict turns and set the summary; return the new version, or 0 if a turn is gone; see `ThreadStore`."""
+        """Evict turns and set the summary. Returns the new version, or 0 if a turn is missing; see `ThreadStore`."""
         arguments: list[Argument] = [
             json.dumps(removal.indices),
             batch_head(scope, removal.thread_id),
@@ -193,7 +193,7 @@ class RedisThreads(ThreadStore):
         return int((await self._run(_REPLACE, thread_id, [thread, thread], arguments))[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove all turns of a thread and return their number. With a `backup_id`, back them up; see `ThreadStore`."""
+        """Remove all turns and return their number. With a `backup_id`, they are backed up; see `ThreadStore`."""
         thread = _key(scope, thread_id)
         backup = thread if backup_id is None else _backup_key(scope, backup_id)
         return int((await self._run(_REPLACE, thread_id, [thread, backup], ["", BACKUP_S]))[2])
@@ -207,12 +207,12 @@ class RedisThreads(ThreadStore):
         return tuple(Turn.from_json(json.dumps(turn), index) for index, turn in json.loads(stored))
 
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
-        """Delete the thread with its turns, or move them to the queue of evicted turns; see `ThreadStore`."""
+        """Delete a thread. Its turns are deleted too or, with `flush`, queued as evicted turns; see `ThreadStore`."""
         keys, head = [_key(scope, thread_id), queue_key(scope)], batch_head(scope, thread_id) if flush else ""
         await self._run(_DELETE, thread_id, keys, [head, "0"])
 
     async def queue_expired(self) -> int:
-        """Add the turns of expired threads to the queues of evicted turns; see `ThreadStore`."""
+        """Move turns of expired threads to the queues of evicted turns. Returns how many threads; see `ThreadStore`."""
         queued = 0
         for index in await self._live.keys_matching(f"rm:*:{_INDEX}"):
             scope = scope_of(index)
@@ -228,7 +228,10 @@ class RedisThreads(ThreadStore):
     async def _run(
         self, script: Script, thread_id: str, keys: Sequence[str], args: Sequence[Argument], *, idempotent: bool = False
     ) -> list[Any]:
-        """The answer of a script that reads or changes a thread. Raises NotFound or VersionConflict."""
+        """Run a script that reads or changes a thread, and return its answer.
+
+        Raises NotFound if the thread does not exist, VersionConflict if it has another version than the caller expects.
+        """
         answer: list[Any] = await self._live.script(script, keys, args, idempotent=idempotent)
         if answer[0] == "missing":
             raise NotFound(f"there is no thread {thread_id!r} in this namespace; it may have expired")
@@ -263,7 +266,7 @@ def _or_empty(value: int | None) -> str | int:
 
 
 def _rank(rank: str | None) -> str:
-    """The eviction rank for the scripts: "never" for None, "use" (by last use) for "", else `rank`."""
+    """Convert an eviction rank for the scripts: None to "never", "" (by last use) to "use", others stay as they are."""
     return "never" if rank is None else rank or "use"
 
 
@@ -273,7 +276,7 @@ def _appended(counts: Sequence[Any], at: datetime, *, repeated: bool = False) ->
 
 
 def _marks(turn: Turn) -> str:
-    """The files and images in a turn, and whether it is a system turn, as JSON for the scripts; "" for neither."""
+    """JSON for the scripts: the files and images in a turn, and whether it is a system turn; "" if neither."""
     if not turn.files and not turn.images and turn.role != "system":
         return ""
     at = round(turn.at.timestamp() * _MICROSECONDS)
@@ -281,14 +284,14 @@ def _marks(turn: Turn) -> str:
 
 
 def _mentions(fields: Sequence[str]) -> tuple[PathMention, ...]:
-    """The mentioned files or images, the last mentioned first. fields: for each, path, time and turn index."""
+    """Mentions of files or images, the last first. fields: path, time and turn index of each, as one flat list."""
     triples = zip(fields[::3], fields[1::3], fields[2::3], strict=True)
     mentions = (PathMention(path, int(index), _instant(at)) for path, at, index in triples)
     return tuple(sorted(mentions, key=lambda mention: (mention.at, mention.turn), reverse=True))
 
 
 def _fields(new: NewThread) -> list[Argument]:
-    """The fields of a new thread's hash as script arguments, names and values alternating."""
+    """The fields of a new thread's Redis hash, as script arguments: names and values alternate."""
     fields: dict[str, Argument | None] = {
         "resource": new.resource,
         "key": new.key,
@@ -304,7 +307,7 @@ def _fields(new: NewThread) -> list[Argument]:
 
 
 def _turn(stored: str) -> Turn:
-    """The turn that a script returned as the text "[index,turn]"."""
+    """Parse a turn that a script returned as the text "[index,turn]"."""
     index, turn = stored[1:-1].split(",", 1)
     return Turn.from_json(turn, int(index))
 
@@ -314,7 +317,7 @@ def _instant(microseconds: str) -> datetime:
 
 
 def _thread(thread_id: str, stored: Sequence[Any]) -> Thread:
-    """The thread with these fields of its hash, names and values alternating."""
+    """The thread with these fields of its Redis hash. stored: names and values alternate."""
     fields = dict(zip(stored[::2], stored[1::2], strict=True))
     return Thread(
         id=thread_id,

@@ -1,8 +1,8 @@
 """Workflows on Redis: a hash and a list for each workflow; every change is one Lua script and one round trip.
 
 The hash of a workflow holds its version, status, ancestors, initial state and newest snapshot. The list is its event
-log; the event of version v is at index v - 1. A set has the workflow's threads and sessions. Each namespace has a
-sorted set of its workflows by time of creation, the index. See `Lifetimes` for when they expire.
+log: the event that made version v is at index v - 1. A set contains the workflow's threads and sessions. Each namespace
+has an index: a sorted set of its workflows by time of creation. See `Lifetimes` for when they expire.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from memtypes.stores.redis.keys import live_key, live_part
 from memtypes.stores.redis.scripts import Argument, Script
 
 CLAIM_S = 60
-"""Seconds that a claim to record an ended workflow lasts. After them another process may claim it."""
+"""Seconds for which a process may claim the recording of an ended workflow. Then another process may claim it."""
 
 _UNRECORDED = "workflows-ended"
 _INDEX = "workflows"
 
 _PLACE = 17
-"""Digits of a workflow's time of creation, in microseconds since 1970. Its entry in the index begins with them."""
+"""Digits of a workflow's time of creation (microseconds since 1970), with which its entry in the index begins."""
 
 _CHUNK = 200
 _MAX_SCANNED = 2_000
-"""Index entries that one page looks at, so that listing a rare status takes many short calls instead of a long one."""
+"""Index entries that a page examines at most: listing a rare status takes several short calls, not a long one."""
 
 _SUMMARY = ("place", "parent", "status", "version", "on_end", "created", "updated")
 
@@ -59,7 +59,10 @@ _CREATE, _APPEND, _LOAD, _SNAPSHOT, _JOIN = (
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds that workflows are stored after the last event. ended_log: the log of a workflow that has ended."""
+    """Seconds for which a workflow is stored after its last event.
+
+    workflow: the workflow. ended_log: the event log, once the workflow has ended.
+    """
 
     workflow: int = 24 * 3_600
     ended_log: int = 24 * 3_600
@@ -120,7 +123,7 @@ class RedisWorkflows(WorkflowStore):
         return _appended(append, await self._live.script(_APPEND, keys, arguments, idempotent=once is not None))
 
     async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Return a stored state, and the later events up to `at_version` or the newest; see `WorkflowStore`."""
+        """Return a stored state, and the events after it, up to `at_version` or the newest; see `WorkflowStore`."""
         workflow = _key(scope, workflow_id)
         arguments = ["" if at_version is None else at_version]
         answer = await self._live.script(_LOAD, [workflow, f"{workflow}:log"], arguments, idempotent=True)
@@ -131,7 +134,7 @@ class RedisWorkflows(WorkflowStore):
         return _log(workflow_id, at_version, answer)
 
     async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """Return up to `limit` events of the log, after version `after`; see `WorkflowStore`."""
+        """Return up to `limit` events of the log that follow version `after`; see `WorkflowStore`."""
         workflow = _key(scope, workflow_id)
 
         async def read(redis: Connection) -> list[Any]:
@@ -149,12 +152,12 @@ class RedisWorkflows(WorkflowStore):
         return _events(events, after)
 
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
-        """Store a state, from which later loads start; see `WorkflowStore`."""
+        """Store a workflow's state as a snapshot, from which later loads start; see `WorkflowStore`."""
         arguments: list[Argument] = [state.version, state.to_json().decode()]
         await self._live.script(_SNAPSHOT, [_key(scope, workflow_id)], arguments, idempotent=True)
 
     async def page(self, scope: Scope, listing: WorkflowListing) -> WorkflowPage:
-        """Return the workflows after the cursor that match, in the order of the index; see `WorkflowStore`."""
+        """Return a page of workflows that match `listing`, in the order of the index; see `WorkflowStore`."""
         index, last = live_key(scope, _INDEX), listing.cursor
         if last is not None and not re.fullmatch(rf"[0-9]{{{_PLACE}}}:.+", last):
             raise InvalidRequest("must be the next_cursor of the page before", path="cursor", got=last)
@@ -173,7 +176,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowPage(tuple(workflows), last)
 
     async def _scan(self, scope: Scope, index: str, after: str | None) -> tuple[list[str], list[list[str | None]]]:
-        """The next entries of the index, and their workflows' fields. Removes expired ones from the index."""
+        """The index entries after `after`, and their workflows' fields. Removes entries of expired workflows."""
         start = "+" if after is None else f"({after}"
 
         async def read(redis: Connection) -> tuple[list[str], list[list[str | None]]]:
@@ -210,7 +213,7 @@ class RedisWorkflows(WorkflowStore):
         return WorkflowMembers(tuple(filter(None, threads)), tuple(filter(None, sessions)))
 
     async def claim(self, scope: Scope, workflow_id: str) -> bool:
-        """Claim the right to write an ended workflow's memories, for CLAIM_S; see `WorkflowStore`."""
+        """Claim the right to write an ended workflow's memories, for CLAIM_S. Returns False if it can't be claimed."""
         unrecorded, claim = live_key(scope, _UNRECORDED), _claim_key(scope, workflow_id)
         member = _member(scope, workflow_id)
 
@@ -221,7 +224,7 @@ class RedisWorkflows(WorkflowStore):
         return await self._live.run(take, idempotent=False, key=claim)
 
     async def recorded(self, scope: Scope, workflow_id: str) -> None:
-        """Remove a workflow whose memories are written from the set of unrecorded ones; see `WorkflowStore`."""
+        """Note that the memories of an ended workflow have been written; see `WorkflowStore`."""
 
         async def remove(redis: Connection) -> None:
             await redis.srem(live_key(scope, _UNRECORDED), _member(scope, workflow_id))
@@ -242,12 +245,15 @@ def _key(scope: Scope, workflow_id: str) -> str:
 
 
 def _id_of(member: str) -> str:
-    """The workflow id in `member`, an entry of a namespace's index of workflows: time of creation, ":" and id."""
+    """Workflow id from an index entry, which is the time of creation, ":" and the id."""
     return unquote(member[_PLACE + 1 :], errors="surrogatepass")
 
 
 def _summary(member: str, fields: list[str | None]) -> WorkflowSummary | None:
-    """Summary of the workflow with the index entry `member`; None if it has expired or a newer workflow has its id."""
+    """Summary of the workflow with the index entry `member`. fields: of the workflow's hash, as in _SUMMARY.
+
+    None if the workflow has expired, or if a newer workflow has the same id.
+    """
     place, parent, status, version, on_end, created, updated = fields
     if place != member or not (status and version and on_end and created and updated):
         return None
@@ -268,7 +274,7 @@ def _claim_key(scope: Scope, workflow_id: str) -> str:
 
 
 def _member(scope: Scope, workflow_id: str) -> str:
-    """The workflow's entry in the set of ended workflows whose memories are not written yet."""
+    """The workflow's entry in the set of ended workflows whose memories have not been written yet."""
     return json.dumps([scope.tenant, scope.namespace, workflow_id])
 
 

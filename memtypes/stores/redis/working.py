@@ -1,7 +1,7 @@
 """Live working memory on Redis: a hash of items for each session; sessions of a namespace are in one cluster slot.
 
-Items are copied to the memory store when their namespace is due. The set of due namespaces is in another slot and is
-updated after the items; a crash between the two only delays the deletion of items that have expired anyway.
+A background job copies items to the memory store when their namespace is due. The set of due namespaces is in another
+slot, and is updated after the items. A crash between the two updates only delays the deletion of expired items.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RedisWorking(LiveItemStore):
         self._live = live
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store an item of the session, which is now due to be copied to the memory store; see `LiveItemStore`."""
+        """Store an item of the session, and make it due to be copied to the memory store; see `LiveItemStore`."""
         at = _milliseconds(item.memory.updated_at)
         await self._live.script(
             _PUT, _keys(scope), (item.memory.id, _record(item), _session(scope), at, _agents(scope)), idempotent=True
@@ -53,7 +53,7 @@ class RedisWorking(LiveItemStore):
         return sorted(items, key=lambda item: (item.memory.created_at, item.memory.id))
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the items' time to live; see `LiveItemStore`. It waits for the disk, so call it after answering."""
+        """Restart the items' time to live; see `LiveItemStore`. Waits for the disk, so call it after answering."""
         arguments: list[Argument] = [_milliseconds(at), _session(scope), *ids]
         if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
             await self._set_due(scope, _milliseconds(at))
@@ -67,7 +67,7 @@ class RedisWorking(LiveItemStore):
         return ids
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the items that belong to a to-do, or end the pause of all items; see `LiveItemStore`."""
+        """Pause the items that belong to a to-do, or with `paused=False` resume all items; see `LiveItemStore`."""
         arguments = (_milliseconds(at), int(paused), _agents(scope))
         changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
         return changed
@@ -89,7 +89,7 @@ class RedisWorking(LiveItemStore):
         await self._live.script(_MARK_SYNCED, _keys(scope), arguments, idempotent=True)
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Make the namespace due at the time of its first due session, or never if it has none; see `LiveItemStore`."""
+        """Make the namespace due with its earliest due session, or never if it has none; see `LiveItemStore`."""
         key = _sessions_key(due.scope)
         first: list[tuple[str, float]] = await self._live.command("zrange", key, 0, 0, withscores=True)
         next_due = f"{first[0][1]:.0f}" if first else ""
@@ -98,7 +98,7 @@ class RedisWorking(LiveItemStore):
         )
 
     async def _due(self, key: str, at: datetime, limit: int) -> list[tuple[str, float]]:
-        """Up to `limit` members of the sorted set `key` whose score, a time, is at most `at`; with their scores."""
+        """Up to `limit` members of the sorted set `key` that are due at `at`, each with its score (the due time)."""
         until, page = _milliseconds(at), {"start": 0, "num": limit, "withscores": True}
         due: list[tuple[str, float]] = await self._live.command("zrangebyscore", key, "-inf", until, **page)
         return due
@@ -130,7 +130,7 @@ def _member(scope: Scope) -> str:
 
 
 def _record(item: LiveItem) -> str:
-    """The item as the JSON that Redis stores; see working_common.lua. A read item has this text as its `revision`."""
+    """The item as JSON for Redis; see working_common.lua. When read, an item has this text as its `revision`."""
     memory = item.memory
     return json.dumps(
         {

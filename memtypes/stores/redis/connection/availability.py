@@ -1,9 +1,9 @@
-"""Protection from a slow or unreachable server: deadlines, circuit breakers, health probes and concurrency limits.
+"""Protection from a slow or unreachable Redis server: deadlines, circuit breakers, health probes, concurrency limits.
 
-Each workload has a bulkhead: its own deadline, circuit breaker and concurrency limit, so that a retrieval that gives up
-early does not count against commands that may take longer. All bulkheads of a node share one health probe.
-
-A call's deadline starts when the call gets its slot: the wait for a slot is due to this process, not to the server.
+Each workload (kind of call) has a bulkhead: its own deadline, circuit breaker and concurrency limit. So a retrieval
+that gives up early does not count as a failure of commands that may take longer. All bulkheads of a node share one
+health probe. A call's deadline starts when the call gets a slot, as waiting for a slot is due to this process, not to
+the server.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ from memtypes.model.errors import Unavailable
 T = TypeVar("T")
 
 MAX_QUEUE_S = 5.0
-"""Seconds that a call waits for a slot."""
+"""Maximum seconds that a call waits for a slot."""
 
 PROBE_INTERVAL_S = 0.02
-"""Seconds between the first MIN_CALLS pings of a health probe; later pings are OPEN_S apart."""
+"""Seconds between the first MIN_CALLS pings of a health probe. Later pings are OPEN_S seconds apart."""
 
 SILENCE_S = 0.04
-"""Seconds without an answer after which a call asks whether the server is there at all."""
+"""A call without an answer after this many seconds checks whether the server is reachable."""
 
 PING_S = 0.04
-"""Seconds that a server has to answer a ping, so that callers learn within 100 ms that it is away."""
+"""Seconds that a server has to answer a ping. So callers learn within 100 ms that it is unreachable."""
 
 TRIES = 3
-"""Attempts of an idempotent call whose connection breaks."""
+"""Maximum attempts of an idempotent call. It is tried again if the connection breaks."""
 
 JITTER = FullJitterBackoff(cap=0.02, base=0.004)
-"""Pauses between these attempts: random, so that callers do not all return to a recovered server at once."""
+"""Random pauses between attempts of a call, so that callers do not all return to a recovered server at once."""
 
 GRACE_ROUNDS = 10
-"""Rounds of the event loop after a call's deadline, in which an answer that has arrived is still read."""
+"""Rounds of the event loop after a call's deadline. An answer that has already arrived is read in these rounds."""
 
 CANCEL_S = 0.05
-"""Seconds to wait for a cancelled call: the client may be closing a connection to a dead server."""
+"""Seconds to wait until a cancelled call ends: its client may be closing a connection to a dead server."""
 
 _TOLERANCE = 0.999
-"""Factor on seconds to wait, as differences of clock readings are not exact."""
+"""Factor on durations that are compared with differences of clock readings, which are not exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A kind of call to the server, with its own limits.
 
-    timeout_s: deadline of one call. max_concurrent: calls in progress on one node. optional: callers can do without
-    an answer, so calls are refused while the server is suspected to be unreachable.
+    timeout_s: deadline of one call. max_concurrent: maximum number of calls in progress on one node. optional: True if
+    callers can do without an answer, so that calls are refused as soon as the server may be unreachable.
     """
 
     name: str
@@ -67,24 +67,25 @@ class Workload:
 
 COMMAND = Workload("command", 2.0, 48)
 READ = Workload("read", 0.1, 16, optional=True)
-"""Reads for a retrieval, which answers without them if they fail."""
+"""Reads for a retrieval. If they fail, the retrieval answers without what they would have read."""
 
 RECEIPT = Workload("receipt", 1.0, 16, optional=True)
-"""Receipts, written after the answer was sent."""
+"""Writes of receipts, which are made after the answer was sent."""
 
 MAX_CONNECTIONS = COMMAND.max_concurrent + READ.max_concurrent + RECEIPT.max_concurrent
 
 
 class ServerAwayError(Exception):
-    """A call was given up before its deadline, because the server does not run or does not answer a ping."""
+    """A call was cancelled before its deadline, because the server is not running or does not answer a ping."""
 
 
 async def with_deadline(
     call: Coroutine[Any, Any, T], timeout_s: float, is_away: Callable[[], Awaitable[bool]] | None = None
 ) -> T:
-    """Return the result of `call`. Raises TimeoutError after `timeout_s` seconds and cancels the call.
+    """Return the result of `call`. After `timeout_s` seconds, cancels it and raises TimeoutError.
 
-    is_away: called after SILENCE_S; if it returns True, the call is cancelled and ServerAwayError is raised.
+    is_away: called if there is no result after SILENCE_S. If it returns True, cancels `call` and raises
+    ServerAwayError.
     """
     task = asyncio.ensure_future(call)
     # Its exception counts as retrieved even if the caller is cancelled first; otherwise asyncio would log it.
@@ -104,10 +105,10 @@ async def with_deadline(
 
 
 async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
-    """Whether `task` is done within `within_s` seconds.
+    """Wait up to `within_s` seconds for `task`. Returns whether it is done.
 
-    A busy event loop may be late while the answer waits in the socket, so the loop runs a few more rounds before
-    the verdict. That takes microseconds on an idle loop.
+    If the event loop is busy, the time may be over while the answer waits in the socket. So the loop runs a few more
+    rounds before the task is checked. That takes microseconds on an idle loop.
     """
     await asyncio.wait({task}, timeout=within_s)
     for _ in range(GRACE_ROUNDS):
@@ -131,7 +132,7 @@ class HealthProbe:
 
     @property
     def healthy(self) -> bool:
-        """Whether the server counts as reachable: False from a call of `suspect` until it answers a ping."""
+        """Whether the server is taken to be reachable: False from a call of `suspect` until it answers a ping."""
         return self._probing is None or self._probing.done()
 
     def record_success(self) -> None:
@@ -143,7 +144,10 @@ class HealthProbe:
         return not self.healthy and self._clock() - self._silent_since >= seconds * _TOLERANCE
 
     def suspect(self, timeout_s: float) -> None:
-        """Start pinging after a call got no answer for `timeout_s`, unless another call was answered meanwhile."""
+        """Start pinging, as a call got no answer for `timeout_s` seconds.
+
+        Does nothing if another call was answered in that time.
+        """
         if self.healthy and self._clock() - self._last_success >= timeout_s * _TOLERANCE:
             self._silent_since = self._clock() - timeout_s
             self._probing = asyncio.create_task(self._ping_until_answered(), name="health probe of the live store")
@@ -165,7 +169,7 @@ class HealthProbe:
 
 
 class Bulkhead:
-    """Admits the calls of one workload to one node, up to its limits. probe: of the node, shared by all workloads."""
+    """Admits calls of one workload to one node, within its limits. probe: the node's, shared by all its bulkheads."""
 
     def __init__(self, workload: Workload, clock: Callable[[], float], probe: HealthProbe) -> None:
         self._workload = workload
@@ -180,9 +184,9 @@ class Bulkhead:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold one of the workload's slots during a call, and record the call's outcome.
+        """Hold one of the workload's slots during a call, and record whether the call succeeds.
 
-        Raises Unavailable if the server may be down, the circuit breaker is open or no slot gets free in time.
+        Raises Unavailable if the server is taken to be down, the circuit breaker is open, or no slot gets free in time.
         """
         self._refuse_if_suspected()
         try:

@@ -1,6 +1,6 @@
 """Calls to Redis or Valkey: each has a deadline and is refused while the server is down; errors become Unavailable.
 
-Without a URL (see `topology`) the embedded server is used, and started again if it ended.
+Without a URL (see `topology`) the embedded server is used, and started again when it has ended.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ from memtypes.stores.redis.scripts import Argument, Script
 T = TypeVar("T")
 
 IN_TOUCH_S = 2.5
-"""Seconds that the server counts as reachable after an answer; background jobs call it every second."""
+"""Seconds after an answer for which the server is taken to be reachable. Background jobs call it every second."""
 
 _log = logging.getLogger(__name__)
 
 
 class _ConnectionLostError(Exception):
-    """The connection broke; whether the server ran the call is unknown."""
+    """The connection broke during a call. It is unknown whether the server executed the call."""
 
 
 class LiveClient:
-    """Client of one server, Sentinel set or cluster, bound to the event loop that opened it."""
+    """Client of one server, Sentinel set or cluster. Use it only in the event loop that opened it."""
 
     def __init__(
         self, redis: Connection, server: EmbeddedServer | None, clock: Callable[[], float], ping_s: float = PING_S
@@ -84,10 +84,11 @@ class LiveClient:
         clock: Callable[[], float] = time.monotonic,
         ping_s: float = PING_S,
     ) -> LiveClient:
-        """A client of the server at `url`, which may be down; without a url, of the embedded one, started if needed.
+        """A client of the server at `url`, which need not be reachable; without a url, of the embedded server.
 
-        directory: of the embedded server's files. ping_s: seconds that a silent server at a port has to answer a ping.
-        Raises InvalidRequest, SetupRequired, StoreInUse or Unavailable.
+        The embedded server is started if it does not run. directory: for its files. ping_s: seconds that a silent
+        server with a url has to answer a ping. Raises InvalidRequest for an unusable url; for the embedded server
+        SetupRequired, StoreInUse or Unavailable.
         """
         if url is not None:
             return cls(topology.connect(url), None, clock, ping_s)
@@ -103,16 +104,17 @@ class LiveClient:
         workload: Workload = COMMAND,
         key: str | None = None,
     ) -> T:
-        """Return the result of `call`. An idempotent call is tried TRIES times if the connection breaks.
+        """Return the result of `call`, which gets the Redis client as its argument.
 
-        key: a key that the call uses, so that only the health of its cluster node matters. Raises Unavailable when the
-        server can't be reached or is too slow.
+        idempotent: if True, the call is tried TRIES times if the connection breaks. key: a Redis key that the call
+        uses; on a cluster, only the health of that key's node then matters. Raises Unavailable if the server can't be
+        reached or is too slow.
         """
         async with self._bulkhead(workload, key).slot():
             return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
 
     async def command(self, name: str, key: str, *args: Any, **options: Any) -> Any:
-        """Return the result of the idempotent command `name` on a key. Otherwise like `run`."""
+        """Return the result of a Redis command on a key. The command must be idempotent. Otherwise like `run`."""
         return await self.run(methodcaller(name, key, *args, **options), idempotent=True, key=key)
 
     async def script(
@@ -124,7 +126,7 @@ class LiveClient:
         idempotent: bool,
         workload: Workload = COMMAND,
     ) -> Any:
-        """Return the result of the Lua script. keys: in one cluster slot. Otherwise like `run`."""
+        """Run a Lua script and return its result. keys: must be in one cluster slot. Otherwise like `run`."""
 
         async def call(redis: Connection) -> Any:
             try:
@@ -135,7 +137,7 @@ class LiveClient:
         return await self.run(call, idempotent=idempotent, workload=workload, key=keys[0])
 
     async def keys_of(self, scope: Scope) -> AsyncIterator[str]:
-        """Every Redis key of a namespace."""
+        """Yield every Redis key of a namespace."""
         prefix, cursor = scope_prefix(scope), 0
         while True:
             call = partial(topology.scan_prefix, cursor=cursor, prefix=prefix)
@@ -146,7 +148,7 @@ class LiveClient:
                 return
 
     async def keys_matching(self, pattern: str) -> list[str]:
-        """Every Redis key that matches `pattern`, of any namespace, except keys on unreachable cluster nodes."""
+        """Every Redis key that matches `pattern`, in all namespaces; without keys on unreachable cluster nodes."""
         return await self.run(partial(topology.keys_matching, pattern=pattern), idempotent=True)
 
     async def ping(self) -> None:
@@ -154,7 +156,7 @@ class LiveClient:
         await self.run(lambda redis: redis.ping(), idempotent=True)
 
     async def aclose(self) -> None:
-        """Close all connections and stop the embedded server if it is a child of this process."""
+        """Close all connections. Stops the embedded server if it is a child of this process."""
         for probe in self._probes.values():
             await probe.aclose()
         await topology.disconnect(self._redis)
@@ -164,7 +166,7 @@ class LiveClient:
             await self._server.stop()
 
     def breakers(self) -> dict[tuple[str, str], BreakerState]:
-        """The state of each circuit breaker, by node ("" for a single server) and workload."""
+        """The state of each circuit breaker, by (node, workload). The node is "" unless the server is a cluster."""
         return {(node, workload.name): each.state for (node, workload), each in self._bulkheads.items()}
 
     def _bulkhead(self, workload: Workload, key: str | None) -> Bulkhead:
@@ -175,7 +177,7 @@ class LiveClient:
         return self._bulkheads[node, workload]
 
     async def _probe(self, key: str | None) -> None:
-        """Ping the node of `key`, not limited by bulkheads, with the longest deadline, as no caller waits for it."""
+        """Ping the node of `key`. Bypasses the bulkheads and has the longest deadline, as no caller waits for it."""
         await self._run(partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key)
 
     async def _run(
@@ -204,9 +206,10 @@ class LiveClient:
         raise AssertionError("a call is tried at least once")
 
     async def _is_away(self, key: str | None) -> bool:
-        """Whether the server of `key` does not run or, where the system can't tell, does not answer a ping.
+        """Whether the server of `key` is not running. If the system can't tell, whether it does not answer a ping.
 
-        A server that runs but is slow, for example because of its disk, is not away. Concurrent callers share a ping.
+        A server that is running but slow, for example because of its disk, is not away. Concurrent callers share a
+        ping.
         """
         path = topology.socket_of(self._redis)
         if path is not None and (running := is_listening(path)) is not None:
@@ -217,7 +220,7 @@ class LiveClient:
         return not await asyncio.shield(self._pings[node])
 
     async def _answers(self, key: str | None) -> bool:
-        """Whether the node of `key` answers a ping in time; also True if this process is too busy to tell."""
+        """Whether the node of `key` answers a ping in time. Also True if this process is too busy to tell."""
         began = self._clock()
         try:
             await with_deadline(self._call(partial(topology.ping_node, key=key)), self._ping_s)
@@ -240,7 +243,7 @@ class LiveClient:
             raise Unavailable(f"the live store failed: {error}") from error
 
     async def _reconnect(self, timeout_s: float) -> None:
-        """Return when the connection is restored. Concurrent callers share one attempt, each with its own deadline."""
+        """Wait until the connection is restored. Callers share one attempt, but each has its own deadline."""
         reconnecting = self._reconnecting
         if reconnecting is None or reconnecting.done():
             reconnecting = self._reconnecting = asyncio.create_task(self._restore())
@@ -250,7 +253,7 @@ class LiveClient:
         reconnecting.result()  # not of self: meanwhile another caller may have begun the next attempt
 
     async def _restore(self) -> None:
-        """Drop broken connections and start the embedded server again if it ended."""
+        """Close broken connections, and start the embedded server again if it has ended."""
         if not isinstance(self._redis, RedisCluster):  # a cluster client reconnects by itself
             await self._redis.connection_pool.disconnect(inuse_connections=False)
         if self._server is not None:

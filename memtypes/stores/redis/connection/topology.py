@@ -1,6 +1,7 @@
-"""Connections to single servers, Sentinel and Cluster by URL, and the calls that differ on a cluster.
+"""Connections by URL to a single server, a Sentinel set or a cluster, and the calls that differ on a cluster.
 
-URLs: redis://, rediss:// or unix:// for a server, redis+sentinel://host:port,host:port/name, redis+cluster://host:port.
+URLs: redis://, rediss:// or unix:// for a single server, redis+sentinel://host:port,host:port/name for Sentinel, and
+redis+cluster://host:port for a cluster.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ Connection: TypeAlias = Any
 """A `Redis` or `RedisCluster` client. Their type stubs mix sync and async results, so callers annotate the result."""
 
 SOCKET_TIMEOUT_S = COMMAND.timeout_s + 0.5
-"""Longer than any call's deadline: a slow answer must not look like a broken connection."""
+"""Timeout of a socket, longer than any call's deadline: a slow answer must not look like a broken connection."""
 
 NODE_SCAN_S = 0.5
-"""Seconds for one cluster node to list its keys."""
+"""Maximum seconds for listing the keys of one cluster node."""
 
 SCAN_COUNT = 1_000
 
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 def connect(url: str) -> Connection:
-    """Return a client for `url` without connecting yet. Raises InvalidRequest for an unusable URL."""
+    """A client for `url`. It connects on its first call. Raises InvalidRequest for a URL that can't be used."""
     options: dict[str, Any] = {
         "decode_responses": True,
         "socket_connect_timeout": SOCKET_TIMEOUT_S,
@@ -66,7 +67,7 @@ def _client(url: str, options: dict[str, Any]) -> Connection:
 
 
 async def disconnect(redis: Connection) -> None:
-    """Close every connection of a client, including those to Sentinels and cluster nodes."""
+    """Close every connection of a client, also its connections to Sentinels and cluster nodes."""
     await redis.aclose()
     if isinstance(redis, RedisCluster):  # aclose() closes nothing while the cluster is being rediscovered
         await redis.nodes_manager.aclose()
@@ -78,9 +79,9 @@ async def disconnect(redis: Connection) -> None:
 
 
 async def discover_nodes(redis: Redis) -> None:
-    """Discover the nodes of a cluster unless they are known; do nothing for a single server.
+    """Discover the nodes of a cluster unless they are known. Does nothing for a single server.
 
-    Shielded from cancellation: a caller that gives up would close the connections to every node.
+    If the caller is cancelled, the discovery continues: cancelling it would close the connections to all nodes.
     """
     if isinstance(redis, RedisCluster):
         discovery = asyncio.ensure_future(redis.initialize())
@@ -89,14 +90,14 @@ async def discover_nodes(redis: Redis) -> None:
 
 
 def socket_of(redis: Redis) -> Path | None:
-    """The Unix socket that a client connects to; None for a client of another kind."""
+    """Path of the unix socket that a client connects to; None if it connects to a host and port."""
     pool = getattr(redis, "connection_pool", None)
     path = None if pool is None else pool.connection_kwargs.get("path")
     return None if path is None else Path(path)
 
 
 def node_of(redis: Redis, key: str | None) -> str:
-    """Name of the cluster node that holds `key`; "" for a single server or an unknown node."""
+    """Name of the cluster node that holds `key`; "" for a single server, and if the node is unknown."""
     if key is None or not isinstance(redis, RedisCluster):
         return ""
     try:
@@ -107,12 +108,12 @@ def node_of(redis: Redis, key: str | None) -> str:
 
 
 async def ping_node(redis: Redis, key: str | None) -> None:
-    """Return when the cluster node that holds `key` answers; without a key or cluster, when the server does."""
+    """Return when the cluster node that holds `key` answers. Without a key or a cluster: when the server answers."""
     await (redis.ping() if key is None or not isinstance(redis, RedisCluster) else redis.exists(key))
 
 
 async def scan_prefix(redis: Redis, cursor: int, prefix: str) -> tuple[int, list[Any]]:
-    """Run one SCAN step: the next cursor, and some keys with `prefix`. All such keys must be in one cluster slot."""
+    """Run one SCAN step: the next cursor, and some keys with `prefix`, which must all be in one cluster slot."""
     if not isinstance(redis, RedisCluster):
         return await redis.scan(cursor, match=f"{prefix}*", count=SCAN_COUNT)
     node = redis.get_node_from_key(prefix)
@@ -121,7 +122,7 @@ async def scan_prefix(redis: Redis, cursor: int, prefix: str) -> tuple[int, list
 
 
 async def keys_matching(redis: Redis, pattern: str) -> list[str]:
-    """Every key that matches `pattern`. Cluster nodes that do not answer are skipped and logged."""
+    """Every key that matches `pattern`. Cluster nodes that do not answer are skipped, with a log entry."""
     if not isinstance(redis, RedisCluster):
         return [str(key) async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT)]
     keys: list[str] = []

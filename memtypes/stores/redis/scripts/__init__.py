@@ -1,4 +1,4 @@
-"""The Lua scripts of the stores on Redis. Each runs atomically in one round trip; its keys are in one cluster slot."""
+"""The Lua scripts of the Redis stores. Each runs atomically in one round trip; all its keys are in one cluster slot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Argument: TypeAlias = str | bytes | int | float
 
 
 class Script:
-    """A Lua script and its SHA-1, by which the server caches it."""
+    """A Lua script, and the SHA-1 by which a server that has cached the script runs it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -18,6 +18,6 @@ class Script:
 
     @classmethod
     def load(cls, *names: str) -> Script:
-        """Return the script in NAME.lua. Several files are joined to one script: name shared functions first."""
+        """Load the script NAME.lua. Several names are joined to one script: files with shared functions come first."""
         folder = resources.files(__package__)
         return cls("".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names))
