@@ -1,4 +1,4 @@
-"""HTTP client of a running service. Calls have timeouts; error answers are raised as domain errors."""
+"""HTTP client with which commands call a running service. Calls have timeouts, and error answers become exceptions."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import httpx
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
 
 TIMEOUT = httpx.Timeout(10.0, read=120.0)
-"""The read timeout is long: a batch of a thousand texts is embedded before it is answered."""
+"""Timeouts of a call. The read timeout is long, because a batch of 1,000 texts is embedded before it is answered."""
 
 PROBE_S = 2.0
 
 
 class Refused(RemembrancerError):
-    """The service refused the call: the key is unknown, or its role is too low."""
+    """The service refused the call because the API key is unknown or missing, or its role is too low."""
 
 
 class ServiceFault(RemembrancerError):
-    """The service answered with an unexpected status, or not with a JSON object."""
+    """The service answered with an unexpected status, or with something else than a JSON object."""
 
 
 _ERRORS: dict[int, type[RemembrancerError]] = {
@@ -32,7 +32,7 @@ _ERRORS: dict[int, type[RemembrancerError]] = {
 
 
 class ApiClient:
-    """Calls one service with one key and returns its JSON answers."""
+    """Calls one service with one API key and returns its JSON answers. Error answers raise a RemembrancerError."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
@@ -42,7 +42,11 @@ class ApiClient:
     async def open(
         cls, url: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None
     ) -> AsyncIterator[ApiClient]:
-        """A client of the service at `url` that sends `key`; closed at the end. Raises InvalidRequest for a bad key."""
+        """Context with a client of the service at `url`, which is closed at the end.
+
+        key: API key to send; None for a service without keys. transport: replaces the network, such as by an
+        application in this process. Raises InvalidRequest for a malformed key or URL.
+        """
         check_key(key)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         with _translated(url):
@@ -63,7 +67,7 @@ class ApiClient:
         return await self._call("DELETE", path, params=query)
 
     async def is_empty(self, namespace: str) -> bool:
-        """Whether a namespace has no memories."""
+        """Whether a namespace has no memories, by the service's count."""
         return not (await self.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
 
     async def _call(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
@@ -77,13 +81,13 @@ class ApiClient:
 
 
 def check_key(key: str | None) -> None:
-    """Raise InvalidRequest for an API key that no header can have. The message does not show it."""
+    """Raise InvalidRequest if a header cannot have the API key. The message does not show the key."""
     if key is not None and (not key.isascii() or not key.isprintable() or not key.strip()):
         raise InvalidRequest("--key or REMEMBRANCER_KEY must have printable ASCII characters only", path="key")
 
 
 def is_live(url: str) -> bool:
-    """Whether a service answers at `url` within PROBE_S."""
+    """Whether a service answers at `url` within PROBE_S seconds."""
     try:
         return httpx.get(f"{url}/health/live", timeout=PROBE_S).is_success
     except (httpx.HTTPError, httpx.InvalidURL):

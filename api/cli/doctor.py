@@ -1,4 +1,4 @@
-"""The command `remembrancer doctor`: checks of this installation or of a running service, and of the AI clients."""
+"""The command `remembrancer doctor`, which checks this installation or a running service, and the AI clients."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ def doctor(
 
 
 class Diagnosis:
-    """The results of the checks by name, in the order in which they ran, as GET /health/ready has them."""
+    """Collects the results of checks, in the order in which they ran.
+
+    checks: by name, with the fields `ok`, `ms` (duration in milliseconds) and `detail`, as in GET /health/ready.
+    """
 
     def __init__(self) -> None:
         self.checks: dict[str, dict[str, Any]] = {}
@@ -82,9 +85,9 @@ class Diagnosis:
     async def check(
         self, name: str, look: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
     ) -> _Value | None:
-        """Run `look` and record whether it succeeded. Returns its result; None after a domain error.
+        """Run the check `look` and record whether it succeeded. Returns its result, or None after a RemembrancerError.
 
-        describe: turns the result into the recorded text. After an error, its message is recorded.
+        describe: turns the result into the recorded detail. After an error, the detail is its message.
         """
         started = time.perf_counter()
         result: _Value | None = None
@@ -99,7 +102,7 @@ class Diagnosis:
 
 
 async def _diagnose_service(url: str, key: str | None, diagnosis: Diagnosis) -> None:
-    """Check that a service is ready, accepts `key`, and stores and finds a memory."""
+    """Check that the service at `url` is ready, accepts the API key `key`, and stores and finds a memory."""
     async with ApiClient.open(url, key) as client:
         answer = await diagnosis.check(
             "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
@@ -110,7 +113,10 @@ async def _diagnose_service(url: str, key: str | None, diagnosis: Diagnosis) -> 
 
 
 async def round_trip(client: ApiClient) -> str:
-    """Write, find and delete a memory, in a temporary namespace. Raises Unavailable, or the service's error."""
+    """Write, find and delete a memory in a temporary namespace. Returns what was done, for the report.
+
+    Raises Unavailable if a step has the wrong result, and the service's error if a call fails.
+    """
     namespace = f"doctor-{uuid.uuid4()}"
     try:
         items = [{"type": "episodic", "content": _PROBE}]
@@ -128,7 +134,7 @@ async def round_trip(client: ApiClient) -> str:
 def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callable[[], Awaitable[str]]]]:
     """Yield (name, check) for the namespace of `folder` and for each AI client set up for `folder` or for the user.
 
-    key: API key that the checks send; by default the one that the client would send.
+    key: API key that the checks send; None for the key that the client itself would send.
     """
     yield "namespace here", partial(_namespace, folder)
     for client in ClientName:
@@ -140,7 +146,7 @@ def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callabl
 
 
 def _is_installed(client: ClientName, project: Path | None) -> bool:
-    """Whether the client's settings have entries of this program, or name it where they cannot be parsed."""
+    """Whether the client's settings files have entries of Remembrancer, or name it in a file that cannot be parsed."""
     for file in files_of(Installation(client, project, "")):
         if (text := settings_text(file.path)) is not None:
             try:
@@ -157,9 +163,10 @@ async def _namespace(folder: Path) -> str:
 
 
 async def _check(client: ClientName, project: Path | None, key: str | None, *, twice: bool) -> str:
-    """Check a client and return what works. Raises MalformedSettings or the service's error at the first fault.
+    """Check the settings of an AI client and call the service as it would. Returns what works, for the report.
 
-    twice: whether the client is also set up for all projects, which is a fault.
+    twice: whether the client is set up both for `project` and for all projects, which is a fault. Raises
+    MalformedSettings for a fault in the settings, and the service's error if a call fails.
     """
     here = " --project ." if project else ""
     if twice:
@@ -180,7 +187,10 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
 
 
 async def _call(wanted: Installation, key: str | None) -> str:
-    """Send the service what the client would send. Returns which calls were answered; raises the service's errors."""
+    """Send the service the calls that the AI client would send. Returns which calls were answered, for the report.
+
+    wanted: the client's installation. Raises the service's errors.
+    """
     if wanted.authorised and not key:
         raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
     async with ApiClient.open(wanted.url, key if wanted.authorised else None) as service:
@@ -194,7 +204,7 @@ async def _call(wanted: Installation, key: str | None) -> str:
 
 
 def _written(client: ClientName, project: Path | None) -> Installation | None:
-    """The installation that the client's files describe; None if they name no service."""
+    """The installation that the AI client's settings files describe; None if they name no service."""
     texts = [settings_text(file.path) or "" for file in files_of(Installation(client, project, ""))]
     authorised = any(KEY_VARIABLE in text for text in texts)
     if client is ClientName.CURSOR:

@@ -1,4 +1,7 @@
-"""The service on the embedded store, in this process: commands call it over its HTTP API, like a running one."""
+"""Runs the service on the embedded store in the process of a command.
+
+The command calls it by the HTTP API, like a running service, but without a network.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +32,18 @@ _BODIES: Mapping[str, type[Model]] = {
 
 
 def check_body(path: str, body: Mapping[str, object]) -> None:
-    """Raise InvalidInput, as the service would, if `body` is not valid for POST `path`."""
+    """Raise InvalidInput if `body` is not a valid body for POST `path`, as the service would."""
     checked(_BODIES[path], body)
 
 
 @asynccontextmanager
 async def open_embedded(settings: Settings, tenant: str) -> AsyncIterator[ApiClient]:
-    """Open the embedded store and return a client that is the admin of `tenant`."""
+    """Context with a client of a service on the embedded store. Its calls have the role admin of `tenant`."""
     async with open_services(settings) as services, client_of(services, tenant) as client:
         yield client
 
 
 def client_of(services: Services, tenant: str = DEFAULT_TENANT) -> AbstractAsyncContextManager[ApiClient]:
-    """A client of the opened `services` that is the admin of `tenant` without a key, and has no limit of calls."""
+    """Context with a client of `services`, which are open. It has the role admin of `tenant`, and no rate limit."""
     app = create_app(replace(services, keys=KeyBook(tenant=tenant), rate=RateLimit()))
     return ApiClient.open("http://localhost", None, httpx.ASGITransport(app))  # type: ignore[arg-type]

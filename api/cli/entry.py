@@ -1,6 +1,6 @@
-"""The program `remembrancer`: its commands, and its entry points.
+"""The command-line program `remembrancer`: the list of its commands, and its entry points.
 
-Modules are imported late: only those of the command that is run, and so that Ctrl-C meanwhile prints no traceback.
+Only the modules of the command that runs are imported, and late, so that Ctrl-C during the import prints no traceback.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ COMMANDS = {
     "settings": "api.cli.serving:settings",
     "policies": "api.cli.policies:policies",
 }
-"""Where the commands are defined, in the order in which `--help` lists them."""
+"""Module and function of each command, by its name, in the order in which `--help` lists the commands."""
 
 
 def main() -> None:
-    """Run the program `remembrancer`."""
+    """Run the program `remembrancer` with the arguments of this process."""
     _run(sys.argv[1:], "remembrancer")
 
 
 def serve_main() -> None:
-    """Run `python -m api`: the command that is given, or `serve` without one."""
+    """Run `python -m api`. Without a command it runs `serve`."""
     arguments = sys.argv[1:]
     if not arguments or (arguments[0].startswith("-") and arguments[0] != "--help"):
         arguments = ["serve", *arguments]
@@ -48,7 +48,7 @@ def serve_main() -> None:
 
 
 def ingest_main() -> None:
-    """Run `python -m ingest`, which is the command `ingest`."""
+    """Run `python -m ingest`, which is the same as `remembrancer ingest`."""
     _run(["ingest", *sys.argv[1:]], "python -m")
 
 
@@ -65,7 +65,7 @@ def _run(arguments: list[str], name: str) -> None:
 
 
 def application(wanted: str | None = None) -> Typer:
-    """The command-line application with the command `wanted` or, if there is no such command, with all of them."""
+    """The Typer application with the command `wanted`, or with all commands if there is no command of this name."""
     import typer  # noqa: PLC0415 - as late as the commands
 
     app = typer.Typer(

@@ -1,4 +1,4 @@
-"""The command `remembrancer ingest`, also run as `python -m ingest`."""
+"""The command `remembrancer ingest` (also `python -m ingest`), which imports files into a namespace."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def ingest(
 
 
 async def write_items(client: ApiClient, namespace: str, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-    """Post items of an import as one batch. Returns the outcome of each item."""
+    """Write the memories `items` as one batch. Returns the outcome of each, in order."""
     answer = await client.post("/v1/memories/batch", {"namespace": namespace, "items": items})
     return [_outcome(item) for item in answer["results"]]
 
 
 def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
-    """The outcome of an item as the service reports it. classified: only of an item that was sent without a type."""
+    """The outcome of writing one memory. item: the memory's entry in the service's answer to a batch."""
     named = (WriteStatus(item["status"]), item.get("id"), item.get("reason"), item.get("merged_into"))
     if (answer := item.get("classified")) is None:
         return WriteOutcome(*named)
@@ -87,7 +87,7 @@ def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
 
 
 def _origin(name: str | None) -> Format | None:
-    """The format that `--from` names; None if it names none or "auto". An unknown name exits with an error message."""
+    """The format that `--from` names; None without this option or for "auto". An unknown name ends the program."""
     if name is None or name == AUTO:
         return None
     if name not in EXPORTS:
@@ -104,7 +104,7 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
 
 
 def report_view(report: ImportReport) -> RenderableType:
-    """The number of rows by outcome, the memories by type, and the rows that were not stored."""
+    """An import's report for the terminal: rows by outcome, memories by type, and the rows that were not stored."""
     rate = report.read / report.seconds if report.seconds else 0.0
     rows: dict[str, object] = {str(status): count for status, count in report.counts.items()}
     rows["read"] = f"{report.read} in {report.seconds:.1f} s, {rate:.0f}/s"

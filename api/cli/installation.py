@@ -1,4 +1,4 @@
-"""The checks of `remembrancer doctor` on this installation: Python, disk, keys file, port, models and stores."""
+"""The checks that `remembrancer doctor` makes of this installation: Python, disk, keys file, port, models, stores."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from api.wiring.services import open_services
 from memtypes.model.errors import RemembrancerError, Unavailable
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
-"""Free disk space that the check asks for: enough for the encoder and some hundred thousand memories."""
+"""Free disk space, in bytes, below which the check fails: the encoder and some 100,000 memories need this much."""
 
 
 async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> None:
-    """Run the checks; the last one is whether a memory is written and found."""
+    """Run all checks and record them in `diagnosis`. The last check writes, finds and deletes a memory."""
     await diagnosis.check("python", _python)
     await diagnosis.check("disk", lambda: _disk(settings.data_dir))
     await diagnosis.check("keys", lambda: _keys(settings))
@@ -46,7 +46,7 @@ async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> Non
 
 
 async def _live(settings: Settings, services: Services) -> None:
-    """Ping the live server. Raises Unavailable, which names the address of a server of your own."""
+    """Ping the live store. Raises Unavailable, with the address of the Redis server if the settings name one."""
     try:
         await services.pings["live"]()
     except Unavailable as error:
@@ -70,7 +70,7 @@ async def _disk(directory: Path) -> str:
 
 
 def _free_bytes(directory: Path) -> tuple[Path, int]:
-    """`directory` or its nearest parent that exists, and the free bytes on its disk."""
+    """(`directory` or else its nearest existing parent, number of free bytes on its disk)."""
     folder = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     return folder, shutil.disk_usage(folder).free
 

@@ -1,4 +1,4 @@
-"""The commands `remembrancer verify` and `remembrancer reembed`, which need no service."""
+"""The commands `remembrancer verify`, for saved receipts, and `remembrancer reembed`. They need no running service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def verify(
     file: Annotated[Path, typer.Argument(help="A receipt from GET /v1/receipts/ID?contents=true.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check a saved receipt, without a service or a store. Exit code 1 when it is not valid."""
+    """Check a saved receipt of a retrieval, without a service or a store. Exit code 1 if it is not valid."""
 
     async def work() -> dict[str, Any]:
         raw = _read_receipt(file)
@@ -49,7 +49,7 @@ def _read_receipt(file: Path) -> bytes:
 
 
 def _counter(receipt: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -> Callable[[str], int] | None:
-    """A token counter for the receipt's entries; None if the tokenizer that the receipt names is not available."""
+    """A function that counts tokens as the receipt does; None if this program lacks the receipt's tokenizer."""
     named = receipt.get("tokenizer")
     tokenizer = tokenizers.get(str(named.get("name"))) if isinstance(named, dict) else None
     if tokenizer is None or not isinstance(named, dict) or named.get("sha256") != tokenizer.sha256:
@@ -59,7 +59,7 @@ def _counter(receipt: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) ->
 
 
 def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Embed every memory again with the embedder of the settings. Services must be stopped."""
+    """Embed every memory again with the embedder that the settings name. Services on the store must be stopped."""
 
     async def work() -> dict[Collection, int]:
         settings = settings_from({"data_dir": data_dir})

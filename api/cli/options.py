@@ -1,4 +1,4 @@
-"""Options that commands share, and `run`, which ends a command that fails with one line and an exit code."""
+"""Options that several commands share, and functions that run a command, print its answer and report its errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from memtypes.model.errors import Conflict, NotFound, Overloaded, RemembrancerEr
 USAGE = 2
 FAILED = 1
 _FAULTS = (Unavailable, Overloaded, NotFound, Conflict, ServiceFault)
-"""Errors that are not in what the user gave: exit code 1."""
+"""Errors that the command's arguments did not cause. They exit with code 1, all others with code 2."""
 
 _Value = TypeVar("_Value")
 
@@ -35,7 +35,7 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the answe
 
 
 def run(work: Callable[[], Coroutine[Any, Any, _Value]]) -> _Value:
-    """Run `work` and return its result. A domain or system error ends the program with one line and an exit code."""
+    """Run `work` and return its result. A RemembrancerError or OSError prints one line and ends the program."""
     try:
         return anyio.run(work)
     except* (RemembrancerError, OSError) as group:
@@ -49,13 +49,13 @@ def run(work: Callable[[], Coroutine[Any, Any, _Value]]) -> _Value:
 
 
 def end(error: RemembrancerError) -> NoReturn:
-    """Print the error and exit: with code 2 for an error that the user can correct, else with 1."""
+    """Print the error and end the program, with code 2 if the user can correct the command, else with code 1."""
     print(f"remembrancer: {error}", file=sys.stderr)
     raise typer.Exit(FAILED if isinstance(error, _FAULTS) else USAGE)
 
 
 def present(answer: Mapping[str, Any], view: Callable[[Mapping[str, Any]], RenderableType], *, as_json: bool) -> None:
-    """Print `answer`: as JSON if `as_json`, else as `view` renders it."""
+    """Print a command's answer: as JSON if `as_json`, else as `view` renders it for the terminal."""
     if as_json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))
     else:

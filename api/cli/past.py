@@ -1,4 +1,7 @@
-"""The command `remembrancer import`: other programs' history becomes memories, each project's in its own namespace."""
+"""The command `remembrancer import`, which turns the history of other programs, such as Claude Code, into memories.
+
+By default each project has its own namespace.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ MAX_LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the command was asked to import, and where to. journal: None if the import shall not be resumable."""
+    """What the command imports, and where to. journal: None if it sends everything again. quiet: show no progress."""
 
     source: PastSource
     path: Path | None
@@ -71,7 +74,7 @@ def import_past(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import the past of another program. Exit code 1 if something could not be imported.
+    """Import the history of another program. Exit code 1 if something could not be imported.
 
     Messages that were imported before are left out, so the command can be run again at any time, also after it was
     stopped.
@@ -134,9 +137,9 @@ def _nothing_found(asked: _Asked, places: Places) -> str:
 async def _import_planned(
     importing: SessionImport, plan: SessionPlan, asked: _Asked, find: Callable[[], list[SessionFile]], *, watch: bool
 ) -> None:
-    """Send the planned messages and, with `watch`, those that are added to the sessions afterwards.
+    """Send the planned messages and, with `watch`, the messages that are added to the sessions afterwards.
 
-    Messages that were sent before are sent again if their namespace is empty now.
+    Messages of an earlier import are sent again if their namespace is now empty. find: finds the sessions' files.
     """
     if not (plan.namespaces or watch):
         importing.report.stopped = "nothing was imported"
@@ -178,7 +181,7 @@ def _import_memories(asked: _Asked, *, dry_run: bool, ask: bool) -> None:
 
 
 def _confirm(view: RenderableType, where: Place) -> None:
-    """Show what would be imported and ask whether to go on, if the user can answer. A no ends the program."""
+    """Show what would be imported and, if there is a terminal, ask whether to continue. A no ends the program."""
     if sys.stdin.isatty():
         console = Console(stderr=True)
         console.print(view)
@@ -186,7 +189,7 @@ def _confirm(view: RenderableType, where: Place) -> None:
 
 
 async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcome]:
-    """Post a part of a past session to the service; no to-dos are paused. Returns each message's outcome."""
+    """Send a part of a past session to the service, which does not pause to-dos. Returns each message's outcome."""
     body = {
         "namespace": part.namespace,
         "session_id": part.session_id,
@@ -199,7 +202,11 @@ async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcom
 
 
 async def _send(importing: SessionImport, plan: SessionPlan, find: Callable[[], list[SessionFile]] | None) -> None:
-    """Send the planned messages and, with `find`, those added to the files that it finds. SIGINT or SIGTERM ends it."""
+    """Send the planned messages, until the end or a SIGINT or SIGTERM.
+
+    find: finds the files of sessions, to send the messages that are added to them afterwards; None to end after the
+    planned messages.
+    """
     console = Console(stderr=True)
     ended = False
     async with anyio.create_task_group() as tasks:
@@ -223,7 +230,7 @@ async def _end_at_signal(scope: anyio.CancelScope) -> None:
 
 
 def plan_json(plan: SessionPlan) -> dict[str, Any]:
-    """What an import would take, as plain JSON."""
+    """A plan of an import of sessions, as plain JSON."""
     namespaces = {name: asdict(each) for name, each in sorted(plan.namespaces.items())}
     return {
         "files": plan.read,
@@ -235,7 +242,7 @@ def plan_json(plan: SessionPlan) -> dict[str, Any]:
 
 
 def plan_view(plan: SessionPlan) -> RenderableType:
-    """A row for each namespace that an import would write to, and what it would leave out."""
+    """A plan of an import for the terminal: a row for each namespace, and what would be left out."""
     table = Table("namespace", "sessions", "messages", "new", "from", "to")
     for name, each in sorted(plan.namespaces.items()):
         numbers = (str(each.sessions), str(each.messages), str(each.new))
@@ -245,7 +252,7 @@ def plan_view(plan: SessionPlan) -> RenderableType:
 
 
 def report_view(report: SessionReport) -> RenderableType:
-    """The number of messages by outcome, the memories by type, and the reasons for the outcomes."""
+    """The report of an import for the terminal: messages by outcome, memories by type, and the reasons for outcomes."""
     rows: dict[str, object] = {str(status): report.counts[status] for status in WriteStatus}
     rate = report.sent / report.seconds if report.seconds else 0.0
     rows["sent"] = f"{report.sent} messages in {report.seconds:.1f} s, {rate:.0f}/s"

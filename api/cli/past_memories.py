@@ -1,4 +1,7 @@
-"""Imports of memories and notes for `remembrancer import`: each row or note is written as it is, in one namespace."""
+"""Imports memories and notes of other programs, for `remembrancer import`.
+
+Each row or note is written as one memory, unlike the messages of sessions, which are filtered and reviewed.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ from memtypes.model.times import system_clock
 
 @dataclass(slots=True)
 class MemoriesPlan:
-    """What an import of memories would read. requests: one for each group of files.
+    """What an import of memories would read. requests: imports to run, one for each group of files.
 
-    types: number of rows by type, for each namespace. files: number of files, for each namespace. bad: the rows that
-    cannot be stored, each with the reason. left_out: number of files that are not read, by reason.
+    types: number of rows by memory type, for each namespace. files: number of files, for each namespace. bad: the rows
+    that cannot be stored, each with the reason. left_out: number of files that are not read, by reason.
     """
 
     requests: list[ImportRequest] = field(default_factory=list)
@@ -46,7 +49,7 @@ class MemoriesPlan:
         return {"namespaces": namespaces, "bad": self.bad, "left_out": dict(self.left_out)}
 
     def view(self) -> RenderableType:
-        """A row for each namespace, the rows that cannot be stored, and what is left out."""
+        """The plan for the terminal: a row for each namespace, the rows that cannot be stored, and what is left out."""
         table = Table("namespace", "files", "memories", "by type")
         for name, kinds in sorted(self.types.items()):
             by_type = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
@@ -57,7 +60,10 @@ class MemoriesPlan:
 
 
 def plan_memories(groups: Sequence[MemoryFiles], destination: Destination, template: ImportRequest) -> MemoriesPlan:
-    """Read the files and count their rows. template: the request for a group of files is a changed copy of it."""
+    """The plan of an import of the files in `groups`, which are read to count their rows.
+
+    destination: decides the namespace of a group. template: request that is copied and completed for each group.
+    """
     plan = MemoriesPlan()
     for group in groups:
         namespace, reason = destination.of(group.folder)
@@ -82,7 +88,7 @@ def _count(plan: MemoriesPlan, request: ImportRequest) -> None:
 
 
 async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) -> list[tuple[str, ImportReport]]:
-    """Run the imports of a plan one after the other. Returns the namespace and the report of each."""
+    """Run the imports of a plan one after the other, until one stops early. Returns (namespace, report) of each."""
     reports: list[tuple[str, ImportReport]] = []
     for request in plan.requests:
         write = partial(write_items, client, request.namespace)
@@ -94,6 +100,6 @@ async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) 
 
 
 def reports_json(reports: Sequence[tuple[str, ImportReport]], plan: MemoriesPlan) -> dict[str, Any]:
-    """The reports of imports of memories, as plain JSON."""
+    """The imports that ran, as plain JSON. reports: (namespace, report) of each."""
     written = [{"namespace": namespace, **report.to_json()} for namespace, report in reports]
     return {"imports": written, "left_out": dict(plan.left_out)}

@@ -1,7 +1,7 @@
-"""The command `remembrancer policies convert`, which makes a policy file of a workflow project's memory resources.
+"""The command `remembrancer policies convert`, which makes a policy file from a Compozy project's memory resources.
 
-The input is YAML as Compozy projects have it: `resource: memory` files, or lists of `memories` and `agents`, with
-Go-style placeholders such as `{{ .workflow.id }}`. What has no equivalent is named on stderr.
+The input is YAML: files with `resource: memory`, or lists of `memories` and `agents`, with Go-style placeholders such
+as `{{ .workflow.id }}`. Fields that have no equivalent in a policy file are named on stderr.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _FIELDS: Mapping[str, str] = {
     "default_key_template": "key",
     "memory_key": "key",
 }
-"""The field of a thread policy for each field of a memory resource."""
+"""Field of a thread policy, by the field of a memory resource that is converted to it. Dots separate nested names."""
 
 _SILENT = {"resource", "id", "description", "version", "persistence.type", "token_provider.provider"}
-"""Fields of a memory resource that a policy does not need."""
+"""Fields of a memory resource that are dropped without a message, because a policy does not need them."""
 
 _PLACEHOLDER = re.compile(r"\{\{-?\s*\.([A-Za-z_][\w.]*)\s*-?\}\}")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -82,7 +82,7 @@ def convert(
 
 
 def _documents(file: Path) -> list[Mapping[str, Any]]:
-    """The documents of a YAML file, which lines of three dashes separate."""
+    """The documents of a YAML file, which may have several. Raises InvalidConfigFile if it is malformed."""
     try:
         documents = [part for part in yaml.safe_load_all(read_text(file, "resource file")) if part is not None]
     except YAML_ERRORS as error:
@@ -95,9 +95,10 @@ def _documents(file: Path) -> list[Mapping[str, Any]]:
 def converted_policies(
     documents: Sequence[Mapping[str, Any]], model: str | None = None
 ) -> tuple[dict[str, Any], list[str]]:
-    """The policy file of the memories and agents in `documents`, and the paths of fields that have no equivalent.
+    """(content of the policy file for `documents`, paths of their fields that have no equivalent in it).
 
-    model: of agents that name none, for limits that are shares of a context window. Raises InvalidConfigFile.
+    model: model for resources whose agents name none; limits that are shares of a context window need it. Raises
+    InvalidConfigFile if the documents have no memory resource.
     """
     memories = [memory for document in documents for memory in _resources(document, "memory", "memories")]
     if not memories:
@@ -115,7 +116,10 @@ def converted_policies(
 
 
 def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapping[str, Any]]:
-    """The resources of one kind: the document itself, or those that it lists, or has by their ids, as `plural`."""
+    """The resources of one kind (memory or agent) in a YAML document.
+
+    That is the document itself, or the entries of its field `plural`: a list, or an object with the ids as keys.
+    """
     if document.get("resource") in {"memory", "agent"}:
         return [document] if document["resource"] == kind else []
     value = document.get(plural)
@@ -125,7 +129,7 @@ def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapp
 
 
 def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
-    """The thread policy that a memory resource describes. model: the model of an agent that uses the resource."""
+    """The thread policy that a memory resource describes. model: model of an agent that uses it; None if unknown."""
     policy: dict[str, Any] = {}
     for path, value in _flat(memory):
         if (field := _FIELDS.get(path)) is not None and value is not None:
@@ -142,7 +146,7 @@ def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The dotted path and the value of each field of an object; `token_allocation.user_defined` stays one value."""
+    """(dotted path, value) of each field of a nested object. `token_allocation.user_defined` stays one value."""
     for name, inner in value.items():
         path = f"{prefix}{name}"
         if isinstance(inner, Mapping) and path != "token_allocation.user_defined":
@@ -152,7 +156,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def _value(field: str, value: Any) -> Any:
-    """`value` in the form that the policy's `field` takes, such as 0.3 for 30 percent."""
+    """A resource's `value` in the form that the policy's `field` needs, such as 0.3 for 30 percent."""
     if field == "key":
         return _template(value)
     if field == "flush.oldest":
@@ -169,14 +173,15 @@ def _value(field: str, value: Any) -> Any:
 
 
 def _template(value: Any) -> Any:
-    """A key template with Go-style placeholders as Jinja's; `{{ .user.id }}` becomes `{{ user.id }}`."""
+    """A key template with Jinja placeholders instead of Go-style ones: `{{ .user.id }}` becomes `{{ user.id }}`."""
     return _PLACEHOLDER.sub(r"{{ \1 }}", value) if isinstance(value, str) else value
 
 
 def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
-    """The policy of an agent; empty without memories.
+    """The policy file's entry for an agent; empty if the agent uses no memories.
 
-    The policy names one memory by its id, or lists memories with ids, keys and modes. A common key is kept.
+    It names one memory resource by its id, or lists resources with ids, keys and access modes. A key that the agent has
+    for all of its memories is kept.
     """
     references = _references(agent)
     key = _template(agent.get("memory_key") or agent.get("key"))
@@ -189,14 +194,14 @@ def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _references(agent: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The memories that an agent uses, as objects that have at least an id."""
+    """The memory resources that an agent uses, as objects that have at least an id."""
     memory = agent.get("memory")
     entries = [memory] if isinstance(memory, str) else memory if isinstance(memory, list) else agent.get("memories")
     return [entry if isinstance(entry, Mapping) else {"id": entry} for entry in entries or []]
 
 
 def _model(agent: Mapping[str, Any]) -> str | None:
-    """The model that an agent names, with a slash between provider and model; None if it names none."""
+    """The model that an agent names, in the form `provider/model`; None if the agent names no model."""
     config = agent.get("config")
     name = config.get("model") if isinstance(config, Mapping) else None
     name = name or agent.get("model")

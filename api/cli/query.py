@@ -1,4 +1,4 @@
-"""The commands `remembrancer search`, `remembrancer retrieve` and `remembrancer jobs`: one call of a service each."""
+"""The commands `remembrancer search`, `retrieve` and `jobs`, each of which prints the answer to one call."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def search(
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
-    """The best memories for a query, ranked."""
+    """Search for the best memories for a query, ranked."""
 
     async def work() -> dict[str, Any]:
         body = {
@@ -76,7 +76,7 @@ def retrieve(
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
-    """A context for a query that fits a budget of tokens."""
+    """Retrieve a context for a query, within a token budget."""
 
     async def work() -> dict[str, Any]:
         body = {
@@ -115,7 +115,7 @@ def jobs(
     tenant: Tenant = DEFAULT_TENANT,
     as_json: AsJson = False,
 ) -> None:
-    """Promote, forget, expire or compact the memories of one namespace, or of all."""
+    """Run an upkeep job (promote, forget, expire or compact) on one namespace or on all."""
 
     async def work() -> dict[str, Any]:
         body = {

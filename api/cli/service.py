@@ -1,4 +1,4 @@
-"""The service that a command talks to: a running one or, on the embedded store, one in this process."""
+"""Chooses the service that a command calls: a running service, or one in this process on the embedded store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _FOLDER_VARIABLE = "REMEMBRANCER_DATA_DIR"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a command runs: on the service at `url` with `key` or, without a url, on the embedded store as `tenant`."""
+    """What a command works on: the service at `url` or, if it is None, the embedded store of `settings`.
+
+    key: API key for the service. tenant: tenant to act for on the embedded store.
+    """
 
     settings: Settings
     url: str | None = None
@@ -34,22 +37,22 @@ class Place:
 
     @property
     def destination(self) -> str:
-        """A name of the service or store, which has its own journals of imports. Contains a hash of the key."""
+        """Text that identifies the service (with a hash of the key) or the store, by which journals are kept apart."""
         if self.url:
             return f"{self.url} {hashlib.sha256((self.key or '').encode()).hexdigest()[:12]}"
         return f"{self.settings.data_dir.absolute()} {self.settings.qdrant_url or ''} {self.tenant}"
 
     @property
     def journal(self) -> Path:
-        """The folder of the journals of imports."""
+        """Folder with the journals of imports, by which an interrupted import can be resumed."""
         return self.settings.data_dir / "journal"
 
 
 def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Place:
-    """Where the command runs, from its options: on the service at `url`, or on the store in `data_dir`.
+    """What a command works on, from its options: the service at `url`, or the embedded store in `data_dir`.
 
-    If neither is named, nor a tenant: on this machine's service if it runs, else on the store of the settings; which of
-    them is printed on stderr. Raises BadSettings for a key without a service, and for an empty url.
+    Without url, data_dir and tenant, it is this machine's service if it runs, else the embedded store of the settings;
+    the choice is printed on stderr. Raises BadSettings for a key without a service, and for an empty url.
     """
     if url is not None and not url.strip():
         raise BadSettings("--url is empty; name a service, or leave it out to use the store in the data folder")
@@ -67,7 +70,10 @@ def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str =
 
 
 def settings_from(flags: Mapping[str, Any]) -> Settings:
-    """The settings, in which the flags take precedence. Also configures logging."""
+    """The settings from environment and defaults, in which `flags` (command-line options) take precedence.
+
+    Also configures logging.
+    """
     settings = read_settings(flags)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines contain URLs and so namespaces
@@ -75,9 +81,9 @@ def settings_from(flags: Mapping[str, Any]) -> Settings:
 
 
 async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to POST `path` with the members of `body` that are not None. Raises the service's errors.
+    """The answer to POST `path` with `body`, without its fields that are None. Raises the service's errors.
 
-    For the embedded store, the body is checked before the store is opened, which takes seconds.
+    For the embedded store, the body is validated first, because opening the store takes seconds.
     """
     sent = {name: value for name, value in body.items() if value is not None}
     if not where.url:
@@ -90,7 +96,10 @@ async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any
 
 @asynccontextmanager
 async def connect(where: Place) -> AsyncIterator[ApiClient]:
-    """A client of the service, or of one in this process on the embedded store, which is closed at the end."""
+    """Context with a client of the service or embedded store `where`. The store is closed at the end.
+
+    Raises InvalidRequest if `where` has both a service and a tenant.
+    """
     if where.url:
         if where.tenant != DEFAULT_TENANT:
             raise InvalidRequest("with --url the key determines the tenant; leave out --tenant")

@@ -1,4 +1,4 @@
-"""The commands `remembrancer serve`, `remembrancer run` and `remembrancer settings`."""
+"""The commands `remembrancer serve`, `run` (serve with sample memories) and `settings`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ SAMPLE_BUDGET = 700
 
 
 def _command(description: str, before: Callable[[Services], Awaitable[None]] | None) -> Callable[..., None]:
-    """A command that serves the HTTP API after running `before` on the services; `description` is its help."""
+    """A command that serves the HTTP API. description: its help text.
+
+    before: awaited with the opened services before the first call; None for nothing.
+    """
 
     def command(
         host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,
@@ -50,7 +53,7 @@ def _command(description: str, before: Callable[[Services], Awaitable[None]] | N
 
 
 async def show_samples(services: Services) -> None:
-    """Load the sample memories if their namespace is empty, then retrieve for a sample query and print the context."""
+    """Load the sample memories if their namespace is empty, then print the context that a sample query retrieves."""
     out = Console()
     async with client_of(services) as client:
         if await client.is_empty(SAMPLE_NAMESPACE):

@@ -1,4 +1,4 @@
-"""Renders the JSON answers of commands as tables and panels for a terminal."""
+"""Renders JSON answers of the service as tables and panels for the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_TEXT = 160
 
 
 def hits_table(answer: Mapping[str, Any]) -> RenderableType:
-    """The hits of a search, one per row, with their signals if the answer has them."""
+    """A table of a search's hits, one in each row, with the signals of their scores if the answer has them."""
     table = Table(title=_title(answer), title_justify="left")
     for name, justify in (("rank", "right"), ("score", "right"), ("type", "left"), ("memory", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # a Literal in rich
@@ -49,7 +49,7 @@ def context_view(answer: Mapping[str, Any]) -> RenderableType:
 
 
 def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
-    """A row for each check: its name, ok or failed, and the detail."""
+    """A table with a row for each check: its name, ok or failed, and the detail. checks: results by name."""
     table = Table("check", "", "detail")
     for name, check in checks.items():
         mark = "[green]ok[/green]" if check["ok"] else "[red]failed[/red]"
@@ -58,14 +58,14 @@ def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
 
 
 def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
-    """Whether a receipt is valid, and a row for each of its checks."""
+    """The result of verifying a receipt: whether it is valid, and a row for each check."""
     checks = {check["name"]: check | {"detail": check["detail"] or ""} for check in verdict["checks"]}
     heading = "The receipt is valid." if verdict["valid"] else "The receipt is not valid."
     return Group(Text(heading), checks_table(checks))
 
 
 def first_lines(lines: Sequence[str], most: int, *, omitted: int = 0) -> list[Text]:
-    """The first `most` lines and, if there are more, their number. omitted: number of those that are not in `lines`."""
+    """The first `most` lines, and a line with the number of further lines. omitted: further lines not in `lines`."""
     rest = max(0, len(lines) - most) + omitted
     return [*map(Text, lines[:most]), *([Text(f"... and {rest} more; --json lists them")] if rest else [])]
 
@@ -81,7 +81,7 @@ def _degraded(degraded: list[str]) -> str:
 
 
 def names_table(values: Mapping[str, object]) -> Table:
-    """A row for each name with its value."""
+    """A table without a header that has a row for each name and its value."""
     table = Table(show_header=False, box=None)
     for name, value in values.items():
         table.add_row(escape(name), escape(str(value)))

@@ -1,6 +1,7 @@
-"""The settings files of each AI client, such as Codex, and what `remembrancer install` puts into them.
+"""The settings files of each AI client, such as Codex, and the entries that `remembrancer install` puts into them.
 
-Hooks send what is said to the service and bring what is remembered into prompts; the MCP server gives the model tools.
+The entries are hooks and an MCP server. Hooks send what is said in a session to the service, and add memories to
+prompts. The MCP server gives the model memory tools.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SERVER = "remembrancer"
 KEY_VARIABLE = "REMEMBRANCER_KEY"
 
 TIMEOUT_S = 3
-"""Seconds that a client lets a hook run. The hook's own deadline is shorter, so that no client reports a timeout."""
+"""Seconds that a client lets a hook run. The service's own deadline is shorter, so that clients report no timeout."""
 
 EVENTS = ("SessionStart", "UserPromptSubmit", "Stop", "SubagentStop", "PostCompact", "SessionEnd")
 _VSCODE_EVENTS = ("SessionStart", "UserPromptSubmit", "Stop", "SubagentStop", "PreCompact")
@@ -44,7 +45,7 @@ alwaysApply: true
 
 
 class ClientName(StrEnum):
-    """The AI clients that can be set up."""
+    """AI clients that `remembrancer install` can set up."""
 
     CLAUDE_CODE = "claude-code"
     CODEX = "codex"
@@ -56,8 +57,9 @@ class ClientName(StrEnum):
 class Installation:
     """What `remembrancer install` sets up: one client, for one project or for all projects of the user.
 
-    project: root folder of the project; None for all. url: address of the service. key: stored in the client's settings
-    if `stores_key`. authorised: whether calls send the key in KEY_VARIABLE. namespace: None: one for each project.
+    project: root folder of the project; None for all projects. url: address of the service. key: API key; stored in the
+    client's settings if `stores_key`. authorised: whether the client's calls send the key that the environment variable
+    KEY_VARIABLE has. namespace: namespace of all calls; None if each project has its own.
     """
 
     client: ClientName
@@ -69,7 +71,7 @@ class Installation:
 
     @property
     def stores_key(self) -> bool:
-        """Whether the key is stored: only in the user's settings of Claude Code.
+        """Whether the API key is stored in the client's settings: only for Claude Code, set up for all projects.
 
         Other clients have no place for a key, and the settings of a project may be published.
         """
@@ -77,45 +79,45 @@ class Installation:
 
     @property
     def hook_url(self) -> str:
-        """The endpoint that takes the client's events."""
+        """URL to which the client's hooks post events."""
         query = f"?namespace={quote(self.namespace, safe='')}" if self.namespace else ""
         return f"{self.url}{hook_path(self.client)}{query}"
 
 
 def hook_path(client: ClientName) -> str:
-    """URL path of the endpoint that takes a client's hook events."""
+    """Path of the URL to which a client's hooks post their events."""
     return f"/v1/hooks/{client}"
 
 
 def files_of(installation: Installation) -> list[SettingsFile]:
-    """The files that the installation changes, with what each one gets."""
+    """The settings files that the installation changes, with the entries that each file gets."""
     return list(_FILES[installation.client](installation))
 
 
 def hook_command(installation: Installation) -> list[str]:
-    """The command that sends an event to the service. It runs Python without site packages, which it does not need."""
+    """The command that a hook runs to send an event to the service: a Python script that needs no site packages."""
     script = Path(api.__file__).parent / "clients" / "claude_code" / "scripts" / "remembrancer_hook.py"
     return [sys.executable, "-IS", str(script), installation.hook_url]
 
 
 def mcp_command(installation: Installation, project: str | None = None) -> list[str]:
-    """The command of the MCP server over stdio. project: the project's folder, if it is not the working folder."""
+    """The command that runs the MCP server over stdio. project: the project's folder; None for the working folder."""
     return [*program_command(), "mcp", "--url", installation.url, *(["--project", project] if project else [])]
 
 
 def program_command() -> list[str]:
-    """The command `remembrancer`: the installed program or, in a checkout without one, Python with the module."""
+    """The command that runs `remembrancer`: the installed program if it exists, else Python with the module `api`."""
     program = Path(sys.executable).with_name("remembrancer")
     return [str(program)] if program.exists() else [sys.executable, "-m", "api"]
 
 
 def config_folder() -> Path:
-    """The folder of the user's settings on Linux."""
+    """The folder in which programs keep the user's settings on Linux (XDG_CONFIG_HOME or ~/.config)."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 
 
 def stored_key(client: ClientName, project: Path | None) -> str | None:
-    """The API key in the settings of Claude Code; None if they have none, and for other clients."""
+    """The API key in the settings of Claude Code; None if the settings have no key, and for other clients."""
     if client is not ClientName.CLAUDE_CODE:
         return None
     settings = files_of(Installation(client, project, ""))[0].path
@@ -207,8 +209,8 @@ def _server(parent: str, entry: Mapping[str, Any]) -> JsonEntries:
 def _mcp_entry(installation: Installation, variable: str, project: str | None = None) -> dict[str, Any]:
     """The MCP server's entry in a client's JSON settings. variable: the client's syntax for an environment variable.
 
-    With a namespace, the client calls the service itself. Without one, it starts `remembrancer mcp`, which takes the
-    namespace of a folder: of `project`, or else of the folder in which the client starts it.
+    If the installation has a namespace, the client calls the service itself. Otherwise it starts `remembrancer mcp`,
+    which uses the namespace of the folder `project`, or else of the folder in which the client starts it.
     """
     value = variable % KEY_VARIABLE
     if installation.namespace:

@@ -1,4 +1,4 @@
-"""The commands `remembrancer install` and `remembrancer uninstall`."""
+"""The commands `remembrancer install` and `remembrancer uninstall`, which set up AI clients and undo it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,10 @@ def _settings_files() -> SettingsFiles:
 def _installation(
     client: ClientName, project: Path | None, url: str, key: str | None, namespace: str | None
 ) -> Installation:
-    """The installation that the options ask for. Raises BadSettings for a bad URL, project, key or namespace."""
+    """The installation that the command's options describe.
+
+    Raises BadSettings for an invalid URL, project or namespace, and InvalidRequest for an invalid key.
+    """
     root = None if project is None else project.expanduser().absolute()
     if root is not None and not root.is_dir():
         raise BadSettings(f"--project {project}: there is no such folder")
@@ -131,7 +134,7 @@ def _installation(
 
 
 def _checked_url(url: str) -> str:
-    """The URL without a slash at its end. Raises BadSettings if it cannot be the URL of a service."""
+    """`url` without a slash at its end. Raises BadSettings if it cannot be the URL of a service."""
     plain = url.rstrip("/")
     try:
         parts = urlsplit(plain)
@@ -146,7 +149,7 @@ def _checked_url(url: str) -> str:
 
 
 def _check_single(wanted: Installation) -> None:
-    """Raise BadSettings if `wanted` is for one project and the client is set up for all projects of the user."""
+    """Raise BadSettings if `wanted` is for one project but the client is already set up for all projects."""
     if wanted.project is None:
         return
     for file in files_of(replace(wanted, project=None, namespace=None)):
@@ -172,7 +175,10 @@ def _unit(url: str, data_dir: Path | None) -> SettingsFile:
 
 
 def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
-    """Print the changes and return whether to make them. Asks the user if there is a terminal. False for a dry run."""
+    """Print the planned changes of files and return whether to make them.
+
+    Always False for a dry run. The user is asked if there is a terminal, something changes, and `yes` is False.
+    """
     for change in changes:
         print(f"{change.kind:>9}  {change.path}")
     if dry_run:
@@ -187,7 +193,10 @@ def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
 
 
 def _after_install(wanted: Installation) -> list[str]:
-    """What the user is told: how to uninstall, where the key is, what the client needs, whether the service runs."""
+    """Lines to print after an installation.
+
+    They say how to uninstall, where the API key is, what the client still needs, and whether the service runs.
+    """
     scope = f" --project {shlex.quote(str(wanted.project))}" if wanted.project else ""
     lines = [f"Undo: remembrancer uninstall {wanted.client}{scope}    Check: remembrancer doctor --url {wanted.url}"]
     if wanted.namespace:
@@ -224,7 +233,7 @@ _NOTES: dict[ClientName, list[str]] = {
 
 
 def _refuses_key(wanted: Installation) -> bool:
-    """Whether the service refuses the client's calls: because of the key that they send, or because they send none."""
+    """Whether the service refuses the client's calls because their API key is unknown or missing."""
     key = wanted.key or os.environ.get(KEY_VARIABLE)
     headers = {"Authorization": f"Bearer {key}"} if wanted.authorised else {}
     try:

@@ -1,8 +1,8 @@
-"""What an installation puts into a client's settings file, with one class for each format of such a file.
+"""The entries that an installation puts into a client's settings file, with one class for each file format.
 
-All classes have the same methods. Our entries are those that any version of this program wrote. `present` says whether
-a text has exactly the wanted entries, `owns` whether it has any of ours. `insert` adds the wanted entries to a text
-that has none of ours, and `remove` takes all of ours out.
+All classes have the same methods, which take the text of a file. `present` says whether the text has exactly the wanted
+entries, and `owns` whether it has any entries that a version of this program wrote. `insert` adds the wanted entries to
+a text without such entries, and `remove` takes out all entries of this program.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 from api.cli.install.text import EditedText, JsonText, MalformedSettings
 
 Members: TypeAlias = tuple[tuple[tuple[str, ...], Any], ...]
-"""Pairs of a path in a JSON object and the value there."""
+"""Pairs of a path in a JSON object (keys, outermost first) and the value at this path."""
 
 TomlValue: TypeAlias = str | int | list[str]
 
@@ -27,10 +27,10 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What a settings file had, before an installation, at the places where entries were put.
+    """What a settings file had before an installation, at the places where the installation put entries.
 
-    members: paths of the object members that the installation set. created: paths of the objects and arrays that it
-    created. values: path and earlier value of each member that it replaced.
+    members: paths of the members that the installation set. created: paths of the objects and arrays that it created.
+    values: path and earlier value of each member that it replaced.
     """
 
     members: tuple[tuple[str, ...], ...] = ()
@@ -42,9 +42,9 @@ class Prior:
 class JsonEntries:
     """Members and array elements to put into a JSON file, which may have comments.
 
-    members: path and value of each member to set. elements: path of each array, and the value to append to it. marks:
-    for a top-level member of the file, a text in the elements that this program added to it and in no others. owned:
-    paths whose values are taken to be this program's, whoever wrote them.
+    members: path and value of each member to set. elements: path of an array, and the value to append to it. marks: by
+    top-level member, a text by which the array elements of this program are recognised. owned: paths whose values count
+    as this program's, whoever wrote them.
     """
 
     members: Members = ()
@@ -53,14 +53,14 @@ class JsonEntries:
     owned: tuple[tuple[str, ...], ...] = ()
 
     def present(self, text: str) -> bool:
-        """Whether `text` has the entries, and no other array elements that this program added."""
+        """Whether `text` has the wanted entries, and no other array elements that this program added."""
         document = JsonText(text)
         elements = [(path[:-1], document.get(path)) for path in self._ours(document)]
         same = sorted(elements, key=repr) == sorted(self.elements, key=repr)
         return same and all(document.get(path) == value for path, value in self.members)
 
     def prior(self, text: str) -> Prior:
-        """What `text` has where the entries go. It must not have array elements that this program added."""
+        """What `text` has at the places of the entries. It must not have array elements of this program yet."""
         document = JsonText(text)
         parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
@@ -71,7 +71,7 @@ class JsonEntries:
         )
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the entries. Raises MalformedSettings if a step on the way to an entry is no object or array."""
+        """`text` with the entries. Raises MalformedSettings if a value on an entry's path is no object or array."""
         document = JsonText(text)
         for path, value in self.members:
             document.set(path, value)
@@ -85,9 +85,10 @@ class JsonEntries:
         return any(document.get(path) is not None for path in self.owned) or any(self._ours(document))
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without this program's entries, and with the values that they had replaced.
+        """`text` without this program's entries, and with the values that the entries replaced.
 
-        Objects and arrays that this empties are removed, unless `prior` is given and does not list them as created.
+        prior: what the file had before the installation; None if unknown. Objects and arrays that become empty are
+        removed if the installation created them or `prior` is None.
         """
         document = JsonText(text)
         touched: list[Steps] = []
@@ -105,7 +106,10 @@ class JsonEntries:
         return document.text
 
     def _ours(self, document: JsonText) -> Iterator[Steps]:
-        """Paths of the elements that this program added. In a hook group with others' handlers, that of its handler."""
+        """Paths of the array elements that this program added.
+
+        If such an element is a group of hooks that also has handlers of other programs, the path of its handler.
+        """
         for name, mark in self.marks.items():
             below = document.get((name,))
             arrays: dict[Steps, Any] = {(name,): below}
@@ -118,14 +122,17 @@ class JsonEntries:
 
 
 def _within(group: Any, mark: str) -> Steps:
-    """The path, in a group of hooks, of the first handler whose JSON contains `mark`; empty if all of them have it."""
+    """Path, in a group of hooks, of the first handler whose JSON contains `mark`; empty if all handlers contain it."""
     handlers = group.get("hooks", ()) if isinstance(group, dict) else ()
     ours = [number for number, handler in enumerate(handlers) if mark in json.dumps(handler)]
     return ("hooks", ours[0]) if len(ours) < len(handlers) else ()
 
 
 def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
-    """Remove the object or array at `path` if it is empty and an installation created it; likewise those around it."""
+    """Remove the object or array at `path` if it is empty and an installation created it.
+
+    Then do the same with the object or array that contains it, and so on. prior: None if all of them count as created.
+    """
     while path and document.get(path) in ({}, []) and (prior is None or tuple(path) in prior.created):
         document.remove(path)
         path = path[:-1]
@@ -133,22 +140,25 @@ def _prune(document: JsonText, path: Steps, prior: Prior | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TomlTable:
-    """A table to put into a TOML file, at `path`."""
+    """A table to put into a TOML file. path: the two parts of its name. values: its keys with their values."""
 
     path: tuple[str, str]
     values: Mapping[str, TomlValue]
 
     def present(self, text: str) -> bool:
-        """Whether the table is in `text` with exactly these values."""
+        """Whether `text` has the table with exactly these values."""
         return bool(self._table(_toml(text)) == self.values)
 
     def prior(self, text: str) -> Prior:
-        """What `text` has at `path` before the table is put there."""
+        """The table of the same name that `text` has before this table is inserted, if any."""
         table = self._table(_toml(text))
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the table at its end. Raises MalformedSettings if the file already has it in another form."""
+        """`text` with the table at its end, instead of any table of this name.
+
+        Raises MalformedSettings if the existing table has a form that cannot be removed, such as an inline table.
+        """
         document = EditedText(text)
         self._cut(document)
         newline = "\r\n" if "\r\n" in text else "\n"
@@ -160,11 +170,14 @@ class TomlTable:
         return document
 
     def owns(self, text: str) -> bool:
-        """Whether `text` has the table, with whatever values."""
+        """Whether `text` has a table of this name, with any values."""
         return self._table(_toml(text)) is not None
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without the table. Raises MalformedSettings if it is written in another form."""
+        """`text` without the table, and with the table that it replaced according to `prior`.
+
+        Raises MalformedSettings if the table has a form that cannot be removed, such as an inline table.
+        """
         if self._table(_toml(text)) is None or (prior is not None and not prior.members):
             return text
         document = EditedText(text)
@@ -179,7 +192,7 @@ class TomlTable:
         return parent.get(self.path[1]) if isinstance(parent, dict) else None
 
     def _cut(self, document: EditedText) -> None:
-        """Remove the table and its subtables, each from its header to the line before the next header."""
+        """Remove the table and its subtables, each from the line of its header to the line before the next header."""
         name = r"\s*\.\s*".join(f"[\"']?{re.escape(part)}[\"']?" for part in self.path)
         header = re.compile(rf"\s*\[\s*{name}\s*(?:\.[^\]]*)?\]")
         lines = document.text.splitlines(keepends=True)
@@ -194,7 +207,7 @@ class TomlTable:
             del lines[first:last]
 
     def _check(self, before: str, after: str, table: Any) -> None:
-        """Raise MalformedSettings unless `after` has `table` at the path and is otherwise the same as `before`."""
+        """Raise MalformedSettings unless the text `after` has `table` at the path and otherwise equals `before`."""
         try:
             same = self._others(_toml(before)) == self._others(_toml(after)) and self._table(_toml(after)) == table
         except MalformedSettings:
@@ -206,7 +219,7 @@ class TomlTable:
             )
 
     def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """`members` without the table at the path, and without its parent table if that has nothing else."""
+        """The file's content `members` without the table, and without its parent table if that has nothing else."""
         parent = {name: value for name, value in members.get(self.path[0], {}).items() if name != self.path[1]}
         rest = {name: value for name, value in members.items() if name != self.path[0]}
         return rest | ({self.path[0]: parent} if parent else {})
@@ -225,20 +238,20 @@ def _toml_value(value: TomlValue) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WholeFile:
-    """A file that this program writes as a whole, such as a rule for Cursor."""
+    """A settings file that this program writes as a whole, such as a rule for Cursor."""
 
     content: str
 
     def present(self, text: str) -> bool:
-        """Whether `text` is the file's content."""
+        """Whether `text` is exactly the wanted content."""
         return text == self.content
 
     def prior(self, _: str) -> Prior:
-        """Always empty, because `insert` records the whole earlier text as a change."""
+        """Nothing: `insert` replaces the whole text, and the replaced text is recorded with that change."""
         return Prior()
 
     def insert(self, text: str) -> EditedText:
-        """The file's content, which replaces the whole of `text`."""
+        """The wanted content, as a change that replaces the whole of `text`."""
         document = EditedText(text)
         document.replace(0, len(text), self.content)
         return document
@@ -248,7 +261,7 @@ class WholeFile:
         return True
 
     def remove(self, _: str, __: Prior | None) -> str:
-        """An empty text: the file is removed."""
+        """An empty text, which means that the file is removed."""
         return ""
 
 

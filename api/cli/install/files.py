@@ -1,7 +1,7 @@
-"""Changes of settings files: planned first, written atomically, and undone exactly.
+"""Changes settings files of AI clients. Changes are planned first, written atomically, and can be undone exactly.
 
-A record of each change, in a folder of this program, says how it is undone. If another program has changed the file
-since, only this program's entries are taken out of it.
+For each change, a record in a folder of this program says how to undo it. If another program has changed the settings
+file meanwhile, undoing only takes this program's entries out of the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from memtypes.stores.files import PRIVATE, replace_file
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A client's settings file, and what to put into it. private: has a key, so that only its owner may read it."""
+    """A client's settings file and the entries to put into it. private: only its owner may read it; it gets a key."""
 
     path: Path
     entries: Entries
@@ -32,9 +32,11 @@ class SettingsFile:
 
 
 class InstallRecord(BaseModel):
-    """How to take an installation's entries out of one file again. sha256: hash of the text that was written.
+    """How to take an installation's entries out of one settings file again.
 
-    folders: folders that were created for the file. prior: what it had where the entries were put.
+    sha256: hash of the text that the installation wrote. existed: whether there was a file before. mode: its permission
+    bits; None without a file. folders: folders created for the file. splices: the changes of the text. prior: what the
+    file had at the places of the entries.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,9 +52,9 @@ class InstallRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A planned change of a file. before, after: the text of the file; None if there is no file.
+    """A planned change of a settings file. before, after: its text before and after the change; None for no file.
 
-    record: how to undo the change; None when the change itself uninstalls.
+    mode: permission bits to set; None for the default. record: how to undo the change; None for an uninstallation.
     """
 
     path: Path
@@ -63,20 +65,20 @@ class FileChange:
 
     @property
     def kind(self) -> str:
-        """What happens to the file: it is unchanged, created, removed or changed."""
+        """What the change does to the file, as a word: unchanged, created, removed or changed."""
         if self.before == self.after:
             return "unchanged"
         return "created" if self.before is None else "removed" if self.after is None else "changed"
 
 
 class SettingsFiles:
-    """Plans and makes changes of settings files. state: folder with a record of each change."""
+    """Plans and makes changes of settings files. state: folder that has a record of each change, to undo it."""
 
     def __init__(self, state: Path) -> None:
         self._state = state
 
     def plan_install(self, file: SettingsFile) -> FileChange:
-        """The change that puts the entries of `file` into it. Raises MalformedSettings."""
+        """The change that puts the entries of `file` into it. Raises MalformedSettings if the file cannot be edited."""
         path = _real(file.path)
         with _named(file.path):
             before, mode, record = _read(path), _mode(path), self._record(path)
@@ -100,7 +102,7 @@ class SettingsFiles:
         return FileChange(path, before, edited.text, PRIVATE if file.private else old_mode, new)
 
     def plan_uninstall(self, file: SettingsFile) -> FileChange:
-        """The change that takes this program's entries out of `file`. Raises MalformedSettings."""
+        """The change that takes this program's entries out of `file`. Raises MalformedSettings if it cannot be done."""
         path = _real(file.path)
         with _named(file.path):
             before, mode, record = _read(path), _mode(path), self._record(path)
@@ -108,7 +110,7 @@ class SettingsFiles:
         return FileChange(path, before, after, mode if record is None else record.mode, None)
 
     def apply(self, change: FileChange) -> None:
-        """Make the change. Raises MalformedSettings if the file was changed after the change was planned."""
+        """Make the planned change. Raises MalformedSettings if the file changed since then, or cannot be written."""
         path, record_path = change.path, self._record_path(change.path)
         with _named(path):
             if _read(path) != change.before:
@@ -135,9 +137,9 @@ class SettingsFiles:
     def _without(
         self, file: SettingsFile, text: str | None, record: InstallRecord | None, prior: Prior | None
     ) -> str | None:
-        """`text` without this program's entries; None if an installation created the file and nothing else is in it.
+        """`text` without this program's entries; None if the file then has nothing left and need not exist.
 
-        prior: what the file is assumed to have had if there is no record of it.
+        record: how to undo the last installation. prior: without a record, what the file is assumed to have had before.
         """
         if text is None:
             return None
@@ -160,20 +162,26 @@ class SettingsFiles:
 
 
 def settings_text(path: Path) -> str | None:
-    """The file's text; None if there is none. Raises MalformedSettings if it cannot be read."""
+    """The text of a settings file; None if there is no file. Raises MalformedSettings if it cannot be read."""
     with _named(path):
         return _read(path)
 
 
 def settings_value(path: Path, place: Sequence[str]) -> Any:
-    """The value at `place` in a JSON file; None if there is none. Raises MalformedSettings if it cannot be read."""
+    """The value in a JSON settings file at `place` (keys, outermost first); None if there is none.
+
+    Raises MalformedSettings if the file cannot be read.
+    """
     with _named(path):
         return JsonText(_read(path) or "").get(place)
 
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Raise MalformedSettings and system errors as a MalformedSettings whose message begins with the file's path."""
+    """Context that turns errors about the file at `path` into a MalformedSettings whose message begins with the path.
+
+    It does so with MalformedSettings, system errors and texts that are not UTF-8.
+    """
     try:
         yield
     except MalformedSettings as error:
@@ -200,7 +208,7 @@ def _hash(text: str) -> str:
 
 
 def _missing_folders(path: Path) -> Iterator[str]:
-    """The folders above `path` that do not exist, the outermost first."""
+    """The folders above `path` that do not exist yet, the outermost first."""
     for folder in reversed(path.parents):
         if not folder.exists():
             yield str(folder)

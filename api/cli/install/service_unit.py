@@ -1,4 +1,4 @@
-"""A systemd unit of the user that starts the service at login."""
+"""Writes, starts and stops a systemd user unit that starts the service at login."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIMEOUT_S = 30.0
 
 
 def unit_file(url: str, data_dir: Path) -> SettingsFile:
-    """The systemd unit file of a service at the local `url` with its data in `data_dir`. Raises BadSettings."""
+    """The unit file for a service at `url` with its data in `data_dir`. Raises BadSettings unless `url` is local."""
     address = urlsplit(url)
     host = address.hostname or ""
     if address.scheme != "http" or not is_loopback(host):
@@ -29,7 +29,7 @@ def unit_file(url: str, data_dir: Path) -> SettingsFile:
 
 
 def check_systemd() -> None:
-    """Raise BadSettings on a machine without systemd."""
+    """Raise BadSettings if this machine does not have systemd."""
     if shutil.which("systemctl") is None:
         raise BadSettings(
             f"--service needs systemd, which this machine ({sys.platform}) does not have; "
@@ -38,12 +38,12 @@ def check_systemd() -> None:
 
 
 def start_unit(*, running: bool) -> str | None:
-    """Enable the unit, and start it unless the service is `running`. Returns systemd's message if it refuses."""
+    """Enable the service's unit, and start it unless `running`. Returns None, or systemd's message if it refuses."""
     return _systemctl("daemon-reload") or _systemctl("enable", *([] if running else ["--now"]), UNIT)
 
 
 def stop_unit() -> str | None:
-    """Stop the unit and disable it. Returns systemd's message if it refuses."""
+    """Stop and disable the service's unit. Returns None, or systemd's message if it refuses."""
     return _systemctl("disable", "--now", UNIT)
 
 
@@ -54,7 +54,7 @@ def _systemctl(*arguments: str) -> str | None:
 
 
 def _quoted(argument: str) -> str:
-    """`argument` as systemd reads it in ExecStart: quoted, with specifiers and variables escaped."""
+    """`argument` quoted for a unit's ExecStart line, with systemd's specifiers (%) and variables ($) escaped."""
     escaped = argument.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"'
 

@@ -1,6 +1,7 @@
-"""Edits settings files as text, so that everything else in them stays as it is. JSON may have comments.
+"""Edits JSON settings files as text, so that comments, order and layout of everything else stay as they are.
 
-To find positions in JSON, the standard parser reads a copy in which comments and trailing commas are blanks.
+To find positions in the text, the standard JSON parser reads a copy of it in which comments and trailing commas are
+replaced by blanks.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ class MalformedSettings(RemembrancerError):
 
 @dataclass(frozen=True, slots=True)
 class JsonChild:
-    """Where in the text a member of an object or an element of an array is.
+    """Positions, in a JSON text, of an object's member or an array's element.
 
-    start: position of its first character. value, end: where its value begins and ends.
+    key: name of the member or index of the element. start: its first character. value, end: where its value begins and
+    ends.
     """
 
     key: str | int
@@ -41,7 +43,7 @@ class JsonChild:
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """The object in `text`; empty for a blank text. Raises MalformedSettings."""
+    """The JSON object in `text`, which may have comments; {} for a blank text. Raises MalformedSettings otherwise."""
     plain = _blanked(text)
     if not plain.strip():
         return {}
@@ -59,7 +61,7 @@ def parse_json(text: str) -> dict[str, Any]:
 
 
 def _blanked(text: str) -> str:
-    """`text` with comments and trailing commas as blanks: strict JSON of the same length."""
+    """`text` with blanks instead of comments and trailing commas, so that it is strict JSON of the same length."""
 
     def blanks(match: re.Match[str]) -> str:
         return match[0] if match[0].startswith('"') else re.sub(r"[^\n]", " ", match[0])
@@ -69,11 +71,11 @@ def _blanked(text: str) -> str:
 
 
 Splice: TypeAlias = tuple[int, str, int]
-"""A change of a text, to be undone: position, the text that was removed, and the length of what was inserted."""
+"""A change of a text, as needed to undo it: (position, removed text, length of the inserted text)."""
 
 
 class EditedText:
-    """A text that is edited, and the changes made to it, in order."""
+    """A text that is edited. splices: the changes made to it so far, in order."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -86,14 +88,17 @@ class EditedText:
 
 
 def undone(text: str, splices: Sequence[Splice]) -> str:
-    """The text before the changes `splices` were made to it."""
+    """`text` as it was before the changes `splices`."""
     for start, removed, length in reversed(splices):
         text = text[:start] + removed + text[start + length :]
     return text
 
 
 class JsonText(EditedText):
-    """A JSON object as text, changed at paths of keys and indexes. Raises MalformedSettings for any other text."""
+    """A JSON object as text, which may have comments. A path (keys and indices, outermost first) names a place in it.
+
+    Raises MalformedSettings for a text that is no JSON object.
+    """
 
     def __init__(self, text: str) -> None:
         parse_json(text)
@@ -106,7 +111,7 @@ class JsonText(EditedText):
         self._plain = _blanked(self.text)
 
     def get(self, path: Path) -> Any:
-        """The value at `path` (keys and indices, from the outermost in); None if there is none."""
+        """The value at `path`; None if there is none."""
         value: Any = parse_json(self.text)
         for key in path:
             present = key in value if isinstance(value, dict) else isinstance(value, list) and key in range(len(value))
@@ -116,7 +121,10 @@ class JsonText(EditedText):
         return value
 
     def set(self, path: Sequence[str], value: Any) -> None:
-        """Put `value` at `path`; missing objects on the way are added. Raises MalformedSettings."""
+        """Put `value` at `path`. Objects that are missing on the path are added.
+
+        Raises MalformedSettings if an existing value on the path is no object.
+        """
         if not self._plain.strip():
             self.replace(len(self.text), len(self.text), json.dumps(_nested(path, value), indent=2) + "\n")
             return
@@ -132,7 +140,10 @@ class JsonText(EditedText):
         self.replace(position, self._end(position), self._dumped(value, len(path)))
 
     def append(self, path: Sequence[str], value: Any) -> None:
-        """Add `value` to the end of the array at `path`, which is added if missing. Raises MalformedSettings."""
+        """Add `value` to the end of the array at `path`. A missing array is added.
+
+        Raises MalformedSettings if the value at `path` is no array.
+        """
         array = self.get(path)
         if array is None:
             self.set(path, [value])
@@ -142,7 +153,7 @@ class JsonText(EditedText):
             raise MalformedSettings(f"{'.'.join(path)} must be an array")
 
     def remove(self, path: Path) -> None:
-        """Remove the existing member or element at `path`, with its comma. Comments around it stay."""
+        """Remove the member or element at `path`, which must exist, and its comma. Comments around it stay."""
         container = self._at(path[:-1])
         children = list(self._children(container))
         place = next(place for place, child in enumerate(children) if child.key == path[-1])
@@ -188,7 +199,10 @@ class JsonText(EditedText):
                 at = _space(plain, at + 1)
 
     def _add(self, position: int, depth: int, prefix: str, value: Any) -> None:
-        """Add a child to the end of the object or array at `position`, laid out as its other children are."""
+        """Add a child to the end of the object or array at `position`, in the layout of its other children.
+
+        depth: nesting depth of the object or array. prefix: the key and colon of a member; empty for an element.
+        """
         children = list(self._children(position))
         if not children:
             unit, newline = self._layout()

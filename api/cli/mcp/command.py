@@ -1,6 +1,6 @@
-"""The command `remembrancer mcp`: the MCP server of a running service, over standard input and output.
+"""The command `remembrancer mcp`, which connects an MCP client on standard input and output to a running service.
 
-A client starts it for each window, so it is small and imports neither the service nor the MCP SDK.
+A client starts one such process for each window, so it is small: it imports neither the service nor the MCP SDK.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def mcp(
     ] = None,
     tools: Annotated[str, typer.Option(help="Tools to offer: read, default or all.")] = "default",
 ) -> None:
-    """Serve the memory tools to an MCP client over stdio. Without a service on this machine, one is started."""
+    """Serve the memory tools to an MCP client over stdio. If no service runs on this machine, it is started."""
     if tools not in PRESETS:
         _end(f"--tools must be one of {', '.join(PRESETS)}")
     try:
@@ -56,10 +56,10 @@ def mcp(
 
 
 def _folder(project: str | None) -> str:
-    """The absolute path of the project's folder, by default the current one. Raises InvalidRequest if it is no project.
+    """The absolute path of the project's folder, by default the current folder.
 
-    By default the home folder is refused: some clients start their servers there, and all projects would share a
-    namespace.
+    Raises InvalidRequest if there is no such folder, or if the current folder is the home or root folder. Some clients
+    start their servers there, and all projects would share a namespace.
     """
     folder = Path(project or ".").absolute()
     if "${" in str(folder):

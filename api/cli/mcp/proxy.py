@@ -1,8 +1,8 @@
-"""Passes MCP messages between standard input and output and the service's /mcp, one HTTP call for each request.
+"""Passes MCP messages from standard input to the service's /mcp, with one HTTP call for each, and answers back.
 
-The service is stateless, so a call needs no session: a service that was restarted answers the next call. While it does
-not answer, the handshake and lists are answered here from the catalog, so that a client connects anyway, and a tool
-call answers with an error that a model can read.
+The service keeps no MCP sessions, so that calls succeed again after it was restarted. While no service runs, this proxy
+answers the handshake and lists from the catalog, so that a client connects anyway. A tool call then gets an error that
+the model can read.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from memtypes.model.errors import Unavailable
 TIMEOUT = httpx.Timeout(10.0, read=120.0)
 
 START_WAIT_S = 30.0
-"""Seconds that a tool call waits for a service that is being started."""
+"""Seconds that a tool call waits for a service to start."""
 
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
-"""Protocol versions that client and server agree on by `initialize`; in newer ones each message states the version."""
+"""MCP versions with a handshake (`initialize`). In newer versions each message states its version instead."""
 
 MODERN_VERSIONS = ["2026-07-28"]
 
@@ -47,7 +47,11 @@ Message: TypeAlias = dict[str, Any]
 
 
 class StdioProxy:
-    """One client's connection to the MCP server at `url`. service: the local service, started if it does not run."""
+    """Connects one MCP client to the MCP server at `url`. headers: sent with each HTTP call.
+
+    tools: preset of the tools to offer while no service runs. service: the local service, which is started if it does
+    not run; None for a service that is not started.
+    """
 
     def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
         self._url = url
@@ -64,7 +68,7 @@ class StdioProxy:
         self._starting = anyio.Lock()
 
     async def run(self, source: BinaryIO, target: BinaryIO) -> None:
-        """Read messages from `source`, one on each line, and write the answers to `target`, until `source` ends."""
+        """Read JSON-RPC messages from `source`, one on each line, until its end, and write the answers to `target`."""
         async with (
             httpx.AsyncClient(timeout=TIMEOUT, headers=self._headers, trust_env=False) as http,
             anyio.create_task_group() as tasks,
@@ -77,7 +81,7 @@ class StdioProxy:
             warming.cancel()
 
     def _take(self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO) -> None:
-        """Start to answer the message in `line`. A cancellation ends a call; other notifications are ignored."""
+        """Start to answer the message in `line`. A cancellation ends its call. Other notifications are ignored."""
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
@@ -130,7 +134,7 @@ class StdioProxy:
             return _failure(message, "The memory service stopped during this call. Try again.")
 
     async def _warm(self, service: LocalService, scope: anyio.CancelScope) -> None:
-        """Start the service ahead of the first call, if it does not run."""
+        """Start the service before the first call needs it, unless it runs."""
         with scope:
             try:
                 async with self._starting:
@@ -158,7 +162,7 @@ class StdioProxy:
         return _failure(message, f"The memory service refused this call ({response.status_code}): {reason}")
 
     def _routing(self, message: Message) -> dict[str, str]:
-        """The MCP headers of the HTTP call for `message`, which depend on the protocol version."""
+        """The HTTP headers that MCP prescribes for `message`. They depend on the protocol version."""
         params = message["params"]
         version = _version_of(message) or self._version
         headers = {"MCP-Protocol-Version": _header_text(version)} if version else {}
@@ -169,7 +173,7 @@ class StdioProxy:
         return headers
 
     def _offline(self, message: Message) -> Message:
-        """The answer while no service runs: from the catalog if it has one, else an error."""
+        """The answer to `message` while no service runs: from the catalog if possible, else an error."""
         wanted = message["params"].get("protocolVersion")
         legacy = None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1]
         result = answer_from_catalog(message["method"], self._tools, legacy_version=legacy)
@@ -180,10 +184,11 @@ class StdioProxy:
 
 
 def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) -> Message | None:
-    """The result of a call that needs no service, from the catalog that the service uses too; None for any other call.
+    """The result of the MCP method `method` if the catalog is enough to answer it, such as `tools/list`; else None.
 
-    legacy_version: the protocol version agreed on in the handshake; None for a message of a newer version, which has no
-    handshake. Results for newer versions are marked as stale at once, so that the client asks again later.
+    tools: the preset of tools to offer. legacy_version: MCP version agreed on in the handshake; None for a newer
+    version without a handshake. Results for newer versions are marked as stale at once, so that the client asks again
+    later.
     """
     from api.http.mcp import catalog  # noqa: PLC0415 - only without a service
 
@@ -206,26 +211,26 @@ def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) 
 
 
 def _is_id(value: object) -> bool:
-    """Whether `value` may be the id of a request."""
+    """Whether `value` is valid as the id of a JSON-RPC request: a string or an integer."""
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _version_of(message: Message) -> str | None:
-    """The protocol version that `message` names; None in older versions, which name it only in the handshake."""
+    """The MCP version that `message` states; None for older versions, which state it only in the handshake."""
     meta = message["params"].get("_meta")
     version = meta.get(_VERSION) if isinstance(meta, dict) else None
     return version if isinstance(version, str) else None
 
 
 def _header_text(value: str) -> str:
-    """`value` as a header's value. Text that is not plain ASCII is encoded as MCP prescribes."""
+    """`value` as the value of an HTTP header. Text that is not plain ASCII is Base64-encoded as MCP prescribes."""
     if _HEADER_TEXT.fullmatch(value):
         return value
     return f"=?base64?{base64.b64encode(value.encode('utf-8', 'replace')).decode()}?="
 
 
 def _failure(message: Message, text: str) -> Message:
-    """The answer to a failed call: for a tool, `text` as a result that the model can read; else a JSON-RPC error."""
+    """The answer to a failed call. For a tool it is a result with `text`, which the model can read; else an error."""
     if message["method"] != "tools/call":
         return _error(message["id"], _INTERNAL_ERROR, text)
     result: Message = {"content": [{"type": "text", "text": text}], "isError": True}
@@ -244,5 +249,5 @@ def _write(target: BinaryIO, message: Message) -> None:
 
 
 def _encoded(message: Message) -> bytes:
-    """The message as JSON in ASCII, which can express every text, even one with lone surrogates."""
+    """The message as JSON in ASCII. Escapes can express every text, even a text with lone surrogates."""
     return json.dumps(message, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Starts this machine's service for clients that need it: only once, however many ask. It outlives them."""
+"""Starts this machine's service for MCP clients: only once, even if several ask at once. It runs on after they end."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from memtypes.model.errors import Unavailable
 from memtypes.stores.files import locked_by, private_directory, replace_file
 
 START_S = 60.0
-"""Seconds within which a service must answer after its start; the first one prepares its encoder."""
+"""Seconds within which a service must answer after its start. The first start also prepares the encoder."""
 
 OTHER_S = 5.0
-"""Seconds that a failed start waits for a service that something else started at the same time."""
+"""Seconds that a failed start waits for a service that another program started at the same time."""
 
 _POLL_S = 0.1
 _LOCK = "starting.lock"
@@ -32,7 +32,7 @@ _PROGRAM = "from api.cli.entry import main; main()"
 
 
 def local_url(host: str | None = None, port: int | None = None) -> str:
-    """The address of this machine's service; by default by the same environment variables as the service."""
+    """URL of this machine's service. By default, host and port come from the environment variables of the service."""
     host = (host or os.environ.get("REMEMBRANCER_HOST") or "127.0.0.1").strip("[]")
     host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - it listens on loopback, too
     port_text = port or os.environ.get("REMEMBRANCER_PORT") or "8707"
@@ -41,12 +41,12 @@ def local_url(host: str | None = None, port: int | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
-    """The service at `url` on this machine."""
+    """The service at `url` on this machine, which can be started if it does not run."""
 
     url: str
 
     async def ensure_running(self) -> None:
-        """Return once the service answers; it is started if it does not run. Raises Unavailable, with the reason."""
+        """Start the service unless it runs, and wait until it answers. Raises Unavailable if this fails."""
         if await self._answers():
             return
         data_dir = await anyio.to_thread.run_sync(_data_dir)
@@ -85,9 +85,9 @@ def _data_dir() -> Path:
 
 
 def _spawn(data_dir: Path) -> int:
-    """Start `remembrancer serve`, which outlives this process; return its process id.
+    """Start `remembrancer serve`, which runs on when this process ends. Returns its process id.
 
-    -P keeps Python from importing modules from the working folder.
+    The option -P keeps Python from importing modules from the working folder.
     """
     with (data_dir / _LOG).open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - this program itself
@@ -104,7 +104,7 @@ def _spawn(data_dir: Path) -> int:
 
 
 def _started_lately(data_dir: Path) -> int | None:
-    """Process id of a service that another process started and that is still starting; None if there is none."""
+    """Process id of a service that another process started and that does not answer yet; None if there is none."""
     file = data_dir / _PID
     try:
         pid, age = int(file.read_text(encoding="ascii")), time.time() - file.stat().st_mtime

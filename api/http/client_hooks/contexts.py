@@ -1,6 +1,7 @@
-"""Contexts for the sessions of clients: what helps a prompt, and what is pending and recent when a session begins.
+"""Builds the contexts that hooks add to sessions of AI clients, such as Claude Code.
 
-A client's history keeps what was added to earlier prompts, so a memory is shown once in a session.
+A prompt gets memories that help with it; a session that begins gets open tasks and recent memories. A client's history
+keeps what was added to earlier prompts, so a memory is shown only once in a session.
 """
 
 from __future__ import annotations
@@ -33,24 +34,24 @@ from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, b
 from retrieval.receipts.build import Retrieval
 
 PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
-"""Most tokens that the model reads of a context, by its own count: for a prompt, and at the start of a session."""
+"""Maximum tokens, by the model's own count, of the context for a prompt and of the context at a session's start."""
 
 MAX_CHARACTERS = 9_500
-"""Maximum characters of a context: if it has more than 10,000, Claude Code shows the model only a preview."""
+"""Maximum characters of a context. Of more than 10,000, Claude Code shows the model only a preview."""
 
 QUERY_CHARACTERS = 2_000
-"""Maximum characters of a query: more of a long prompt than its two ends would only cost time."""
+"""Maximum characters of a query. A longer prompt is reduced to its beginning and end, which saves time."""
 
 MAX_SHOWN = 9_000
-"""Maximum memories that a session is shown until it is compacted: a filter cannot exclude many more."""
+"""Maximum memories that a session is shown until it is compacted. A filter could not exclude many more ids."""
 
 MARK_S = 0.5
-"""Seconds within which a context is recorded and its due intentions marked, even if the event's own time is up."""
+"""Seconds for recording a built context and marking its due tasks, even if the time to answer the event is up."""
 
 _MODEL_CHARACTERS = 256
 _SLACK = 0.9
 _JOINS = 8
-"""Maximum number of tokens that joining a frame and a context adds to the sum of both."""
+"""Maximum number of tokens by which a frame with its context exceeds the sum of the two counts."""
 
 _EDGES = re.compile(r"^[-*\u2022] |[.!]+$")
 _ATTEMPTS = 5
@@ -65,7 +66,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The text around a context. limit: maximum tokens of both, less a margin for the model's own count."""
+    """The text around a context. limit: maximum tokens of context and frame, less a margin for the model's count."""
 
     event: InjectingEvent
     introduction: str
@@ -74,25 +75,26 @@ class _Frame:
     limit: int
 
     def framed(self, context: str) -> str:
-        """The text for the client: a line that says what it is, and the context."""
+        """The text for the client: an introductory line and the context."""
         return f"{self.introduction}\n{context}"
 
     def size(self, text: str) -> int:
-        """Tokens of `text` with what the client puts around it."""
+        """Tokens of `text` and of the tags that the client puts around it."""
         reminder = f"<system-reminder>\n{self.event} hook additional context: {text}\n</system-reminder>"
         return self.tokenizer.count(reminder)
 
     @property
     def budget(self) -> int:
-        """Tokens that are left for the context."""
+        """Tokens that the frame leaves for the context."""
         return max(0, self.limit - self.size(self.framed("")) - _JOINS)
 
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """A context within its limit. ids: ids of its memories, and of memories whose text is part of others'.
+    """A context that fits its frame.
 
-    statements: hashes of the statements in it.
+    ids: ids of its memories, and of memories that were left out because their texts repeat others. statements: hashes
+    of the sentences in it that the session was not shown before.
     """
 
     retrieval: Retrieval
@@ -108,7 +110,7 @@ class ClientContexts:
     client: HookClient
 
     async def for_prompt(self, scope: Scope, event: ClientEvent, prompt: str, shown: Shown) -> HookAnswer:
-        """The answer with memories that help the prompt and that the session was not shown yet; empty without any."""
+        """The hook's answer with memories that help with the prompt and are new to the session; empty without any."""
         frame = self._frame("UserPromptSubmit", event, _FOR_PROMPT, PROMPT_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
@@ -128,7 +130,7 @@ class ClientContexts:
         return await self._answer(scope, frame, request, shown)
 
     async def for_start(self, scope: Scope, event: ClientEvent, shown: Shown) -> HookAnswer:
-        """The answer with what is pending in the project and what is recent; empty if there is nothing to show."""
+        """The hook's answer with the project's open tasks and recent memories; empty if there are none to show."""
         frame = self._frame("SessionStart", event, _FOR_START, START_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
@@ -152,7 +154,10 @@ class ClientContexts:
     async def _answer(
         self, scope: Scope, frame: _Frame, request: Callable[[Shown], Awaitable[RetrieveRequest | None]], shown: Shown
     ) -> HookAnswer:
-        """The answer with the context that `request` asks for, given what the session was shown; empty without one."""
+        """The hook's answer with a context; empty if there is nothing to show.
+
+        request: makes the retrieval's request from what the session was shown so far, or None for no context.
+        """
         for _ in range(_ATTEMPTS):
             asked = await request(shown)
             fitting = None if asked is None else await self._fitting(scope, asked, frame, shown)
@@ -170,9 +175,9 @@ class ClientContexts:
         return _Frame(name, introduction, self.services.tokenizers[encoding], encoding, limit)
 
     async def _fitting(self, scope: Scope, request: RetrieveRequest, frame: _Frame, shown: Shown) -> _Fitting | None:
-        """A context that fits into `frame` and repeats nothing but due tasks; None if there is nothing to show.
+        """A context that fits into `frame` and repeats nothing that the session was shown; None if there is none.
 
-        A text that contains a task does not say that it is due.
+        Only due tasks may be repeated, because another text that mentions a task does not say that it is due.
         """
         budget, repeated, filters = frame.budget, list[str](), request.filters or {}
         for _ in range(_ATTEMPTS):
@@ -198,9 +203,10 @@ class ClientContexts:
         return None
 
     async def _shown(self, scope: Scope, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval) -> HookAnswer:
-        """The hook's answer, with the context of `retrieval`. Marks the due intentions in it as fired.
+        """The hook's answer, with the context of `retrieval`. Marks due tasks in the context as fired.
 
-        The session was told that it is shown, so it is not held back if this takes too long: the intentions stay due.
+        If this fails or takes too long, the tasks stay due and the answer still has the context, because the session
+        already counts its memories as shown.
         """
         answer = retrieval.answer
         try:
@@ -214,7 +220,7 @@ class ClientContexts:
         return HookAnswer(hookSpecificOutput=output)
 
     async def _pending_and_recent(self, scope: Scope, shown: Shown) -> list[str]:
-        """Ids of open tasks and of the newest memories that were not shown."""
+        """Ids of open tasks and of the newest other memories, without those that the session was shown."""
         valid = in_view(self.services.clock())
         is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
         store = self.services.store
@@ -225,9 +231,10 @@ class ClientContexts:
 
 
 def _repeated(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[list[str], frozenset[str]]:
-    """Ids of items that say nothing new, such as one sentence of a message; hashes of all statements.
+    """(ids of items that say nothing new, hashes of the sentences that are new to the session).
 
-    shown: hashes of statements that the session was shown before.
+    An item says nothing new if the session or longer items have all of its sentences. shown: hashes of the sentences
+    that the session was shown before.
     """
     repeated: list[str] = []
     texts: list[str] = []
@@ -242,7 +249,7 @@ def _repeated(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[lis
 
 
 def _statements(text: str) -> set[str]:
-    """Hashes of the sentences of `text`, each without its bullet, its period and what spaces it has."""
+    """Hashes of the sentences in `text`. Bullets, final periods and differences in white space do not matter."""
     sentences = {_EDGES.sub("", " ".join(sentence.split())) for sentence in sentences_in(text)}
     return {hashlib.sha256(sentence.encode()).hexdigest()[:16] for sentence in sentences or {text}}
 
@@ -256,6 +263,6 @@ def _not_said_in(scope: Scope, shown: Shown) -> dict[str, Any]:
 
 
 def _none_of(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Filter conditions that exclude the memories `ids`: several, because a filter limits the ids in one condition."""
+    """Filter conditions that exclude the memories `ids`, each with as many ids as one condition may have."""
     for start in range(0, len(ids), MAX_LIST):
         yield {"not": {"id": {"any": ids[start : start + MAX_LIST]}}}

@@ -1,6 +1,7 @@
-"""Events that the hooks of Claude Code, Codex and VS Code post, and the answers in the form that these clients read.
+"""Models of the events that the hooks of Claude Code, Codex and VS Code post, and of the answers that they read.
 
-Clients add fields and events in new releases. What is not known is ignored; a field of another type counts as missing.
+Clients add fields and events in new releases. Unknown fields are ignored, and a text field of another type counts as
+missing.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ KNOWN_EVENTS = (
     "PostCompact",
     "SessionEnd",
 )
-"""Events that are counted by name; others are counted together."""
+"""Events that the metrics count by name. All others are counted together as "other"."""
 
 _NOT_SAID_BY_THE_USER = frozenset({"system", "loop_wakeup", "schedule_wakeup", "poll_event"})
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def _text(value: object) -> str | None:
-    """`value` without terminal codes and control characters, lone surrogates replaced; None if empty or no string."""
+    """`value` without terminal codes, control characters and lone surrogates; None if it is empty or no string."""
     if not isinstance(value, str):
         return None
     return _CONTROL.sub("", value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip() or None
@@ -42,10 +43,11 @@ _Text: TypeAlias = Annotated[str | None, BeforeValidator(_text, json_schema_inpu
 
 
 class ClientEvent(BaseModel):
-    """An event of a client's session. Two field names may be in camel case, as VS Code writes them (hookEventName).
+    """An event in a session of an AI client, as its hook posts it.
 
-    cwd: the session's current folder. prompt_id, turn_id: id of the prompt; the event that reports the answer has the
-    same. source: what began the session or the prompt. agent_type: kind of the subagent that stops.
+    hook_event_name and session_id may also be in camel case, as VS Code writes them. cwd: the session's current folder.
+    prompt_id, turn_id: id of the prompt, which the event that reports the answer has too. source: what started the
+    session or the prompt, such as "resume". agent_type: kind of the subagent that has stopped.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -66,21 +68,21 @@ class ClientEvent(BaseModel):
 
     @property
     def turn(self) -> str:
-        """Id of the prompt that the event belongs to; empty if the client names none."""
+        """Id of the prompt to which the event belongs; empty if the client sends no id."""
         return self.prompt_id or self.turn_id or ""
 
     @property
     def said(self) -> str | None:
-        """The prompt; None for a slash command, or if the user did not write it."""
+        """The text of the user's prompt; None for a slash command and for a prompt that the user did not write."""
         if self.prompt is None or self.prompt.startswith("/") or self.source in _NOT_SAID_BY_THE_USER:
             return None
         return self.prompt
 
     @property
     def folder(self) -> str | None:
-        """The folder in which the session began if the path of its transcript tells, else the current one.
+        """The folder in which the session began, if the transcript's path reveals it; else the current folder.
 
-        Claude Code names the folder of transcripts after that folder, with "-" for all but letters and digits.
+        Claude Code stores transcripts in a folder named after it, in which "-" replaces all but letters and digits.
         """
         if self.cwd is None or self.transcript_path is None:
             return self.cwd
@@ -91,25 +93,28 @@ class ClientEvent(BaseModel):
 
 
 InjectingEvent: TypeAlias = Literal["SessionStart", "UserPromptSubmit"]
-"""The events whose answers add text to what the model reads."""
+"""Names of the events whose answers can add text to what the model reads."""
 
 
 class HookOutput(Answer):
-    """Text that the client adds to what the model reads."""
+    """The part of a hook's answer with the text (additionalContext) that the client adds to what the model reads."""
 
     hookEventName: InjectingEvent  # noqa: N815 - the clients' name
     additionalContext: str  # noqa: N815 - the clients' name
 
 
 class HookAnswer(Answer):
-    """The answer to a hook; empty where there is nothing to add."""
+    """The answer to a client's hook; an empty object if there is nothing to add to what the model reads."""
 
     hookSpecificOutput: OmittedIfNone[HookOutput] = None  # noqa: N815 - the clients' name
 
 
 @dataclass(frozen=True, slots=True)
 class HookClient:
-    """A client program. model: counts tokens for events that name no model; an unknown one has the widest margin."""
+    """An AI client whose hooks post events. name: part of the URL. title: name for the user.
+
+    model: the model by which tokens are counted if an event names none.
+    """
 
     name: str
     title: str

@@ -1,7 +1,7 @@
-"""Calls that the hooks of Claude Code, Codex and VS Code make: each event in, an answer in the client's form out.
+"""HTTP calls to which the hooks of Claude Code, Codex and VS Code post events, with answers in the clients' form.
 
-A hook runs before the user's prompt is sent, so these calls answer `{}` in time rather than late or with an error when
-a part of the service is away. Wrong keys and events that name no project are refused as everywhere.
+A hook runs before the user's prompt is sent. If a part of the service is away or slow, these calls therefore answer
+`{}` in time instead of an error. Wrong keys and events that name no project are still refused with an error.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from memtypes.offload import offload
 from memtypes.project import project_namespace
 
 DEGRADED_HEADER = "X-Remembrancer-Degraded"
-"""Header of an answer that is `{}` because a part of the service did not answer; the event may be lost."""
+"""Header of an answer `{}` that was given because a part of the service did not respond. The event may be lost."""
 
 DEADLINE_S = 1.5
-"""Seconds after which an event is answered `{}`: clients give up after two or three, and tell the user."""
+"""Seconds after which an event is answered with `{}`. Clients give up after 2 or 3 seconds and tell the user."""
 
 EVENT_BYTES = 32 * 1024 * 1024
-"""Limit of an event: those of tools contain what the tool read."""
+"""Maximum size of an event. An event about a tool call contains what the tool read, such as a file."""
 
 COMPACTION = timedelta(seconds=30)
-"""Two events report a compaction within this time: memories shown between the two are not forgotten."""
+"""Time within which two events may report the same compaction. Memories shown between the two still count as shown."""
 
 _log = logging.getLogger(__name__)
 
 
 def _hook(client: HookClient) -> HTTPRouteHandler:
-    """The call that the client's hooks post events to."""
+    """The route handler for POST /v1/hooks/NAME, to which the client's hooks post events."""
 
     async def hook(
         request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
@@ -82,7 +82,10 @@ vscode = _hook(HookClient("vscode", "VS Code", "vscode"))
 
 
 async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
-    """The namespace that the header names, or that of the event's project. Raises InvalidInput or InvalidRequest."""
+    """The namespace that the header names, or else the namespace of the project in which the event happened.
+
+    Raises InvalidInput for an invalid header or an event without a folder, and InvalidRequest for an invalid folder.
+    """
     if named := header_name(request, NAMESPACE_HEADER):
         return named
     if event.folder is None:
@@ -93,7 +96,7 @@ async def _namespace(request: ApiRequest, event: ClientEvent) -> str:
 
 
 async def _handled(services: Services, scope: Scope, event: ClientEvent, client: HookClient) -> HookAnswer:
-    """The answer to an event. What it says is queued; after the event is answered, it is stored as memories."""
+    """The answer to an event. The turn that the event reports is queued, and stored as a memory after the answer."""
     sessions, contexts = services.client_sessions, ClientContexts(services, client)
     match event.hook_event_name:
         case "SessionStart" if event.source not in ("resume", "fork"):  # their history contains the first context
@@ -125,7 +128,7 @@ async def _started(services: Services, scope: Scope, event: ClientEvent, context
 
 
 async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: Turn | None) -> None:
-    """Queue the turn, together with the prompt that it answers."""
+    """Queue a turn to be stored, together with the prompt that it answers. Either may be None."""
     if await services.client_sessions.queue(scope, prompt_id, [turn] if turn else []):
         services.captures.persist_soon(scope)
 
@@ -133,7 +136,7 @@ async def _queue(services: Services, scope: Scope, prompt_id: str | None, turn: 
 async def _turn(
     services: Services, scope: Scope, role: str, text: str | None, agent_id: str | None = None
 ) -> Turn | None:
-    """A turn with the secrets removed from its text; None without text, or if the tenant's rules refuse it."""
+    """A turn without the secrets in `text`. None without a text, or if the tenant's rules refuse a secret in it."""
     if text is None:
         return None
     redactor = services.ingestor.redactor

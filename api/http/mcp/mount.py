@@ -1,7 +1,7 @@
-"""The routes /mcp and /mcp/NAMESPACE: checks as for every HTTP call, then the MCP server, which the first call loads.
+"""The routes /mcp and /mcp/NAMESPACE, which pass HTTP calls to the MCP server. The first call loads this server.
 
-Clients may only POST. A GET would open a stream for messages that the server sends by itself, but this server sends
-none. So a GET is answered with 405, as the protocol allows, and no idle stream delays a shutdown.
+Clients may only POST. A GET would open a stream for messages that a server sends unasked, but this server sends none.
+A GET is therefore answered with 405, as the protocol allows, and no idle stream delays a shutdown.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ AGENT_HEADER = "X-Remembrancer-Agent"
 TOOLS_HEADER = "X-Remembrancer-Tools"
 
 DEFAULT_NAMESPACE = "default"
-"""Namespace of a call if neither path, headers nor key name one."""
+"""Namespace of an MCP call if neither the path, the headers nor the API key name a namespace."""
 
 CONNECTION = "remembrancer_connection"
-"""Key of the ASGI scope under which the MCP server finds the McpConnection."""
+"""Key in the ASGI scope under which the MCP server finds the call's McpConnection."""
 
 ENDPOINT = Endpoint(f"POST {PATH}", "The MCP server")
 
 
 def mcp_handler() -> ASGIRouteHandler:
-    """The MCP server's route, with the role that the guards check. Needs `mcp` (McpMount) in the app's state."""
+    """The route handler for /mcp and below. The application's state must have `mcp` (McpMount)."""
 
     async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
         mount: McpMount = scope["litestar_app"].state.mcp
@@ -56,13 +56,13 @@ def mcp_handler() -> ASGIRouteHandler:
 
 
 def mcp_running(app: Litestar) -> AbstractAsyncContextManager[None]:
-    """Lifespan of the application: until it ends, the MCP server can be started."""
+    """Lifespan context for the application, within which the first call can start the MCP server."""
     mount: McpMount = app.state.mcp
     return mount.running()
 
 
 class McpMount:
-    """Hosts the MCP server of one application."""
+    """Hosts the MCP server of one application, and starts it at the first call."""
 
     def __init__(self, services: Services, max_bytes: int) -> None:
         self._services = services
@@ -73,13 +73,13 @@ class McpMount:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Until the end of the block the MCP server can be started; it stops with the block."""
+        """Context in which calls can start the MCP server. It is stopped at the end."""
         async with anyio.create_task_group() as self._tasks:
             yield
             self._tasks.cancel_scope.cancel()
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an HTTP call."""
+        """Answer an HTTP call to /mcp. Raises as `connection_of`, and MethodNotAllowedException unless it is a POST."""
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
         scope[CONNECTION] = await anyio.to_thread.run_sync(connection_of, connection)  # type: ignore[literal-required]  # a key of this server's
@@ -108,7 +108,11 @@ class McpMount:
 
 
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
-    """Caller, namespace, agent and tools of a request. Raises InvalidInput or InvalidRequest for an invalid one."""
+    """The connection that an HTTP call to /mcp describes by its key, path and headers.
+
+    Raises InvalidInput for an invalid namespace, agent or preset of tools, and InvalidRequest for an invalid project
+    folder in the header.
+    """
     caller = connection.auth
     named = _path_namespace(connection.scope) or header_name(connection, NAMESPACE_HEADER)
     if named is None and (folder := connection.headers.get(PROJECT_HEADER)):
@@ -122,7 +126,7 @@ def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnecti
 
 
 def _path_namespace(scope: Scope) -> str | None:
-    """The namespace in the path after /mcp/, percent-decoded, as it may contain an encoded slash; None without one."""
+    """The namespace that follows /mcp/ in the path, percent-decoded (it may contain a slash); None if there is none."""
     after = scope["raw_path"].partition(b"?")[0].removeprefix(PATH.encode())
     if after and not after.startswith(b"/"):
         raise NotFoundException  # the application sends every path here that begins with /mcp

@@ -1,9 +1,9 @@
-"""The MCP server: protocol handlers over the tools, prompts and resources of the catalog.
+"""The MCP server: protocol handlers for the tools, prompts and resources of the catalog.
 
-Built on the SDK's low-level server for two reasons. Arguments are validated, and errors reported, as everywhere in the
-API. And a tool answers with text alone: if it also sent structured content, clients would show the model that, and the
-token count of the text would not be that of what the model reads. Importing the SDK takes half a second, so
-`api.http.mcp.mount` imports this module at the first call.
+It uses the low-level server of the MCP SDK for two reasons. Arguments are validated and errors reported as in the HTTP
+API. And tools answer with text alone: clients would show the model structured content instead, to which the token count
+in the text would not apply. Importing the SDK takes half a second, so `api.http.mcp.mount` imports this module at the
+first call.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ _log = logging.getLogger(__name__)
 
 
 def session_manager(services: Services, max_bytes: int) -> StreamableHTTPSessionManager:
-    """The SDK's ASGI application over `services`: JSON answers, no sessions.
+    """The MCP server as an ASGI application that answers in JSON and keeps no sessions.
 
-    Host and Origin are not checked: the guards of the HTTP API have done so before.
+    max_bytes: largest request body. The SDK's check of the headers Host and Origin is off, because the guards of the
+    HTTP API have checked them before.
     """
     logging.getLogger("mcp").setLevel(logging.WARNING)  # it logs each start and call at level info
     return StreamableHTTPSessionManager(
@@ -52,7 +53,7 @@ def session_manager(services: Services, max_bytes: int) -> StreamableHTTPSession
 
 
 class McpProtocol:
-    """Handlers of MCP requests. Each acts for the caller, and in the namespace, of the request's HTTP call."""
+    """Handlers of MCP requests. Each acts for the caller, and in the namespace, of the HTTP call with the request."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -76,13 +77,17 @@ class McpProtocol:
         )
 
     async def list_tools(self, context: _Context, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        """The tools that the connection offers and its key may call."""
+        """The tools that the connection offers and that its API key may call."""
         connection = _connection(context)
         offered = offered_tools(connection.preset, may_write=connection.may_write)
         return types.ListToolsResult(tools=[self._definitions[tool.name] for tool in offered])
 
     async def call_tool(self, context: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        """The tool's text. An error is answered as a text too, marked as an error, so that the model can read it."""
+        """The text that the called tool answers.
+
+        If the call fails, the error becomes a text that is marked as an error, so that the model can read it. Only an
+        unknown tool raises MCPError.
+        """
         if params.name not in self._entries:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
         self._services.metrics.mcp_calls.labels(params.name).inc()
@@ -101,7 +106,7 @@ class McpProtocol:
         return await TOOL_CALLS[name](self._services, connection, checked(entry.arguments, arguments))
 
     async def get_prompt(self, context: _Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        """The text of a prompt, with the memories recalled for it, as a user message."""
+        """A prompt of the catalog, as a user message with the memories recalled for it. Raises MCPError on failure."""
         connection = _connection(context)
         try:
             if params.name == "recall":
@@ -118,7 +123,7 @@ class McpProtocol:
     async def read_resource(
         self, context: _Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        """A memory or a receipt as JSON."""
+        """The memory or receipt that the URI names, as JSON. Raises MCPError if it cannot be read."""
         uri = str(params.uri)
         kind, _, known_id = uri.partition("://")
         connection = _connection(context)
@@ -156,7 +161,10 @@ def _connection(context: _Context) -> McpConnection:
 
 
 def error_text(error: Exception, name: str) -> str:
-    """The text of `error` for a model: that of the HTTP API's problem, secrets redacted. Server errors are logged."""
+    """The text of `error` for a model, with secrets redacted: what the HTTP API would answer, as plain lines.
+
+    name: tool, prompt or resource that failed; errors of the server (status 500 or more) are logged with it.
+    """
     problem = problem_of(error, name)
     if problem.status >= 500:
         log_fault(_log, f"mcp {name}", error)

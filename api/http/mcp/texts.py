@@ -1,4 +1,4 @@
-"""What MCP tools answer: plain text for a model, one fact a line."""
+"""Writes the answers of MCP tools as plain text for a model, one fact on each line."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.model import Receipt, ReceiptCandidate
 
 FIRST_WORDS = 160
-"""Characters that a line quotes of a memory."""
+"""Maximum characters that a line quotes of a memory."""
 
 MAX_QUOTED = 2_000
-"""Characters that an explanation quotes of the memory that it is about."""
+"""Maximum characters that an explanation of a memory quotes of this memory."""
 
 MAX_LEFT_OUT = 15
-"""Candidates that were left out and are listed with their reason; further ones are counted."""
+"""Maximum number of left-out candidates that are listed with the reason. Further candidates are only counted."""
 
 MAX_VERSIONS = 10
 
@@ -48,12 +48,15 @@ _WHY_LEFT_OUT = {
 
 
 def footer_tokens(budget: int, count: Callable[[str], int]) -> int:
-    """Tokens that the last line of a recall needs at most, by the tokenizer's `count`."""
+    """Maximum tokens of the last line of a recall's answer (receipt id and size). count: counts a text's tokens."""
     return RECEIPT_ID_TOKENS + count(_footer("", budget, budget, degraded=True))
 
 
 def recalled_text(answer: RetrieveAnswer, budget: int, count: Callable[[str], int]) -> str:
-    """The context and a last line with its receipt and size. The size is that of the whole text by `count`."""
+    """The answer of memory_recall: the context, and a last line with its receipt and size.
+
+    The size is the number of tokens of the whole text, as `count` counts.
+    """
     above = answer.text or _NOTHING[answer.metadata.outcome]
     degraded = bool(answer.metadata.degraded)
     total, text = -1, above
@@ -83,13 +86,13 @@ def _hit_line(hit: SearchHit) -> str:
 
 
 def first_words(content: str, most: int = FIRST_WORDS) -> str:
-    """The beginning of `content` on one line."""
+    """The first `most` characters of `content`, on one line. Dots at its end mark that it is longer."""
     line = " ".join(content[: most * 2].split())
     return line if len(line) <= most and len(content) <= most * 2 else f"{line[:most].rstrip()} ..."
 
 
 def written_text(outcome: WriteOutcome) -> str:
-    """How a memory was written: stored or merged, its type, what it replaces or contradicts, and what was redacted."""
+    """The answer of memory_remember: whether it was stored or merged, what it replaces, and what was redacted."""
     memory = outcome.memory
     if outcome.status is WriteStatus.MERGED:
         parts = [f"merged into {outcome.merged_into or outcome.id}, which says the same"]
@@ -108,7 +111,7 @@ def _due(memory: Memory) -> str:
 
 
 def corrected_text(before: Memory, after: Memory) -> str:
-    """What changed in a memory, which keeps its id, and what it said before."""
+    """The answer of memory_correct: what changed in a memory, and what it said before."""
     lines = [f"corrected {after.id}"]
     if after.content != before.content:
         lines += [
@@ -124,7 +127,10 @@ def corrected_text(before: Memory, after: Memory) -> str:
 
 
 def receipt_text(receipt: Receipt, memories: Mapping[str, Memory]) -> str:
-    """What a recall returned, with the best signals of each memory, and what it left out and why."""
+    """The explanation of a recall: what it returned, with the strongest signals of each memory, and what it left out.
+
+    memories: the memories that still exist, by id.
+    """
     included = [each for each in receipt.candidates if each.outcome is CandidateOutcome.INCLUDED]
     left_out = [each for each in receipt.candidates if each.outcome is not CandidateOutcome.INCLUDED]
     lines = [
@@ -163,7 +169,7 @@ def _why_left_out(candidate: ReceiptCandidate) -> str:
 
 
 def candidate_text(receipt: Receipt, memory_id: str) -> str:
-    """The outcome of one memory in a recall, and every signal of its score."""
+    """The explanation of one memory in a recall: whether it was returned, and every signal of its score."""
     candidate = next((each for each in receipt.candidates if each.id == memory_id), None)
     if candidate is None:
         return f"{memory_id} is not among the listed candidates of this recall: it matched too little"
@@ -178,7 +184,7 @@ def candidate_text(receipt: Receipt, memory_id: str) -> str:
 
 
 def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
-    """A memory, where it comes from, and what it said before or was replaced by."""
+    """The explanation of a memory: its text, its sources and its history. versions: entries of its history."""
     pinned = ", pinned" if memory.pinned else ""
     status = f", {memory.status}" if isinstance(memory, Prospective) else ""
     times = f"stored {_minute(memory.created_at)}, changed {_minute(memory.updated_at)}"

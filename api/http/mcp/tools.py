@@ -1,6 +1,6 @@
-"""The tools of the MCP server: each calls the engine as the HTTP handler of the same purpose does, and answers in text.
+"""The functions behind the MCP tools. Each does what the HTTP call of the same purpose does, and answers with text.
 
-Tenant, namespace, agent and role come from the connection. No argument of a tool names them.
+Tenant, namespace, agent and role come from the connection, never from a tool's arguments.
 """
 
 from __future__ import annotations
@@ -45,12 +45,15 @@ from retrieval.query.request import DEFAULT_TOKENIZER, RetrieveRequest, SearchRe
 from retrieval.receipts.model import Receipt
 
 SOURCE = "mcp"
-"""Caller that is noted as the source of memories that a model writes."""
+"""Name of the caller in the `source` of memories that a model writes by MCP."""
 
 
 @dataclass(frozen=True, slots=True)
 class McpConnection:
-    """Caller, namespace and tools of a call, from key, path and headers. agent_id: the agent that the client names."""
+    """Who makes an MCP call, and where: read from the API key, path and headers of the HTTP call.
+
+    agent_id: the agent that the client names, if any. preset: which tools the connection offers.
+    """
 
     caller: Caller
     namespace: str
@@ -59,22 +62,29 @@ class McpConnection:
 
     @property
     def may_write(self) -> bool:
-        """Whether the key may change memories."""
+        """Whether the API key may change memories."""
         return self.caller.role.may(Role.WRITER)
 
     @property
     def agent(self) -> str | None:
-        """The agent that the call acts as. Raises InvalidRequest if the key is bound to several and none is named."""
+        """The agent that the call acts as; None if neither client nor key name one.
+
+        Raises InvalidRequest if the key is bound to several agents and the client names none, and AccessDenied if the
+        client names an agent that the key is not bound to.
+        """
         return self.caller.required_agent(self.agent_id)
 
     @property
     def scope(self) -> Scope:
-        """The scope of the call. Raises as `agent` does, and AccessDenied for an agent that the key is not bound to."""
+        """The scope (tenant, namespace and agents) that the call may read and write. Raises like `agent`."""
         return self.caller.scope(self.namespace, None, self.agent)
 
 
 async def recall(services: Services, connection: McpConnection, arguments: RecallArguments) -> str:
-    """The context and a line with its receipt, within the budget as cl100k_base counts. Working memory is left out."""
+    """Recall what helps with a query, as a text with a last line that names the receipt.
+
+    The whole text fits the budget as the tokenizer cl100k_base counts. Working memory is left out.
+    """
     count = services.tokenizers[DEFAULT_TOKENIZER].count
     fields = {
         **_ranked(connection, arguments),
@@ -89,7 +99,7 @@ async def recall(services: Services, connection: McpConnection, arguments: Recal
 
 
 async def search(services: Services, connection: McpConnection, arguments: SearchArguments) -> str:
-    """A line for each of the best memories."""
+    """Search for the best memories for a query. Returns one line for each."""
     request = checked(SearchRequest, {**_ranked(connection, arguments), "top_k": arguments.limit})
     return hit_lines((await run_search(services, connection.scope, request)).hits)
 
@@ -99,7 +109,10 @@ def _ranked(connection: McpConnection, arguments: RecallArguments | SearchArgume
 
 
 async def remember(services: Services, connection: McpConnection, arguments: RememberArguments) -> str:
-    """Write a memory and return, as text, how it was stored. Raises InvalidRequest if it was rejected."""
+    """Write a memory and return, as text, whether it was stored or merged.
+
+    Raises InvalidRequest for invalid arguments, and if the memory was rejected.
+    """
     kind = arguments.type or (MemoryType.PROSPECTIVE if arguments.due else None)
     if arguments.due and kind != MemoryType.PROSPECTIVE:
         raise InvalidRequest("only a to-do, of type prospective, can be due", path="due")
@@ -121,7 +134,11 @@ async def remember(services: Services, connection: McpConnection, arguments: Rem
 
 
 async def correct(services: Services, connection: McpConnection, arguments: CorrectArguments) -> str:
-    """Change a memory and return what changed. Raises NotFound, Conflict, or InvalidRequest without any change."""
+    """Change a memory and return, as text, what changed.
+
+    Raises NotFound for an unknown id, Conflict if another memory says the same, and InvalidRequest if the arguments ask
+    for no change or an invalid one.
+    """
     scope = connection.scope
     before = await read_memory(services, scope, arguments.id)
     changes = {name: getattr(arguments, name) for name in ("content", "pinned")}
@@ -143,14 +160,17 @@ async def correct(services: Services, connection: McpConnection, arguments: Corr
 
 
 async def forget(services: Services, connection: McpConnection, arguments: ForgetArguments) -> str:
-    """Delete a memory and return its id and first words. Raises NotFound."""
+    """Delete a memory and return its id and first words. Raises NotFound for an unknown id."""
     memory = await read_memory(services, connection.scope, arguments.id)
     await remove_memory(services, connection.scope, memory.id)
     return f"deleted {memory.id}: {first_words(memory.content)}"
 
 
 async def why(services: Services, connection: McpConnection, arguments: WhyArguments) -> str:
-    """The reasons behind a recall, or the origin and history of a memory. Raises NotFound."""
+    """Explain a recall (by its receipt), a memory, or what became of a memory in a recall, as text.
+
+    Raises NotFound for an unknown id, and InvalidRequest if the arguments name neither a receipt nor a memory.
+    """
     if arguments.receipt_id is not None:
         receipt = Receipt.model_validate_json(await receipt_json(services, connection, arguments.receipt_id))
         if arguments.id is not None:
@@ -164,7 +184,7 @@ async def why(services: Services, connection: McpConnection, arguments: WhyArgum
 
 
 async def receipt_json(services: Services, connection: McpConnection, receipt_id: str) -> bytes:
-    """The text of a receipt of this namespace. Raises NotFound, also for a receipt of another namespace."""
+    """The stored JSON of a receipt. Raises NotFound if the connection's namespace has no such receipt."""
     receipts = await receipts_with(services, connection.caller, receipt_id)
     text = await receipts.text(connection.caller.tenant, receipt_id)
     if Receipt.model_validate_json(text).request["namespace"] != connection.namespace:
@@ -173,7 +193,7 @@ async def receipt_json(services: Services, connection: McpConnection, receipt_id
 
 
 async def memory_json(services: Services, connection: McpConnection, memory_id: str) -> str:
-    """A memory as GET /v1/memories/{id} answers it. Raises NotFound."""
+    """A memory as JSON, as GET /v1/memories/{id} answers it. Raises NotFound for an unknown id."""
     return MemoryAnswer(await read_memory(services, connection.scope, memory_id)).model_dump_json()
 
 
@@ -187,4 +207,4 @@ TOOL_CALLS: Mapping[str, Tool] = {
     "memory_forget": forget,
     "memory_why": why,
 }
-"""What a call of each tool in the catalog runs."""
+"""The function that runs each tool of the catalog, by the tool's name."""
