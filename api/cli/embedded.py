@@ -1,7 +1,4 @@
-"""Runs the service on the embedded store in the process of a command.
-
-The command calls it by the HTTP API, like a running service, but without a network.
-"""
+"""Runs the service on the embedded store in a command's process. The command calls it by the HTTP API."""
 
 from __future__ import annotations
 

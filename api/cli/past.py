@@ -1,7 +1,4 @@
-"""The command `remembrancer import`, which turns the history of other programs, such as Claude Code, into memories.
-
-By default each project has its own namespace.
-"""
+"""The command `remembrancer import`: the history of other programs becomes memories, by default for each project."""
 
 from __future__ import annotations
 

@@ -70,10 +70,7 @@ def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str =
 
 
 def settings_from(flags: Mapping[str, Any]) -> Settings:
-    """The settings from environment and defaults, in which `flags` (command-line options) take precedence.
-
-    Also configures logging.
-    """
+    """The settings, in which `flags` (command-line options) take precedence. Also configures logging."""
     settings = read_settings(flags)
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines contain URLs and so namespaces

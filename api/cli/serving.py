@@ -24,10 +24,7 @@ SAMPLE_BUDGET = 700
 
 
 def _command(description: str, before: Callable[[Services], Awaitable[None]] | None) -> Callable[..., None]:
-    """A command that serves the HTTP API. description: its help text.
-
-    before: awaited with the opened services before the first call; None for nothing.
-    """
+    """A command that serves the HTTP API after `before` has run. description: the command's help text."""
 
     def command(
         host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default=False)] = None,

@@ -64,10 +64,7 @@ class AgentContextPost(Model):
 
 
 class AgentThreadItem(Answer):
-    """A thread of an agent, in the agent's context.
-
-    tokens: size of its part of the context. turns: the turns shown, none if there was no room. omitted: what is not.
-    """
+    """A thread in an agent's context. tokens: of its part. turns: the shown turns; none if there was no room."""
 
     thread_id: str
     resource: str
@@ -93,10 +90,7 @@ class ThreadsPart(Answer):
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context.
-
-    working: working memory. due: tasks that are due. memory: other memories; the headings of due tasks count here.
-    """
+    """The parts of an agent's context. due: due tasks. memory: other memories, and the headings of due tasks."""
 
     memory: MemoryPart
     threads: ThreadsPart

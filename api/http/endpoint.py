@@ -115,10 +115,7 @@ def _query_dependency(model: type[BaseModel]) -> Provide:
 
 
 def query_scope(request: ApiRequest) -> Scope:
-    """The caller's scope in the namespace that the query names.
-
-    Raises InvalidInput if the namespace is missing or there are other query parameters.
-    """
+    """The caller's scope in the query's namespace. Raises InvalidInput without one, or for other query parameters."""
     return request.scope_in(read_query(request, InNamespace).namespace)
 
 

@@ -1,7 +1,4 @@
-"""The OpenAPI document of the API, and the HTML page that shows it.
-
-Litestar builds the document. This module adds the schemas that pydantic makes, and the query parameters.
-"""
+"""The OpenAPI document that Litestar builds, completed with pydantic's schemas, and the HTML page that shows it."""
 
 from __future__ import annotations
 
@@ -78,10 +75,7 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> spec.Schema:
-        """A reference to the schema of the field's type.
-
-        It is the schema for a request if the creator's `prefer_alias` is set, else the schema for an answer.
-        """
+        """A reference to the field's schema: for a request if `prefer_alias` is set, else for an answer."""
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 

@@ -50,10 +50,7 @@ _log = logging.getLogger(__name__)
 
 
 class FieldError(Answer):
-    """An error in one field of a request. got: the value that was sent, shortened.
-
-    path: where the field is in the request, such as `items[3].importance`; empty for the whole body.
-    """
+    """An invalid field. path: such as `items[3].importance`; empty for the whole body. got: value sent, shortened."""
 
     path: str
     message: str
@@ -152,10 +149,7 @@ def status_of(error: Exception) -> int:
 
 
 def problem_of(error: Exception, path: str) -> ProblemAnswer:
-    """The problem document for `error`, raised by a call to the URL path `path`.
-
-    Secrets in it are redacted, because it quotes the request.
-    """
+    """The problem document for `error`, raised by a call to the URL path `path`, with secrets redacted."""
     status = status_of(error)
     title = http.HTTPStatus(status).phrase
     hint = _HINTS.get(status) if isinstance(error, HTTPException) or status == 500 else None
@@ -277,10 +271,7 @@ def path_text(steps: Iterable[str | int]) -> str:
 
 
 def shown(value: object) -> Any:
-    """`value` as a problem document quotes it.
-
-    Small numbers and booleans stay as they are. Texts are redacted and shortened; lists and objects become their size.
-    """
+    """`value` as a problem document quotes it: texts redacted and shortened, lists and objects as their size."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):

@@ -1,7 +1,4 @@
-"""Parses HTTP requests for handlers: JSON bodies, query parameters and headers, strictly validated.
-
-Models here have the parameters that many calls share, such as `InNamespace`.
-"""
+"""Parses HTTP requests for handlers: JSON bodies, query parameters and headers, strictly validated."""
 
 from __future__ import annotations
 
@@ -195,10 +192,7 @@ def header_name(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> 
 
 
 def name_of(raw: bytes, path: str) -> str:
-    """The name of a namespace or an agent, decoded from the UTF-8 bytes `raw`.
-
-    Raises InvalidInput if it is not a valid name. path: field or header that the error names.
-    """
+    """The name of a namespace or agent in the UTF-8 bytes `raw`. Raises InvalidInput, which names the field `path`."""
     try:
         return clean_name(raw.decode())
     except ValueError as error:

@@ -54,10 +54,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(settings: Settings, before: Callable[[Services], Awaitable[None]] | None = None) -> None:
-    """Answer calls until SIGTERM or SIGINT; then let running calls finish, and close the stores.
-
-    before: awaited with the opened services before the first call is answered.
-    """
+    """Answer calls until SIGTERM or SIGINT, then close the stores. before: awaited before the first call."""
     keys = load_keys(settings.keys)
     check_exposure(settings.host, keys)
     with listen(settings.host, settings.port) as bound:

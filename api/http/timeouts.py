@@ -1,7 +1,4 @@
-"""Limits on slow and large HTTP requests.
-
-The head (request line and headers) is limited in seconds and bytes, the body in seconds.
-"""
+"""Limits on slow and large HTTP requests: seconds and bytes of the head (all before the body), seconds of the body."""
 
 from __future__ import annotations
 

@@ -102,10 +102,7 @@ def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
 
 
 async def deliver_due(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
-    """Mark tasks in the answer as fired, so that they are not due again.
-
-    These are the tasks that are due now or whose condition the query meets.
-    """
+    """Mark tasks in the answer as fired (not due again) if they are due now or the query meets their condition."""
     shown = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
     await services.intentions.deliver(scope, shown, due_with(services, request))
 
@@ -157,10 +154,7 @@ async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memor
 
 
 async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
-    """Delete a memory from the store and, if it is a live item of working memory, from the live store.
-
-    Raises NotFound if this namespace has no such memory.
-    """
+    """Delete a memory, also from live working memory. Raises NotFound if the namespace has no such memory."""
     memory_id = known_id(memory_id)
     memory = (await services.store.get(scope, [memory_id])).get(memory_id)
     if isinstance(memory, Working) and memory.live:

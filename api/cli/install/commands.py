@@ -110,10 +110,7 @@ def _settings_files() -> SettingsFiles:
 def _installation(
     client: ClientName, project: Path | None, url: str, key: str | None, namespace: str | None
 ) -> Installation:
-    """The installation that the command's options describe.
-
-    Raises BadSettings for an invalid URL, project or namespace, and InvalidRequest for an invalid key.
-    """
+    """The installation that the options describe. Raises BadSettings or InvalidRequest for an invalid option."""
     root = None if project is None else project.expanduser().absolute()
     if root is not None and not root.is_dir():
         raise BadSettings(f"--project {project}: there is no such folder")
@@ -193,10 +190,7 @@ def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
 
 
 def _after_install(wanted: Installation) -> list[str]:
-    """Lines to print after an installation.
-
-    They say how to uninstall, where the API key is, what the client still needs, and whether the service runs.
-    """
+    """Lines to print after an installation: how to undo it, where the API key is, what is still missing."""
     scope = f" --project {shlex.quote(str(wanted.project))}" if wanted.project else ""
     lines = [f"Undo: remembrancer uninstall {wanted.client}{scope}    Check: remembrancer doctor --url {wanted.url}"]
     if wanted.namespace:

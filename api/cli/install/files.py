@@ -168,10 +168,7 @@ def settings_text(path: Path) -> str | None:
 
 
 def settings_value(path: Path, place: Sequence[str]) -> Any:
-    """The value in a JSON settings file at `place` (keys, outermost first); None if there is none.
-
-    Raises MalformedSettings if the file cannot be read.
-    """
+    """The value at `place` (keys) in a JSON file; None without one. Raises MalformedSettings if it cannot be read."""
     with _named(path):
         return JsonText(_read(path) or "").get(place)
 

@@ -121,10 +121,7 @@ class JsonText(EditedText):
         return value
 
     def set(self, path: Sequence[str], value: Any) -> None:
-        """Put `value` at `path`. Objects that are missing on the path are added.
-
-        Raises MalformedSettings if an existing value on the path is no object.
-        """
+        """Put `value` at `path`, and missing objects on the path. Raises MalformedSettings if a step is no object."""
         if not self._plain.strip():
             self.replace(len(self.text), len(self.text), json.dumps(_nested(path, value), indent=2) + "\n")
             return
@@ -140,10 +137,7 @@ class JsonText(EditedText):
         self.replace(position, self._end(position), self._dumped(value, len(path)))
 
     def append(self, path: Sequence[str], value: Any) -> None:
-        """Add `value` to the end of the array at `path`. A missing array is added.
-
-        Raises MalformedSettings if the value at `path` is no array.
-        """
+        """Add `value` to the array at `path`, or a new array. Raises MalformedSettings if there is another value."""
         array = self.get(path)
         if array is None:
             self.set(path, [value])

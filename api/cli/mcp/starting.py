@@ -85,10 +85,7 @@ def _data_dir() -> Path:
 
 
 def _spawn(data_dir: Path) -> int:
-    """Start `remembrancer serve`, which runs on when this process ends. Returns its process id.
-
-    The option -P keeps Python from importing modules from the working folder.
-    """
+    """Start `remembrancer serve`, which runs on when this process ends. Returns its process id."""
     with (data_dir / _LOG).open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - this program itself
             [sys.executable, "-P", "-c", _PROGRAM, "serve", "--data-dir", str(data_dir)],

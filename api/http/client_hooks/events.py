@@ -111,10 +111,7 @@ class HookAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class HookClient:
-    """An AI client whose hooks post events. name: part of the URL. title: name for the user.
-
-    model: the model by which tokens are counted if an event names none.
-    """
+    """An AI client. name: in URLs. title: for users. model: used to count tokens if an event names no model."""
 
     name: str
     title: str

@@ -30,10 +30,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """A signal (one term of a hit's score), such as recency. value: 0 to 1. weight: its factor in the score.
-
-    share: value times weight. width: width of the bar that shows `value`.
-    """
+    """A signal (term) of a hit's score. value: 0 to 1. share: value times weight. width: of the bar of `value`."""
 
     name: str
     value: float

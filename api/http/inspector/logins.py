@@ -42,10 +42,7 @@ class _Login:
 
 
 class Logins:
-    """The visitors who are logged in to the inspector.
-
-    rate: limits the calls with each API key; a login and each page count as calls. now: a clock in seconds.
-    """
+    """The logins to the inspector. rate: limits calls with each API key; pages count. now: a clock in seconds."""
 
     def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys

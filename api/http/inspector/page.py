@@ -167,10 +167,7 @@ class HtmlPage:
         return self.part(template, namespaces=names, namespace=namespace, asked=asked, **context)
 
     def part(self, template: str, *, status: int = 200, **context: Any) -> Response[str]:
-        """The answer that `template` renders, without the list of namespaces unless `context` has it.
-
-        context: further values for the template. status: HTTP status.
-        """
+        """The answer from `template` with the values `context`. It lists no namespaces unless `context` has them."""
         request = self.request
         values = {
             **_frame(visitor_of(request)),

@@ -222,10 +222,7 @@ RESOURCES: Sequence[dict[str, Any]] = (
 
 
 def _short_schema(arguments: type[Model]) -> dict[str, Any]:
-    """The JSON schema of a tool's arguments, shortened to save context.
-
-    Titles are removed, and null as a value: an argument can be left out instead.
-    """
+    """The JSON schema of a tool's arguments. To save context it has no titles, and no null as a value."""
     schema = arguments.model_json_schema()
     properties = {name: _short_property(field) for name, field in schema["properties"].items()}
     required = schema.get("required")

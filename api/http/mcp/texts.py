@@ -53,10 +53,7 @@ def footer_tokens(budget: int, count: Callable[[str], int]) -> int:
 
 
 def recalled_text(answer: RetrieveAnswer, budget: int, count: Callable[[str], int]) -> str:
-    """The answer of memory_recall: the context, and a last line with its receipt and size.
-
-    The size is the number of tokens of the whole text, as `count` counts.
-    """
+    """The answer of memory_recall: the context, and a last line with its receipt and the tokens of the whole text."""
     above = answer.text or _NOTHING[answer.metadata.outcome]
     degraded = bool(answer.metadata.degraded)
     total, text = -1, above
@@ -127,10 +124,7 @@ def corrected_text(before: Memory, after: Memory) -> str:
 
 
 def receipt_text(receipt: Receipt, memories: Mapping[str, Memory]) -> str:
-    """The explanation of a recall: what it returned, with the strongest signals of each memory, and what it left out.
-
-    memories: the memories that still exist, by id.
-    """
+    """Explains a recall: what it returned or left out, and why. memories: those that still exist, by id."""
     included = [each for each in receipt.candidates if each.outcome is CandidateOutcome.INCLUDED]
     left_out = [each for each in receipt.candidates if each.outcome is not CandidateOutcome.INCLUDED]
     lines = [

@@ -109,10 +109,7 @@ def _ranked(connection: McpConnection, arguments: RecallArguments | SearchArgume
 
 
 async def remember(services: Services, connection: McpConnection, arguments: RememberArguments) -> str:
-    """Write a memory and return, as text, whether it was stored or merged.
-
-    Raises InvalidRequest for invalid arguments, and if the memory was rejected.
-    """
+    """Write a memory. Returns, as text, how it was stored. Raises InvalidRequest if it is invalid or rejected."""
     kind = arguments.type or (MemoryType.PROSPECTIVE if arguments.due else None)
     if arguments.due and kind != MemoryType.PROSPECTIVE:
         raise InvalidRequest("only a to-do, of type prospective, can be due", path="due")

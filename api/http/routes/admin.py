@@ -48,10 +48,7 @@ class KeysAnswer(Answer):
 
 
 class ReembedAnswer(Answer):
-    """How many entries of all tenants were embedded again.
-
-    types: number of memories by type. items: number of keyed items. total: memories and keyed items together.
-    """
+    """How many entries of all tenants were embedded again: memories by type, keyed items (items), and all together."""
 
     types: dict[MemoryType, int]
     items: int

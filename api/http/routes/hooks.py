@@ -1,7 +1,4 @@
-"""HTTP calls (hooks) that the program that runs an agent makes at certain events.
-
-The events: a prompt is about to be sent, a session has ended, a to-do is created or completed.
-"""
+"""HTTP calls (hooks) for the program that runs an agent: before a prompt, after a session, and for to-dos."""
 
 from __future__ import annotations
 

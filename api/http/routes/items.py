@@ -95,10 +95,7 @@ class ItemsSearch(AsAgent):
 
 
 class PathsIn(AsAgent):
-    """Which paths of keyed items to list. match: conditions on a path, all of which must hold.
-
-    max_depth: number of labels to which longer paths are cut.
-    """
+    """Which paths of keyed items to list. match: conditions, all of which hold. max_depth: cut longer paths to it."""
 
     match: Annotated[list[PathMatch], Field(max_length=32)] = Field(default_factory=list)
     max_depth: Annotated[Whole, Field(ge=1)] | None = None

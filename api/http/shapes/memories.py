@@ -47,10 +47,7 @@ Redactions: TypeAlias = OmittedIfEmpty[Mapping[str, int]]
 
 
 class MemoryAnswer(RootModel[Memory]):
-    """A memory as answers show it: all fields of its type, even those that are null.
-
-    Its tenant and its earlier texts are left out.
-    """
+    """A memory with all fields of its type, even null ones, but without its tenant and its earlier texts."""
 
     @model_serializer(mode="plain")
     def members(self) -> dict[str, Any]:

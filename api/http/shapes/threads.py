@@ -229,10 +229,7 @@ class VersionAnswer(Answer):
 
 
 class ThreadChainAnswer(Answer):
-    """A thread after its ancestors (the threads that it continues), oldest first.
-
-    gap: whether an ancestor has expired or may not be read. cycle: always false.
-    """
+    """A thread after the threads that it continues, oldest first. gap: one of these has expired or may not be read."""
 
     threads: list[ThreadAnswer]
     gap: bool

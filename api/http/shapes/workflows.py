@@ -133,10 +133,7 @@ class ListedWorkflow(Answer):
 
 
 class WorkflowsAnswer(Answer):
-    """A page of workflows, latest created first.
-
-    A page may have fewer than `limit` entries. Only when next_cursor is null is it the last page.
-    """
+    """A page of workflows, latest created first; any page may be short. next_cursor: null on the last page only."""
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
@@ -167,10 +164,7 @@ class WorkflowLink(Answer):
 
 
 class WorkflowChainAnswer(Answer):
-    """A workflow after its ancestors (the workflows that it continues), oldest first.
-
-    gap: whether an ancestor has expired. cycle: always false.
-    """
+    """A workflow after the workflows that it continues, oldest first. gap: whether one of these has expired."""
 
     workflows: list[WorkflowLink]
     gap: bool
@@ -267,9 +261,6 @@ class WorkflowHistoryAnswer(Answer):
 
 
 class ContinueAnswer(WorkflowHistoryAnswer):
-    """A continued workflow: its history before the new input, and the version of the event with that input.
-
-    redactions: number of secrets removed from the input, by kind.
-    """
+    """A continued workflow: its history before the input, and the version of the event with the input."""
 
     redactions: Redactions = None

@@ -48,10 +48,7 @@ class EditForm(MemoryAddress):
     steps: Annotated[str, Field(max_length=MAX_CONTENT)] | None = None
 
     def changes(self, memory: Memory) -> dict[str, Any]:
-        """New values of the fields of `memory` that the user edited, by field name.
-
-        A tag that contains a comma stays one tag unless the tags were edited.
-        """
+        """New values of the edited fields of `memory`. A tag with a comma stays one tag unless tags were edited."""
         shown: dict[str, Any] = {
             "content": memory.content.replace("\r\n", "\n"),
             "importance": memory.importance,

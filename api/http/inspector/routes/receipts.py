@@ -1,7 +1,4 @@
-"""Inspector pages about receipts, which record retrievals.
-
-One page lists receipts. Another shows a receipt with its candidates and budgets, checks it, and repeats its retrieval.
-"""
+"""Inspector pages that list receipts (records of retrievals), show and check one, and repeat its retrieval."""
 
 from __future__ import annotations
 
@@ -80,10 +77,7 @@ class TypeBudget:
 
 @dataclass(frozen=True, slots=True)
 class ShownCandidate:
-    """A candidate of a receipt as the page shows it. why: what became of it, in words.
-
-    bar, signals: the parts of its score. memory: None if it was deleted.
-    """
+    """A candidate with what became of it (why) and the parts of its score. memory: None if it was deleted."""
 
     candidate: ReceiptCandidate
     why: str
@@ -189,10 +183,7 @@ async def _receipt_page(
 
 
 def total_bar(receipt: Receipt, total: int) -> list[Segment]:
-    """A bar that shows how a retrieval used its token budget `total`.
-
-    It has a segment for each memory type, and one for the text around the memories.
-    """
+    """A bar of the token budget `total`: a segment for each memory type, and one for the text around memories."""
     used = receipt.long_term.used
     parts = [Part(f"type-{kind}", used.get(kind, 0), f"{kind}: {used.get(kind, 0):,} tokens") for kind in LONG_TERM]
     return stacked([*parts, Part("around", receipt.long_term.wrapper, "around them")], total)

@@ -31,10 +31,7 @@ MAX_INJECTED = 1_000
 
 
 class SessionAddress(InNamespace):
-    """Parameters of a session's page.
-
-    cursor: where its list of memories continues. before: list only receipts older than the receipt with this id.
-    """
+    """Parameters of a session's page. cursor: page of memories. before: only receipts older than this receipt id."""
 
     id: Name
     cursor: Annotated[str, Field(max_length=2_048)] | None = None
