@@ -20,7 +20,7 @@ of the 37 that differ in one thing are wrongly taken for the same.
 """
 
 _SAME_FORM = 0.45
-"""Minimum share of common words, in order, of two texts with the same form."""
+"""Two texts have the same form if they share at least this part of their words, in the same order."""
 
 _CONTENT = 4
 """Minimum number of letters of a word that counts as carrying content."""

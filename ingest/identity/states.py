@@ -1,10 +1,11 @@
 """Computes the states (current, replaced, contested) of memories from the links between them. Pure.
 
-A replaced memory names its successor, which may have been replaced too, so successors form a chain. A memory counts as
-replaced while any later memory of its chain holds. After that it is current again, unless upkeep ended it. A successor
-holds until it is deleted, expires, is forgotten, is ended without a successor, or loses its link `contradicts` to the
-memory that it replaced. The successor of a memory that was merged is the memory into which it was merged. Two memories
-in the current view with a link `contradicts` between them are both contested.
+A replaced memory names its successor, the memory that took its place. The successor may have been replaced too, so
+successors form a chain. A memory counts as replaced while any later memory of its chain holds. After that it is current
+again, unless upkeep (a background job) ended it. A successor holds until it is deleted, expires, is forgotten, is ended
+without a successor, or loses its link `contradicts` to the memory that it replaced. The successor of a memory that was
+merged is the memory into which it was merged. Two memories with a link `contradicts` between them are both contested,
+if both are in the current view, that is, neither replaced nor ended.
 
 A successor with an expiry time stores that time in the memories that it replaced (`Memory.state_until`), so nothing
 needs to be written when it expires. Changes are collected here and written together. `States.needed` names the memories

@@ -72,7 +72,7 @@ class Examiner:
         return await self.classifier.classify(f"{text}\n{clean_context}")
 
     async def parts(self, tenant: str, content: str, whole: MemoryType) -> list[tuple[MemoryType, str]]:
-        """Memory type and text of the sentences in `content` whose type clearly is not `whole`, that of all of it."""
+        """Memory type and text of the sentences in `content` whose type clearly differs from `whole`, its own type."""
         text = (await self._clean(tenant, content)).value
         sentences = list(itertools.islice(sentences_in(text), MAX_SENTENCES + 1))
         if not 1 < len(sentences) <= MAX_SENTENCES:
@@ -81,7 +81,7 @@ class Examiner:
         return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
 
     async def review(self, scope: Scope, content: str) -> RedactedValue[Reviewed]:
-        """The panel's decision on `content` without its secrets, with their number.
+        """The panel's decision on `content` without its secrets, whose number is added.
 
         Raises Overloaded or Unavailable.
         """

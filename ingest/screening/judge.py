@@ -108,7 +108,7 @@ class Judge:
         )
 
     def kinds(self, text: str, embedding: Embedding | None) -> dict[MemoryType, float]:
-        """The probability of each memory type."""
+        """The probability of each memory type for `text`."""
         reading = read(text)
         states = dict(zip(self.states.classes, self.states.scores(embedding, reading.english), strict=True))
         (scores,) = self.types.scores(reading.features[None])

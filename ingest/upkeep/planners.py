@@ -70,9 +70,11 @@ class JobRequest(Model):
     """The options of an upkeep job.
 
     namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: types of memories;
-    None for all. Options of promote: min_sessions, min_uses. Of forget: max_age_days, inactive_days, keep_top (of each
-    type in a namespace); each applies only if it is set. Of compact: similarity. Of expire: expired_days, the days for
-    which expired memories are kept to answer questions about the past.
+    None for all. Options of promote: min_sessions, the sessions in which an event must have been said to become a fact;
+    min_uses, the same for an intention to be shown to all sessions. Of forget: max_age_days, inactive_days, keep_top
+    (number of memories of each type in a namespace); each applies only if it is set. Of compact: similarity, the
+    minimum cosine at which memories are merged. Of expire: expired_days, the days for which expired memories are kept
+    to answer questions about the past.
     """
 
     namespace: Name | None = None
@@ -249,7 +251,7 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
 
 def expiry_limit(request: JobRequest, now: datetime) -> datetime:
-    """The latest time at which a memory may have expired for the expire job to remove it."""
+    """The expire job removes memories that expired at this time or before."""
     return now - timedelta(days=request.expired_days)
 
 

@@ -49,7 +49,7 @@ from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore, Record
 
 CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
-"""The fields that a caller may change in any memory, besides `valid_to` and the fields that only some types have."""
+"""The fields that a caller may change in memories of every type; `valid_to` and fields of one type come in addition."""
 
 RESTORED = "restored by a caller"
 
@@ -175,7 +175,7 @@ class MemoryEditor:
             states.part(after.id, [after.superseded_by])
 
     async def _learn_ends(self, scope: Scope, states: States, before: Memory, after: Memory) -> None:
-        """Add the memories that `before` and `after` link to to `states`.
+        """Add to `states` the memories to which `before` and `after` have links.
 
         Raises InvalidRequest if a new link of `after` leads to itself or to an unknown id.
         """
@@ -239,7 +239,7 @@ class MemoryEditor:
         return written
 
     async def rate(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
-        """Apply feedback to a memory; return it as read back. Raises NotFound."""
+        """Apply the feedback `outcome` to a memory; return the memory as read back. Raises NotFound."""
         async with self.locks.of(scope):
             memory = await existing_memory(self.store, scope, memory_id)
             await self.store.patch(scope, {memory_id: feedback_changes(memory, outcome, self.clock())})

@@ -58,8 +58,8 @@ class Ingestor:
     """Writes memories. Its `restorer` stores exported memories, and its `editor` changes and removes stored ones.
 
     gates: screening steps that drafts pass first, in order. redactor: for revisions and restored memories, which pass
-    no gate. panel: reviews drafts. rejections: where rejected texts are kept; None without a live store. locks: shared
-    by everything that writes to this store.
+    no gate. panel: reviews drafts. rejections: where rejected texts are kept; None without a live server (Redis), so
+    that they are lost. locks: shared by everything that writes to this store.
     """
 
     store: MemoryStore
@@ -123,10 +123,7 @@ class Ingestor:
         return outcomes
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
-        """Record rejected texts, so that they can be listed and stored later.
-
-        Without a live store nothing is recorded.
-        """
+        """Record rejected texts, so that they can be listed and stored later; does nothing without `rejections`."""
         rejected = [_rejected(call, outcome) for outcome in outcomes if outcome.rejected is not None]
         if self.rejections is None or not rejected:
             return

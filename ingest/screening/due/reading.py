@@ -241,7 +241,7 @@ def _lead(words: Words, mention: Mention) -> str:
 
 
 def _ends_at(words: Words, kind: str, end: int) -> bool:
-    """Whether a phrase of that kind ends right before token `end`."""
+    """Whether a phrase of the kind `kind` ends right before token `end`."""
     return any(words.after(kind, start) == end for start in range(max(0, end - 5), end))
 
 
@@ -264,7 +264,7 @@ def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions
 
 
 def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool:
-    """Whether a word of the kind `cue` is between `start` and `end`, outside of the mention and of "don't forget"."""
+    """Whether a word of the kind `cue` is between `start` and `end`, but not in the mention or in "don't forget"."""
     outside = (i for i in range(start, end) if not mention.first <= i < mention.last)
     if cue == "participle":
         return any(_is_participle(words, i) for i in outside)

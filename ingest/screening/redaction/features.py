@@ -45,7 +45,7 @@ NAMES: tuple[str, ...] = (
     "longest_word", "hex", "digest", "uuid", "numeric", "placeholder", "code", "reference", "file", "identifier",
     "prefix", "padded", "entropy", "passwordlike", "letters_only", "short", "ticket",
 )  # fmt: skip
-"""Features of a word alone. Each has one weight per family in FAMILIES; that of the nearest secret's name counts."""
+"""Names of the features of a word alone. Each has one weight for each family of the nearest name of a secret."""
 
 
 def word_features(word: str, bigrams: BigramTable) -> list[float]:
@@ -209,7 +209,7 @@ def ruled_out(word: str, *, quoted: bool) -> bool:
 
 
 def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray[np.float32]:
-    """All features of a word: its own, in the block of the nearest name's family; its context's; products of both."""
+    """All features of a word: its own (in the block of the nearest name's family), its context's, products of both."""
     alone = np.array(word_features(word, bigrams), dtype=np.float32)
     context = np.array(context_features(near), dtype=np.float32)
     blocks = np.zeros((len(FAMILIES), len(NAMES)), dtype=np.float32)

@@ -174,7 +174,7 @@ def _email(span: Span) -> Span | None:
 
 
 def _token(span: Span) -> Span | None:
-    """The span if it looks like a key or token: digits or large and small letters, and no placeholder or example."""
+    """The span if it looks like a key or token: digits or upper and lower case, and no placeholder or example."""
     digits = _DIGIT.search(span.inside) is not None
     mixed = digits or (re.search("[a-z]", span.inside) and re.search("[A-Z]", span.inside))
     return span if mixed and not _PLACEHOLDER.search(span.inside) else None

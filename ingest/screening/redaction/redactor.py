@@ -136,7 +136,7 @@ class RuleBook(Model):
 
 
 def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
-    """The rules in the YAML file `path`; without rules of its own if `path` is None. Raises InvalidConfigFile.
+    """The rules in the YAML file `path`, or the default rules if it is None. Raises InvalidConfigFile.
 
     policy: treatment of secrets where the file sets none.
     """

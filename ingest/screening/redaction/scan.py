@@ -120,7 +120,7 @@ class Redaction:
         return "".join([*pieces, text[last:]])
 
     def value(self, value: Any) -> Any:
-        """`value`, any JSON, with secrets in texts, keys and integers (a card number) replaced by markers."""
+        """`value`, any JSON, with secrets in texts, keys and integers (such as card numbers) replaced by markers."""
         return replace_leaves(value, self._leaf)
 
     def _leaf(self, leaf: Any, key: str | None) -> Any:
