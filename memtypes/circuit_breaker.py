@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 FAILURE_WINDOW = 20
-"""Number of latest calls whose outcomes a circuit breaker remembers."""
+"""Number of calls, the latest ones, whose success or failure a circuit breaker remembers."""
 
 MIN_CALLS = 10
-"""A circuit breaker with fewer remembered outcomes stays closed."""
+"""Number of remembered calls below which a circuit breaker does not open."""
 
 FAILURE_RATIO = 0.5
 OPEN_S = 5.0

@@ -14,7 +14,7 @@ from memtypes.model.errors import RemembrancerError
 Shape = TypeVar("Shape", bound=BaseModel)
 
 YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""Errors that PyYAML raises for a text that it can't read; some are Python's, as for the date 2026-99-99."""
+"""Errors that PyYAML raises for a text that it can't read; a date such as 2026-99-99 gives a plain ValueError."""
 
 
 class InvalidConfigFile(RemembrancerError):

@@ -135,7 +135,7 @@ def _override(text: str) -> str:
 
 
 def _common_folder(entry: Path) -> Path | None:
-    """The folder that a repository's worktrees share. entry: a folder or file `.git`. None without a repository."""
+    """The folder that a repository's worktrees share. entry: its folder or file `.git`; None if that is invalid."""
     folder: Path | None = entry
     if (link := _text(entry)) is not None:
         target = link.strip().removeprefix("gitdir:").strip()

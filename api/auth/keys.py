@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class BadKeys(RemembrancerError):
-    """The keys file cannot be used. The message says where and why, and never contains a key."""
+    """The keys file, or the file of created keys, cannot be used. The message says why, and never contains a key."""
 
 
 class Role(StrEnum):
@@ -112,7 +112,7 @@ class Caller:
         return acting
 
     def scope(self, namespace: str, session_id: str | None, acting: str | None) -> Scope:
-        """The scope (tenant, namespace, session, agents) that a call by the agent `acting` may read and write."""
+        """The scope that a call may read and write. acting: the agent that it acts as, from `agent`; None for none."""
         agents = self.agents if acting is None else (acting,) if self.agents else ()
         return Scope(self.tenant, namespace, session_id, acting, agents)
 

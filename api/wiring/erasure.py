@@ -36,7 +36,7 @@ class ErasableMemories(Erasable):
 
 @dataclass(frozen=True, slots=True)
 class ErasableItems(Erasable):
-    """Erases the keyed items of a namespace. Erasing a single memory does not touch them."""
+    """Erases the keyed items of a namespace. Erasing a single memory leaves all items as they are."""
 
     items: ItemStore
 

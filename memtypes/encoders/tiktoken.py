@@ -45,7 +45,7 @@ MAX_SEARCH = 256
 """Maximum characters of a piece without a seam (see `_SEAM`) of which `truncate` tries every length."""
 
 BLOCK = 4_096
-"""Maximum number of characters that `TiktokenTokenizer.truncate` counts at once."""
+"""Maximum number of characters that `TiktokenTokenizer.truncate` tokenizes at once."""
 
 CHARACTERS_COUNTED = 6
 """Characters that `truncate` tokenizes at once for each token of a small limit. Most tokens have at most 4."""

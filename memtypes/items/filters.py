@@ -52,7 +52,7 @@ class ItemFilter:
         return cls(filter_) if filter_ else None
 
     def holds(self, value: Any) -> bool:
-        """Whether the item's `value` meets the filter."""
+        """Whether an item with the JSON value `value` meets the filter."""
         return isinstance(value, dict) and _holds(value, self.conditions)
 
     def facts(self) -> list[str]:

@@ -23,7 +23,7 @@ MAX_TEXTS = 256
 """Maximum number of texts that are embedded for one item; each takes some milliseconds."""
 
 MAX_TEXT = 20_000
-"""Characters after which a text to embed gets no more members; the default encoder reads the first 256 word pieces."""
+"""Characters after which no more members of a value are added to its text; the default encoder reads 256 tokens."""
 
 SHORT = 3
 """Maximum words of a text that is embedded with the name of its member, as in `color: red`."""

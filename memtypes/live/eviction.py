@@ -23,7 +23,7 @@ _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """Maximum numbers of tokens, messages and stored turns of a thread; None means no limit."""
+    """Limits of a thread: tokens and messages (None: no limit), and turns that are stored."""
 
     tokens: int | None
     messages: int | None

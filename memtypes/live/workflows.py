@@ -153,7 +153,7 @@ class WorkflowStatus(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether the workflow accepts no more events."""
+        """Whether a workflow with this status has ended, so that it accepts no more events."""
         return self not in (WorkflowStatus.PENDING, WorkflowStatus.RUNNING)
 
 
@@ -282,7 +282,7 @@ class WorkflowState:
 
     @classmethod
     def from_json(cls, stored: bytes | str) -> WorkflowState:
-        """The state that `to_json` wrote as `stored`."""
+        """The state that `to_json` wrote as `stored`, the JSON of a snapshot."""
         return _STATE.validate_json(stored)
 
     def members(self) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class EpisodicDraft(EpisodicFields, Draft):
 
 
 class Episodic(EpisodicFields, Memory):
-    """A stored event."""
+    """An event as it is stored."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(EpisodicFields.model_fields)
     title_field: ClassVar[str | None] = "title"
@@ -96,7 +96,7 @@ class Episodic(EpisodicFields, Memory):
         return f"{when} {who}{self.titled('. ')}{self._context()}"
 
     def group(self) -> str | None:
-        """The day of the event: the heading under which a context lists it."""
+        """The heading under which a prompt context lists the event: its day, such as 2026-03-01."""
         return f"{self.created_at:%Y-%m-%d}"
 
     def line(self) -> str:

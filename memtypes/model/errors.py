@@ -21,7 +21,7 @@ from __future__ import annotations
 
 
 class RemembrancerError(Exception):
-    """Base class of all errors of Remembrancer; its text is shown to callers."""
+    """Base class of all errors of Remembrancer. The message is shown to callers."""
 
 
 class InvalidRequest(RemembrancerError):

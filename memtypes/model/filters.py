@@ -81,7 +81,7 @@ class All:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """Condition: at least one of `parts` holds."""
+    """Condition: at least one of `parts` holds; false if there are no parts."""
 
     parts: tuple[Filter, ...]
 
@@ -97,7 +97,7 @@ Filter: TypeAlias = Compare | Absent | All | AnyOf | Not
 
 
 def ends_after(field: str, instant: datetime) -> Filter:
-    """Condition: the end time in `field` is absent or after `instant`."""
+    """Condition: the time field `field`, such as expires_at, has no value or a time after `instant`."""
     return AnyOf((Absent(field), Compare(field, Op.GT, instant)))
 
 
@@ -131,7 +131,7 @@ def with_states(tree: Filter, instant: datetime) -> Filter:
 
 
 def _in_state(state: object, instant: datetime) -> Filter:
-    """Condition: `Memory.at(instant)` has the state `state`; always false if `state` is not the name of a state."""
+    """Condition: a memory has the state `state` at `instant` (see `Memory.at`); false if `state` is no state's name."""
     over = Compare("state_until", Op.LTE, instant)
     replaced = All((Compare("valid_to", Op.LTE, instant), Not(over)))
     contested = All((Compare("state", Op.EQ, str(State.CONTESTED)), Not(over), Not(replaced)))

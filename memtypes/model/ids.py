@@ -1,4 +1,4 @@
-"""Deterministic memory ids: the same statement in the same scope gets the same id, so a retry never duplicates."""
+"""Deterministic memory ids: the same statement in the same scope gets the same id, so a retry stores no duplicate."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
 
 
 class Memory(Model):
-    """A stored memory: the fields that all types share."""
+    """A memory as it is stored: the fields that all types share."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset()
     title_field: ClassVar[str | None] = None

@@ -20,7 +20,7 @@ class MemoryType(StrEnum):
 
 
 class Visibility(StrEnum):
-    """Who sees a memory: the whole namespace, or only the session that wrote it."""
+    """Where a memory can be found: in the whole namespace, or only in the session that wrote it."""
 
     SESSION = "session"
     NAMESPACE = "namespace"

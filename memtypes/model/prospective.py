@@ -68,7 +68,7 @@ class ProspectiveDraft(ProspectiveFields, Draft):
 
 
 class Prospective(ProspectiveFields, Memory):
-    """A stored intention."""
+    """An intention as it is stored."""
 
     own_fields: ClassVar[frozenset[str]] = frozenset(ProspectiveFields.model_fields)
     title_field: ClassVar[str | None] = "title"

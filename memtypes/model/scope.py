@@ -17,7 +17,7 @@ DEFAULT_TENANT = "default"
 
 
 def clean_name(value: str) -> str:
-    """`value` itself. Raises ValueError unless it has 1-256 characters, none of control, and no blanks at its ends."""
+    """`value` itself. Raises ValueError unless it has 1-256 characters, without control characters or outer blanks."""
     if not 1 <= len(value) <= MAX_NAME:
         raise ValueError(f"must have 1 to {MAX_NAME} characters, has {len(value)}")
     if value != value.strip():

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 from memtypes.model.errors import InvalidRequest, RemembrancerError
 
 MAX_DEPTH = 64
-"""Levels of nesting; the deepest valid request is a filter, and filters end at 8."""
+"""Maximum levels of nesting in a JSON text. The deepest valid request is a filter, which may have 8 levels."""
 
 MAX_DIGITS = 4_000
-"""Digits of an integer; Python converts no more than 4,300."""
+"""Maximum digits of an integer in a JSON text; Python converts at most 4,300."""
 
 _INT64 = range(-(2**63), 2**63)
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD]")

@@ -54,11 +54,11 @@ class LiveDraft(WorkingDraft):
 
 
 class Working(WorkingFields, Memory):
-    """A stored working item.
+    """A working item as it is stored.
 
-    live: whether the item was put into the live store (Redis), from where contexts show it; the memory store has a
-    copy. fence: number of the lock (see `Lease`) under which this copy was last written. workflow_id: the workflow that
-    the item belongs to; when it ends, the item is cleared, deleted or kept (see `OnEnd`).
+    live: whether this is the copy of an item in the live store (Redis), which contexts show instead of the copy. fence:
+    number of the lock (see `Lease`) under which the copy was last written. workflow_id: the workflow that the item
+    belongs to; when the workflow ends, the item is cleared, deleted or kept (see `OnEnd`).
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)

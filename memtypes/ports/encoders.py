@@ -31,9 +31,9 @@ class Embedder(ABC):
         """Return one embedding for each text, in order. Raises Overloaded if the queue is full."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text, taking its context into account if the model can.
+        """Return one embedding for each text, which the turns before the text influence if the model supports it.
 
-        A text without context gets the same embedding as from `embed_documents`.
+        A text without turns before it gets the same embedding as from `embed_documents`.
         """
         return await self.embed_documents([text.text for text in texts])
 
@@ -77,7 +77,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def truncate(self, text: str, limit: int) -> str:
-        """Return the longest prefix of `text` with at most `limit` tokens, cut between characters."""
+        """Return the longest beginning of `text` that has at most `limit` tokens; no character is split."""
 
     def cut_bullet(self, text: str, room: int) -> tuple[str, int]:
         """Cut `text` to a list entry of at most `room` tokens that ends with CUT_MARK; return the entry and its tokens.

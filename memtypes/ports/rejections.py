@@ -44,7 +44,7 @@ class RejectionStore(ABC):
 
     @abstractmethod
     async def get(self, scope: Scope, rejected_id: str) -> RejectedText | None:
-        """Return the rejected text with this id; None if there is none."""
+        """Return the namespace's rejected text with this id; None if it does not exist."""
 
     @abstractmethod
     async def remove(self, scope: Scope, rejected_id: str) -> None:

@@ -221,7 +221,7 @@ class ThreadStore(ABC):
 
     @abstractmethod
     async def get(self, scope: Scope, thread_id: str) -> Thread:
-        """Return the thread without its turns."""
+        """Return the state of the thread, without its turns."""
 
     @abstractmethod
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
@@ -369,4 +369,4 @@ class EvictedTurnStore(ABC):
 
     @abstractmethod
     def scopes(self) -> AsyncIterator[Scope]:
-        """Yield every scope that has queued batches."""
+        """Yield every scope (tenant and namespace) that has queued batches."""

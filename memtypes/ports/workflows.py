@@ -1,4 +1,4 @@
-"""Port of the store of workflows. The docstrings are the contract."""
+"""Port of the store of workflows, which are logs of events reported by agents. The docstrings are the contract."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class WorkflowStore(ABC):
 
     @abstractmethod
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
-        """Return the threads and sessions that have joined the workflow."""
+        """Return the ids of the threads and sessions that `join` added to the workflow."""
 
     @abstractmethod
     async def claim(self, scope: Scope, workflow_id: str) -> bool:

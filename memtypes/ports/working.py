@@ -37,7 +37,7 @@ class LiveItem:
         return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
 
     def is_shown(self, at: datetime) -> bool:
-        """Whether prompts of the session show the item at `at`: it is neither over nor paused."""
+        """Whether prompts of the session show the item at `at`: it is neither cleared, expired nor paused."""
         return not self.paused and not self.is_over(at)
 
 

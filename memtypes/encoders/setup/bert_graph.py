@@ -88,7 +88,7 @@ class GraphWriter:
 
 
 def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise `matrix` to int8; return values and scales, whose product approximates it. One scale along `axis`."""
+    """Quantise `matrix` to int8; return it in steps of a scale, and the scales: one for all entries along `axis`."""
     scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
