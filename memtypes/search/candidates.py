@@ -1,4 +1,4 @@
-"""Candidates of a search, not yet ranked: as arrays for ranking, or as single objects for callers of their scores."""
+"""Candidates of a search, not yet ranked: as arrays for ranking, or one by one for callers that need only scores."""
 
 from __future__ import annotations
 

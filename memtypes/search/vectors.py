@@ -21,7 +21,7 @@ DenseVectors: TypeAlias = NDArray[np.float32]
 """Shape (texts, dimensions): a dense vector for each of several texts."""
 
 TokenVectors: TypeAlias = NDArray[np.int8]
-"""The token vectors of one text, for late interaction (MaxSim): shape (tokens, 128), an int8 vector each."""
+"""Token vectors of one text, for late interaction (MaxSim): shape (tokens, 128), one int8 vector for each token."""
 
 TOKEN_DIMENSIONS = 128
 

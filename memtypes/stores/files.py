@@ -34,7 +34,7 @@ def private_directory(path: Path) -> Path:
 
 
 def socket_in(directory: Path, name: str) -> Path:
-    """The path for a socket: `directory/name`, or a path in a private temporary directory if that is too long."""
+    """Path for a unix socket: `directory/name`, or, if that path is too long, one in a private temporary directory."""
     path = directory / name
     if len(os.fsencode(path)) <= MAX_SOCKET_BYTES:
         return path
@@ -129,7 +129,7 @@ def holder_of(path: Path) -> str:
 
 
 def _socket_directory() -> Path:
-    """A temporary directory for sockets. Raises Unavailable if not this user alone owns and can enter it."""
+    """A temporary directory for sockets. Raises Unavailable unless this user owns it and no other can enter it."""
     path = Path(tempfile.gettempdir()) / f"remembrancer-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()

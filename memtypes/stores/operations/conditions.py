@@ -47,7 +47,7 @@ def within(scope: Scope, *conditions: Condition) -> Condition:
 
 
 def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
-    """Whether a memory, read by its id without a condition, meets `within(scope)`. payload: of the memory."""
+    """Whether the memory with this payload, which was read by id without a condition, meets `within(scope)`."""
     if (payload["tenant"], payload["namespace"]) != (scope.tenant, scope.namespace):
         return False
     return payload["type"] != MemoryType.WORKING or scope.reaches(payload.get("agent_id"))

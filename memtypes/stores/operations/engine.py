@@ -87,7 +87,7 @@ class Scroll:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExistingColumns:
-    """exists: whether each requested memory exists. columns: for ranking, of those that exist, in the same order."""
+    """Whether each requested memory exists, and the ranking columns of those that do, in the order of the request."""
 
     exists: NDArray[np.bool_]
     columns: Columns
@@ -152,10 +152,10 @@ class EngineOperations(ABC):
     """
 
     score_all_factor: ClassVar[int] = 2
-    """At most this many times `depth` memories: a search with two vectors asks for all scores at once.
+    """With at most this many times `depth` memories, a search with two vectors asks for all scores at once.
 
     This is decided for each memory type in the searched namespace. With more memories, the search asks only for the
-    best hits of each vector; a second call then gets the scores of hits that only one of the vectors found.
+    best hits of each vector; a second call then gets the missing scores of hits that only one of the vectors found.
     """
 
     @abstractmethod

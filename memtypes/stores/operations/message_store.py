@@ -54,7 +54,7 @@ class MessageStore(MemoryStore):
             await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
 
     async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories with these `ids` that exist, in order. If `ids` maps ids to types, only these are searched."""
+        """The memories with these `ids` that exist, in order. If `ids` names their types, only these are searched."""
         wanted = valid_ids(ids)
         if not wanted:
             return {}
@@ -172,13 +172,13 @@ class MessageStore(MemoryStore):
 
 
 def visible_to(session_id: str | None) -> Filter:
-    """Filter for what a search in a session may find: memories visible to the whole namespace or of the session."""
+    """Filter for what a search may find: memories visible to the whole namespace, and those of the session, if any."""
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
     return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
 
 
 def by_type(wanted: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """Group the ids `wanted` by the type to look them up in: the type to which `ids` maps each, else every type."""
+    """Group the ids `wanted` by the type to look them up in: the type named in `ids`, or every type if it has none."""
     if not isinstance(ids, Mapping):
         return {kind: list(wanted) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}

@@ -32,13 +32,13 @@ NAMESPACE = "namespace"
 
 @request()
 async def get_payloads(engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]) -> list[Payload]:
-    """The payloads of the requested memories that exist, in no particular order. ids: to look up in each type."""
+    """The payloads of the requested memories that exist, in no particular order. ids: memory ids by type."""
     return await engine.payloads(scope, ids)
 
 
 @request()
 async def get_passages(engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]) -> list[Passage]:
-    """The passages (what a context shows) of the memories that exist. ids: to look up in each type."""
+    """The passages (what a context shows) of the requested memories that exist. ids: memory ids by type."""
     return await engine.passages(scope, ids)
 
 
@@ -136,7 +136,7 @@ async def list_page(
     limit: int,
     after: tuple[str, str] | None,
 ) -> list[Position]:
-    """Positions of the first `limit` memories that meet `where`. after: created_at and id to continue after."""
+    """Positions of the first `limit` memories that meet `where`. after: created_at and id of the memory before them."""
     tied: list[Position] = []
     older = where
     if after is not None:

@@ -64,7 +64,7 @@ class _Leg:
             self._score_unmatched()
 
     def add(self, keys: Keys, hits: QueryHits) -> None:
-        """Fill in missing scores. keys: all candidates. hits: of a second query, only for those without a score."""
+        """Fill in missing scores. keys: all candidates. hits: of a second query for the candidates without a score."""
         missing = np.isnan(self.scores)
         self.scores[missing] = scores_of(keys[missing], hits)
         self._score_unmatched()
@@ -111,7 +111,7 @@ class _Pool:
 
 @request()
 async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]) -> list[Candidates]:
-    """The candidates of each search, by memory type: the best hits of its dense and of its sparse query."""
+    """The candidates of each search, ordered by memory type: the best hits of its dense and its sparse query."""
     corpus = within(scope)
     joined = (
         kind for search in searches if search.dense is not None and search.sparse is not None for kind in search.wheres
@@ -152,7 +152,7 @@ async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condit
 
 
 async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Ask the engine for scores that candidates lack: those by a query that did not find the candidate."""
+    """Ask the engine for the dense scores of candidates that only the sparse query found, and vice versa."""
     legs = [(pool, leg) for pool in pools for leg in pool.legs if np.isnan(leg.scores).any()]
     missing = [pool.keys[np.isnan(leg.scores)] for pool, leg in legs]
     queries = [

@@ -49,7 +49,7 @@ class RedisClientSessions(ClientSessionStore):
         )
 
     async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
-        """Record that memories are shown now: all, or none and return False; see `ClientSessionStore`."""
+        """Record that the session is shown memories now. If any was shown before, records nothing and returns False."""
         arguments: list[Argument] = [_TTL_MS, len(ids), *ids, *(f"{_STATEMENT}{statement}" for statement in statements)]
         return bool(await self._live.script(_CLAIM, [_shown(scope)], arguments, idempotent=False))
 

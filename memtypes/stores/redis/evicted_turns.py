@@ -44,7 +44,7 @@ class RedisEvictedTurns(EvictedTurnStore):
         self._aside = aside
 
     async def pending(self, scope: Scope, limit: int) -> list[EvictedTurns]:
-        """Return the first batches of the namespace's queue; see `EvictedTurnStore`."""
+        """Return the first `limit` batches of the namespace's queue; see `EvictedTurnStore`."""
         return [_batch(token) for token in await self._range(queue_key(scope, self._queue), limit - 1)]
 
     async def acknowledge(self, scope: Scope, batch: EvictedTurns) -> None:

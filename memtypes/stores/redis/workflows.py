@@ -61,7 +61,8 @@ _CREATE, _APPEND, _LOAD, _SNAPSHOT, _JOIN = (
 class Lifetimes:
     """Seconds for which a workflow is stored after its last event.
 
-    workflow: the workflow. ended_log: the event log, once the workflow has ended.
+    ended_log: for the event log of a workflow that has ended. workflow: for all its other data, and a log before the
+    end.
     """
 
     workflow: int = 24 * 3_600

@@ -59,7 +59,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EngineServer:
-    """Answers the clients of one engine. linger_s: seconds to keep running after the last has disconnected."""
+    """Answers the clients of one engine. linger_s: seconds to keep running after the last client has left."""
 
     engine: EdgeEngine
     layout: Layout
@@ -155,7 +155,7 @@ class EngineServer:
             _log.exception("the warm-up failed")
 
     async def _rewrite(self) -> None:
-        """Rewrite shards that contain deleted bytes when a client asks; what failed is retried when one next asks."""
+        """Rewrite shards with deleted bytes when a client asks. A failed rewrite is retried when one asks again."""
         while True:
             await self.rewrite.wait()
             self.rewrite.clear()
@@ -202,7 +202,7 @@ def _listening(layout: Layout) -> Iterator[socket.socket]:
 
 
 def run_engine(layout: Layout, linger_s: float) -> None:
-    """Serve the store of `layout` until the server stops. Raises StoreInUse if an engine does so, or Unavailable."""
+    """Serve the store of `layout` until the server stops. Raises StoreInUse if another engine runs, or Unavailable."""
 
     async def serve() -> None:
         with _listening(layout) as listener:

@@ -95,7 +95,7 @@ def _is_running(layout: Layout) -> bool:
 
 
 def _start(layout: Layout, settings: EdgeSettings, deadline: float) -> int:
-    """Start an engine process; return its id when it listens. Raises the error that it reports, or Unavailable."""
+    """Start an engine process; return its process id when it listens. Raises the error it reports, or Unavailable."""
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb"):
         with os.fdopen(writer, "wb"):  # closed here, so that the pipe ends with the engine

@@ -20,7 +20,7 @@ from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, PutPoints, SetFields
 
 _LEAST = 1_024
-"""Number of rows of a new table."""
+"""Initial number of rows in the cache of one memory type."""
 
 _ROW = np.dtype([(path, kind.dtype) for path, kind in KINDS.items()])
 """Dtype of one memory's fields, side by side: copying a thousand rows is much faster than copying twenty columns."""
@@ -29,7 +29,7 @@ _EMPTY_ROW = np.array([tuple(np.full(kind.dtype.shape, kind.none) for kind in KI
 
 
 ReadPayloads: TypeAlias = Callable[[MemoryType, Slots], Mapping[int, Payload]]
-"""Reads the COLUMN_FIELDS of the memories of a type with these slots (point numbers), by slot, where one exists."""
+"""Reads the COLUMN_FIELDS of a type's memories with these slots (point numbers), by slot. Empty slots are left out."""
 
 
 class _Texts:

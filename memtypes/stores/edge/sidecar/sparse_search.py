@@ -149,17 +149,17 @@ class NamespaceCache:
         self._corpora: LRUCache[ScopeKey, SparseCorpus] = LRUCache(terms, lambda each: min(len(each.terms), terms))
 
     def members(self, where: Condition) -> Slots | None:
-        """The slots of a small namespace, ascending; None if it is large, or `where` is not only a scope."""
+        """The slots of a small namespace, ascending; None if it is large, or `where` has more parts than a scope."""
         known = self._known(where)
         return None if isinstance(known, int) else known
 
     def count(self, where: Condition) -> int | None:
-        """The number of memories in a namespace; None if the condition `where` is not only a scope."""
+        """The number of memories in a namespace; None if the condition `where` has more parts than a scope."""
         known = self._known(where)
         return known if known is None or isinstance(known, int) else len(known)
 
     def _known(self, where: Condition) -> Slots | int | None:
-        """The slots of a small namespace, or the size of a large one; None if `where` is not only a scope."""
+        """The slots of a small namespace, or the size of a large one; None if `where` has more parts than a scope."""
         scope, rest = scope_in(where)
         if scope is None or rest:
             return None
@@ -169,7 +169,7 @@ class NamespaceCache:
         return self._slots[scope]
 
     def corpus(self, where: Condition, terms: TermFile) -> SparseCorpus | None:
-        """The inverted index of a small namespace; None if it is large or empty, or `where` is not only a scope."""
+        """The inverted index of a small namespace; None if it is large or empty, or `where` is more than a scope."""
         slots, (scope, _) = self.members(where), scope_in(where)
         if slots is None or not len(slots) or scope is None:
             return None

@@ -1,9 +1,9 @@
 """Token vectors of a shard, in files beside it, and late interaction with them in integer arithmetic.
 
 The engine returns vectors as lists of Python floats, and a search needs millions of numbers; here they are rows of a
-mapped file. They are int8, which processors multiply many times faster than floats. onnxruntime uses these
-instructions, numpy does not. Integer sums are exact, so scores do not depend on how the work is divided: memories with
-equal vectors get equal scores.
+mapped file. They are int8, which processors multiply many times faster than floats. onnxruntime has such products,
+numpy does not. Integer sums are exact, so scores do not depend on how the work is divided: memories with equal vectors
+get equal scores.
 """
 
 from __future__ import annotations

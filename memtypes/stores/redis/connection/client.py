@@ -45,7 +45,7 @@ from memtypes.stores.redis.scripts import Argument, Script
 T = TypeVar("T")
 
 IN_TOUCH_S = 2.5
-"""Seconds after an answer for which the server is taken to be reachable. Background jobs call it every second."""
+"""Seconds after an answer for which the server counts as reachable. Background jobs call the server every second."""
 
 _log = logging.getLogger(__name__)
 
